@@ -1,0 +1,37 @@
+# The house rules in four words: setup, lab, test, check. A second call does nothing again that is done.
+# TORCH=cpu takes PyTorch's CPU build (200 MB instead of 5 GB) where its index can be reached.
+
+PYTHON ?= python3
+TORCH ?=
+PORT ?= 8866
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: lab setup test check browser clean
+
+lab: setup
+	$(BIN)/gradlab serve --port $(PORT)
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip install --python $(BIN)/python --constraint constraints.txt \
+		$(if $(TORCH),--torch-backend $(TORCH)) --editable ".[test]"
+	touch $(READY)
+
+browser: setup
+	$(BIN)/python -m tests.chromium
+
+test: setup browser
+	$(BIN)/python -m pytest
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(MAKE) test
+
+clean:
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis build *.egg-info

@@ -1,0 +1,1 @@
+"""Attacks: from an observation to pictures, one a file."""

@@ -1,0 +1,1 @@
+"""Data sets: where the private pictures come from, one a file."""

@@ -1,0 +1,31 @@
+"""What a data set is: the private pictures that a client may train on."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import ClassVar
+
+import torch
+
+from lab.catalogue import Entry
+from lab.types import Batch
+
+CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+
+class Dataset(Entry):
+    """Base of all data sets."""
+
+    kind: ClassVar[str] = "dataset"
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the classes in the order of their numbers; CIFAR-10's where a set has none of its own."""
+        return CIFAR10_CLASSES
+
+    @abstractmethod
+    def load(self, count: int, size: int, generator: torch.Generator) -> Batch:
+        """``count`` pictures of ``size`` x ``size`` pixels in [0, 1] with their labels.
+
+        Raises ``LabError`` where the set cannot be read or holds fewer pictures.
+        """

@@ -1,0 +1,74 @@
+"""The gallery that ships with the lab: openly licensed photographs (credits beside them)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+from PIL import Image
+
+from lab.datasets.base import Dataset
+from lab.errors import LabError
+from lab.options import Choices, Help
+from lab.types import Batch, Images
+
+FOLDER = Path(__file__).parent / "pictures"
+SIZES = (32, 64, 224)
+
+
+@cache
+def credits() -> dict[str, dict[str, str | int]]:
+    """Title, author, licence, source, alt text and label of each picture, by name."""
+    listing = json.loads((FOLDER / "credits.json").read_text(encoding="utf-8"))
+    return {entry["name"]: entry for entry in listing}
+
+
+NAMES = tuple(credits())
+
+
+@dataclass(frozen=True)
+class Gallery(Dataset):
+    """Openly licensed photographs of faces, animals and things, at 32, 64 and 224 pixels."""
+
+    first: Annotated[str, Choices(NAMES), Help("the first private picture; a larger batch takes those after it")] = NAMES[0]
+
+    def load(self, count: int, size: int, generator: torch.Generator) -> Batch:
+        """``count`` pictures from ``first`` on, going round; the labels are the nearest CIFAR-10 classes."""
+        if count > len(NAMES):
+            raise LabError(f"The gallery holds {len(NAMES)} pictures, not {count}; take a smaller batch or another data set.")
+        start = NAMES.index(self.first)
+        names = [NAMES[(start + step) % len(NAMES)] for step in range(count)]
+        labels = [int(credits()[name]["cifar10_label"]) for name in names]
+        return Batch(torch.stack([picture(name, size) for name in names]), torch.tensor(labels))
+
+
+@cache
+def picture(name: str, size: int) -> torch.Tensor:
+    """One picture of the gallery, shape (3, size, size), pixels in [0, 1]."""
+    suffix = "jpg" if size == 224 else "png"
+    if size not in SIZES:
+        raise LabError(f"The gallery has no pictures of {size} pixels; choose one of: {', '.join(map(str, SIZES))}.")
+    with Image.open(FOLDER / str(size) / f"{name}.{suffix}") as image:
+        return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1).float() / 255
+
+
+def decoys(images: Images, count: int) -> Images:
+    """``count`` gallery pictures that are none of ``images``, in their size and number of channels."""
+    found: list[torch.Tensor] = []
+    for name in NAMES:
+        other = _like(picture(name, min(SIZES, key=lambda size: abs(size - images.shape[-1]))), images)
+        if (images - other.to(images)).abs().amax((1, 2, 3)).min() > 0.02:
+            found.append(other)
+    return torch.stack(found[:count])
+
+
+def _like(other: torch.Tensor, images: Images) -> torch.Tensor:
+    """A picture with as many channels and pixels as the batch."""
+    grey = other.mean(0, keepdim=True).expand(images.shape[1], -1, -1) if images.shape[1] != 3 else other
+    size = images.shape[-2:]
+    return grey if grey.shape[-2:] == size else torch.nn.functional.interpolate(grey[None], size, mode="area")[0]

@@ -1,0 +1,1 @@
+"""Defences: what a client may do to its update before it leaves, one a file."""

@@ -1,0 +1,19 @@
+"""The distance of Deep Leakage from Gradients: direction and length."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from lab.distances.base import Distance, flat
+from lab.types import Gradients
+
+
+@dataclass(frozen=True)
+class Euclidean(Distance):
+    """||g - g*||^2 (Zhu et al. 2019, equation 4)."""
+
+    def __call__(self, candidate: Gradients, shared: Gradients) -> Tensor:
+        """The squared length of the difference, summed over all parameters."""
+        return (flat(candidate) - flat(shared)).square().sum()

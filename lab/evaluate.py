@@ -1,0 +1,173 @@
+"""Where truth meets reconstruction, and nowhere else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+import torch
+from jaxtyping import Float
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+from torch.nn import functional
+
+from lab.types import AttackState, Images, Round
+
+
+class Verdict(Enum):
+    """What a person could do with the reconstruction, told by the line-up; the value is said to the reader."""
+
+    RECOGNISABLE = "Recognisable"
+    HINT = "Taking shape"
+    HIDDEN = "Not recognisable"
+
+
+RECOGNISABLE_LIKENESS = 0.7
+"""Likeness to the secret from which a first place in the line-up counts as recognisable."""
+HINT_LIKENESS = 0.35
+
+
+@dataclass(frozen=True)
+class PictureScore:
+    """How close one reconstruction is to its private picture."""
+
+    mse: float
+    psnr_db: float
+    """10 log10(1 / MSE) for pixels in [0, 1]; 13 dB is what a grey square gets."""
+    ssim: float
+    """Structural similarity (Wang et al. 2004), 1 for equal pictures."""
+    label: int
+    label_recovered: int | None
+    matched: int
+    """Which reconstruction of the batch was paired with this private picture."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The scores of a whole batch, beside what knowing nothing would score."""
+
+    pictures: tuple[PictureScore, ...]
+    line_up_rank: int
+    line_up_size: int
+    likeness: float
+    """Correlation of the (slightly blurred) reconstruction with the secret, in [-1, 1]."""
+    verdict: Verdict
+    label_accuracy: float | None
+    grey_psnr_db: float
+    mean_psnr_db: float
+    max_abs_error: float | None
+
+    @property
+    def psnr_db(self) -> float:
+        """Mean over the batch."""
+        return sum(score.psnr_db for score in self.pictures) / len(self.pictures)
+
+    @property
+    def ssim(self) -> float:
+        """Mean over the batch."""
+        return sum(score.ssim for score in self.pictures) / len(self.pictures)
+
+
+def score(attacked: Round, state: AttackState) -> Scores:
+    """All scores of one state of the attack."""
+    truth = attacked.batch.images
+    candidate = state.candidate.clamp(0, 1)
+    pairing = best_matching(truth, candidate)
+    paired = candidate[pairing]
+    rank, likeness = line_up(paired[:1], attacked.line_up)
+    labels = _recovered_labels(attacked, state, pairing)
+    return Scores(
+        pictures=_picture_scores(attacked, paired, pairing, labels),
+        line_up_rank=rank,
+        line_up_size=len(attacked.line_up),
+        likeness=likeness,
+        verdict=verdict(rank, likeness),
+        label_accuracy=None if labels is None else float((labels == attacked.batch.labels).float().mean()),
+        grey_psnr_db=float(psnr_db(torch.full_like(truth, 0.5), truth).mean()),
+        mean_psnr_db=float(psnr_db(attacked.line_up[1:].mean(0).expand_as(truth), truth).mean()),
+        max_abs_error=_closed_form_error(attacked, state),
+    )
+
+
+def _picture_scores(attacked: Round, paired: Images, pairing: Tensor, labels: Tensor | None) -> tuple[PictureScore, ...]:
+    truth = attacked.batch.images
+    errors, ratios, similarities = mse(paired, truth), psnr_db(paired, truth), ssim(paired, truth)
+    return tuple(
+        PictureScore(
+            mse=float(errors[index]),
+            psnr_db=float(ratios[index]),
+            ssim=float(similarities[index]),
+            label=int(attacked.batch.labels[index]),
+            label_recovered=None if labels is None else int(labels[index]),
+            matched=int(pairing[index]),
+        )
+        for index in range(len(truth))
+    )
+
+
+def _recovered_labels(attacked: Round, state: AttackState, pairing: Tensor) -> Tensor | None:
+    """The labels that the attack found by itself; None where it was given them."""
+    if attacked.observation.labels is not None or state.labels is None:
+        return None
+    return state.labels[pairing]
+
+
+def _closed_form_error(attacked: Round, state: AttackState) -> float | None:
+    """Largest error of the input that a closed form read off: pixels, or features below the head."""
+    if state.features is None:
+        return None
+    network = attacked.observation.network
+    with torch.no_grad():
+        true = network.embed(attacked.batch.images)[: len(state.features)]
+    scale = network.normalise.std.max() if true.shape[1] == attacked.batch.images[0].numel() else 1.0
+    return float(((state.features - true).abs() * scale).max())
+
+
+def mse(candidate: Images, truth: Images) -> Float[Tensor, " batch"]:
+    """Mean square error of each picture, shape (batch,)."""
+    return (candidate - truth).square().flatten(1).mean(1)
+
+
+def psnr_db(candidate: Images, truth: Images) -> Float[Tensor, " batch"]:
+    """Peak signal-to-noise ratio of each picture in dB, shape (batch,); at most 150."""
+    return -10 * mse(candidate, truth).clamp_min(1e-15).log10()
+
+
+def ssim(candidate: Images, truth: Images) -> Float[Tensor, " batch"]:
+    """Mean structural similarity of each picture, shape (batch,); 7x7 Gaussian window."""
+    from kornia.metrics import ssim as similarity_map  # imported here: kornia takes a second that few need at once
+
+    return similarity_map(candidate, truth, window_size=7).flatten(1).mean(1)
+
+
+def best_matching(truth: Images, candidate: Images) -> Tensor:
+    """For each private picture the index of its reconstruction, by least total square error."""
+    if len(truth) == 1:
+        return torch.zeros(1, dtype=torch.long, device=truth.device)
+    costs = torch.cdist(truth.flatten(1), candidate.flatten(1)).square()
+    _, columns = linear_sum_assignment(costs.detach().cpu().numpy())
+    return torch.as_tensor(columns, device=truth.device)
+
+
+def line_up(reconstruction: Images, suspects: Images) -> tuple[int, float]:
+    """Rank of the secret (the first suspect) by likeness to the reconstruction, and that likeness."""
+    likenesses = likeness(reconstruction, suspects)
+    return int((likenesses > likenesses[0]).sum()) + 1, float(likenesses[0])
+
+
+def likeness(reconstruction: Images, suspects: Images) -> Float[Tensor, " batch"]:
+    """Correlation of blurred pictures after removing each one's mean: blind to brightness and contrast."""
+    one, many = _contrast(reconstruction), _contrast(suspects)
+    return functional.cosine_similarity(one, many, dim=1, eps=1e-12)
+
+
+def _contrast(images: Images) -> Tensor:
+    blurred = functional.avg_pool2d(images, 3, 1, 1, count_include_pad=False)
+    return (blurred - blurred.mean((1, 2, 3), keepdim=True)).flatten(1)
+
+
+def verdict(rank: int, similarity: float) -> Verdict:
+    """Recognisable: first in the line-up and alike; taking shape: somewhat alike; else not recognisable."""
+    if rank == 1 and similarity >= RECOGNISABLE_LIKENESS:
+        return Verdict.RECOGNISABLE
+    return Verdict.HINT if rank <= 2 and similarity >= HINT_LIKENESS else Verdict.HIDDEN

@@ -1,0 +1,65 @@
+"""Pure functions around the parameter gradient g(x) and its mixed derivative d/dx <g(x), v>."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from lab.types import Gradients, Images, Targets
+
+if TYPE_CHECKING:
+    from torch import nn
+
+UpdateRule = Callable[[Images, Targets], Gradients]
+"""What a client would send for these pictures, differentiable in them."""
+
+Distance = Callable[[Gradients, Gradients], Tensor]
+
+
+def loss(logits: Tensor, targets: Targets) -> Tensor:
+    """Mean cross entropy over the batch, from class numbers or class probabilities."""
+    return functional.cross_entropy(logits, targets)
+
+
+def parameter_gradient(model: nn.Module, images: Images, targets: Targets, *, differentiable: bool = False) -> Gradients:
+    """dL/dtheta of the batch; with ``differentiable`` it stays in the graph of ``images``."""
+    parameters = dict(model.named_parameters())
+    value = loss(model(images), targets)
+    gradients = torch.autograd.grad(value, list(parameters.values()), create_graph=differentiable)
+    return dict(zip(parameters, gradients, strict=True))
+
+
+@dataclass(frozen=True, eq=False)
+class Match:
+    """How well a candidate matches: the distance and its gradient with respect to each input."""
+
+    distance: Tensor
+    image_gradient: Images
+    target_gradient: Tensor | None
+
+
+def match(rule: UpdateRule, images: Images, targets: Targets, distance: Distance, shared: Gradients) -> Match:
+    """D(g(x), g*) and dD/dx = d/dx <g(x), v> with v = dD/dg (Geiping et al. 2020, equation 4).
+
+    v is taken at the detached gradient first, so that the second backward pass is one
+    vector-Jacobian product towards the inputs alone.
+    """
+    inputs = [tensor.detach().requires_grad_() for tensor in (images, targets) if tensor.is_floating_point()]
+    soft = inputs[1] if len(inputs) == 2 else targets
+    update = rule(inputs[0], soft)
+    value, direction = cotangent(update, distance, shared)
+    pulled = torch.autograd.grad(list(update.values()), inputs, list(direction.values()))
+    return Match(value, pulled[0], pulled[1] if len(pulled) == 2 else None)
+
+
+def cotangent(update: Gradients, distance: Distance, shared: Gradients) -> tuple[Tensor, Gradients]:
+    """The distance and v = dD/dg, taken at the value of ``update`` outside its graph."""
+    leaves = {name: tensor.detach().requires_grad_() for name, tensor in update.items()}
+    value = distance(leaves, shared)
+    directions = torch.autograd.grad(value, list(leaves.values()))
+    return value.detach(), dict(zip(leaves, directions, strict=True))

@@ -1,0 +1,1 @@
+"""Networks that a client may train, one a file."""

@@ -1,0 +1,1 @@
+"""Optimisers that move the candidate, one a file."""

@@ -1,0 +1,23 @@
+"""Adam on the sign of the image gradient, as the paper does it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lab.optimisers.base import Optimiser
+
+
+@dataclass(frozen=True)
+class SignedAdam(Optimiser):
+    """Adam that sees only the sign of each pixel's gradient (Geiping et al. 2020, section 5)."""
+
+    def stepper(self, parameters: list[Tensor]) -> torch.optim.Optimizer:
+        """Torch's Adam."""
+        return torch.optim.Adam(parameters, lr=self.step)
+
+    def direction(self, gradient: Tensor) -> Tensor:
+        """-1, 0 or 1 for each pixel: tiny gradients move the picture as fast as large ones."""
+        return gradient.sign()

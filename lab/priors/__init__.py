@@ -1,0 +1,1 @@
+"""Priors: what a natural picture looks like, one a file."""

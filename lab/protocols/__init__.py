@@ -1,0 +1,1 @@
+"""Protocols: what a client sends, one a file."""

@@ -1,0 +1,51 @@
+"""Federated averaging (McMahan et al. 2017): the client trains, then sends how its weights changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from lab.gradients import loss
+from lab.options import Bounds, Help
+from lab.protocols.base import Protocol
+from lab.types import Gradients, Images, Targets
+
+
+@dataclass(frozen=True)
+class FedAvg(Protocol):
+    """The client takes local SGD steps and sends the change of its weights (Geiping et al. 2020, section 6).
+
+    Step k trains on pictures k B to (k + 1) B of the batch, starting over at its end, so
+    E epochs over n pictures are ``local_steps`` = E n / B.
+    """
+
+    local_steps: Annotated[int, Bounds(1, 1000), Help("SGD steps before sending", "steps")] = 4
+    batch_size: Annotated[int, Bounds(0, 100), Help("pictures in each local step; 0 takes the whole batch", "pictures")] = 0
+    learning_rate: Annotated[float, Bounds(1e-6, 1.0, log=True), Help("the client's step size tau")] = 1e-4
+
+    def update(self, model: nn.Module, images: Images, targets: Targets, *, differentiable: bool = False) -> Gradients:
+        """theta_E - theta_0, by unrolled SGD theta <- theta - tau dL/dtheta."""
+        start: dict[str, Tensor] = dict(model.named_parameters())
+        weights = start if differentiable else {name: tensor.detach().requires_grad_() for name, tensor in start.items()}
+        for step in range(self.local_steps):
+            rows = self._rows(step, len(images)).to(images.device)
+            value = loss(functional_call(model, weights, (images[rows],)), targets[rows])
+            slopes = torch.autograd.grad(value, list(weights.values()), create_graph=differentiable)
+            moved = (weight - self.learning_rate * slope for weight, slope in zip(weights.values(), slopes, strict=True))
+            weights = dict(zip(weights, moved, strict=True))
+            if not differentiable:
+                weights = {name: tensor.detach().requires_grad_() for name, tensor in weights.items()}
+        change = {name: weights[name] - start[name] for name in start}
+        return change if differentiable else {name: tensor.detach() for name, tensor in change.items()}
+
+    def mean_gradient(self, update: Gradients) -> Gradients:
+        """-change / (tau E): exact for one step, an average along the way for more."""
+        return {name: -tensor / (self.learning_rate * self.local_steps) for name, tensor in update.items()}
+
+    def _rows(self, step: int, pictures: int) -> Tensor:
+        size = min(self.batch_size or pictures, pictures)
+        return (torch.arange(size) + step * size) % pictures

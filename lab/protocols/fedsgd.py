@@ -1,0 +1,24 @@
+"""Federated SGD: the client sends the gradient of its batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from lab.gradients import parameter_gradient
+from lab.protocols.base import Protocol
+from lab.types import Gradients, Images, Targets
+
+
+@dataclass(frozen=True)
+class FedSGD(Protocol):
+    """The client sends the gradient of its loss, after no local step."""
+
+    def update(self, model: nn.Module, images: Images, targets: Targets, *, differentiable: bool = False) -> Gradients:
+        """G = dL/dtheta, the mean over the batch."""
+        return parameter_gradient(model, images, targets, differentiable=differentiable)
+
+    def mean_gradient(self, update: Gradients) -> Gradients:
+        """The update is the gradient."""
+        return update

@@ -1,0 +1,17 @@
+"""One seed, many independent streams: changing a defence never changes the first candidate."""
+
+from __future__ import annotations
+
+import zlib
+
+import torch
+
+
+def stream(seed: int, purpose: str) -> torch.Generator:
+    """A CPU generator for one purpose ("data", "weights", "client", "candidate", ...) of one seed."""
+    return torch.Generator().manual_seed(mixed_seed(seed, purpose))
+
+
+def mixed_seed(seed: int, purpose: str) -> int:
+    """A 32-bit seed that depends on both the seed and the purpose."""
+    return zlib.crc32(f"{seed}/{purpose}".encode())

@@ -1,0 +1,73 @@
+"""One round of federated learning and the attack on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+
+from lab import checkpoints, device
+from lab.datasets.gallery import decoys
+from lab.experiment import Experiment
+from lab.networks.base import Classifier
+from lab.randomness import stream
+from lab.types import AttackState, Batch, Gradients, LabelSource, Observation, Round
+
+LINE_UP_SIZE = 8
+
+
+def simulate_round(experiment: Experiment, on: torch.device | None = None) -> Round:
+    """The client loads its pictures, computes the update, defends it and sends it.
+
+    Raises ``LabError`` where pictures or weights cannot be had.
+    """
+    where = on or device.choose()
+    batch = _on(_private_batch(experiment), where)
+    network = build_network(experiment, batch).to(where)
+    device.set_threads(network)
+    clean = experiment.protocol.update(network, batch.images, batch.labels)
+    observation = Observation(
+        network=network,
+        protocol=experiment.protocol,
+        update=_defended(experiment, clean),
+        image_shape=batch.image_shape,
+        batch_size=len(batch.images),
+        label_source=experiment.labels,
+        labels=batch.labels.clone() if experiment.labels is LabelSource.KNOWN else None,
+    )
+    return Round(batch, clean, observation, _line_up(batch))
+
+
+def reconstruct(experiment: Experiment, observation: Observation) -> Iterator[AttackState]:
+    """The experiment's attack on the observation; the first candidate depends on the seed alone."""
+    return experiment.attack.reconstruct(observation, stream(experiment.seed, "candidate"))
+
+
+def build_network(experiment: Experiment, batch: Batch) -> Classifier:
+    """The network with fresh or trained weights, in eval mode, sized for the batch and its classes."""
+    classes = checkpoints.classes(experiment.network) if experiment.trained else len(experiment.dataset.class_names)
+    network = experiment.network.build(batch.image_shape, classes, stream(experiment.seed, "weights"))
+    if experiment.trained:
+        checkpoints.load(network, experiment.network, experiment.weights)
+    return network
+
+
+def _private_batch(experiment: Experiment) -> Batch:
+    return experiment.dataset.load(experiment.batch_size, experiment.size, stream(experiment.seed, "data"))
+
+
+def _on(batch: Batch, where: torch.device) -> Batch:
+    return Batch(batch.images.to(where), batch.labels.to(where))
+
+
+def _defended(experiment: Experiment, clean: Gradients) -> Gradients:
+    update, generator = clean, stream(experiment.seed, "defence")
+    for defence in experiment.defences:
+        update = defence.apply(update, generator)
+    return update
+
+
+def _line_up(batch: Batch) -> torch.Tensor:
+    """The first private picture, then pictures of the gallery that are not in the batch."""
+    others = decoys(batch.images, LINE_UP_SIZE - 1).to(batch.images)
+    return torch.cat([batch.images[:1], others])

@@ -1,0 +1,115 @@
+"""The nouns of the lab: what a client has, what it sends, what the server may see, what comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from lab.networks.base import Classifier
+    from lab.protocols.base import Protocol
+
+Images = Float[Tensor, "batch channel height width"]
+"""Pixel values in [0, 1], everywhere; normalisation is the first layer of each network."""
+
+Labels = Int[Tensor, " batch"]
+Targets = Int[Tensor, " batch"] | Float[Tensor, "batch classes"]
+"""Class numbers, or a probability for each class (labels that an attack optimises jointly)."""
+
+Gradients = Mapping[str, Tensor]
+"""Keyed like ``Module.named_parameters()``; a FedAvg weight change has the same form."""
+
+
+class LabelSource(Enum):
+    """Where the server gets the labels from."""
+
+    KNOWN = "known"
+    INFERRED = "inferred"
+    JOINT = "joint"
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """The client's private pictures (pixels in [0, 1]) and their class numbers."""
+
+    images: Images
+    labels: Labels
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(channels, height, width)."""
+        _, channels, height, width = self.images.shape
+        return channels, height, width
+
+
+@dataclass(frozen=True, eq=False)
+class Observation:
+    """All that an honest-but-curious server knows, and all that an attack may see."""
+
+    network: Classifier
+    protocol: Protocol
+    update: Gradients
+    image_shape: tuple[int, int, int]
+    batch_size: int
+    label_source: LabelSource
+    labels: Labels | None
+
+    @property
+    def classes(self) -> int:
+        """How many classes the network tells apart."""
+        return self.network.classes
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network and the update live."""
+        return next(iter(self.update.values())).device
+
+
+@dataclass(frozen=True, eq=False)
+class Round:
+    """One round of training: the truth beside, never inside, what the server observes."""
+
+    batch: Batch
+    clean_update: Gradients
+    observation: Observation
+    line_up: Images
+    """Pictures to pick the secret from: the first is the first private picture, the others are decoys."""
+
+
+class Outcome(Enum):
+    """How an attack ended; the value is the sentence the reader sees."""
+
+    CONVERGED = "The candidate's update matches the shared one."
+    BUDGET_SPENT = "All iterations are done."
+    STOPPED = "Stopped before the budget was spent."
+    NOT_FINITE = "The objective stopped being a finite number; the best picture so far is kept. Try a smaller step."
+    EXACT = "Read off exactly: the input is a ratio of two shared numbers (Proposition 3.1)."
+    UP_TO_SCALE = "Without a bias the input is known only up to its scale; it is shown stretched to fit."
+    FEATURES_ONLY = "The algebra gives the features that enter the fully connected layer, not the picture below them."
+    MIXTURE = "With several pictures each ratio is a mixture of them; a row is pure only where one picture alone is active."
+    AFTER_LOCAL_STEPS = "After local steps the weights moved under way, so the ratio is only approximate."
+    INCONSISTENT = "The shared numbers do not fit one single input (noise or a defence), so the ratio is only approximate."
+    DEAD_UNITS = "Every unit of the layer is silent: all its gradients are zero, and a ratio of zeros says nothing."
+    NO_LINEAR_LAYER = "This network has no fully connected layer to read the input from."
+
+
+@dataclass(frozen=True, eq=False)
+class AttackState:
+    """One moment of an attack: detached copies only, safe to keep."""
+
+    iteration: int
+    iterations: int
+    candidate: Images
+    objective: float
+    terms: Mapping[str, float] = field(default_factory=dict)
+    restart: int = 0
+    labels: Labels | None = None
+    features: Tensor | None = None
+    """Recovered input of the first fully connected layer, shape (batch, features); closed-form attacks only."""
+    outcome: Outcome | None = None
