@@ -8,7 +8,7 @@ from enum import Enum
 import torch
 from jaxtyping import Float
 from scipy.optimize import linear_sum_assignment
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from lab.types import AttackState, Images, Round
@@ -113,14 +113,21 @@ def _recovered_labels(attacked: Round, state: AttackState, pairing: Tensor) -> T
 
 
 def _closed_form_error(attacked: Round, state: AttackState) -> float | None:
-    """Largest error of the input that a closed form read off: pixels, or features below the head."""
-    if state.features is None:
-        return None
-    network = attacked.observation.network
+    return None if state.features is None else input_error(attacked, state.features[0])
+
+
+def true_head_input(attacked: Round) -> Float[Tensor, "batch features"]:
+    """What really entered the fully connected head: pixels (normalised) or features of each private picture."""
     with torch.no_grad():
-        true = network.embed(attacked.batch.images)[: len(state.features)]
-    scale = network.normalise.std.max() if true.shape[1] == attacked.batch.images[0].numel() else 1.0
-    return float(((state.features - true).abs() * scale).max())
+        return attacked.observation.network.embed(attacked.batch.images)
+
+
+def input_error(attacked: Round, recovered: Float[Tensor, " features"]) -> float:
+    """Largest error of a recovered head input against the first private picture's: in pixels, or in features."""
+    network = attacked.observation.network
+    is_picture = isinstance(network.features, nn.Identity)
+    scale = network.normalise.std.max() if is_picture else 1.0
+    return float(((recovered - true_head_input(attacked)[0]).abs() * scale).max())
 
 
 def mse(candidate: Images, truth: Images) -> Float[Tensor, " batch"]:
