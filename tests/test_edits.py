@@ -1,0 +1,77 @@
+"""Edits change one thing, keep the rest, and refuse what is wrong with a sentence."""
+
+import pytest
+
+from lab import Experiment, LabError
+from lab.edits import SHORT_NAMES, edit
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "where"),
+    [
+        ("network", "lenet", lambda e: e.network.name),
+        ("network.width", 16, lambda e: e.network.width),
+        ("distance", "euclidean", lambda e: e.attack.distance.name),
+        ("iterations", 7, lambda e: e.attack.iterations),
+        ("restarts", 3, lambda e: e.attack.restarts),
+        ("tv", 0.7, lambda e: e.attack.priors[0].weight),
+        ("local_steps", 5, lambda e: e.protocol.local_steps),
+        ("local_batch_size", 2, lambda e: e.protocol.batch_size),
+        ("local_lr", 0.01, lambda e: e.protocol.learning_rate),
+        ("picture", "cat", lambda e: e.dataset.first),
+        ("attack", "analytic", lambda e: e.attack.name),
+        ("attack.priors.0.relative", False, lambda e: e.attack.priors[0].relative),
+        ("seed", 9, lambda e: e.seed),
+        ("batch_size", 4, lambda e: e.batch_size),
+    ],
+)
+def test_one_change_is_made(path, value, where):
+    assert where(edit(Experiment(), path, value)) == value
+
+
+def test_every_short_name_is_tried_above():
+    assert set(SHORT_NAMES) == {
+        "attack", "distance", "iterations", "local_batch_size", "local_lr", "local_steps", "picture", "restarts", "tv",
+    }  # fmt: skip
+
+
+def test_everything_else_stays():
+    before = edit(edit(Experiment(), "seed", 3), "tv", 0.5)
+    after = edit(before, "network", "mlp")
+    assert after.to_plain() | {"network": None} == before.to_plain() | {"network": None}
+
+
+def test_no_local_steps_means_the_gradient_and_zero_tv_means_none():
+    averaged = edit(Experiment(), "local_steps", 4)
+    assert edit(averaged, "local_steps", 0).protocol.name == "fedsgd"
+    smooth = edit(Experiment(), "tv", 0)
+    assert smooth.attack.priors == ()
+    assert edit(smooth, "tv", 0.2).attack.priors[0].weight == 0.2
+
+
+def test_more_local_steps_keep_the_learning_rate():
+    averaged = edit(edit(Experiment(), "local_lr", 0.5), "local_steps", 9)
+    assert (averaged.protocol.learning_rate, averaged.protocol.local_steps) == (0.5, 9)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "sentence"),
+    [
+        ("network", "small_convnt", "Did you mean 'small_convnet'"),
+        ("network.widht", 3, "Did you mean"),
+        ("network.width", 100_000, "give a value from 4 to 128"),
+        ("seed", "many", "must be a whole number"),
+        ("local_steps", -1, "give a value from 1 to 1000"),
+        ("picture", "mona_lisa", "choose one of"),
+        ("attack.priors.5.weight", 1.0, "There is no option"),
+        ("nothing.at.all", 1, "There is no option"),
+    ],
+)
+def test_what_is_wrong_is_said(path, value, sentence):
+    with pytest.raises(LabError, match=sentence):
+        edit(Experiment(), path, value)
+
+
+def test_a_closed_form_has_no_distance():
+    with pytest.raises(LabError, match="solves equations instead of guessing"):
+        edit(edit(Experiment(), "attack", "analytic"), "distance", "cosine")
