@@ -1,0 +1,59 @@
+"""The derivation as plain data and arrays, ready for the browser."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from widgets.frames import pixels
+
+if TYPE_CHECKING:
+    from lab import Experiment, Round
+
+SHOWN = 6
+"""How many entries of a row are written out."""
+
+
+def algebra(experiment: Experiment, attacked: Round, row: int | None = None) -> dict[str, Any]:
+    """Everything the algebra panel shows for unit ``row`` (None: the loudest one).
+
+    ``readable`` is False where the network has no layer to read; only ``sentence`` is there then.
+    """
+    from lab import Outcome
+    from lab.derivation import derive
+
+    derivation = derive(attacked, row)
+    if derivation is None:
+        no_layer = not any(name.startswith("head.") for name in attacked.observation.update)
+        reason = Outcome.NO_LINEAR_LAYER if no_layer else Outcome.DEAD_UNITS
+        return {"readable": False, "sentence": reason.value}
+    divisor = float(derivation.bias_gradient[derivation.row])
+    return {
+        "readable": True,
+        "network": experiment.network.name,
+        "layer": derivation.layer,
+        "row": derivation.row,
+        "rows": len(derivation.bias_gradient),
+        "slopes": _floats(derivation.bias_gradient),
+        "divisor": divisor,
+        "dead": divisor == 0,
+        "weight_row": _floats(derivation.weight_row[:SHOWN]),
+        "recovered": _floats(derivation.recovered[:SHOWN]),
+        "truth": _floats(derivation.truth[0][:SHOWN]),
+        "recovered_all": _floats(derivation.recovered),
+        "truth_all": _floats(derivation.truth[0]),
+        "inputs": len(derivation.recovered),
+        "is_picture": derivation.picture is not None,
+        "recovered_picture": None if derivation.picture is None else pixels(derivation.picture)[0],
+        "true_picture": pixels(attacked.batch.images[:1])[0],
+        "error": derivation.max_abs_error,
+        "residual": derivation.residual,
+        "outcome": derivation.outcome.name,
+        "sentence": derivation.outcome.value,
+        "conditions": [vars(condition) for condition in derivation.conditions],
+    }
+
+
+def _floats(values: Any) -> np.ndarray:
+    return values.detach().cpu().numpy().astype(np.float32)

@@ -1,0 +1,159 @@
+// The run as the browser holds it: every kept frame, which one is shown, and the replay.
+// It has no view. It never writes to the kernel while replaying, so it outlives the kernel.
+
+const REPLAY_SECONDS = 6;
+const HEARTBEAT_MS = 5000;
+const SILENCE_MS = 20000;
+
+function initialize({ model, signal }) {
+  const listeners = new Map();
+  const emit = (name) => (listeners.get(name) ?? []).forEach((callback) => callback());
+  const film = {
+    frames: [],
+    previous: [],
+    index: -1,
+    source: "recorded",
+    playing: false,
+    connected: true,
+    get state() { return model.get("state"); },
+    get round() { return model.get("round"); },
+    get recording() { return model.get("recording"); },
+    /** The position of the frame shown, -1 where there is none. */
+    get position() { return film.index < 0 ? film.frames.length - 1 : Math.min(film.index, film.frames.length - 1); },
+    get shown() { return film.frames[film.position] ?? null; },
+    get iterations() { return film.source === "recorded" ? film.recording.iterations : film.state.iterations; },
+    on(name, callback) {
+      listeners.set(name, [...(listeners.get(name) ?? []), callback]);
+      return () => listeners.set(name, listeners.get(name).filter((other) => other !== callback));
+    },
+    show(index) {
+      stop();
+      move(index);
+    },
+    play, stop, send,
+  };
+
+  /** Show a frame; the last one means "whatever is newest". */
+  function move(index) {
+    film.index = index >= film.frames.length - 1 ? -1 : Math.max(0, index);
+    emit("index");
+  }
+
+  function send(content) {
+    try {
+      model.send(content);
+    } catch {
+      lose();
+    }
+  }
+
+  function lose() {
+    if (!film.connected) return;
+    film.connected = false;
+    emit("state");
+  }
+
+  // ---- replay -------------------------------------------------------------
+  let ticket = 0;
+
+  function play() {
+    if (film.frames.length < 2) return;
+    const from = film.position >= film.frames.length - 1 ? 0 : film.position;
+    const started = performance.now() - (from / film.frames.length) * REPLAY_SECONDS * 1000;
+    const mine = ++ticket;
+    film.playing = true;
+    const tick = (now) => {
+      if (mine !== ticket || signal.aborted) return;
+      const next = Math.floor(((now - started) / 1000 / REPLAY_SECONDS) * film.frames.length);
+      if (next >= film.frames.length - 1) return finish();
+      if (next !== film.position) move(next);
+      requestAnimationFrame(tick);
+    };
+    move(from);
+    requestAnimationFrame(tick);
+  }
+
+  function finish() {
+    stop();
+    move(film.frames.length - 1);
+  }
+
+  function stop() {
+    ticket += 1;
+    if (!film.playing) return;
+    film.playing = false;
+    emit("index");
+  }
+
+  // ---- what the kernel sends ----------------------------------------------
+  let run = null;
+
+  function begin(newRun, source) {
+    stop();
+    if (film.source === "live" && film.frames.length > 1) film.previous = film.frames.map(({ iteration, objective, psnr_db }) => ({ iteration, objective, psnr_db }));
+    run = newRun;
+    film.source = source;
+    film.frames = [];
+    film.index = -1;
+  }
+
+  function receive(content, buffers) {
+    if (content.type === "clear" && content.run !== run) {
+      begin(content.run, "live");
+      emit("frames");
+    }
+    if (content.type === "frame") add(content, buffers[0]);
+    if (content.type === "history") restore(content, buffers);
+    if (content.type === "pulse") heard();
+  }
+
+  function add(frame, buffer) {
+    if (frame.run !== run) begin(frame.run, "live");
+    film.frames.push({ ...frame, image: bytes(buffer) });
+    heard();
+    emit("frames");
+    // Two animation frames later the picture is on the screen: only then may the next one come.
+    requestAnimationFrame(() => requestAnimationFrame(() => send({ type: "drawn", frame: frame.id })));
+  }
+
+  /** All frames kept so far: for a browser that joins late. */
+  function restore(content, buffers) {
+    if (!content.frames.length) return;
+    begin(content.frames[0].run, "live");
+    film.frames = content.frames.map((frame, index) => ({ ...frame, image: bytes(buffers[index]) }));
+    emit("frames");
+  }
+
+  let last = performance.now();
+
+  function heard() {
+    last = performance.now();
+    if (film.connected) return;
+    film.connected = true;
+    emit("state");
+  }
+
+  const pulse = setInterval(() => {
+    send({ type: "heartbeat" });
+    if (performance.now() - last > SILENCE_MS) lose();
+  }, HEARTBEAT_MS);
+
+  // ---- the recording, until the first live frame ----------------------------
+  function load() {
+    const { frames, height, width, pixels } = film.recording;
+    const all = bytes(pixels);
+    const size = height * width * 3;
+    film.frames = (frames ?? []).map((frame, index) => ({ ...frame, height, width, image: all.subarray(index * size, (index + 1) * size) }));
+    if (!matchMedia("(prefers-reduced-motion: reduce)").matches) play();
+  }
+
+  model.on("msg:custom", receive);
+  model.on("change:state", () => emit("state"));
+  model.on("change:round", () => emit("round"));
+  signal.addEventListener("abort", () => clearInterval(pulse));
+  load();
+  send({ type: "hello" });
+  return film;
+}
+
+export default { initialize };

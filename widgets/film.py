@@ -1,0 +1,112 @@
+"""The film: the run as the browser holds it, and the only wire between the session and the views."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import numpy as np
+import traitlets
+
+from widgets import recording
+from widgets.views.base import FOLDER
+
+STATE = ("status", "message", "device", "pace_seconds", "iterations")
+"""What the views show of a session beside its frames."""
+
+
+class Film(anywidget.AnyWidget):
+    """Sends each frame once; the browser keeps them all, shows any of them and says when one is drawn.
+
+    ``recording``, ``round`` and ``state`` are read by the browser and never written by it:
+    whatever it says comes as a message and is checked here.
+    """
+
+    _esm = (FOLDER / "common.js").read_text(encoding="utf-8") + Path(__file__).with_suffix(".js").read_text(encoding="utf-8")
+    recording = traitlets.Dict().tag(sync=True)
+    round = traitlets.Dict().tag(sync=True)
+    state = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, session: Any) -> None:
+        self.session = session
+        recorded = recording.load()
+        super().__init__(recording=recorded["run"], round=recorded["round"], state=self._state())
+        session.observe(self._show_state, names=[*STATE, "numbers"])
+        session.observe(self._show_round, names=["round_info"])
+        session.on_frame(self._show_frame)
+        self.on_msg(self._receive)
+        self._show_round()
+
+    def _state(self) -> dict[str, Any]:
+        values = {name: getattr(self.session, name) for name in STATE}
+        return values | {"numbers": plain(self.session.numbers or {})}
+
+    def _show_state(self, change: Any = None) -> None:
+        self.state = self._state()
+        if change is not None and change.name == "status" and self.session.status == "ready":
+            self.send({"type": "clear", "run": -1})
+
+    def _show_round(self, change: Any = None) -> None:
+        if self.session.round_info is not None:
+            self.round = round_data(self.session.round_info)
+
+    def _show_frame(self, frame: Any) -> None:
+        self.send({"type": "frame"} | frame_data(frame) | self._progress(), buffers=[image_bytes(frame)])
+
+    def _progress(self) -> dict[str, Any]:
+        session = self.session
+        return {
+            "attack_seconds": session.attack_seconds,
+            "iterations_per_second": session.iterations_per_second,
+            "seconds_left": session.seconds_left,
+        }
+
+    def _receive(self, _: Any, content: Any, buffers: Any) -> None:
+        """Answer the browser: ``drawn`` asks for the next frame, ``hello`` for all that were kept."""
+        kind = content.get("type") if isinstance(content, dict) else None
+        if kind == "drawn" and isinstance(content.get("frame"), int):
+            self.session.acknowledge(content["frame"])
+        elif kind == "heartbeat":
+            self.session.heartbeat()
+            self.send({"type": "pulse"})
+        elif kind == "hello":
+            self.session.heartbeat()
+            self._send_history()
+
+    def _send_history(self) -> None:
+        frames = list(self.session.frames)
+        content = {"type": "history", "frames": [frame_data(frame) for frame in frames]}
+        self.send(content, buffers=[image_bytes(frame) for frame in frames])
+
+
+def frame_data(frame: Any) -> dict[str, Any]:
+    """A frame without its picture, as plain numbers and words."""
+    height, width, _ = frame.image.shape
+    names = ("id", "run", "iteration", "objective", "psnr_db", "ssim", "verdict", "line_up", "seconds")
+    return plain({name: getattr(frame, name) for name in names}) | {"height": height, "width": width}
+
+
+def image_bytes(frame: Any) -> bytes:
+    """The picture of a frame, shape (height, width, 3), as bytes."""
+    return np.ascontiguousarray(frame.image, dtype=np.uint8).tobytes()
+
+
+def round_data(info: dict[str, Any]) -> dict[str, Any]:
+    """What the session says of a round, arrays as bytes beside their sizes."""
+    images = np.ascontiguousarray(info["images"], dtype=np.uint8)
+    count, height, width, _ = images.shape
+    sample = np.ascontiguousarray(info["sample"], dtype=np.float32)
+    rest = {key: plain(value) for key, value in info.items() if key not in ("images", "sample")}
+    return rest | {"count": count, "height": height, "width": width, "images": images.tobytes(), "sample": sample.tobytes()}
+
+
+def plain(value: Any) -> Any:
+    """JSON-ready: a number that is not finite becomes None, because JSON has no word for it."""
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, float | np.floating):
+        return float(value) if np.isfinite(value) else None
+    return int(value) if isinstance(value, np.integer) else value

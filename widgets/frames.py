@@ -1,0 +1,120 @@
+"""What the page shows of one state: a picture in bytes and the numbers beside it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import torch
+
+    from lab import AttackState, Experiment, Round, Scores
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One kept moment of a run."""
+
+    id: int
+    run: int
+    iteration: int
+    objective: float
+    psnr_db: float
+    ssim: float
+    verdict: str
+    line_up: str
+    image: np.ndarray
+    """uint8, (height, width, 3); the pictures of a batch side by side."""
+    seconds: float
+    """Time the attack itself has taken so far."""
+
+
+def frame(number: int, run: int, state: AttackState, scores: Scores, seconds: float) -> Frame:
+    """The frame of a state with its scores."""
+    return Frame(
+        id=number,
+        run=run,
+        iteration=state.iteration,
+        objective=state.objective,
+        psnr_db=scores.psnr_db,
+        ssim=scores.ssim,
+        verdict=scores.verdict.value,
+        line_up=f"{ordinal(scores.line_up_rank)} of {scores.line_up_size} in the line-up",
+        image=tiled(pixels(state.candidate)),
+        seconds=seconds,
+    )
+
+
+def score_table(scores: Scores) -> dict[str, Any]:
+    """The scores as plain data for the page."""
+    plain = asdict(scores)
+    return plain | {"verdict": scores.verdict.value, "psnr_db": scores.psnr_db, "ssim": scores.ssim}
+
+
+def describe_round(experiment: Experiment, attacked: Round) -> dict[str, Any]:
+    """What left the phone: the picture beside it, and the numbers by layer."""
+    update = attacked.observation.update
+    flat = np.concatenate([tensor.detach().cpu().numpy().ravel()[:64] for tensor in update.values()])
+    label = int(attacked.batch.labels[0])
+    return {
+        "images": pixels(attacked.batch.images),
+        "tile": tiled(pixels(attacked.batch.images)),
+        "alt": alt_text(experiment),
+        "label": experiment.dataset.class_names[label] if label < len(experiment.dataset.class_names) else str(label),
+        "numbers": sum(tensor.numel() for tensor in update.values()),
+        "tensors": len(update),
+        "layers": layer_norms(update),
+        "sample": flat[:400].astype(np.float32),
+        "kind": "weight change" if experiment.protocol.name == "fedavg" else "gradient",
+    }
+
+
+def layer_norms(update: Any) -> list[dict[str, Any]]:
+    """Length and count of the numbers of each layer, weights and bias together."""
+    layers: dict[str, list[Any]] = {}
+    for name, tensor in update.items():
+        layers.setdefault(name.rpartition(".")[0] or name, []).append(tensor)
+    return [
+        {
+            "name": name,
+            "norm": math.sqrt(sum(float(tensor.square().sum()) for tensor in tensors)),
+            "count": sum(tensor.numel() for tensor in tensors),
+        }
+        for name, tensors in layers.items()
+    ]
+
+
+def alt_text(experiment: Experiment) -> str:
+    """The private picture in words, for those who cannot see it."""
+    if experiment.dataset.name == "gallery":
+        from lab.datasets.gallery import credits
+
+        return str(credits()[getattr(experiment.dataset, "first")]["alt"])  # noqa: B009  (typed as any data set)
+    return f"A private picture from {experiment.dataset.name}."
+
+
+def pixels(images: torch.Tensor) -> np.ndarray:
+    """Pixels in [0, 1] as uint8, (n, height, width, 3); one channel is repeated."""
+    array = images.detach().clamp(0, 1).mul(255).round().byte().cpu().permute(0, 2, 3, 1).numpy()
+    return np.ascontiguousarray(np.repeat(array, 3, axis=3) if array.shape[3] == 1 else array)
+
+
+def tiled(images: np.ndarray) -> np.ndarray:
+    """The pictures of a batch in a near-square grid, (height, width, 3); empty places are white."""
+    count, height, width, _ = images.shape
+    columns = math.ceil(math.sqrt(count))
+    rows = math.ceil(count / columns)
+    grid = np.full((rows * height, columns * width, 3), 255, dtype=np.uint8)
+    for index, image in enumerate(images):
+        top, left = index // columns * height, index % columns * width
+        grid[top : top + height, left : left + width] = image
+    return grid
+
+
+def ordinal(number: int) -> str:
+    """1st, 2nd, 3rd, 4th ..."""
+    suffix = "th" if 10 <= number % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{suffix}"

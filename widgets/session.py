@@ -1,0 +1,366 @@
+"""The session: one experiment, one worker thread, the newest state, and what the page may ask for."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from traitlets import Any as AnyTrait
+from traitlets import Dict, Float, HasTraits, Int, Unicode
+
+from widgets.frames import Frame, describe_round, frame, score_table
+from widgets.worker import Valve, Worker
+
+if TYPE_CHECKING:
+    from lab import AttackState, Experiment, Round
+
+INTERVAL_S = 0.08
+"""At most one frame in this time."""
+ACKNOWLEDGE_S = 1.0
+"""A frame that no browser has acknowledged after this time is given up, so that a headless run goes on."""
+HEARTBEAT_S = 30.0
+"""A page that has been silent for so long is gone: the run pauses."""
+RUN_LIMIT_S = 1800.0
+"""No run lasts longer."""
+MOST_FRAMES = 400
+PACE_S = 6.0
+
+
+class Session(HasTraits):
+    """Runs experiments one at a time and tells its observers on the kernel's event loop.
+
+    Only the worker thread computes; every trait changes on the event loop alone.
+    Nothing of torch or lab is imported before the worker has done so in the background.
+    """
+
+    status = Unicode("loading", help="loading, ready, running, paused, finished or failed")
+    message = Unicode("Getting the lab ready: PyTorch is being loaded.", help="one sentence for the reader")
+    experiment = AnyTrait(None, allow_none=True, help="the present Experiment; None while loading")
+    round_info = AnyTrait(None, allow_none=True, help="what left the phone, as plain data")
+    device = Unicode("")
+    pace_seconds = Float(PACE_S, help="watchable length of a run in seconds; 0 runs as fast as it goes")
+    iteration = Int(0)
+    iterations = Int(0)
+    attack_seconds = Float(0.0, help="time that the attack itself took, without the pace")
+    iterations_per_second = Float(0.0)
+    seconds_left = Float(None, allow_none=True)
+    numbers = Dict(default_value=None, allow_none=True, help="scores of the newest frame")
+
+    def __init__(self, changes: dict[str, Any] | None = None) -> None:
+        super().__init__()
+        self.frames: list[Frame] = []
+        self.run = 0
+        self._loop = asyncio.get_running_loop()
+        self._worker = Worker()
+        self._valve = Valve()
+        self._callbacks: list[Callable[[Frame], None]] = []
+        self._undo: list[Experiment] = []
+        self._round: Round | None = None
+        self._mailbox: tuple[AttackState, float] | None = None
+        self._frame_id = 0
+        self._stride = 1
+        self._unacknowledged: tuple[int, float] | None = None
+        self._last_beat: float | None = None
+        self._start_wanted = 0.0
+        self._publisher: asyncio.Task[None] | None = None
+        self._worker.submit(lambda: self._load(changes or {}))
+
+    # --- what the page may ask for -----------------------------------------------------------------
+
+    def start(self) -> None:
+        """Run to the end; from the beginning where the last run is over. Idempotent, queued while loading."""
+        self._go(float("inf"))
+
+    def step(self, count: int = 1) -> None:
+        """Do ``count`` iterations, then pause."""
+        self._go(max(1, int(count)))
+
+    def resume(self) -> None:
+        """Go on after a pause."""
+        self.start()
+
+    def pause(self) -> None:
+        """Stop before the next iteration; the run can go on."""
+        self._start_wanted = 0.0
+        self._valve.shut()
+        if self.status == "running":
+            self.set_trait("status", "paused")
+
+    def stop(self) -> None:
+        """End the run and keep what was found."""
+        self._start_wanted = 0.0
+        if self.status in ("running", "paused") and self._publisher is not None:
+            self._valve.stop()
+
+    def reset(self) -> None:
+        """Back to the untouched start of the same experiment."""
+        if self.experiment is not None:
+            self._prepare(self.experiment)
+
+    def edit(self, path: str, value: Any) -> str:
+        """Make one change; the answer is empty, or the sentence that says why not."""
+        if self.experiment is None:
+            return "The lab is still loading; try again in a moment."
+        from lab import LabError
+        from lab.edits import edit
+
+        try:
+            changed = edit(self.experiment, path, value)
+        except LabError as error:
+            return str(error)
+        self.show(changed)
+        return ""
+
+    def show(self, experiment: Experiment) -> None:
+        """Take another experiment; ``undo`` brings the present one back."""
+        if self.experiment is not None and experiment != self.experiment:
+            self._undo.append(self.experiment)
+            self._prepare(experiment)
+
+    def undo(self) -> None:
+        """Take the last change back."""
+        if self._undo:
+            self._prepare(self._undo.pop())
+
+    def upload(self, data: bytes, name: str) -> str:
+        """Take the reader's own picture (bytes of a picture file); it stays in memory. Answers like ``edit``."""
+        if self.experiment is None:
+            return "The lab is still loading; try again in a moment."
+        from dataclasses import replace
+
+        from lab.datasets.inline import Inline
+
+        from lab import LabError
+
+        try:
+            own = Inline.from_bytes([(data, name)], self.experiment.size)
+        except LabError as error:
+            return str(error)
+        self.show(replace(self.experiment, dataset=own, batch_size=1))
+        return ""
+
+    def algebra(self, row: int | None = None) -> dict[str, Any] | None:
+        """What the algebra panel shows; None while nothing is loaded."""
+        from widgets.algebra_data import algebra
+
+        return None if self._round is None else algebra(self.experiment, self._round, row)
+
+    def on_frame(self, callback: Callable[[Frame], None]) -> None:
+        """Call back with every published frame."""
+        self._callbacks.append(callback)
+
+    def acknowledge(self, frame_id: int) -> None:
+        """The browser has drawn this frame; the next may come."""
+        if self._unacknowledged is not None and frame_id >= self._unacknowledged[0]:
+            self._unacknowledged = None
+
+    def heartbeat(self) -> None:
+        """A page is watching."""
+        self._last_beat = time.monotonic()
+
+    def close(self) -> None:
+        """Stop everything and wait for the worker."""
+        self._valve.stop()
+        if self._publisher is not None:
+            self._publisher.cancel()
+        self._worker.close()
+
+    # --- on the event loop -------------------------------------------------------------------------
+
+    def _go(self, credit: float) -> None:
+        if self.status == "loading":
+            self._start_wanted = credit
+            self.set_trait("message", "The attack starts by itself as soon as the lab is ready.")
+        elif self.status == "finished":
+            self._start_wanted = credit
+            self.reset()
+        elif self.status in ("ready", "paused", "running"):
+            self._begin(credit)
+
+    def _begin(self, credit: float) -> None:
+        if self._publisher is None:
+            self._launch()
+        self._valve.open(credit)
+        self.set_trait("message", "")
+        self.set_trait("status", "running")
+
+    def _launch(self) -> None:
+        assert self._round is not None
+        experiment, attacked, valve = self.experiment, self._round, self._valve
+        self._worker.submit(lambda: self._attack(experiment, attacked, valve))
+        self._last_beat = None if self._last_beat is None else time.monotonic()
+        self._publisher = self._loop.create_task(self._publish(valve))
+
+    def _prepare(self, experiment: Experiment) -> None:
+        """Drop the present run and let the worker simulate the round of ``experiment``."""
+        self._valve.stop()
+        if self._publisher is not None:
+            self._publisher.cancel()
+        self._publisher, self._valve = None, Valve()
+        self.set_trait("status", "loading")
+        self.set_trait("message", "The client computes its update.")
+        valve = self._valve
+        self._worker.submit(lambda: self._simulate(experiment, valve))
+
+    def _prepared(self, experiment: Experiment, attacked: Round, device: str, valve: Valve) -> None:
+        if valve is not self._valve:
+            return  # another experiment was asked for in the meantime
+        self.run += 1
+        self.frames.clear()
+        self._round, self._mailbox, self._unacknowledged, self._stride = attacked, None, None, 1
+        with self.hold_trait_notifications():
+            self.experiment = experiment
+            self.round_info = describe_round(experiment, attacked)
+            self.device = device
+            self.iteration, self.attack_seconds, self.iterations_per_second = 0, 0.0, 0.0
+            self.iterations = getattr(experiment.attack, "iterations", 1) * getattr(experiment.attack, "restarts", 1)
+            self.seconds_left, self.numbers = None, None
+            self.message = ""
+            self.status = "ready"
+        wanted, self._start_wanted = self._start_wanted, 0.0
+        if wanted:
+            self._begin(wanted)
+
+    def _not_prepared(self, sentence: str, valve: Valve) -> None:
+        """Nothing is lost: the last experiment that worked stays."""
+        if valve is not self._valve:
+            return
+        self._start_wanted = 0.0
+        with self.hold_trait_notifications():
+            self.message = sentence
+            self.status = "failed" if self._round is None else "ready"
+        if self.experiment is not None and self._undo and self._undo[-1] == self.experiment:
+            self._undo.pop()
+
+    async def _publish(self, valve: Valve) -> None:
+        """Send the newest state on, at most every ``INTERVAL_S`` and only after the last was drawn."""
+        while valve is self._valve:
+            await asyncio.sleep(INTERVAL_S)
+            if self._mailbox is not None and self._may_send():
+                self._send()
+            if valve.running and self._page_is_gone():
+                self.pause()
+                self.set_trait("message", "Paused, because the page was closed or lost its connection.")
+            elif self.status == "running" and not valve.running and not valve.stopped:
+                self.set_trait("status", "paused")
+
+    def _may_send(self) -> bool:
+        waiting = self._unacknowledged
+        return waiting is None or time.monotonic() - waiting[1] > ACKNOWLEDGE_S
+
+    def _page_is_gone(self) -> bool:
+        return self._last_beat is not None and time.monotonic() - self._last_beat > HEARTBEAT_S
+
+    def _send(self) -> None:
+        """Score the newest state, keep it as a frame and hand it out."""
+        from lab import score
+
+        if self._mailbox is None or self._round is None:
+            return
+        (state, seconds), self._mailbox = self._mailbox, None
+        scores = score(self._round, state)
+        self._frame_id += 1
+        shown = frame(self._frame_id, self.run, state, scores, seconds)
+        self._keep(shown)
+        self._report(state, seconds, score_table(scores))
+        self._unacknowledged = (shown.id, time.monotonic())
+        for callback in self._callbacks:
+            callback(shown)
+
+    def _report(self, state: AttackState, seconds: float, numbers: dict[str, Any]) -> None:
+        rate = state.iteration / seconds if seconds > 0 else 0.0
+        slowest = max(1 / rate if rate else 0.0, self.pace_seconds / max(1, state.iterations))
+        with self.hold_trait_notifications():
+            self.iteration, self.iterations = state.iteration, state.iterations
+            self.attack_seconds, self.iterations_per_second = seconds, rate
+            self.seconds_left = (state.iterations - state.iteration) * slowest
+            self.numbers = numbers
+
+    def _keep(self, shown: Frame) -> None:
+        """Keep frames for the scrubber, evenly spread, never more than ``MOST_FRAMES``."""
+        self.frames.append(shown)
+        if len(self.frames) > MOST_FRAMES:
+            del self.frames[1:-1:2]
+
+    def _ended(self, sentence: str, status: str, valve: Valve) -> None:
+        """The worker is done with this run: send the last state and say how it ended."""
+        if valve is not self._valve:
+            return
+        if self._publisher is not None:
+            self._publisher.cancel()
+        self._send()
+        valve.stop()
+        self._publisher, self._valve = None, Valve()
+        with self.hold_trait_notifications():
+            self.message, self.status, self.seconds_left = sentence, status, None
+
+    # --- in the worker thread ----------------------------------------------------------------------
+
+    def _tell(self, callback: Callable[..., None], *arguments: Any) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(callback, *arguments)
+
+    def _load(self, changes: dict[str, Any]) -> None:
+        try:
+            from lab import Experiment
+
+            experiment = Experiment.from_plain(changes)
+        except Exception as error:  # a thread's exception shows nowhere else
+            self._tell(self._not_prepared, _sentence(error), self._valve)
+            return
+        self._simulate(experiment, self._valve)
+
+    def _simulate(self, experiment: Experiment, valve: Valve) -> None:
+        if valve.stopped:
+            return
+        try:
+            from lab import device, simulate_round
+
+            attacked = simulate_round(experiment)
+            name = device.describe(attacked.observation.device)
+        except Exception as error:
+            self._tell(self._not_prepared, _sentence(error), valve)
+            return
+        self._tell(self._prepared, experiment, attacked, name, valve)
+
+    def _attack(self, experiment: Experiment, attacked: Round, valve: Valve) -> None:
+        from lab import Outcome
+
+        try:
+            outcome = self._iterate(experiment, attacked, valve)
+        except Exception as error:
+            self._tell(self._ended, _sentence(error), "failed", valve)
+            return
+        self._tell(self._ended, (outcome or Outcome.STOPPED).value, "finished", valve)
+
+    def _iterate(self, experiment: Experiment, attacked: Round, valve: Valve) -> Any:
+        """Drive the attack; the mailbox holds the newest state with the time the attack itself has taken."""
+        from lab import reconstruct
+
+        states = reconstruct(experiment, attacked.observation)
+        spent, state = 0.0, None
+        try:
+            while valve.take() and spent < RUN_LIMIT_S:
+                began = time.perf_counter()
+                state = next(states, None)
+                if state is None:
+                    break
+                spent += time.perf_counter() - began
+                self._mailbox = (state, spent)
+                if state.outcome is not None:
+                    break
+                valve.rest(self.pace_seconds / max(1, state.iterations) - (time.perf_counter() - began))
+        finally:
+            states.close()  # type: ignore[attr-defined]  (a generator)
+        return None if state is None else state.outcome
+
+
+def _sentence(error: Exception) -> str:
+    """What a reader is told of an exception: a lab error speaks for itself."""
+    if type(error).__name__ == "LabError":
+        return str(error)
+    if "out of memory" in str(error).lower() or isinstance(error, MemoryError):
+        return "The memory is not enough for this experiment; take a smaller network, picture or batch."
+    return f"Something went wrong inside the lab ({type(error).__name__}). Reset, or undo the last change, and try again."

@@ -1,0 +1,29 @@
+"""What a view is: one Python class, one script beside it, and the film that all of them show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import anywidget
+
+FOLDER = Path(__file__).parent
+
+
+def script(name: str) -> str:
+    """The view's own script behind the few helpers that all scripts use (``common.js``)."""
+    return (FOLDER / "common.js").read_text(encoding="utf-8") + (FOLDER / f"{name}.js").read_text(encoding="utf-8")
+
+
+def style(*names: str) -> str:
+    """The style sheets of these views, one after another."""
+    return "\n".join((FOLDER / f"{name}.css").read_text(encoding="utf-8") for name in names)
+
+
+class View(anywidget.AnyWidget):
+    """Base of all views: it draws the film it is given and knows nothing of the session behind it."""
+
+    film = anywidget.WidgetTrait().tag(sync=True)
+
+    def __init__(self, film: anywidget.AnyWidget, **traits: Any) -> None:
+        super().__init__(film=film, **traits)

@@ -1,0 +1,79 @@
+// Helpers that stand in front of each view's script.
+
+/** An element with properties, attributes ("aria-*", "data-*", "role") and children. */
+function element(tag, properties = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (name === "class") node.className = value;
+    else if (name.includes("-") || name === "role" || name === "for") node.setAttribute(name, value);
+    else if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else node[name] = value;
+  }
+  node.append(...children);
+  return node;
+}
+
+/** An element of a drawing. */
+function drawn(tag, attributes = {}, text = "") {
+  const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.textContent = text;
+  return node;
+}
+
+/** The bytes of a binary trait or buffer. */
+function bytes(buffer) {
+  if (!buffer) return new Uint8Array();
+  return buffer instanceof ArrayBuffer ? new Uint8Array(buffer) : new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength);
+}
+
+/** The float32 numbers of a binary trait, copied because a buffer may lie unaligned. */
+function floats(buffer) {
+  return new Float32Array(bytes(buffer).slice().buffer);
+}
+
+/** Draw height x width x 3 bytes on a canvas, one canvas pixel for each. */
+function paint(canvas, rgb, height, width) {
+  const context = canvas.getContext("2d");
+  if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+  const image = context.createImageData(width, height);
+  for (let from = 0, to = 0; from < rgb.length; from += 3, to += 4) {
+    image.data[to] = rgb[from];
+    image.data[to + 1] = rgb[from + 1];
+    image.data[to + 2] = rgb[from + 2];
+    image.data[to + 3] = 255;
+  }
+  context.putImageData(image, 0, 0);
+}
+
+/** A number as a reader wants it: short, with a true minus sign. */
+function short(value, digits = 2) {
+  if (value === null || value === undefined || !Number.isFinite(value)) return "–";
+  const size = Math.abs(value);
+  const text = size !== 0 && (size < 0.5 * 10 ** -digits || size >= 1e5) ? power(value) : value.toFixed(digits);
+  return text.replace("-", "−");
+}
+
+/** 3·10⁻⁷ instead of 3e-7. */
+function power(value) {
+  const [mantissa, exponent] = value.toExponential(0).split("e");
+  const raised = [...String(Number(exponent))].map((sign) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[sign] ?? "⁻").join("");
+  return `${mantissa}·10${raised}`;
+}
+
+/** 97,738 */
+function grouped(count) {
+  return Number(count).toLocaleString("en-GB");
+}
+
+/** The film that a view shows. */
+async function filmOf(model, host) {
+  return (await host.getWidget(model.get("film"))).exports;
+}
+
+/** Subscribe to several events of the film; returns the function that ends all subscriptions. */
+function follow(film, events) {
+  const ends = Object.entries(events).map(([name, callback]) => film.on(name, callback));
+  return () => ends.forEach((end) => end());
+}
+
