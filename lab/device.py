@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -11,6 +12,8 @@ from lab.errors import LabError, unknown_name
 
 SMALL_NETWORK = 1_000_000
 """Below this many parameters one thread beats several (synchronising costs more than it saves)."""
+
+CGROUP = Path("/sys/fs/cgroup")
 
 
 def choose(name: str = "auto") -> torch.device:
@@ -59,12 +62,10 @@ def usable_cores() -> int:
 
 def _cgroup_quota() -> float | None:
     """The CPU quota of control groups, version 2 or 1, in cores; None where there is none."""
-    for path in ("/sys/fs/cgroup/cpu.max", "/sys/fs/cgroup/cpu/cpu.cfs_quota_us"):
+    for files in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
         try:
-            with open(path) as file:
-                words = file.read().split()
-            period = words[1] if len(words) > 1 else open("/sys/fs/cgroup/cpu/cpu.cfs_period_us").read()
-            return None if words[0] in ("max", "-1") else int(words[0]) / int(period)
-        except (OSError, ValueError, IndexError):
+            quota, period = " ".join((CGROUP / file).read_text() for file in files).split()
+            return None if quota in ("max", "-1") else int(quota) / int(period)
+        except (OSError, ValueError):
             continue
     return None

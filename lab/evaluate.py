@@ -7,11 +7,10 @@ from enum import Enum
 
 import torch
 from jaxtyping import Float
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lab.types import AttackState, Images, Round
+from lab.types import AttackState, Images, Round, Suspects
 
 
 class Verdict(Enum):
@@ -40,6 +39,10 @@ class PictureScore:
     label_recovered: int | None
     matched: int
     """Which reconstruction of the batch was paired with this private picture."""
+    line_up_rank: int
+    """Place of this private picture among it and the decoys, by likeness to its reconstruction; 1 is best."""
+    likeness: float
+    """Correlation of the (slightly blurred) reconstruction with this private picture, in [-1, 1]."""
 
 
 @dataclass(frozen=True)
@@ -73,11 +76,11 @@ def score(attacked: Round, state: AttackState) -> Scores:
     truth = attacked.batch.images
     candidate = state.candidate.clamp(0, 1)
     pairing = best_matching(truth, candidate)
-    paired = candidate[pairing]
-    rank, likeness = line_up(paired[:1], attacked.line_up)
     labels = _recovered_labels(attacked, state, pairing)
+    pictures = _picture_scores(attacked, candidate[pairing], pairing, labels)
+    rank, likeness = pictures[0].line_up_rank, pictures[0].likeness
     return Scores(
-        pictures=_picture_scores(attacked, paired, pairing, labels),
+        pictures=pictures,
         line_up_rank=rank,
         line_up_size=len(attacked.line_up),
         likeness=likeness,
@@ -92,6 +95,7 @@ def score(attacked: Round, state: AttackState) -> Scores:
 def _picture_scores(attacked: Round, paired: Images, pairing: Tensor, labels: Tensor | None) -> tuple[PictureScore, ...]:
     truth = attacked.batch.images
     errors, ratios, similarities = mse(paired, truth), psnr_db(paired, truth), ssim(paired, truth)
+    places = [_line_up_of(attacked, paired, index) for index in range(len(truth))]
     return tuple(
         PictureScore(
             mse=float(errors[index]),
@@ -100,9 +104,17 @@ def _picture_scores(attacked: Round, paired: Images, pairing: Tensor, labels: Te
             label=int(attacked.batch.labels[index]),
             label_recovered=None if labels is None else int(labels[index]),
             matched=int(pairing[index]),
+            line_up_rank=places[index][0],
+            likeness=places[index][1],
         )
         for index in range(len(truth))
     )
+
+
+def _line_up_of(attacked: Round, paired: Images, index: int) -> tuple[int, float]:
+    """The line-up of one private picture: itself first, then the round's decoys."""
+    suspects = torch.cat([attacked.batch.images[index : index + 1], attacked.line_up[1:]])
+    return line_up(paired[index : index + 1], suspects)
 
 
 def _recovered_labels(attacked: Round, state: AttackState, pairing: Tensor) -> Tensor | None:
@@ -151,24 +163,26 @@ def best_matching(truth: Images, candidate: Images) -> Tensor:
     """For each private picture the index of its reconstruction, by least total square error."""
     if len(truth) == 1:
         return torch.zeros(1, dtype=torch.long, device=truth.device)
+    from scipy.optimize import linear_sum_assignment  # imported here: only a batch needs it, and scipy is slow to load
+
     costs = torch.cdist(truth.flatten(1), candidate.flatten(1)).square()
     _, columns = linear_sum_assignment(costs.detach().cpu().numpy())
     return torch.as_tensor(columns, device=truth.device)
 
 
-def line_up(reconstruction: Images, suspects: Images) -> tuple[int, float]:
+def line_up(reconstruction: Images, suspects: Suspects) -> tuple[int, float]:
     """Rank of the secret (the first suspect) by likeness to the reconstruction, and that likeness."""
     likenesses = likeness(reconstruction, suspects)
     return int((likenesses > likenesses[0]).sum()) + 1, float(likenesses[0])
 
 
-def likeness(reconstruction: Images, suspects: Images) -> Float[Tensor, " batch"]:
+def likeness(reconstruction: Images, suspects: Suspects) -> Float[Tensor, " suspects"]:
     """Correlation of blurred pictures after removing each one's mean: blind to brightness and contrast."""
     one, many = _contrast(reconstruction), _contrast(suspects)
     return functional.cosine_similarity(one, many, dim=1, eps=1e-12)
 
 
-def _contrast(images: Images) -> Tensor:
+def _contrast(images: Suspects) -> Tensor:
     blurred = functional.avg_pool2d(images, 3, 1, 1, count_include_pad=False)
     return (blurred - blurred.mean((1, 2, 3), keepdim=True)).flatten(1)
 

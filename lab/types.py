@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 Images = Float[Tensor, "batch channel height width"]
 """Pixel values in [0, 1], everywhere; normalisation is the first layer of each network."""
 
+Suspects = Float[Tensor, "suspects channel height width"]
+"""Pictures of the same size as a batch's, but not as many: a line-up, or decoys for it."""
+
 Labels = Int[Tensor, " batch"]
 Targets = Int[Tensor, " batch"] | Float[Tensor, "batch classes"]
 """Class numbers, or a probability for each class (labels that an attack optimises jointly)."""
@@ -78,7 +81,7 @@ class Round:
     batch: Batch
     clean_update: Gradients
     observation: Observation
-    line_up: Images
+    line_up: Suspects
     """Pictures to pick the secret from: the first is the first private picture, the others are decoys."""
 
 

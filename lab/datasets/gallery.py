@@ -15,7 +15,7 @@ from PIL import Image
 from lab.datasets.base import Dataset
 from lab.errors import LabError
 from lab.options import Choices, Help
-from lab.types import Batch, Images
+from lab.types import Batch, Images, Suspects
 
 FOLDER = Path(__file__).parent / "pictures"
 SIZES = (32, 64, 224)
@@ -57,7 +57,7 @@ def picture(name: str, size: int) -> torch.Tensor:
         return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1).float() / 255
 
 
-def decoys(images: Images, count: int) -> Images:
+def decoys(images: Images, count: int) -> Suspects:
     """``count`` gallery pictures that are none of ``images``, in their size and number of channels."""
     found: list[torch.Tensor] = []
     for name in NAMES:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from lab.distances.base import Distance
+from lab.distances.base import Distance, flat
 from lab.types import Gradients
 
 
@@ -23,4 +23,4 @@ class LayerCosine(Distance):
             for name, target in shared.items()
             if target.any()
         ]
-        return torch.stack(angles).mean() if angles else sum(t.sum() for t in candidate.values()) * 0.0
+        return torch.stack(angles).mean() if angles else flat(candidate).sum() * 0.0

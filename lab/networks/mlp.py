@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from math import prod
 from typing import Annotated
 
@@ -25,6 +26,6 @@ class MLP(Network):
         """No body; ``depth`` linear layers with activations between them."""
         sizes = [prod(image_shape), *[self.width] * (self.depth - 1), classes]
         layers: list[nn.Module] = []
-        for inputs, outputs in zip(sizes[:-1], sizes[1:], strict=True):
+        for inputs, outputs in pairwise(sizes):
             layers += [nn.Linear(inputs, outputs, bias=self.bias), self.activation.layer()]
         return nn.Identity(), nn.Sequential(*layers[:-1])

@@ -1,0 +1,29 @@
+"""Every test sees shapes checked, one thread, and no global randomness."""
+
+import os
+
+os.environ["OMP_NUM_THREADS"] = "1"
+
+from jaxtyping import install_import_hook
+
+install_import_hook("lab", "shape_checks.checked")
+
+import pytest  # noqa: E402
+import torch  # noqa: E402
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def no_global_randomness():
+    """The lab draws from its own streams: whatever it does leaves torch's global generator untouched."""
+    before = torch.get_rng_state()
+    yield
+    assert torch.equal(before, torch.get_rng_state()), "something drew from torch's global random numbers"
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """``simulate_round`` may raise the thread count for a large network; tests go on with one."""
+    yield
+    torch.set_num_threads(1)
