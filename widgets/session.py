@@ -173,7 +173,7 @@ class Session(HasTraits):
         if self.status == "loading":
             self._start_wanted = credit
             self.set_trait("message", "The attack starts by itself as soon as the lab is ready.")
-        elif self.status == "finished":
+        elif self.status in ("finished", "failed"):
             self._start_wanted = credit
             self.reset()
         elif self.status in ("ready", "paused", "running"):
@@ -204,7 +204,7 @@ class Session(HasTraits):
         valve = self._valve
         self._worker.submit(lambda: self._simulate(experiment, valve))
 
-    def _prepared(self, experiment: Experiment, attacked: Round, device: str, valve: Valve) -> None:
+    def _prepared(self, experiment: Experiment, attacked: Round, device: str, valve: Valve, notice: str) -> None:
         if valve is not self._valve:
             return  # another experiment was asked for in the meantime
         self.run += 1
@@ -217,7 +217,7 @@ class Session(HasTraits):
             self.iteration, self.attack_seconds, self.iterations_per_second = 0, 0.0, 0.0
             self.iterations = getattr(experiment.attack, "iterations", 1) * getattr(experiment.attack, "restarts", 1)
             self.seconds_left, self.numbers = None, None
-            self.message = ""
+            self.message = notice
             self.status = "ready"
         wanted, self._start_wanted = self._start_wanted, 0.0
         if wanted:
@@ -304,15 +304,20 @@ class Session(HasTraits):
 
     def _load(self, changes: dict[str, Any]) -> None:
         try:
-            from lab import Experiment
+            import kornia.metrics  # noqa: F401  (the first score would stall the page for its import)
 
-            experiment = Experiment.from_plain(changes)
+            from lab import Experiment
         except Exception as error:  # a thread's exception shows nowhere else
             self._tell(self._not_prepared, _sentence(error), self._valve)
             return
-        self._simulate(experiment, self._valve)
+        experiment, notice = Experiment(), ""
+        try:
+            experiment = Experiment.from_plain(changes)
+        except Exception as error:
+            notice = f"{_sentence(error)} The default experiment is shown instead."
+        self._simulate(experiment, self._valve, notice)
 
-    def _simulate(self, experiment: Experiment, valve: Valve) -> None:
+    def _simulate(self, experiment: Experiment, valve: Valve, notice: str = "") -> None:
         if valve.stopped:
             return
         try:
@@ -323,7 +328,7 @@ class Session(HasTraits):
         except Exception as error:
             self._tell(self._not_prepared, _sentence(error), valve)
             return
-        self._tell(self._prepared, experiment, attacked, name, valve)
+        self._tell(self._prepared, experiment, attacked, name, valve, notice)
 
     def _attack(self, experiment: Experiment, attacked: Round, valve: Valve) -> None:
         from lab import Outcome

@@ -1,0 +1,252 @@
+"""The session without a browser: one worker, newest state only, nothing lost, every failure a sentence."""
+
+import asyncio
+import threading
+from contextlib import asynccontextmanager
+
+import pytest
+
+from lab import Experiment
+from lab.attacks.gradient_matching import GradientMatching
+from widgets import session as session_module
+from widgets.session import Session
+
+QUICK = {"network": {"name": "mlp", "width": 16, "depth": 2}, "attack": {"name": "gradient_matching", "iterations": 40}}
+
+
+@asynccontextmanager
+async def opened(changes=QUICK, *, acknowledge=True, pace=0.0):
+    session = Session(changes)
+    session.pace_seconds = pace
+    if acknowledge:
+        session.on_frame(lambda frame: session.acknowledge(frame.id))
+    try:
+        yield session
+    finally:
+        session.close()
+
+
+async def until(session, *statuses):
+    async with asyncio.timeout(60):
+        while session.status not in statuses:
+            await asyncio.sleep(0.01)
+
+
+def workers():
+    return [thread for thread in threading.enumerate() if thread.name == "attack" and thread.is_alive()]
+
+
+def test_a_run_goes_from_loading_to_a_verdict():
+    async def story():
+        async with opened() as session:
+            seen = []
+            session.observe(lambda change: seen.append(change.new), "status")
+            session.start()  # before anything is loaded: queued
+            await until(session, "finished")
+            assert seen == ["ready", "running", "finished"]
+            assert session.iteration == session.iterations == 40
+            assert session.frames[-1].iteration == 40
+            assert session.numbers["verdict"] == session.frames[-1].verdict
+            assert session.attack_seconds > 0
+            assert session.message == "All iterations are done."
+
+    asyncio.run(story())
+
+
+def test_twenty_starts_leave_one_worker():
+    async def story():
+        before = len(workers())
+        async with opened() as session:
+            for _ in range(20):
+                session.start()
+            await until(session, "finished")
+            assert len(workers()) == before + 1
+        assert len(workers()) == before
+
+    asyncio.run(story())
+
+
+def test_pause_stands_still_and_steps_are_counted():
+    async def story():
+        async with opened(QUICK | {"attack": {"name": "gradient_matching", "iterations": 100_000}}) as session:
+            session.start()
+            await until(session, "running")
+            await asyncio.sleep(0.3)
+            session.pause()
+            assert session.status == "paused"
+            await asyncio.sleep(0.3)
+            halted = session.iteration
+            await asyncio.sleep(0.3)
+            assert session.iteration == halted > 0
+            session.step(10)
+            await until(session, "paused")
+            await asyncio.sleep(0.3)
+            assert session.iteration == halted + 10
+
+    asyncio.run(story())
+
+
+def test_stop_keeps_what_was_found_and_start_begins_anew():
+    async def story():
+        async with opened(QUICK | {"attack": {"name": "gradient_matching", "iterations": 100_000}}) as session:
+            session.start()
+            await asyncio.sleep(0.5)
+            await until(session, "running")
+            session.stop()
+            await until(session, "finished")
+            assert session.message == "Stopped before the budget was spent."
+            kept = len(session.frames)
+            assert kept > 0
+            session.edit("iterations", 5)
+            session.start()
+            await until(session, "finished")
+            assert session.frames[-1].iteration == 5
+
+    asyncio.run(story())
+
+
+def test_an_unacknowledged_frame_holds_the_next_back(monkeypatch):
+    monkeypatch.setattr(session_module, "ACKNOWLEDGE_S", 1e9)
+
+    async def story():
+        changes = QUICK | {"attack": {"name": "gradient_matching", "iterations": 100_000}}
+        async with opened(changes, acknowledge=False) as session:
+            session.start()
+            await until(session, "running")
+            await asyncio.sleep(0.5)
+            assert len(session.frames) == 1
+            session.acknowledge(session.frames[-1].id)
+            await asyncio.sleep(0.3)
+            assert len(session.frames) == 2
+            assert session.frames[1].iteration > session.frames[0].iteration + 1
+
+    asyncio.run(story())
+
+
+def test_without_a_heartbeat_the_run_pauses(monkeypatch):
+    monkeypatch.setattr(session_module, "HEARTBEAT_S", 0.2)
+
+    async def story():
+        changes = QUICK | {"attack": {"name": "gradient_matching", "iterations": 100_000}}
+        async with opened(changes) as session:
+            await until(session, "ready")
+            session.heartbeat()
+            session.start()
+            await until(session, "paused")
+            assert "page was closed" in session.message
+
+    asyncio.run(story())
+
+
+def test_edits_answer_in_words_and_undo_restores():
+    async def story():
+        async with opened() as session:
+            assert "still loading" in session.edit("seed", 1)
+            await until(session, "ready")
+            first = session.experiment
+            assert session.edit("network", "lenet") == ""
+            await until(session, "ready")
+            assert session.experiment.network.name == "lenet"
+            assert "Did you mean 'lenet'" in session.edit("network", "lennet")
+            assert session.experiment.network.name == "lenet"
+            session.undo()
+            await until(session, "ready")
+            assert session.experiment == first
+
+    asyncio.run(story())
+
+
+def test_what_cannot_be_prepared_leaves_the_last_experiment():
+    async def story():
+        async with opened() as session:
+            await until(session, "ready")
+            assert session.edit("batch_size", 99) == ""
+            await until(session, "ready")
+            assert "The gallery holds" in session.message
+            assert session.experiment.batch_size == 1
+
+    asyncio.run(story())
+
+
+def test_an_exception_in_the_attack_is_a_sentence(monkeypatch):
+    def broken(self, observation, generator):
+        raise ZeroDivisionError("secret detail")
+        yield
+
+    monkeypatch.setattr(GradientMatching, "reconstruct", broken)
+
+    async def story():
+        async with opened() as session:
+            session.start()
+            await until(session, "failed")
+            assert "ZeroDivisionError" in session.message
+            assert "secret detail" not in session.message
+            monkeypatch.undo()
+            session.start()
+            await until(session, "finished")
+
+    asyncio.run(story())
+
+
+def test_running_out_of_memory_says_what_to_do(monkeypatch):
+    def broken(self, observation, generator):
+        raise RuntimeError("CUDA out of memory. Tried to allocate ...")
+        yield
+
+    monkeypatch.setattr(GradientMatching, "reconstruct", broken)
+
+    async def story():
+        async with opened() as session:
+            session.start()
+            await until(session, "failed")
+            assert "take a smaller network" in session.message
+
+    asyncio.run(story())
+
+
+def test_the_algebra_follows_the_experiment():
+    async def story():
+        async with opened() as session:
+            assert session.algebra() is None
+            await until(session, "ready")
+            data = session.algebra()
+            assert data["readable"]
+            assert data["outcome"] == "EXACT"
+            assert data["error"] < 1e-4
+            unit = int(data["slopes"].argmin())
+            assert session.algebra(unit)["row"] == unit
+
+    asyncio.run(story())
+
+
+def test_the_pace_stretches_a_run_but_not_its_true_time():
+    async def story():
+        async with opened(pace=2.0) as session:
+            session.start()
+            await until(session, "finished")
+            assert session.attack_seconds < 1.0
+            assert len(session.frames) >= 8
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("changes", [{"seed": "x"}, {"network": {"name": "nope"}}])
+def test_a_bad_link_gives_a_notice_and_the_default(changes):
+    async def story():
+        async with opened(changes) as session:
+            await until(session, "ready")
+            assert session.message.endswith("The default experiment is shown instead.")
+            assert session.experiment == Experiment()
+
+    asyncio.run(story())
+
+
+def test_the_default_experiment_is_shown_first():
+    async def story():
+        async with opened({}) as session:
+            await until(session, "ready")
+            assert session.experiment == Experiment()
+            assert session.round_info["numbers"] == sum(layer["count"] for layer in session.round_info["layers"])
+            assert session.round_info["images"].shape == (1, 32, 32, 3)
+
+    asyncio.run(story())
