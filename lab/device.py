@@ -45,6 +45,11 @@ def describe(device: torch.device) -> str:
     return f"CPU, {threads} thread{'s' if threads > 1 else ''}"
 
 
+def can_fall_back(error: RuntimeError, device: torch.device) -> bool:
+    """Whether the error says that an accelerator's memory ran out, so that the CPU can take over."""
+    return device.type != "cpu" and "out of memory" in str(error).lower()
+
+
 def set_threads(network: nn.Module) -> int:
     """One thread for a small network, all the cores we may use for a large one; returns the count."""
     small = sum(parameter.numel() for parameter in network.parameters()) < SMALL_NETWORK

@@ -74,7 +74,7 @@ class Scores:
 def score(attacked: Round, state: AttackState) -> Scores:
     """All scores of one state of the attack."""
     truth = attacked.batch.images
-    candidate = state.candidate.clamp(0, 1)
+    candidate = state.candidate.to(truth).clamp(0, 1)
     pairing = best_matching(truth, candidate)
     labels = _recovered_labels(attacked, state, pairing)
     pictures = _picture_scores(attacked, candidate[pairing], pairing, labels)

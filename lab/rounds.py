@@ -19,10 +19,20 @@ LINE_UP_SIZE = 8
 def simulate_round(experiment: Experiment, on: torch.device | None = None) -> Round:
     """The client loads its pictures, computes the update, defends it and sends it.
 
+    On the device given or the fastest there is; on the CPU where its memory runs out.
     Raises ``LabError`` where pictures or weights cannot be had.
     """
     where = on or device.choose()
-    batch = _on(_private_batch(experiment), where)
+    try:
+        return _simulate(experiment, where)
+    except RuntimeError as error:
+        if not device.can_fall_back(error, where):
+            raise
+        return _simulate(experiment, torch.device("cpu"))
+
+
+def _simulate(experiment: Experiment, where: torch.device) -> Round:
+    batch = _private_batch(experiment).to(where)
     network = build_network(experiment, batch).to(where)
     device.set_threads(network)
     clean = experiment.protocol.update(network, batch.images, batch.labels)
@@ -39,8 +49,16 @@ def simulate_round(experiment: Experiment, on: torch.device | None = None) -> Ro
 
 
 def reconstruct(experiment: Experiment, observation: Observation) -> Iterator[AttackState]:
-    """The experiment's attack on the observation; the first candidate depends on the seed alone."""
-    return experiment.attack.reconstruct(observation, stream(experiment.seed, "candidate"))
+    """The experiment's attack on the observation; the first candidate depends on the seed alone.
+
+    Where a graphics card's memory runs out, the attack starts over on the CPU.
+    """
+    try:
+        yield from experiment.attack.reconstruct(observation, stream(experiment.seed, "candidate"))
+    except RuntimeError as error:
+        if not device.can_fall_back(error, observation.device):
+            raise
+        yield from reconstruct(experiment, observation.to(torch.device("cpu")))
 
 
 def build_network(experiment: Experiment, batch: Batch) -> Classifier:
@@ -54,10 +72,6 @@ def build_network(experiment: Experiment, batch: Batch) -> Classifier:
 
 def _private_batch(experiment: Experiment) -> Batch:
     return experiment.dataset.load(experiment.batch_size, experiment.size, stream(experiment.seed, "data"))
-
-
-def _on(batch: Batch, where: torch.device) -> Batch:
-    return Batch(batch.images.to(where), batch.labels.to(where))
 
 
 def _defended(experiment: Experiment, clean: Gradients) -> Gradients:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -50,6 +51,10 @@ class Batch:
         _, channels, height, width = self.images.shape
         return channels, height, width
 
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on another device."""
+        return Batch(self.images.to(device), self.labels.to(device))
+
 
 @dataclass(frozen=True, eq=False)
 class Observation:
@@ -72,6 +77,15 @@ class Observation:
     def device(self) -> torch.device:
         """Where the network and the update live."""
         return next(iter(self.update.values())).device
+
+    def to(self, device: torch.device) -> Observation:
+        """A copy on another device."""
+        return replace(
+            self,
+            network=deepcopy(self.network).to(device),
+            update={name: tensor.to(device) for name, tensor in self.update.items()},
+            labels=None if self.labels is None else self.labels.to(device),
+        )
 
 
 @dataclass(frozen=True, eq=False)
