@@ -6,7 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from lab.errors import LabError
-from lab.types import Gradients, Labels, Observation
+from lab.randomness import stream
+from lab.types import Labels, Observation
+
+GUESSES = 4
+"""Random pictures that stand for the unknown ones where a scale must be guessed."""
 
 
 def recover_labels(observation: Observation) -> Labels:
@@ -27,12 +31,29 @@ def recover_labels(observation: Observation) -> Labels:
 
 
 def _logit_gradient(observation: Observation) -> Tensor:
-    layers = [(name, m) for name, m in observation.network.named_modules() if isinstance(m, nn.Linear)]
-    if not layers:
-        raise LabError("Labels cannot be inferred: this network ends in no linear layer. Let the server know the labels.")
-    name, last = layers[-1]
-    gradient: Gradients = observation.protocol.mean_gradient(observation.update)
+    """dL/dlogits averaged over the batch: the bias gradient, or the row sums of dL/dW over the features' sum."""
+    name, last = _last_linear(observation.network)
+    gradient = observation.protocol.mean_gradient(observation.update)
     if last.bias is not None:
         return gradient[f"{name}.bias"].clone()
-    sums = gradient[f"{name}.weight"].sum(1)
-    return sums / sums.abs().sum().clamp_min(1e-30)
+    return gradient[f"{name}.weight"].sum(1) / _feature_sum(observation, last)
+
+
+def _last_linear(network: nn.Module) -> tuple[str, nn.Linear]:
+    layers = [(name, module) for name, module in network.named_modules() if isinstance(module, nn.Linear)]
+    if not layers:
+        raise LabError("Labels cannot be inferred: this network ends in no linear layer. Let the server know the labels.")
+    return layers[-1]
+
+
+def _feature_sum(observation: Observation, last: nn.Linear) -> Tensor:
+    """What the features of a picture add up to, guessed from noise: only its order of magnitude matters."""
+    seen: list[Tensor] = []
+    hook = last.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0]))
+    noise = torch.rand(GUESSES, *observation.image_shape, generator=stream(0, "pictures for guessing labels"))
+    try:
+        with torch.no_grad():
+            observation.network(noise.to(last.weight))
+    finally:
+        hook.remove()
+    return seen[0].sum(1).mean().abs().clamp_min(1e-30)
