@@ -8,10 +8,13 @@ from typing import Annotated
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from lab.attacks.base import Attack
+from lab.errors import LabError
+from lab.labels import recover_labels
 from lab.options import Bounds, Help
-from lab.types import AttackState, Gradients, Images, Observation, Outcome
+from lab.types import AttackState, Gradients, Images, Labels, LabelSource, Observation, Outcome
 
 CONSISTENT = 1e-3
 """Largest relative residual ||dW - dz x^T|| / ||dW|| at which the shared numbers still fit one input."""
@@ -41,7 +44,10 @@ class Analytic(Attack):
     row: Annotated[int | None, Bounds(0, 100_000), Help("which unit to divide by; empty takes the largest |dL/db_i|")] = None
 
     def reconstruct(self, observation: Observation, generator: torch.Generator) -> Iterator[AttackState]:
-        """One state: the picture where the network is fully connected, else the features entering the head."""
+        """One state: the picture where the network is fully connected, else the features entering the head.
+
+        Raises ``LabError`` where ``row`` names a unit that the layer does not have or that is silent.
+        """
         readings = read_layers(observation, self.row)
         state = _grey_state(observation)
         if not readings:
@@ -58,43 +64,64 @@ class Analytic(Attack):
 
 
 def read_layers(observation: Observation, row: int | None = None) -> list[LayerReading]:
-    """The readings of the head's linear layers, top to bottom; ends where nothing can be read.
+    """The readings of the head's linear layers, top to bottom; empty where one of them is silent.
 
     A layer with a bias is read by division. One without follows from the layer above:
-    dL/dz = act'(z) W_above^T dL/dz_above. The top one without a bias is a rank-one matrix
-    dL/dz x^T, known up to its scale. ``row`` applies to the lowest layer with a bias.
+    dL/dz = act'(z) W_above^T dL/dz_above. Where that cannot be told, the layer's gradient is a
+    rank-one matrix dL/dz x^T, known up to its scale. ``row`` applies to the lowest layer.
     """
     gradient = observation.protocol.mean_gradient(observation.update)
     readings: list[LayerReading] = []
-    slope: Tensor | None = None
+    above = _at_the_top(observation)
     layers = _linear_layers(observation)
     for position, (name, layer) in enumerate(layers):
         chosen = row if position == len(layers) - 1 else None
-        scale_lost = bool(readings) and readings[-1].up_to_scale
-        reading = read_layer(name, gradient, slope, chosen, scale_lost=scale_lost)
+        reading = _read_layer(name, gradient, above, chosen)
         if reading is None:
             return []
         readings.append(reading)
-        below = _activation_below(observation, name)
-        slope = _pass_down(layer, reading, below)
+        above = _pass_down(layer, reading, _activation_below(observation, name))
     return readings
 
 
-def read_layer(
-    name: str, gradient: Gradients, slope: Tensor | None, row: int | None = None, *, scale_lost: bool = False
-) -> LayerReading | None:
-    """Read one layer from its gradients, or from ``slope`` = dL/dz known from above; None where all are zero."""
+@dataclass(frozen=True, eq=False)
+class _Above:
+    """What the layer above tells about dL/dz of this one, shape (outputs,)."""
+
+    slope: Tensor
+    exact: bool
+    """False where only the sign of the whole can be trusted: a lost scale, an activation that hides its slope."""
+
+
+def _at_the_top(observation: Observation) -> _Above | None:
+    """dL/dz = p - y at the logits is negative at the label alone, where the label is known."""
+    if observation.labels is None:
+        return None
+    return _Above(-functional.one_hot(observation.labels[0], observation.classes), exact=False)
+
+
+def _read_layer(name: str, gradient: Gradients, above: _Above | None, row: int | None) -> LayerReading | None:
+    """Read one layer from its gradients and what is known from above; None where all its gradients are zero."""
     weight, bias = gradient[f"{name}.weight"], gradient.get(f"{name}.bias")
     if not weight.any():
         return None
     if bias is not None and bias.any():
-        unit = largest(bias) if row is None else min(row, len(bias) - 1)
+        unit = largest(bias) if row is None else _checked_row(row, bias)
         return _reading(name, unit, divide(weight, bias, unit), bias, weight, up_to_scale=False, has_bias=True)
-    if slope is not None and slope.any():
-        recovered = weight.T @ slope / slope.square().sum()
-        return _reading(name, largest(slope), recovered, slope, weight, up_to_scale=scale_lost, has_bias=False)
-    output, size, recovered = _rank_one(weight)
-    return _reading(name, largest(output), recovered * size, output, weight, up_to_scale=True, has_bias=False)
+    if above is not None and above.exact and above.slope.any():
+        recovered = weight.T @ above.slope / above.slope.square().sum()
+        return _reading(name, largest(above.slope), recovered, above.slope, weight, up_to_scale=False, has_bias=False)
+    output, recovered = _rank_one(weight, None if above is None else above.slope)
+    return _reading(name, largest(output), recovered, output, weight, up_to_scale=True, has_bias=False)
+
+
+def _checked_row(row: int, bias_gradient: Tensor) -> int:
+    if row >= len(bias_gradient):
+        raise LabError(f"analytic: row = {row} is out of range; this layer has the units 0 to {len(bias_gradient) - 1}.")
+    if bias_gradient[row] == 0:
+        hint = largest(bias_gradient)
+        raise LabError(f"analytic: unit {row} is silent (dL/db = 0), so nothing can be divided by it; try {hint}.")
+    return row
 
 
 def divide(weight_gradient: Tensor, bias_gradient: Tensor, row: int) -> Tensor:
@@ -114,11 +141,16 @@ def _reading(
     return LayerReading(name, row, recovered, slope, residual, up_to_scale, has_bias)
 
 
-def _rank_one(weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The leading singular triple, its sign such that dL/dz = p - y has a single negative entry."""
+def _rank_one(weight: Tensor, slope: Tensor | None) -> tuple[Tensor, Tensor]:
+    """dL/dz (of length one) and the input, from the leading singular triple of dW = dL/dz x^T.
+
+    The common sign follows the slope known from above; at the logits of an unknown label the
+    largest entry of dL/dz = p - y is the negative one (of two classes either may be).
+    """
     left, sizes, right = torch.linalg.svd(weight, full_matrices=False)
-    sign = -1.0 if (left[:, 0] < 0).sum() > (left[:, 0] > 0).sum() else 1.0
-    return sign * left[:, 0], sizes[0], sign * right[0]
+    output, recovered = left[:, 0], sizes[0] * right[0]
+    likely = output @ slope.to(output) if slope is not None else -output[largest(output)]
+    return (output, recovered) if likely >= 0 else (-output, -recovered)
 
 
 def _linear_layers(observation: Observation) -> list[tuple[str, nn.Linear]]:
@@ -133,10 +165,14 @@ def _activation_below(observation: Observation, name: str) -> nn.Module | None:
     return observation.network.head[index - 1] if index > 0 else None
 
 
-def _pass_down(layer: nn.Linear, reading: LayerReading, activation: nn.Module | None) -> Tensor | None:
-    """dL/dz of the layer below: act'(z) W^T dL/dz, with act' told from the recovered act(z)."""
+def _pass_down(layer: nn.Linear, reading: LayerReading, activation: nn.Module | None) -> _Above:
+    """dL/dz of the layer below: act'(z) W^T dL/dz, with act'(z) told from the recovered act(z)."""
+    pulled = layer.weight.detach().T @ reading.output_gradient
     slope = slope_from_output(activation, reading.recovered_input)
-    return None if slope is None else slope * (layer.weight.detach().T @ reading.output_gradient)
+    scale_free = isinstance(activation, nn.ReLU | nn.LeakyReLU)
+    if slope is None or (reading.up_to_scale and not scale_free):
+        return _Above(pulled, exact=False)
+    return _Above(slope * pulled, exact=not reading.up_to_scale)
 
 
 def slope_from_output(activation: nn.Module | None, output: Tensor) -> Tensor | None:
@@ -173,5 +209,11 @@ def diagnose(reading: LayerReading, observation: Observation, *, is_picture: boo
 
 def _grey_state(observation: Observation) -> AttackState:
     shape = (observation.batch_size, *observation.image_shape)
-    grey = torch.full(shape, 0.5, device=observation.device)
-    return AttackState(1, 1, grey, float("nan"), {}, labels=observation.labels)
+    like = next(iter(observation.update.values()))
+    grey = torch.full(shape, 0.5, dtype=like.dtype, device=like.device)
+    return AttackState(1, 1, grey, float("nan"), {}, labels=_labels(observation))
+
+
+def _labels(observation: Observation) -> Labels | None:
+    """The labels where they are known or can be read off; the algebra itself needs none."""
+    return recover_labels(observation) if observation.label_source is LabelSource.INFERRED else observation.labels
