@@ -53,7 +53,7 @@ def match(rule: UpdateRule, images: Images, targets: Targets, distance: Distance
     soft = inputs[1] if len(inputs) == 2 else targets
     update = rule(inputs[0], soft)
     value, direction = cotangent(update, distance, shared)
-    pulled = torch.autograd.grad(list(update.values()), inputs, list(direction.values()))
+    pulled = pull_back(list(update.values()), inputs, list(direction.values()))
     return Match(value, pulled[0], pulled[1] if len(pulled) == 2 else None)
 
 
@@ -63,3 +63,13 @@ def cotangent(update: Gradients, distance: Distance, shared: Gradients) -> tuple
     value = distance(leaves, shared)
     directions = torch.autograd.grad(value, list(leaves.values()))
     return value.detach(), dict(zip(leaves, directions, strict=True))
+
+
+def pull_back(outputs: list[Tensor], inputs: list[Tensor], cotangents: list[Tensor]) -> tuple[Tensor, ...]:
+    """d/d(inputs) of <outputs, cotangents>: one vector-Jacobian product.
+
+    Written as the gradient of a scalar, because torch imports sympy (3 seconds) as soon as
+    ``autograd.grad`` is given cotangents.
+    """
+    products = [(output * cotangent).sum() for output, cotangent in zip(outputs, cotangents, strict=True)]
+    return torch.autograd.grad(torch.stack(products).sum(), inputs)

@@ -17,7 +17,7 @@ from lab.attacks.base import Attack
 from lab.distances.base import Distance
 from lab.distances.cosine import Cosine
 from lab.errors import LabError
-from lab.gradients import match
+from lab.gradients import match, pull_back
 from lab.labels import recover_labels
 from lab.optimisers.base import Optimiser
 from lab.optimisers.signed_adam import SignedAdam
@@ -186,10 +186,10 @@ class _Search:
         return objective, terms
 
     def _set_gradients(self, images: Images, slope: Images, targets: Targets, target_slope: Tensor | None) -> None:
-        pulled = slope if images is self.pixels else torch.autograd.grad(images, self.pixels, slope)[0]
+        pulled = slope if images is self.pixels else pull_back([images], [self.pixels], [slope])[0]
         self.pixels.grad = self.attack.optimiser.direction(pulled)
-        if self.logits is not None:
-            self.logits.grad = torch.autograd.grad(targets, self.logits, target_slope)[0]
+        if self.logits is not None and target_slope is not None:
+            self.logits.grad = pull_back([targets], [self.logits], [target_slope])[0]
 
     def step(self, progress: float) -> None:
         """One step of torch's stepper, then back into the box."""

@@ -1,4 +1,4 @@
-"""What an optimiser is: a step size, a schedule over the budget, and torch's own stepper."""
+"""What an optimiser is: a step size, a schedule over the budget, and what moves the leaves."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Annotated, ClassVar
 
-import torch
 from torch import Tensor
 
 from lab.catalogue import Entry
+from lab.optimisers.stepper import Stepper
 from lab.options import Bounds, Help
 
 
@@ -40,8 +40,8 @@ class Optimiser(Entry):
     )
 
     @abstractmethod
-    def stepper(self, parameters: list[Tensor]) -> torch.optim.Optimizer:
-        """A fresh torch optimiser over these leaves."""
+    def stepper(self, parameters: list[Tensor]) -> Stepper:
+        """A fresh stepper over these leaves."""
 
     def direction(self, gradient: Tensor) -> Tensor:
         """What the stepper is given instead of the image gradient."""

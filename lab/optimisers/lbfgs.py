@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from lab.optimisers.base import Optimiser, Schedule
+from lab.optimisers.stepper import Stepper
 from lab.options import Bounds, Help
 
 
@@ -20,6 +21,6 @@ class LBFGS(Optimiser):
     schedule: Annotated[Schedule, Help("how the trial step shrinks along the budget")] = Schedule.CONSTANT
     history: Annotated[int, Bounds(1, 100), Help("gradients kept to model the curvature")] = 20
 
-    def stepper(self, parameters: list[Tensor]) -> torch.optim.Optimizer:
+    def stepper(self, parameters: list[Tensor]) -> Stepper:
         """Torch's L-BFGS, one quasi-Newton step an iteration."""
         return torch.optim.LBFGS(parameters, self.step, 1, 8, 0.0, 0.0, self.history, "strong_wolfe")

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from lab.optimisers.base import Optimiser
+from lab.optimisers.stepper import AdamStepper, Stepper
 
 
 @dataclass(frozen=True)
 class SignedAdam(Optimiser):
     """Adam that sees only the sign of each pixel's gradient (Geiping et al. 2020, section 5)."""
 
-    def stepper(self, parameters: list[Tensor]) -> torch.optim.Optimizer:
+    def stepper(self, parameters: list[Tensor]) -> Stepper:
         """Torch's Adam."""
-        return torch.optim.Adam(parameters, lr=self.step)
+        return AdamStepper(parameters, self.step)
 
     def direction(self, gradient: Tensor) -> Tensor:
         """-1, 0 or 1 for each pixel: tiny gradients move the picture as fast as large ones."""
