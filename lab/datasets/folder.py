@@ -1,0 +1,66 @@
+"""A folder of pictures: each sub-folder is a class; a flat folder is all of class 0."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import torch
+
+from lab.datasets.base import CIFAR10_CLASSES, Dataset
+from lab.errors import LabError
+from lab.options import Bounds, Help
+from lab.pictures import SUFFIXES, read_picture
+from lab.types import Batch
+
+
+@dataclass(frozen=True)
+class Folder(Dataset):
+    """A folder of your own pictures; sub-folders are the classes."""
+
+    path: Annotated[str, Help("the folder")] = ""
+    first: Annotated[int, Bounds(0, 10**7), Help("number of the first private picture in the order of paths, from 0")] = 0
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The sub-folders' names in alphabetical order.
+
+        CIFAR-10's ten where the folder is flat or all its sub-folders are called after them, so that
+        networks trained on CIFAR-10 understand the labels. A lone class of another name gets a counterpart:
+        with one class nothing is learnt and no gradient flows.
+        """
+        names = sorted({path.parent.name for path in self._files() if path.parent != Path(self.path)})
+        if set(names) <= set(CIFAR10_CLASSES):
+            return CIFAR10_CLASSES
+        return tuple(names) if len(names) > 1 else (names[0], f"not {names[0]}")
+
+    def load(self, count: int, size: int, generator: torch.Generator) -> Batch:
+        """``count`` pictures from ``first`` on, in the order of their paths: central squares, scaled."""
+        files, names = self._files(), self.class_names
+        chosen = files[self.first : self.first + count]
+        if len(chosen) < count:
+            raise LabError(
+                f"folder: {self.path} holds {len(files)} pictures, so {count} from number {self.first} on cannot be had; "
+                "add pictures, or take a smaller first or batch."
+            )
+        labels = [0 if file.parent == Path(self.path) else names.index(file.parent.name) for file in chosen]
+        return Batch(torch.stack([read_picture(file, size) for file in chosen]), torch.tensor(labels))
+
+    def _files(self) -> list[Path]:
+        """The pictures of the sub-folders, or of the folder itself where those have none."""
+        root = Path(self.path)
+        if not self.path or not root.is_dir():
+            raise LabError(f"folder: there is no folder {self.path!r}; give the path of a folder with pictures.")
+        try:
+            found = _pictures(root.glob("*/*")) or _pictures(root.iterdir())
+        except OSError as error:
+            raise LabError(f"folder: {self.path} cannot be read ({error.strerror}); check its permissions.") from None
+        if not found:
+            raise LabError(f"folder: {self.path} holds no pictures; put files such as PNG or JPEG there or in sub-folders.")
+        return found
+
+
+def _pictures(paths: Iterable[Path]) -> list[Path]:
+    return sorted(path for path in paths if path.suffix.lower() in SUFFIXES and path.is_file())

@@ -1,0 +1,85 @@
+"""What CIFAR-10, CIFAR-100, MNIST and Fashion-MNIST share: a folder on disk, two splits, a first picture."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+from torch import Tensor
+
+from lab.datasets.base import Dataset
+from lab.errors import LabError
+from lab.options import Bounds, Help
+from lab.pictures import resized
+from lab.types import Batch
+
+
+class Split(Enum):
+    """The two parts of a published data set."""
+
+    TRAIN = "train"
+    TEST = "test"
+
+
+@dataclass(frozen=True)
+class PublishedSet(Dataset):
+    """A data set that torchvision can download."""
+
+    first: Annotated[int, Bounds(0, 69_999), Help("number of the first private picture; the batch takes those after it")] = 0
+    split: Annotated[Split, Help("pictures meant for training or for testing")] = Split.TEST
+    root: Annotated[str, Help("folder of the files; empty takes $GRADLAB_DATA, or ~/.cache/gradlab")] = ""
+
+    @property
+    def folder(self) -> Path:
+        """Where the files lie, or are downloaded to."""
+        return Path(self.root or os.environ.get("GRADLAB_DATA", "") or "~/.cache/gradlab").expanduser()
+
+    @property
+    @abstractmethod
+    def class_names(self) -> tuple[str, ...]:
+        """The set's own names, in the order of their numbers."""
+
+    @abstractmethod
+    def length(self, split: Split) -> int:
+        """How many pictures of a split are at hand. Raises ``LabError`` where there are none and none can be downloaded."""
+
+    @abstractmethod
+    def pixels(self, split: Split, first: int, count: int) -> tuple[Tensor, Tensor]:
+        """Pictures as uint8 (count, channels, side, side) in native size, and their labels (count,)."""
+
+    def load(self, count: int, size: int, generator: torch.Generator) -> Batch:
+        """``count`` pictures from ``first`` on; those of another size are resized smoothly (``lab.pictures.resized``)."""
+        length = self.length(self.split)
+        if self.first + count > length:
+            raise LabError(
+                f"{self.name}: the {self.split.value} pictures at hand end at number {length - 1}, so {count} from number "
+                f"{self.first} on cannot be had; take a smaller first or batch."
+            )
+        images, labels = self.pixels(self.split, self.first, count)
+        return Batch(resized(images.float() / 255, size), labels)
+
+    def everything(self, split: Split) -> tuple[Tensor, Tensor]:
+        """All pictures of a split, uint8, and their labels: what training reads."""
+        return self.pixels(split, 0, self.length(split))
+
+
+def fetched(download: Callable[[], Any], name: str, folder: Path) -> Any:
+    """The result of one of torchvision's downloads; every failure becomes one sentence."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with contextlib.redirect_stderr(io.StringIO()):  # torchvision draws a progress bar; the engine draws nothing
+            return download()
+    except (OSError, RuntimeError, EOFError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise LabError(
+            f"{name} is not in {folder} and cannot be downloaded ({reason}); copy its files there, "
+            "name another folder by root or $GRADLAB_DATA, or connect to the internet."
+        ) from None
