@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor
@@ -41,6 +41,27 @@ class Match:
     distance: Tensor
     image_gradient: Images
     target_gradient: Tensor | None
+
+
+class Matcher(Protocol):
+    """How well these pictures and targets match what was shared."""
+
+    def __call__(self, images: Images, targets: Targets) -> Match:
+        """The distance and its gradients at this candidate."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class ExactMatcher:
+    """The reference: double backward through the client's rule, for any network and protocol."""
+
+    rule: UpdateRule
+    distance: Distance
+    shared: Gradients
+
+    def __call__(self, images: Images, targets: Targets) -> Match:
+        """The distance and its exact gradients."""
+        return match(self.rule, images, targets, self.distance, self.shared)
 
 
 def match(rule: UpdateRule, images: Images, targets: Targets, distance: Distance, shared: Gradients) -> Match:

@@ -6,6 +6,7 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
+import torch
 from torch import Tensor
 
 from lab.catalogue import Entry
@@ -28,8 +29,11 @@ class Prior(Entry):
         """The price of these pictures, averaged over pixels; zero for a constant picture."""
 
     def share(self, prior_gradient: Tensor, data_gradient: Tensor) -> Tensor | float:
-        """The factor of the prior's gradient: ``weight``, or ``weight`` times mean|data| / mean|prior|."""
+        """The factor of the prior's gradient: ``weight``, or ``weight`` times mean|data| / mean|prior|.
+
+        Zero where the prior has no gradient to weigh, as total variation on a constant picture.
+        """
         if not self.relative:
             return self.weight
         size = prior_gradient.abs().mean()
-        return self.weight * data_gradient.abs().mean() / size.clamp_min(1e-30)
+        return torch.where(size > 0, self.weight * data_gradient.abs().mean() / size, 0.0)

@@ -1,0 +1,225 @@
+"""Gradient matching: what it sees, how it chooses, how it ends."""
+
+import math
+from dataclasses import dataclass, replace
+
+import pytest
+import torch
+from rounds import as_round, observe, random_batch, smooth_batch
+
+from lab import Experiment, reconstruct, score, simulate_round
+from lab.attacks.gradient_matching import GradientMatching, Start
+from lab.attacks.search import COARSE_STAGES
+from lab.datasets import gallery
+from lab.distances.cosine import Cosine
+from lab.distances.euclidean import Euclidean
+from lab.errors import LabError
+from lab.networks.base import Activation
+from lab.networks.lenet import LeNet
+from lab.networks.small_convnet import SmallConvNet
+from lab.optimisers.adam import Adam
+from lab.optimisers.lbfgs import LBFGS
+from lab.optimisers.signed_adam import SignedAdam
+from lab.priors.total_variation import TotalVariation
+from lab.protocols.fedavg import FedAvg
+from lab.randomness import stream
+from lab.types import Batch, LabelSource, Outcome
+
+SHORT = GradientMatching(iterations=4)
+
+
+def run(attack, observation, seed=0):
+    return list(attack.reconstruct(observation, stream(seed, "candidate")))
+
+
+def test_the_first_state_is_the_untouched_start_and_the_last_carries_the_outcome():
+    observation = observe(SmallConvNet(width=4), random_batch(2))
+    states = run(SHORT, observation)
+    assert torch.equal(states[0].candidate, torch.full_like(states[0].candidate, 0.5))
+    assert [state.iteration for state in states] == [0, 1, 2, 3, 4, 4]
+    assert [state.outcome for state in states] == [None] * 5 + [Outcome.BUDGET_SPENT]
+    assert torch.equal(states[-1].candidate, states[-2].candidate)
+
+
+def test_states_are_detached_copies():
+    observation = observe(SmallConvNet(width=4), random_batch(1))
+    states = GradientMatching(iterations=6, coarse_to_fine=False).reconstruct(observation, stream(0, "candidate"))
+    first = next(states)
+    kept = first.candidate.clone()
+    second = next(states)
+    assert torch.equal(first.candidate, kept)
+    assert not torch.equal(first.candidate, second.candidate)
+    assert not second.candidate.requires_grad
+
+
+@pytest.mark.parametrize("source", list(LabelSource))
+def test_a_poisoned_batch_changes_nothing(source):
+    """The attack uses the observation only: overwriting the private batch after the round is not noticed."""
+    experiment = Experiment(attack=SHORT, labels=source, network=SmallConvNet(width=4))
+    honest = simulate_round(experiment)
+    expected = list(reconstruct(experiment, honest.observation))[-1]
+    poisoned = simulate_round(experiment)
+    poisoned.batch.images.fill_(0.123)
+    poisoned.batch.labels.fill_(9)
+    poisoned.line_up.fill_(0.5)
+    for tensor in poisoned.clean_update.values():
+        if not any(tensor is sent for sent in poisoned.observation.update.values()):
+            tensor.zero_()
+    found = list(reconstruct(experiment, poisoned.observation))[-1]
+    assert torch.equal(found.candidate, expected.candidate)
+    assert found.objective == expected.objective
+
+
+def test_the_same_seed_gives_the_same_attack_and_another_seed_another():
+    observation = observe(SmallConvNet(width=4), random_batch(1))
+    attack = replace(SHORT, start=Start.NOISE)
+    one, same, other = (run(attack, observation, seed)[-1].candidate for seed in (1, 1, 2))
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+
+
+def test_noise_is_centred_on_grey_with_the_papers_spread():
+    observation = observe(SmallConvNet(width=4), random_batch(4))
+    attack = GradientMatching(iterations=1, start=Start.NOISE, coarse_to_fine=False)
+    start = run(attack, observation)[0].candidate
+    assert float(start.mean()) == pytest.approx(0.5, abs=0.02)
+    assert float(start.std()) == pytest.approx(0.25, abs=0.02)
+
+
+def test_the_box_holds_from_the_first_step_on():
+    observation = observe(SmallConvNet(width=4), random_batch(1))
+    boxed = GradientMatching(iterations=5, start=Start.NOISE, optimiser=SignedAdam(step=2.0), coarse_to_fine=False)
+    for state in run(boxed, observation)[1:]:
+        assert float(state.candidate.min()) >= 0
+        assert float(state.candidate.max()) <= 1
+    free = run(replace(boxed, boxed=False), observation)[-1].candidate
+    assert float(free.max()) > 1
+
+
+def test_coarse_to_fine_starts_with_few_pixels_and_ends_with_all():
+    observation = observe(SmallConvNet(width=4), random_batch(1))
+    states = run(GradientMatching(iterations=20), observation)
+    coarse = states[1].candidate
+    shrunk = torch.nn.functional.interpolate(coarse, (8, 8), mode="area")
+    again = torch.nn.functional.interpolate(shrunk, (32, 32), mode="bilinear", align_corners=False)
+    assert float((coarse - again).abs().mean()) < 0.3 * float((coarse - 0.5).abs().mean())
+    assert coarse.shape == states[-1].candidate.shape
+    assert COARSE_STAGES[-1][1] < 1
+
+
+@dataclass(frozen=True)
+class Turning(Cosine):
+    """A distance that turns into NaN at its n-th call, or from the first."""
+
+    calls = 0
+    fails_at = 5
+
+    def __call__(self, candidate, shared):
+        type(self).calls += 1
+        value = super().__call__(candidate, shared)
+        return value * math.nan if type(self).calls >= self.fails_at else value
+
+
+@pytest.mark.parametrize("fails_at", [1, 2, 5])
+def test_nan_ends_the_attack_and_keeps_the_best_picture(fails_at):
+    Turning.calls, Turning.fails_at = 0, fails_at
+    observation = observe(SmallConvNet(width=4), random_batch(1))
+    states = run(GradientMatching(iterations=50, distance=Turning()), observation)
+    assert states[-1].outcome is Outcome.NOT_FINITE
+    assert torch.isfinite(states[-1].candidate).all()
+    assert len(states) == fails_at
+    if fails_at > 1:
+        best = min(states[:-1], key=lambda state: state.objective)
+        assert torch.equal(states[-1].candidate, best.candidate)
+
+
+def test_an_update_with_nan_in_it_ends_at_once():
+    observation = observe(SmallConvNet(width=4), random_batch(1))
+    broken = {name: tensor * math.nan for name, tensor in observation.update.items()}
+    states = run(SHORT, replace(observation, update=broken))
+    assert [state.outcome for state in states] == [Outcome.NOT_FINITE]
+
+
+def test_one_failed_restart_does_not_hide_a_good_one():
+    Turning.calls, Turning.fails_at = 0, 6
+    observation = observe(SmallConvNet(width=4), random_batch(1))
+    last = run(GradientMatching(iterations=3, restarts=2, distance=Turning()), observation)[-1]
+    assert last.outcome is Outcome.BUDGET_SPENT
+    assert last.restart == 0
+
+
+def test_restarts_are_chosen_by_distance_alone():
+    observation = observe(SmallConvNet(width=4), random_batch(1))
+    attack = GradientMatching(iterations=5, restarts=4, start=Start.NOISE, coarse_to_fine=False)
+    states = run(attack, observation)
+    finals = [state for state in states[:-1] if state.iteration == (state.restart + 1) * 5]
+    assert len(finals) == 4
+    best = min(finals, key=lambda state: state.terms["distance"])
+    assert states[-1].restart == best.restart
+    assert torch.equal(states[-1].candidate, best.candidate)
+    assert len({float(state.terms["distance"]) for state in finals}) == 4
+
+
+@pytest.mark.parametrize("optimiser", [SignedAdam(step=0.1), Adam(step=0.1), LBFGS()], ids=lambda o: o.name)
+@pytest.mark.parametrize("distance", [Cosine(), Euclidean()], ids=lambda d: d.name)
+@pytest.mark.parametrize("prior", [TotalVariation(weight=0.1), TotalVariation(weight=1e-3, relative=False)], ids=repr)
+def test_the_attack_comes_closer_in_every_combination(optimiser, distance, prior):
+    observation = observe(LeNet(), smooth_batch())
+    attack = GradientMatching(iterations=12, distance=distance, optimiser=optimiser, priors=(prior,))
+    states = run(attack, observation)
+    assert states[-1].terms["distance"] < 0.7 * states[0].terms["distance"]
+
+
+def test_dlg_finds_picture_and_label_together():
+    """Zhu et al. 2019: L-BFGS, squared distance, free labels, no prior, no box; exact in float64."""
+    picture = torch.nn.functional.avg_pool2d(gallery.picture(gallery.NAMES[1], 32).double()[None], 2)
+    batch = Batch(picture, torch.tensor([4]))
+    observation = observe(LeNet(), batch, source=LabelSource.JOINT)
+    attack = GradientMatching(
+        distance=Euclidean(),
+        priors=(),
+        optimiser=LBFGS(history=50),
+        iterations=200,
+        start=Start.NOISE,
+        coarse_to_fine=False,
+        boxed=False,
+    )
+    last = run(attack, observation, seed=1)[-1]
+    scores = score(as_round(batch, observation), last)
+    assert last.labels.tolist() == [4]
+    assert scores.label_accuracy == 1.0
+    assert scores.psnr_db > 35
+
+
+@pytest.mark.parametrize("protocol", [FedAvg(local_steps=3, learning_rate=1e-2), FedAvg(4, 1, 1e-2)], ids=repr)
+def test_local_steps_are_matched_by_unrolling_them(protocol):
+    batch = smooth_batch(2, dtype=torch.float64)
+    observation = observe(SmallConvNet(width=8, activation=Activation.SILU), batch, protocol)
+    last = run(GradientMatching(iterations=60), observation)[-1]
+    scores = score(as_round(batch, observation), last)
+    assert scores.psnr_db > scores.grey_psnr_db + 3
+    exact = protocol.update(observation.network, batch.images, batch.labels)
+    assert float(Cosine()(exact, observation.update)) == pytest.approx(0.0, abs=1e-12)
+
+
+def test_inferred_labels_are_used_and_reported():
+    batch = smooth_batch(3)
+    observation = observe(SmallConvNet(width=8), batch, source=LabelSource.INFERRED)
+    last = run(SHORT, observation)[-1]
+    assert last.labels.tolist() == [0, 1, 2]
+
+
+def test_known_labels_that_are_missing_are_an_error():
+    observation = replace(observe(SmallConvNet(width=4), random_batch(1)), labels=None)
+    with pytest.raises(LabError, match="said to be known, but the observation holds none; infer them instead"):
+        run(SHORT, observation)
+
+
+def test_the_network_is_left_as_it_was():
+    observation = observe(SmallConvNet(width=4), random_batch(1))
+    network = observation.network
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    run(SHORT, observation)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+    assert all(parameter.grad is None and parameter.requires_grad for parameter in network.parameters())
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in network.modules())
