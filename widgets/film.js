@@ -2,6 +2,7 @@
 // It has no view. It never writes to the kernel while replaying, so it outlives the kernel.
 
 const REPLAY_SECONDS = 6;
+const MOST_FRAMES = 400;
 const HEARTBEAT_MS = 5000;
 const SILENCE_MS = 20000;
 
@@ -110,10 +111,18 @@ function initialize({ model, signal }) {
   function add(frame, buffer) {
     if (frame.run !== run) begin(frame.run, "live");
     film.frames.push({ ...frame, image: bytes(buffer) });
+    thin();
     heard();
     emit("frames");
     // Two animation frames later the picture is on the screen: only then may the next one come.
     requestAnimationFrame(() => requestAnimationFrame(() => send({ type: "drawn", frame: frame.id })));
+  }
+
+  /** Keep frames evenly spread and never too many, as the session does. */
+  function thin() {
+    if (film.frames.length <= MOST_FRAMES) return;
+    film.frames = film.frames.filter((_, index, all) => index % 2 === 0 || index === all.length - 1);
+    if (film.index >= 0) film.index = Math.floor(film.index / 2);
   }
 
   /** All frames kept so far: for a browser that joins late. */

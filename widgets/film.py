@@ -10,7 +10,7 @@ import numpy as np
 import traitlets
 
 from widgets import recording
-from widgets.views.base import FOLDER
+from widgets.views.base import script
 
 STATE = ("status", "message", "device", "pace_seconds", "iterations")
 """What the views show of a session beside its frames."""
@@ -23,7 +23,7 @@ class Film(anywidget.AnyWidget):
     whatever it says comes as a message and is checked here.
     """
 
-    _esm = (FOLDER / "common.js").read_text(encoding="utf-8") + Path(__file__).with_suffix(".js").read_text(encoding="utf-8")
+    _esm = script() + Path(__file__).with_suffix(".js").read_text(encoding="utf-8")
     recording = traitlets.Dict().tag(sync=True)
     round = traitlets.Dict().tag(sync=True)
     state = traitlets.Dict().tag(sync=True)
@@ -32,20 +32,19 @@ class Film(anywidget.AnyWidget):
         self.session = session
         recorded = recording.load()
         super().__init__(recording=recorded["run"], round=recorded["round"], state=self._state())
-        session.observe(self._show_state, names=[*STATE, "numbers"])
+        session.observe(self._show_state, names=list(STATE))
         session.observe(self._show_round, names=["round_info"])
         session.on_frame(self._show_frame)
         self.on_msg(self._receive)
         self._show_round()
 
     def _state(self) -> dict[str, Any]:
-        values = {name: getattr(self.session, name) for name in STATE}
-        return values | {"numbers": plain(self.session.numbers or {})}
+        return {name: getattr(self.session, name) for name in STATE}
 
     def _show_state(self, change: Any = None) -> None:
         self.state = self._state()
-        if change is not None and change.name == "status" and self.session.status == "ready":
-            self.send({"type": "clear", "run": -1})
+        if self.session.status == "ready" and self.session.run > 1:  # before the first run the recording stays
+            self.send({"type": "clear", "run": self.session.run})
 
     def _show_round(self, change: Any = None) -> None:
         if self.session.round_info is not None:
@@ -57,7 +56,7 @@ class Film(anywidget.AnyWidget):
     def _progress(self) -> dict[str, Any]:
         session = self.session
         return {
-            "attack_seconds": session.attack_seconds,
+            "numbers": plain(session.numbers),
             "iterations_per_second": session.iterations_per_second,
             "seconds_left": session.seconds_left,
         }

@@ -10,9 +10,9 @@ import anywidget
 FOLDER = Path(__file__).parent
 
 
-def script(name: str) -> str:
-    """The view's own script behind the few helpers that all scripts use (``common.js``)."""
-    return (FOLDER / "common.js").read_text(encoding="utf-8") + (FOLDER / f"{name}.js").read_text(encoding="utf-8")
+def script(*names: str) -> str:
+    """The view's own scripts behind the few helpers that all scripts use (``common.js``)."""
+    return "\n".join((FOLDER / f"{name}.js").read_text(encoding="utf-8") for name in ("common", *names))
 
 
 def style(*names: str) -> str:

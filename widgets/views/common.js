@@ -77,3 +77,19 @@ function follow(film, events) {
   return () => ends.forEach((end) => end());
 }
 
+/** Several pictures in a near-square grid, as the session tiles a batch; empty places are white. */
+function tile(rgb, count, height, width) {
+  const columns = Math.ceil(Math.sqrt(count));
+  const rows = Math.ceil(count / columns);
+  const grid = new Uint8Array(rows * height * columns * width * 3).fill(255);
+  for (let index = 0; index < count; index++) {
+    const top = Math.floor(index / columns) * height;
+    const left = (index % columns) * width;
+    for (let row = 0; row < height; row++) {
+      const from = (index * height + row) * width * 3;
+      grid.set(rgb.subarray(from, from + width * 3), ((top + row) * columns * width + left) * 3);
+    }
+  }
+  return { rgb: grid, height: rows * height, width: columns * width };
+}
+

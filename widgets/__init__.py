@@ -1,0 +1,8 @@
+"""The page of the lab: a session, its film and the views that show it.
+
+Nothing here imports torch or the engine before the page stands: the session does so in the background.
+"""
+
+from widgets.lab_page import Lab, LabPage
+
+__all__ = ["Lab", "LabPage"]

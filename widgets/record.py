@@ -1,0 +1,72 @@
+"""``python -m widgets.record``: run the default experiment and keep it as the page's recording."""
+
+from __future__ import annotations
+
+import datetime
+import sys
+import time
+from typing import Any
+
+import numpy as np
+
+from widgets import recording
+from widgets.film import frame_data, plain
+from widgets.frames import Frame, describe_round, frame, score_table
+
+FRAMES = 48
+
+
+def record() -> dict[str, Any]:
+    """Run the default experiment on the CPU, write the recording and return what describes it."""
+    import torch
+
+    from lab import Experiment, reconstruct, score, simulate_round
+
+    experiment = Experiment()
+    attacked = simulate_round(experiment, torch.device("cpu"))
+    next(reconstruct(experiment, attacked.observation))  # torch's first step loads what later ones need
+    states, seconds = _timed(reconstruct(experiment, attacked.observation))
+    chosen = [states[index] for index in _spread(len(states), FRAMES)]
+    scores = [score(attacked, state) for state, _ in chosen]
+    frames = [frame(i, 0, state, scored, spent) for i, ((state, spent), scored) in enumerate(zip(chosen, scores, strict=True))]
+    run = _describe(frames, states[-1][0].iterations, seconds) | {"numbers": plain(score_table(scores[-1]))}
+    sent = describe_round(experiment, attacked)
+    images, _, sample = sent.pop("images"), sent.pop("tile"), sent.pop("sample")
+    count, height, width, _ = images.shape
+    sent = plain(sent) | {"count": count, "height": height, "width": width}
+    recording.save(run, sent, np.stack([shown.image for shown in frames]), images, sample)
+    return run
+
+
+def _timed(states: Any) -> tuple[list[Any], float]:
+    """Every state with the time that the attack itself had taken until then."""
+    found, spent, began = [], 0.0, time.perf_counter()
+    for state in states:
+        spent += time.perf_counter() - began
+        found.append((state, spent))
+        began = time.perf_counter()
+    return found, spent
+
+
+def _spread(count: int, wanted: int) -> list[int]:
+    """Positions that crowd where the picture changes most: at the beginning."""
+    curve = (np.linspace(0, 1, wanted) ** 1.4 * (count - 1)).round().astype(int)
+    return sorted({int(position) for position in curve})
+
+
+def _describe(frames: list[Frame], iterations: int, seconds: float) -> dict[str, Any]:
+    height, width, _ = frames[0].image.shape
+    return {
+        "date": datetime.date.today().isoformat(),
+        "device": "one CPU core",
+        "seconds": round(seconds, 3),
+        "iterations": iterations,
+        "height": height,
+        "width": width,
+        "frames": [frame_data(shown) for shown in frames],
+    }
+
+
+if __name__ == "__main__":
+    made = record()
+    sys.stdout.write(f"{len(made['frames'])} frames of a run of {made['seconds']:.2f} s are in {recording.FOLDER}\n")

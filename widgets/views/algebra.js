@@ -1,0 +1,116 @@
+// The derivation of x = (dL/dW_i) / (dL/db_i), step by step, with the numbers of this round.
+
+const slope = (what) => `<mfrac><mrow><mi>∂</mi><mi>L</mi></mrow><mrow><mi>∂</mi>${what}</mrow></mfrac>`;
+const W = "<msub><mi>W</mi><mi>i</mi></msub>";
+const B = "<msub><mi>b</mi><mi>i</mi></msub>";
+const Z = "<msub><mi>z</mi><mi>i</mi></msub>";
+const formula = (inner) => `<math display="block">${inner}</math>`;
+const LAYER = formula(`<mi>z</mi><mo>=</mo><mi>W</mi><mi>x</mi><mo>+</mo><mi>b</mi>`);
+const CHAIN = formula(`${slope(W)}<mo>=</mo>${slope(Z)}<msup><mi>x</mi><mi>⊤</mi></msup><mo>,</mo><mspace width="1.6em"/>${slope(B)}<mo>=</mo>${slope(Z)}`);
+const RATIO = formula(`<mi>x</mi><mo>=</mo><mrow>${slope(W)}<mo>/</mo>${slope(B)}</mrow>`);
+const BARS = { width: 420, height: 84, most: 256 };
+
+function step(count, title, ...body) {
+  return element("li", {}, element("h3", {}, title), ...body);
+}
+
+function math(markup) {
+  const place = element("div", { class: "lab-math" });
+  place.innerHTML = markup; // constants of this file only
+  return place;
+}
+
+/** |dL/db_i| of every unit; the chosen one stands out. A wide layer shows the units around the chosen one. */
+function slopeBars(data, pick) {
+  const slopes = floats(data.slopes);
+  const first = Math.max(0, Math.min(slopes.length - BARS.most, data.row - BARS.most / 2));
+  const shown = [...slopes.subarray(first, first + BARS.most)].map(Math.abs);
+  const most = Math.max(...shown, 1e-30);
+  const wide = BARS.width / shown.length;
+  const svg = drawn("svg", { viewBox: `0 0 ${BARS.width} ${BARS.height}`, class: "lab-slopes", preserveAspectRatio: "none", "aria-hidden": "true" });
+  shown.forEach((value, index) => {
+    const tall = Math.max(1, (value / most) * (BARS.height - 4));
+    svg.append(drawn("rect", { x: index * wide + wide * 0.1, y: BARS.height - tall, width: wide * 0.8, height: tall, class: first + index === data.row ? "lab-picked" : "" }));
+  });
+  svg.addEventListener("click", (event) => {
+    const bounds = svg.getBoundingClientRect();
+    pick(first + Math.min(shown.length - 1, Math.floor(((event.clientX - bounds.left) / bounds.width) * shown.length)));
+  });
+  return svg;
+}
+
+function rowPicker(data, pick) {
+  const name = element("output", {}, `row i = ${data.row} of ${data.rows}`);
+  const slider = element("input", {
+    type: "range", class: "lab-plain-range", min: 0, max: data.rows - 1, value: data.row, "aria-label": "Row i of the layer",
+    oninput: () => { name.textContent = `row i = ${slider.value} of ${data.rows}`; }, onchange: () => pick(slider.valueAsNumber),
+  });
+  return element("div", {}, slopeBars(data, pick), element("div", { class: "lab-sliding" }, slider, name),
+    element("p", { class: "lab-soft" }, `Bars: |∂L/∂b| of each unit of ${data.layer}. The louder the unit, the safer the division.`));
+}
+
+function numbersTable(data) {
+  const [weights, recovered, truth] = [data.weight_row, data.recovered, data.truth].map((buffer) => [...floats(buffer)]);
+  const head = element("tr", {}, ...["j", "∂L/∂W", "÷ ∂L/∂b", "recovered x", "true x"].map((name) => element("th", { scope: "col" }, name)));
+  const rows = weights.map((value, index) => element("tr", {},
+    element("th", { scope: "row" }, String(index)),
+    ...[short(value, 5), short(data.divisor, 5), short(recovered[index], 4), short(truth[index], 4)].map((text) => element("td", {}, text))));
+  return element("div", { class: "lab-scroll", tabIndex: 0, role: "region", "aria-label": "The first entries of the row" },
+    element("table", { class: "lab-table" }, element("thead", {}, head), element("tbody", {}, ...rows)));
+}
+
+function figure(title, alt, canvas) {
+  canvas.setAttribute("role", "img");
+  canvas.setAttribute("aria-label", alt);
+  return element("figure", {}, canvas, element("figcaption", {}, title));
+}
+
+function pictureOf({ pixels, height, width }) {
+  const canvas = element("canvas", { class: "lab-picture lab-thumbnail" });
+  paint(canvas, bytes(pixels), height, width);
+  return canvas;
+}
+
+/** Many numbers as shades from ``low`` to ``high``: a strip for few, a square for many. */
+function strip(values, low, high, dark) {
+  const columns = Math.min(values.length, Math.max(32, Math.ceil(Math.sqrt(values.length))));
+  const rows = Math.ceil(values.length / columns);
+  const rgb = new Uint8Array(rows * columns * 3).fill(dark ? 40 : 246);
+  const [from, to] = dark ? [[35, 42, 50], [76, 195, 217]] : [[243, 242, 238], [11, 114, 133]];
+  values.forEach((value, index) => {
+    const share = Math.max(0, Math.min(1, (value - low) / (high - low || 1)));
+    rgb.set(from.map((shade, channel) => shade + share * (to[channel] - shade)), index * 3);
+  });
+  const canvas = element("canvas", { class: "lab-picture lab-heat" });
+  paint(canvas, rgb, rows, columns);
+  return canvas;
+}
+
+function comparison(data, dark) {
+  if (data.is_picture) return [
+    figure("what entered the layer", "The true input: the private picture", pictureOf(data.true_picture)),
+    figure("what the division gives", "The recovered input as a picture", pictureOf(data.recovered_picture))];
+  const [truth, recovered] = [floats(data.truth_all), floats(data.recovered_all)];
+  const low = truth.reduce((a, b) => Math.min(a, b), Infinity);
+  const high = truth.reduce((a, b) => Math.max(a, b), -Infinity);
+  const name = `${grouped(data.inputs)} features`;
+  return [
+    figure(`true: ${name}`, `The true ${name} as shades`, strip(truth, low, high, dark)),
+    figure(`recovered: ${name}`, `The recovered ${name} as shades`, strip(recovered, low, high, dark))];
+}
+
+/** The whole panel for one derivation; ``pick`` asks for another row. */
+function algebraPanel(data, pick, dark) {
+  if (data.readable === undefined) return [element("p", { class: "lab-soft" }, "The derivation appears as soon as the engine is ready.")];
+  if (!data.readable) return [element("p", {}, data.sentence)];
+  return [
+    element("p", { class: "lab-verdict-line" }, data.sentence),
+    element("ol", { class: "lab-steps" },
+      step(1, "A fully connected layer multiplies its input", math(LAYER)),
+      step(2, "The chain rule puts that input into its gradient", math(CHAIN)),
+      step(3, "So one division gives the input, whatever the rest of the network is", math(RATIO), rowPicker(data, pick)),
+      step(4, "With the numbers that were sent", numbersTable(data),
+        element("div", { class: `lab-pair ${data.is_picture ? "" : "lab-pair-wide"}` }, ...comparison(data, dark),
+          element("p", { class: "lab-badge" }, data.dead ? "This unit is silent: 0 / 0 says nothing." : `largest error ${short(data.error, 4)}`)))),
+  ];
+}

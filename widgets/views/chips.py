@@ -1,0 +1,81 @@
+"""Next steps: each chip sets up one experiment that answers the next question."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import traitlets
+
+from widgets.controls import Edits, change
+from widgets.views.base import View, script, style
+
+
+@dataclass(frozen=True)
+class Chip:
+    """A named set of edits, made one after another on the present experiment."""
+
+    key: str
+    title: str
+    note: str
+    edits: Edits
+
+
+CHIPS = (
+    Chip(
+        "trained",
+        "Try a trained network",
+        "The network is now trained: its gradients are smaller and say less.",
+        (("trained", True),),
+    ),
+    Chip(
+        "losses",
+        "Compare two losses",
+        "On a trained network, Euclidean distance instead of direction. The pale lines keep the run before.",
+        (("trained", True), ("distance", "euclidean")),
+    ),
+    Chip(
+        "steps",
+        "Take five local steps",
+        "The client now takes five steps by itself and sends only how its weights changed.",
+        (("local_steps", 5),),
+    ),
+    Chip(
+        "batch",
+        "Send eight pictures at once",
+        "Eight pictures now share one gradient: averaging blurs, but does it hide?",
+        (("batch_size", 8),),
+    ),
+    Chip(
+        "algebra",
+        "Do it with algebra",
+        "A fully connected network needs no attack at all: one division gives the picture. See the Algebra tab.",
+        (("batch_size", 1), ("local_steps", 0), ("network", "mlp")),
+    ),
+)
+
+
+class Chips(View):
+    """Sets the experiment and says what has changed; the reader presses Attack."""
+
+    _esm = script("chips")
+    _css = style("chips")
+    entries = traitlets.List([{"key": chip.key, "title": chip.title} for chip in CHIPS]).tag(sync=True)
+    chosen = traitlets.Unicode("").tag(sync=True)
+    note = traitlets.Unicode("").tag(sync=True)
+
+    def __init__(self, film: Any, session: Any) -> None:
+        self.session = session
+        super().__init__(film)
+        self.on_msg(self._receive)
+
+    def _receive(self, _: Any, content: Any, buffers: Any) -> None:
+        key = content.get("choose") if isinstance(content, dict) else None
+        for chip in CHIPS:
+            if chip.key == key:
+                self._choose(chip)
+
+    def _choose(self, chip: Chip) -> None:
+        error = change(self.session, chip.edits)
+        self.chosen = "" if error else chip.key
+        self.note = error or chip.note

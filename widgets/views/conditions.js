@@ -1,0 +1,21 @@
+function condition({ title, applies, sentence }) {
+  return element("li", { class: applies ? "lab-applies" : "" },
+    element("b", {}, title), element("span", { class: "lab-tag" }, applies ? "applies here" : "not here"), element("p", {}, sentence));
+}
+
+async function render({ model, el }) {
+  const list = element("ul", { class: "lab-conditions" });
+  const card = element("article", { class: "lab-card", "aria-label": "When the algebra fails" },
+    element("h2", {}, "When the algebra fails"), element("p", { class: "lab-soft" }, "Five things to ask of any network before dividing."), list);
+
+  function draw() {
+    card.hidden = !model.get("conditions").length;
+    list.replaceChildren(...model.get("conditions").map(condition));
+  }
+
+  el.append(card);
+  model.on("change:conditions", draw);
+  draw();
+}
+
+export default { render };

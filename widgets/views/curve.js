@@ -1,0 +1,115 @@
+const BOX = { width: 420, height: 290, left: 44, right: 384, top: 22, bottom: 250 };
+
+/** The powers of ten around some positive values. */
+function decades(values) {
+  const positive = values.filter((value) => value > 0);
+  if (!positive.length) return [-2, 0];
+  return [Math.floor(Math.log10(Math.min(...positive))), Math.ceil(Math.log10(Math.max(...positive)) + 1e-9)];
+}
+
+function scales(points, iterations) {
+  const [low, high] = decades(points.map((point) => point.objective));
+  const ratios = points.map((point) => point.psnr_db).filter(Number.isFinite);
+  const top = Math.max(40, 10 * Math.ceil(Math.max(0, ...ratios) / 10));
+  const span = Math.max(1, high - low);
+  const down = (share) => BOX.bottom - share * (BOX.bottom - BOX.top);
+  return {
+    low, high: low + span, top,
+    x: (iteration) => BOX.left + (iteration / Math.max(1, iterations)) * (BOX.right - BOX.left),
+    objective: (value) => down((Math.log10(value) - low) / span),
+    psnr: (value) => down(Math.max(0, value) / top),
+  };
+}
+
+function path(points, scale, name, place) {
+  const found = points.filter((point) => Number.isFinite(point[name]) && (name !== "objective" || point.objective > 0));
+  return found.map((point, index) => `${index ? "L" : "M"}${scale.x(point.iteration).toFixed(1)} ${place(point[name]).toFixed(1)}`).join("");
+}
+
+function grid(scale, iterations) {
+  const lines = [];
+  for (let decade = scale.low; decade <= scale.high; decade++) {
+    const y = scale.objective(10 ** decade);
+    lines.push(drawn("line", { x1: BOX.left, x2: BOX.right, y1: y, y2: y, class: "lab-grid" }));
+    lines.push(drawn("text", { x: BOX.left - 8, y: y + 4, "text-anchor": "end" }, decade >= -3 ? String(Number((10 ** decade).toPrecision(1))) : power(10 ** decade)));
+  }
+  for (let psnr = 0; psnr <= scale.top; psnr += scale.top / 4) lines.push(drawn("text", { x: BOX.right + 8, y: scale.psnr(psnr) + 4 }, String(Math.round(psnr))));
+  for (const share of [0, 0.25, 0.5, 0.75, 1]) {
+    const iteration = Math.round(share * iterations);
+    lines.push(drawn("text", { x: scale.x(iteration), y: BOX.bottom + 20, "text-anchor": "middle" }, grouped(iteration)));
+  }
+  return lines;
+}
+
+async function render({ model, el, host }) {
+  const film = await filmOf(model, host);
+  const svg = drawn("svg", { viewBox: `0 0 ${BOX.width} ${BOX.height}`, class: "lab-plot", role: "img" });
+  const axes = drawn("g");
+  const before = ["objective", "psnr"].map((name) => drawn("path", { class: `lab-line lab-line-${name} lab-before` }));
+  const lines = ["objective", "psnr"].map((name) => drawn("path", { class: `lab-line lab-line-${name}` }));
+  const dots = ["objective", "psnr"].map((name) => drawn("circle", { r: 4, class: `lab-dot lab-dot-${name}` }));
+  const cursor = drawn("line", { y1: BOX.top - 4, y2: BOX.bottom, class: "lab-cursor" });
+  const ends = drawn("text", { x: (BOX.left + BOX.right) / 2, y: BOX.bottom + 36, "text-anchor": "middle" }, "iteration");
+  svg.append(axes, ends, ...before, cursor, ...lines, ...dots);
+  const read = element("dl", { class: "lab-readout" });
+  const ghost = element("p", { class: "lab-soft lab-ghost", hidden: true }, "Pale lines: the run before.");
+  const card = element("article", { class: "lab-card lab-curve", "aria-label": "Convergence" },
+    element("h2", {}, "Convergence"),
+    element("p", { class: "lab-soft" },
+      element("span", { class: "lab-key lab-key-leak" }, "objective"), " (log scale, left) and ",
+      element("span", { class: "lab-key lab-key-private" }, "PSNR"), " in dB (right)"),
+    svg, read, ghost);
+
+  let scale = scales([], 1);
+
+  function draw() {
+    const iterations = Math.max(film.iterations || 1, film.frames.at(-1)?.iteration ?? 1);
+    scale = scales([...film.frames, ...film.previous], iterations);
+    axes.replaceChildren(...grid(scale, iterations));
+    ghost.hidden = !film.previous.length;
+    [["objective", scale.objective], ["psnr_db", scale.psnr]].forEach(([name, place], index) => {
+      before[index].setAttribute("d", path(film.previous, scale, name, place));
+      lines[index].setAttribute("d", path(film.frames, scale, name, place));
+    });
+    card.dataset.points = film.frames.length;
+    point();
+  }
+
+  function point() {
+    const frame = film.shown;
+    for (const mark of [cursor, ...dots]) mark.style.display = frame ? "" : "none";
+    if (!frame) return read.replaceChildren();
+    const x = scale.x(frame.iteration);
+    cursor.setAttribute("x1", x);
+    cursor.setAttribute("x2", x);
+    place(dots[0], x, frame.objective > 0 ? scale.objective(frame.objective) : null);
+    place(dots[1], x, Number.isFinite(frame.psnr_db) ? scale.psnr(frame.psnr_db) : null);
+    const grey = (frame.numbers ?? film.recording.numbers)?.grey_psnr_db;
+    read.replaceChildren(...[["objective", short(frame.objective, 4)], ["PSNR", `${short(frame.psnr_db, 1)} dB`], ["SSIM", short(frame.ssim)], ["a grey square gets", `${short(grey, 1)} dB`]]
+      .map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value))));
+    svg.setAttribute("aria-label", `At iteration ${frame.iteration} the objective is ${short(frame.objective, 4)} and the PSNR ${short(frame.psnr_db, 1)} decibels.`);
+  }
+
+  function place(dot, x, y) {
+    if (y === null) return void (dot.style.display = "none");
+    dot.setAttribute("cx", x);
+    dot.setAttribute("cy", y);
+  }
+
+  /** Show the frame nearest to the pointer. */
+  function seek(event) {
+    if (!film.frames.length) return;
+    const bounds = svg.getBoundingClientRect();
+    const x = ((event.clientX - bounds.left) / bounds.width) * BOX.width;
+    const distance = (frame) => Math.abs(scale.x(frame.iteration) - x);
+    film.show(film.frames.reduce((best, frame, index) => (distance(frame) < distance(film.frames[best]) ? index : best), 0));
+  }
+
+  svg.addEventListener("pointerdown", (event) => { svg.setPointerCapture(event.pointerId); seek(event); });
+  svg.addEventListener("pointermove", (event) => { if (event.buttons) seek(event); });
+  el.append(card);
+  draw();
+  return follow(film, { frames: draw, index: point, state: draw });
+}
+
+export default { render };

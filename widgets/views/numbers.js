@@ -1,0 +1,27 @@
+// Every score of the frame shown, what it means, and what knowing nothing would score.
+
+function scoreRows(frame, numbers) {
+  const [first] = numbers.pictures ?? [];
+  const rows = [
+    ["Line-up", `${numbers.line_up_rank} of ${numbers.line_up_size}`, `1 in ${numbers.line_up_size} by chance`, "Among eight pictures, the place of the secret when they are ordered by likeness to the reconstruction. The verdict rests on this."],
+    ["Likeness", short(numbers.likeness), "0", "Correlation with the secret after a slight blur: 1 is alike, 0 is unrelated; brightness and contrast do not count."],
+    ["PSNR", `${short(frame.psnr_db, 1)} dB`, `grey ${short(numbers.grey_psnr_db, 1)}, mean ${short(numbers.mean_psnr_db, 1)} dB`, "How small the average pixel error is, in decibels; three more mean half the squared error. A blur can score high and show nothing."],
+    ["SSIM", short(frame.ssim), "0", "Whether edges and textures stand where they should: 1 for equal pictures."],
+    ["Squared error", short(first?.mse, 5), "", "Mean squared difference of a pixel, with values from 0 to 1; PSNR is this number on a logarithmic scale."],
+    ["Objective", short(frame.objective, 5), "", "What the attack itself sees and lowers: how far the guess's gradient is from the shared one. It never sees the secret."],
+  ];
+  if (numbers.label_accuracy !== null && numbers.label_accuracy !== undefined) rows.push(["Labels", `${short(100 * numbers.label_accuracy, 0)} %`, "", "Share of the labels that the server worked out from the gradient alone."]);
+  return rows;
+}
+
+function numbersPanel(film) {
+  const frame = film.shown;
+  const numbers = frame?.numbers ?? (film.source === "recorded" ? film.recording.numbers : film.frames.at(-1)?.numbers);
+  if (!frame || !numbers) return [element("p", { class: "lab-soft" }, "There are no numbers before the first picture.")];
+  const head = element("tr", {}, ...["Score", "Now", "Knowing nothing"].map((name) => element("th", { scope: "col" }, name)));
+  const rows = scoreRows(frame, numbers).flatMap(([name, value, control, meaning]) => [
+    element("tr", { class: "lab-score" }, element("th", { scope: "row" }, name), element("td", {}, value), element("td", {}, control)),
+    element("tr", { class: "lab-meaning" }, element("td", { colSpan: 3 }, meaning))]);
+  return [element("p", {}, `Iteration ${frame.iteration} of ${film.iterations}.`),
+    element("table", { class: "lab-table lab-scores" }, element("thead", {}, head), element("tbody", {}, ...rows))];
+}

@@ -1,0 +1,50 @@
+"""Beside the attack: the algebra with the real numbers, the difference, and what each number means."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import traitlets
+
+from widgets.film import plain
+from widgets.views.base import View, script, style
+
+
+class Panel(View):
+    """Tabs for Algebra, Difference and Numbers; ``algebra`` is the derivation for the row picked."""
+
+    _esm = script("algebra", "difference", "numbers", "panel")
+    _css = style("panel")
+    algebra = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, film: Any, session: Any) -> None:
+        self.session = session
+        super().__init__(film)
+        session.observe(self._show, names=["round_info"])
+        self.on_msg(self._receive)
+        self._show()
+
+    def _show(self, change: Any = None) -> None:
+        self._derive(None)
+
+    def _derive(self, row: int | None) -> None:
+        derived = self.session.algebra(row)
+        if derived is not None:
+            self.algebra = {key: _sent(value) for key, value in derived.items()}
+
+    def _receive(self, _: Any, content: Any, buffers: Any) -> None:
+        """Derive for the row that was picked, if there is such a row."""
+        row = content.get("row") if isinstance(content, dict) else None
+        if isinstance(row, int) and 0 <= row < self.algebra.get("rows", 0):
+            self._derive(row)
+
+
+def _sent(value: Any) -> Any:
+    """Arrays as bytes (pictures with their size), everything else as plain data."""
+    if isinstance(value, np.ndarray) and value.ndim == 3:
+        height, width, _ = value.shape
+        return {"pixels": value.tobytes(), "height": height, "width": width}
+    if isinstance(value, np.ndarray):
+        return value.astype(np.float32).tobytes()
+    return plain(value)

@@ -1,0 +1,177 @@
+const ETHICS = "Your picture stays in this session. Do not upload other people's faces.";
+const LARGEST_SIDE = 224;
+const LARGEST_FILE = 8e6;
+const MOST_PILLS = 8;
+let names = 0;
+
+/** The picture in a file, at most 224 pixels a side, as a PNG; the file as it is where the browser cannot read it. */
+async function shrunk(file) {
+  const bitmap = await createImageBitmap(file, { imageOrientation: "from-image" }).catch(() => null);
+  if (!bitmap) return file.arrayBuffer();
+  const scale = Math.min(1, LARGEST_SIDE / Math.max(bitmap.width, bitmap.height));
+  const canvas = element("canvas", { width: Math.max(1, Math.round(bitmap.width * scale)), height: Math.max(1, Math.round(bitmap.height * scale)) });
+  const context = canvas.getContext("2d");
+  context.imageSmoothingQuality = "high";
+  context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+  bitmap.close();
+  return (await new Promise((done) => canvas.toBlob(done, "image/png"))).arrayBuffer();
+}
+
+/** One choice as a pill; a real radio button does the work for keys and readers. */
+function pill(group, { value, label }, current, choose) {
+  const input = element("input", { type: "radio", name: group, checked: value === current, onchange: () => choose(value) });
+  return element("label", { class: "lab-pill" }, input, element("span", {}, label));
+}
+
+function choice(control, edit) {
+  if (control.options.length > MOST_PILLS) return select(control, edit);
+  const group = `lab-choice-${names++}`;
+  return element("div", { class: "lab-pills" }, ...control.options.map((option) => pill(group, option, control.value, edit)));
+}
+
+function select(control, edit) {
+  const box = element("select", { "aria-label": control.title, onchange: () => edit(control.options[box.selectedIndex].value) },
+    ...control.options.map(({ value, label }) => element("option", { selected: value === control.value }, label)));
+  return box;
+}
+
+function numberBox(control, edit) {
+  const { low, high, step, value } = control;
+  return element("input", {
+    type: "number", class: "lab-number", min: low, max: high, step, value, "aria-label": control.title,
+    onchange: (event) => edit(event.target.value === "" ? null : event.target.valueAsNumber),
+  });
+}
+
+function number(control, edit) {
+  const box = numberBox(control, edit);
+  if (control.suggestions) return element("div", { class: "lab-pills" }, ...suggested(control, edit), box);
+  return control.slider ? element("div", { class: "lab-sliding" }, slider(control, box, edit), box) : box;
+}
+
+function suggested(control, edit) {
+  const group = `lab-choice-${names++}`;
+  return control.suggestions.map((value) => pill(group, { value, label: String(value) }, control.value, edit));
+}
+
+/** A slider over the bounds, logarithmic where the option says so. */
+function slider(control, box, edit) {
+  const { low, high, log, whole, value } = control;
+  const place = (number) => (log ? Math.log(number / low) / Math.log(high / low) : (number - low) / (high - low));
+  const there = (share) => {
+    const number = log ? low * (high / low) ** share : low + share * (high - low);
+    return whole ? Math.round(number) : Number(number.toFixed(2));
+  };
+  const input = element("input", {
+    type: "range", class: "lab-plain-range", min: 0, max: 1, step: 0.005, value: Math.min(1, place(value)), "aria-label": control.title, "aria-valuetext": String(value),
+    oninput: () => { box.value = there(input.valueAsNumber); input.setAttribute("aria-valuetext", box.value); },
+    onchange: () => edit(there(input.valueAsNumber)),
+  });
+  return input;
+}
+
+async function render({ model, el, host }) {
+  const film = await filmOf(model, host);
+  const pictures = new Map();
+  const edit = (path, value) => tell({ type: "edit", path, value });
+  const tell = (content, buffers) => { try { model.send(content, undefined, buffers); } catch { /* the transport says that the engine is gone */ } };
+
+  function thumbUrl(name) {
+    if (!pictures.has(name)) pictures.set(name, URL.createObjectURL(new Blob([bytes(model.get("thumbs")[name].png)], { type: "image/png" })));
+    return pictures.get(name);
+  }
+
+  function gallery(control) {
+    const known = control.options.filter(({ value }) => model.get("thumbs")[value]);
+    const group = `lab-choice-${names++}`;
+    const thumbs = known.map(({ value }) => {
+      const { title } = model.get("thumbs")[value];
+      const input = element("input", { type: "radio", name: group, checked: value === control.value, "aria-label": title, onchange: () => edit("picture", value) });
+      return element("label", { class: "lab-thumb", title }, input, element("img", { src: thumbUrl(value), alt: "", width: 40, height: 40 }));
+    });
+    const file = element("input", { type: "file", accept: "image/*", class: "lab-file", "aria-label": "Your own picture", onchange: () => upload(file) });
+    const own = element("label", { class: "lab-thumb lab-own", title: "Your own picture" }, file, element("span", { "aria-hidden": "true" }, "+"));
+    return element("div", {}, element("div", { class: "lab-thumbs" }, ...thumbs, own), element("p", { class: "lab-ethics" }, ETHICS));
+  }
+
+  async function upload(input) {
+    const file = input.files[0];
+    if (!file) return;
+    const data = await shrunk(file);
+    input.value = "";
+    if (data.byteLength > LARGEST_FILE) return complain("picture", `${file.name} is larger than 8 MB and not a picture that this browser can read; choose a PNG or JPEG file.`);
+    tell({ type: "upload", name: file.name }, [data]);
+  }
+
+  const makers = {
+    gallery, choice: (control) => choice(control, (value) => edit(control.path, value)),
+    number: (control) => number(control, (value) => edit(control.path, value)),
+  };
+
+  function row(control) {
+    const sentence = element("p", { class: "lab-error", "data-path": control.path, role: "alert" });
+    const input = makers[control.kind](control);
+    const text = control.help && `${control.help[0].toUpperCase()}${control.help.slice(1)}${control.unit && ` (${control.unit})`}.`;
+    const help = element("span", { class: "lab-help", id: `lab-help-${names++}` }, text);
+    return element("fieldset", { class: "lab-control", "aria-describedby": help.id, "data-control": control.path },
+      element("legend", {}, control.title), input, sentence, help);
+  }
+
+  function complain(path, text) {
+    const place = [...body.querySelectorAll(".lab-error")].find((node) => node.dataset.path === path) ?? body.querySelector(".lab-error");
+    if (place) place.textContent = text;
+  }
+
+  const heading = element("h2", {}, "Change the experiment");
+  const undo = element("button", { class: "lab-small", type: "button", onclick: () => tell({ type: "undo" }) }, "Undo");
+  const body = element("div", { class: "lab-form" }, element("p", { class: "lab-soft" }, "The controls appear as soon as the engine is ready."));
+  const card = element("details", { class: "lab-card lab-rail", open: true, "aria-label": "Change the experiment" },
+    element("summary", {}, heading), body);
+  let advancedOpen = false;
+
+  function draw() {
+    const controls = model.get("controls");
+    undo.disabled = !model.get("changed");
+    if (!controls.length) return;
+    const focused = el.contains(document.activeElement) ? focusPlace(document.activeElement) : null;
+    const advanced = element("details", { class: "lab-advanced", open: advancedOpen, ontoggle: () => { advancedOpen = advanced.open; } },
+      element("summary", {}, "Advanced"), ...controls.filter((control) => control.advanced).map(row));
+    body.replaceChildren(...controls.filter((control) => !control.advanced).map(row), advanced, element("div", { class: "lab-row" }, undo));
+    showErrors();
+    if (focused) restoreFocus(focused);
+  }
+
+  /** Where the focus is, in terms that survive a redraw. */
+  function focusPlace(node) {
+    if (node === undo) return { path: null };
+    const field = node.closest("[data-control]");
+    return field && { path: field.dataset.control, type: node.type, checked: node.checked };
+  }
+
+  function restoreFocus({ path, type, checked }) {
+    if (path === null) return undo.focus();
+    const inputs = [...body.querySelectorAll("[data-control]")].find((node) => node.dataset.control === path)?.querySelectorAll("input, select") ?? [];
+    [...inputs].find((input) => input.type === type && (type !== "radio" || input.checked === Boolean(checked)))?.focus({ preventScroll: true });
+  }
+
+  function showErrors() {
+    const errors = model.get("errors");
+    for (const place of body.querySelectorAll(".lab-error")) place.textContent = errors[place.dataset.path] ?? "";
+  }
+
+  /** A refused value does not stay in its control. */
+  function refused(content) {
+    if (content.type === "refused") draw();
+  }
+
+  el.append(card);
+  if (el.closest(".lab")?.clientWidth < 820) card.open = false;
+  draw();
+  model.on("change:controls", draw);
+  model.on("change:changed", draw);
+  model.on("change:errors", showErrors);
+  model.on("msg:custom", refused);
+  return () => pictures.forEach((url) => URL.revokeObjectURL(url));
+}
+
+export default { render };

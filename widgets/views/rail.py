@@ -1,0 +1,68 @@
+"""The form that changes the experiment; every edit is checked in Python."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import traitlets
+
+from widgets.controls import change, schema
+from widgets.views.base import View, script, style
+
+LARGEST_UPLOAD = 8_000_000
+"""Bytes; the browser shrinks pictures to 224 pixels before it sends them."""
+
+
+class Rail(View):
+    """Shows ``controls`` and sends edits; a refused edit comes back as a sentence beside its control."""
+
+    _esm = script("rail")
+    _css = style("rail")
+    controls = traitlets.List().tag(sync=True)
+    thumbs = traitlets.Dict().tag(sync=True)
+    errors = traitlets.Dict().tag(sync=True)
+    changed = traitlets.Bool(False).tag(sync=True)
+
+    def __init__(self, film: Any, session: Any) -> None:
+        self.session = session
+        super().__init__(film)
+        session.observe(self._show, names=["experiment"])
+        self.on_msg(self._receive)
+        self._show()
+
+    def _show(self, change: Any = None) -> None:
+        """Rebuild the form for the session's experiment."""
+        if self.session.experiment is None:
+            return
+        if not self.thumbs:
+            self.thumbs = thumbnails()
+        self.changed = self.changed or (change is not None and change.old is not None)
+        self.controls = schema(self.session.experiment)
+        self.errors = {}
+
+    def _receive(self, _: Any, content: Any, buffers: Any) -> None:
+        kind = content.get("type") if isinstance(content, dict) else None
+        if kind == "edit" and isinstance(content.get("path"), str):
+            path, value = content["path"], content.get("value")
+            self._answer(path, change(self.session, ((path, value),)))
+        elif kind == "undo":
+            self.session.undo()
+        elif kind == "upload" and buffers and len(buffers[0]) <= LARGEST_UPLOAD:
+            self._answer("picture", self.session.upload(bytes(buffers[0]), str(content.get("name"))[:80]))
+
+    def _answer(self, path: str, sentence: str) -> None:
+        """Show or clear the sentence beside a control; a new dictionary, so that the browser hears of it twice."""
+        others = {key: text for key, text in self.errors.items() if key != path}
+        self.errors = others | ({path: sentence} if sentence else {})
+        if sentence:
+            self.send({"type": "refused", "path": path})
+
+
+def thumbnails() -> dict[str, dict[str, Any]]:
+    """The gallery's small pictures as PNG files in bytes, with their words, by name."""
+    from lab.datasets.gallery import FOLDER, credits
+
+    return {
+        name: {"png": (FOLDER / "32" / f"{name}.png").read_bytes(), "title": str(entry["title"]), "alt": str(entry["alt"])}
+        for name, entry in credits().items()
+    }

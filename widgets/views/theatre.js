@@ -1,0 +1,55 @@
+const STRENGTH = { Recognisable: "strong", "Taking shape": "some" };
+const BLANK = { rgb: new Uint8Array(3).fill(128), height: 1, width: 1 };
+
+/** Speak at most once in a while: only a new verdict is news. */
+function announcer(region) {
+  let said = "";
+  return (text) => {
+    if (text === said) return;
+    said = text;
+    region.textContent = text;
+  };
+}
+
+async function render({ model, el, host }) {
+  const film = await filmOf(model, host);
+  const caption = element("p", { class: "lab-soft" });
+  const canvas = element("canvas", { class: "lab-picture", role: "img" });
+  const empty = element("p", { class: "lab-empty" }, "Nothing yet. Press Attack it live.");
+  const word = element("b", {});
+  const detail = element("span", {});
+  const strip = element("div", { class: "lab-strip lab-verdict" }, word, detail);
+  const region = element("p", { class: "lab-unseen", role: "status", "aria-live": "polite" });
+  const say = announcer(region);
+  let drawnFrames = 0;
+
+  const card = element("article", { class: "lab-card lab-server", "aria-label": "Server" },
+    element("span", { class: "lab-who" }, "Server"),
+    element("h2", {}, "What the server can see"),
+    caption, element("div", { class: "lab-frame" }, canvas, empty), strip, region);
+
+  function draw() {
+    const frame = film.shown;
+    const { rgb, height, width } = frame ? { rgb: frame.image, height: frame.height, width: frame.width } : BLANK;
+    paint(canvas, rgb, height, width);
+    drawnFrames += frame ? 1 : 0;
+    empty.hidden = Boolean(frame);
+    canvas.setAttribute("aria-label", frame ? `Reconstruction, iteration ${frame.iteration}: ${frame.verdict.toLowerCase()}.` : "No reconstruction yet.");
+    caption.textContent = frame ? `${film.source === "recorded" ? "Recorded" : "Live"} run. Iteration ${frame.iteration} of ${film.iterations}.` : "It only knows the numbers and the network.";
+    judge(frame);
+    Object.assign(card.dataset, { frames: film.frames.length, drawn: drawnFrames, source: film.source, iteration: frame?.iteration ?? "" });
+  }
+
+  function judge(frame) {
+    strip.dataset.strength = STRENGTH[frame?.verdict] ?? "none";
+    word.textContent = frame?.verdict ?? "Waiting";
+    detail.textContent = frame?.line_up ?? "no picture yet";
+    if (frame && !film.playing) say(`${frame.verdict}, ${frame.line_up}.`);
+  }
+
+  el.append(card);
+  draw();
+  return follow(film, { frames: draw, index: draw, state: draw });
+}
+
+export default { render };

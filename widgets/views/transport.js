@@ -1,0 +1,106 @@
+const PRIMARY = {
+  loading: ["Attack it live", "start"], ready: ["Attack it live", "start"], running: ["Pause", "pause"],
+  paused: ["Resume", "start"], finished: ["Attack again", "start"], failed: ["Try again", "start"],
+};
+const SETTLE_MS = 400;
+const PACES = [[6, "Watchable, 6 s"], [0, "As fast as it goes"]];
+const LOST = "The engine no longer answers. What you have seen can still be replayed; reload the page to attack again.";
+
+/** Keys do not steal from whoever is typing or moving a slider. */
+function isBusy(target) {
+  return target instanceof Element && target.closest("input, select, textarea, button, summary, a, [role=tab]") !== null;
+}
+
+function badge(film) {
+  const frame = film.shown;
+  const { device, iterations } = film.state;
+  if (film.source === "recorded") return [`Recorded on ${film.recording.date}`, film.recording.device, `${iterations || film.recording.iterations} iterations in ${short(film.recording.seconds)} s of attack`];
+  const newest = film.frames.at(-1);
+  const parts = [device];
+  if (newest?.iterations_per_second) parts.push(`${short(newest.iterations_per_second, 0)} iterations/s`);
+  if (frame) parts.push(`${short(frame.seconds)} s of attack`);
+  if (film.state.status === "running" && newest?.seconds_left) parts.push(`${short(newest.seconds_left, 1)} s left`);
+  return parts;
+}
+
+async function render({ model, el, host, signal }) {
+  const film = await filmOf(model, host);
+  const tell = (content) => { try { model.send(content); } catch { message.textContent = LOST; } };
+  const begun = (content) => { film.stop(); tell(content); };
+
+  const primary = element("button", { class: "lab-primary", type: "button", onclick: act });
+  const steps = element("div", { class: "lab-group", role: "group", "aria-label": "Step" }, element("span", { class: "lab-group-name", "aria-hidden": "true" }, "Step"),
+    ...[1, 10, 100].map((count) => element("button", { type: "button", "aria-label": `Step ${count}`, onclick: () => begun({ type: "step", count }) }, String(count))));
+  const reset = element("button", { class: "lab-icon", type: "button", "aria-label": "Reset", title: "Reset (r)", onclick: () => begun({ type: "reset" }) }, "↺");
+  const replay = element("button", { class: "lab-icon", type: "button", onclick: toggleReplay });
+  const scrub = element("input", { type: "range", class: "lab-scrub", min: 0, max: 0, step: 1, "aria-label": "Iteration shown", oninput: () => film.show(scrub.valueAsNumber) });
+  const pace = element("div", { class: "lab-group", role: "group", "aria-label": "Pace" },
+    ...PACES.map(([seconds, name]) => element("button", { type: "button", "data-seconds": String(seconds), onclick: () => tell({ type: "pace", seconds }) }, name)));
+  const badges = element("p", { class: "lab-badge" });
+  const message = element("p", { class: "lab-message", role: "status", "aria-live": "polite" });
+  const keys = element("p", { class: "lab-keys", "aria-hidden": "true" },
+    ...[["space", "attack, pause"], ["←  →", "frame by frame"], ["p", "replay"], ["r", "reset"]].flatMap(([key, means]) => [element("kbd", {}, key), `${means} `]));
+  const card = element("div", { class: "lab-card lab-transport" },
+    element("div", { class: "lab-row" }, primary, steps, reset, element("div", { class: "lab-row lab-film" }, replay, scrub), pace),
+    element("div", { class: "lab-row lab-under" }, badges, keys), message);
+
+  let role = "", since = 0;
+
+  /** The main button does what it said for a moment longer, so that a double click does not start and pause. */
+  function act() {
+    const wanted = performance.now() - since < SETTLE_MS && role !== "start" ? null : role;
+    if (wanted) begun({ type: wanted });
+  }
+
+  function toggleReplay() {
+    if (film.playing) film.stop();
+    else film.play();
+  }
+
+  function showState() {
+    const { status, message: sentence, pace_seconds } = film.state;
+    const [name, command] = PRIMARY[status] ?? PRIMARY.ready;
+    if (command !== role) since = performance.now();
+    role = command;
+    primary.textContent = name;
+    primary.disabled = !film.connected;
+    message.textContent = film.connected ? sentence : LOST;
+    message.classList.toggle("lab-bad", status === "failed" || !film.connected);
+    for (const button of pace.children) button.setAttribute("aria-pressed", String(Number(button.dataset.seconds) === pace_seconds));
+    card.dataset.status = film.connected ? status : "lost";
+    showFrame();
+  }
+
+  function showFrame() {
+    scrub.max = Math.max(0, film.frames.length - 1);
+    scrub.value = Math.max(0, film.position);
+    scrub.disabled = film.frames.length < 2;
+    scrub.style.setProperty("--lab-done", `${(100 * scrub.value) / Math.max(1, scrub.max)}%`);
+    scrub.setAttribute("aria-valuetext", film.shown ? `iteration ${film.shown.iteration}, ${film.shown.verdict}` : "no frames");
+    replay.textContent = film.playing ? "❚❚" : "▶";
+    replay.setAttribute("aria-label", film.playing ? "Pause the replay" : "Replay");
+    replay.title = film.playing ? "Pause the replay (p)" : "Replay (p)";
+    replay.disabled = film.frames.length < 2;
+    badges.replaceChildren(...badge(film).filter(Boolean).map((text) => element("span", {}, text)));
+  }
+
+  const shortcuts = {
+    " ": () => act(), p: toggleReplay, r: () => begun({ type: "reset" }),
+    ArrowLeft: () => film.show(film.position - 1), ArrowRight: () => film.show(film.position + 1),
+  };
+
+  function press(event) {
+    const shortcut = shortcuts[event.key];
+    if (!shortcut || event.ctrlKey || event.metaKey || event.altKey || isBusy(event.target) || !el.isConnected) return;
+    if (event.target !== document.body && !event.target.closest?.(".lab")) return;
+    event.preventDefault();
+    shortcut();
+  }
+
+  document.addEventListener("keydown", press, { signal });
+  el.append(card);
+  showState();
+  return follow(film, { state: showState, frames: showFrame, index: showFrame });
+}
+
+export default { render };
