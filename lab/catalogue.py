@@ -29,14 +29,15 @@ FOLDERS = {
 
 
 class Entry(Option, ABC):
-    """Base of everything that the catalogue lists; called after the file it stands in."""
+    """Base of everything that the catalogue lists; called after the file it stands in, a kind's own base after the kind."""
 
     kind: ClassVar[str]
     name: ClassVar[str]
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
-        cls.name = cls.__module__.rpartition(".")[2]
+        file = cls.__module__.rpartition(".")[2]
+        cls.name = cls.kind if file == "base" else file
 
 
 @cache

@@ -152,4 +152,5 @@ def _as_enum(value: Any, wanted: type[Enum], where: str) -> Enum:
 
 def _plain(wanted: type) -> str:
     names = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
-    return names.get(wanted, f"a {label(wanted)}")
+    article = "an" if label(wanted)[0].lower() in "aeiou" else "a"
+    return names.get(wanted, f"{article} {label(wanted)}")

@@ -46,7 +46,7 @@ def _concrete(wanted: type, data: dict[str, Any], where: str) -> type:
         return wanted
     if "name" not in data:
         raise LabError(f'{where} has no name; say which {wanted.kind} by "name", such as {_example(wanted)}.')
-    return catalogue.find(wanted.kind, data["name"])
+    return catalogue.find(wanted.kind, str(data["name"]))
 
 
 def _example(wanted: type) -> str:
