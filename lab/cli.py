@@ -1,0 +1,171 @@
+"""The command ``gradlab``. What costs time to import is imported by the command that needs it."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from typer import Option
+from typer.core import TyperGroup
+
+from lab.errors import LabError
+
+WRONG_INPUT, BROKEN, INTERRUPTED = 2, 1, 130
+
+
+class Sentences(TyperGroup):
+    """Every error becomes one sentence on standard error and an exit status."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> NoReturn:
+        """0 done, 2 for wrong input, 130 when interrupted, 1 for a bug of the lab."""
+        words = list(sys.argv[1:] if args is None else args)
+        try:
+            status = super().main(words, prog_name or "gradlab", complete_var, False, windows_expand_args, **extra)
+        except (LabError, typer.TyperException) as error:
+            _fail(error.format_message() if isinstance(error, typer.TyperException) else str(error), WRONG_INPUT)
+        except Exception as error:
+            if words[:1] == ["--debug"]:
+                traceback.print_exc()
+            _fail(
+                f"gradlab failed in a way that it should not ({type(error).__name__}: {error}). Run it again as "
+                "'gradlab --debug ...' and report what it prints.",
+                BROKEN,
+            )
+        sys.exit(status if isinstance(status, int) else 0)
+
+
+def _fail(sentence: str, status: int) -> NoReturn:
+    print(sentence if sentence.endswith((".", "?", "\n")) else f"{sentence}.", file=sys.stderr)
+    sys.exit(status)
+
+
+def whole(text: str) -> int:
+    """A whole number as typed."""
+    try:
+        return int(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a whole number; give one such as 200.") from None
+
+
+def number(text: str) -> float:
+    """A number as typed."""
+    try:
+        return float(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a number; give one such as 0.1.") from None
+
+
+app = typer.Typer(
+    cls=Sentences,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def lab(debug: Annotated[bool, Option("--debug", help="print the full traceback when the lab itself fails")] = False) -> None:
+    """Rebuild private pictures from the gradients that federated-learning clients share."""
+
+
+@app.command("list")
+def list_(
+    kind: Annotated[str | None, typer.Argument(help="network, attack, distance ... or preset; all if left out")] = None,
+    json: Annotated[bool, Option("--json", help="complete and readable by programs")] = False,
+) -> None:
+    """List everything that can be chosen by name, with its options, bounds and defaults."""
+    from lab.commands.listing import as_json, as_text, listing
+
+    print((as_json if json else as_text)(listing(kind)))
+
+
+NAMED = "NAME[:option=value,...]"
+
+
+@app.command()
+def run(
+    preset: Annotated[str | None, Option(metavar="NAME", help="start from a named experiment (gradlab list preset)")] = None,
+    experiment: Annotated[Path | None, Option(metavar="FILE", help="start from JSON: an experiment or a result.json")] = None,
+    image: Annotated[list[Path] | None, Option(metavar="PATH", help="a picture of your own; repeat it for a batch")] = None,
+    label: Annotated[list[int] | None, Option(metavar="N", parser=whole, help="class of each --image; 0 if left out")] = None,
+    dataset: Annotated[str | None, Option(metavar=NAMED, help="where the private pictures come from")] = None,
+    network: Annotated[str | None, Option(metavar=NAMED, help="such as resnet:depth=20,widen=4")] = None,
+    trained: Annotated[bool | None, Option("--trained/--untrained", help="weights from training, or fresh random ones")] = None,
+    weights: Annotated[Path | None, Option(metavar="FILE", help="a local file with trained weights")] = None,
+    attack: Annotated[str | None, Option(metavar=NAMED, help="such as analytic")] = None,
+    distance: Annotated[str | None, Option(metavar="NAME", help="how two gradients are compared")] = None,
+    tv: Annotated[float | None, Option(metavar="X", parser=number, help="weight of total variation; 0 leaves it out")] = None,
+    labels: Annotated[str | None, Option(metavar="HOW", help="the server's labels: known, inferred or joint")] = None,
+    defence: Annotated[list[str] | None, Option(metavar=NAMED, help="repeat it for several, applied in order")] = None,
+    batch: Annotated[int | None, Option(metavar="N", parser=whole, help="private pictures behind one update")] = None,
+    local_steps: Annotated[int | None, Option(metavar="N", parser=whole, help="local SGD steps; 0 sends the gradient")] = None,
+    local_batch_size: Annotated[int | None, Option(metavar="N", parser=whole, help="pictures in a local step; 0: all")] = None,
+    local_lr: Annotated[float | None, Option(metavar="X", parser=number, help="the client's learning rate")] = None,
+    iterations: Annotated[int | None, Option(metavar="N", parser=whole, help="steps of the attack")] = None,
+    seconds: Annotated[float | None, Option(metavar="S", parser=number, help="stop after S seconds of attack")] = None,
+    restarts: Annotated[int | None, Option(metavar="N", parser=whole, help="attempts from different starts")] = None,
+    seed: Annotated[int | None, Option(metavar="N", parser=whole, help="the seed of everything random")] = None,
+    device: Annotated[str, Option(metavar="NAME", help="auto, cpu, cuda or mps")] = "auto",
+    out: Annotated[Path | None, Option(metavar="DIR", help="folder for result.json, pictures, history and replay")] = None,
+) -> None:
+    """Attack one round of federated learning; flags win over the preset or the experiment file."""
+    from lab.commands.choosing import Choices, choose, stopped_after
+    from lab.commands.running import Limits
+    from lab.commands.running import run as attack_it
+
+    if seconds is not None and not seconds > 0:
+        raise LabError(f"--seconds {seconds:g} is out of range; give a number of seconds above 0.")
+    chosen = choose(
+        Choices(
+            preset=preset,
+            experiment=experiment,
+            dataset=dataset,
+            images=image or (),
+            labels_of_images=label or (),
+            network=network,
+            trained=trained,
+            weights=weights,
+            attack=attack,
+            defences=defence or (),
+            edits=(
+                ("distance", distance),
+                ("tv", tv),
+                ("labels", labels),
+                ("batch_size", batch),
+                ("local_steps", local_steps),
+                ("local_batch_size", local_batch_size),
+                ("local_lr", local_lr),
+                ("iterations", iterations),
+                ("restarts", restarts),
+                ("seed", seed),
+            ),
+        )
+    )
+    last = stopped_after(experiment) if experiment is not None and iterations is None and seconds is None else None
+    told = attack_it(chosen, device, Limits(seconds, last), out)
+    print(told.summary)
+    if told.interrupted:
+        raise typer.Exit(INTERRUPTED)
+
+
+def main() -> None:
+    """The entry point of ``gradlab``."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""From what was typed to an ``Experiment``: a preset or a file first, then each flag over it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from lab import checkpoints
+from lab.attacks.base import Attack
+from lab.commands.entry_text import parse_entry
+from lab.datasets.base import Dataset
+from lab.datasets.inline import Inline
+from lab.defences.base import Defence
+from lab.edits import edit
+from lab.errors import LabError
+from lab.experiment import Experiment
+from lab.networks.base import Network
+from lab.presets import find_preset
+from lab.protocols.fedavg import FedAvg
+
+
+@dataclass(frozen=True)
+class Choices:
+    """The options of ``gradlab run`` that say what is run; None (or nothing) where a flag was not given."""
+
+    preset: str | None = None
+    experiment: Path | None = None
+    dataset: str | None = None
+    images: Sequence[Path] = ()
+    labels_of_images: Sequence[int] = ()
+    network: str | None = None
+    trained: bool | None = None
+    weights: Path | None = None
+    attack: str | None = None
+    defences: Sequence[str] = ()
+    edits: Sequence[tuple[str, Any]] = ()
+    """(name for ``lab.edits.edit``, value or None), applied in this order."""
+
+
+def choose(choices: Choices) -> Experiment:
+    """The experiment that the choices describe. Raises ``LabError`` for anything wrong in them."""
+    experiment = _entries_over(_starting_point(choices), choices)
+    for path, value in choices.edits:
+        if value is not None:
+            _check_local(experiment, path)
+            experiment = edit(experiment, path, value)
+    return _with_pictures(experiment, choices)
+
+
+def _starting_point(choices: Choices) -> Experiment:
+    if choices.preset is not None and choices.experiment is not None:
+        raise LabError("--preset and --experiment both say where to start; give one of the two.")
+    if choices.preset is not None:
+        return find_preset(choices.preset).experiment
+    return Experiment() if choices.experiment is None else Experiment.from_file(choices.experiment)
+
+
+def _entries_over(experiment: Experiment, choices: Choices) -> Experiment:
+    """The experiment with the named entries exchanged; each starts from its own defaults."""
+    changes: dict[str, Any] = {}
+    if choices.dataset is not None:
+        changes["dataset"] = parse_entry(Dataset, choices.dataset)
+    if choices.network is not None:
+        changes["network"] = parse_entry(Network, choices.network)
+    if choices.attack is not None:
+        changes["attack"] = parse_entry(Attack, choices.attack)
+    if choices.defences:
+        changes["defences"] = tuple(parse_entry(Defence, text) for text in choices.defences)
+    if choices.trained is not None:
+        changes["trained"] = choices.trained
+    if choices.weights is not None:
+        changes["weights"] = str(choices.weights)
+    return replace(experiment, **changes)
+
+
+def _check_local(experiment: Experiment, path: str) -> None:
+    """Local batch and rate say nothing where the client takes no local step."""
+    if path in ("local_batch_size", "local_lr") and not isinstance(experiment.protocol, FedAvg):
+        flag = "--" + path.replace("_", "-")
+        raise LabError(f"{flag} has no meaning without local steps; give --local-steps N, N from 1 to 1000, as well.")
+
+
+def _with_pictures(experiment: Experiment, choices: Choices) -> Experiment:
+    """The experiment on the user's own pictures, which then travel inside it."""
+    paths, labels = list(choices.images), list(choices.labels_of_images)
+    if not paths and not labels:
+        return experiment
+    _check_pictures(choices, len(paths), len(labels))
+    classes = checkpoints.classes(experiment.network)
+    own = Inline.from_paths(paths, labels or [0] * len(paths), experiment.size, classes)
+    return replace(experiment, dataset=own, batch_size=len(paths))
+
+
+def _check_pictures(choices: Choices, pictures: int, labels: int) -> None:
+    batch = dict(choices.edits).get("batch_size")
+    if pictures == 0:
+        raise LabError("--label names the class of a picture given by --image; give --image PATH as well.")
+    if choices.dataset is not None:
+        raise LabError("--image and --dataset both say where the pictures come from; give one of the two.")
+    if labels not in (0, pictures):
+        raise LabError(
+            f"{pictures} pictures and {labels} labels were given; give one --label for each --image, or none at all."
+        )
+    if batch is not None and batch != pictures:
+        raise LabError(f"--batch {batch} does not fit {pictures} pictures given by --image; leave --batch out.")
+
+
+def stopped_after(path: Path) -> int | None:
+    """Where the run behind a ``result.json`` was cut short, so that repeating it ends there too."""
+    data = json.loads(path.read_text(encoding="utf-8"))
+    after = data.get("stopped_after") if "experiment" in data else None
+    if after is not None and (not isinstance(after, int) or after < 0):
+        raise LabError(f"stopped_after = {after!r} in {path} must be a whole number from 0 on, or null.")
+    return after

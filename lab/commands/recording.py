@@ -1,0 +1,132 @@
+"""Driving one attack from the command line: what is kept of it, and the ways to cut it short."""
+
+from __future__ import annotations
+
+import math
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from time import perf_counter
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lab.evaluate import best_matching, psnr_db
+from lab.outputs import Moment
+from lab.types import AttackState, Outcome, Round
+
+FRAME_BYTES = 64 * 2**20
+MOST_FRAMES = 96
+
+
+class Recording:
+    """The history of an attack, and frames at even distances: every second one goes when there are too many."""
+
+    def __init__(self, attacked: Round) -> None:
+        self.attacked = attacked
+        self.history: list[Moment] = []
+        self.latest: dict[int, AttackState] = {}
+        """The newest state of each restart."""
+        self._frames: dict[int, Tensor] = {}
+        self._stride = 1
+        self._most = max(8, min(MOST_FRAMES, FRAME_BYTES // attacked.batch.images.numel()))
+
+    def add(self, state: AttackState, seconds: float) -> None:
+        """Keep a state; one that repeats a place of the history (the closing state does) adds no row."""
+        if self.history and (state.restart, state.iteration) == (0, 0):
+            self.__init__(self.attacked)  # a full graphics card made the attack start over on the CPU
+        self.latest[state.restart] = state
+        if self.history and (state.restart, state.iteration) <= (self.history[-1].restart, self.history[-1].iteration):
+            return
+        kept = len(self.history) % self._stride == 0
+        if kept:
+            self._keep(state)
+        psnr = self._psnr_db(state) if kept else None
+        self.history.append(Moment(state.restart, state.iteration, state.objective, state.terms, seconds, psnr))
+
+    def _keep(self, state: AttackState) -> None:
+        self._frames[len(self.history)] = _bytes(state)
+        if len(self._frames) > self._most:
+            self._stride *= 2
+            self._frames = {place: frame for place, frame in self._frames.items() if place % self._stride == 0}
+
+    def _psnr_db(self, state: AttackState) -> float:
+        truth = self.attacked.batch.images
+        candidate = state.candidate.to(truth).clamp(0, 1)
+        return float(psnr_db(candidate[best_matching(truth, candidate)], truth).mean())
+
+    def frames(self, last: AttackState) -> tuple[Tensor, ...]:
+        """The kept frames, ending with the picture that counts."""
+        return (*self._frames.values(), _bytes(last))
+
+    def best(self) -> AttackState:
+        """The state to show now: of the newest of each restart the one with the least distance, never by the truth."""
+        return min(self.latest.values(), key=_distance)
+
+
+def _bytes(state: AttackState) -> Tensor:
+    return (state.candidate.clamp(0, 1) * 255).round().to(torch.uint8).cpu()
+
+
+def _distance(state: AttackState) -> float:
+    distance = state.terms.get("distance", state.objective)
+    return distance if math.isfinite(distance) else math.inf
+
+
+@dataclass(frozen=True, eq=False)
+class Ended:
+    """How an attack ended."""
+
+    state: AttackState
+    iterations: int
+    seconds: float
+    stopped_after: int | None
+
+
+def drive(
+    states: Iterator[AttackState],
+    recording: Recording,
+    enough: Callable[[AttackState, float], bool],
+    report: Callable[[AttackState, float], None],
+) -> Ended:
+    """Ask for states until there are no more, or ``enough(state, seconds)`` says so; only the asking is timed."""
+    seconds, state = 0.0, None
+    while True:
+        began = perf_counter()
+        following = next(states, None)
+        seconds += perf_counter() - began
+        if following is None:
+            assert state is not None
+            return Ended(state, state.iteration, seconds, None)
+        state = following
+        recording.add(state, seconds)
+        report(state, seconds)
+        if state.iteration < state.iterations and enough(state, seconds):
+            stopped = replace(recording.best(), outcome=Outcome.STOPPED)
+            return Ended(stopped, state.iteration, seconds, state.iteration)
+
+
+class Interruption:
+    """Whether Ctrl-C was pressed."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def __call__(self, signal_number: int, frame: Any) -> None:
+        """The first Ctrl-C asks the attack to end after this iteration, the second ends at once."""
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+
+
+@contextmanager
+def interruptible() -> Iterator[Interruption]:
+    """Ctrl-C becomes a wish inside this block, so that what was found can be written."""
+    interruption = Interruption()
+    before = signal.signal(signal.SIGINT, interruption)
+    try:
+        yield interruption
+    finally:
+        signal.signal(signal.SIGINT, before)

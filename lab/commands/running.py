@@ -1,0 +1,133 @@
+"""``gradlab run``: attack, watch the progress, write what came out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from lab import device
+from lab.commands.recording import Ended, Recording, drive, interruptible
+from lab.evaluate import Scores, score
+from lab.experiment import Experiment
+from lab.outputs import Finished, ready_folder, write_outputs
+from lab.rounds import reconstruct, simulate_round
+from lab.types import AttackState
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When to stop asking for more; None where there is no limit."""
+
+    seconds: float | None = None
+    iteration: int | None = None
+
+    def reached(self, state: AttackState, seconds: float) -> bool:
+        """Whether this state is the last one wanted."""
+        late = self.seconds is not None and seconds >= self.seconds
+        return late or (self.iteration is not None and state.iteration >= self.iteration)
+
+
+@dataclass(frozen=True)
+class Told:
+    """What ``run`` leaves for its caller to say."""
+
+    summary: str
+    interrupted: bool
+
+
+def run(experiment: Experiment, where: str, limits: Limits, out: Path | None) -> Told:
+    """Run the attack to its end, a limit or Ctrl-C, and write to ``out``. Raises ``LabError`` for wrong input."""
+    chosen = device.choose(where)
+    if out is not None:
+        ready_folder(out)
+    with interruptible() as interruption:
+        finished = _attack(experiment, chosen, limits, lambda: interruption.asked)
+        written = [] if out is None else write_outputs(finished, out)
+    return Told(summary(finished, out, written), interruption.asked)
+
+
+def _attack(experiment: Experiment, chosen: device.torch.device, limits: Limits, interrupted: Callable[[], bool]) -> Finished:
+    attacked = simulate_round(experiment, chosen)
+    recording = Recording(attacked)
+    with Bar(limits) as bar:
+        ended = drive(
+            reconstruct(experiment, attacked.observation),
+            recording,
+            lambda state, seconds: interrupted() or limits.reached(state, seconds),
+            bar.show,
+        )
+    return _finished(experiment, recording, ended)
+
+
+def _finished(experiment: Experiment, recording: Recording, ended: Ended) -> Finished:
+    return Finished(
+        experiment=experiment,
+        attacked=recording.attacked,
+        state=ended.state,
+        scores=score(recording.attacked, ended.state),
+        history=tuple(recording.history),
+        frames=recording.frames(ended.state),
+        iterations=ended.iterations,
+        seconds=ended.seconds,
+        stopped_after=ended.stopped_after,
+        device=device.describe(ended.state.candidate.device),
+    )
+
+
+class Bar:
+    """The progress bar with the time left, on standard error."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.bar = tqdm(desc="attack", unit=" it", file=sys.stderr, dynamic_ncols=True)
+
+    def __enter__(self) -> Bar:
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        self.bar.close()
+
+    def show(self, state: AttackState, seconds: float) -> None:
+        """Move on to this state; under a limit of seconds the total is what can be done by then."""
+        self.bar.total = state.iterations
+        if self.limits.seconds is not None and seconds > 0:
+            self.bar.total = min(state.iterations, 1 + int(state.iteration * self.limits.seconds / seconds))
+        self.bar.set_postfix(objective=f"{state.objective:.3g}", refresh=False)
+        self.bar.update(state.iteration - self.bar.n)
+
+
+def summary(finished: Finished, out: Path | None, written: list[str]) -> str:
+    """The run in a few lines for a person."""
+    assert finished.state.outcome is not None
+    scores = finished.scores
+    lines = [
+        finished.state.outcome.value,
+        f"Verdict: {scores.verdict.value}. In the line-up the true picture comes {_places(scores)}.",
+        f"PSNR {scores.psnr_db:.1f} dB (a grey picture gets {scores.grey_psnr_db:.1f} dB, the mean of the other pictures "
+        f"{scores.mean_psnr_db:.1f} dB), SSIM {scores.ssim:.3f}.",
+        f"{finished.iterations} iterations in {finished.seconds:.2f} s ({finished.iterations_per_second:.1f} a second) "
+        f"on {finished.device}.",
+    ]
+    if scores.max_abs_error is not None:
+        lines.insert(3, f"The largest error of the input read off by algebra is {scores.max_abs_error:.2g}.")
+    if scores.label_accuracy is not None:
+        lines.insert(3, f"Labels recovered: {100 * scores.label_accuracy:.0f} %.")
+    if out is not None:
+        lines.append(f"Written to {out}: {', '.join(written)}.")
+    return "\n".join(lines)
+
+
+def _places(scores: Scores) -> str:
+    """The place of each private picture: "1st of 8", or "1st, 1st, 3rd of 8"."""
+    places = [ordinal(picture.line_up_rank) for picture in scores.pictures]
+    return f"{', '.join(places)} of {scores.line_up_size}"
+
+
+def ordinal(number: int) -> str:
+    """1st, 2nd, 3rd, 4th ... 11th ... 21st."""
+    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"
