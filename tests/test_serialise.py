@@ -53,6 +53,7 @@ def any_entry(kind):
     return st.sampled_from(list(entries(kind.kind).values())).flatmap(any_of)
 
 
+@pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")  # beartype samples long tuples
 @settings(max_examples=120, deadline=None, derandomize=True)
 @given(any_of(Experiment))
 def test_any_experiment_survives_the_way_through_json(experiment):
