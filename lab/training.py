@@ -1,0 +1,201 @@
+"""Training the shipped networks: seeded, resumable, and driven step by step like the attacks.
+
+for progress in train(SmallConvNet(), CIFAR10(root="data"), Recipe(epochs=20), Path("runs/small_convnet")):
+    ...                                    # show progress.loss, progress.accuracy
+checkpoints.load(network, SmallConvNet(), "runs/small_convnet/small_convnet.safetensors")
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from lab import device
+from lab.augmentation import TrainingPictures
+from lab.checkpoints.card import Accuracy, Card, Recipe, Rule
+from lab.checkpoints.store import save
+from lab.datasets.published import PublishedSet, Split
+from lab.errors import LabError
+from lab.networks.base import Classifier, Network
+from lab.randomness import stream
+from lab.serialise import to_plain
+
+STEPS_PER_REPORT = 20
+STATE = "state.pt"
+
+
+@dataclass(frozen=True)
+class TrainingProgress:
+    """One moment of a training: the mean loss since the last report; the accuracy where an epoch ends."""
+
+    epoch: int
+    """Epochs that are finished."""
+    epochs: int
+    step: int
+    """Steps of the current epoch that are finished."""
+    steps: int
+    loss: float
+    learning_rate: float
+    accuracy: float | None = None
+    """Share of the held-out training pictures classified rightly."""
+    saved: Path | None = None
+    """The finished weights (.safetensors); the recipe stands beside them (.json). The last report only."""
+
+
+def train(options: Network, data: PublishedSet, recipe: Recipe, run: Path) -> Iterator[TrainingProgress]:
+    """Train a network from its seeded initial weights; an interrupted run in the folder ``run`` goes on where it stood.
+
+    The state is saved after each epoch and, on one machine, resuming gives the very weights of an
+    uninterrupted run. The finished weights and their recipe go to ``run`` as ``<network>.safetensors`` and ``.json``.
+    Raises ``LabError`` where the data cannot be had, or the folder cannot be used or holds another training.
+    """
+    pictures = TrainingPictures.read(data, recipe)
+    learner = _Learner(options, pictures, recipe)
+    learner.resume(run)
+    while learner.epoch < recipe.epochs:
+        yield from learner.train_one_epoch()
+        learner.keep(run)
+        yield learner.report(accuracy=learner.accuracy(pictures.held_out, pictures.held_out_labels))
+    yield learner.report(saved=save(run, options.name, learner.network, learner.card(data)))
+
+
+class _Learner:
+    """Network, optimiser and schedule at one moment of a training."""
+
+    def __init__(self, options: Network, pictures: TrainingPictures, recipe: Recipe) -> None:
+        self.options, self.pictures, self.recipe = options, pictures, recipe
+        self.where = device.choose()
+        built = options.build(pictures.shape, pictures.classes, stream(recipe.seed, "weights"))
+        self.network = built.to(self.where, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.steps = len(pictures.labels) // recipe.batch_size
+        self.optimiser = _optimiser(self.network, recipe)
+        total = self.steps * recipe.epochs
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimiser, lambda step: one_cycle(step, total, recipe.warm_up))
+        self.epoch, self.step, self.loss = 0, 0, float("nan")
+
+    def train_one_epoch(self) -> Iterator[TrainingProgress]:
+        """All steps of one epoch. Its randomness depends on the seed and its number alone, so it can be resumed."""
+        generator = stream(self.recipe.seed, f"epoch {self.epoch}")
+        self.network.train()
+        losses: list[Tensor] = []
+        for step, batch in enumerate(self.pictures.batches(self.recipe, generator), 1):
+            losses.append(self._learn(*batch))
+            if step % STEPS_PER_REPORT == 0 or step == self.steps:
+                self.step, self.loss = step, float(torch.stack(losses).mean())
+                losses.clear()
+                yield self.report()
+        self.epoch, self.step = self.epoch + 1, 0
+
+    def _learn(self, images: Tensor, labels: Tensor) -> Tensor:
+        self.optimiser.zero_grad()
+        loss = cross_entropy(self._logits(images), labels.to(self.where))
+        loss.backward()
+        self.optimiser.step()
+        self.schedule.step()
+        return loss.detach()
+
+    def _logits(self, pixels: Tensor) -> Tensor:
+        images = (pixels.to(self.where).float() / 255).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(self.where.type, torch.bfloat16, enabled=self.recipe.bfloat16 and self.network.training):
+            return self.network(images).float()
+
+    def accuracy(self, pixels: Tensor, labels: Tensor) -> float:
+        """The share of pictures classified rightly, in float32."""
+        self.network.eval()
+        with torch.no_grad():
+            guesses = torch.cat([self._logits(part).argmax(1).cpu() for part in pixels.split(500)])
+        return int((guesses == labels).sum()) / len(labels)
+
+    def report(self, accuracy: float | None = None, saved: Path | None = None) -> TrainingProgress:
+        """Where the training stands."""
+        rate = float(self.schedule.get_last_lr()[0])
+        return TrainingProgress(
+            self.epoch, self.recipe.epochs, self.step, self.steps, self.loss, rate, accuracy=accuracy, saved=saved
+        )
+
+    def card(self, data: PublishedSet) -> Card:
+        """The card of the finished weights, measured on the held-out and on all test pictures at hand."""
+        test = data.everything(Split.TEST)
+        held_out = self.pictures.held_out, self.pictures.held_out_labels
+        measured = (("first official test pictures", test), ("last official training pictures, held out", held_out))
+        return Card(
+            network=self.options,
+            classes=self.pictures.classes,
+            image_shape=self.pictures.shape,
+            recipe=self.recipe,
+            data=data.name,
+            training_pictures=len(self.pictures.labels),
+            accuracy=tuple(Accuracy(of, len(pair[1]), self.accuracy(*pair)) for of, pair in measured),
+            torch=torch.__version__,
+            date=datetime.now(UTC).date().isoformat(),
+        )
+
+    def keep(self, run: Path) -> None:
+        """Save the state after an epoch, whole or not at all. Raises ``LabError``."""
+        temporary = run / f"{STATE}.part"
+        try:
+            run.mkdir(parents=True, exist_ok=True)
+            torch.save({"training": self._identity()} | {name: part.state_dict() for name, part in self._parts()}, temporary)
+            temporary.replace(run / STATE)
+        except (OSError, RuntimeError) as error:
+            raise LabError(f"The folder {run} cannot be written ({_first_line(error)}); choose another folder.") from None
+
+    def resume(self, run: Path) -> None:
+        """Take up the state in ``run`` where there is one. Raises ``LabError`` where it is damaged or of another training."""
+        if not (run / STATE).exists():
+            return
+        try:
+            state = torch.load(run / STATE, map_location=self.where, weights_only=True)
+            mine = {**state["training"], "epoch": 0} == {**self._identity(), "epoch": 0}
+        except (OSError, RuntimeError, EOFError, KeyError, TypeError, UnpicklingError):
+            raise LabError(f"The state {run / STATE} is damaged; delete it to train from the start.") from None
+        if not mine:
+            raise LabError(f"{run} holds the training of another network, recipe or data set; choose another folder.")
+        self.epoch = state["training"]["epoch"]
+        for name, part in self._parts():
+            part.load_state_dict(state[name])
+
+    def _parts(self) -> tuple[tuple[str, Any], ...]:
+        return ("network", self.network), ("optimiser", self.optimiser), ("schedule", self.schedule)
+
+    def _identity(self) -> dict[str, Any]:
+        sizes = {"classes": self.pictures.classes, "pictures": len(self.pictures.labels)}
+        return {"network": to_plain(self.options), "recipe": to_plain(self.recipe), "epoch": self.epoch} | sizes
+
+
+def one_cycle(step: int, steps: int, warm_up: float) -> float:
+    """The step size of a step as a share of the highest: from 1/25 up to 1, then down to 0.000004, each along a cosine.
+
+    Smith and Topin, "Super-convergence", 2019; the shape of ``torch.optim.lr_scheduler.OneCycleLR``, which
+    divides by zero in very short trainings.
+    """
+    start, end = 1 / 25, 1 / 25 / 1e4
+    top, last = max(warm_up * steps - 1, 0), steps - 1
+    if step < top:
+        return _cosine(start, 1, step / top)
+    return _cosine(1, end, min((step - top) / max(last - top, 1), 1))
+
+
+def _cosine(first: float, last: float, share: float) -> float:
+    """From ``first`` at share 0 to ``last`` at share 1."""
+    return last + (first - last) / 2 * (1 + math.cos(math.pi * share))
+
+
+def _optimiser(network: Classifier, recipe: Recipe) -> torch.optim.Optimizer:
+    rate, decay = recipe.learning_rate, recipe.weight_decay
+    if recipe.rule is Rule.ADAMW:
+        return torch.optim.AdamW(network.parameters(), rate, weight_decay=decay)
+    return torch.optim.SGD(network.parameters(), rate, momentum=0.9, weight_decay=decay, nesterov=True)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -1,0 +1,330 @@
+"""Trained weights: shipped, published and foreign; a network that loads them answers as the one that was trained."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torchvision import models
+
+from lab import checkpoints
+from lab.checkpoints import imagenet, store
+from lab.checkpoints.card import read_card
+from lab.datasets.gallery import NAMES, credits, picture
+from lab.errors import LabError
+from lab.networks.base import Activation, BatchNorm
+from lab.networks.convnet import ConvNet
+from lab.networks.imagenet_resnet import ImageNetResNet
+from lab.networks.mlp import MLP
+from lab.networks.resnet import ResNet
+from lab.networks.small_convnet import SmallConvNet
+from lab.networks.squeezenet import SqueezeNet
+
+SMALL = (3, 32, 32)
+LARGE = (3, 224, 224)
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def built(options, shape=SMALL, classes=10, seed=0):
+    return options.build(shape, classes, generator(seed))
+
+
+def refused(action):
+    with pytest.raises(LabError) as caught:
+        action()
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+# Shipped
+
+
+def test_shipped_weights_stay_small():
+    files = list(checkpoints.FOLDER.glob("*.safetensors"))
+    assert sum(file.stat().st_size for file in files) < 20e6
+    assert {file.stem for file in files} == set(checkpoints.shipped())
+
+
+@pytest.mark.parametrize("name", sorted(checkpoints.shipped()))
+def test_shipped_weights_fit_and_know_the_gallery_better_than_chance(name):
+    card = checkpoints.shipped()[name]
+    network = built(card.network, card.image_shape, checkpoints.classes(card.network))
+    checkpoints.load(network, card.network)
+    guesses = network(torch.stack([picture(name, 32) for name in NAMES])).argmax(1)
+    right = sum(int(guess) == int(credits()[name]["cifar10_label"]) for guess, name in zip(guesses, NAMES, strict=True))
+    assert right > 0.2 * len(NAMES)  # by chance 0.1; most of these photographs show none of the ten classes
+
+
+@pytest.mark.parametrize("name", sorted(checkpoints.shipped()))
+def test_every_card_says_on_how_many_pictures_it_was_measured(name):
+    card = checkpoints.shipped()[name]
+    assert card.training_pictures + card.accuracy[1].pictures == 50_000
+    assert card.accuracy[0].pictures >= 400
+    for accuracy in card.accuracy:
+        assert accuracy.share * accuracy.pictures == pytest.approx(round(accuracy.share * accuracy.pictures))
+        assert accuracy.share > 0.3
+
+
+def test_the_default_network_is_shipped_with_its_recipe():
+    card = checkpoints.card(SmallConvNet())
+    assert card is not None
+    assert checkpoints.recipe(SmallConvNet()) == card.recipe
+    assert checkpoints.card(SmallConvNet(width=33)) is None
+    assert checkpoints.recipe(SmallConvNet(width=33)) == checkpoints.Recipe()
+
+
+def test_no_shipped_weights_for_these_options():
+    text = refused(lambda: checkpoints.load(built(SmallConvNet(width=16)), SmallConvNet(width=16)))
+    assert text == (
+        "No trained weights are shipped for small_convnet:width=16; take small_convnet, give a file of weights, "
+        "or train it by: gradlab train small_convnet:width=16 --data FOLDER"
+    )
+    text = refused(lambda: checkpoints.load(built(SmallConvNet()), SmallConvNet(activation=Activation.TANH)))
+    assert "No trained weights are shipped for small_convnet:activation=tanh" in text
+
+
+def test_no_shipped_weights_for_this_network_lists_those_there_are():
+    text = refused(lambda: checkpoints.load(built(ConvNet(width=4)), ConvNet(width=4)))
+    assert "convnet:width=4; take one of: " in text
+    assert "small_convnet" in text.partition("take one of: ")[2]
+    assert checkpoints.classes(ConvNet(width=4)) == 10
+
+
+def test_grey_or_larger_pictures_do_not_fit_the_shipped_weights():
+    text = refused(lambda: checkpoints.load(built(SmallConvNet(), (1, 32, 32)), SmallConvNet()))
+    assert text.startswith(
+        "The weights of the shipped small_convnet do not fit: 'features.0.weight' has the shape (32, 3, 3, 3)"
+    )
+    assert "choose pictures of the size and colours, and the classes, that they were trained on, or other weights." in text
+    assert "'head.0.weight'" in refused(lambda: checkpoints.load(built(SmallConvNet(), (3, 64, 64)), SmallConvNet()))
+
+
+# Local files
+
+
+def saved(network, path, wrap=False):
+    weights = network.state_dict()
+    if path.suffix == ".safetensors":
+        save_file(weights, path)
+    else:
+        torch.save({"state_dict": weights} if wrap else weights, path)
+    return str(path)
+
+
+@pytest.mark.parametrize(("file", "wrap"), [("w.safetensors", False), ("w.pth", False), ("w.pt", True)])
+def test_a_local_file_gives_the_same_answers(tmp_path, file, wrap):
+    options = MLP(depth=2, width=8)
+    teacher, network = built(options, classes=7, seed=1), built(options, classes=7)
+    path = saved(teacher, tmp_path / file, wrap)
+    assert checkpoints.classes(options, path) == 7
+    checkpoints.load(network, options, path)
+    images = torch.rand(2, *SMALL, generator=generator())
+    assert torch.equal(network(images), teacher(images))
+
+
+def test_the_classes_are_those_of_the_last_of_many_layers(tmp_path):
+    options = MLP(depth=8, width=4)
+    assert checkpoints.classes(options, saved(built(options, classes=3), tmp_path / "w.safetensors")) == 3
+
+
+def test_half_precision_is_cast_to_single(tmp_path):
+    options = MLP(depth=1)
+    network = built(options)
+    path = saved(built(options, seed=1).half(), tmp_path / "w.safetensors")
+    checkpoints.load(network, options, path)
+    assert {parameter.dtype for parameter in network.parameters()} == {torch.float32}
+
+
+def test_batch_statistics_need_no_stored_ones(tmp_path):
+    path = saved(built(ResNet(depth=8), seed=1), tmp_path / "w.pth")
+    options = ResNet(depth=8, batch_norm=BatchNorm.TRAIN)
+    network = built(options)
+    checkpoints.load(network, options, path)
+    assert torch.equal(
+        network.state_dict()["features.0.weight"], built(ResNet(depth=8), seed=1).state_dict()["features.0.weight"]
+    )
+
+
+def test_bad_files(tmp_path):
+    options = MLP(depth=1)
+
+    def answer(path):
+        text = refused(lambda: checkpoints.load(built(options), options, str(path)))
+        assert refused(lambda: checkpoints.classes(options, str(path))) == text
+        return text
+
+    assert answer(tmp_path / "gone.pth") == (
+        f"There is no file of weights {tmp_path / 'gone.pth'}; give the path of a .safetensors or .pth file."
+    )
+    assert "There is no file of weights" in answer(tmp_path)
+    for name, data in (("a.pth", b"hello"), ("b.pth", b""), ("c.safetensors", b"hello"), ("d.safetensors", b"")):
+        (tmp_path / name).write_bytes(data)
+        assert f"{name} holds no weights that can be read safely; give a .safetensors or .pth file." in answer(tmp_path / name)
+    for number, content in enumerate(([1, 2], {}, {"a": 1}, torch.zeros(3), {"state_dict": 5})):
+        torch.save(content, tmp_path / f"{number}.pth")
+        assert "is not a dictionary of tensors by name; save it by torch.save(network.state_dict(), path)." in answer(
+            tmp_path / f"{number}.pth"
+        )
+
+
+def test_a_truncated_file(tmp_path):
+    for name in ("w.safetensors", "w.pth"):
+        path = Path(saved(built(MLP(depth=1)), tmp_path / name))
+        path.write_bytes(path.read_bytes()[:-2000])
+        assert "holds no weights that can be read safely" in refused(
+            lambda path=path: checkpoints.load(built(MLP(depth=1)), MLP(depth=1), str(path))
+        )
+
+
+def test_weights_of_another_network(tmp_path):
+    path = saved(built(MLP(depth=1)), tmp_path / "w.pth")
+    text = refused(lambda: checkpoints.load(built(MLP(depth=2)), MLP(depth=2), path))
+    assert text.startswith(
+        f"The weights of {path} do not fit: 'head.0.weight' has the shape (10, 3072) where (256, 3072) is wanted"
+    )
+    text = refused(lambda: checkpoints.load(built(SmallConvNet()), SmallConvNet(), path))
+    assert text.endswith("are for another network: they lack 'features.0.weight'; choose the network they fit.")
+    deeper = saved(built(MLP(depth=2, width=10)), tmp_path / "deep.pth")
+    assert "they have a surplus 'head.2.weight'" in refused(lambda: checkpoints.load(built(MLP(depth=1)), MLP(depth=1), deeper))
+
+
+def test_a_file_never_runs_code(tmp_path):
+    class Trap:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "trapped"),)
+
+    torch.save({"a": Trap()}, tmp_path / "trap.pth")
+    assert "read safely" in refused(lambda: checkpoints.load(built(MLP()), MLP(), str(tmp_path / "trap.pth")))
+    assert not (tmp_path / "trapped").exists()
+
+
+# Torchvision's
+
+
+def randomised(model, seed=3):
+    """Torchvision's model with every number drawn anew, statistics included, so that nothing agrees by chance."""
+    random = generator(seed)
+    weights = {
+        name: value if value.dtype == torch.int64 else torch.rand(value.shape, generator=random) * 0.1 + 0.01
+        for name, value in model.state_dict().items()
+    }
+    model.load_state_dict(weights)
+    return model.eval()
+
+
+def model_of(name, classes=1000):
+    with torch.random.fork_rng(devices=[]):
+        return randomised(getattr(models, name)(num_classes=classes))
+
+
+@pytest.mark.parametrize(("options", "name"), [(SqueezeNet(), "squeezenet1_0"), (ImageNetResNet(18), "resnet18")])
+def test_torchvisions_file_gives_torchvisions_answers(options, name, tmp_path):
+    """$GRADLAB_SQUEEZENET may name a file of trained SqueezeNet weights to take instead of random ones."""
+    theirs = model_of(name)
+    path = os.environ.get("GRADLAB_SQUEEZENET") if name == "squeezenet1_0" else None
+    if path:
+        theirs.load_state_dict(torch.load(path, weights_only=True))
+    else:
+        path = saved(theirs, tmp_path / "published.pth")
+    assert checkpoints.classes(options, path) == 1000
+    network = built(options, LARGE, 1000)
+    checkpoints.load(network, options, path)
+    images = torch.rand(1, 3, 64, 64, generator=generator())
+    mean, std = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1), torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
+    with torch.no_grad():
+        torch.testing.assert_close(network(images), theirs((images - mean) / std), rtol=1e-4, atol=1e-4)
+
+
+def test_older_files_without_step_counters(tmp_path):
+    weights = {name: value for name, value in model_of("resnet18").state_dict().items() if "num_batches" not in name}
+    torch.save(weights, tmp_path / "old.pth")
+    network = built(ImageNetResNet(18), LARGE, 1000)
+    checkpoints.load(network, ImageNetResNet(18), str(tmp_path / "old.pth"))
+    assert torch.equal(network.state_dict()["head.0.bias"], weights["fc.bias"])
+
+
+def test_our_own_file_of_an_imagenet_network_loads_too(tmp_path):
+    for options in (SqueezeNet(), ImageNetResNet(18)):
+        path = saved(built(options, LARGE, 5, seed=1), tmp_path / f"{options.name}.pth")
+        network = built(options, LARGE, 5)
+        checkpoints.load(network, options, path)
+        assert checkpoints.classes(options, path) == 5
+
+
+def test_a_wrong_imagenet_file(tmp_path):
+    path = saved(model_of("squeezenet1_0"), tmp_path / "squeeze.pth")
+    text = refused(lambda: checkpoints.load(built(ImageNetResNet(18), LARGE, 1000), ImageNetResNet(18), path))
+    assert "squeeze.pth are for another network: they lack 'features.conv1.weight'; choose the network they fit." in text
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    return tmp_path / "hub" / "checkpoints"
+
+
+def test_offline(hub, monkeypatch, capfd):
+    def refuse(*arguments, **options):
+        raise OSError("Name or service not known")
+
+    monkeypatch.setattr("torch.hub.urlopen", refuse)
+    text = refused(lambda: checkpoints.load(built(ImageNetResNet(50), LARGE, 1000), ImageNetResNet(50)))
+    assert text == (
+        "The ImageNet weights resnet50-0676ba61.pth cannot be downloaded (Name or service not known); connect to the internet "
+        "once, or download https://download.pytorch.org/models/resnet50-0676ba61.pth elsewhere and give that file as weights."
+    )
+    assert capfd.readouterr() == ("", "")
+    assert checkpoints.classes(ImageNetResNet(50)) == imagenet.CLASSES == 1000
+
+
+def test_published_weights_are_downloaded_once(hub, monkeypatch):
+    theirs = model_of("squeezenet1_0")
+    asked = []
+
+    def give(url, path, checksum, progress):
+        asked.append((url, checksum, progress))
+        saved(theirs, Path(path))
+
+    monkeypatch.setattr("torch.hub.download_url_to_file", give)
+    for _ in range(2):
+        network = built(SqueezeNet(), LARGE, 1000)
+        checkpoints.load(network, SqueezeNet())
+    assert asked == [("https://download.pytorch.org/models/squeezenet1_0-b66bff10.pth", "b66bff10", False)]
+    assert torch.equal(network.state_dict()["features.1.1.bias"], theirs.state_dict()["classifier.1.bias"])
+
+
+# Writing
+
+
+def test_saved_weights_and_card_come_back(tmp_path):
+    card = checkpoints.card(SmallConvNet())
+    assert card is not None
+    network = built(SmallConvNet(), seed=5)
+    path = store.save(tmp_path / "new", "mine", network, card)
+    assert path == tmp_path / "new" / "mine.safetensors"
+    assert read_card(path.with_suffix(".json")) == card
+    again = built(SmallConvNet())
+    checkpoints.load(again, SmallConvNet(), str(path))
+    assert all(torch.equal(value, network.state_dict()[name]) for name, value in again.state_dict().items())
+
+
+def test_writing_where_it_cannot_be_written(tmp_path):
+    (tmp_path / "file").touch()
+    card = checkpoints.card(SmallConvNet())
+    text = refused(lambda: store.save(tmp_path / "file", "mine", built(SmallConvNet()), card))
+    assert text.startswith(f"The weights cannot be written to {tmp_path / 'file'} (")
+    assert text.endswith("choose another folder.")
+
+
+def test_damaged_cards(tmp_path):
+    path = tmp_path / "card.json"
+    path.write_text("{")
+    assert f"The card {path} cannot be read (JSONDecodeError)" in refused(lambda: read_card(path))
+    good = json.loads((checkpoints.FOLDER / "small_convnet.json").read_text())
+    path.write_text(json.dumps(good | {"classes": "ten"}))
+    assert refused(lambda: read_card(path)) == "Card: classes = 'ten' must be a whole number."

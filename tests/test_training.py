@@ -1,0 +1,227 @@
+"""Training on a small learnable set: the loss falls, the recipe is kept, and an interrupted run goes on exactly."""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import pytest
+import torch
+
+from lab import checkpoints
+from lab.augmentation import TrainingPictures
+from lab.checkpoints.card import Recipe, Rule, read_card
+from lab.datasets.cifar10 import CIFAR10
+from lab.datasets.published import PublishedSet, Split
+from lab.errors import LabError
+from lab.networks.mlp import MLP
+from lab.networks.resnet import ResNet
+from lab.training import STATE, one_cycle, train
+
+QUICK = Recipe(epochs=3, batch_size=20, held_out=40, shift=1, learning_rate=0.02)
+OPTIONS = ResNet(depth=8)
+
+
+@dataclass(frozen=True)
+class Stripes(PublishedSet):
+    """Noise of 12 x 12 pixels whose class, one of ten, is a bright row; 140 for training and 30 for testing."""
+
+    kind: ClassVar[str] = "no part of the catalogue"
+
+    @property
+    def class_names(self):
+        return tuple("0123456789")
+
+    def length(self, split):
+        return 140 if split is Split.TRAIN else 30
+
+    def pixels(self, split, first, count):
+        generator = torch.Generator().manual_seed(len(split.value))
+        images = torch.randint(60, (self.length(split), 3, 12, 12), generator=generator, dtype=torch.uint8)
+        labels = torch.arange(self.length(split)) % 10
+        images[torch.arange(len(labels)), :, labels + 1] += 180
+        return images[first : first + count], labels[first : first + count]
+
+
+def refused(action):
+    with pytest.raises(LabError) as caught:
+        action()
+    return str(caught.value)
+
+
+def reports(run, options=OPTIONS, recipe=QUICK, data=None):
+    return list(train(options, data or Stripes(), recipe, run))
+
+
+def weights(path):
+    return checkpoints.store.read(path)
+
+
+@pytest.mark.parametrize("rule", list(Rule))
+def test_the_loss_falls_and_the_accuracy_rises(tmp_path, rule):
+    recipe = replace(QUICK, epochs=12, rule=rule, learning_rate=0.05 if rule is Rule.SGD else 0.01, shift=0, batch_size=10)
+    seen = reports(tmp_path, recipe=recipe)
+    losses = [report.loss for report in seen if report.accuracy is not None]
+    assert losses[0] > 1.5
+    assert losses[-1] < 0.5 * losses[0]
+    card = read_card(seen[-1].saved.with_suffix(".json"))
+    assert card.accuracy[0].pictures == 30
+    assert card.accuracy[1].pictures == 40
+    assert min(accuracy.share for accuracy in card.accuracy) > 0.5
+
+
+def test_the_reports_count_steps_and_epochs(tmp_path):
+    seen = reports(tmp_path)
+    assert [(report.epoch, report.step, report.steps) for report in seen] == [
+        (0, 5, 5), (1, 0, 5), (1, 5, 5), (2, 0, 5), (2, 5, 5), (3, 0, 5), (3, 0, 5)
+    ]  # fmt: skip
+    assert [report.accuracy is not None for report in seen] == [False, True] * 3 + [False]
+    assert [report.saved for report in seen] == [None] * 6 + [tmp_path / "resnet.safetensors"]
+    assert max(report.learning_rate for report in seen) <= QUICK.learning_rate
+    assert seen[-1].learning_rate < 0.01 * QUICK.learning_rate
+
+
+def test_the_finished_weights_answer_as_the_card_says(tmp_path):
+    path = reports(tmp_path)[-1].saved
+    card = read_card(path.with_suffix(".json"))
+    assert (card.network, card.recipe, card.classes, card.image_shape) == (OPTIONS, QUICK, 10, (3, 12, 12))
+    assert (card.data, card.training_pictures) == (Stripes.name, 100)
+    network = OPTIONS.build((3, 12, 12), 10, torch.Generator())
+    checkpoints.load(network, OPTIONS, str(path))
+    images, labels = Stripes().everything(Split.TEST)
+    right = (network(images.float() / 255).argmax(1) == labels).sum()
+    assert int(right) == card.accuracy[0].share * 30
+
+
+@pytest.mark.parametrize("rule", list(Rule))
+def test_an_interrupted_run_gives_the_weights_of_an_uninterrupted_one(tmp_path, rule):
+    recipe = replace(QUICK, rule=rule)
+    whole = weights(reports(tmp_path / "whole", recipe=recipe)[-1].saved)
+    interrupted = train(OPTIONS, Stripes(), recipe, tmp_path / "parts")
+    while next(interrupted).epoch < 1:
+        pass
+    next(interrupted)  # some steps into the second epoch, which are lost
+    interrupted.close()
+    rest = reports(tmp_path / "parts", recipe=recipe)
+    assert rest[0].epoch == 1
+    resumed = weights(rest[-1].saved)
+    assert whole.keys() == resumed.keys()
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_a_finished_run_is_not_trained_again(tmp_path):
+    first = weights(reports(tmp_path)[-1].saved)
+    again = reports(tmp_path)
+    assert len(again) == 1
+    assert all(torch.equal(value, first[name]) for name, value in weights(again[0].saved).items())
+
+
+def test_the_seed_decides(tmp_path):
+    runs = [replace(QUICK, epochs=1, seed=seed) for seed in (0, 0, 1)]
+    first, same, other = [
+        weights(reports(tmp_path / str(number), recipe=recipe)[-1].saved) for number, recipe in enumerate(runs)
+    ]
+    assert all(torch.equal(first[name], same[name]) for name in first)
+    assert not torch.equal(first["head.0.weight"], other["head.0.weight"])
+
+
+def test_bfloat16_learns_too(tmp_path):
+    seen = reports(tmp_path, recipe=replace(QUICK, epochs=2, bfloat16=True))
+    saved = weights(seen[-1].saved)
+    assert saved["head.0.weight"].dtype == torch.float32
+    assert seen[-2].loss < seen[0].loss
+
+
+# Augmentation
+
+
+def dealt(recipe, seed=0):
+    pictures = TrainingPictures.read(Stripes(), recipe)
+    return pictures, list(pictures.batches(recipe, torch.Generator().manual_seed(seed)))
+
+
+def test_without_augmentation_each_picture_is_dealt_once(tmp_path):
+    pictures, batches = dealt(replace(QUICK, shift=0, flip=False))
+    originals = Stripes().everything(Split.TRAIN)[0][:100]
+    images = torch.cat([images for images, _ in batches])
+    assert sorted(image.flatten().tolist() for image in images) == sorted(image.flatten().tolist() for image in originals)
+    assert not torch.equal(images, originals)
+    assert torch.equal(pictures.held_out, Stripes().everything(Split.TRAIN)[0][100:])
+
+
+def test_every_dealt_picture_is_a_shifted_maybe_mirrored_original():
+    pictures, batches = dealt(replace(QUICK, shift=1))
+    images, labels = batches[0]
+    plain = {
+        view.numpy().tobytes()
+        for view in pictures.padded.unfold(2, 12, 1).unfold(3, 12, 1).permute(0, 2, 3, 1, 4, 5).flatten(0, 2)
+    }
+    as_is = [image.numpy().tobytes() in plain for image in images]
+    assert all(
+        found or image.flip(-1).contiguous().numpy().tobytes() in plain for found, image in zip(as_is, images, strict=True)
+    )
+    assert 2 <= sum(as_is) <= 18
+    rows = images[:, 0].float().mean(2).argmax(1)
+    assert (rows - labels - 1).abs().max() == 1
+
+
+@pytest.mark.parametrize(("steps", "warm_up"), [(14_040, 0.2), (50, 0.5), (37, 0.11)])
+def test_the_schedule_is_torchs_one_cycle(steps, warm_up):
+    optimiser = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], 1.0)
+    theirs = torch.optim.lr_scheduler.OneCycleLR(optimiser, 1.0, steps, pct_start=warm_up, cycle_momentum=False)
+    for step in range(steps):
+        assert one_cycle(step, steps, warm_up) == pytest.approx(theirs.get_last_lr()[0], abs=1e-12)
+        optimiser.step()
+        if step < steps - 1:
+            theirs.step()
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5, 10])
+def test_the_schedule_of_very_short_trainings(steps):
+    assert all(0 < one_cycle(step, steps, 0.2) <= 1 for step in range(steps + 1))
+
+
+# What is refused
+
+
+def test_too_few_pictures():
+    text = refused(lambda: TrainingPictures.read(Stripes(root="here"), replace(QUICK, held_out=130)))
+    assert text == (
+        "test_training in here has 140 training pictures, too few to hold out 130 and fill a batch of 20; "
+        "give more pictures, or a smaller held_out or batch_size."
+    )
+
+
+def test_no_data(tmp_path, monkeypatch):
+    def refuse(*arguments, **options):
+        raise OSError("no network")
+
+    monkeypatch.setattr("urllib.request.urlopen", refuse)
+    text = refused(lambda: reports(tmp_path / "run", data=CIFAR10(root=str(tmp_path))))
+    assert f"CIFAR10 is not in {tmp_path} and cannot be downloaded" in text
+
+
+def test_a_folder_with_another_training(tmp_path):
+    reports(tmp_path, recipe=replace(QUICK, epochs=1))
+    message = f"{tmp_path} holds the training of another network, recipe or data set; choose another folder."
+    assert refused(lambda: reports(tmp_path, recipe=replace(QUICK, epochs=2))) == message
+    assert refused(lambda: reports(tmp_path, MLP(depth=1), replace(QUICK, epochs=1))) == message
+
+
+def test_a_damaged_state(tmp_path):
+    reports(tmp_path, recipe=replace(QUICK, epochs=1))
+    state = tmp_path / STATE
+    whole = state.read_bytes()
+    for damaged in (b"", b"hello", whole[: len(whole) // 2]):
+        state.write_bytes(damaged)
+        text = refused(lambda: reports(tmp_path, recipe=replace(QUICK, epochs=1)))
+        assert text == f"The state {state} is damaged; delete it to train from the start."
+
+
+def test_a_folder_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").touch()
+    text = refused(lambda: reports(tmp_path / "file"))
+    assert text.startswith(f"The folder {tmp_path / 'file'} cannot be written (")
+    assert text.endswith("choose another folder.")
+
+
+def test_recipe_bounds():
+    assert "Recipe: epochs = 0 is out of range; give a value from 1 to 1000." in refused(lambda: Recipe(epochs=0))
