@@ -15,10 +15,10 @@ from lab.types import Gradients, Images, Targets
 if TYPE_CHECKING:
     from torch import nn
 
+    from lab.distances.base import Distance
+
 UpdateRule = Callable[[Images, Targets], Gradients]
 """What a client would send for these pictures, differentiable in them."""
-
-Distance = Callable[[Gradients, Gradients], Tensor]
 
 
 def loss(logits: Tensor, targets: Targets) -> Tensor:
@@ -73,17 +73,9 @@ def match(rule: UpdateRule, images: Images, targets: Targets, distance: Distance
     inputs = [tensor.detach().requires_grad_() for tensor in (images, targets) if tensor.is_floating_point()]
     soft = inputs[1] if len(inputs) == 2 else targets
     update = rule(inputs[0], soft)
-    value, direction = cotangent(update, distance, shared)
+    value, direction = distance.slope({name: tensor.detach() for name, tensor in update.items()}, shared)
     pulled = pull_back(list(update.values()), inputs, list(direction.values()))
     return Match(value, pulled[0], pulled[1] if len(pulled) == 2 else None)
-
-
-def cotangent(update: Gradients, distance: Distance, shared: Gradients) -> tuple[Tensor, Gradients]:
-    """The distance and v = dD/dg, taken at the value of ``update`` outside its graph."""
-    leaves = {name: tensor.detach().requires_grad_() for name, tensor in update.items()}
-    value = distance(leaves, shared)
-    directions = torch.autograd.grad(value, list(leaves.values()))
-    return value.detach(), dict(zip(leaves, directions, strict=True))
 
 
 def pull_back(outputs: list[Tensor], inputs: list[Tensor], cotangents: list[Tensor]) -> tuple[Tensor, ...]:

@@ -191,6 +191,7 @@ def test_a_distance_bears_an_update_of_zeros(distance):
         value = distance(leaves, shared)
         slopes = torch.autograd.grad(value, list(leaves.values()), allow_unused=True)
         assert torch.isfinite(value)
+        assert all(torch.isfinite(slope).all() for slope in distance.slope(candidate, shared)[1].values())
         assert all(slope is None or torch.isfinite(slope).all() for slope in slopes)
 
 

@@ -7,7 +7,7 @@ from torch.nn.functional import cross_entropy
 
 from lab import catalogue
 from lab.distances.cosine import Cosine
-from lab.gradients import cotangent, loss, match, parameter_gradient
+from lab.gradients import loss, match, parameter_gradient
 from lab.networks.base import Activation, BatchNorm
 from lab.networks.convnet import ConvNet
 from lab.networks.lenet import LeNet
@@ -103,10 +103,10 @@ def test_soft_targets_get_their_own_derivative():
 
 
 @pytest.mark.parametrize("distance", DISTANCES)
-def test_cotangent_is_the_slope_of_the_distance(distance):
+def test_the_slope_of_a_distance_is_its_finite_difference(distance):
     observation, images, labels = setting(MLP(depth=2, width=8))
     update = FedSGD().update(observation.network, images, labels)
-    value, direction = cotangent(update, distance, observation.update)
+    value, direction = distance.slope(update, observation.update)
     torch.testing.assert_close(value, distance(update, observation.update))
     for name, tensor in update.items():
         step = torch.zeros_like(tensor)

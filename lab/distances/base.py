@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterable
 from typing import ClassVar
 
 import torch
@@ -20,6 +21,18 @@ class Distance(Entry):
     @abstractmethod
     def __call__(self, candidate: Gradients, shared: Gradients) -> Tensor:
         """The distance, differentiable in ``candidate``; both are keyed alike."""
+
+    def slope(self, candidate: Gradients, shared: Gradients) -> tuple[Tensor, Gradients]:
+        """The distance D and v = dD/dg at ``candidate``, outside any graph; a closed form may override it."""
+        leaves = {name: tensor.detach().requires_grad_() for name, tensor in candidate.items()}
+        value = self(leaves, shared)
+        directions = torch.autograd.grad(value, list(leaves.values()))
+        return value.detach(), dict(zip(leaves, directions, strict=True))
+
+
+def sum_of_squares(tensors: Iterable[Tensor]) -> Tensor:
+    """The squared length of all these tensors together."""
+    return torch.stack([torch.dot(tensor.flatten(), tensor.flatten()) for tensor in tensors]).sum()
 
 
 def flat(update: Gradients) -> Tensor:

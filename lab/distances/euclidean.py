@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
-from lab.distances.base import Distance, flat
+from lab.distances.base import Distance, flat, sum_of_squares
 from lab.types import Gradients
 
 
@@ -17,3 +18,9 @@ class Euclidean(Distance):
     def __call__(self, candidate: Gradients, shared: Gradients) -> Tensor:
         """The squared length of the difference, summed over all parameters."""
         return (flat(candidate) - flat(shared)).square().sum()
+
+    @torch.no_grad()
+    def slope(self, candidate: Gradients, shared: Gradients) -> tuple[Tensor, Gradients]:
+        """In closed form: v = 2 (g - g*)."""
+        gaps = {name: tensor - shared[name] for name, tensor in candidate.items()}
+        return sum_of_squares(gaps.values()), {name: 2 * gap for name, gap in gaps.items()}
