@@ -162,6 +162,39 @@ def run(
         raise typer.Exit(INTERRUPTED)
 
 
+@app.command()
+def train(
+    network: Annotated[str, typer.Argument(metavar="NETWORK[:option=value,...]", help="gradlab list network shows them")],
+    data: Annotated[Path, Option(metavar="PATH", help="folder with the data set; it is downloaded there if need be")],
+    dataset: Annotated[str, Option(metavar="NAME", help="which published data set")] = "cifar10",
+    epochs: Annotated[int | None, Option(metavar="N", parser=whole, help="passes over the training pictures")] = None,
+    batch: Annotated[int | None, Option(metavar="N", parser=whole, help="pictures in one step")] = None,
+    rate: Annotated[float | None, Option(metavar="X", parser=number, help="highest step size")] = None,
+    seed: Annotated[int | None, Option(metavar="N", parser=whole, help="seed of weights, order and augmentation")] = None,
+    out: Annotated[Path | None, Option(metavar="DIR", help="folder of the weights; runs/NETWORK if left out")] = None,
+) -> None:
+    """Train a network on a published data set; the same command goes on with an interrupted training."""
+    from lab.commands.training import run as train_it
+
+    changes = {"epochs": epochs, "batch_size": batch, "learning_rate": rate, "seed": seed}
+    try:
+        print(train_it(network, dataset, data, changes, out))
+    except KeyboardInterrupt as interruption:
+        print(interruption)
+        raise typer.Exit(INTERRUPTED) from None
+
+
+@app.command()
+def serve(
+    port: Annotated[int, Option(metavar="N", parser=whole, help="port on this machine")] = 8866,
+    browser: Annotated[bool, Option("--browser/--no-browser", help="open the page in the browser")] = True,
+) -> None:
+    """Serve the page on this machine until Ctrl-C."""
+    from lab.commands.serving import serve as serve_it
+
+    raise typer.Exit(serve_it(port, browser=browser))
+
+
 def main() -> None:
     """The entry point of ``gradlab``."""
     app()

@@ -69,11 +69,16 @@ def _entries_over(experiment: Experiment, choices: Choices) -> Experiment:
         changes["attack"] = parse_entry(Attack, choices.attack)
     if choices.defences:
         changes["defences"] = tuple(parse_entry(Defence, text) for text in choices.defences)
-    if choices.trained is not None:
-        changes["trained"] = choices.trained
+    return replace(experiment, **changes, **_weights(choices))
+
+
+def _weights(choices: Choices) -> dict[str, Any]:
+    """Whether and where trained weights come from; a file of weights is meant to be used."""
+    if choices.weights is not None and choices.trained is False:
+        raise LabError("--weights gives trained weights and --untrained asks for none; give one of the two.")
     if choices.weights is not None:
-        changes["weights"] = str(choices.weights)
-    return replace(experiment, **changes)
+        return {"trained": True, "weights": str(choices.weights)}
+    return {} if choices.trained is None else {"trained": choices.trained}
 
 
 def _check_local(experiment: Experiment, path: str) -> None:
@@ -89,7 +94,7 @@ def _with_pictures(experiment: Experiment, choices: Choices) -> Experiment:
     if not paths and not labels:
         return experiment
     _check_pictures(choices, len(paths), len(labels))
-    classes = checkpoints.classes(experiment.network)
+    classes = checkpoints.classes(experiment.network, experiment.weights if experiment.trained else "")
     own = Inline.from_paths(paths, labels or [0] * len(paths), experiment.size, classes)
     return replace(experiment, dataset=own, batch_size=len(paths))
 

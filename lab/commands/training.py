@@ -1,0 +1,60 @@
+"""``gradlab train``: weights for a network, with their card beside them."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from lab import checkpoints
+from lab.catalogue import entries
+from lab.checkpoints.card import Recipe
+from lab.commands.entry_text import parse_entry
+from lab.commands.recording import interruptible
+from lab.datasets.base import Dataset
+from lab.datasets.published import PublishedSet
+from lab.errors import LabError
+from lab.networks.base import Network
+from lab.training import TrainingProgress, train
+
+
+def prepare(network: str, dataset: str, folder: Path, changes: dict[str, Any]) -> tuple[Network, PublishedSet, Recipe]:
+    """Network, data and recipe from what was typed; a change of None keeps the recipe's own value. Raises ``LabError``."""
+    options, data = parse_entry(Network, network), parse_entry(Dataset, dataset)
+    if not isinstance(data, PublishedSet):
+        known = ", ".join(name for name, entry in entries("dataset").items() if issubclass(entry, PublishedSet))
+        raise LabError(f"The data set {data.name!r} has no training part; choose one of: {known}.")
+    given = {name: value for name, value in changes.items() if value is not None}
+    return options, replace(data, root=str(folder)), replace(checkpoints.recipe(options), **given)
+
+
+def run(network: str, dataset: str, folder: Path, changes: dict[str, Any], out: Path | None) -> str:
+    """Train to the end and say where the weights are. Raises ``KeyboardInterrupt`` with a sentence after Ctrl-C."""
+    options, data, recipe = prepare(network, dataset, folder, changes)
+    accuracy = 0.0
+    with interruptible() as interruption, tqdm(desc="train", unit=" steps", file=sys.stderr, dynamic_ncols=True) as bar:
+        for progress in train(options, data, recipe, out or Path("runs", options.name)):
+            _show(bar, progress)
+            accuracy = accuracy if progress.accuracy is None else progress.accuracy
+            if progress.saved is not None:
+                return _summary(network, progress, accuracy)
+            if interruption.asked:
+                raise KeyboardInterrupt(f"Stopped after {progress.epoch} finished epochs; the same command goes on from there.")
+    raise AssertionError("a training ends with its weights saved")
+
+
+def _show(bar: tqdm[Any], progress: TrainingProgress) -> None:
+    bar.total = progress.epochs * progress.steps
+    bar.set_postfix(epoch=progress.epoch, loss=f"{progress.loss:.3f}", refresh=False)
+    bar.update(progress.epoch * progress.steps + progress.step - bar.n)
+
+
+def _summary(network: str, progress: TrainingProgress, accuracy: float) -> str:
+    return (
+        f"Trained {network} for {progress.epochs} epochs: {100 * accuracy:.1f} % of the held-out pictures are right.\n"
+        f"Weights: {progress.saved}, with their card beside them. Attack them by: "
+        f"gradlab run --network {network} --weights {progress.saved}"
+    )
