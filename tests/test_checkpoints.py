@@ -12,7 +12,7 @@ from torchvision import models
 from lab import checkpoints
 from lab.checkpoints import imagenet, store
 from lab.checkpoints.card import read_card
-from lab.datasets.gallery import NAMES, credits, picture
+from lab.datasets.gallery import credits, picture
 from lab.errors import LabError
 from lab.networks.base import Activation, BatchNorm
 from lab.networks.convnet import ConvNet
@@ -51,13 +51,15 @@ def test_shipped_weights_stay_small():
 
 
 @pytest.mark.parametrize("name", sorted(checkpoints.shipped()))
-def test_shipped_weights_fit_and_know_the_gallery_better_than_chance(name):
+def test_shipped_weights_fit_and_know_the_animals_of_the_gallery(name):
     card = checkpoints.shipped()[name]
     network = built(card.network, card.image_shape, checkpoints.classes(card.network))
     checkpoints.load(network, card.network)
-    guesses = network(torch.stack([picture(name, 32) for name in NAMES])).argmax(1)
-    right = sum(int(guess) == int(credits()[name]["cifar10_label"]) for guess, name in zip(guesses, NAMES, strict=True))
-    assert right > 0.2 * len(NAMES)  # by chance 0.1; most of these photographs show none of the ten classes
+    shown = ["cat", "kitten", "dog", "horse", "duck", "owl", "hen", "moose", "fire_truck"]  # true members of CIFAR-10's classes
+    logits = network(torch.stack([picture(name, 32) for name in shown]))
+    labels = torch.tensor([[int(credits()[name]["cifar10_label"])] for name in shown])
+    better_guesses = (logits > logits.gather(1, labels)).sum(1).float().mean()
+    assert better_guesses < 2.5  # of nine; by chance 4.5
 
 
 @pytest.mark.parametrize("name", sorted(checkpoints.shipped()))
