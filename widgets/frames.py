@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import torch
+    from torch import nn
 
     from lab import AttackState, Experiment, Round, Scores
+
+SHORT_KINDS = {"Conv2d": "conv", "Linear": "fc", "BatchNorm2d": "norm"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,25 +72,26 @@ def describe_round(experiment: Experiment, attacked: Round) -> dict[str, Any]:
         "label": experiment.dataset.class_names[label] if label < len(experiment.dataset.class_names) else str(label),
         "numbers": sum(tensor.numel() for tensor in update.values()),
         "tensors": len(update),
-        "layers": layer_norms(update),
+        "layers": layer_norms(attacked.observation.network, update),
         "sample": flat[:400].astype(np.float32),
         "kind": "weight change" if experiment.protocol.name == "fedavg" else "gradient",
     }
 
 
-def layer_norms(update: Any) -> list[dict[str, Any]]:
-    """Length and count of the numbers of each layer, weights and bias together."""
-    layers: dict[str, list[Any]] = {}
+def layer_norms(network: nn.Module, update: Mapping[str, torch.Tensor]) -> list[dict[str, Any]]:
+    """Length and count of the numbers of each layer, weights and bias together, by names a reader knows."""
+    layers: dict[str, list[torch.Tensor]] = {}
     for name, tensor in update.items():
-        layers.setdefault(name.rpartition(".")[0] or name, []).append(tensor)
-    return [
-        {
-            "name": name,
-            "norm": math.sqrt(sum(float(tensor.square().sum()) for tensor in tensors)),
-            "count": sum(tensor.numel() for tensor in tensors),
-        }
-        for name, tensors in layers.items()
-    ]
+        layers.setdefault(name.rpartition(".")[0], []).append(tensor)
+    kinds = Counter[str]()
+    described = []
+    for name, tensors in layers.items():
+        kind = SHORT_KINDS.get(type(network.get_submodule(name)).__name__, "layer")
+        kinds[kind] += 1
+        norm = math.sqrt(sum(float(tensor.square().sum()) for tensor in tensors))
+        count = sum(tensor.numel() for tensor in tensors)
+        described.append({"name": f"{kind} {kinds[kind]}", "norm": norm, "count": count})
+    return described
 
 
 def alt_text(experiment: Experiment) -> str:
