@@ -31,6 +31,8 @@ _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 """Formats that are opened; others (EPS among them, which starts a program) never are."""
 
 _DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
+_ORIENTATION = 0x0112
+"""EXIF's number for which side is up."""
 _ADVICE = "give a picture such as a PNG or JPEG"
 _SMALLER = "give a smaller picture"
 
@@ -63,7 +65,7 @@ def decode_picture(data: bytes, size: int, what: str = "the upload") -> Picture:
         raise LabError(f"{what} is empty (0 bytes); {_ADVICE}.")
     if len(data) > MOST_BYTES:
         raise _too_heavy(what, len(data))
-    return to_tensor(_square(_decoded(data, size, what), size))
+    return to_tensor(_decoded(data, size, what).resize((size, size), Image.Resampling.LANCZOS))
 
 
 def encode_png(image: Tensor) -> bytes:
@@ -104,7 +106,7 @@ def to_tensor(image: Image.Image) -> Tensor:
 
 
 def _decoded(data: bytes, size: int, what: str) -> Image.Image:
-    """The whole picture, upright and in RGB, its declared size checked before a pixel is decoded."""
+    """The central square, upright and in RGB, up to 4 times too wide. The declared size is checked before decoding."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of bombs and odd metadata; the limit below decides
@@ -112,14 +114,26 @@ def _decoded(data: bytes, size: int, what: str) -> Image.Image:
             if image.width * image.height > MOST_PIXELS:
                 raise _too_large(what, f"{image.width} x {image.height} pixels")
             image.draft(image.mode, (2 * size, 2 * size))  # lets a JPEG be decoded at a fraction of its size
-            image.load()
-            return _rgb(ImageOps.exif_transpose(image))
+            return _rgb(ImageOps.exif_transpose(_small_square(image, 4 * size)))
     except Image.DecompressionBombError:
         raise _too_large(what, "hundreds of millions of pixels") from None
     except UnidentifiedImageError:
         raise LabError(f"{what} is not a picture that can be read; {_ADVICE}.") from None
     except (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error):
         raise LabError(f"{what} is damaged or cut short; save or download the picture again.") from None
+
+
+def _small_square(image: Image.Image, side: int) -> Image.Image:
+    """The central square, by area means at most ``side`` pixels wide: what follows then copies little memory."""
+    orientation = image.getexif().get(_ORIENTATION, 1)
+    if image.mode in ("1", "P", "PA"):  # a mean of palette numbers means nothing
+        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    short = min(image.size)
+    side = min(side, short)
+    left, top = (image.width - short) / 2, (image.height - short) / 2
+    square = image.resize((side, side), Image.Resampling.BOX, (left, top, left + short, top + short))
+    square.getexif()[_ORIENTATION] = orientation
+    return square
 
 
 def _rgb(image: Image.Image) -> Image.Image:
@@ -140,11 +154,6 @@ def _eight_bits(values: np.ndarray) -> np.ndarray:
     )
     full = next((limit for limit in ranges if top <= limit), top)
     return (np.nan_to_num(values.astype(np.float64)).clip(0, full) / full * 255).round().astype(np.uint8)
-
-
-def _square(image: Image.Image, size: int) -> Image.Image:
-    """The central square, scaled by Lanczos' filter."""
-    return ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS)
 
 
 def _too_heavy(what: str, size: int) -> LabError:
