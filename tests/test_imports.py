@@ -58,7 +58,7 @@ def test_the_engine_neither_prints_nor_sleeps(path):
 
 def test_importing_the_lab_loads_little_beyond_torch():
     code = (
-        "import sys, torch; before = set(sys.modules); import lab;"
+        "import sys, torch; before = set(sys.modules); from lab import *;"
         "print(*sorted({name.split('.')[0] for name in set(sys.modules) - before}))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
