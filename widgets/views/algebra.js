@@ -111,6 +111,6 @@ function algebraPanel(data, pick, dark) {
       step(3, "So one division gives the input, whatever the rest of the network is", math(RATIO), rowPicker(data, pick)),
       step(4, "With the numbers that were sent", numbersTable(data),
         element("div", { class: `lab-pair ${data.is_picture ? "" : "lab-pair-wide"}` }, ...comparison(data, dark),
-          element("p", { class: "lab-badge" }, data.dead ? "This unit is silent: 0 / 0 says nothing." : `largest error ${short(data.error, 4)}`)))),
+          element("p", { class: "lab-error-size" }, data.dead ? "This unit is silent: 0 / 0 says nothing." : `largest error ${short(data.error, 4)}`)))),
   ];
 }

@@ -13,10 +13,9 @@ function isBusy(target) {
 
 function badge(film) {
   const frame = film.shown;
-  const { device, iterations } = film.state;
-  if (film.source === "recorded") return [`Recorded on ${film.recording.date}`, film.recording.device, `${iterations || film.recording.iterations} iterations in ${short(film.recording.seconds)} s of attack`];
+  if (film.source === "recorded") return [`Recorded on ${film.recording.date}`, `${film.recording.iterations} iterations in ${short(film.recording.seconds)} s of ${film.recording.device}`];
   const newest = film.frames.at(-1);
-  const parts = [device];
+  const parts = [film.state.device];
   if (newest?.iterations_per_second) parts.push(`${short(newest.iterations_per_second, 0)} iterations/s`);
   if (frame) parts.push(`${short(frame.seconds)} s of attack`);
   if (film.state.status === "running" && newest?.seconds_left) parts.push(`${short(newest.seconds_left, 1)} s left`);

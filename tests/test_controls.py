@@ -1,0 +1,234 @@
+"""The form and the wire without a browser: schema, edits, and what a stranger may send."""
+
+import numpy as np
+import pytest
+import traitlets
+
+from lab import Experiment, simulate_round
+from lab.attacks.analytic import Analytic
+from lab.catalogue import entries
+from lab.edits import edit
+from widgets import recording
+from widgets.controls import change, schema
+from widgets.film import Film
+from widgets.frames import Frame, describe_round
+from widgets.views.chips import CHIPS, Chips
+from widgets.views.panel import Panel
+from widgets.views.rail import Rail
+from widgets.views.transport import Transport
+
+PROMISED = {"picture", "network", "trained", "distance", "local_steps", "batch_size", "tv", "iterations", "seed"}
+
+
+class Fake(traitlets.HasTraits):
+    """A session that only remembers what it was asked for."""
+
+    status = traitlets.Unicode("ready")
+    message = traitlets.Unicode("")
+    experiment = traitlets.Any(None, allow_none=True)
+    round_info = traitlets.Any(None, allow_none=True)
+    device = traitlets.Unicode("CPU, 1 thread")
+    pace_seconds = traitlets.Float(6.0)
+    iterations = traitlets.Int(200)
+    attack_seconds = iterations_per_second = 1.0
+    seconds_left = None
+    numbers = None
+    run = 1
+
+    def __init__(self, experiment=None):
+        super().__init__(experiment=experiment)
+        self.asked, self.frames, self.callback = [], [], None
+
+    def on_frame(self, callback):
+        self.callback = callback
+
+    def show(self, experiment):
+        self.asked.append(("show", experiment))
+        self.experiment = experiment
+
+    def algebra(self, row):
+        self.asked.append(("algebra", row))
+        return {"readable": True, "rows": 10, "slopes": np.zeros(10)}
+
+    def __getattr__(self, name):
+        if name in ("start", "pause", "reset", "step", "undo", "upload", "acknowledge", "heartbeat"):
+            return lambda *arguments: self.asked.append((name, *arguments)) or ""
+        raise AttributeError(name)
+
+
+@pytest.fixture
+def session():
+    return Fake(Experiment())
+
+
+@pytest.fixture
+def film(session):
+    return Film(session)
+
+
+def by_path(experiment):
+    return {control["path"]: control for control in schema(experiment)}
+
+
+def test_the_form_offers_what_the_page_promises():
+    controls = by_path(Experiment())
+    assert set(controls) >= PROMISED
+    assert not any(controls[path]["advanced"] for path in PROMISED)
+    assert {option["value"] for option in controls["network"]["options"]} == set(entries("network"))
+    assert {option["value"] for option in controls["distance"]["options"]} == set(entries("distance"))
+    assert all(control["help"] for control in controls.values())
+
+
+@pytest.mark.parametrize("name", sorted(entries("network")))
+def test_every_control_of_every_network_takes_its_own_value_back(name):
+    experiment = edit(Experiment(), "network", name)
+    for path, control in by_path(experiment).items():
+        again = edit(experiment, path, control["value"])
+        assert by_path(again)[path]["value"] == control["value"], path
+
+
+@pytest.mark.parametrize("name", sorted(entries("network")))
+def test_every_choice_of_every_control_is_allowed(name):
+    experiment = edit(Experiment(), "network", name)
+    for path, control in by_path(experiment).items():
+        for option in control.get("options", ()):
+            assert edit(experiment, path, option["value"])
+
+
+def test_a_closed_form_has_no_loss_and_no_budget():
+    controls = by_path(Experiment(attack=Analytic()))
+    assert not {"distance", "tv", "iterations", "attack.optimiser"} & set(controls)
+
+
+def test_bounds_come_from_the_options():
+    controls = by_path(Experiment())
+    assert (controls["batch_size"]["low"], controls["batch_size"]["high"]) == (1, 100)
+    assert controls["iterations"]["log"]
+    assert controls["seed"]["whole"]
+
+
+def test_several_edits_are_one_change(session):
+    assert change(session, (("batch_size", 2), ("network", "mlp"))) == ""
+    ((_, shown),) = session.asked
+    assert (shown.batch_size, shown.network.name) == (2, "mlp")
+
+
+def test_a_bad_edit_changes_nothing_and_says_why(session):
+    sentence = change(session, (("batch_size", 2), ("seed", -1)))
+    assert "seed = -1 is out of range" in sentence
+    assert session.asked == []
+
+
+def test_edits_wait_for_the_engine():
+    assert "loading" in change(Fake(None), (("seed", 1),))
+
+
+@pytest.mark.parametrize("chip", CHIPS, ids=lambda chip: chip.key)
+def test_every_chip_makes_a_valid_experiment(chip, session, film):
+    chips = Chips(film, session)
+    chips._receive(chips, {"choose": chip.key}, [])
+    assert chips.chosen == chip.key
+    assert chips.note == chip.note
+    assert session.experiment != Experiment()
+
+
+def test_the_rail_puts_the_sentence_beside_the_control(session, film):
+    rail = Rail(film, session)
+    assert len(rail.thumbs) >= 12
+    rail._receive(rail, {"type": "edit", "path": "network", "value": "lenett"}, [])
+    assert "Did you mean 'lenet'" in rail.errors["network"]
+    rail._receive(rail, {"type": "edit", "path": "network", "value": "lenet"}, [])
+    assert rail.errors == {}
+    assert next(control for control in rail.controls if control["path"] == "network")["value"] == "lenet"
+
+
+def test_an_upload_is_handed_over_as_bytes_and_a_huge_one_is_not(session, film):
+    rail = Rail(film, session)
+    rail._receive(rail, {"type": "upload", "name": "me.png"}, [memoryview(b"picture")])
+    rail._receive(rail, {"type": "upload", "name": "me.png"}, [memoryview(bytes(9_000_000))])
+    assert session.asked == [("upload", b"picture", "me.png")]
+
+
+STRANGE = [None, 3, "start", [], {}, {"type": None}, {"type": ["start"]}, {"type": "__init__"}, {"type": "step", "count": 7},
+           {"type": "step", "count": "10"}, {"type": "pace", "seconds": -1}, {"type": "edit", "path": 3}, {"row": 99},
+           {"row": "1"}, {"row": -1}, {"choose": "nothing"}, {"type": "drawn", "frame": "x"}, {"type": "upload"}]  # fmt: skip
+
+
+@pytest.mark.parametrize("content", STRANGE, ids=str)
+def test_what_a_stranger_sends_is_ignored(content, session, film):
+    views = [Transport(film, session), Rail(film, session), Panel(film, session), Chips(film, session), film]
+    session.asked.clear()
+    for view in views:
+        view._receive(view, content, [])
+    assert session.asked == []
+    assert session.pace_seconds == 6.0
+
+
+def test_the_transport_passes_commands_on(session, film):
+    transport = Transport(film, session)
+    for content in ({"type": "start"}, {"type": "step", "count": 10}, {"type": "pause"}, {"type": "reset"}):
+        transport._receive(transport, content, [])
+    transport._receive(transport, {"type": "pace", "seconds": 0}, [])
+    assert session.asked == [("start",), ("step", 10), ("pause",), ("reset",)]
+    assert session.pace_seconds == 0.0
+
+
+def test_a_failed_run_is_prepared_anew_before_it_starts(session, film):
+    session.status = "failed"
+    transport = Transport(film, session)
+    transport._receive(transport, {"type": "start"}, [])
+    assert session.asked == [("reset",), ("start",)]
+
+
+def a_frame(number):
+    image = np.full((4, 4, 3), number, np.uint8)
+    return Frame(number, 1, number, float("nan"), 10.0, 0.5, "Taking shape", "2nd of 8 in the line-up", image, 0.1)
+
+
+def sent_by(film, monkeypatch):
+    sent = []
+    monkeypatch.setattr(film, "send", lambda content, buffers=None: sent.append((content, buffers)))
+    return sent
+
+
+def test_a_frame_crosses_the_wire_as_words_and_bytes(session, film, monkeypatch):
+    sent = sent_by(film, monkeypatch)
+    session.callback(a_frame(3))
+    ((content, buffers),) = sent
+    assert content["objective"] is None, "NaN is not JSON"
+    assert (content["type"], content["id"], content["height"], content["width"]) == ("frame", 3, 4, 4)
+    assert buffers == [bytes([3] * 48)]
+    film._receive(film, {"type": "drawn", "frame": 3}, [])
+    assert session.asked == [("acknowledge", 3)]
+
+
+def test_a_browser_that_joins_late_gets_all_frames(session, film, monkeypatch):
+    session.frames = [a_frame(1), a_frame(2)]
+    sent = sent_by(film, monkeypatch)
+    film._receive(film, {"type": "hello"}, [])
+    ((content, buffers),) = sent
+    assert [frame["id"] for frame in content["frames"]] == [1, 2]
+    assert len(buffers) == 2
+    assert session.asked == [("heartbeat",)]
+
+
+def test_the_recording_is_of_the_default_experiment():
+    recorded, experiment = recording.load(), Experiment()
+    attacked = simulate_round(experiment)
+    described = describe_round(experiment, attacked)
+    assert recorded["round"]["numbers"] == described["numbers"]
+    assert recorded["round"]["images"] == described["images"].tobytes()
+    np.testing.assert_allclose(np.frombuffer(recorded["round"]["sample"], np.float32), described["sample"], atol=1e-4)
+    run = recorded["run"]
+    assert run["iterations"] == experiment.attack.iterations
+    assert len(run["pixels"]) == len(run["frames"]) * run["height"] * run["width"] * 3
+    assert run["frames"][0]["verdict"] == "Not recognisable"
+    assert run["frames"][-1]["verdict"] == "Recognisable"
+
+
+def test_the_page_needs_neither_torch_nor_the_engine_to_stand():
+    import subprocess
+    import sys
+
+    code = "import sys, widgets; assert not {'torch', 'lab', 'plotly'} & set(sys.modules), 'imported too early'"
+    subprocess.run([sys.executable, "-c", code], check=True)

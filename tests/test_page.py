@@ -1,0 +1,333 @@
+"""The real page in a real browser: Voila serves it, Chromium shows it, a person's clicks drive it."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import chromium
+import psutil
+import pytest
+
+ROOT = Path(__file__).parent.parent
+OUT = ROOT / "out"
+PATIENCE_MS = 90_000
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def address():
+    """The address of the lab's own server, on a free port, as ``gradlab serve`` starts it."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "widgets.serve", "--port", str(port), "--no-browser"]
+    server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    try:
+        line = server.stdout.readline()
+        assert f"http://localhost:{port}/" in line, line
+        yield f"http://localhost:{port}/"
+    finally:
+        server.send_signal(signal.SIGINT)
+        server.communicate(timeout=60)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    path = chromium.find()
+    if path is None and not chromium.is_required():
+        pytest.skip(chromium.MISSING)
+    assert path is not None, chromium.MISSING
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=path, args=list(chromium.FLAGS))
+        yield running
+        running.close()
+
+
+class Visitor:
+    """Someone with a browser; remembers every error in the console and every request."""
+
+    def __init__(self, browser, address):
+        self.browser, self.address = browser, address
+        self.contexts, self.problems, self.requests = [], [], []
+
+    def open(self, width=1280, height=900, **options):
+        context = self.browser.new_context(viewport={"width": width, "height": height}, **options)
+        self.contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE_MS)
+        page.on("console", lambda message: self.problems.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: self.problems.append(str(error)))
+        page.on("request", lambda request: self.requests.append(request.url))
+        page.goto(self.address)
+        page.locator(".lab[data-ready]").wait_for()
+        return page
+
+    def leave(self):
+        """No error may stand in the console, and no request may have left the host."""
+        for context in self.contexts:
+            context.close()
+        assert self.problems == []
+        assert [url for url in self.requests if not url.startswith((self.address, "data:", "blob:"))] == []
+
+
+@pytest.fixture
+def visit(browser, address):
+    visitor = Visitor(browser, address)
+    yield visitor.open
+    visitor.leave()
+
+
+@pytest.fixture(scope="module")
+def desk(browser, address):
+    """One page that several tests use one after another."""
+    visitor = Visitor(browser, address)
+    yield visitor.open()
+    visitor.leave()
+
+
+@pytest.fixture
+def page(desk):
+    """That page, ready for an attack from the beginning."""
+    wait_for_status(desk, "ready", "running", "paused", "finished")
+    desk.get_by_role("button", name="Reset", exact=True).click()
+    desk.wait_for_function("document.querySelector('.lab-server').dataset.frames === '0'")
+    wait_for_status(desk, "ready")
+    desk.evaluate("document.activeElement.blur()")
+    return desk
+
+
+def primary(page):
+    return page.locator("button.lab-primary")
+
+
+def wait_for_status(page, *statuses):
+    wanted = ", ".join(f'.lab-transport[data-status="{status}"]' for status in statuses)
+    page.locator(wanted).wait_for()
+
+
+def counters(page):
+    """Frames held, frames drawn, iteration shown, points on the curve."""
+    server, curve = page.locator(".lab-server"), page.locator(".lab-curve")
+    names = ("frames", "drawn", "iteration")
+    return {name: int(server.get_attribute(f"data-{name}") or 0) for name in names} | {
+        "points": int(curve.get_attribute("data-points"))
+    }
+
+
+def wait_for_frames(page, count):
+    """Until so many frames of a live run are there."""
+    data = "const {source, frames} = document.querySelector('.lab-server').dataset"
+    page.wait_for_function(f"count => {{ {data}; return source === 'live' && +frames >= count }}", arg=count)
+
+
+def wait_for_iteration(page, iteration):
+    page.locator(f'.lab-server[data-iteration="{iteration}"]').wait_for()
+
+
+def kernel_id(page):
+    return page.evaluate("JSON.parse(document.getElementById('jupyter-config-data').textContent).kernelId")
+
+
+def kernel_process(page):
+    """The process behind this page, told by the kernel's id in its connection file."""
+    wanted = kernel_id(page)
+    for process in psutil.Process().children(recursive=True):
+        if any(wanted in word for word in process.cmdline()):
+            return process
+    raise AssertionError("no kernel process")
+
+
+def keep_picture(page, name):
+    OUT.mkdir(exist_ok=True)
+    page.screenshot(path=OUT / f"{name}.png", full_page=True)
+
+
+def test_the_recording_plays_without_a_click(visit):
+    page = visit()
+    assert "Recorded run" in page.locator(".lab-server").inner_text()
+    before = counters(page)
+    page.wait_for_function("drawn => +document.querySelector('.lab-server').dataset.drawn > drawn + 5", arg=before["drawn"])
+    assert counters(page)["points"] > 30
+
+
+def test_one_click_rebuilds_the_picture(page):
+    primary(page).click()
+    wait_for_frames(page, 3)
+    early = counters(page)
+    wait_for_frames(page, early["frames"] + 5)
+    later = counters(page)
+    assert later["points"] > early["points"]
+    assert later["drawn"] > early["drawn"]
+    assert later["iteration"] > early["iteration"]
+    wait_for_status(page, "finished")
+    assert page.locator(".lab-verdict").inner_text().startswith("Recognisable")
+    assert "1st of 8" in page.locator(".lab-verdict").inner_text()
+    assert re.search(r"iterations/s.*s of attack", page.locator(".lab-transport .lab-badge").inner_text(), re.DOTALL)
+    keep_picture(page, "page-light")
+
+
+def test_a_click_before_the_engine_is_ready_is_kept(visit):
+    page = visit()
+    primary(page).click()
+    wait_for_frames(page, 2)
+
+
+def test_pause_stops_and_resume_goes_on(page):
+    primary(page).click()
+    wait_for_frames(page, 4)
+    page.get_by_role("button", name="Pause", exact=True).click()
+    wait_for_status(page, "paused")
+    page.wait_for_timeout(400)
+    still = counters(page)
+    page.wait_for_timeout(1000)
+    assert counters(page) == still
+    page.get_by_role("button", name="Resume").click()
+    wait_for_frames(page, still["frames"] + 2)
+
+
+def test_step_does_so_many_iterations_and_pauses(page):
+    page.get_by_role("button", name="Step 10", exact=True).click()
+    wait_for_frames(page, 1)
+    wait_for_status(page, "paused")
+    wait_for_iteration(page, 9)
+    page.get_by_role("button", name="Reset", exact=True).click()
+    page.wait_for_function("document.querySelector('.lab-server').dataset.frames === '0'")
+
+
+def test_twenty_rapid_clicks_leave_one_worker(page):
+    primary(page).click()
+    wait_for_frames(page, 2)
+    process = kernel_process(page)
+    threads = process.num_threads()
+    page.evaluate("for (let i = 0; i < 20; i++) document.querySelector('button.lab-primary').click()")
+    page.wait_for_timeout(1000)
+    if page.locator(".lab-transport").get_attribute("data-status") == "paused":
+        primary(page).click()
+    wait_for_status(page, "finished")
+    assert process.num_threads() <= threads
+    assert counters(page)["iteration"] == 200
+
+
+def test_the_replay_outlives_the_kernel(visit, browser):
+    page = visit()
+    wait_for_status(page, "ready")
+    page.get_by_role("button", name="As fast as it goes").click()
+    primary(page).click()
+    wait_for_status(page, "finished")
+    held = counters(page)
+    assert held["frames"] > 2
+    process = kernel_process(page)
+    closed = page.request.post(f"{page.url}voila/api/shutdown/{kernel_id(page)}")
+    assert closed.status == 204
+    psutil.wait_procs([process], timeout=20)
+    assert not process.is_running()
+    page.locator(".lab-scrub").evaluate("node => { node.value = 0; node.dispatchEvent(new Event('input')) }")
+    assert counters(page)["iteration"] < held["iteration"]
+    page.get_by_role("button", name="Replay", exact=True).click()
+    wait_for_iteration(page, held["iteration"])
+    page.get_by_role("tab", name="Difference").click()
+    assert "off by" in page.get_by_role("tabpanel").inner_text()
+
+
+def test_an_edit_changes_what_is_sent_and_a_bad_one_says_why(page):
+    sent = page.locator(".lab-sent > .lab-soft").first
+    before = sent.inner_text()
+    page.get_by_role("radio", name="LeNet").check()
+    page.wait_for_function("before => document.querySelector('.lab-sent > .lab-soft').textContent !== before", arg=before)
+    assert "15,826 numbers" in sent.inner_text()
+    seed = page.locator('[data-control="seed"] input')
+    seed.fill("-4")
+    seed.press("Enter")
+    error = page.locator('.lab-error[data-path="seed"]')
+    error.filter(has_text="out of range").wait_for()
+    page.get_by_role("button", name="Undo").click()
+    page.wait_for_function("before => document.querySelector('.lab-sent > .lab-soft').textContent === before", arg=before)
+
+
+def test_a_bad_upload_is_answered_by_a_sentence_and_a_good_one_is_used(page, tmp_path):
+    (tmp_path / "notes.png").write_text("this is no picture")
+    page.locator(".lab-file").set_input_files(tmp_path / "notes.png")
+    error = page.locator('.lab-error[data-path="picture"]')
+    error.filter(has_text=re.compile(r"\w+ .+\.")).wait_for()
+    assert "Traceback" not in error.inner_text()
+    picture = ROOT / "lab" / "datasets" / "pictures" / "224" / "owl.jpg"
+    page.locator(".lab-file").set_input_files(picture)
+    page.wait_for_function("document.querySelector('.lab-client canvas').getAttribute('aria-label').includes('inline')")
+    assert error.inner_text() == ""
+    page.get_by_role("button", name="Undo").click()
+    page.wait_for_function("document.querySelector('.lab-client canvas').getAttribute('aria-label').includes('astronaut')")
+
+
+def test_the_algebra_shows_the_picture_of_a_fully_connected_network(page):
+    page.get_by_role("button", name="Do it with algebra").click()
+    panel = page.get_by_role("tabpanel")
+    panel.get_by_text("Read off exactly").wait_for()
+    assert panel.get_by_role("img").count() == 2
+    row = panel.get_by_role("slider")
+    before = panel.locator("output").inner_text()
+    row.focus()
+    row.press("ArrowLeft" if before.startswith("row i = 255") else "ArrowRight")
+    page.wait_for_function("before => document.querySelector('.lab-sliding output').textContent !== before", arg=before)
+    keep_picture(page, "page-algebra")
+    page.get_by_role("button", name="Undo").click()
+
+
+def test_the_story_works_by_keyboard_alone(page):
+    page.locator(".lab h1").click()
+    for _ in range(8):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.classList.contains('lab-primary')"):
+            break
+    assert page.evaluate("document.activeElement.classList.contains('lab-primary')")
+    page.keyboard.press("Enter")
+    wait_for_frames(page, 3)
+    page.evaluate("document.activeElement.blur()")
+    page.wait_for_timeout(500)
+    page.keyboard.press(" ")
+    wait_for_status(page, "paused")
+    page.wait_for_timeout(400)
+    shown = counters(page)["iteration"]
+    page.keyboard.press("ArrowLeft")
+    assert counters(page)["iteration"] < shown
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_needs_no_sideways_scroll(visit, scheme):
+    page = visit(390, 844, color_scheme=scheme, has_touch=True)
+    wait_for_status(page, "ready")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    tops = {name: page.locator(f".lab-{name}").bounding_box()["y"] for name in ("server", "client")}
+    assert tops["server"] < tops["client"]
+    page.get_by_text("Change the experiment").click()
+    for control in page.locator(".lab-rail .lab-control:visible").all():
+        box = control.bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= 390
+    keep_picture(page, f"page-phone-{scheme}")
+
+
+def test_whoever_asks_for_less_motion_sees_a_still(visit):
+    page = visit(reduced_motion="reduce")
+    assert counters(page)["iteration"] == 200
+    assert page.get_by_role("button", name="Replay", exact=True).is_enabled()
+
+
+def test_the_server_hands_out_no_files_and_runs_no_code(page, address):
+    for path in ("voila/files/00-meet-the-lab.ipynb", "voila/files/.ipython", "api/contents"):
+        assert page.request.get(address + path).status in (403, 404)
+    assert page.request.post(address + "api/kernels").status in (403, 404, 405)
+
+
+def test_a_port_in_use_is_one_sentence(address):
+    port = address.rstrip("/").rpartition(":")[2]
+    command = [sys.executable, "-m", "widgets.serve", "--port", port, "--no-browser"]
+    answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=os.environ)
+    assert answer.returncode == 2
+    assert answer.stderr == f"Port {port} is already in use; choose another one with --port.\n"
