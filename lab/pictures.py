@@ -148,12 +148,10 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 def _eight_bits(values: np.ndarray) -> np.ndarray:
     """One deep channel as uint8: 16 bits by their full range, wider numbers by the smallest usual range that holds them."""
-    top = float(np.nanmax(values))
-    ranges = (
-        (65535.0,) if values.dtype == np.uint16 else (1.0, 255.0, 65535.0) if values.dtype.kind == "f" else (255.0, 65535.0)
-    )
-    full = next((limit for limit in ranges if top <= limit), top)
-    return (np.nan_to_num(values.astype(np.float64)).clip(0, full) / full * 255).round().astype(np.uint8)
+    usual = {"u": (65535.0,), "i": (255.0, 65535.0), "f": (1.0, 255.0, 65535.0)}[values.dtype.kind]
+    finite = np.where(np.isfinite(values), values, 0.0)
+    full = next((limit for limit in usual if finite.max() <= limit), finite.max())
+    return (finite.clip(0, full) / full * 255).round().astype(np.uint8)
 
 
 def _too_heavy(what: str, size: int) -> LabError:

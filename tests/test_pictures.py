@@ -85,9 +85,20 @@ def test_a_dark_sixteen_bit_picture_stays_dark():
     assert decode_picture(as_bytes(Image.fromarray(values)), 8).max() < 0.01
 
 
-def test_floating_point_tiff_in_zero_to_one():
-    values = np.full((8, 8), 0.5, np.float32)
-    assert torch.allclose(decode_picture(as_bytes(Image.fromarray(values), "TIFF"), 8), torch.tensor(0.5), atol=0.003)
+@pytest.mark.parametrize("full", [1, 255, 65535])
+def test_floating_point_tiff(full):
+    values = np.full((8, 8), 0.5 * full, np.float32)
+    values[0] = full
+    values[1] = np.nan
+    got = decode_picture(as_bytes(Image.fromarray(values), "TIFF"), 8)
+    assert torch.allclose(got[:, 6:], torch.tensor(0.5), atol=0.003)
+    assert got.max() == 1
+
+
+def test_big_endian_and_wide_whole_numbers():
+    for mode, kind in (("I;16B", ">u2"), ("I", "<i4")):
+        image = Image.frombytes(mode, (8, 8), np.full((8, 8), 13107, kind).tobytes())
+        assert torch.allclose(decode_picture(as_bytes(image, "TIFF"), 8), torch.tensor(0.2), atol=0.003)
 
 
 def test_one_channel_becomes_three_equal_ones():
