@@ -16,7 +16,7 @@ from lab.errors import LabError
 
 @dataclass(frozen=True, eq=False)
 class TrainingPictures:
-    """The pictures to train on and those kept aside, as uint8."""
+    """The pictures to train on, those kept aside and those to test on, as uint8."""
 
     padded: Tensor
     """(pictures, channels, height + 2 shift, width + 2 shift), black around."""
@@ -24,12 +24,16 @@ class TrainingPictures:
     held_out: Tensor
     """(pictures, channels, height, width): the last ones, never trained on."""
     held_out_labels: Tensor
+    test: Tensor
+    """All official test pictures at hand."""
+    test_labels: Tensor
     classes: int
 
     @classmethod
     def read(cls, data: PublishedSet, recipe: Recipe) -> TrainingPictures:
-        """All training pictures of a data set. Raises ``LabError`` where they cannot be had or are too few."""
+        """All pictures of a data set. Raises ``LabError`` where they cannot be had or are too few."""
         pixels, labels = data.everything(Split.TRAIN)
+        test, test_labels = data.everything(Split.TEST)
         cut = len(pixels) - recipe.held_out
         if cut < recipe.batch_size:
             raise LabError(
@@ -37,7 +41,7 @@ class TrainingPictures:
                 f"fill a batch of {recipe.batch_size}; give more pictures, or a smaller held_out or batch_size."
             )
         padded = pad(pixels[:cut], [recipe.shift] * 4)
-        return cls(padded, labels[:cut], pixels[cut:], labels[cut:], len(data.class_names))
+        return cls(padded, labels[:cut], pixels[cut:], labels[cut:], test, test_labels, len(data.class_names))
 
     @property
     def shape(self) -> tuple[int, int, int]:

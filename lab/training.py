@@ -1,7 +1,8 @@
 """Training the shipped networks: seeded, resumable, and driven step by step like the attacks.
 
-for progress in train(SmallConvNet(), CIFAR10(root="data"), Recipe(epochs=20), Path("runs/small_convnet")):
-    ...                                    # show progress.loss, progress.accuracy
+folder = Path("runs/small_convnet")
+for progress in train(SmallConvNet(), CIFAR10(root="data"), Recipe(epochs=20), folder):
+    ...  # show progress.loss, progress.accuracy
 checkpoints.load(network, SmallConvNet(), "runs/small_convnet/small_convnet.safetensors")
 """
 
@@ -23,7 +24,7 @@ from lab import device
 from lab.augmentation import TrainingPictures
 from lab.checkpoints.card import Accuracy, Card, Recipe, Rule
 from lab.checkpoints.store import save
-from lab.datasets.published import PublishedSet, Split
+from lab.datasets.published import PublishedSet
 from lab.errors import LabError
 from lab.networks.base import Classifier, Network
 from lab.randomness import stream
@@ -56,11 +57,13 @@ def train(options: Network, data: PublishedSet, recipe: Recipe, run: Path) -> It
 
     The state is saved after each epoch and, on one machine, resuming gives the very weights of an
     uninterrupted run. The finished weights and their recipe go to ``run`` as ``<network>.safetensors`` and ``.json``.
-    Raises ``LabError`` where the data cannot be had, or the folder cannot be used or holds another training.
+    Raises ``LabError`` where the data cannot be had, the folder cannot be used or holds another training, or the loss
+    stops being a finite number.
     """
     pictures = TrainingPictures.read(data, recipe)
     learner = _Learner(options, pictures, recipe)
     learner.resume(run)
+    learner.keep(run)  # a folder that cannot be written is found out now, not after an epoch
     while learner.epoch < recipe.epochs:
         yield from learner.train_one_epoch()
         learner.keep(run)
@@ -92,8 +95,13 @@ class _Learner:
             if step % STEPS_PER_REPORT == 0 or step == self.steps:
                 self.step, self.loss = step, float(torch.stack(losses).mean())
                 losses.clear()
+                self._check_loss()
                 yield self.report()
         self.epoch, self.step = self.epoch + 1, 0
+
+    def _check_loss(self) -> None:
+        if not math.isfinite(self.loss):
+            raise LabError(f"The loss of epoch {self.epoch + 1} is no finite number; train with a smaller learning_rate.")
 
     def _learn(self, images: Tensor, labels: Tensor) -> Tensor:
         self.optimiser.zero_grad()
@@ -124,9 +132,10 @@ class _Learner:
 
     def card(self, data: PublishedSet) -> Card:
         """The card of the finished weights, measured on the held-out and on all test pictures at hand."""
-        test = data.everything(Split.TEST)
-        held_out = self.pictures.held_out, self.pictures.held_out_labels
-        measured = (("first official test pictures", test), ("last official training pictures, held out", held_out))
+        measured = (
+            ("first official test pictures", self.pictures.test, self.pictures.test_labels),
+            ("last official training pictures, held out", self.pictures.held_out, self.pictures.held_out_labels),
+        )
         return Card(
             network=self.options,
             classes=self.pictures.classes,
@@ -134,13 +143,13 @@ class _Learner:
             recipe=self.recipe,
             data=data.name,
             training_pictures=len(self.pictures.labels),
-            accuracy=tuple(Accuracy(of, len(pair[1]), self.accuracy(*pair)) for of, pair in measured),
+            accuracy=tuple(Accuracy(of, len(labels), self.accuracy(images, labels)) for of, images, labels in measured),
             torch=torch.__version__,
             date=datetime.now(UTC).date().isoformat(),
         )
 
     def keep(self, run: Path) -> None:
-        """Save the state after an epoch, whole or not at all. Raises ``LabError``."""
+        """Save the state of the last full epoch, whole or not at all. Raises ``LabError``."""
         temporary = run / f"{STATE}.part"
         try:
             run.mkdir(parents=True, exist_ok=True)

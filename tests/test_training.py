@@ -216,11 +216,18 @@ def test_a_damaged_state(tmp_path):
         assert text == f"The state {state} is damaged; delete it to train from the start."
 
 
-def test_a_folder_that_cannot_be_written(tmp_path):
+def test_a_folder_that_cannot_be_written_is_found_out_before_training(tmp_path):
     (tmp_path / "file").touch()
-    text = refused(lambda: reports(tmp_path / "file"))
+    text = refused(lambda: next(train(OPTIONS, Stripes(), QUICK, tmp_path / "file")))
     assert text.startswith(f"The folder {tmp_path / 'file'} cannot be written (")
     assert text.endswith("choose another folder.")
+
+
+def test_a_loss_that_explodes(tmp_path):
+    recipe = replace(QUICK, learning_rate=10.0)
+    text = refused(lambda: reports(tmp_path, MLP(depth=8, width=256), replace(recipe, epochs=30)))
+    assert text.startswith("The loss of epoch ")
+    assert text.endswith(" is no finite number; train with a smaller learning_rate.")
 
 
 def test_recipe_bounds():
