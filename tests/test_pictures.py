@@ -8,6 +8,8 @@ import zlib
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from lab import pictures
@@ -236,6 +238,31 @@ def test_unreadable_file(tmp_path, monkeypatch):
 def test_text_that_is_not_base64():
     with pytest.raises(LabError, match=r"^picture 1 is not base64 text; give the base64 form of a PNG file\.$"):
         from_text("not base64!", "picture 1")
+
+
+NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 255, (20, 24, 3), np.uint8))
+WHOLE = [as_bytes(NOISE, format) for format in ("PNG", "JPEG", "GIF", "BMP", "WEBP")] + [as_bytes(NOISE.convert("P"))]
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(st.sampled_from(WHOLE), st.lists(st.tuples(st.integers(0, 300), st.integers(0, 255)), min_size=1, max_size=6))
+def test_whatever_is_damaged_gives_a_picture_or_a_sentence(data, changes):
+    damaged = bytearray(data)
+    for place, value in changes:
+        damaged[place % len(damaged)] = value
+    got = picture_or_sentence(bytes(damaged))
+    if isinstance(got, str):
+        assert got.startswith("the upload ")
+    else:
+        assert got.shape == (3, 16, 16)
+        assert got.isfinite().all()
+
+
+def picture_or_sentence(data):
+    try:
+        return decode_picture(data, 16)
+    except LabError as error:
+        return str(error)
 
 
 # Tensors
