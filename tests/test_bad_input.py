@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from lab.cli import app
 from lab.commands import running
-from lab.distances.cosine import Cosine
+from lab.distances.l1 import L1
 
 TINY = ("--network", "mlp:depth=2,width=8", "--iterations", "2")
 
@@ -234,13 +234,13 @@ def test_a_bias_is_missing_for_the_algebra(tmp_path):
 
 
 def test_numbers_that_stop_being_finite_end_the_attack_and_keep_the_best_picture(tmp_path, monkeypatch):
-    honest, calls = Cosine.__call__, itertools.count()
+    honest, calls = L1.__call__, itertools.count()
 
     def failing(self, candidate, shared):
         return honest(self, candidate, shared) * (1.0 if next(calls) < 4 else math.nan)
 
-    monkeypatch.setattr(Cosine, "__call__", failing)
-    result = accepted("--iterations", "8", "--tv", "0", "--out", tmp_path)
+    monkeypatch.setattr(L1, "__call__", failing)
+    result = accepted("--iterations", "8", "--distance", "l1", "--tv", "0", "--out", tmp_path)
     data = json.loads((tmp_path / "result.json").read_text(), parse_constant=pytest.fail)
     assert data["outcome"] == "NOT_FINITE"
     assert "stopped being a finite number" in result.stdout
