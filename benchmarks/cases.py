@@ -1,0 +1,96 @@
+"""The cases: a network, what the client sends, and how many pictures are behind it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.attacks.base import Attack
+from lab.attacks.gradient_matching import GradientMatching
+from lab.datasets.base import Dataset
+from lab.datasets.cifar10 import CIFAR10
+from lab.datasets.gallery import NAMES, Gallery
+from lab.errors import unknown_name
+from lab.experiment import Experiment
+from lab.networks.base import Network
+from lab.networks.convnet import ConvNet
+from lab.networks.imagenet_resnet import ImageNetResNet
+from lab.networks.lenet import LeNet
+from lab.networks.resnet import ResNet
+from lab.networks.small_convnet import SmallConvNet
+from lab.protocols.base import Protocol
+from lab.protocols.fedavg import FedAvg
+from lab.protocols.fedsgd import FedSGD
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row of the tables."""
+
+    name: str
+    title: str
+    network: Network
+    protocol: Protocol = FedSGD()
+    pictures: int = 1
+    cheap: bool = False
+    """Breaching's whole default run takes minutes here, not hours, so that the race can really run it."""
+
+    def experiment(self, dataset: Dataset, seed: int, attack: Attack | None = None) -> Experiment:
+        """The lab's experiment of this case; the lab's default attack where none is given."""
+        return Experiment(
+            dataset=dataset,
+            batch_size=self.pictures,
+            network=self.network,
+            protocol=self.protocol,
+            attack=attack or GradientMatching(),
+            seed=seed,
+        )
+
+
+_LISTING = (
+    Case("lenet", "LeNet (Zhu)", LeNet(), cheap=True),
+    Case("small_convnet", "small ConvNet", SmallConvNet(), cheap=True),
+    Case("convnet64", "ConvNet64", ConvNet(width=64)),
+    Case("resnet20_4", "ResNet20-4", ResNet(depth=20, widen=4)),
+    Case("resnet18", "ResNet-18 at 224", ImageNetResNet(depth=18)),
+    Case("fedavg_1x5", "ConvNet64, FedAvg, 1 picture, 5 steps", ConvNet(width=64), FedAvg(local_steps=5)),
+    Case("fedavg_4x4", "small ConvNet, FedAvg, 4 pictures, 4 steps", SmallConvNet(), FedAvg(local_steps=4), pictures=4),
+    Case("batch_8", "ConvNet64, batch of 8", ConvNet(width=64), pictures=8),
+)
+
+CASES = {case.name: case for case in _LISTING}
+RACED = ("lenet", "small_convnet", "convnet64", "resnet20_4")
+"""The cases of the race: one 32x32 picture behind a gradient."""
+
+
+def chosen(names: list[str]) -> list[Case]:
+    """The cases called so, all where none is named. Raises ``LabError`` with the nearest name suggested."""
+    for name in names:
+        if name not in CASES:
+            raise unknown_name("case", name, CASES)
+    return [CASES[name] for name in names] if names else list(CASES.values())
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Where the private pictures come from: CIFAR-10's test pictures where a folder holds them, else the gallery."""
+
+    folder: Path | None
+
+    @classmethod
+    def from_environment(cls) -> Pictures:
+        """As the variable ``GRADLAB_DATA`` says."""
+        folder = os.environ.get("GRADLAB_DATA")
+        return cls(Path(folder) if folder else None)
+
+    def dataset(self, case: Case, number: int) -> Dataset:
+        """The data set that begins with picture ``number``; pictures larger than CIFAR-10's are the gallery's."""
+        if self.folder is None or case.network.image_size > 32:
+            return Gallery(first=NAMES[number % len(NAMES)])
+        return CIFAR10(first=number, root=str(self.folder))
+
+    @property
+    def source(self) -> str:
+        """Said in the report; no path of the machine in it."""
+        return "the gallery" if self.folder is None else "CIFAR-10's test pictures"

@@ -1,0 +1,358 @@
+"""The benchmarks: the comparison is fair, the arithmetic right, the report complete."""
+
+import json
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from benchmarks import budgets, clock, plots, process_memory, report, runs, tables
+from benchmarks.__main__ import app
+from benchmarks.breaching_adapter import Breaching
+from benchmarks.cases import CASES, Case, Pictures, chosen
+from benchmarks.clock import Laps, Span, by_turns, ratio
+from benchmarks.contenders import Ours, local_batch, simulate, some_of, training_steps
+from benchmarks.costs import BREACHING, OURS, STEP, Costs
+from benchmarks.memory import peak_above_idle
+from benchmarks.plans import race_plan
+from benchmarks.race import DEFAULT_ITERATIONS, Heat, Plan, Race, Result
+from benchmarks.runs import Moment, Run
+from benchmarks.tuning import Setting, Trial, best, grid
+from lab.attacks.gradient_matching import GradientMatching
+from lab.datasets.cifar10 import CIFAR10
+from lab.datasets.gallery import NAMES, Gallery
+from lab.distances.cosine import Cosine
+from lab.errors import LabError
+from lab.networks.convnet import ConvNet
+from lab.networks.imagenet_resnet import ImageNetResNet
+from lab.networks.lenet import LeNet
+from lab.networks.small_convnet import SmallConvNet
+from lab.protocols.fedavg import FedAvg
+
+CPU = torch.device("cpu")
+TINY = Case("tiny", "tiny ConvNet", SmallConvNet(width=4))
+KINDS = {
+    "one picture": TINY,
+    "batch norm, batch": Case("norm", "norm", ConvNet(width=4), pictures=3),
+    "local steps": Case("steps", "steps", LeNet(), FedAvg(local_steps=4, batch_size=2, learning_rate=0.01), pictures=4),
+}
+
+
+def a_round(case=TINY, attack=None):
+    return simulate(case.experiment(Gallery(), 0, attack), CPU, 1)
+
+
+def their_view(attacked):
+    """Breaching's own objects: its model, the objective set up as its trial does, and what was shared."""
+    contender = Breaching(attacked, 0, 1, 0.1)
+    attacker = contender._attacker(lambda look: None)
+    models, labels, _ = attacker.prepare_attack(contender.payload, contender.shared)
+    hyperparameters = contender.shared[0]["metadata"]["local_hyperparams"]
+    attacker.objective.initialize(attacker.loss_fn, attacker.cfg.impl, hyperparameters)
+    return attacker, models[0], labels, contender.shared[0]["gradients"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_breaching_computes_the_gradient_that_was_shared(kind):
+    attacked = a_round(KINDS[kind])
+    attacker, model, labels, shared = their_view(attacked)
+    normalised = attacked.observation.network.normalise(attacked.batch.images)
+    theirs, _ = attacker.objective._grad_fn(model, normalised, labels)
+    assert len(theirs) == len(shared) == len(list(attacked.observation.network.parameters()))
+    for found, ours in zip(theirs, shared, strict=True):
+        torch.testing.assert_close(found, ours, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_both_give_a_candidate_the_same_distance(kind):
+    attacked = a_round(KINDS[kind])
+    observation = attacked.observation
+    attacker, model, labels, shared = their_view(attacked)
+    candidate = torch.rand(attacked.batch.images.shape, generator=torch.Generator().manual_seed(3))
+    theirs, _ = attacker.objective(model, shared, observation.network.normalise(candidate), labels)
+    update = observation.protocol.update(observation.network, candidate, observation.labels)
+    ours = Cosine()(update, observation.update)
+    assert 1e-4 < float(ours) < 1.9
+    torch.testing.assert_close(theirs.detach().squeeze(), ours.detach(), rtol=1e-4, atol=2e-6)
+
+
+def test_breaching_keeps_its_own_settings_but_for_two():
+    settings = Breaching(a_round(), 0, 77, 0.03).settings
+    assert (settings.optim.max_iterations, settings.regularization.total_variation.scale) == (77, 0.03)
+    assert (settings.optim.optimizer, settings.optim.signed, settings.optim.step_size) == ("adam", "hard", 0.1)
+    assert (settings.objective.type, settings.init, settings.optim.boxed) == ("cosine-similarity", "randn", True)
+
+
+def test_breaching_reports_after_each_iteration_and_lowers_its_objective():
+    attacked = a_round()
+    looks = []
+    final = Breaching(attacked, 0, 30, 1e-3).run(lambda look: looks.append(look().clone()))
+    assert len(looks) == 31
+    torch.testing.assert_close(final, looks[-1])
+    assert 0 <= float(final.min()) <= float(final.max()) <= 1
+    update = attacked.observation.protocol.update
+    distances = [
+        float(Cosine()(update(attacked.observation.network, images, attacked.batch.labels), attacked.observation.update))
+        for images in (looks[0], final)
+    ]
+    assert distances[1] < distances[0] / 2
+
+
+def test_the_start_of_breaching_depends_on_the_seed():
+    def start(seed):
+        looks = []
+        Breaching(a_round(), seed, 1, 0.0).run(lambda look: looks.append(look().clone()))
+        return looks[0]
+
+    assert torch.equal(start(1), start(1))
+    assert not torch.equal(start(1), start(2))
+
+
+def test_ours_is_reported_once_an_iteration():
+    attack = GradientMatching(iterations=6, restarts=2)
+    experiment = TINY.experiment(Gallery(), 0, attack)
+    attacked = simulate(experiment, CPU, 1)
+    ours, looks = Ours(experiment, attacked.observation), []
+    final = ours.run(lambda look: looks.append(look()))
+    assert len(looks) == 13
+    assert any(torch.equal(final, look) for look in looks)
+    assert len(ours.some(20)) == 20
+    assert len(some_of(ours, CPU, 4)) == 4
+    assert len(training_steps(attacked, 5)) == 5
+
+
+def test_a_training_step_of_fedavg_takes_the_pictures_of_one_local_step():
+    assert len(local_batch(a_round(KINDS["local steps"])).images) == 2
+    assert len(local_batch(a_round(KINDS["batch norm, batch"])).images) == 3
+
+
+def test_laps_leave_out_what_looking_costs(monkeypatch):
+    times = iter([0.0, 1.0, 5.0, 7.0])
+    monkeypatch.setattr(clock, "now", lambda device: Span(t := next(times), 2 * t))
+    laps = Laps(CPU)
+    laps.lap()
+    laps.resume()
+    laps.lap()
+    assert laps.spans == [Span(1.0, 2.0), Span(2.0, 4.0)]
+    assert laps.total() == Span(3.0, 6.0)
+
+
+def test_turns_are_taken_in_order_and_the_first_is_not_counted():
+    calls = []
+
+    def contender(name, values):
+        stream = iter(values)
+
+        def run():
+            calls.append(name)
+            return next(stream)
+
+        return run
+
+    found = by_turns({"a": contender("a", [[9], [1, 5, 2], [4]]), "b": contender("b", [[9], [8], [4]])}, turns=2)
+    assert calls == ["a", "b"] * 3
+    assert found == {"a": [2, 4], "b": [8, 4]}
+
+
+def test_ratios_are_taken_turn_by_turn():
+    # A slow machine in the second turn hits both alike; the ratio of the medians would be 10 / 2 = 5.
+    assert ratio([3.0, 30.0, 10.0], [1.0, 10.0, 2.0]) == 3.0
+    costs = Costs(2, {STEP: [1.0, 2.0, 1.0], OURS: [2.0, 4.0, 2.5], BREACHING: [4.0, 6.0, 4.0]})
+    assert costs.training_steps(OURS) == 2.0
+    assert costs.against_breaching == 1.6
+
+
+def test_memory_is_the_peak_above_what_was_held():
+    if not process_memory.PROC.exists():
+        pytest.fail("This test needs Linux's /proc.")
+    held = torch.ones(5_000_000)
+    peak = peak_above_idle(lambda count: [float((held + 1).sum())] * count, CPU)
+    assert 19e6 < peak < 24e6
+
+
+def a_run(ssims, seconds=1.0, iterations=None):
+    moments = tuple(Moment(place, Span(place * seconds, 0.0), ssim) for place, ssim in enumerate(ssims))
+    return Run(moments, iterations or len(ssims) - 1, 20.0)
+
+
+def test_a_run_tells_when_a_likeness_was_reached_and_kept():
+    run = a_run([0.1, 0.85, 0.4, 0.8, 0.9])
+    assert (run.seconds_to(0.8), run.seconds_to_stay(0.8)) == (1.0, 3.0)
+    assert (run.seconds_to(0.95), run.seconds_to_stay(0.95)) == (None, None)
+    assert a_run([0.9, 0.9]).seconds_to_stay(0.8) == 0.0
+    assert (run.ssim_at(2.5), run.ssim_at(-1), run.final_ssim, run.seconds) == (0.4, 0.1, 0.9, 4.0)
+
+
+def test_a_followed_run_ends_with_the_final_picture():
+    truth = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+
+    class Fake:
+        def run(self, report):
+            for _ in range(1001):
+                report(lambda: torch.full_like(truth, 0.5))
+            return truth.flip(0)
+
+    run = runs.follow(Fake(), truth, 1000)
+    assert run.iterations == run.moments[-1].iteration == 1000
+    assert 400 <= len(run.moments) <= 502
+    assert run.final_ssim == pytest.approx(1, abs=1e-5)
+    assert run.moments[0].ssim < 0.1
+
+
+def test_the_setting_that_serves_best_reaches_most_pictures_soonest():
+    slow, quick, weak = Setting(800, 0.1), Setting(400, 0.1), Setting(100, 0.1)
+    trials = [
+        Trial(slow, 0.9, 8.0, 6.0),
+        Trial(slow, 0.9, 8.0, 7.0),
+        Trial(quick, 0.85, 4.0, 3.0),
+        Trial(quick, 0.82, 4.0, 3.5),
+        Trial(weak, 0.81, 1.0, 1.0),
+        Trial(weak, 0.5, 1.0, None),
+    ]
+    assert best(trials) == quick
+    never = [replace(trial, seconds_to_recognisable=None) for trial in trials]
+    assert best(never) == slow
+    alike = [replace(trial, final_ssim=trial.final_ssim - (trial.setting == slow) * 0.06) for trial in never]
+    assert best(alike) == quick
+    assert len(grid((1, 2), (0.1, 0.2, 0.3))) == 6
+
+
+def test_ratios_of_the_race():
+    ours = a_run([0.0, 0.5, 0.9], seconds=0.5)
+    whole = a_run([0.0, 0.6, 0.7], seconds=50.0, iterations=DEFAULT_ITERATIONS)
+    heat = Heat(0, 0, ours, tuned=a_run([0.0, 0.5, 0.82], seconds=2.0), default=whole)
+    assert heat.against_tuned() == 4.0 / 1.0
+    assert heat.default_target == pytest.approx(0.7)
+    assert heat.against_default() == 100.0 / 1.0
+    assert heat.against_default_arrival() == 100.0 / 1.0
+    behind = replace(heat, ours=a_run([0.0, 0.3]))
+    assert behind.against_tuned() == behind.against_default() == 0.0
+
+
+def test_a_shortened_default_run_is_extrapolated_and_does_not_lower_the_target():
+    short = a_run([0.0, 0.1, 0.2], seconds=1.0, iterations=100)
+    heat = Heat(0, 0, a_run([0.0, 0.5, 0.9]), tuned=a_run([0.0, 0.75]), default=short)
+    assert heat.default_target == 0.75
+    assert heat.against_default() == DEFAULT_ITERATIONS * (2.0 / 100) / 2.0
+    assert heat.against_default_arrival() is None
+    assert Result(TINY, "some", Setting(1, 0.1), [], [heat]).summary()["default_extrapolated"] is True
+
+
+@pytest.fixture(scope="module")
+def raced():
+    """A race of three iterations on a tiny network, really run."""
+    attack = GradientMatching(iterations=3)
+    plan = Plan(1, 1, 1, 2, (2,), (0.01,), 1, attack)
+    return Race(TINY, Pictures(None), CPU, 1, plan).run(lambda sentence: None)
+
+
+@pytest.fixture
+def whole_report(raced):
+    found = report.begun(CPU, 1)
+    costs = Costs(2, {STEP: [1e-3], OURS: [2e-3], BREACHING: [4e-3]})
+    for part, values in (
+        ("costs", costs.plain()),
+        ("memory_bytes", {STEP: 10**6, OURS: 2 * 10**6, BREACHING: 3 * 10**6}),
+        ("race", raced.plain()),
+    ):
+        report.add(found, "tiny", "tiny ConvNet", part, values)
+    return found
+
+
+def test_a_race_runs_and_every_look_is_reported(raced):
+    plain = json.loads(json.dumps(raced.plain(), allow_nan=False))
+    heat = plain["heats"][0]
+    assert [heat[name]["iterations"] for name in ("ours", "breaching_best", "breaching_default")] == [3, 2, 2]
+    seconds = [look[1] for look in heat["ours"]["looks"]]
+    assert len(seconds) == 5
+    assert seconds == sorted(seconds)
+    assert plain["summary"]["default_extrapolated"] is True
+    assert plain["pictures"] == "the gallery, 200 to 200"
+    assert math.isclose(raced.summary()["default_whole_s"], raced.heats[0].default.seconds / 2 * 24_000)
+
+
+def test_the_report_survives_the_disk_and_can_be_joined(whole_report, tmp_path):
+    path = tmp_path / "report.json"
+    report.write(whole_report, path)
+    again = report.read(path)
+    assert again == json.loads(json.dumps(whole_report))
+    other = {**again, "date": "later", "cases": [{"name": "tiny", "title": "tiny ConvNet", "memory_bytes": {STEP: 1}}]}
+    together = report.joined([again, other])
+    assert together["date"] == "later"
+    assert together["cases"][0]["memory_bytes"] == {STEP: 1}
+    assert together["cases"][0]["costs"] == again["cases"][0]["costs"]
+    with pytest.raises(LabError, match="cannot be joined: their threads differ"):
+        report.joined([again, {**other, "threads": 2}])
+    path.write_text("[1]")
+    with pytest.raises(LabError, match="is no report of the benchmarks"):
+        report.read(path)
+    with pytest.raises(LabError, match="cannot be written"):
+        report.write(again, tmp_path / "nowhere" / "report.json")
+
+
+def test_the_tables_say_what_the_report_holds(whole_report):
+    text = tables.markdown(whole_report)
+    assert "| tiny ConvNet | 0.001 | 2 | 4 | 2 | 1 | 2 | 3 |" in text
+    assert "(extrapolated)" in text
+    assert "torch " in text
+    assert "1 thread" in text
+    assert [tables.number(value) for value in (None, 0.00123456, 12.34, 12345.6)] == ["-", "0.00123", "12.3", "12,346"]
+    short = {**whole_report, "cases": [], "quick": True}
+    assert tables.markdown(short).startswith("A glance")
+
+
+def test_the_plots_are_pictures(whole_report, tmp_path):
+    drawn = plots.draw(whole_report, tmp_path / "plots")
+    assert [path.name for path in drawn] == ["costs.png", "memory.png", "race_tiny.png"]
+    for path in drawn:
+        assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_command_shows_an_earlier_report(whole_report, tmp_path):
+    path = tmp_path / "report.json"
+    report.write(whole_report, path)
+    told = CliRunner().invoke(app, ["--from", str(path)])
+    assert told.exit_code == 0
+    assert told.stdout.strip() == tables.markdown(whole_report).strip()
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--case", "lenett"], "Did you mean 'lenet'"),
+        (["--only", "cost"], "Did you mean 'costs'"),
+        (["--device", "tpu"], "no device called 'tpu'"),
+        (["--from", "missing.json"], "is no report"),
+    ],
+)
+def test_wrong_input_gets_a_sentence(words, sentence):
+    told = CliRunner().invoke(app, words)
+    assert told.exit_code == 2
+    assert sentence in told.stderr
+    assert "Traceback" not in told.output
+
+
+def test_cases_and_plans(tmp_path):
+    assert chosen([]) == list(CASES.values())
+    assert race_plan(CASES["lenet"], quick=False, images=None).default_iterations == DEFAULT_ITERATIONS
+    assert race_plan(CASES["convnet64"], quick=False).default_iterations < DEFAULT_ITERATIONS
+    assert race_plan(CASES["lenet"], quick=True, images=7).images == 7
+    assert Pictures(None).dataset(TINY, 25) == Gallery(first=NAMES[1])
+    files = Pictures(tmp_path)
+    assert files.dataset(TINY, 5) == CIFAR10(first=5, root=str(tmp_path))
+    assert isinstance(files.dataset(Case("big", "big", ImageNetResNet()), 5), Gallery)
+
+
+def test_the_budgets_say_whether_they_were_kept():
+    kept = budgets.Attacked(0, 0.5, 1.0, 0.9, 25.0, 1, "Recognisable")
+    assert kept.kept
+    for change in ({"recognisable_s": None}, {"recognisable_s": 1.2}, {"line_up_rank": 2}, {"verdict": "Taking shape"}):
+        assert not replace(kept, **change).kept
+
+
+@pytest.mark.slow
+def test_the_memory_of_a_fresh_process_grows_in_the_attack():
+    found = budgets.memory()
+    assert 0 < found["idle"]["uss"] < found["idle"]["rss"] < found["peak"]["rss"]
