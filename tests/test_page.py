@@ -11,6 +11,7 @@ from pathlib import Path
 import chromium
 import psutil
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 
 ROOT = Path(__file__).parent.parent
 OUT = ROOT / "out"
@@ -72,6 +73,8 @@ class Visitor:
     def leave(self):
         """No error may stand in the console, and no request may have left the host."""
         for context in self.contexts:
+            for page in context.pages:
+                page.goto("about:blank")  # the page closes its kernel as it goes
             context.close()
         assert self.problems == []
         assert [url for url in self.requests if not url.startswith((self.address, "data:", "blob:"))] == []
@@ -323,6 +326,25 @@ def test_the_server_hands_out_no_files_and_runs_no_code(page, address):
     for path in ("voila/files/00-meet-the-lab.ipynb", "voila/files/.ipython", "api/contents"):
         assert page.request.get(address + path).status in (403, 404)
     assert page.request.post(address + "api/kernels").status in (403, 404, 405)
+
+
+def test_closing_the_tab_ends_the_kernel(visit):
+    page = visit()
+    process = kernel_process(page)
+    page.goto("about:blank")
+    psutil.wait_procs([process], timeout=30)
+    assert not process.is_running()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing(visit, scheme):
+    page = visit(color_scheme=scheme, reduced_motion="reduce")
+    wait_for_status(page, "ready")
+    page.get_by_text("Advanced", exact=True).click()
+    for tab in ("Difference", "Numbers", "Algebra"):
+        page.get_by_role("tab", name=tab).click()
+        found = Axe().run(page)
+        assert found.violations_count == 0, found.generate_report()
 
 
 def test_a_port_in_use_is_one_sentence(address):

@@ -9,6 +9,9 @@ function wantedTheme() {
   return matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
 }
 
+const PAPER = "After “Inverting Gradients: How easy is it to break privacy in federated learning?” "
+  + "(Geiping, Bauermeister, Dröge, Moeller, NeurIPS 2020). Everything is computed on this machine.";
+
 function arrow() {
   return element("div", { class: "lab-arrow", "aria-hidden": "true" }, "→");
 }
@@ -19,7 +22,7 @@ async function render({ model, el, host, signal }) {
   const alone = document.body.dataset.voila !== undefined; // JupyterLab has a main landmark of its own
   const root = element("div", { class: "lab", ...(alone && { role: "main" }) },
     element("div", { class: "lab-page" },
-      element("header", { class: "lab-header" },
+      element("div", { class: "lab-header" },
         element("h1", {}, "Can a gradient keep a secret?"),
         element("nav", { "aria-label": "Page" }, theme),
         element("p", {}, "A phone trains a network on a private picture and sends only numbers. Watch what the server makes of them.")),
@@ -27,8 +30,7 @@ async function render({ model, el, host, signal }) {
       element("section", { "aria-label": "Run" }, slot("transport")),
       element("section", { "aria-label": "Try next" }, slot("chips")),
       element("section", { class: "lab-lower", "aria-label": "Experiment and analysis" }, slot("rail"), slot("curve"), slot("panel"), slot("conditions")),
-      element("footer", { class: "lab-footer" },
-        element("p", {}, "After “Inverting Gradients: How easy is it to break privacy in federated learning?” (Geiping, Bauermeister, Dröge, Moeller, NeurIPS 2020). Everything is computed on this machine."))));
+      element("p", { class: "lab-footer" }, PAPER)));
 
   function paintTheme(name, chosen = false) {
     root.dataset.theme = name;
