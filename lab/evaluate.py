@@ -142,6 +142,55 @@ def input_error(attacked: Round, recovered: Float[Tensor, " features"]) -> float
     return float(((recovered - true_head_input(attacked)[0]).abs() * scale).max())
 
 
+@dataclass(frozen=True)
+class LayerScore:
+    """What a peeled layer was told and how far its recovered input is from the true one."""
+
+    name: str
+    kind: str
+    unknowns: int
+    equations: int
+    rank: int
+    condition: float
+    residual: float
+    error: float
+    """||recovered - true|| / ||true||."""
+
+
+def layer_scores(attacked: Round, state: AttackState) -> tuple[LayerScore, ...]:
+    """Each peeled layer of a state against the feature map that the first private picture really makes there."""
+    truths = _true_inputs(attacked, [layer.name for layer in state.layers])
+    return tuple(
+        LayerScore(
+            layer.name,
+            layer.kind,
+            layer.unknowns,
+            layer.equations,
+            layer.rank,
+            layer.condition,
+            layer.residual,
+            float((layer.features - truths[layer.name]).norm() / truths[layer.name].norm().clamp_min(1e-30)),
+        )
+        for layer in state.layers
+    )
+
+
+def _true_inputs(attacked: Round, names: list[str]) -> dict[str, Tensor]:
+    """What enters each named module for the first private picture, in float64 on the CPU."""
+    network, seen = attacked.observation.network, {}
+    modules = {module: name for name, module in network.named_modules() if name in names}
+    hooks = [
+        m.register_forward_pre_hook(lambda m, inputs: seen.update({modules[m]: inputs[0].double().cpu()})) for m in modules
+    ]
+    try:
+        with torch.no_grad():
+            network(attacked.batch.images[:1])
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return seen
+
+
 def mse(candidate: Images, truth: Images) -> Float[Tensor, " batch"]:
     """Mean square error of each picture, shape (batch,)."""
     return (candidate - truth).square().flatten(1).mean(1)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 if TYPE_CHECKING:
     from lab.networks.base import Classifier
+    from lab.peeling.report import LayerRecovery
     from lab.protocols.base import Protocol
 
 Images = Float[Tensor, "batch channel height width"]
@@ -114,6 +115,15 @@ class Outcome(Enum):
     INCONSISTENT = "The shared numbers do not fit one single input (noise or a defence), so the ratio is only approximate."
     DEAD_UNITS = "Every unit of the layer is silent: all its gradients are zero, and a ratio of zeros says nothing."
     NO_LINEAR_LAYER = "This network has no fully connected layer to read the input from."
+    PEELED = "Read off layer by layer, from the features down to the picture: it explains every shared number."
+    PEEL_NOISE = "The shared numbers carry noise; the picture is the one that fits them as well as the noise allows."
+    PEEL_RANK = "A layer shrinks too much: its equations are fewer than its unknowns, so many inputs fit."
+    PEEL_MAX_POOLING = "Max-pooling hides which of its inputs it kept, so the way down ends there."
+    PEEL_SKIP = "A skip connection adds two unknown branches, so the way down ends there."
+    PEEL_UNSUPPORTED = "The way down ends at a layer that the algebra does not undo."
+    PEEL_BATCH = "Several pictures share one gradient, which fits no single input; the way down never begins."
+    PEEL_LOCAL_STEPS = "After local steps the weights moved under way, so the equations hold only approximately."
+    PEEL_INEXACT = "The way down reached a picture, but it does not explain the shared numbers."
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,3 +140,7 @@ class AttackState:
     features: Tensor | None = None
     """Recovered input of the first fully connected layer, shape (batch, features); closed-form attacks only."""
     outcome: Outcome | None = None
+    note: str = ""
+    """The number behind the outcome, in one sentence."""
+    layers: tuple[LayerRecovery, ...] = ()
+    """Peeled layers, top to bottom; closed-form attacks only."""

@@ -1,0 +1,95 @@
+"""A network's body as a chain of modules, and what in it cannot be peeled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from lab.networks.base import Classifier
+from lab.peeling.activations import POINTWISE
+from lab.types import Outcome
+
+PASSED_THROUGH = (nn.Identity, nn.Dropout, nn.Dropout2d)
+LINEAR = (nn.AvgPool2d, nn.AdaptiveAvgPool2d)
+MAX_POOLING = (nn.MaxPool2d, nn.AdaptiveMaxPool2d)
+
+
+@dataclass(frozen=True, eq=False)
+class Link:
+    """One module of the chain."""
+
+    name: str
+    module: nn.Module
+    input_shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """Why a body cannot be peeled, with the number that shows it."""
+
+    outcome: Outcome
+    note: str
+
+
+def chain(network: Classifier, image_shape: tuple[int, int, int]) -> list[Link]:
+    """The body's modules from the picture upwards, with the shape that enters each; pass-through ones left out."""
+    body = network.features
+    modules = list(body.named_children()) if isinstance(body, nn.Sequential) else [("", body)]
+    kept = [(f"features.{name}" if name else "features", m) for name, m in modules if not isinstance(m, PASSED_THROUGH)]
+    reference = next(network.parameters())
+    values: Tensor = torch.zeros(1, *image_shape, dtype=reference.dtype, device=reference.device)
+    links = []
+    with torch.no_grad():
+        for name, module in kept:
+            links.append(Link(name, module, tuple(values.shape)))
+            values = module(values)
+    return links
+
+
+def obstacle(links: list[Link]) -> Obstacle | None:
+    """The first module, from the top, that hides its input."""
+    for link in reversed(links):
+        found = _obstacle(link)
+        if found is not None:
+            return found
+    return None
+
+
+def _obstacle(link: Link) -> Obstacle | None:
+    module, name = link.module, link.name
+    if isinstance(module, MAX_POOLING):
+        return Obstacle(Outcome.PEEL_MAX_POOLING, _max_pooling_note(link))
+    if isinstance(module, nn.BatchNorm2d):
+        if module.running_var is None or module.training:
+            return Obstacle(
+                Outcome.PEEL_UNSUPPORTED, f"{name} normalises by statistics of the batch that the server never sees."
+            )
+        return None
+    if isinstance(module, nn.Conv2d):
+        plain = module.groups == 1 and module.padding_mode in ("zeros", "circular") and not isinstance(module.padding, str)
+        note = f"{name} is a convolution with {module.groups} groups and padding {module.padding_mode!r}."
+        return None if plain else Obstacle(Outcome.PEEL_UNSUPPORTED, note)
+    if isinstance(module, (*POINTWISE, *LINEAR)):
+        return None
+    inner = sum(isinstance(part, nn.Conv2d) for part in module.modules())
+    if inner:
+        return Obstacle(Outcome.PEEL_SKIP, f"{name} holds {inner} convolutions on branches that are added or joined.")
+    return Obstacle(Outcome.PEEL_UNSUPPORTED, f"{name} is a {type(module).__name__}.")
+
+
+def _max_pooling_note(link: Link) -> str:
+    module = link.module
+    with torch.no_grad():
+        kept = module(torch.zeros(link.input_shape)).numel()
+    seen = link.input_shape[1] * link.input_shape[2] * link.input_shape[3]
+    return f"{link.name} keeps {kept:,} of {seen:,} numbers, and which ones is unknown."
+
+
+def describe(module: nn.Conv2d) -> str:
+    """A convolution in words."""
+    rows, columns = module.kernel_size
+    stride = f", stride {module.stride[0]}" if module.stride != (1, 1) else ""
+    around = ", circular" if module.padding_mode == "circular" else ""
+    return f"convolution {rows}x{columns}, {module.in_channels} to {module.out_channels} channels{stride}{around}"

@@ -1,0 +1,397 @@
+"""The closed form through the whole network, against dense least squares, exact fractions and the truth."""
+
+import math
+from dataclasses import replace
+from fractions import Fraction
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rounds import as_round, observe, random_batch, smooth_batch
+from torch import nn
+
+from lab.attacks.recursive import Recursive, mismatch
+from lab.evaluate import layer_scores, psnr_db
+from lab.networks.base import Activation, BatchNorm, Classifier, Normalise, Padding
+from lab.networks.convnet import ConvNet
+from lab.networks.lenet import LeNet
+from lab.networks.mlp import MLP
+from lab.networks.resnet import ResNet
+from lab.networks.small_convnet import SmallConvNet
+from lab.networks.squeezenet import SqueezeNet
+from lab.peeling.activations import invert
+from lab.peeling.body import chain, obstacle
+from lab.peeling.conjugate_gradients import cgls
+from lab.peeling.convolution import Convolution
+from lab.peeling.pieces import linearise
+from lab.peeling.rank import count
+from lab.peeling.stretch import Known, Stretch
+from lab.protocols.fedavg import FedAvg
+from lab.protocols.fedsgd import FedSGD
+from lab.randomness import stream
+from lab.types import LabelSource, Observation, Outcome
+
+QUICK = Recursive(iterations=3)
+
+
+def run(observation, attack=QUICK):
+    return list(attack.reconstruct(observation, stream(0, "candidate")))
+
+
+def draw(*shape, seed=0):
+    return torch.randn(*shape, generator=stream(seed, f"{shape}"), dtype=torch.float64)
+
+
+def quietly(make):
+    """A module with torch's own initialisation, without leaving a trace in the global generator."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return make()
+
+
+def convolution(inputs=2, outputs=3, kernel=3, stride=1, padding=1, circular=False, size=6):
+    mode = "circular" if circular else "zeros"
+    layer = quietly(lambda: nn.Conv2d(inputs, outputs, kernel, stride, padding, padding_mode=mode)).double()
+    return Convolution(layer, (1, inputs, size, size))
+
+
+def dense(operator, shape):
+    """The matrix of a linear map, column by column."""
+    basis = torch.eye(math.prod(shape), dtype=torch.float64)
+    return torch.stack([operator(column.view(shape)).flatten() for column in basis], 1)
+
+
+def observation_of(model, batch):
+    update = FedSGD().update(model, batch.images, batch.labels)
+    return Observation(model, FedSGD(), update, batch.image_shape, len(batch.images), LabelSource.KNOWN, batch.labels)
+
+
+def classifier(body, image_shape=(1, 6, 6), classes=4, seed=0, scale=0.5):
+    """A body (given as a recipe) with random float64 weights under one linear layer."""
+    body = quietly(body)
+    with torch.no_grad():
+        features = body.double()(torch.zeros(1, *image_shape, dtype=torch.float64)).numel()
+    head = quietly(lambda: nn.Sequential(nn.Linear(features, classes)))
+    model = Classifier(Normalise((0.5,) * image_shape[0], (0.25,) * image_shape[0]), body, head, classes).double().eval()
+    generator = stream(seed, "tiny weights")
+    for parameter in model.parameters():
+        parameter.data = scale * torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+    return model
+
+
+GEOMETRIES = st.tuples(
+    st.integers(1, 3),
+    st.integers(1, 4),
+    st.integers(1, 5),
+    st.integers(1, 3),
+    st.integers(0, 2),
+    st.booleans(),
+    st.integers(5, 8),
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(GEOMETRIES)
+def test_the_operators_are_those_of_torch_and_their_adjoints_are_adjoint(geometry):
+    inputs, outputs, kernel, stride, padding, circular, size = geometry
+    operator = convolution(inputs, outputs, kernel, stride, padding, circular, size)
+    values = draw(1, inputs, size, size).requires_grad_()
+    made = operator.layer(values) - operator.layer.bias.view(1, -1, 1, 1)
+    torch.testing.assert_close(operator.apply(values.detach()), made.detach())
+    slope = draw(*made.shape, seed=1)
+    to_values, to_weights = torch.autograd.grad(made, [values, operator.layer.weight], slope)
+    torch.testing.assert_close(operator.adjoint(slope), to_values)
+    torch.testing.assert_close(operator.correlate(values.detach(), slope), to_weights)
+    other = draw(*to_weights.shape, seed=2)
+    left, right = (to_weights * other).sum(), (values.detach() * operator.correlate_adjoint(other, slope)).sum()
+    torch.testing.assert_close(left, right)
+
+
+@settings(max_examples=25, deadline=None)
+@given(GEOMETRIES)
+def test_the_counted_rank_is_the_rank_of_the_dense_matrix(geometry):
+    inputs, outputs, kernel, stride, padding, circular, size = geometry
+    if circular and size % stride:
+        return  # the classes of pixels then run into one another; only a bound is counted
+    operator = convolution(inputs, outputs, kernel, stride, padding, circular, size)
+    slope = draw(*operator.apply(draw(1, inputs, size, size)).shape, seed=3)
+    matrix = dense(lambda values: operator.correlate(values, slope), (1, inputs, size, size))
+    counted = count(operator, slope, torch.zeros_like(slope))
+    assert counted.rank == int(torch.linalg.matrix_rank(matrix, rtol=1e-9))
+    assert counted.weight_equations == matrix.shape[0]
+
+
+def test_conjugate_gradients_find_the_solution_and_the_condition_of_dense_least_squares():
+    matrix, target = draw(30, 12), draw(30, seed=1)
+    found = cgls(lambda x: [matrix @ x], lambda rows: matrix.T @ rows[0], [target], 60)
+    torch.testing.assert_close(found.solution, torch.linalg.lstsq(matrix, target).solution)
+    assert found.condition == pytest.approx(float(torch.linalg.cond(matrix)), rel=1e-3)
+    assert found.residual == pytest.approx(float((matrix @ found.solution - target).norm()))
+
+
+def test_conjugate_gradients_stop_at_the_noise_and_give_the_shortest_solution():
+    matrix, target = draw(5, 12), draw(5, seed=1)
+    forward, adjoint = lambda x: [matrix @ x], lambda rows: matrix.T @ rows[0]
+    shortest = torch.linalg.pinv(matrix) @ target
+    torch.testing.assert_close(cgls(forward, adjoint, [target], 60).solution, shortest)
+    early = cgls(forward, adjoint, [target], 60, floor=0.5 * float(target.norm()))
+    assert early.residual <= 0.5 * float(target.norm())
+    assert early.iterations < cgls(forward, adjoint, [target], 60).iterations
+
+
+def test_one_layer_is_the_dense_least_squares_solution():
+    """Inconsistent on purpose, so that the weighing of the two systems shows."""
+    operator = convolution(inputs=2, outputs=4, size=5)
+    known = Known(draw(1, 4, 5, 5), (draw(1, 4, 5, 5, seed=5) > 0).double(), draw(1, 4, 5, 5, seed=6))
+    gradients = {"layer": draw(4, 2, 3, 3, seed=7)}
+    stretch = Stretch(["layer"], [operator.layer], known, gradients)
+    point = stretch.at(torch.zeros(1, 2, 5, 5, dtype=torch.float64))
+    found = cgls(point.tangent, point.cotangent, point.residual, 500).solution
+
+    slopes = known.slope[0].flatten(1)
+    whiten = torch.linalg.pinv(torch.linalg.cholesky(slopes @ slopes.T))  # another root of the same weighing
+    pull = lambda weights: (whiten @ weights.flatten(1)).flatten()  # noqa: E731
+    upper = dense(lambda values: pull(operator.correlate(values, known.slope)), (1, 2, 5, 5))
+    scale = 1 / operator.weight.flatten(1).norm(dim=1).mean()
+    lower = dense(lambda values: scale * known.weight * operator.apply(values), (1, 2, 5, 5))
+    wanted = scale * known.weight * (known.values - operator.layer.bias.detach().view(1, -1, 1, 1))
+    target = torch.cat([pull(gradients["layer"]), wanted.flatten()])
+    expected = torch.linalg.lstsq(torch.cat([upper, lower]), target).solution.view(1, 2, 5, 5)
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-8)
+
+
+def test_a_layer_worked_by_hand_in_fractions():
+    """One 2x1 kernel over three pixels: dW = sum of dz_p x_p+k and z = w1 x_p + w2 x_p+1 + b."""
+    x = [Fraction(1, 2), Fraction(-3, 4), Fraction(5, 4)]
+    w, b, dz = [Fraction(2), Fraction(-1)], Fraction(1, 4), [Fraction(1), Fraction(-2)]
+    z = [w[0] * x[p] + w[1] * x[p + 1] + b for p in (0, 1)]
+    dw = [sum(dz[p] * x[p + k] for p in (0, 1)) for k in (0, 1)]
+    assert (z, dw) == ([Fraction(2), Fraction(-5, 2)], [Fraction(2), Fraction(-13, 4)])
+    layer = quietly(lambda: nn.Conv2d(1, 1, (2, 1))).double()
+    layer.weight.data = torch.tensor([float(v) for v in w]).double().view(1, 1, 2, 1)
+    layer.bias.data = torch.tensor([float(b)]).double()
+    row = lambda numbers: torch.tensor([float(v) for v in numbers]).double().view(1, 1, -1, 1)  # noqa: E731
+    known = Known(row(z), torch.ones(1, 1, 2, 1).double(), row(dz))
+    stretch = Stretch(["layer"], [layer], known, {"layer": row(dw).view(1, 1, 2, 1)})
+    point = stretch.at(torch.zeros(1, 1, 3, 1).double())
+    torch.testing.assert_close(cgls(point.tangent, point.cotangent, point.residual, 50).solution, row(x))
+
+
+@pytest.mark.parametrize(
+    "module", [quietly(lambda: nn.Conv2d(2, 3, 3)), nn.SiLU(), nn.AvgPool2d(2), nn.MaxPool2d(2), nn.BatchNorm2d(2).eval()]
+)
+def test_a_piece_is_the_derivative_of_its_module(module):
+    module, values = module.double(), draw(1, 2, 6, 6)
+    piece = linearise(module, values)
+    torch.testing.assert_close(piece.output, module(values).detach())
+    jacobian = torch.autograd.functional.jacobian(module, values)
+    moved, pulled = draw(1, 2, 6, 6, seed=1), draw(*piece.output.shape, seed=2)
+    torch.testing.assert_close(piece.tangent(moved), torch.tensordot(jacobian, moved, 4))
+    torch.testing.assert_close(piece.cotangent(pulled), torch.tensordot(pulled, jacobian, 4))
+
+
+@pytest.mark.parametrize("activation", list(Activation))
+def test_an_activation_is_undone_where_it_can_be(activation):
+    layer = activation.layer()
+    valley = {Activation.SILU: -1.27, Activation.GELU: -0.75}.get(activation, -5.0)
+    z = torch.linspace(valley, 4, 200, dtype=torch.float64).view(1, 1, 10, 20).requires_grad_()
+    slopes = torch.autograd.grad(layer(z).sum(), z)[0]
+    found = invert(layer, layer(z).detach(), 0.0)
+    trusted = found.weight > 0.9
+    assert trusted.float().mean() > 0.4
+    torch.testing.assert_close(found.values[trusted], z.detach()[trusted], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(found.slope, slopes, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("network", [SmallConvNet(), LeNet()], ids=["small_convnet", "lenet"])
+def test_the_picture_comes_out_exactly_from_a_float32_gradient(network):
+    batch = smooth_batch()
+    observation = observe(network, batch)
+    states = run(observation)
+    last = states[-1]
+    assert last.outcome is Outcome.PEELED
+    assert float(psnr_db(last.candidate, batch.images)) > 60
+    assert mismatch(observation, last.candidate) < 1e-3
+    assert [layer.name for layer in last.layers] == ["features.4", "features.2", "features.0"]
+    scores = layer_scores(as_round(batch, observation), last)
+    assert max(score.error for score in scores) < 1e-3
+
+
+def test_the_network_unrolls_top_to_bottom_and_stays_grey_until_the_picture():
+    states = run(observe(LeNet(), smooth_batch()))
+    assert states[0].iteration == 0
+    assert [len(state.layers) for state in states[:4]] == [0, 1, 2, 3]
+    assert all((state.candidate == 0.5).all() for state in states[:3])
+    assert [state.iteration for state in states] == sorted(state.iteration for state in states)
+    assert all(state.outcome is None for state in states[:-1])
+
+
+def test_a_layer_with_too_few_equations_is_solved_with_the_layer_below():
+    last = run(observe(SmallConvNet(), smooth_batch()))[-1]
+    middle = last.layers[1]
+    assert not middle.determined
+    assert middle.rank < middle.unknowns == 32 * 32 * 32
+    assert "features.0" in middle.joint
+
+
+TINY = st.tuples(
+    st.sampled_from([nn.ReLU, nn.LeakyReLU, nn.Sigmoid, nn.Tanh, nn.SiLU]),
+    st.integers(6, 9),
+    st.integers(1, 2),
+    st.booleans(),
+    st.booleans(),
+)
+
+
+@settings(max_examples=10, deadline=None)
+@given(TINY, st.integers(0, 1000))
+def test_small_networks_of_all_kinds_are_read_exactly(kind, seed):
+    """Wide enough for the count to suffice: strides, padding, bias and width vary."""
+    activation, width, stride, circular, bias = kind
+    mode = "circular" if circular else "zeros"
+    convolve = lambda: nn.Conv2d(1, width, 3, stride, 1, padding_mode=mode, bias=bias)  # noqa: E731
+    model = classifier(lambda: nn.Sequential(convolve(), activation()), seed=seed)
+    batch = random_batch(1, (1, 6, 6), classes=4, seed=seed, dtype=torch.float64)
+    last = run(observation_of(model, batch), Recursive(hand_over=False))[-1]
+    if last.layers and last.layers[0].determined and activation is not nn.SiLU:
+        torch.testing.assert_close(last.candidate, batch.images, atol=1e-3, rtol=0)
+        assert last.outcome is Outcome.PEELED
+    else:
+        assert last.outcome is Outcome.PEELED or last.note
+
+
+def test_batch_norm_in_eval_mode_is_undone():
+    norm = nn.BatchNorm2d(12)
+    norm.running_mean.uniform_(-0.2, 0.2, generator=stream(0, "mean"))
+    norm.running_var.uniform_(0.5, 2.0, generator=stream(0, "var"))
+    body = lambda: [nn.Conv2d(1, 12, 3, 1, 1), norm, nn.LeakyReLU(), nn.Conv2d(12, 16, 3, 1, 1), nn.LeakyReLU()]  # noqa: E731
+    check_exact(classifier(lambda: nn.Sequential(*body()), (1, 8, 8), scale=0.3))
+
+
+def test_average_pooling_between_layers_is_solved_with_the_layer_below():
+    body = lambda: [nn.Conv2d(1, 12, 3, 1, 1), nn.Tanh(), nn.AvgPool2d(2), nn.Conv2d(12, 16, 3, 1, 1), nn.Tanh()]  # noqa: E731
+    last = check_exact(classifier(lambda: nn.Sequential(*body()), (1, 8, 8), scale=0.1))
+    assert last.layers[0].joint == ("features.0", "features.3")
+
+
+def check_exact(model):
+    batch = random_batch(1, (1, 8, 8), classes=4, dtype=torch.float64)
+    last = run(observation_of(model, batch))[-1]
+    assert last.outcome is Outcome.PEELED
+    torch.testing.assert_close(last.candidate, batch.images, atol=1e-4, rtol=0)
+    return last
+
+
+def test_the_attack_sees_the_observation_only():
+    batch = smooth_batch()
+    observation = observe(LeNet(), batch)
+    before = run(observation)[-1]
+    batch.images.fill_(0.123)
+    after = run(observation)[-1]
+    assert torch.equal(before.candidate, after.candidate)
+
+
+def test_a_fully_connected_network_is_the_analytic_attack():
+    batch = random_batch()
+    last = run(observe(MLP(width=32), batch))[-1]
+    assert last.outcome is Outcome.EXACT
+    torch.testing.assert_close(last.candidate, batch.images, atol=1e-4, rtol=0)
+
+
+def test_noise_is_named_and_measured_and_the_picture_survives_it():
+    batch = smooth_batch()
+    observation = observe(SmallConvNet(), batch)
+    size = math.sqrt(sum(float(t.square().sum()) for t in observation.update.values()))
+    entries = sum(t.numel() for t in observation.update.values())
+    generator = stream(0, "noise")
+    noisy = {
+        name: t + 1e-4 * size / entries**0.5 * torch.randn(t.shape, generator=generator)
+        for name, t in observation.update.items()
+    }
+    last = run(replace(observation, update=noisy))[-1]
+    assert last.outcome is Outcome.PEEL_NOISE
+    assert "0.01 % of the gradient" in last.note
+    assert float(psnr_db(last.candidate, batch.images)) > 25
+
+
+def broken(network, batch, protocol=None, attack=QUICK):
+    last = run(observe(network, batch, protocol), attack)[-1]
+    assert torch.isfinite(last.candidate).all()
+    assert last.candidate.shape == batch.images.shape
+    return last
+
+
+def test_a_layer_that_shrinks_too_much_is_named_with_its_counts():
+    last = broken(SmallConvNet(width=4), smooth_batch())
+    assert last.outcome is Outcome.PEEL_RANK
+    assert "features.4" in last.note
+    assert "for 2,048 unknowns" in last.note
+    assert "Gradient matching took over" in last.note
+
+
+def test_max_pooling_is_named_and_gradient_matching_takes_over():
+    last = broken(ConvNet(width=4), smooth_batch())
+    assert last.outcome is Outcome.PEEL_MAX_POOLING
+    assert "features.25 keeps 144 of 1,600 numbers" in last.note
+    assert "Gradient matching took over from grey" in last.note
+    assert last.features is not None
+
+
+def test_a_skip_is_named():
+    last = broken(ResNet(depth=8), smooth_batch())
+    assert last.outcome is Outcome.PEEL_SKIP
+    assert "holds 3 convolutions" in last.note
+
+
+def test_several_pictures_are_named_with_the_rank():
+    last = broken(LeNet(), smooth_batch(3))
+    assert last.outcome is Outcome.PEEL_BATCH
+    assert "3 pictures: the gradient of head.0 has rank 3" in last.note
+
+
+def test_local_steps_are_named():
+    last = broken(LeNet(), smooth_batch(), FedAvg(local_steps=3, learning_rate=0.01))
+    assert last.outcome is Outcome.PEEL_LOCAL_STEPS
+    assert "3 local steps" in last.note
+
+
+def test_statistics_of_the_batch_are_named():
+    links = chain(observe(ConvNet(width=4, batch_norm=BatchNorm.TRAIN), smooth_batch()).network.train(), (3, 32, 32))
+    below_the_pools = [link for link in links if not isinstance(link.module, nn.MaxPool2d)]
+    found = obstacle(below_the_pools)
+    assert found.outcome is Outcome.PEEL_UNSUPPORTED
+    assert "statistics of the batch" in found.note
+
+
+def test_a_network_without_a_linear_layer_is_named():
+    batch = random_batch(1, (3, 64, 64))
+    assert broken(SqueezeNet(), batch, attack=Recursive(hand_over=False)).outcome is Outcome.NO_LINEAR_LAYER
+
+
+def test_silence_is_named_and_nothing_is_matched():
+    observation = observe(LeNet(), smooth_batch())
+    silent = replace(observation, update={name: torch.zeros_like(t) for name, t in observation.update.items()})
+    last = run(silent)[-1]
+    assert last.outcome is Outcome.DEAD_UNITS
+    assert (last.candidate == 0.5).all()
+
+
+def test_a_dead_top_layer_is_named():
+    model = classifier(lambda: nn.Sequential(nn.Conv2d(1, 6, 3, 1, 1), nn.ReLU()))
+    model.features[0].bias.data.fill_(-100.0)
+    last = run(observation_of(model, random_batch(1, (1, 6, 6), classes=4, dtype=torch.float64)))[-1]
+    assert last.outcome is Outcome.DEAD_UNITS
+
+
+def test_numbers_that_are_not_finite_are_named():
+    observation = observe(LeNet(), smooth_batch())
+    spoiled = {name: torch.full_like(t, math.nan) for name, t in observation.update.items()}
+    assert run(replace(observation, update=spoiled))[-1].outcome is Outcome.NOT_FINITE
+
+
+def test_circular_padding_is_read_exactly_too():
+    batch = smooth_batch()
+    last = run(observe(LeNet(padding=Padding.CIRCULAR), batch))[-1]
+    assert last.outcome is Outcome.PEELED
+    assert float(psnr_db(last.candidate, batch.images)) > 60
