@@ -164,14 +164,14 @@ class _Learner:
             return
         try:
             state = torch.load(run / STATE, map_location=self.where, weights_only=True)
-            mine = {**state["training"], "epoch": 0} == {**self._identity(), "epoch": 0}
-        except (OSError, RuntimeError, EOFError, KeyError, TypeError, UnpicklingError):
+            self.epoch = state["training"]["epoch"]
+            mine = state["training"] == self._identity()
+            for name, part in self._parts() if mine else ():
+                part.load_state_dict(state[name])
+        except (OSError, RuntimeError, EOFError, KeyError, TypeError, ValueError, UnpicklingError):
             raise LabError(f"The state {run / STATE} is damaged; delete it to train from the start.") from None
         if not mine:
             raise LabError(f"{run} holds the training of another network, recipe or data set; choose another folder.")
-        self.epoch = state["training"]["epoch"]
-        for name, part in self._parts():
-            part.load_state_dict(state[name])
 
     def _parts(self) -> tuple[tuple[str, Any], ...]:
         return ("network", self.network), ("optimiser", self.optimiser), ("schedule", self.schedule)

@@ -210,7 +210,10 @@ def test_a_damaged_state(tmp_path):
     reports(tmp_path, recipe=replace(QUICK, epochs=1))
     state = tmp_path / STATE
     whole = state.read_bytes()
-    for damaged in (b"", b"hello", whole[: len(whole) // 2]):
+    lacking = torch.load(state, weights_only=True)
+    lacking["schedule"] = {}
+    torch.save(lacking, tmp_path / "lacking.pt")
+    for damaged in (b"", b"hello", whole[: len(whole) // 2], (tmp_path / "lacking.pt").read_bytes()):
         state.write_bytes(damaged)
         text = refused(lambda: reports(tmp_path, recipe=replace(QUICK, epochs=1)))
         assert text == f"The state {state} is damaged; delete it to train from the start."
