@@ -13,6 +13,7 @@ from widgets.controls import change, schema
 from widgets.film import Film
 from widgets.frames import Frame, describe_round
 from widgets.views.chips import CHIPS, Chips
+from widgets.views.guess import Guess
 from widgets.views.panel import Panel
 from widgets.views.rail import Rail
 from widgets.views.transport import Transport
@@ -121,6 +122,13 @@ def test_a_bad_edit_changes_nothing_and_says_why(session):
 
 def test_edits_wait_for_the_engine():
     assert "loading" in change(Fake(None), (("seed", 1),))
+
+
+def test_a_guess_draws_a_secret_that_the_reader_has_not_seen(session, film):
+    guess = Guess(film, session)
+    guess._receive(guess, {"type": "begin"}, [])
+    assert session.experiment.dataset.first not in ("", Experiment().dataset.first)
+    assert session.experiment.batch_size == 1
 
 
 @pytest.mark.parametrize("chip", CHIPS, ids=lambda chip: chip.key)

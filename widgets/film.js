@@ -16,6 +16,7 @@ function initialize({ model, signal }) {
     source: "recorded",
     playing: false,
     connected: true,
+    guessing: false,
     get state() { return model.get("state"); },
     get round() { return model.get("round"); },
     get recording() { return model.get("recording"); },
@@ -30,6 +31,11 @@ function initialize({ model, signal }) {
     show(index) {
       stop();
       move(index);
+    },
+    /** While the reader guesses, nothing may give the secret away. */
+    guess(wanted) {
+      film.guessing = wanted;
+      emit("guess");
     },
     play, stop, send,
   };

@@ -92,12 +92,11 @@ def image_bytes(frame: Any) -> bytes:
 
 
 def round_data(info: dict[str, Any]) -> dict[str, Any]:
-    """What the session says of a round, arrays as bytes beside their sizes."""
-    images = np.ascontiguousarray(info["images"], dtype=np.uint8)
-    count, height, width, _ = images.shape
-    sample = np.ascontiguousarray(info["sample"], dtype=np.float32)
-    rest = {key: plain(value) for key, value in info.items() if key not in ("images", "sample")}
-    return rest | {"count": count, "height": height, "width": width, "images": images.tobytes(), "sample": sample.tobytes()}
+    """What the session says of a round, its arrays as bytes beside their sizes; the browser tiles a batch itself."""
+    count, height, width, _ = info["images"].shape
+    arrays = {name: np.ascontiguousarray(info[name]).tobytes() for name in ("images", "line_up", "sample")}
+    words = {key: plain(value) for key, value in info.items() if not isinstance(value, np.ndarray)}
+    return words | arrays | {"count": count, "height": height, "width": width, "suspects": len(info["line_up"])}
 
 
 def plain(value: Any) -> Any:

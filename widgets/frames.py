@@ -68,6 +68,7 @@ def describe_round(experiment: Experiment, attacked: Round) -> dict[str, Any]:
     return {
         "images": pixels(attacked.batch.images),
         "tile": tiled(pixels(attacked.batch.images)),
+        "line_up": pixels(attacked.line_up),
         "alt": alt_text(experiment),
         "label": experiment.dataset.class_names[label] if label < len(experiment.dataset.class_names) else str(label),
         "numbers": sum(tensor.numel() for tensor in update.values()),

@@ -9,6 +9,7 @@ from widgets.session import Session
 from widgets.views.chips import Chips
 from widgets.views.conditions import Conditions
 from widgets.views.curve import Curve
+from widgets.views.guess import Guess
 from widgets.views.page import Page
 from widgets.views.panel import Panel
 from widgets.views.rail import Rail
@@ -30,6 +31,7 @@ class LabPage(Page):
             sent=Sent(film),
             theatre=Theatre(film),
             transport=Transport(film, self.session),
+            guess=Guess(film, self.session),
             chips=Chips(film, self.session),
             rail=Rail(film, self.session),
             curve=Curve(film),

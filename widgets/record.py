@@ -31,10 +31,10 @@ def record() -> dict[str, Any]:
     frames = [frame(i, 0, state, scored, spent) for i, ((state, spent), scored) in enumerate(zip(chosen, scores, strict=True))]
     run = _describe(frames, states[-1][0].iterations, seconds) | {"numbers": plain(score_table(scores[-1]))}
     sent = describe_round(experiment, attacked)
-    images, _, sample = sent.pop("images"), sent.pop("tile"), sent.pop("sample")
-    count, height, width, _ = images.shape
-    sent = plain(sent) | {"count": count, "height": height, "width": width}
-    recording.save(run, sent, np.stack([shown.image for shown in frames]), images, sample)
+    count, height, width, _ = sent["images"].shape
+    words = {key: plain(value) for key, value in sent.items() if not isinstance(value, np.ndarray)}
+    words |= {"count": count, "height": height, "width": width}
+    recording.save(run, words, np.stack([shown.image for shown in frames]), sent["images"], sent["sample"])
     return run
 
 

@@ -20,6 +20,7 @@ class Page(anywidget.AnyWidget):
     sent = anywidget.WidgetTrait().tag(sync=True)
     theatre = anywidget.WidgetTrait().tag(sync=True)
     transport = anywidget.WidgetTrait().tag(sync=True)
+    guess = anywidget.WidgetTrait().tag(sync=True)
     chips = anywidget.WidgetTrait().tag(sync=True)
     rail = anywidget.WidgetTrait().tag(sync=True)
     curve = anywidget.WidgetTrait().tag(sync=True)

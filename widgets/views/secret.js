@@ -6,7 +6,8 @@ async function render({ model, el, host }) {
   let hidden = false;
 
   function hide(wanted) {
-    hidden = wanted;
+    hidden = wanted || film.guessing;
+    toggle.disabled = film.guessing;
     canvas.classList.toggle("lab-hidden", hidden);
     toggle.textContent = hidden ? "Reveal it" : "Hide it";
     toggle.setAttribute("aria-pressed", String(hidden));
@@ -31,7 +32,7 @@ async function render({ model, el, host }) {
       element("div", { class: "lab-strip lab-strip-plain" }, label, toggle)),
   );
   draw();
-  return follow(film, { round: draw });
+  return follow(film, { round: draw, guess: () => hide(film.guessing) });
 }
 
 export default { render };

@@ -28,20 +28,21 @@ async function render({ model, el, host, signal }) {
   const begun = (content) => { film.stop(); tell(content); };
 
   const primary = element("button", { class: "lab-primary", type: "button", onclick: act });
+  const guess = element("button", { type: "button", onclick: () => document.dispatchEvent(new CustomEvent("lab:guess")) }, "Guess first: which of these 8?");
   const steps = element("div", { class: "lab-group", role: "group", "aria-label": "Step" }, element("span", { class: "lab-group-name", "aria-hidden": "true" }, "Step"),
     ...[1, 10, 100].map((count) => element("button", { type: "button", "aria-label": `Step ${count}`, onclick: () => begun({ type: "step", count }) }, String(count))));
   const reset = element("button", { class: "lab-icon", type: "button", "aria-label": "Reset", title: "Reset (r)", onclick: () => begun({ type: "reset" }) }, "↺");
   const replay = element("button", { class: "lab-icon", type: "button", onclick: toggleReplay });
   const scrub = element("input", { type: "range", class: "lab-scrub", min: 0, max: 0, step: 1, "aria-label": "Iteration shown", oninput: () => film.show(scrub.valueAsNumber) });
-  const pace = element("div", { class: "lab-group", role: "group", "aria-label": "Pace" },
+  const pace = element("div", { class: "lab-group lab-pace", role: "group", "aria-label": "Pace" },
     ...PACES.map(([seconds, name]) => element("button", { type: "button", "data-seconds": String(seconds), onclick: () => tell({ type: "pace", seconds }) }, name)));
   const badges = element("p", { class: "lab-badge" });
   const message = element("p", { class: "lab-message", role: "status", "aria-live": "polite" });
   const keys = element("p", { class: "lab-keys", "aria-hidden": "true" },
     ...[["space", "attack, pause"], ["←  →", "frame by frame"], ["p", "replay"], ["r", "reset"]].flatMap(([key, means]) => [element("kbd", {}, key), `${means} `]));
   const card = element("div", { class: "lab-card lab-transport" },
-    element("div", { class: "lab-row" }, primary, steps, reset, element("div", { class: "lab-row lab-film" }, replay, scrub), pace),
-    element("div", { class: "lab-row lab-under" }, badges, keys), message);
+    element("div", { class: "lab-row" }, primary, guess, steps, reset, element("div", { class: "lab-row lab-film" }, replay, scrub)),
+    element("div", { class: "lab-row lab-under" }, badges, pace), element("div", { class: "lab-row lab-below" }, message, keys));
 
   let role = "", since = 0;
 
@@ -63,6 +64,7 @@ async function render({ model, el, host, signal }) {
     role = command;
     primary.textContent = name;
     primary.disabled = !film.connected;
+    guess.disabled = !film.connected || !film.round.line_up;
     message.textContent = film.connected ? sentence : LOST;
     message.classList.toggle("lab-bad", status === "failed" || !film.connected);
     for (const button of pace.children) button.setAttribute("aria-pressed", String(Number(button.dataset.seconds) === pace_seconds));
@@ -99,7 +101,7 @@ async function render({ model, el, host, signal }) {
   document.addEventListener("keydown", press, { signal });
   el.append(card);
   showState();
-  return follow(film, { state: showState, frames: showFrame, index: showFrame });
+  return follow(film, { state: showState, round: showState, frames: showFrame, index: showFrame });
 }
 
 export default { render };
