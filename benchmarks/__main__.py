@@ -12,7 +12,7 @@ import typer
 from typer import Option
 
 from benchmarks import budgets, costs, memory, plots, report, tables
-from benchmarks.cases import CASES, RACED, Case, Pictures, chosen
+from benchmarks.cases import CASES, PARTS, Case, Pictures, chosen
 from benchmarks.plans import race_plan
 from benchmarks.race import Race
 from lab import device as devices
@@ -20,8 +20,6 @@ from lab.attacks.base import Attack
 from lab.cli import Sentences
 from lab.commands.entry_text import parse_entry
 from lab.errors import unknown_name
-
-PARTS = ("costs", "memory", "race")
 
 app = typer.Typer(
     cls=Sentences,
@@ -127,7 +125,7 @@ def _measured(bench: Bench, cases: list[Case], parts: list[str], json: Path | No
     """Every part of every case; kept on disk as it grows, so that an interrupted run is not lost."""
     found = report.begun(bench.device, bench.threads, quick=bench.quick)
     for case in cases:
-        for part in (part for part in parts if part != "race" or case.name in RACED):
+        for part in (part for part in parts if part in case.parts):
             tell(f"{case.name}: {part}")
             key = "memory_bytes" if part == "memory" else part
             report.add(found, case.name, case.title, key, bench.measure(case, part))

@@ -33,6 +33,9 @@ class Case:
     network: Network
     protocol: Protocol = FedSGD()
     pictures: int = 1
+    trained: bool = False
+    parts: tuple[str, ...] = ("costs", "memory")
+    """What is measured of it."""
     cheap: bool = False
     """Breaching's whole default run takes minutes here, not hours, so that the race can really run it."""
 
@@ -42,17 +45,21 @@ class Case:
             dataset=dataset,
             batch_size=self.pictures,
             network=self.network,
+            trained=self.trained,
             protocol=self.protocol,
             attack=attack or GradientMatching(),
             seed=seed,
         )
 
 
+PARTS = ("costs", "memory", "race")
+
 _LISTING = (
-    Case("lenet", "LeNet (Zhu)", LeNet(), cheap=True),
-    Case("small_convnet", "small ConvNet", SmallConvNet(), cheap=True),
-    Case("convnet64", "ConvNet64", ConvNet(width=64)),
-    Case("resnet20_4", "ResNet20-4", ResNet(depth=20, widen=4)),
+    Case("lenet", "LeNet (Zhu)", LeNet(), parts=PARTS, cheap=True),
+    Case("small_convnet", "small ConvNet", SmallConvNet(), parts=PARTS, cheap=True),
+    Case("trained_small_convnet", "small ConvNet, trained", SmallConvNet(), trained=True, parts=("race",), cheap=True),
+    Case("convnet64", "ConvNet64", ConvNet(width=64), parts=PARTS),
+    Case("resnet20_4", "ResNet20-4", ResNet(depth=20, widen=4), parts=PARTS),
     Case("resnet18", "ResNet-18 at 224", ImageNetResNet(depth=18)),
     Case("fedavg_1x5", "ConvNet64, FedAvg, 1 picture, 5 steps", ConvNet(width=64), FedAvg(local_steps=5)),
     Case("fedavg_4x4", "small ConvNet, FedAvg, 4 pictures, 4 steps", SmallConvNet(), FedAvg(local_steps=4), pictures=4),
@@ -60,8 +67,6 @@ _LISTING = (
 )
 
 CASES = {case.name: case for case in _LISTING}
-RACED = ("lenet", "small_convnet", "convnet64", "resnet20_4")
-"""The cases of the race: one 32x32 picture behind a gradient."""
 
 
 def chosen(names: list[str]) -> list[Case]:

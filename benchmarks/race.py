@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from statistics import median
+from statistics import mean, median
 
 import torch
 
@@ -134,7 +134,7 @@ class Result:
             "ours_to_stay_recognisable_s": self.middle(lambda heat: heat.ours.seconds_to_stay(RECOGNISABLE)),
             "ours_whole_s": self.middle(lambda heat: heat.ours.seconds),
             "ours_final_ssim": self.middle(lambda heat: heat.ours.final_ssim),
-            "ours_ssim_after_1_s": self.middle(lambda heat: heat.ours.ssim_at(1.0)),
+            "ours_mean_ssim_after_1_s": mean(heat.ours.ssim_at(1.0) for heat in self.heats),
             "best_recognisable": sum(heat.tuned.seconds_to(RECOGNISABLE) is not None for heat in self.heats),
             "best_to_recognisable_s": self.middle(lambda heat: heat.tuned.seconds_to(RECOGNISABLE)),
             "best_final_ssim": self.middle(lambda heat: heat.tuned.final_ssim),

@@ -83,7 +83,10 @@ def _rounded(moment: Moment) -> list[float]:
 
 
 def follow(contender: Contender, truth: Images, iterations: int) -> Run:
-    """Run to the end of the budget; ``iterations`` sets how often it is looked at."""
+    """Run to the end of the budget; ``iterations`` sets how often it is looked at.
+
+    The first report comes before the first iteration; what is done after the last one counts, too.
+    """
     every, laps = max(1, iterations // LOOKS), Laps(truth.device)
     moments: list[Moment] = []
 
@@ -95,7 +98,8 @@ def follow(contender: Contender, truth: Images, iterations: int) -> Run:
         laps.resume()
 
     final = contender.run(report)
-    done, psnr_db = len(laps.spans) - 1, float(evaluate.psnr_db(final, truth).mean())
+    laps.lap()
+    done, psnr_db = len(laps.spans) - 2, float(evaluate.psnr_db(final, truth).mean())
     end = Moment(done, laps.total(), likeness(final, truth))
     return Run((*moments, end), max(1, done), psnr_db, truth.device.type == "cpu")
 
