@@ -87,7 +87,7 @@ _LISTING = (
         "Deep Leakage from Gradients",
         "Squared Euclidean distance and L-BFGS find picture and label together, with no prior and no box.",
         "Zhu et al. 2019, algorithm 1; the baseline of Geiping et al. 2020, Table 1",
-        "One gallery photograph, one attempt, 3,000 single steps instead of 300 calls of 20; other seeds may get stuck.",
+        "One gallery photograph, one attempt, 1,500 single steps instead of 300 calls of 20; other seeds may get stuck.",
         Verdict.RECOGNISABLE,
         Experiment(
             network=LeNet(),
@@ -96,7 +96,7 @@ _LISTING = (
                 distance=Euclidean(),
                 priors=(),
                 optimiser=LBFGS(history=100),
-                iterations=3000,
+                iterations=1500,
                 start=Start.NOISE,
                 coarse_to_fine=False,
                 boxed=False,

@@ -94,8 +94,18 @@ def test_serve_hands_port_and_browser_on_and_returns_the_status(monkeypatch):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signals_reach_the_child_and_its_status_comes_back(number):
-    child = f"import signal; signal.signal({int(number)}, lambda *_: exit(7)); print('ready', flush=True); signal.pause()"
-    parent = f"import sys; from lab.commands.serving import run_child; sys.exit(run_child([sys.executable, '-c', {child!r}]))"
+    """Also where Ctrl-C was ignored to begin with, as in a shell's background job."""
+    name = signal.Signals(number).name
+    child = (
+        "import signal, sys\n"
+        f"assert signal.getsignal(signal.{name}) is not signal.SIG_IGN\n"
+        f"signal.signal(signal.{name}, lambda *_: sys.exit(7))\n"
+        "print('ready', flush=True); signal.pause()"
+    )
+    parent = (
+        "import signal, sys; from lab.commands.serving import run_child; signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        f"sys.exit(run_child([sys.executable, '-c', {child!r}]))"
+    )
     process = subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE)
     assert process.stdout is not None
     assert process.stdout.readline() == b"ready\n"
