@@ -140,6 +140,13 @@ def test_every_chip_makes_a_valid_experiment(chip, session, film):
     assert session.experiment != Experiment()
 
 
+def test_a_chip_is_let_go_when_the_experiment_changes_otherwise(session, film):
+    chips = Chips(film, session)
+    chips._receive(chips, {"choose": "batch"}, [])
+    change(session, (("seed", 5),))
+    assert (chips.chosen, chips.note) == ("", "")
+
+
 def test_the_rail_puts_the_sentence_beside_the_control(session, film):
     rail = Rail(film, session)
     assert len(rail.thumbs) >= 12

@@ -35,25 +35,31 @@ NAMES = {
 }
 """How an entry is written where its file name would look odd."""
 
+LOADING = "The lab is still loading; try again in a moment."
 STEPS_HELP = "0 sends the gradient itself (FedSGD); else the client trains first and sends how its weights changed (FedAvg)"
 SUGGESTED_STEPS = (0, 1, 5, 16)
 SUGGESTED_BATCHES = (1, 2, 4, 8)
 
 
+def edited(experiment: Experiment, edits: Edits) -> Experiment:
+    """The experiment after several edits. Raises ``LabError`` for the first that is not allowed."""
+    from lab.edits import edit
+
+    for path, value in edits:
+        experiment = edit(experiment, path, value)
+    return experiment
+
+
 def change(session: Any, edits: Edits) -> str:
     """Make several edits as one change; the answer is empty, or the sentence that says why not."""
     if session.experiment is None:
-        return "The lab is still loading; try again in a moment."
+        return LOADING
     from lab import LabError
-    from lab.edits import edit
 
-    changed = session.experiment
     try:
-        for path, value in edits:
-            changed = edit(changed, path, value)
+        session.show(edited(session.experiment, edits))
     except LabError as error:
         return str(error)
-    session.show(changed)
     return ""
 
 

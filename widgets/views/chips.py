@@ -7,7 +7,7 @@ from typing import Any
 
 import traitlets
 
-from widgets.controls import Edits, change
+from widgets.controls import Edits, change, edited
 from widgets.views.base import View, script, style
 
 
@@ -67,6 +67,8 @@ class Chips(View):
     def __init__(self, film: Any, session: Any) -> None:
         self.session = session
         super().__init__(film)
+        self._made: Any = None
+        session.observe(self._forget, names=["experiment"])
         self.on_msg(self._receive)
 
     def _receive(self, _: Any, content: Any, buffers: Any) -> None:
@@ -76,6 +78,13 @@ class Chips(View):
                 self._choose(chip)
 
     def _choose(self, chip: Chip) -> None:
+        before = self.session.experiment
         error = change(self.session, chip.edits)
+        self._made = None if error else edited(before, chip.edits)
         self.chosen = "" if error else chip.key
         self.note = error or chip.note
+
+    def _forget(self, change: Any) -> None:
+        """The experiment is another one than the chip made: nothing is chosen any more."""
+        if change.new != self._made:
+            self.chosen = self.note = ""

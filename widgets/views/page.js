@@ -27,7 +27,7 @@ async function render({ model, el, host, signal }) {
         element("nav", { "aria-label": "Page" }, theme),
         element("p", {}, "A phone trains a network on a private picture and sends only numbers. Watch what the server makes of them.")),
       element("section", { class: "lab-story", "aria-label": "From the secret to the leak" }, slot("secret"), arrow(), slot("sent"), arrow(), slot("theatre")),
-      element("section", { "aria-label": "Run" }, slot("transport"), slot("guess")),
+      element("section", { class: "lab-run", "aria-label": "Run" }, slot("transport"), slot("guess")),
       element("section", { "aria-label": "Try next" }, slot("chips")),
       element("section", { class: "lab-lower", "aria-label": "Experiment and analysis" }, slot("rail"), slot("curve"), slot("panel"), slot("conditions")),
       element("p", { class: "lab-footer" }, PAPER)));
