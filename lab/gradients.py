@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -35,6 +35,18 @@ def parameter_gradient(model: nn.Module, images: Images, targets: Targets, *, di
 
 
 @dataclass(frozen=True, eq=False)
+class LocalSteps:
+    """How an update comes about: -rate times the sum of the gradients met along the way.
+
+    The gradient itself is one step at rate -1.
+    """
+
+    rows: tuple[Tensor | None, ...]
+    """The pictures of each step, shape (pictures,); None takes the whole batch."""
+    rate: float
+
+
+@dataclass(frozen=True, eq=False)
 class Match:
     """How well a candidate matches: the distance and its gradient with respect to each input."""
 
@@ -43,12 +55,8 @@ class Match:
     target_gradient: Tensor | None
 
 
-class Matcher(Protocol):
-    """How well these pictures and targets match what was shared."""
-
-    def __call__(self, images: Images, targets: Targets) -> Match:
-        """The distance and its gradients at this candidate."""
-        ...
+Matcher = Callable[[Images, Targets], Match]
+"""How well these pictures and targets match what was shared."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,8 +15,12 @@ from lab.attacks.base import Attack
 from lab.attacks.search import Search
 from lab.distances.base import Distance
 from lab.distances.cosine import Cosine
-from lab.gradients import ExactMatcher
+from lab.errors import LabError
+from lab.frozen_matcher import FrozenMatcher
+from lab.frozen_pattern import can_freeze
+from lab.gradients import ExactMatcher, Matcher
 from lab.optimisers.base import Optimiser
+from lab.optimisers.lbfgs import LBFGS
 from lab.optimisers.signed_adam import SignedAdam
 from lab.options import Bounds, Help
 from lab.priors.base import Prior
@@ -29,6 +33,14 @@ class Start(Enum):
 
     GREY = "grey"
     NOISE = "noise"
+
+
+class Derivative(Enum):
+    """How d/dx D(g(x), g*) is computed."""
+
+    AUTO = "auto"
+    EXACT = "exact"
+    FROZEN = "frozen"
 
 
 @dataclass(frozen=True)
@@ -46,12 +58,14 @@ class GradientMatching(Attack):
     restarts: Annotated[int, Bounds(1, 100), Help("attempts from different starts; the lowest distance wins")] = 1
     start: Annotated[Start, Help("the first candidate; restarts after the first always begin with noise")] = Start.GREY
     coarse_to_fine: Annotated[bool, Help("match 8x8, then 16x16, then all pixels")] = True
+    derivative: Annotated[
+        Derivative, Help("double backward (exact), a finite difference with frozen kinks (frozen), or what is faster (auto)")
+    ] = Derivative.AUTO
     boxed: Annotated[bool, Help("keep pixels in [0, 1] after each step")] = True
 
     def reconstruct(self, observation: Observation, generator: torch.Generator) -> Iterator[AttackState]:
         """States of every restart one after another; the last state is the best one's, chosen by the distance alone."""
-        rule = partial(observation.protocol.update, observation.network, differentiable=True)
-        matcher = ExactMatcher(rule, self.distance, observation.update)
+        matcher = self._matcher(observation)
         finals: list[AttackState] = []
         for restart in range(self.restarts):
             noise = self.start is Start.NOISE or restart > 0
@@ -59,6 +73,19 @@ class GradientMatching(Attack):
         best = min(finals, key=_ranking)
         outcome = best.outcome or Outcome.BUDGET_SPENT
         yield replace(best, iteration=finals[-1].iteration, outcome=outcome)
+
+    def _matcher(self, observation: Observation) -> Matcher:
+        """The fast route where the network allows it and the optimiser needs no more than its four digits."""
+        network, shared = observation.network, observation.update
+        possible = can_freeze(network)
+        if self.derivative is Derivative.FROZEN and not possible:
+            raise LabError("The frozen derivative does not know every layer of this network; take derivative = exact or auto.")
+        if possible and (self.derivative is Derivative.FROZEN or self._bears_rounding()):
+            return FrozenMatcher(network, observation.protocol.steps(observation.batch_size), self.distance, shared)
+        return ExactMatcher(partial(observation.protocol.update, network, differentiable=True), self.distance, shared)
+
+    def _bears_rounding(self) -> bool:
+        return self.derivative is Derivative.AUTO and not isinstance(self.optimiser, LBFGS)
 
     def _attempt(self, search: Search, restart: int) -> Generator[AttackState, None, AttackState]:
         """One restart: evaluate x_k, report it, step to x_k+1. Returns the last state, or the best one before a NaN."""

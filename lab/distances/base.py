@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable
 from typing import ClassVar
 
 import torch
@@ -30,9 +29,14 @@ class Distance(Entry):
         return value.detach(), dict(zip(leaves, directions, strict=True))
 
 
-def sum_of_squares(tensors: Iterable[Tensor]) -> Tensor:
-    """The squared length of all these tensors together."""
-    return torch.stack([torch.dot(tensor.flatten(), tensor.flatten()) for tensor in tensors]).sum()
+def dot(one: Gradients, other: Gradients) -> Tensor:
+    """The inner product over all tensors together, without copying them into one vector."""
+    return torch.stack([torch.dot(tensor.flatten(), other[name].flatten()) for name, tensor in one.items()]).sum()
+
+
+def length(update: Gradients) -> Tensor:
+    """The Euclidean norm over all tensors together."""
+    return dot(update, update).sqrt()
 
 
 def flat(update: Gradients) -> Tensor:

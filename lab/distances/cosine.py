@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from lab.distances.base import Distance, flat
+from lab.distances.base import Distance, dot, flat, length
 from lab.types import Gradients
 
 TINY = 1e-18
@@ -26,12 +26,7 @@ class Cosine(Distance):
     @torch.no_grad()
     def slope(self, candidate: Gradients, shared: Gradients) -> tuple[Tensor, Gradients]:
         """In closed form: v = (cos g / |g| - g* / |g*|) / |g|."""
-        product, own, other = _dot(candidate, shared), _dot(candidate, candidate).sqrt(), _dot(shared, shared).sqrt()
-        own, other = own.clamp_min(TINY), other.clamp_min(TINY)
-        cosine = product / (own * other)
-        along, across = cosine / own.square(), 1 / (own * other)
-        return 1 - cosine, {name: along * tensor - across * shared[name] for name, tensor in candidate.items()}
-
-
-def _dot(one: Gradients, other: Gradients) -> Tensor:
-    return torch.stack([torch.dot(tensor.flatten(), other[name].flatten()) for name, tensor in one.items()]).sum()
+        own, other = length(candidate).clamp_min(TINY), length(shared).clamp_min(TINY)
+        cosine = dot(candidate, shared) / (own * other)
+        along, across = float(cosine / own.square()), float(1 / (own * other))
+        return 1 - cosine, {name: (tensor * along).sub_(shared[name], alpha=across) for name, tensor in candidate.items()}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lab.distances.base import Distance, flat, sum_of_squares
+from lab.distances.base import Distance, dot, flat
 from lab.types import Gradients
 
 
@@ -23,4 +23,4 @@ class Euclidean(Distance):
     def slope(self, candidate: Gradients, shared: Gradients) -> tuple[Tensor, Gradients]:
         """In closed form: v = 2 (g - g*)."""
         gaps = {name: tensor - shared[name] for name, tensor in candidate.items()}
-        return sum_of_squares(gaps.values()), {name: 2 * gap for name, gap in gaps.items()}
+        return dot(gaps, gaps), {name: 2 * gap for name, gap in gaps.items()}

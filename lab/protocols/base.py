@@ -8,6 +8,7 @@ from typing import ClassVar
 from torch import nn
 
 from lab.catalogue import Entry
+from lab.gradients import LocalSteps
 from lab.types import Gradients, Images, Targets
 
 
@@ -19,6 +20,10 @@ class Protocol(Entry):
     @abstractmethod
     def update(self, model: nn.Module, images: Images, targets: Targets, *, differentiable: bool = False) -> Gradients:
         """What leaves the client. With ``differentiable`` it stays in the graph of ``images``."""
+
+    @abstractmethod
+    def steps(self, pictures: int) -> LocalSteps:
+        """The rule step by step, for a batch of so many pictures."""
 
     @abstractmethod
     def mean_gradient(self, update: Gradients) -> Gradients:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from lab.gradients import loss
+from lab.gradients import LocalSteps, loss
 from lab.options import Bounds, Help
 from lab.protocols.base import Protocol
 from lab.types import Gradients, Images, Targets
@@ -41,6 +41,11 @@ class FedAvg(Protocol):
                 weights = {name: tensor.detach().requires_grad_() for name, tensor in weights.items()}
         change = {name: weights[name] - start[name] for name in start}
         return change if differentiable else {name: tensor.detach() for name, tensor in change.items()}
+
+    def steps(self, pictures: int) -> LocalSteps:
+        """``local_steps`` steps at the client's rate."""
+        rows = [self._rows(step, pictures) for step in range(self.local_steps)]
+        return LocalSteps(tuple(None if len(chosen) == pictures else chosen for chosen in rows), self.learning_rate)
 
     def mean_gradient(self, update: Gradients) -> Gradients:
         """-change / (tau E): exact for one step, an average along the way for more."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from lab.gradients import parameter_gradient
+from lab.gradients import LocalSteps, parameter_gradient
 from lab.protocols.base import Protocol
 from lab.types import Gradients, Images, Targets
 
@@ -18,6 +18,10 @@ class FedSGD(Protocol):
     def update(self, model: nn.Module, images: Images, targets: Targets, *, differentiable: bool = False) -> Gradients:
         """G = dL/dtheta, the mean over the batch."""
         return parameter_gradient(model, images, targets, differentiable=differentiable)
+
+    def steps(self, pictures: int) -> LocalSteps:
+        """One gradient of the whole batch."""
+        return LocalSteps((None,), -1.0)
 
     def mean_gradient(self, update: Gradients) -> Gradients:
         """The update is the gradient."""

@@ -1,0 +1,137 @@
+"""A copy of a network whose kinks can be frozen: the second pass decides as the first one did.
+
+A ReLU network is smooth between its kinks. Keeping each ReLU's mask and each max-pooling's
+winner while the weights move a little stays on one smooth piece, which is the one that
+double backward differentiates; a finite difference is then right where a plain one is not.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from copy import deepcopy
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from lab.types import Gradients
+
+SMOOTH = (
+    nn.Conv2d,
+    nn.Linear,
+    nn.BatchNorm2d,
+    nn.AvgPool2d,
+    nn.AdaptiveAvgPool2d,
+    nn.Sigmoid,
+    nn.Tanh,
+    nn.SiLU,
+    nn.GELU,
+    nn.Flatten,
+    nn.Identity,
+)
+KINKED = (nn.ReLU, nn.LeakyReLU, nn.MaxPool2d)
+KNOWN_BODIES = ("lab.networks.", "torchvision.models.resnet", "torchvision.models.squeezenet", "torch.nn.modules.container")
+"""Modules whose ``forward`` only calls their children, adds, concatenates and flattens."""
+
+
+def can_freeze(network: nn.Module) -> bool:
+    """Whether every kink of the network is one that can be frozen, and nothing in it is random."""
+    return all(_is_safe(module) for module in network.modules())
+
+
+def _is_safe(module: nn.Module) -> bool:
+    if isinstance(module, nn.Dropout):
+        return not module.training
+    return type(module) in (*SMOOTH, *KINKED) or type(module).__module__.startswith(KNOWN_BODIES)
+
+
+class Tape:
+    """What each kink decided, in the order in which the forward pass met them."""
+
+    def __init__(self) -> None:
+        self.decisions: deque[Tensor] = deque()
+        self.replaying = False
+
+
+class FreezableReLU(nn.Module):
+    """ReLU or leaky ReLU; while replaying, a fixed slope for each unit."""
+
+    def __init__(self, tape: Tape, negative_slope: float) -> None:
+        super().__init__()
+        self.tape = tape
+        self.negative_slope = negative_slope
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Act(z), or act'(z_0) z where z_0 is what was recorded: the kernel of act's own backward pass."""
+        if self.tape.replaying:
+            recorded = self.tape.decisions.popleft()
+            if self.negative_slope:
+                return torch.ops.aten.leaky_relu_backward(values, recorded, self.negative_slope, True)
+            return torch.ops.aten.threshold_backward(values, recorded, 0)
+        output = functional.leaky_relu(values, self.negative_slope) if self.negative_slope else functional.relu(values)
+        self.tape.decisions.append(output.detach())
+        return output
+
+
+class FreezableMaxPool(nn.Module):
+    """Max-pooling; while replaying, the winners of the recorded pass are taken."""
+
+    def __init__(self, tape: Tape, pool: nn.MaxPool2d) -> None:
+        super().__init__()
+        self.tape = tape
+        self.arguments = (pool.kernel_size, pool.stride, pool.padding, pool.dilation, pool.ceil_mode)
+
+    def forward(self, values: Tensor) -> Tensor:
+        """The largest of each window, or the one that was the largest."""
+        if self.tape.replaying:
+            winners = self.tape.decisions.popleft()
+            return values.flatten(2).gather(2, winners.flatten(2)).view_as(winners)
+        output, winners = functional.max_pool2d(values, *self.arguments, return_indices=True)
+        self.tape.decisions.append(winners)
+        return output
+
+
+class Freezable(nn.Module):
+    """A copy of a network that writes its kinks on a tape and takes its weights from outside.
+
+    It shares weights and buffers with the network, which is left alone.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        shared = {id(tensor): tensor for tensor in (*network.parameters(), *network.buffers())}
+        self.tape = Tape()
+        self.network = _with_tapes(deepcopy(network, shared), self.tape)
+        self.slots = [self._slot(name) for name, _ in self.network.named_parameters()]
+
+    def _slot(self, name: str) -> tuple[dict[str, nn.Parameter | None], str]:
+        path, _, last = name.rpartition(".")
+        return self.network.get_submodule(path)._parameters, last
+
+    def use(self, weights: Gradients) -> None:
+        """Compute with these weights from now on, keyed and ordered as the network's own.
+
+        ``torch.func.functional_call`` does the same, but costs as much as a layer of a small network.
+        """
+        for (slots, name), tensor in zip(self.slots, weights.values(), strict=True):
+            slots[name] = cast(nn.Parameter, tensor)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The logits."""
+        return self.network(images)
+
+
+def _with_tapes(network: nn.Module, tape: Tape) -> nn.Module:
+    for module in network.modules():
+        for name, child in module._modules.items():
+            module._modules[name] = _with_tape(child, tape)
+    return network
+
+
+def _with_tape(module: nn.Module | None, tape: Tape) -> nn.Module | None:
+    if isinstance(module, nn.ReLU):
+        return FreezableReLU(tape, 0.0)
+    if isinstance(module, nn.LeakyReLU):
+        return FreezableReLU(tape, module.negative_slope)
+    return FreezableMaxPool(tape, module) if isinstance(module, nn.MaxPool2d) else module

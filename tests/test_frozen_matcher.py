@@ -1,0 +1,264 @@
+"""The fast route to the mixed derivative: equal to the exact one, at a counted price, chosen where it is safe."""
+
+from functools import partial
+
+import pytest
+import torch
+from rounds import observe, random_batch, smooth_batch
+from torch import nn
+from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+from lab.attacks.gradient_matching import Derivative, GradientMatching
+from lab.catalogue import entries
+from lab.distances.base import length
+from lab.distances.cosine import Cosine
+from lab.distances.euclidean import Euclidean
+from lab.distances.layer_cosine import LayerCosine
+from lab.errors import LabError
+from lab.frozen_matcher import FrozenMatcher
+from lab.frozen_pattern import can_freeze
+from lab.gradients import ExactMatcher, parameter_gradient
+from lab.networks.base import Activation, BatchNorm, Padding
+from lab.networks.convnet import ConvNet
+from lab.networks.imagenet_resnet import ImageNetResNet
+from lab.networks.lenet import LeNet
+from lab.networks.mlp import MLP
+from lab.networks.resnet import ResNet
+from lab.networks.small_convnet import SmallConvNet
+from lab.networks.squeezenet import SqueezeNet
+from lab.optimisers.adam import Adam
+from lab.optimisers.lbfgs import LBFGS
+from lab.optimisers.signed_adam import SignedAdam
+from lab.protocols.fedavg import FedAvg
+from lab.protocols.fedsgd import FedSGD
+from lab.randomness import stream
+
+NETWORKS = [
+    pytest.param(MLP(width=32), id="mlp"),
+    pytest.param(LeNet(), id="lenet"),
+    pytest.param(SmallConvNet(width=8), id="small_convnet"),
+    pytest.param(SmallConvNet(width=8, activation=Activation.LEAKY_RELU, padding=Padding.CIRCULAR), id="leaky-circular"),
+    pytest.param(SmallConvNet(width=8, activation=Activation.SILU), id="silu"),
+    pytest.param(ConvNet(width=8), id="convnet"),
+    pytest.param(ResNet(depth=8), id="resnet"),
+    pytest.param(ResNet(depth=8, batch_norm=BatchNorm.TRAIN), id="resnet-batch-statistics"),
+    pytest.param(ImageNetResNet(), id="imagenet_resnet"),
+    pytest.param(SqueezeNet(), id="squeezenet"),
+]
+PROTOCOLS = [
+    FedSGD(),
+    FedAvg(local_steps=3, learning_rate=0.02),
+    FedAvg(local_steps=4, batch_size=1, learning_rate=0.02),
+]
+
+
+def matchers(observation, distance):
+    rule = partial(observation.protocol.update, observation.network, differentiable=True)
+    steps = observation.protocol.steps(observation.batch_size)
+    exact = ExactMatcher(rule, distance, observation.update)
+    return exact, FrozenMatcher(observation.network, steps, distance, observation.update)
+
+
+def near(batch, noise):
+    """The private pictures with some noise: far from the solution, or close to it."""
+    return batch.images + noise * torch.randn(batch.images.shape, generator=stream(1, "noise"), dtype=batch.images.dtype)
+
+
+def alignment(one, other):
+    return float(functional.cosine_similarity(one.double().flatten(), other.double().flatten(), dim=0))
+
+
+@pytest.mark.parametrize("noise", [0.3, 0.02])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+@pytest.mark.parametrize("network", NETWORKS)
+def test_the_fast_derivative_is_the_exact_one(network, dtype, noise):
+    batch = smooth_batch(1, 64 if network.image_size == 224 else 32, dtype=dtype)
+    observation = observe(network, batch)
+    exact, fast = (matcher(near(batch, noise), batch.labels) for matcher in matchers(observation, Cosine()))
+    torch.testing.assert_close(fast.distance, exact.distance, rtol=1e-3, atol=1e-6)
+    assert alignment(fast.image_gradient, exact.image_gradient) > 0.99999
+    assert float(fast.image_gradient.norm() / exact.image_gradient.norm()) == pytest.approx(1, abs=3e-3)
+    assert fast.target_gradient is None
+
+
+@pytest.mark.parametrize(("protocol", "distance"), list(zip(PROTOCOLS, [Euclidean(), Cosine(), LayerCosine()], strict=True)))
+@pytest.mark.parametrize("network", [MLP(width=32), LeNet(), ConvNet(width=4), ResNet(depth=8)], ids=lambda n: n.name)
+def test_it_holds_through_local_steps_and_for_each_distance(network, protocol, distance):
+    batch = smooth_batch(2, dtype=torch.float64)
+    observation = observe(network, batch, protocol)
+    exact, fast = (matcher(near(batch, 0.1), batch.labels) for matcher in matchers(observation, distance))
+    torch.testing.assert_close(fast.distance, exact.distance, rtol=1e-9, atol=1e-12)
+    assert alignment(fast.image_gradient, exact.image_gradient) > 0.999999
+    assert float(fast.image_gradient.norm() / exact.image_gradient.norm()) == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.parametrize("network", [LeNet(), SmallConvNet(width=8)], ids=lambda n: n.name)
+def test_soft_targets_are_differentiated_too(network):
+    batch = smooth_batch(1, dtype=torch.float64)
+    soft = torch.full((1, 10), 0.1, dtype=torch.float64)
+    observation = observe(network, batch)
+    exact, fast = (matcher(near(batch, 0.1), soft) for matcher in matchers(observation, Cosine()))
+    assert alignment(fast.image_gradient, exact.image_gradient) > 0.99999
+    assert alignment(fast.target_gradient, exact.target_gradient) > 0.99999
+
+
+@pytest.mark.parametrize("network", [SmallConvNet(width=8), ConvNet(width=8)], ids=lambda n: n.name)
+def test_without_freezing_the_difference_would_be_wrong(network):
+    """Why the pattern is frozen: a finite difference on the network itself crosses kinks at every useful step."""
+    batch = smooth_batch(1)
+    observation = observe(network, batch)
+    exact, fast = matchers(observation, Cosine())
+    network, candidate = observation.network, near(batch, 0.02)
+    expected = exact(candidate, batch.labels).image_gradient
+    before = slope(network, candidate, batch.labels)
+    _, direction = Cosine().slope(FedSGD().update(network, candidate, batch.labels), observation.update)
+    h = fast.reach[0] / float(length(direction))
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            parameter.add_(direction[name], alpha=h)
+    after = slope(network, candidate, batch.labels)
+    assert alignment((after - before) / h, expected) < 0.9
+
+
+def slope(network, images, labels):
+    leaf = images.clone().requires_grad_()
+    return torch.autograd.grad(functional.cross_entropy(network(leaf), labels), leaf)[0]
+
+
+class Operations(TorchDispatchMode):
+    """Counts floating-point operations by torch's own table."""
+
+    total = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        formula = flop_registry.get(function._overloadpacket)
+        self.total += formula(*args, **(kwargs or {}), out_val=result) if formula else 0
+        return result
+
+
+def counted(action):
+    with Operations() as counter:
+        action()
+    return counter.total
+
+
+class Passes:
+    """Counts forward passes of the first layer and gradients reaching it."""
+
+    def __init__(self, model):
+        self.forward = self.backward = 0
+        model.register_forward_hook(self.seen)
+
+    def seen(self, module, inputs, output):
+        self.forward += 1
+        output.register_hook(self.pulled)
+
+    def pulled(self, gradient):
+        self.backward += 1
+
+
+@pytest.mark.parametrize(
+    ("protocol", "passes"), [(FedSGD(), 2), (FedAvg(local_steps=3, learning_rate=0.01), 6)], ids=["gradient", "local-steps"]
+)
+def test_two_passes_forward_and_two_backward_for_each_step(protocol, passes):
+    batch = smooth_batch(1)
+    _, fast = matchers(observe(SmallConvNet(width=8), batch, protocol), Cosine())
+    fast(near(batch, 0.11), batch.labels)  # the first call finds the length of the step
+    count = Passes(fast.model)
+    fast(near(batch, 0.1), batch.labels)
+    assert (count.forward, count.backward) == (passes, passes)
+
+
+@pytest.mark.parametrize(
+    ("network", "steps", "exact_steps"),
+    [
+        (ConvNet(width=16), 1.67, 2.67),
+        (ResNet(depth=20), 1.67, 2.69),
+        (SmallConvNet(), 1.73, 2.89),
+        (LeNet(), 1.87, 2.68),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_an_iteration_costs_five_thirds_of_a_training_step_in_operations(network, steps, exact_steps):
+    """A training step needs no dL/dx at the first layer, which is why small networks cost a little more than 5/3."""
+    batch = smooth_batch(1)
+    observation = observe(network, batch)
+    exact, fast = matchers(observation, Cosine())
+    fast(near(batch, 0.11), batch.labels)  # the first call finds the length of the step
+    training = counted(lambda: parameter_gradient(observation.network, batch.images, batch.labels))
+    assert counted(lambda: fast(near(batch, 0.1), batch.labels)) / training == pytest.approx(steps, abs=0.02)
+    assert counted(lambda: exact(near(batch, 0.1), batch.labels)) / training == pytest.approx(exact_steps, abs=0.02)
+
+
+def test_the_network_is_left_alone_and_the_matcher_forgets_nothing():
+    batch = smooth_batch(1)
+    observation = observe(ConvNet(width=4), batch)
+    before = {name: tensor.clone() for name, tensor in observation.network.state_dict().items()}
+    kinds = [type(module) for module in observation.network.modules()]
+    _, fast = matchers(observation, Cosine())
+    first = fast(near(batch, 0.1), batch.labels)
+    fast(near(batch, 0.3), batch.labels)
+    again = fast(near(batch, 0.1), batch.labels)
+    assert alignment(first.image_gradient, again.image_gradient) > 0.99999
+    assert [type(module) for module in observation.network.modules()] == kinds
+    assert not any(module._forward_hooks for module in observation.network.modules())
+    assert all(parameter.grad is None for parameter in observation.network.parameters())
+    for name, tensor in observation.network.state_dict().items():
+        assert torch.equal(tensor, before[name])
+
+
+@pytest.mark.parametrize("entry", [pytest.param(entry, id=name) for name, entry in entries("network").items()])
+def test_every_network_of_the_catalogue_can_be_frozen(entry):
+    assert can_freeze(entry().build((3, 64, 64), 10, stream(0, "weights")))
+
+
+class Hidden(nn.Module):
+    """A kink that no module shows."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Conv2d(3, 4, 3)
+
+    def forward(self, values):
+        return self.layer(values).abs()
+
+
+@pytest.mark.parametrize("body", [Hidden(), nn.Sequential(nn.PReLU()), nn.Sequential(nn.Dropout())], ids=lambda b: repr(b)[:12])
+def test_what_is_not_known_is_not_frozen(body):
+    observation = observe(MLP(width=8), random_batch(1))
+    observation.network.features = body
+    body.train()
+    assert not can_freeze(observation.network)
+    with pytest.raises(LabError, match="does not know every layer of this network; take derivative = exact or auto"):
+        GradientMatching(derivative=Derivative.FROZEN)._matcher(observation)
+    assert isinstance(GradientMatching()._matcher(observation), ExactMatcher)
+
+
+@pytest.mark.parametrize(
+    ("optimiser", "derivative", "route"),
+    [
+        (SignedAdam(), Derivative.AUTO, FrozenMatcher),
+        (Adam(), Derivative.AUTO, FrozenMatcher),
+        (LBFGS(), Derivative.AUTO, ExactMatcher),
+        (LBFGS(), Derivative.FROZEN, FrozenMatcher),
+        (SignedAdam(), Derivative.EXACT, ExactMatcher),
+    ],
+)
+def test_the_route_is_chosen_by_itself(optimiser, derivative, route):
+    observation = observe(MLP(width=8), random_batch(1))
+    assert isinstance(GradientMatching(optimiser=optimiser, derivative=derivative)._matcher(observation), route)
+
+
+def test_an_attack_on_the_fast_route_ends_as_well_as_on_the_exact_one():
+    batch = smooth_batch(1)
+    observation = observe(SmallConvNet(width=8), batch)
+    ends = []
+    for derivative in (Derivative.EXACT, Derivative.FROZEN):
+        attack = GradientMatching(iterations=100, derivative=derivative)
+        *_, last = attack.reconstruct(observation, stream(0, "candidate"))
+        ends.append(float(-10 * (last.candidate - batch.images).square().mean().log10()))
+    assert ends[1] == pytest.approx(ends[0], abs=1.0)
+    assert ends[1] > 15
