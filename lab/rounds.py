@@ -8,6 +8,7 @@ import torch
 
 from lab import checkpoints, device
 from lab.datasets.gallery import decoys
+from lab.errors import LabError
 from lab.experiment import Experiment
 from lab.networks.base import Classifier
 from lab.randomness import stream
@@ -34,6 +35,7 @@ def simulate_round(experiment: Experiment, on: torch.device | None = None) -> Ro
 def _simulate(experiment: Experiment, where: torch.device) -> Round:
     batch = _private_batch(experiment).to(where)
     network = build_network(experiment, batch).to(where)
+    _check_labels(batch, network)
     device.set_threads(network)
     clean = experiment.protocol.update(network, batch.images, batch.labels)
     observation = Observation(
@@ -63,11 +65,24 @@ def reconstruct(experiment: Experiment, observation: Observation) -> Iterator[At
 
 def build_network(experiment: Experiment, batch: Batch) -> Classifier:
     """The network with fresh or trained weights, in eval mode, sized for the batch and its classes."""
-    classes = checkpoints.classes(experiment.network) if experiment.trained else len(experiment.dataset.class_names)
+    classes = (
+        checkpoints.classes(experiment.network, experiment.weights)
+        if experiment.trained
+        else len(experiment.dataset.class_names)
+    )
     network = experiment.network.build(batch.image_shape, classes, stream(experiment.seed, "weights"))
     if experiment.trained:
         checkpoints.load(network, experiment.network, experiment.weights)
     return network
+
+
+def _check_labels(batch: Batch, network: Classifier) -> None:
+    highest = int(batch.labels.max())
+    if highest >= network.classes:
+        raise LabError(
+            f"A private picture has label {highest}, but the network tells {network.classes} classes apart; "
+            f"give labels from 0 to {network.classes - 1}, or a network with more classes."
+        )
 
 
 def _private_batch(experiment: Experiment) -> Batch:

@@ -1,10 +1,13 @@
 """One round: what is sent, what is kept back, and where it is computed."""
 
+import numpy
 import pytest
 import torch
 
-from lab import Experiment, LabelSource, device, reconstruct, score, simulate_round
+from lab import Experiment, LabelSource, LabError, device, reconstruct, score, simulate_round
 from lab.attacks.gradient_matching import GradientMatching
+from lab.datasets.npz import Npz
+from lab.networks.lenet import LeNet
 from lab.networks.mlp import MLP
 from lab.types import AttackState
 
@@ -83,3 +86,10 @@ def test_a_grey_picture_scores_as_the_grey_control_and_is_not_recognised():
     scores = score(attacked, AttackState(1, 1, torch.full((1, 3, 32, 32), 0.5), 0.0))
     assert scores.psnr_db == pytest.approx(scores.grey_psnr_db)
     assert scores.verdict.value == "Not recognisable"
+
+
+def test_a_label_beyond_the_networks_classes_is_a_sentence(tmp_path):
+    numpy.savez(tmp_path / "many.npz", images=numpy.zeros((1, 32, 32, 3), numpy.uint8), labels=numpy.array([12]))
+    beyond = Experiment(dataset=Npz(path=str(tmp_path / "many.npz")), network=LeNet(), trained=True)
+    with pytest.raises(LabError, match="label 12, but the network tells 10 classes apart"):
+        simulate_round(beyond)
