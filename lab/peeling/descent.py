@@ -28,6 +28,15 @@ SMOOTH = Effort(steps=1, inner=1500, exact=1e-12, patience=200)
 PIECEWISE = Effort(steps=1, inner=800, exact=1e-12, patience=20)
 """One layer under a ReLU: where it converges slowly, the joint solve is far better conditioned."""
 JOINT = Effort(steps=24, inner=40, exact=2e-6)
+AFRESH = (
+    Effort(steps=20, inner=20, smoothing=2.0, stalled=0.99),
+    Effort(steps=25, inner=25, smoothing=1.5, stalled=0.99),
+    Effort(steps=15, inner=40, smoothing=1.0, stalled=0.99),
+    JOINT,
+)
+"""From grey, broad shapes first: slower, and further from wrong activation patterns (trained networks)."""
+WITHIN_NOISE = 10.0
+"""A residual of so many times the noise is not worth another start."""
 ROUGH = Effort(steps=5, inner=20, exact=1e-2)
 JOINT_PRECISION = torch.float32
 """Joint solves are well conditioned (about 10): single precision loses nothing and costs half."""
@@ -218,20 +227,23 @@ class Descent:
         """Joint solves down to the picture, from the provisional picture on.
 
         From the lowest exact layer first; where that stalls (a unit near the kink of a ReLU counted on the
-        wrong side), from the layers above it; at last with the weight gradients of all layers together.
+        wrong side), from the layers above it; at last afresh from the top, broad shapes first.
         """
+        telling = [(top, known) for top, known in reversed(self.anchors) if self._tells(top, known, 0)]
         picture = level.values
-        attempts = [(top, known, False) for top, known in reversed(self.anchors) if self._tells(top, known, 0)]
-        attempts += [(top, known, True) for top, known in self.anchors[:1]]
-        for top, known, complete in attempts:
-            stretch = replace(self._stretch(0, top, known), complete=complete).to(JOINT_PRECISION)
-            for step in gauss_newton(stretch, picture.to(JOINT_PRECISION), JOINT):
+        attempts = [(anchor, JOINT, False) for anchor in telling]
+        attempts += [(anchor, effort, effort is AFRESH[0]) for anchor in telling[-1:] for effort in AFRESH]
+        for (top, known), effort, afresh in attempts:
+            stretch = self._stretch(0, top, known).to(JOINT_PRECISION)
+            picture = torch.zeros_like(picture) if afresh else picture
+            for step in gauss_newton(stretch, picture.to(JOINT_PRECISION), effort):
                 self._report(0, top, step)
                 picture = step.point.values
-                solved = step.residual <= SOLVED
-                yield self._progress(replace(level, values=picture.to(level.values.dtype), exact=solved))
-                if solved and step.residual <= JOINT.exact:
+                yield self._progress(replace(level, values=picture.to(level.values.dtype), exact=step.residual <= SOLVED))
+                if step.residual <= JOINT.exact:
                     return
+            if stretch.at(picture.to(JOINT_PRECISION)).relative_residual <= max(SOLVED, WITHIN_NOISE * self.noise.relative):
+                return
 
 
 def _undo_batch_norm(module: nn.BatchNorm2d, level: Level) -> Level:

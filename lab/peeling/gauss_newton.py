@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from lab.peeling.conjugate_gradients import cgls, norm
+from lab.peeling.smoothing import smoother
 from lab.peeling.stretch import Point, Stretch
 
 SMALLEST_STEP = 1 / 32
 FAR = 0.03
 """Above this relative residual the pattern still changes, and a rough direction does."""
-STALLED = 0.95
-"""A step that leaves more than this share of the residual is the last."""
-ENOUGH = 0.05
+ENOUGH = 0.02
 """A step must lower ||r|| by at least this share of what a full success would."""
 
 
@@ -34,6 +33,10 @@ class Effort:
     exact: float = 1e-8
     """Relative residual at which the equations count as solved."""
     patience: int = 0
+    smoothing: float = 0.0
+    """Power of the damping of fine detail (see ``smoothing``); only for a stretch that begins at the picture."""
+    stalled: float = 0.95
+    """A step that leaves more than this share of the residual is the last."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,24 +51,24 @@ class Step:
 
 def gauss_newton(stretch: Stretch, start: Tensor, effort: Effort) -> Iterator[Step]:
     """Yield each accepted step; ends when solved, at the noise floor, or when no step lowers the residual."""
-    point = stretch.at(start)
+    point, smooth = stretch.at(start), smoother(effort.smoothing, start)
     relative = point.relative_residual
     for _ in range(effort.steps):
         solved = cgls(
-            point.tangent,
-            point.cotangent,
+            lambda moved, at=point: at.tangent(smooth(moved)),
+            lambda rows, at=point: smooth(at.cotangent(rows)),
             point.residual,
             effort.inner,
             tolerance=effort.exact if _is_linear(stretch) else 1e-2 if relative > FAR else 1e-3,
             floor=point.noise_floor * norm(point.residual) / max(relative, 1e-300) if _is_linear(stretch) else 0.0,
             patience=effort.patience,
         )
-        better = _line_search(stretch, point, solved.solution)
+        better = _line_search(stretch, point, smooth(solved.solution))
         if better is None:
             return
         previous, point, relative = relative, better, better.relative_residual
         yield Step(point, relative, solved.iterations, solved.condition)
-        if relative <= effort.exact or relative > STALLED * previous or _is_linear(stretch):
+        if relative <= effort.exact or relative > effort.stalled * previous or _is_linear(stretch):
             return
 
 

@@ -23,7 +23,7 @@ class Count:
     weight_equations: int
     forward_equations: int
     rank: int
-    """At most this many unknowns are determined (generically exactly so many)."""
+    """At most this many unknowns are determined; exactly so many unless the kernel is nearly as large as the picture."""
 
     @property
     def equations(self) -> int:

@@ -1,0 +1,136 @@
+"""How many pictures the closed form recovers, how well, and in how many CPU seconds.
+
+    python benchmarks/recursive.py --data FOLDER [--count 100] [--case NAME]... [--json FILE]
+
+FOLDER (or the environment variable CIFAR10_SHEETS) holds CIFAR-10 as sheets (see ``lab.datasets.sheets``).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+from lab import checkpoints
+from lab.attacks.gradient_matching import GradientMatching
+from lab.attacks.recursive import Recursive
+from lab.datasets import sheets
+from lab.evaluate import psnr_db
+from lab.networks.base import Classifier, Network
+from lab.networks.lenet import LeNet
+from lab.networks.small_convnet import SmallConvNet
+from lab.protocols.fedsgd import FedSGD
+from lab.randomness import stream
+from lab.types import Batch, Gradients, LabelSource, Observation
+
+RECOVERED_DB = 60.0
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row of the table."""
+
+    network: Network
+    trained: bool = False
+    noise: float = 0.0
+    attack: Recursive | GradientMatching = Recursive(hand_over=False)
+
+
+CASES = {
+    "small_convnet": Case(SmallConvNet()),
+    "lenet": Case(LeNet()),
+    "small_convnet_trained": Case(SmallConvNet(), trained=True),
+    "small_convnet_noise_1e-4": Case(SmallConvNet(), noise=1e-4),
+    "small_convnet_noise_1e-3": Case(SmallConvNet(), noise=1e-3),
+    "small_convnet_noise_1e-2": Case(SmallConvNet(), noise=1e-2),
+    "lenet_noise_1e-4": Case(LeNet(), noise=1e-4),
+    "lenet_noise_1e-3": Case(LeNet(), noise=1e-3),
+    "small_convnet_noise_1e-2_matching": Case(SmallConvNet(), noise=1e-2, attack=GradientMatching()),
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """What came out of one case."""
+
+    pictures: int
+    recovered: int
+    median_db: float
+    least_db: float
+    median_cpu_seconds: float
+    outcomes: dict[str, int]
+    psnr_db: list[float]
+
+
+def run(case: Case, batch: Batch) -> Row:
+    """Attack each picture by itself; weights of seed 0."""
+    model = case.network.build(batch.image_shape, 10, stream(0, "weights"))
+    if case.trained:
+        checkpoints.load(model, case.network)
+    results = [
+        attack_one(case, model, Batch(batch.images[i : i + 1], batch.labels[i : i + 1]), i) for i in range(len(batch.images))
+    ]
+    decibels = [psnr for psnr, _, _ in results]
+    names = [outcome for _, _, outcome in results]
+    return Row(
+        pictures=len(results),
+        recovered=sum(psnr >= RECOVERED_DB for psnr in decibels),
+        median_db=statistics.median(decibels),
+        least_db=min(decibels),
+        median_cpu_seconds=statistics.median(seconds for _, seconds, _ in results),
+        outcomes={name: names.count(name) for name in sorted(set(names))},
+        psnr_db=[round(psnr, 1) for psnr in decibels],
+    )
+
+
+def attack_one(case: Case, model: Classifier, batch: Batch, index: int) -> tuple[float, float, str]:
+    """PSNR in dB, CPU seconds, outcome."""
+    update = noisy(FedSGD().update(model, batch.images, batch.labels), case.noise, index)
+    observation = Observation(model, FedSGD(), update, batch.image_shape, 1, LabelSource.KNOWN, batch.labels)
+    started = time.process_time()
+    *_, last = case.attack.reconstruct(observation, stream(0, "candidate"))
+    seconds = time.process_time() - started
+    return float(psnr_db(last.candidate.clamp(0, 1), batch.images)), seconds, last.outcome.name if last.outcome else ""
+
+
+def noisy(update: Gradients, relative: float, index: int) -> Gradients:
+    """Gaussian noise whose norm is this share of the gradient's."""
+    size = torch.cat([tensor.flatten() for tensor in update.values()])
+    scale, generator = relative * float(size.norm()) / size.numel() ** 0.5, stream(index, "noise")
+    return {name: tensor + scale * torch.randn(tensor.shape, generator=generator) for name, tensor in update.items()}
+
+
+def main() -> None:
+    """Print a line a case."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=os.environ.get("CIFAR10_SHEETS"))
+    parser.add_argument("--count", type=int, default=100)
+    parser.add_argument("--case", action="append", choices=list(CASES))
+    parser.add_argument("--json", type=Path)
+    chosen = parser.parse_args()
+    if chosen.data is None:
+        parser.error("say where the CIFAR-10 sheets are, by --data or CIFAR10_SHEETS")
+    torch.set_num_threads(1)
+    images = sheets.pictures(chosen.data, False, 0, chosen.count).float() / 255
+    batch = Batch(images, sheets.labels(chosen.data, False)[: chosen.count])
+    rows = {}
+    for name in chosen.case or CASES:
+        rows[name] = run(CASES[name], batch)
+        row = rows[name]
+        print(
+            f"{name}: {row.recovered}/{row.pictures} at {RECOVERED_DB:g} dB, median {row.median_db:.1f} dB, "
+            f"least {row.least_db:.1f} dB, {row.median_cpu_seconds:.2f} CPU s, {row.outcomes}",
+            flush=True,
+        )
+    if chosen.json:
+        chosen.json.write_text(json.dumps({name: asdict(row) for name, row in rows.items()}, indent=1))
+
+
+if __name__ == "__main__":
+    main()
