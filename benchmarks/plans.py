@@ -9,7 +9,7 @@ from benchmarks.cases import Case
 from benchmarks.race import Plan
 
 CHEAP = Plan()
-COSTLY = Plan(default_iterations=800, budgets=(400, 800), variations=(1e-3, 1e-2, 1e-1), tuning_images=1)
+COSTLY = Plan(default_iterations=800, budgets=(200, 400, 800), variations=(1e-3, 1e-2, 1e-1), tuning_images=1)
 QUICK = Plan(images=2, default_images=1, default_iterations=50, budgets=(50, 100), variations=(1e-3, 1e-2), tuning_images=1)
 
 

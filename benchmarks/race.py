@@ -39,7 +39,7 @@ class Plan:
     """On so many of the pictures breaching's default is run."""
     default_iterations: int = DEFAULT_ITERATIONS
     """Fewer than its 24,000 shorten that run, and its time is extrapolated."""
-    budgets: tuple[int, ...] = (400, 800, 1600, 4800)
+    budgets: tuple[int, ...] = (200, 400, 800, 1600, 4800)
     variations: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 1e-1)
     tuning_images: int = 2
     attack: Attack | None = None
@@ -143,8 +143,10 @@ class Result:
             "default_extrapolated": not all(is_whole(run) for run in defaults),
             "default_whole_s": self.middle(lambda heat: heat.default and default_seconds(heat.default)),
             "default_final_ssim": self.middle(lambda heat: heat.default and heat.default.final_ssim),
+            "default_target_ssim": self.middle(lambda heat: heat.default_target if heat.default else None),
             "default_whole_over_ours": self.middle(Heat.against_default),
             "default_arrival_over_ours": self.middle(Heat.against_default_arrival),
+            "best_target_ssim": self.middle(lambda heat: heat.tuned_target),
             "best_arrival_over_ours": self.middle(Heat.against_tuned),
         }
 

@@ -69,11 +69,11 @@ def _race(report: Report) -> str:
         "our final SSIM",
         "breaching's default: whole run, s",
         "its final SSIM",
-        "/ ours",
+        "/ ours, to SSIM",
         "breaching's best: to SSIM 0.8, s",
         "reached by",
         "its final SSIM",
-        "/ ours",
+        "/ ours, to SSIM",
     )
     raced = [case for case in report["cases"] if "race" in case]
     text = table(head, [_race_row(case) for case in raced])
@@ -93,12 +93,17 @@ def _race_row(case: dict[str, Any]) -> tuple[str, ...]:
         number(found["ours_final_ssim"]),
         number(found["default_whole_s"]) + mark,
         number(found["default_final_ssim"]),
-        number(found["default_whole_over_ours"]) + mark,
+        _ratio(found["default_whole_over_ours"], found["default_target_ssim"]) + mark,
         number(found["best_to_recognisable_s"]),
         f"{found['best_recognisable']} of {heats}",
         number(found["best_final_ssim"]),
-        number(found["best_arrival_over_ours"]),
+        _ratio(found["best_arrival_over_ours"], found["best_target_ssim"]),
     )
+
+
+def _ratio(ratio: float | None, target: float | None) -> str:
+    """A low target is soon reached, so no ratio is told without it."""
+    return NOTHING if ratio is None else f"{number(ratio)}, to {number(target, 2)}"
 
 
 def _race_notes(raced: list[dict[str, Any]]) -> str:

@@ -296,6 +296,8 @@ def test_the_tables_say_what_the_report_holds(whole_report):
     text = tables.markdown(whole_report)
     assert "| tiny ConvNet | 0.001 | 2 | 4 | 2 | 1 | 2 | 3 |" in text
     assert "(extrapolated)" in text
+    target = whole_report["cases"][0]["race"]["summary"]["best_target_ssim"]
+    assert f", to {tables.number(target, 2)} |" in text
     assert "torch " in text
     assert "1 thread" in text
     assert [tables.number(value) for value in (None, 0.00123456, 12.34, 12345.6)] == ["-", "0.00123", "12.3", "12,346"]
