@@ -20,6 +20,7 @@ from lab import Experiment, Verdict, reconstruct, score, simulate_round
 from lab.attacks.gradient_matching import GradientMatching
 from lab.datasets.base import Dataset
 from lab.datasets.gallery import NAMES, Gallery
+from lab.evaluate import ssim
 
 
 def picture(chosen: argparse.Namespace, seed: int) -> Dataset:
@@ -28,7 +29,7 @@ def picture(chosen: argparse.Namespace, seed: int) -> Dataset:
         return Gallery(first=NAMES[seed % len(NAMES)])
     from lab.datasets.cifar10 import CIFAR10
 
-    return CIFAR10(folder=str(chosen.cifar), first=chosen.first + seed)
+    return CIFAR10(root=str(chosen.cifar), first=chosen.first + seed)
 
 
 def race(experiment: Experiment) -> tuple[float | None, float, float, bool]:
@@ -44,7 +45,7 @@ def race(experiment: Experiment) -> tuple[float | None, float, float, bool]:
         if state is None:
             break
         last = state
-        if reached is None and state.iteration % 5 == 0 and score(attacked, state).ssim >= 0.8:
+        if reached is None and state.iteration % 5 == 0 and float(ssim(state.candidate, attacked.batch.images)) >= 0.8:
             reached = spent
     assert last is not None
     scores = score(attacked, last)
