@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lab.errors import LabError
-    from lab.evaluate import Scores, Verdict, score
+    from lab.evaluate import Scores, score
     from lab.experiment import Experiment
+    from lab.line_up import Verdict
     from lab.rounds import reconstruct, simulate_round
     from lab.types import AttackState, Batch, LabelSource, Observation, Outcome, Round
 

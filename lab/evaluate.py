@@ -3,27 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional
 
-from lab.types import AttackState, Images, Round, Suspects
-
-
-class Verdict(Enum):
-    """What a person could do with the reconstruction, told by the line-up; the value is said to the reader."""
-
-    RECOGNISABLE = "Recognisable"
-    HINT = "Taking shape"
-    HIDDEN = "Not recognisable"
-
-
-RECOGNISABLE_LIKENESS = 0.7
-"""Likeness to the secret from which a first place in the line-up counts as recognisable."""
-HINT_LIKENESS = 0.35
+from lab.line_up import Verdict, place, verdict
+from lab.types import AttackState, Images, Round
 
 
 @dataclass(frozen=True)
@@ -42,7 +28,7 @@ class PictureScore:
     line_up_rank: int
     """Place of this private picture among it and the decoys, by likeness to its reconstruction; 1 is best."""
     likeness: float
-    """Correlation of the (slightly blurred) reconstruction with this private picture, in [-1, 1]."""
+    """Correlation of the shapes in reconstruction and private picture, in [-1, 1]."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +39,7 @@ class Scores:
     line_up_rank: int
     line_up_size: int
     likeness: float
-    """Correlation of the (slightly blurred) reconstruction with the secret, in [-1, 1]."""
+    """That of the picture in the middle, by likeness, as are the rank and the verdict."""
     verdict: Verdict
     label_accuracy: float | None
     grey_psnr_db: float
@@ -78,13 +64,13 @@ def score(attacked: Round, state: AttackState) -> Scores:
     pairing = best_matching(truth, candidate)
     labels = _recovered_labels(attacked, state, pairing)
     pictures = _picture_scores(attacked, candidate[pairing], pairing, labels)
-    rank, likeness = pictures[0].line_up_rank, pictures[0].likeness
+    typical = sorted(pictures, key=lambda picture: picture.likeness)[len(pictures) // 2]
     return Scores(
         pictures=pictures,
-        line_up_rank=rank,
+        line_up_rank=typical.line_up_rank,
         line_up_size=len(attacked.line_up),
-        likeness=likeness,
-        verdict=verdict(rank, likeness),
+        likeness=typical.likeness,
+        verdict=verdict(typical.line_up_rank, typical.likeness),
         label_accuracy=None if labels is None else float((labels == attacked.batch.labels).float().mean()),
         grey_psnr_db=float(psnr_db(torch.full_like(truth, 0.5), truth).mean()),
         mean_psnr_db=float(psnr_db(attacked.line_up[1:].mean(0).expand_as(truth), truth).mean()),
@@ -114,7 +100,7 @@ def _picture_scores(attacked: Round, paired: Images, pairing: Tensor, labels: Te
 def _line_up_of(attacked: Round, paired: Images, index: int) -> tuple[int, float]:
     """The line-up of one private picture: itself first, then the round's decoys."""
     suspects = torch.cat([attacked.batch.images[index : index + 1], attacked.line_up[1:]])
-    return line_up(paired[index : index + 1], suspects)
+    return place(paired[index : index + 1], suspects)
 
 
 def _recovered_labels(attacked: Round, state: AttackState, pairing: Tensor) -> Tensor | None:
@@ -217,27 +203,3 @@ def best_matching(truth: Images, candidate: Images) -> Tensor:
     costs = torch.cdist(truth.flatten(1), candidate.flatten(1)).square()
     _, columns = linear_sum_assignment(costs.detach().cpu().numpy())
     return torch.as_tensor(columns, device=truth.device)
-
-
-def line_up(reconstruction: Images, suspects: Suspects) -> tuple[int, float]:
-    """Rank of the secret (the first suspect) by likeness to the reconstruction, and that likeness."""
-    likenesses = likeness(reconstruction, suspects)
-    return int((likenesses > likenesses[0]).sum()) + 1, float(likenesses[0])
-
-
-def likeness(reconstruction: Images, suspects: Suspects) -> Float[Tensor, " suspects"]:
-    """Correlation of blurred pictures after removing each one's mean: blind to brightness and contrast."""
-    one, many = _contrast(reconstruction), _contrast(suspects)
-    return functional.cosine_similarity(one, many, dim=1, eps=1e-12)
-
-
-def _contrast(images: Suspects) -> Tensor:
-    blurred = functional.avg_pool2d(images, 3, 1, 1, count_include_pad=False)
-    return (blurred - blurred.mean((1, 2, 3), keepdim=True)).flatten(1)
-
-
-def verdict(rank: int, similarity: float) -> Verdict:
-    """Recognisable: first in the line-up and alike; taking shape: somewhat alike; else not recognisable."""
-    if rank == 1 and similarity >= RECOGNISABLE_LIKENESS:
-        return Verdict.RECOGNISABLE
-    return Verdict.HINT if rank <= 2 and similarity >= HINT_LIKENESS else Verdict.HIDDEN

@@ -12,7 +12,7 @@ from lab.errors import LabError
 from lab.experiment import Experiment
 from lab.networks.base import Classifier
 from lab.randomness import stream
-from lab.types import AttackState, Batch, Gradients, LabelSource, Observation, Round
+from lab.types import AttackState, Batch, Gradients, LabelSource, Observation, Round, Suspects
 
 LINE_UP_SIZE = 8
 
@@ -47,7 +47,7 @@ def _simulate(experiment: Experiment, where: torch.device) -> Round:
         label_source=experiment.labels,
         labels=batch.labels.clone() if experiment.labels is LabelSource.KNOWN else None,
     )
-    return Round(batch, clean, observation, _line_up(batch))
+    return Round(batch, clean, observation, _line_up(batch, experiment.seed))
 
 
 def reconstruct(experiment: Experiment, observation: Observation) -> Iterator[AttackState]:
@@ -96,7 +96,7 @@ def _defended(experiment: Experiment, clean: Gradients) -> Gradients:
     return update
 
 
-def _line_up(batch: Batch) -> torch.Tensor:
+def _line_up(batch: Batch, seed: int) -> Suspects:
     """The first private picture, then pictures of the gallery that are not in the batch."""
-    others = decoys(batch.images, LINE_UP_SIZE - 1).to(batch.images)
+    others = decoys(batch.images, LINE_UP_SIZE - 1, stream(seed, "line-up")).to(batch.images)
     return torch.cat([batch.images[:1], others])

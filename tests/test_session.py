@@ -156,6 +156,23 @@ def test_edits_answer_in_words_and_undo_restores():
     asyncio.run(story())
 
 
+def test_quick_edits_add_up():
+    async def story():
+        async with opened() as session:
+            await until(session, "ready")
+            first = session.experiment
+            session.edit("seed", 5)
+            session.edit("iterations", 7)  # before the first change is prepared
+            await until(session, "ready")
+            assert (session.experiment.seed, session.experiment.attack.iterations) == (5, 7)
+            session.undo()
+            session.undo()
+            await until(session, "ready")
+            assert session.experiment == first
+
+    asyncio.run(story())
+
+
 def test_what_cannot_be_prepared_leaves_the_last_experiment():
     async def story():
         async with opened() as session:
@@ -215,6 +232,8 @@ def test_the_algebra_follows_the_experiment():
             assert data["error"] < 1e-4
             unit = int(data["slopes"].argmin())
             assert session.algebra(unit)["row"] == unit
+            silent = int((data["slopes"] == 0).argmax())
+            assert "is silent" in session.algebra(silent)["notice"]
 
     asyncio.run(story())
 

@@ -19,11 +19,16 @@ def algebra(experiment: Experiment, attacked: Round, row: int | None = None) -> 
     """Everything the algebra panel shows for unit ``row`` (None: the loudest one).
 
     ``readable`` is False where the network has no layer to read; only ``sentence`` is there then.
+    A silent unit cannot be divided by: ``notice`` says so, and the loudest one is shown.
     """
-    from lab import Outcome
+    from lab import LabError, Outcome
     from lab.derivation import derive
 
-    derivation = derive(attacked, row)
+    notice = ""
+    try:
+        derivation = derive(attacked, row)
+    except LabError as error:
+        derivation, notice = derive(attacked), str(error)
     if derivation is None:
         no_layer = not any(name.startswith("head.") for name in attacked.observation.update)
         reason = Outcome.NO_LINEAR_LAYER if no_layer else Outcome.DEAD_UNITS
@@ -37,7 +42,7 @@ def algebra(experiment: Experiment, attacked: Round, row: int | None = None) -> 
         "rows": len(derivation.bias_gradient),
         "slopes": _floats(derivation.bias_gradient),
         "divisor": divisor,
-        "dead": divisor == 0,
+        "notice": notice,
         "weight_row": _floats(derivation.weight_row[:SHOWN]),
         "recovered": _floats(derivation.recovered[:SHOWN]),
         "truth": _floats(derivation.truth[0][:SHOWN]),

@@ -57,6 +57,7 @@ class Session(HasTraits):
         self._valve = Valve()
         self._callbacks: list[Callable[[Frame], None]] = []
         self._undo: list[Experiment] = []
+        self._wanted: Experiment | None = None  # the last one asked for; ``experiment`` is the last one prepared
         self._round: Round | None = None
         self._mailbox: tuple[AttackState, float] | None = None
         self._frame_id = 0
@@ -96,18 +97,18 @@ class Session(HasTraits):
 
     def reset(self) -> None:
         """Back to the untouched start of the same experiment."""
-        if self.experiment is not None:
-            self._prepare(self.experiment)
+        if self._wanted is not None:
+            self._prepare(self._wanted)
 
     def edit(self, path: str, value: Any) -> str:
         """Make one change; the answer is empty, or the sentence that says why not."""
-        if self.experiment is None:
+        if self._wanted is None:
             return "The lab is still loading; try again in a moment."
         from lab import LabError
         from lab.edits import edit
 
         try:
-            changed = edit(self.experiment, path, value)
+            changed = edit(self._wanted, path, value)
         except LabError as error:
             return str(error)
         self.show(changed)
@@ -115,8 +116,8 @@ class Session(HasTraits):
 
     def show(self, experiment: Experiment) -> None:
         """Take another experiment; ``undo`` brings the present one back."""
-        if self.experiment is not None and experiment != self.experiment:
-            self._undo.append(self.experiment)
+        if self._wanted is not None and experiment != self._wanted:
+            self._undo.append(self._wanted)
             self._prepare(experiment)
 
     def undo(self) -> None:
@@ -126,19 +127,18 @@ class Session(HasTraits):
 
     def upload(self, data: bytes, name: str) -> str:
         """Take the reader's own picture (bytes of a picture file); it stays in memory. Answers like ``edit``."""
-        if self.experiment is None:
+        if self._wanted is None:
             return "The lab is still loading; try again in a moment."
         from dataclasses import replace
 
+        from lab import LabError
         from lab.datasets.inline import Inline
 
-        from lab import LabError
-
         try:
-            own = Inline.from_bytes([(data, name)], self.experiment.size)
+            own = Inline.from_bytes([(data, name)], self._wanted.size)
         except LabError as error:
             return str(error)
-        self.show(replace(self.experiment, dataset=own, batch_size=1))
+        self.show(replace(self._wanted, dataset=own, batch_size=1))
         return ""
 
     def algebra(self, row: int | None = None) -> dict[str, Any] | None:
@@ -195,6 +195,7 @@ class Session(HasTraits):
 
     def _prepare(self, experiment: Experiment) -> None:
         """Drop the present run and let the worker simulate the round of ``experiment``."""
+        self._wanted = experiment
         self._valve.stop()
         if self._publisher is not None:
             self._publisher.cancel()
@@ -211,7 +212,7 @@ class Session(HasTraits):
         self.frames.clear()
         self._round, self._mailbox, self._unacknowledged, self._stride = attacked, None, None, 1
         with self.hold_trait_notifications():
-            self.experiment = experiment
+            self.experiment = self._wanted = experiment
             self.round_info = describe_round(experiment, attacked)
             self.device = device
             self.iteration, self.attack_seconds, self.iterations_per_second = 0, 0.0, 0.0
@@ -231,7 +232,8 @@ class Session(HasTraits):
         with self.hold_trait_notifications():
             self.message = sentence
             self.status = "failed" if self._round is None else "ready"
-        if self.experiment is not None and self._undo and self._undo[-1] == self.experiment:
+        self._wanted = self.experiment
+        if self._undo and self._undo[-1] == self.experiment:
             self._undo.pop()
 
     async def _publish(self, valve: Valve) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
@@ -57,14 +58,13 @@ def picture(name: str, size: int) -> torch.Tensor:
         return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1).float() / 255
 
 
-def decoys(images: Images, count: int) -> Suspects:
-    """``count`` gallery pictures that are none of ``images``, in their size and number of channels."""
-    found: list[torch.Tensor] = []
-    for name in NAMES:
-        other = _like(picture(name, min(SIZES, key=lambda size: abs(size - images.shape[-1]))), images)
-        if (images - other.to(images)).abs().amax((1, 2, 3)).min() > 0.02:
-            found.append(other)
-    return torch.stack(found[:count])
+def decoys(images: Images, count: int, generator: torch.Generator) -> Suspects:
+    """``count`` random gallery pictures that are none of ``images``, in their size and number of channels."""
+    order = [NAMES[index] for index in torch.randperm(len(NAMES), generator=generator).tolist()]
+    size = min(SIZES, key=lambda size: abs(size - images.shape[-1]))
+    others = (_like(picture(name, size), images) for name in order)
+    different = (other for other in others if (images - other.to(images)).abs().amax((1, 2, 3)).min() > 0.02)
+    return torch.stack(list(islice(different, count)))
 
 
 def _like(other: torch.Tensor, images: Images) -> torch.Tensor:

@@ -105,12 +105,13 @@ function algebraPanel(data, pick, dark) {
   if (!data.readable) return [element("p", {}, data.sentence)];
   return [
     element("p", { class: "lab-verdict-line" }, data.sentence),
+    data.notice ? element("p", { class: "lab-notice", role: "status" }, data.notice) : "",
     element("ol", { class: "lab-steps" },
       step(1, "A fully connected layer multiplies its input", math(LAYER)),
       step(2, "The chain rule puts that input into its gradient", math(CHAIN)),
       step(3, "So one division gives the input, whatever the rest of the network is", math(RATIO), rowPicker(data, pick)),
       step(4, "With the numbers that were sent", numbersTable(data),
         element("div", { class: `lab-pair ${data.is_picture ? "" : "lab-pair-wide"}` }, ...comparison(data, dark),
-          element("p", { class: "lab-error-size" }, data.dead ? "This unit is silent: 0 / 0 says nothing." : `largest error ${short(data.error, 4)}`)))),
+          element("p", { class: "lab-error-size" }, `largest error ${short(data.error, 4)}`)))),
   ];
 }

@@ -4,7 +4,7 @@ function scoreRows(frame, numbers) {
   const [first] = numbers.pictures ?? [];
   const rows = [
     ["Line-up", `${numbers.line_up_rank} of ${numbers.line_up_size}`, `1 in ${numbers.line_up_size} by chance`, "Among eight pictures, the place of the secret when they are ordered by likeness to the reconstruction. The verdict rests on this."],
-    ["Likeness", short(numbers.likeness), "0", "Correlation with the secret after a slight blur: 1 is alike, 0 is unrelated; brightness and contrast do not count."],
+    ["Likeness", short(numbers.likeness), "0", "Correlation of the shapes in both pictures: 1 is alike, unrelated ones stay below 0.2; brightness, contrast and fine noise do not count."],
     ["PSNR", `${short(frame.psnr_db, 1)} dB`, `grey ${short(numbers.grey_psnr_db, 1)}, mean ${short(numbers.mean_psnr_db, 1)} dB`, "How small the average pixel error is, in decibels; three more mean half the squared error. A blur can score high and show nothing."],
     ["SSIM", short(frame.ssim), "0", "Whether edges and textures stand where they should: 1 for equal pictures."],
     ["Squared error", short(first?.mse, 5), "", "Mean squared difference of a pixel, with values from 0 to 1; PSNR is this number on a logarithmic scale."],
