@@ -195,6 +195,17 @@ def serve(
     raise typer.Exit(serve_it(port, browser=browser))
 
 
+@app.command(
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []},
+    add_help_option=False,
+)
+def bench(context: typer.Context) -> None:
+    """Measure the lab beside breaching, turn by turn (gradlab bench --help)."""
+    from lab.commands.benching import bench as bench_it
+
+    raise typer.Exit(bench_it(context.args))
+
+
 def main() -> None:
     """The entry point of ``gradlab``."""
     app()

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from lab import checkpoints
 from lab.cli import app
-from lab.commands import recording, serving, training
+from lab.commands import benching, child, recording, serving, training
 from lab.networks.mlp import MLP
 
 
@@ -103,7 +103,7 @@ def test_signals_reach_the_child_and_its_status_comes_back(number):
         "print('ready', flush=True); signal.pause()"
     )
     parent = (
-        "import signal, sys; from lab.commands.serving import run_child; signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "import signal, sys; from lab.commands.child import run_child; signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
         f"sys.exit(run_child([sys.executable, '-c', {child!r}]))"
     )
     process = subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE)
@@ -115,7 +115,7 @@ def test_signals_reach_the_child_and_its_status_comes_back(number):
 
 
 def test_a_child_that_dies_by_a_signal_gives_the_status_of_a_shell():
-    assert serving.run_child([sys.executable, "-c", "import os; os.kill(os.getpid(), 15)"]) == 128 + 15
+    assert child.run_child([sys.executable, "-c", "import os; os.kill(os.getpid(), 15)"]) == 128 + 15
 
 
 def test_the_handler_of_ctrl_c_is_put_back():
@@ -123,3 +123,16 @@ def test_the_handler_of_ctrl_c_is_put_back():
     with recording.interruptible():
         assert signal.getsignal(signal.SIGINT) is not before
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_bench_runs_the_benchmarks_with_its_arguments(monkeypatch):
+    commands = []
+    monkeypatch.setattr(benching, "run_child", lambda command: commands.append(command) or 0)
+    assert benching.bench(["--quick", "--json", "x.json"]) == 0
+    assert commands == [[sys.executable, "-m", "benchmarks", "--quick", "--json", "x.json"]]
+
+
+def test_bench_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(benching, "find_spec", lambda name: None)
+    with pytest.raises(LabError, match=r"pip install -e '\.\[bench\]'"):
+        benching.bench([])
