@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from lab import checkpoints
+from lab import LabError, checkpoints
 from lab.cli import app
 from lab.commands import benching, child, recording, serving, training
 from lab.networks.mlp import MLP
