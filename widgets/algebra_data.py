@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from widgets.frames import pixels
+from widgets.frames import pixels, spoken_names
 
 if TYPE_CHECKING:
     from lab import Experiment, Round
+    from lab.derivation import Derivation
 
 SHOWN = 6
 """How many entries of a row are written out."""
@@ -34,18 +35,21 @@ def algebra(experiment: Experiment, attacked: Round, row: int | None = None) -> 
         reason = Outcome.NO_LINEAR_LAYER if no_layer else Outcome.DEAD_UNITS
         return {"readable": False, "sentence": reason.value}
     divisor = float(derivation.bias_gradient[derivation.row])
+    shown = _shown(derivation)
+    layers = dict.fromkeys(name.rpartition(".")[0] for name in attacked.observation.update)
     return {
         "readable": True,
         "network": experiment.network.name,
-        "layer": derivation.layer,
+        "layer": spoken_names(attacked.observation.network, layers)[derivation.layer],
         "row": derivation.row,
         "rows": len(derivation.bias_gradient),
         "slopes": _floats(derivation.bias_gradient),
         "divisor": divisor,
         "notice": notice,
-        "weight_row": _floats(derivation.weight_row[:SHOWN]),
-        "recovered": _floats(derivation.recovered[:SHOWN]),
-        "truth": _floats(derivation.truth[0][:SHOWN]),
+        "positions": shown,
+        "weight_row": _floats(derivation.weight_row[shown]),
+        "recovered": _floats(derivation.recovered[shown]),
+        "truth": _floats(derivation.truth[0][shown]),
         "recovered_all": _floats(derivation.recovered),
         "truth_all": _floats(derivation.truth[0]),
         "inputs": len(derivation.recovered),
@@ -58,6 +62,13 @@ def algebra(experiment: Experiment, attacked: Round, row: int | None = None) -> 
         "sentence": derivation.outcome.value,
         "conditions": [vars(condition) for condition in derivation.conditions],
     }
+
+
+def _shown(derivation: Derivation) -> list[int]:
+    """The entries written out: the first pixels, or the strongest features (most of the others are zero)."""
+    if derivation.picture is not None:
+        return list(range(SHOWN))
+    return sorted(derivation.recovered.abs().topk(min(SHOWN, len(derivation.recovered))).indices.tolist())
 
 
 def _floats(values: Any) -> np.ndarray:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     import torch
     from torch import nn
@@ -80,19 +80,30 @@ def describe_round(experiment: Experiment, attacked: Round) -> dict[str, Any]:
 
 
 def layer_norms(network: nn.Module, update: Mapping[str, torch.Tensor]) -> list[dict[str, Any]]:
-    """Length and count of the numbers of each layer, weights and bias together, by names a reader knows."""
+    """Length and count of the numbers of each layer, weights and bias together."""
     layers: dict[str, list[torch.Tensor]] = {}
     for name, tensor in update.items():
         layers.setdefault(name.rpartition(".")[0], []).append(tensor)
+    spoken = spoken_names(network, layers)
+    return [
+        {
+            "name": spoken[name],
+            "norm": math.sqrt(sum(float(tensor.square().sum()) for tensor in tensors)),
+            "count": sum(tensor.numel() for tensor in tensors),
+        }
+        for name, tensors in layers.items()
+    ]
+
+
+def spoken_names(network: nn.Module, layers: Iterable[str]) -> dict[str, str]:
+    """What a reader calls each layer, from its module's name: conv 1, conv 2, fc 1."""
     kinds = Counter[str]()
-    described = []
-    for name, tensors in layers.items():
+    spoken = {}
+    for name in layers:
         kind = SHORT_KINDS.get(type(network.get_submodule(name)).__name__, "layer")
         kinds[kind] += 1
-        norm = math.sqrt(sum(float(tensor.square().sum()) for tensor in tensors))
-        count = sum(tensor.numel() for tensor in tensors)
-        described.append({"name": f"{kind} {kinds[kind]}", "norm": norm, "count": count})
-    return described
+        spoken[name] = f"{kind} {kinds[kind]}"
+    return spoken
 
 
 def alt_text(experiment: Experiment) -> str:

@@ -28,7 +28,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         # the token: there is no login and no cookie, and a kernel answers only to who knows its id.
         "tornado_settings": {"disable_check_xsrf": True, "websocket_max_message_size": 32 * MEBIBYTE},
         "port_retries": 0,
-        "log_level": "WARN",
+        "log_level": "ERROR",  # its warnings are about things that are so on purpose
     },
     "VoilaConfiguration": {
         "template": "gradlab",
@@ -74,7 +74,7 @@ def _run(notebook: str, port: int) -> None:
     """Hand over to Voila; the kernels find the lab and the page's template whatever the folder is."""
     _prepend("JUPYTER_PATH", FOLDER / "template")
     _prepend("PYTHONPATH", FOLDER.parent)
-    os.environ.setdefault("IPYTHONDIR", str(Path(notebook).parent / ".ipython"))
+    os.environ.setdefault("IPYTHONDIR", _quiet_profile(Path(notebook).parent / ".ipython"))
     from traitlets.config import Config
     from voila.app import Voila
 
@@ -82,6 +82,14 @@ def _run(notebook: str, port: int) -> None:
     config.Voila.port = port
     config.Voila.open_browser = False
     Voila.launch_instance(argv=[notebook], config=config)
+
+
+def _quiet_profile(folder: Path) -> str:
+    """A profile for the kernels in which only errors are printed."""
+    profile = folder / "profile_default"
+    profile.mkdir(parents=True)
+    (profile / "ipython_kernel_config.py").write_text('get_config().IPKernelApp.log_level = "ERROR"\n', encoding="utf-8")
+    return str(folder)
 
 
 def _prepend(variable: str, folder: Path) -> None:
@@ -92,7 +100,7 @@ def _prepend(variable: str, folder: Path) -> None:
 def _announce(port: int, browser: bool) -> None:
     """Say where the page is once it answers, not before."""
     address = f"http://localhost:{port}/"
-    while not _answers(f"{address}voila/static/"):
+    while not _answers(f"{address}voila/static/voila.js"):
         time.sleep(0.1)
     sys.stdout.write(f"The lab is at {address} (stop it with Ctrl+C).\n")
     sys.stdout.flush()

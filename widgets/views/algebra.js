@@ -53,9 +53,9 @@ function numbersTable(data) {
   const [weights, recovered, truth] = [data.weight_row, data.recovered, data.truth].map((buffer) => [...floats(buffer)]);
   const head = element("tr", {}, ...["j", "∂L/∂W", "÷ ∂L/∂b", "recovered x", "true x"].map((name) => element("th", { scope: "col" }, name)));
   const rows = weights.map((value, index) => element("tr", {},
-    element("th", { scope: "row" }, String(index)),
+    element("th", { scope: "row" }, String(data.positions[index])),
     ...[short(value, 5), short(data.divisor, 5), short(recovered[index], 4), short(truth[index], 4)].map((text) => element("td", {}, text))));
-  return element("div", { class: "lab-scroll", tabIndex: 0, role: "region", "aria-label": "The first entries of the row" },
+  return element("div", { class: "lab-scroll", tabIndex: 0, role: "region", "aria-label": "Entries of the row" },
     element("table", { class: "lab-table" }, element("thead", {}, head), element("tbody", {}, ...rows)));
 }
 

@@ -25,7 +25,7 @@ CHIPS = (
     Chip(
         "trained",
         "Try a trained network",
-        "The network is now trained: its gradients are smaller and say less.",
+        "The network is now trained, which usually makes it harder to invert.",
         (("trained", True),),
     ),
     Chip(
