@@ -58,7 +58,8 @@ def _distance(experiment: Experiment, plain: Plain, value: Any) -> None:
 
 
 def _iterations(experiment: Experiment, plain: Plain, value: Any) -> None:
-    _matching(experiment, plain, "iterations")["iterations"] = value
+    attack = plain["attack"] if "iterations" in plain["attack"] else _matching(experiment, plain, "iterations")
+    attack["iterations"] = value
 
 
 def _restarts(experiment: Experiment, plain: Plain, value: Any) -> None:

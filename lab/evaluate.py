@@ -145,7 +145,7 @@ class LayerScore:
 
 def layer_scores(attacked: Round, state: AttackState) -> tuple[LayerScore, ...]:
     """Each peeled layer of a state against the feature map that the first private picture really makes there."""
-    truths = _true_inputs(attacked, [layer.name for layer in state.layers])
+    truths = true_layer_inputs(attacked, state)
     return tuple(
         LayerScore(
             layer.name,
@@ -161,8 +161,12 @@ def layer_scores(attacked: Round, state: AttackState) -> tuple[LayerScore, ...]:
     )
 
 
-def _true_inputs(attacked: Round, names: list[str]) -> dict[str, Tensor]:
-    """What enters each named module for the first private picture, in float64 on the CPU."""
+def true_layer_inputs(attacked: Round, state: AttackState) -> dict[str, Tensor]:
+    """What really entered each peeled layer, by name: the first private picture's feature maps, float64 on the CPU.
+
+    Each has the shape of that layer's ``LayerRecovery.features``; the lowest one is the normalised picture.
+    """
+    names = [layer.name for layer in state.layers]
     network, seen = attacked.observation.network, {}
     modules = {module: name for name, module in network.named_modules() if name in names}
     hooks = [

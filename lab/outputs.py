@@ -18,7 +18,7 @@ from torch import Tensor
 
 from lab.contact_sheets import comparison, replay, tiled
 from lab.errors import LabError
-from lab.evaluate import Scores
+from lab.evaluate import Scores, layer_scores
 from lab.experiment import Experiment
 from lab.pictures import encode_png
 from lab.references import citation
@@ -136,7 +136,12 @@ def history_csv(history: tuple[Moment, ...]) -> str:
 
 
 def result(finished: Finished) -> dict[str, Any]:
-    """The run as JSON-ready data; ``experiment`` fed back reproduces it. Numbers that are not finite are null."""
+    """The run as JSON-ready data; ``experiment`` fed back reproduces it. Numbers that are not finite are null.
+
+    ``layers`` holds what ``--attack recursive`` undid, top to bottom (empty for other attacks), an object a layer
+    with the fields of ``LayerScore``: name, kind, unknowns, equations, rank (how many unknowns its own equations
+    tell), condition, residual ||A x - b|| / ||b||, and error ||recovered - true|| / ||true|| against the truth.
+    """
     scores, state = finished.scores, finished.state
     assert state.outcome is not None
     return _finite(
@@ -156,6 +161,7 @@ def result(finished: Finished) -> dict[str, Any]:
             "label_accuracy": scores.label_accuracy,
             "controls": {"grey_psnr_db": scores.grey_psnr_db, "mean_psnr_db": scores.mean_psnr_db},
             "max_abs_error": scores.max_abs_error,
+            "layers": [asdict(layer) for layer in layer_scores(finished.attacked, state)],
             "citation": [str(paper) for paper in citation(finished.experiment)],
             "versions": {name: version(name) for name in ("inverting-gradients-lab", "torch")},
         }

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from lab.attacks.analytic import Analytic
 from lab.attacks.gradient_matching import GradientMatching, Start
+from lab.attacks.recursive import Recursive
 from lab.datasets.gallery import Gallery
 from lab.distances.base import Distance
 from lab.distances.cosine import Cosine
@@ -111,6 +112,15 @@ _LISTING = (
         "Nothing: the proposition holds for any size.",
         Verdict.RECOGNISABLE,
         Experiment(network=MLP(), attack=Analytic()),
+    ),
+    Preset(
+        "recursive",
+        "Algebra all the way down",
+        "Layer by layer, two linear systems a layer, the gradient of a convolutional network gives the whole picture.",
+        "Zhu and Blaschko 2021 (R-GAP), gradient and weight constraints; below Proposition 3.1 of Geiping et al. 2020",
+        "The picture and the small network of the preset default instead of the paper's CNN6 and CIFAR-10.",
+        Verdict.RECOGNISABLE,
+        Experiment(attack=Recursive()),
     ),
     Preset(
         "local_steps",

@@ -47,6 +47,14 @@ _LISTING = (
         "2001.02610",
     ),
     Paper(
+        "zhu2021",
+        "R-GAP: Recursive Gradient Attack on Privacy",
+        "J. Zhu, M. Blaschko",
+        "ICLR",
+        2021,
+        "2010.07733",
+    ),
+    Paper(
         "wainakh2022",
         "User-Level Label Leakage from Gradients in Federated Learning",
         "A. Wainakh et al.",
@@ -89,6 +97,7 @@ PAPERS = {paper.key: paper for paper in _LISTING}
 _STANDS_ON = {
     ("attack", "gradient_matching"): "geiping2020",
     ("attack", "analytic"): "geiping2020",
+    ("attack", "recursive"): "zhu2021",
     ("distance", "cosine"): "geiping2020",
     ("distance", "euclidean"): "zhu2019",
     ("distance", "l1"): "deng2021",

@@ -29,6 +29,12 @@ def test_one_change_is_made(path, value, where):
     assert where(edit(Experiment(), path, value)) == value
 
 
+def test_the_closed_form_has_iterations_for_its_search_afterwards():
+    assert edit(edit(Experiment(), "attack", "recursive"), "iterations", 7).attack.iterations == 7
+    with pytest.raises(LabError, match="'analytic' has no iterations"):
+        edit(edit(Experiment(), "attack", "analytic"), "iterations", 7)
+
+
 def test_every_short_name_is_tried_above():
     assert set(SHORT_NAMES) == {
         "attack", "distance", "iterations", "local_batch_size", "local_lr", "local_steps", "picture", "restarts", "tv",

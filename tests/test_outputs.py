@@ -5,7 +5,7 @@ import io
 import json
 import math
 import os
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -13,12 +13,14 @@ import torch
 from PIL import Image
 
 from lab.attacks.gradient_matching import GradientMatching
+from lab.attacks.recursive import Recursive
 from lab.commands import recording
 from lab.commands.recording import Recording, drive
 from lab.contact_sheets import comparison, replay, tiled
 from lab.errors import LabError
-from lab.evaluate import score
+from lab.evaluate import LayerScore, score
 from lab.experiment import Experiment
+from lab.networks.lenet import LeNet
 from lab.networks.mlp import MLP
 from lab.outputs import Finished, Moment, contents, history_csv, ready_folder, result, write_outputs
 from lab.rounds import reconstruct, simulate_round
@@ -31,7 +33,10 @@ def attacked(batch=1, iterations=3, restarts=1):
 
 
 def finished(batch=1, iterations=3):
-    experiment, a_round = attacked(batch, iterations)
+    return run(*attacked(batch, iterations))
+
+
+def run(experiment, a_round):
     record = Recording(a_round)
     ended = drive(reconstruct(experiment, a_round.observation), record, lambda *_: False, lambda *_: None)
     return Finished(
@@ -117,6 +122,18 @@ def test_numbers_that_are_not_finite_become_null():
     data = result(replace(done, state=replace(done.state, objective=math.nan)))
     assert data["objective"] is None
     json.dumps(data, allow_nan=False)
+
+
+def test_the_result_of_the_closed_form_tells_each_layer():
+    experiment = Experiment(network=LeNet(), attack=Recursive())
+    layers = json.loads(contents(run(experiment, simulate_round(experiment)))["result.json"])["layers"]
+    assert [layer["name"] for layer in layers] == ["features.4", "features.2", "features.0"]
+    assert [layer["unknowns"] for layer in layers] == [12 * 8 * 8, 12 * 16 * 16, 3 * 32 * 32]
+    for layer in layers:
+        assert set(layer) == {field.name for field in fields(LayerScore)}
+        assert layer["equations"] >= layer["rank"] == layer["unknowns"]
+        assert 0 < layer["error"] < 1e-3
+    assert json.loads(contents(finished())["result.json"])["layers"] == []
 
 
 def test_every_restart_is_in_the_history_once():

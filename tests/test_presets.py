@@ -15,7 +15,7 @@ from lab.protocols.fedavg import FedAvg
 from lab.references import PAPERS, citation
 from lab.types import LabelSource
 
-QUICK = ("analytic_mlp", "default")
+QUICK = ("analytic_mlp", "default", "recursive")
 
 
 def final(experiment):
@@ -64,6 +64,7 @@ def test_citations_follow_the_methods_in_use():
     assert keys(Experiment()) == ["geiping2020"]
     assert keys(PRESETS["zhu2019"].experiment) == ["zhu2019", "geiping2020"]
     assert keys(Experiment(protocol=FedAvg(), labels=LabelSource.INFERRED)) == ["mcmahan2017", "geiping2020", "zhao2020"]
+    assert keys(PRESETS["recursive"].experiment) == ["zhu2021"]
     assert "wainakh2022" in keys(Experiment(batch_size=2, labels=LabelSource.INFERRED))
 
 
