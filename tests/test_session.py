@@ -8,6 +8,7 @@ import pytest
 
 from lab import Experiment
 from lab.attacks.gradient_matching import GradientMatching
+from lab.attacks.recursive import Recursive
 from widgets import session as session_module
 from widgets.session import Session
 
@@ -234,6 +235,114 @@ def test_the_algebra_follows_the_experiment():
             assert session.algebra(unit)["row"] == unit
             silent = int((data["slopes"] == 0).argmax())
             assert "is silent" in session.algebra(silent)["notice"]
+
+    asyncio.run(story())
+
+
+async def until_undone(session):
+    async with asyncio.timeout(60):
+        while session.descent.get("status") not in ("done", "failed"):
+            await asyncio.sleep(0.01)
+    return session.descent
+
+
+def sent(data):
+    """Bytes of pictures and maps inside plain data."""
+    inner = data.values() if isinstance(data, dict) else data if isinstance(data, list) else ()
+    return len(data) if isinstance(data, bytes) else sum(sent(part) for part in inner)
+
+
+def test_the_way_down_undoes_the_layers_one_by_one_to_the_picture():
+    async def story():
+        async with opened({}) as session:
+            session.descend()
+            assert "still loading" in session.descent["sentence"]
+            await until(session, "ready")
+            seen = []
+            session.observe(lambda change: seen.append(change.new), "descent")
+            session.descend()
+            session.descend()  # asked twice, done once
+            found = await until_undone(session)
+            assert [len(update["layers"]) for update in seen] == [0, 1, 3, 3]
+            assert found["outcome"] == "PEELED"
+            assert [layer["name"] for layer in found["layers"]] == ["conv 3", "conv 2", "conv 1"]
+            assert all(layer["error"] < 1e-4 for layer in found["layers"])
+            assert found["layers"][1]["joint"] == ["conv 3", "conv 2", "conv 1"]
+            assert found["picture"]["psnr_db"] > 60
+            assert found["picture"]["recovered"] == found["picture"]["truth"]
+            assert sum(sent(update) for update in seen) < 200_000
+            assert session.status == "ready"
+
+    asyncio.run(story())
+
+
+def test_what_ends_the_way_down_is_named():
+    async def story():
+        async with opened({"network": {"name": "lenet"}, "batch_size": 2}) as session:
+            await until(session, "ready")
+            session.descend()
+            found = await until_undone(session)
+            assert (found["outcome"], found["layers"], found["picture"]) == ("PEEL_BATCH", [], None)
+            assert "rank 2" in found["note"]
+
+    asyncio.run(story())
+
+
+def test_the_way_down_waits_for_a_running_attack_and_says_so_beside_a_paused_one():
+    async def story():
+        async with opened({"network": {"name": "lenet"}}) as session:
+            await until(session, "ready")
+            session.step(1)
+            await until(session, "paused")
+            session.descend()
+            assert "paused" in session.descent["sentence"]
+            session.start()
+            session.descend()
+            assert "as soon as the attack has ended" in session.descent["sentence"]
+            await until(session, "finished")
+            assert (await until_undone(session))["outcome"] == "PEELED"
+
+    asyncio.run(story())
+
+
+def test_another_experiment_drops_the_way_down():
+    async def story():
+        async with opened({"network": {"name": "lenet"}}) as session:
+            await until(session, "ready")
+            session.descend()
+            session.edit("seed", 3)
+            assert session.descent == {}
+            await until(session, "ready")
+            await asyncio.sleep(0.1)
+            assert session.descent == {}
+
+    asyncio.run(story())
+
+
+def test_an_exception_on_the_way_down_is_a_sentence(monkeypatch):
+    def broken(self, observation, generator):
+        raise ZeroDivisionError("secret detail")
+        yield
+
+    monkeypatch.setattr(Recursive, "reconstruct", broken)
+
+    async def story():
+        async with opened() as session:
+            await until(session, "ready")
+            session.descend()
+            sentence = (await until_undone(session))["sentence"]
+            assert "ZeroDivisionError" in sentence
+            assert "secret detail" not in sentence
+
+    asyncio.run(story())
+
+
+def test_the_pace_does_not_make_an_attack_of_few_states_crawl():
+    async def story():
+        async with opened({"network": {"name": "lenet"}, "attack": {"name": "recursive"}}, pace=600.0) as session:
+            session.start()
+            await until(session, "finished")
+            assert session.frames[-1].psnr_db > 60
 
     asyncio.run(story())
 

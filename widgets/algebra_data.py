@@ -20,8 +20,11 @@ def algebra(experiment: Experiment, attacked: Round, row: int | None = None) -> 
     """Everything the algebra panel shows for unit ``row`` (None: the loudest one).
 
     ``readable`` is False where the network has no layer to read; only ``sentence`` is there then.
+    ``has_body`` is True where layers lie below the fully connected ones.
     A silent unit cannot be divided by: ``notice`` says so, and the loudest one is shown.
     """
+    from torch import nn
+
     from lab import LabError, Outcome
     from lab.derivation import derive
 
@@ -30,15 +33,17 @@ def algebra(experiment: Experiment, attacked: Round, row: int | None = None) -> 
         derivation = derive(attacked, row)
     except LabError as error:
         derivation, notice = derive(attacked), str(error)
+    has_body = not isinstance(attacked.observation.network.features, nn.Identity)
     if derivation is None:
         no_layer = not any(name.startswith("head.") for name in attacked.observation.update)
         reason = Outcome.NO_LINEAR_LAYER if no_layer else Outcome.DEAD_UNITS
-        return {"readable": False, "sentence": reason.value}
+        return {"readable": False, "sentence": reason.value, "has_body": has_body}
     divisor = float(derivation.bias_gradient[derivation.row])
     shown = _shown(derivation)
     layers = dict.fromkeys(name.rpartition(".")[0] for name in attacked.observation.update)
     return {
         "readable": True,
+        "has_body": has_body,
         "network": experiment.network.name,
         "layer": spoken_names(attacked.observation.network, layers)[derivation.layer],
         "row": derivation.row,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from traitlets import Any as AnyTrait
 from traitlets import Dict, Float, HasTraits, Int, Unicode
 
+from widgets.descent_data import failed, waiting, way_down
 from widgets.frames import Frame, describe_round, frame, score_table
 from widgets.worker import Valve, Worker
 
@@ -26,6 +27,8 @@ RUN_LIMIT_S = 1800.0
 """No run lasts longer."""
 MOST_FRAMES = 400
 PACE_S = 6.0
+MOST_REST_S = 0.75
+"""The pace never rests longer before a state: an attack of few states is not made to crawl."""
 
 
 class Session(HasTraits):
@@ -47,6 +50,7 @@ class Session(HasTraits):
     iterations_per_second = Float(0.0)
     seconds_left = Float(None, allow_none=True)
     numbers = Dict(default_value=None, allow_none=True, help="scores of the newest frame")
+    descent = Dict(help="the way down through the layers as ``descend`` finds it; empty before")
 
     def __init__(self, changes: dict[str, Any] | None = None) -> None:
         super().__init__()
@@ -55,6 +59,7 @@ class Session(HasTraits):
         self._loop = asyncio.get_running_loop()
         self._worker = Worker()
         self._valve = Valve()
+        self._way_down = Valve()  # that of the newest way down; stopped once another experiment is asked for
         self._callbacks: list[Callable[[Frame], None]] = []
         self._undo: list[Experiment] = []
         self._wanted: Experiment | None = None  # the last one asked for; ``experiment`` is the last one prepared
@@ -147,6 +152,19 @@ class Session(HasTraits):
 
         return None if self._round is None else algebra(self.experiment, self._round, row)
 
+    def descend(self) -> None:
+        """Undo the layers of the present round one by one; ``descent`` follows. Waits for a running attack."""
+        if self.status == "loading" or self._round is None:
+            self.descent = failed("The lab is still loading; try again in a moment.")
+        elif self.status == "paused":
+            self.descent = failed("The attack is paused and holds the worker; resume or reset it, then try again.")
+        elif self.descent.get("status") not in ("waiting", "running"):
+            running = self.status == "running"
+            self.descent = waiting("It begins as soon as the attack has ended." if running else "Solving the topmost layer.")
+            self._way_down = valve = Valve()
+            experiment, attacked = self.experiment, self._round
+            self._worker.submit(lambda: self._go_down(experiment, attacked, valve))
+
     def on_frame(self, callback: Callable[[Frame], None]) -> None:
         """Call back with every published frame."""
         self._callbacks.append(callback)
@@ -163,6 +181,7 @@ class Session(HasTraits):
     def close(self) -> None:
         """Stop everything and wait for the worker."""
         self._valve.stop()
+        self._way_down.stop()
         if self._publisher is not None:
             self._publisher.cancel()
         self._worker.close()
@@ -197,6 +216,8 @@ class Session(HasTraits):
         """Drop the present run and let the worker simulate the round of ``experiment``."""
         self._wanted = experiment
         self._valve.stop()
+        self._way_down.stop()
+        self.descent = {}
         if self._publisher is not None:
             self._publisher.cancel()
         self._publisher, self._valve = None, Valve()
@@ -273,7 +294,7 @@ class Session(HasTraits):
 
     def _report(self, state: AttackState, seconds: float, numbers: dict[str, Any]) -> None:
         rate = state.iteration / seconds if seconds > 0 else 0.0
-        slowest = max(1 / rate if rate else 0.0, self.pace_seconds / max(1, state.iterations))
+        slowest = max(1 / rate if rate else 0.0, self._rest_s(state))
         with self.hold_trait_notifications():
             self.iteration, self.iterations = state.iteration, state.iterations
             self.attack_seconds, self.iterations_per_second = seconds, rate
@@ -297,6 +318,10 @@ class Session(HasTraits):
         self._publisher, self._valve = None, Valve()
         with self.hold_trait_notifications():
             self.message, self.status, self.seconds_left = sentence, status, None
+
+    def _went_down(self, found: dict[str, Any], valve: Valve) -> None:
+        if not valve.stopped:
+            self.descent = found
 
     # --- in the worker thread ----------------------------------------------------------------------
 
@@ -358,10 +383,21 @@ class Session(HasTraits):
                 self._mailbox = (state, spent)
                 if state.outcome is not None:
                     break
-                valve.rest(self.pace_seconds / max(1, state.iterations) - (time.perf_counter() - began))
+                valve.rest(self._rest_s(state) - (time.perf_counter() - began))
         finally:
             states.close()  # type: ignore[attr-defined]  (a generator)
         return None if state is None else state.outcome
+
+    def _rest_s(self, state: AttackState) -> float:
+        """What the pace wants between two states."""
+        return min(MOST_REST_S, self.pace_seconds / max(1, state.iterations))
+
+    def _go_down(self, experiment: Experiment, attacked: Round, valve: Valve) -> None:
+        try:
+            for found in way_down(experiment, attacked, lambda: valve.stopped):
+                self._tell(self._went_down, found, valve)
+        except Exception as error:
+            self._tell(self._went_down, failed(_sentence(error)), valve)
 
 
 def _sentence(error: Exception) -> str:

@@ -12,16 +12,18 @@ from widgets.views.base import View, script, style
 
 
 class Panel(View):
-    """Tabs for Algebra, Difference and Numbers; ``algebra`` is the derivation for the row picked."""
+    """Tabs for Algebra, Difference and Numbers; ``algebra`` is the derivation for the row picked, ``descent`` the way down."""
 
-    _esm = script("algebra", "difference", "numbers", "panel")
-    _css = style("panel")
+    _esm = script("algebra", "descent", "difference", "numbers", "panel")
+    _css = style("panel", "descent")
     algebra = traitlets.Dict().tag(sync=True)
+    descent = traitlets.Dict().tag(sync=True)
 
     def __init__(self, film: Any, session: Any) -> None:
         self.session = session
         super().__init__(film)
         session.observe(self._show, names=["round_info"])
+        session.observe(self._descended, names=["descent"])
         self.on_msg(self._receive)
         self._show()
 
@@ -33,10 +35,15 @@ class Panel(View):
         if derived is not None:
             self.algebra = {key: _sent(value) for key, value in derived.items()}
 
+    def _descended(self, change: Any = None) -> None:
+        self.descent = plain(self.session.descent)
+
     def _receive(self, _: Any, content: Any, buffers: Any) -> None:
-        """Derive for the row that was picked, if there is such a row."""
+        """Derive for the row that was picked, if there is such a row; go down where that is asked for."""
         row = content.get("row") if isinstance(content, dict) else None
-        if isinstance(row, int) and 0 <= row < self.algebra.get("rows", 0):
+        if isinstance(content, dict) and content.get("descend") is True:
+            self.session.descend()
+        elif isinstance(row, int) and 0 <= row < self.algebra.get("rows", 0):
             self._derive(row)
 
 
