@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -131,8 +132,9 @@ def with_page(page: Page) -> float:
     reset(page)
     page.locator("button.lab-primary").click()
     wait(page, "finished")
-    badge = page.locator(".lab-transport").inner_text()
-    return float(badge.split(" iterations/s")[0].split("·")[-1])
+    badge = re.search(r"([\d.]+) iterations/s", page.locator(".lab-transport").inner_text())
+    assert badge is not None
+    return float(badge[1])
 
 
 def without_page() -> float:
