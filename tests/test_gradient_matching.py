@@ -9,7 +9,7 @@ from rounds import as_round, observe, random_batch, smooth_batch
 
 from lab import Experiment, reconstruct, score, simulate_round
 from lab.attacks.gradient_matching import GradientMatching, Start
-from lab.attacks.search import COARSE_STAGES
+from lab.attacks.search import REACH
 from lab.datasets import gallery
 from lab.distances.base import Distance
 from lab.distances.cosine import Cosine
@@ -97,15 +97,34 @@ def test_the_box_holds_from_the_first_step_on():
     assert float(free.max()) > 1
 
 
-def test_coarse_to_fine_starts_with_few_pixels_and_ends_with_all():
-    observation = observe(SmallConvNet(width=4), random_batch(1))
-    states = run(GradientMatching(iterations=20), observation)
-    coarse = states[1].candidate
-    shrunk = torch.nn.functional.interpolate(coarse, (8, 8), mode="area")
-    again = torch.nn.functional.interpolate(shrunk, (32, 32), mode="bilinear", align_corners=False)
-    assert float((coarse - again).abs().mean()) < 0.3 * float((coarse - 0.5).abs().mean())
-    assert coarse.shape == states[-1].candidate.shape
-    assert COARSE_STAGES[-1][1] < 1
+def test_coarse_to_fine_moves_broad_shapes_and_pixels_together():
+    observation = observe(SmallConvNet(width=4), smooth_batch(1))
+    attack = GradientMatching(iterations=20, optimiser=SignedAdam(step=0.01), priors=())
+    together, alone = (run(replace(attack, coarse_to_fine=coarse), observation)[1].candidate - 0.5 for coarse in (True, False))
+    reach = 0.01 * (1 + REACH + REACH**2 + REACH**3)
+    assert float(alone.abs().max()) == pytest.approx(0.01, rel=1e-3)
+    assert 0.02 < float(together.abs().max()) <= reach * 1.001
+    assert broad_share(together) > 2 * broad_share(alone)
+    assert float((together[..., 1:] - together[..., :-1]).abs().max()) >= 0.0199
+
+
+def broad_share(change):
+    """The share of the square length that lives on a 4x4 grid."""
+    return float(torch.nn.functional.avg_pool2d(change, 8).square().sum() * 64 / change.square().sum())
+
+
+def test_pictures_too_small_for_a_coarser_grid_are_stepped_pixel_by_pixel():
+    observation = observe(LeNet(), Batch(torch.rand(1, 3, 7, 7, generator=stream(0, "x")), torch.tensor([1])))
+    with_grids, without = (run(replace(SHORT, coarse_to_fine=coarse), observation)[-1].candidate for coarse in (True, False))
+    assert torch.equal(with_grids, without)
+
+
+def test_a_fading_prior_ends_with_its_share_of_the_weight():
+    observation = observe(SmallConvNet(width=4), smooth_batch(1))
+    prior = TotalVariation(weight=2.0, relative=False, fade=0.25)
+    states = run(replace(SHORT, start=Start.NOISE, priors=(prior,)), observation)
+    paid = [(state.objective - state.terms["distance"]) / state.terms["total_variation"] for state in states[:5]]
+    assert paid == pytest.approx([2.0, 2 / 4**0.25, 1.0, 1 / 4**0.25, 0.5])
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ import torch
 
 from lab.attacks.base import Attack
 from lab.attacks.search import Search
+from lab.distances.balanced_cosine import BalancedCosine
 from lab.distances.base import Distance
-from lab.distances.cosine import Cosine
 from lab.errors import LabError
 from lab.frozen_matcher import FrozenMatcher
 from lab.frozen_pattern import can_freeze
@@ -47,17 +47,17 @@ class Derivative(Enum):
 class GradientMatching(Attack):
     """Minimise D(g(x), g*) + alpha R(x) over the picture x (Geiping et al. 2020, equation 4).
 
-    The defaults are this lab's own schedule: grey start, signed Adam with cosine decay,
-    total variation weighed against the match at each step, coarse to fine.
+    The defaults are this lab's own schedule: grey start, the balanced cosine, signed Adam with
+    cosine decay on all scales at once, total variation weighed against the match, less and less.
     """
 
-    distance: Annotated[Distance, Help("how two updates are compared: the loss of the attack")] = Cosine()
-    priors: Annotated[tuple[Prior, ...], Help("what a natural picture looks like")] = (TotalVariation(),)
-    optimiser: Annotated[Optimiser, Help("what moves the candidate")] = SignedAdam(step=0.2)
+    distance: Annotated[Distance, Help("how two updates are compared: the loss of the attack")] = BalancedCosine()
+    priors: Annotated[tuple[Prior, ...], Help("what a natural picture looks like")] = (TotalVariation(weight=0.6, fade=0.15),)
+    optimiser: Annotated[Optimiser, Help("what moves the candidate")] = SignedAdam(step=0.03)
     iterations: Annotated[int, Bounds(1, 100_000, log=True), Help("steps of the attack", "steps")] = 200
     restarts: Annotated[int, Bounds(1, 100), Help("attempts from different starts; the lowest distance wins")] = 1
     start: Annotated[Start, Help("the first candidate; restarts after the first always begin with noise")] = Start.GREY
-    coarse_to_fine: Annotated[bool, Help("match 8x8, then 16x16, then all pixels")] = True
+    coarse_to_fine: Annotated[bool, Help("move broad shapes and pixels together, from 4x4 grids to all pixels")] = True
     derivative: Annotated[
         Derivative, Help("double backward (exact), a finite difference with frozen kinks (frozen), or what is faster (auto)")
     ] = Derivative.AUTO
@@ -91,24 +91,22 @@ class GradientMatching(Attack):
         """One restart: evaluate x_k, report it, step to x_k+1. Returns the last state, or the best one before a NaN."""
         state = best = None
         for iteration in range(self.iterations + 1):
-            progress = iteration / self.iterations
-            search.refine(progress)
             state = self._state(search, restart, iteration)
             if not math.isfinite(state.objective):
                 return replace(best or state, iteration=state.iteration, outcome=Outcome.NOT_FINITE)
             yield state
             best = state if best is None or _ranking(state) <= _ranking(best) else best
             if iteration < self.iterations:
-                search.step(progress)
+                search.step()
         assert state is not None
         return state
 
     def _state(self, search: Search, restart: int, iteration: int) -> AttackState:
-        objective, terms = search.evaluate()
+        objective, terms = search.evaluate(iteration / self.iterations)
         return AttackState(
             iteration=restart * self.iterations + iteration,
             iterations=self.restarts * self.iterations,
-            candidate=search.images().detach().clone(),
+            candidate=search.pixels.detach().clone(),
             objective=objective,
             terms=terms,
             restart=restart,

@@ -1,4 +1,4 @@
-"""The moving parts of one attempt at gradient matching: pixels, label logits, and what steps them."""
+"""The moving parts of one attempt at gradient matching: pixels, broad shapes, label logits, and what steps them."""
 
 from __future__ import annotations
 
@@ -17,14 +17,21 @@ from lab.types import Images, Labels, LabelSource, Observation, Targets
 if TYPE_CHECKING:
     from lab.attacks.gradient_matching import GradientMatching
 
-COARSE_STAGES = ((8, 0.15), (16, 0.35))
-"""Coarse to fine: at most this many pixels a side, until this share of the budget."""
+COARSEST = 4
+"""Broad shapes move on grids of half, a quarter ... of the sides, down to this many pixels."""
+REACH = 1.2
+"""By how much farther each coarser grid moves than the next finer one."""
 NOISE_DEVIATION = 0.25
 """The paper starts from a standard normal in normalised units; a unit there is about 0.25 in pixels."""
 
 
 class Search:
-    """One attempt: ``evaluate`` the candidate, then ``step`` it; ``refine`` before each changes the resolution."""
+    """One attempt: ``evaluate`` the candidate, then ``step`` it.
+
+    Coarse to fine, the candidate is pixels + sum of w_s up(shape_s) over grids s, and the optimiser
+    moves all of them at once: broad shapes settle within a few steps, and no step starts afresh
+    as it would after a change of resolution. The shapes are zero between two steps.
+    """
 
     def __init__(
         self, attack: GradientMatching, observation: Observation, matcher: Matcher, generator: torch.Generator, *, noise: bool
@@ -32,17 +39,18 @@ class Search:
         self.attack = attack
         self.observation = observation
         self.matcher = matcher
-        self.size = observation.image_shape[1:]
         self.pixels = self._start(generator, noise=noise).requires_grad_()
+        self.shapes = self._shapes() if attack.coarse_to_fine else []
         self.logits, self.fixed = self._targets(generator)
         self.stepper = attack.optimiser.stepper(self._leaves())
+        self.progress = 0.0
         self.shares: list[Tensor | float] = []
         self.pending: Tensor | float | None = None
 
     def _start(self, generator: torch.Generator, *, noise: bool) -> Images:
-        """Mid-grey, or normal noise around it, in the resolution of the first stage."""
+        """Mid-grey, or normal noise around it."""
         like = next(iter(self.observation.update.values()))
-        shape = (self.observation.batch_size, self.observation.image_shape[0], *self._resolution(0.0))
+        shape = (self.observation.batch_size, *self.observation.image_shape)
         grey = torch.full(shape, 0.5, dtype=like.dtype, device=like.device)
         if not noise:
             return grey
@@ -61,42 +69,37 @@ class Search:
             raise LabError("The labels are said to be known, but the observation holds none; infer them instead.")
         return None, observation.labels
 
+    def _shapes(self) -> list[Tensor]:
+        """One leaf a grid, from half the sides down."""
+        height, width = self.pixels.shape[-2:]
+        shapes: list[Tensor] = []
+        while min(height, width) >= 2 * COARSEST:
+            height, width = height // 2, width // 2
+            shapes.append(self.pixels.new_zeros((*self.pixels.shape[:2], height, width)).requires_grad_())
+        return shapes
+
     def _leaves(self) -> list[Tensor]:
-        return [self.pixels] if self.logits is None else [self.pixels, self.logits]
+        return [self.pixels, *self.shapes] if self.logits is None else [self.pixels, *self.shapes, self.logits]
 
     def images(self) -> Images:
-        """The candidate in full resolution."""
-        if self.pixels.shape[-2:] == self.size:
-            return self.pixels
-        return functional.interpolate(self.pixels, self.size, mode="bilinear", align_corners=False)
+        """The candidate as a function of all leaves; between two steps it equals the pixels."""
+        images = self.pixels
+        for level, shape in enumerate(self.shapes, 1):
+            images = images + REACH**level * functional.interpolate(shape, images.shape[-2:], mode="bilinear")
+        return images
 
     def labels(self) -> Labels | None:
         """The labels as believed at present."""
         return self.fixed if self.logits is None else self.logits.detach().argmax(1)
 
-    def refine(self, progress: float) -> None:
-        """Change the resolution where the next stage begins; the stepper starts afresh there."""
-        wanted = self._resolution(progress)
-        if self.pixels.shape[-2:] == wanted:
-            return
-        with torch.no_grad():
-            finer = functional.interpolate(self.pixels, wanted, mode="bilinear", align_corners=False)
-        self.pixels = finer.requires_grad_()
-        self.stepper = self.attack.optimiser.stepper(self._leaves())
-
-    def _resolution(self, progress: float) -> tuple[int, ...]:
-        stages = COARSE_STAGES if self.attack.coarse_to_fine else ()
-        coarse = next((pixels for pixels, until in stages if progress < until), None)
-        return self.size if coarse is None else tuple(min(side, coarse) for side in self.size)
-
-    def evaluate(self) -> tuple[float, dict[str, float]]:
-        """The objective and its terms at the candidate; leaves each leaf's gradient behind.
+    def evaluate(self, progress: float) -> tuple[float, dict[str, float]]:
+        """The objective and its terms at the candidate, ``progress`` into the budget; leaves each leaf's gradient behind.
 
         A relative prior steers, but its price is no part of the objective: its factor changes at each step.
         """
-        self.shares = []
+        self.shares, self.progress = [], progress
         terms = self._gradients()
-        fixed = (prior.weight * terms[prior.name] for prior in self.attack.priors if not prior.relative)
+        fixed = (prior.weight_at(progress) * terms[prior.name] for prior in self.attack.priors if not prior.relative)
         return terms["distance"] + sum(fixed), terms
 
     def _gradients(self) -> dict[str, float]:
@@ -108,7 +111,7 @@ class Search:
         slopes = [_slope(prior, images) for prior in self.attack.priors]
         if not self.shares:
             pairs = zip(self.attack.priors, slopes, strict=True)
-            self.shares = [prior.share(slope, found.image_gradient) for prior, (_, slope) in pairs]
+            self.shares = [prior.share(slope, found.image_gradient, self.progress) for prior, (_, slope) in pairs]
         total, value = found.image_gradient, found.distance
         for share, (price, slope) in zip(self.shares, slopes, strict=True):
             total, value = total + share * slope, value + share * price
@@ -118,19 +121,26 @@ class Search:
         return {"distance": float(found.distance), **prices}
 
     def _leave(self, images: Images, slope: Images, targets: Targets, target_slope: Tensor | None) -> None:
-        pulled = slope if images is self.pixels else pull_back([images], [self.pixels], [slope])[0]
-        self.pixels.grad = self.attack.optimiser.direction(pulled)
+        leaves = [self.pixels, *self.shapes]
+        for leaf, pulled in zip(leaves, pull_back([images], leaves, [slope]) if self.shapes else [slope], strict=True):
+            leaf.grad = self.attack.optimiser.direction(pulled)
         if self.logits is not None and target_slope is not None:
             self.logits.grad = pull_back([targets], [self.logits], [target_slope])[0]
 
-    def step(self, progress: float) -> None:
+    def step(self) -> None:
         """One step of the stepper, then back into the box."""
         for group in self.stepper.param_groups:
-            group["lr"] = self.attack.optimiser.step * self.attack.optimiser.schedule.factor(progress)
+            group["lr"] = self.attack.optimiser.step * self.attack.optimiser.schedule.factor(self.progress)
         self.stepper.step(self._closure)
-        if self.attack.boxed:
-            with torch.no_grad():
-                self.pixels.clamp_(0, 1)
+        self._settle()
+
+    @torch.no_grad()
+    def _settle(self) -> None:
+        """Fold the shapes into the pixels, and keep these in the box."""
+        images = self.images()
+        self.pixels.copy_(images.clamp(0, 1) if self.attack.boxed else images)
+        for shape in self.shapes:
+            shape.zero_()
 
     def _closure(self) -> float:
         """What the stepper lowers, with gradients in place; the first call of a step uses what ``evaluate`` found."""

@@ -23,17 +23,22 @@ class Prior(Entry):
     relative: Annotated[
         bool, Help("weigh the prior's gradient against the match's at each step, instead of a fixed factor")
     ] = True
+    fade: Annotated[float, Bounds(0.001, 1.0, log=True), Help("what is left of the weight at the end of the budget")] = 1.0
+
+    def weight_at(self, progress: float) -> float:
+        """The weight at ``progress`` in [0, 1] of the budget: it shrinks by the same factor at each step."""
+        return self.weight * self.fade**progress
 
     @abstractmethod
     def __call__(self, images: Images) -> Tensor:
         """The price of these pictures, averaged over pixels; zero for a constant picture."""
 
-    def share(self, prior_gradient: Tensor, data_gradient: Tensor) -> Tensor | float:
-        """The factor of the prior's gradient: ``weight``, or ``weight`` times mean|data| / mean|prior|.
+    def share(self, prior_gradient: Tensor, data_gradient: Tensor, progress: float = 0.0) -> Tensor | float:
+        """The factor of the prior's gradient: its weight by now, or that times mean|data| / mean|prior|.
 
         Zero where the prior has no gradient to weigh, as total variation on a constant picture.
         """
         if not self.relative:
-            return self.weight
+            return self.weight_at(progress)
         size = prior_gradient.abs().mean()
-        return torch.where(size > 0, self.weight * data_gradient.abs().mean() / size, 0.0)
+        return torch.where(size > 0, self.weight_at(progress) * data_gradient.abs().mean() / size, 0.0)
