@@ -250,7 +250,7 @@ def test_an_edit_changes_what_is_sent_and_a_bad_one_says_why(page):
     seed.press("Enter")
     error = page.locator('.lab-error[data-path="seed"]')
     error.filter(has_text="out of range").wait_for()
-    page.get_by_role("button", name="Undo").click()
+    page.get_by_role("button", name="Undo", exact=True).click()
     page.wait_for_function("before => document.querySelector('.lab-sent > .lab-soft').textContent === before", arg=before)
 
 
@@ -264,7 +264,7 @@ def test_a_bad_upload_is_answered_by_a_sentence_and_a_good_one_is_used(page, tmp
     page.locator(".lab-file").set_input_files(picture)
     page.wait_for_function("document.querySelector('.lab-client canvas').getAttribute('aria-label').includes('inline')")
     assert error.inner_text() == ""
-    page.get_by_role("button", name="Undo").click()
+    page.get_by_role("button", name="Undo", exact=True).click()
     page.wait_for_function("document.querySelector('.lab-client canvas').getAttribute('aria-label').includes('astronaut')")
 
 
@@ -279,7 +279,48 @@ def test_the_algebra_shows_the_picture_of_a_fully_connected_network(page):
     row.press("ArrowLeft" if before.startswith("row i = 255") else "ArrowRight")
     page.wait_for_function("before => document.querySelector('.lab-sliding output').textContent !== before", arg=before)
     keep_picture(page, "page-algebra")
-    page.get_by_role("button", name="Undo").click()
+    page.get_by_role("button", name="Undo", exact=True).click()
+
+
+def test_the_algebra_keeps_going_down_to_the_picture(page):
+    page.get_by_role("tab", name="Algebra").click()
+    button = page.get_by_role("button", name="Undo the layers below")
+    button.focus()
+    button.press("Enter")
+    section = page.get_by_role("region", name="Keep going down")
+    section.get_by_role("status").filter(has_text="Read off layer by layer").wait_for()
+    assert section.get_by_role("heading", level=3).all_inner_texts() == [
+        "Keep going down", "The input of conv 3", "The input of conv 2", "The input of conv 1", "The picture",
+    ]  # fmt: skip
+    assert "38,806 equations for 16,384 unknowns" in section.inner_text()
+    secret, found = (
+        section.get_by_role("img", name=name).evaluate("canvas => canvas.toDataURL()")
+        for name in ("The private picture", "The picture that the algebra gives")
+    )
+    assert found == secret
+    assert button.evaluate("node => node === document.activeElement")
+    assert Axe().run(page).violations_count == 0
+    keep_picture(page, "page-descent")
+    page.get_by_role("radio", name="MLP").check()
+    section.wait_for(state="detached")
+    page.get_by_role("button", name="Undo", exact=True).click()
+
+
+def test_the_attack_by_algebra_alone_is_shown_like_any_other(page):
+    page.get_by_text("Advanced", exact=True).click()
+    page.get_by_role("radio", name="recursive").check()
+    page.wait_for_function("!document.querySelector('[data-control=distance]')")
+    wait_for_status(page, "ready")
+    primary(page).click()
+    wait_for_status(page, "running")
+    wait_for_status(page, "finished")
+    assert page.locator(".lab-verdict").inner_text().startswith("Recognisable")
+    message = page.locator(".lab-message").inner_text()
+    assert "Read off layer by layer" in message
+    assert "own gradient differs from the shared one by" in message
+    assert counters(page)["frames"] > 2
+    keep_picture(page, "page-recursive")
+    page.get_by_role("button", name="Undo", exact=True).click()
 
 
 def test_guessing_first_hides_the_secret_until_it_is_found(page):
@@ -299,7 +340,7 @@ def test_guessing_first_hides_the_secret_until_it_is_found(page):
     assert "You knew it at iteration" in answer.inner_text()
     assert "hidden" not in secret.get_attribute("aria-label")
     keep_picture(page, "page-guess")
-    page.get_by_role("button", name="Undo").click()
+    page.get_by_role("button", name="Undo", exact=True).click()
 
 
 def test_the_story_works_by_keyboard_alone(page):

@@ -61,7 +61,7 @@ def way_down(experiment: Experiment, attacked: Round, stopped: Callable[[], bool
 
 
 def _progress(count: int) -> str:
-    return f"{count} {'layer' if count == 1 else 'layers'} undone."
+    return f"{count} {'layer' if count == 1 else 'layers'} undone so far."
 
 
 def _end(attacked: Round, state: AttackState, seconds: float, most: int) -> Data:

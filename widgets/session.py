@@ -361,14 +361,15 @@ class Session(HasTraits):
         from lab import Outcome
 
         try:
-            outcome = self._iterate(experiment, attacked, valve)
+            last = self._iterate(experiment, attacked, valve)
         except Exception as error:
             self._tell(self._ended, _sentence(error), "failed", valve)
             return
-        self._tell(self._ended, (outcome or Outcome.STOPPED).value, "finished", valve)
+        sentence = Outcome.STOPPED.value if last is None or last.outcome is None else f"{last.outcome.value} {last.note}"
+        self._tell(self._ended, sentence.strip(), "finished", valve)
 
-    def _iterate(self, experiment: Experiment, attacked: Round, valve: Valve) -> Any:
-        """Drive the attack; the mailbox holds the newest state with the time the attack itself has taken."""
+    def _iterate(self, experiment: Experiment, attacked: Round, valve: Valve) -> AttackState | None:
+        """Drive the attack to its last state; the mailbox holds the newest one with the time the attack itself has taken."""
         from lab import reconstruct
 
         states = reconstruct(experiment, attacked.observation)
@@ -386,7 +387,7 @@ class Session(HasTraits):
                 valve.rest(self._rest_s(state) - (time.perf_counter() - began))
         finally:
             states.close()  # type: ignore[attr-defined]  (a generator)
-        return None if state is None else state.outcome
+        return state
 
     def _rest_s(self, state: AttackState) -> float:
         """What the pace wants between two states."""

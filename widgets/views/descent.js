@@ -42,15 +42,15 @@ function told(layer) {
   return `${sum}. ${own}${others.length ? ` Solved together with ${listed(others)}.` : ""}`;
 }
 
-/** How sharply the solved system tells, how well it was solved, and how close that came to the truth. */
+/** How close the map came to the truth, how well the system was solved, and how sharply it tells. */
 function quality({ condition, residual, error }) {
-  const sharp = condition === null ? "" : `Condition ${short(condition, 0)}: the faintest direction shows ${short(condition, 0)} times less than the strongest. `;
-  return `${sharp}Residual ${short(residual)}: the share of the equations left unexplained. Relative error ${short(error)}: how far the map is from the true one.`;
+  const sharp = condition === null ? "" : ` Condition ${short(condition, 0)}: the faintest direction shows ${short(condition, 0)} times less than the strongest.`;
+  return `Relative error ${short(error)}: how far the map is from the true one. Residual ${short(residual)}: the share of the equations left unexplained.${sharp}`;
 }
 
 function layerStep(layer, dark) {
   const few = layer.recovered.count < layer.channels ? `${layer.recovered.count} of ${layer.channels}` : layer.channels;
-  const pair = [["recovered", layer.recovered], ["true", layer.truth]].map(([which, maps]) =>
+  const pair = [["true", layer.truth], ["recovered", layer.recovered]].map(([which, maps]) =>
     figure(`${which}: ${few} channels`, `The ${which} input of ${layer.name} as shades, ${few} channels`, mapCanvas(maps, dark)));
   return [
     element("h3", {}, `The input of ${layer.name}`), element("p", { class: "lab-soft" }, `${layer.kind[0].toUpperCase()}${layer.kind.slice(1)}.`),
