@@ -8,6 +8,7 @@ from lab.attacks.analytic import Analytic
 from lab.attacks.gradient_matching import GradientMatching, Start
 from lab.attacks.recursive import Recursive
 from lab.datasets.gallery import Gallery
+from lab.distances.balanced_cosine import BalancedCosine
 from lab.distances.base import Distance
 from lab.distances.cosine import Cosine
 from lab.distances.euclidean import Euclidean
@@ -58,10 +59,10 @@ def geiping2020_attack(iterations: int, step: float, total_variation: float) -> 
     )
 
 
-def _on_trained_lenet(distance: Distance) -> Experiment:
+def _on_trained_network(distance: Distance) -> Experiment:
     """One pair of experiments that differ in the distance alone."""
-    picture = Gallery(first="fire_truck")
-    return Experiment(dataset=picture, network=LeNet(), trained=True, attack=GradientMatching(distance=distance))
+    picture = Gallery(first="duck")
+    return Experiment(dataset=picture, trained=True, attack=GradientMatching(distance=distance))
 
 
 _LISTING = (
@@ -143,20 +144,20 @@ _LISTING = (
     Preset(
         "cosine_trained",
         "A trained network, compared by direction",
-        "After training, matching the direction of the gradient still gives a readable picture within 200 iterations.",
-        "Geiping et al. 2020, section 4 and Table 1, trained LeNet, cosine",
-        "One gallery photograph and 200 iterations; training had reached 61 % on 400 CIFAR-10 test pictures.",
+        "After training, matching the direction of the gradient (each tensor by its share) still gives the picture away.",
+        "Geiping et al. 2020, section 4 and Table 1, trained networks, cosine",
+        "One gallery photograph, the small network (trained to 83 % of 400 CIFAR-10 test pictures), 200 iterations.",
         Verdict.RECOGNISABLE,
-        _on_trained_lenet(Cosine()),
+        _on_trained_network(BalancedCosine()),
     ),
     Preset(
         "euclidean_trained",
         "A trained network, compared by direction and length",
-        "The same attack with the squared Euclidean distance gets a fainter picture from the same 200 iterations.",
-        "Geiping et al. 2020, section 4 and Table 1, trained LeNet, Euclidean",
-        "As cosine_trained, with signed Adam instead of L-BFGS; with twice the iterations this one is recognisable too.",
-        Verdict.HINT,
-        _on_trained_lenet(Euclidean()),
+        "The same attack with the squared Euclidean distance finds nothing: only the distance differs.",
+        "Geiping et al. 2020, section 4 and Table 1, trained networks, Euclidean",
+        "As cosine_trained, with signed Adam instead of the paper's L-BFGS.",
+        Verdict.HIDDEN,
+        _on_trained_network(Euclidean()),
     ),
 )
 

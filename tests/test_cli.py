@@ -118,7 +118,7 @@ def test_flags_win_over_a_preset_and_over_a_file(tmp_path):
     attack = data["experiment"]["attack"]
     assert data["experiment"]["network"]["name"] == "lenet"
     assert attack["iterations"] == 2
-    assert attack["priors"] == [{"name": "total_variation", "weight": 0.5, "relative": False}]
+    assert attack["priors"] == [{"name": "total_variation", "weight": 0.5, "relative": False, "fade": 1.0}]
     words = ("--experiment", tmp_path / "result.json", "--network", "mlp", "--tv", "0", "--distance", "l1")
     over = ran(tmp_path / "over", *words)
     assert over["experiment"]["network"]["name"] == "mlp"

@@ -17,7 +17,7 @@ from widgets.worker import Valve, Worker
 if TYPE_CHECKING:
     from lab import AttackState, Experiment, Round
 
-INTERVAL_S = 0.08
+INTERVAL_S = 0.1
 """At most one frame in this time."""
 ACKNOWLEDGE_S = 1.0
 """A frame that no browser has acknowledged after this time is given up, so that a headless run goes on."""

@@ -193,8 +193,8 @@ class _Case:
 
 
 def _picture_of(state: AttackState) -> dict[str, Any]:
-    """The picture and its mismatch, to carry into a later state that explains less."""
-    return {"candidate": state.candidate, "objective": state.objective}
+    """The picture, its mismatch and the layers behind it, to carry into a later state that explains less."""
+    return {"candidate": state.candidate, "objective": state.objective, "layers": state.layers}
 
 
 def mismatch(observation: Observation, images: Images) -> float:
