@@ -9,6 +9,7 @@ import pytest
 from lab import Experiment
 from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.recursive import Recursive
+from widgets import jobs
 from widgets import session as session_module
 from widgets.session import Session
 
@@ -102,6 +103,19 @@ def test_stop_keeps_what_was_found_and_start_begins_anew():
             session.start()
             await until(session, "finished")
             assert session.frames[-1].iteration == 5
+
+    asyncio.run(story())
+
+
+def test_no_run_lasts_for_ever(monkeypatch):
+    monkeypatch.setattr(jobs, "RUN_LIMIT_S", 0.1)
+
+    async def story():
+        async with opened(QUICK | {"attack": {"name": "gradient_matching", "iterations": 100_000}}) as session:
+            session.start()
+            await until(session, "finished")
+            assert session.message == jobs.OVER_THE_LIMIT
+            assert session.frames
 
     asyncio.run(story())
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from traitlets import Any as AnyTrait
 from traitlets import Dict, Float, HasTraits, Int, Unicode
 
+from widgets import jobs
 from widgets.descent_data import failed, waiting, way_down
 from widgets.frames import Frame, describe_round, frame, score_table
 from widgets.worker import Valve, Worker
@@ -23,8 +24,6 @@ ACKNOWLEDGE_S = 1.0
 """A frame that no browser has acknowledged after this time is given up, so that a headless run goes on."""
 HEARTBEAT_S = 30.0
 """A page that has been silent for so long is gone: the run pauses."""
-RUN_LIMIT_S = 1800.0
-"""No run lasts longer."""
 MOST_FRAMES = 400
 PACE_S = 6.0
 MOST_REST_S = 0.75
@@ -66,7 +65,6 @@ class Session(HasTraits):
         self._round: Round | None = None
         self._mailbox: tuple[AttackState, float] | None = None
         self._frame_id = 0
-        self._stride = 1
         self._unacknowledged: tuple[int, float] | None = None
         self._last_beat: float | None = None
         self._start_wanted = 0.0
@@ -231,7 +229,7 @@ class Session(HasTraits):
             return  # another experiment was asked for in the meantime
         self.run += 1
         self.frames.clear()
-        self._round, self._mailbox, self._unacknowledged, self._stride = attacked, None, None, 1
+        self._round, self._mailbox, self._unacknowledged = attacked, None, None
         with self.hold_trait_notifications():
             self.experiment = self._wanted = experiment
             self.round_info = describe_round(experiment, attacked)
@@ -323,7 +321,7 @@ class Session(HasTraits):
         if not valve.stopped:
             self.descent = found
 
-    # --- in the worker thread ----------------------------------------------------------------------
+    # --- handed to the worker thread ---------------------------------------------------------------
 
     def _tell(self, callback: Callable[..., None], *arguments: Any) -> None:
         if not self._loop.is_closed():
@@ -331,63 +329,33 @@ class Session(HasTraits):
 
     def _load(self, changes: dict[str, Any]) -> None:
         try:
-            import kornia.metrics  # noqa: F401  (the first score would stall the page for its import)
-
-            from lab import Experiment
+            experiment, notice = jobs.load(changes)
         except Exception as error:  # a thread's exception shows nowhere else
-            self._tell(self._not_prepared, _sentence(error), self._valve)
+            self._tell(self._not_prepared, jobs.sentence(error), self._valve)
             return
-        experiment, notice = Experiment(), ""
-        try:
-            experiment = Experiment.from_plain(changes)
-        except Exception as error:
-            notice = f"{_sentence(error)} The default experiment is shown instead."
         self._simulate(experiment, self._valve, notice)
 
     def _simulate(self, experiment: Experiment, valve: Valve, notice: str = "") -> None:
         if valve.stopped:
             return
         try:
-            from lab import device, simulate_round
-
-            attacked = simulate_round(experiment)
-            name = device.describe(attacked.observation.device)
+            attacked, device = jobs.simulate(experiment)
         except Exception as error:
-            self._tell(self._not_prepared, _sentence(error), valve)
+            self._tell(self._not_prepared, jobs.sentence(error), valve)
             return
-        self._tell(self._prepared, experiment, attacked, name, valve, notice)
+        self._tell(self._prepared, experiment, attacked, device, valve, notice)
 
     def _attack(self, experiment: Experiment, attacked: Round, valve: Valve) -> None:
-        from lab import Outcome
-
         try:
-            last = self._iterate(experiment, attacked, valve)
+            ending = jobs.drive(experiment, attacked, valve, self._deliver, self._rest_s)
         except Exception as error:
-            self._tell(self._ended, _sentence(error), "failed", valve)
+            self._tell(self._ended, jobs.sentence(error), "failed", valve)
             return
-        sentence = Outcome.STOPPED.value if last is None or last.outcome is None else f"{last.outcome.value} {last.note}"
-        self._tell(self._ended, sentence.strip(), "finished", valve)
+        self._tell(self._ended, ending, "finished", valve)
 
-    def _iterate(self, experiment: Experiment, attacked: Round, valve: Valve) -> AttackState | None:
-        """Drive the attack to its last state; the mailbox holds the newest one with the time the attack itself has taken."""
-        from lab import reconstruct
-
-        states = reconstruct(experiment, attacked.observation)
-        spent, state = 0.0, None
-        try:
-            while valve.take() and spent < RUN_LIMIT_S:
-                began = time.perf_counter()
-                state = next(states, None)
-                if state is None:
-                    break
-                spent += time.perf_counter() - began
-                self._mailbox = (state, spent)
-                if state.outcome is not None:
-                    break
-                valve.rest(self._rest_s(state) - (time.perf_counter() - began))
-        finally:
-            states.close()  # type: ignore[attr-defined]  (a generator)
-        return state
+    def _deliver(self, state: AttackState, seconds: float) -> None:
+        """The newest state replaces the one before: who looks late misses some, and nobody waits."""
+        self._mailbox = (state, seconds)
 
     def _rest_s(self, state: AttackState) -> float:
         """What the pace wants between two states."""
@@ -398,13 +366,4 @@ class Session(HasTraits):
             for found in way_down(experiment, attacked, lambda: valve.stopped):
                 self._tell(self._went_down, found, valve)
         except Exception as error:
-            self._tell(self._went_down, failed(_sentence(error)), valve)
-
-
-def _sentence(error: Exception) -> str:
-    """What a reader is told of an exception: a lab error speaks for itself."""
-    if type(error).__name__ == "LabError":
-        return str(error)
-    if "out of memory" in str(error).lower() or isinstance(error, MemoryError):
-        return "The memory is not enough for this experiment; take a smaller network, picture or batch."
-    return f"Something went wrong inside the lab ({type(error).__name__}). Reset, or undo the last change, and try again."
+            self._tell(self._went_down, failed(jobs.sentence(error)), valve)

@@ -1,0 +1,74 @@
+"""What the worker thread does for the session: plain functions that know nothing of traits or of the page."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lab import AttackState, Experiment, Round
+    from widgets.worker import Valve
+
+RUN_LIMIT_S = 1800.0
+"""No attack takes longer than this, pauses not counted."""
+OVER_THE_LIMIT = "Stopped after half an hour of attack, the longest that a page may take; gradlab run has no such limit."
+
+
+def load(changes: dict[str, Any]) -> tuple[Experiment, str]:
+    """Import the lab; the experiment with these changes, or the default one and a notice where they are wrong."""
+    import kornia.metrics  # noqa: F401  (the first score would stall the page for its import)
+
+    from lab import Experiment
+
+    try:
+        return Experiment.from_plain(changes), ""
+    except Exception as error:
+        return Experiment(), f"{sentence(error)} The default experiment is shown instead."
+
+
+def simulate(experiment: Experiment) -> tuple[Round, str]:
+    """The round, and the device that it was computed on, in words."""
+    from lab import device, simulate_round
+
+    attacked = simulate_round(experiment)
+    return attacked, device.describe(attacked.observation.device)
+
+
+def drive(
+    experiment: Experiment,
+    attacked: Round,
+    valve: Valve,
+    deliver: Callable[[AttackState, float], None],
+    rest_s: Callable[[AttackState], float],
+) -> str:
+    """Ask the attack for states while the valve lets them through; returns the sentence about how it ended.
+
+    ``deliver`` gets each state with the seconds that the attack itself has taken; ``rest_s`` says how long a
+    state is to be looked at.
+    """
+    from lab import Outcome, reconstruct
+
+    states = reconstruct(experiment, attacked.observation)
+    spent, state = 0.0, None
+    try:
+        while spent < RUN_LIMIT_S and valve.take():
+            began = time.perf_counter()
+            state = next(states)
+            spent += time.perf_counter() - began
+            deliver(state, spent)
+            if state.outcome is not None:
+                return f"{state.outcome.value} {state.note}".strip()
+            valve.rest(rest_s(state) - (time.perf_counter() - began))
+        return Outcome.STOPPED.value if valve.stopped else OVER_THE_LIMIT
+    finally:
+        states.close()  # type: ignore[attr-defined]  (a generator)
+
+
+def sentence(error: Exception) -> str:
+    """What a reader is told of an exception: a lab error speaks for itself."""
+    if type(error).__name__ == "LabError":
+        return str(error)
+    if "out of memory" in str(error).lower() or isinstance(error, MemoryError):
+        return "The memory is not enough for this experiment; take a smaller network, picture or batch."
+    return f"Something went wrong inside the lab ({type(error).__name__}). Reset, or undo the last change, and try again."
