@@ -1,0 +1,83 @@
+"""The same notebook in JupyterLab and in Notebook 7, in a real browser."""
+
+import json
+import re
+import socket
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import chromium
+import pytest
+
+ROOT = Path(__file__).parent.parent
+NOTEBOOK = "00-meet-the-lab.ipynb"
+PATIENCE_MS = 90_000
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """A Jupyter server of our own on a copy of the notebook: its address and its token."""
+    folder = tmp_path_factory.mktemp("notebooks")
+    (folder / NOTEBOOK).write_bytes((ROOT / "notebooks" / NOTEBOOK).read_bytes())
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    options = [
+        f"--ServerApp.root_dir={folder}",
+        f"--port={port}",
+        "--no-browser",
+        "--allow-root",
+        "--IdentityProvider.token=told",
+    ]
+    process = subprocess.Popen([sys.executable, "-m", "jupyterlab", *options], stderr=subprocess.PIPE, text=True)
+    for line in process.stderr:
+        if re.search(r"is running at", line):
+            break
+    yield f"http://localhost:{port}"
+    for kernel in json.load(urllib.request.urlopen(f"http://localhost:{port}/api/kernels?token=told")):
+        request = urllib.request.Request(f"http://localhost:{port}/api/kernels/{kernel['id']}?token=told", method="DELETE")
+        urllib.request.urlopen(request).close()
+    process.terminate()
+    process.communicate(timeout=60)
+
+
+def run_all(page):
+    """Run the code cell; again where the kernel was not there yet."""
+    from playwright.sync_api import TimeoutError as Late
+
+    cell = page.locator(".jp-CodeCell").first.get_by_text("Lab()")
+    cell.wait_for()
+    for _ in range(6):
+        cell.click()
+        page.keyboard.press("Control+Enter")
+        try:
+            page.locator(".lab[data-ready]").wait_for(timeout=12_000)
+            return
+        except Late:
+            continue
+    raise AssertionError("the cell never ran")
+
+
+@pytest.mark.parametrize("place", ["lab/tree", "notebooks"])
+def test_the_page_opens_and_attacks(server, place):
+    from playwright.sync_api import sync_playwright
+
+    path = chromium.find()
+    if path is None and not chromium.is_required():
+        pytest.skip(chromium.MISSING)
+    assert path is not None, chromium.MISSING
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=list(chromium.FLAGS))
+        page = browser.new_page(viewport={"width": 1400, "height": 900})
+        page.set_default_timeout(PATIENCE_MS)
+        page.goto(f"{server}/{place}/{NOTEBOOK}?token=told")
+        run_all(page)
+        page.locator('.lab-transport[data-status="ready"]').wait_for()
+        page.locator("button.lab-primary").click()
+        page.locator('.lab-transport[data-status="finished"]').wait_for()
+        assert "Recognisable" in page.locator(".lab-server").inner_text()
+        browser.close()
