@@ -57,3 +57,9 @@ def verdict(rank: int, similarity: float) -> Verdict:
     if rank == 1 and similarity >= RECOGNISABLE_LIKENESS:
         return Verdict.RECOGNISABLE
     return Verdict.HINT if rank <= 2 and similarity >= HINT_LIKENESS else Verdict.HIDDEN
+
+
+def ordinal(number: int) -> str:
+    """A place in words: 1st, 2nd, 3rd, 4th ... 11th ... 21st."""
+    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"

@@ -15,8 +15,9 @@ from lab.attacks.gradient_matching import GradientMatching
 from lab.cli import app
 from lab.commands import listing, running
 from lab.commands.entry_text import parse_entry
-from lab.commands.running import Bar, ordinal
+from lab.commands.running import Bar
 from lab.experiment import Experiment
+from lab.line_up import ordinal
 from lab.networks.base import Activation, Network
 from lab.networks.resnet import ResNet
 from lab.optimisers.adam import Adam

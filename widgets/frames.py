@@ -40,6 +40,8 @@ class Frame:
 
 def frame(number: int, run: int, state: AttackState, scores: Scores, seconds: float) -> Frame:
     """The frame of a state with its scores."""
+    from lab.line_up import ordinal
+
     return Frame(
         id=number,
         run=run,
@@ -131,9 +133,3 @@ def tiled(images: np.ndarray) -> np.ndarray:
         top, left = index // columns * height, index % columns * width
         grid[top : top + height, left : left + width] = image
     return grid
-
-
-def ordinal(number: int) -> str:
-    """1st, 2nd, 3rd, 4th ..."""
-    suffix = "th" if 10 <= number % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
-    return f"{number}{suffix}"

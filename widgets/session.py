@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from traitlets import Any as AnyTrait
@@ -105,17 +106,13 @@ class Session(HasTraits):
 
     def edit(self, path: str, value: Any) -> str:
         """Make one change; the answer is empty, or the sentence that says why not."""
-        if self._wanted is None:
-            return "The lab is still loading; try again in a moment."
-        from lab import LabError
-        from lab.edits import edit
 
-        try:
-            changed = edit(self._wanted, path, value)
-        except LabError as error:
-            return str(error)
-        self.show(changed)
-        return ""
+        def edited(experiment: Experiment) -> Experiment:
+            from lab.edits import edit
+
+            return edit(experiment, path, value)
+
+        return self._change(edited)
 
     def show(self, experiment: Experiment) -> None:
         """Take another experiment; ``undo`` brings the present one back."""
@@ -130,18 +127,26 @@ class Session(HasTraits):
 
     def upload(self, data: bytes, name: str) -> str:
         """Take the reader's own picture (bytes of a picture file); it stays in memory. Answers like ``edit``."""
+
+        def with_own_picture(experiment: Experiment) -> Experiment:
+            from lab.datasets.inline import Inline
+
+            own = Inline.from_bytes([(data, name)], experiment.size)
+            return replace(experiment, dataset=own, batch_size=1)
+
+        return self._change(with_own_picture)
+
+    def _change(self, make: Callable[[Experiment], Experiment]) -> str:
+        """Show what ``make`` makes of the experiment last asked for; empty, or the sentence that says why not."""
         if self._wanted is None:
             return "The lab is still loading; try again in a moment."
-        from dataclasses import replace
-
         from lab import LabError
-        from lab.datasets.inline import Inline
 
         try:
-            own = Inline.from_bytes([(data, name)], self._wanted.size)
+            changed = make(self._wanted)
         except LabError as error:
             return str(error)
-        self.show(replace(self._wanted, dataset=own, batch_size=1))
+        self.show(changed)
         return ""
 
     def algebra(self, row: int | None = None) -> dict[str, Any] | None:

@@ -13,6 +13,7 @@ from lab import device
 from lab.commands.recording import Ended, Recording, drive, interruptible
 from lab.evaluate import Scores, score
 from lab.experiment import Experiment
+from lab.line_up import ordinal
 from lab.outputs import Finished, ready_folder, write_outputs
 from lab.rounds import reconstruct, simulate_round
 from lab.types import AttackState
@@ -125,9 +126,3 @@ def _places(scores: Scores) -> str:
     """The place of each private picture: "1st of 8", or "1st, 1st, 3rd of 8"."""
     places = [ordinal(picture.line_up_rank) for picture in scores.pictures]
     return f"{', '.join(places)} of {scores.line_up_size}"
-
-
-def ordinal(number: int) -> str:
-    """1st, 2nd, 3rd, 4th ... 11th ... 21st."""
-    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
-    return f"{number}{ending}"
