@@ -42,6 +42,16 @@ def test_the_first_state_is_the_untouched_start_and_the_last_carries_the_outcome
     assert torch.equal(states[-1].candidate, states[-2].candidate)
 
 
+def test_a_given_picture_is_where_the_first_restart_begins_and_stays_as_it_was():
+    batch = random_batch(1)
+    given, observation = batch.images.clone(), observe(SmallConvNet(width=4), batch)
+    states = list(replace(SHORT, restarts=2).reconstruct(observation, stream(0, "candidate"), given))
+    assert torch.equal(states[0].candidate, given)
+    assert states[0].terms["distance"] < 1e-6
+    assert not torch.equal(states[5].candidate, given)
+    assert torch.equal(given, batch.images)
+
+
 def test_states_are_detached_copies():
     observation = observe(SmallConvNet(width=4), random_batch(1))
     states = GradientMatching(iterations=6, coarse_to_fine=False).reconstruct(observation, stream(0, "candidate"))

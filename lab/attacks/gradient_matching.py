@@ -25,7 +25,7 @@ from lab.optimisers.signed_adam import SignedAdam
 from lab.options import Bounds, Help
 from lab.priors.base import Prior
 from lab.priors.total_variation import TotalVariation
-from lab.types import AttackState, Observation, Outcome
+from lab.types import AttackState, Images, Observation, Outcome
 
 
 class Start(Enum):
@@ -63,13 +63,19 @@ class GradientMatching(Attack):
     ] = Derivative.AUTO
     boxed: Annotated[bool, Help("keep pixels in [0, 1] after each step")] = True
 
-    def reconstruct(self, observation: Observation, generator: torch.Generator) -> Iterator[AttackState]:
-        """States of every restart one after another; the last state is the best one's, chosen by the distance alone."""
+    def reconstruct(
+        self, observation: Observation, generator: torch.Generator, first: Images | None = None
+    ) -> Iterator[AttackState]:
+        """States of every restart one after another; the last state is the best one's, chosen by the distance alone.
+
+        ``first`` is where the first restart begins, in place of the start chosen in the options.
+        """
         matcher = self._matcher(observation)
         finals: list[AttackState] = []
         for restart in range(self.restarts):
             noise = self.start is Start.NOISE or restart > 0
-            finals.append((yield from self._attempt(Search(self, observation, matcher, generator, noise=noise), restart)))
+            search = Search(self, observation, matcher, generator, noise=noise, first=None if restart else first)
+            finals.append((yield from self._attempt(search, restart)))
         best = min(finals, key=_ranking)
         outcome = best.outcome or Outcome.BUDGET_SPENT
         yield replace(best, iteration=finals[-1].iteration, outcome=outcome)

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from lab.attacks.analytic import LayerReading, read_layers
 from lab.attacks.base import Attack
 from lab.attacks.gradient_matching import GradientMatching
-from lab.attacks.warm_start import continue_from
 from lab.labels import recover_labels
 from lab.options import Bounds, Help
 from lab.peeling.body import Link, Obstacle, chain, obstacle
@@ -67,7 +66,7 @@ class Recursive(Attack):
         matching = GradientMatching(iterations=self.iterations, coarse_to_fine=not found)
         start = peeled.candidate.clamp(0, 1) if found else None
         state = peeled
-        for state in continue_from(start, matching, observation, generator):
+        for state in matching.reconstruct(observation, generator, start):
             offset = peeled.iteration + state.iteration
             state = replace(state, iteration=offset, iterations=peeled.iteration + state.iterations)  # noqa: PLW2901
             state = replace(state, features=peeled.features, layers=peeled.layers, outcome=None)  # noqa: PLW2901

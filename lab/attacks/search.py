@@ -34,12 +34,20 @@ class Search:
     """
 
     def __init__(
-        self, attack: GradientMatching, observation: Observation, matcher: Matcher, generator: torch.Generator, *, noise: bool
+        self,
+        attack: GradientMatching,
+        observation: Observation,
+        matcher: Matcher,
+        generator: torch.Generator,
+        *,
+        noise: bool,
+        first: Images | None = None,
     ) -> None:
         self.attack = attack
         self.observation = observation
         self.matcher = matcher
-        self.pixels = self._start(generator, noise=noise).requires_grad_()
+        start = self._start(generator, noise=noise) if first is None else first.detach().clone()
+        self.pixels = start.requires_grad_()
         self.shapes = self._shapes() if attack.coarse_to_fine else []
         self.logits, self.fixed = self._targets(generator)
         self.stepper = attack.optimiser.stepper(self._leaves())
