@@ -47,7 +47,7 @@ def _simulate(experiment: Experiment, where: torch.device) -> Round:
         label_source=experiment.labels,
         labels=batch.labels.clone() if experiment.labels is LabelSource.KNOWN else None,
     )
-    return Round(batch, clean, observation, _line_up(batch, experiment.seed))
+    return Round(batch, clean, observation, _line_up(batch, experiment))
 
 
 def reconstruct(experiment: Experiment, observation: Observation) -> Iterator[AttackState]:
@@ -96,7 +96,10 @@ def _defended(experiment: Experiment, clean: Gradients) -> Gradients:
     return update
 
 
-def _line_up(batch: Batch, seed: int) -> Suspects:
-    """The first private picture, then pictures of the gallery that are not in the batch."""
-    others = decoys(batch.images, LINE_UP_SIZE - 1, stream(seed, "line-up")).to(batch.images)
-    return torch.cat([batch.images[:1], others])
+def _line_up(batch: Batch, experiment: Experiment) -> Suspects:
+    """The first private picture, then others of its data set, or of the gallery where the set has no more."""
+    count, generator = LINE_UP_SIZE - 1, stream(experiment.seed, "line-up")
+    others = experiment.dataset.others(len(batch.images), count, experiment.size, generator)
+    if others is None:
+        others = decoys(batch.images, count, generator)
+    return torch.cat([batch.images[:1], others.to(batch.images)])

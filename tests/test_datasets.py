@@ -24,7 +24,9 @@ from lab.datasets.npz import Npz
 from lab.datasets.published import Split
 from lab.errors import LabError
 from lab.experiment import Experiment
+from lab.networks.mlp import MLP
 from lab.pictures import encode_png
+from lab.rounds import simulate_round
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
 
@@ -293,6 +295,32 @@ def test_the_environment_names_the_folder(stored, monkeypatch):
     monkeypatch.delenv("GRADLAB_DATA")
     assert CIFAR10().folder == Path.home() / ".cache" / "gradlab"
     assert CIFAR10(root="/elsewhere").folder == Path("/elsewhere")
+
+
+@pytest.mark.parametrize("first", [0, 3, 200, 391])
+def test_the_line_up_is_drawn_from_the_set_outside_the_batch(stored, first):
+    root, _, test = stored
+    tiles = [tile.numpy().tobytes() for tile in (test.float() / 255)]
+    for seed in range(20):
+        others = CIFAR10(first=first, root=str(root)).others(4, 7, 32, torch.Generator().manual_seed(seed))
+        assert others is not None
+        numbers = [tiles.index(other.numpy().tobytes()) for other in others]
+        assert numbers == list(range(numbers[0], numbers[0] + 7))
+        assert not set(numbers) & set(range(first, first + 4))
+
+
+def test_a_set_with_too_few_others_leaves_the_line_up_to_the_gallery(tmp_path):
+    write_sheets(tmp_path, train=1000, test=40)
+    chosen = CIFAR10(root=str(tmp_path), first=4)
+    assert chosen.others(30, 7, 32, generator()) is None
+    attacked = simulate_round(Experiment(dataset=chosen, network=MLP(depth=2, width=8), batch_size=30))
+    assert len(attacked.line_up) == 8
+
+
+def test_a_picture_of_a_set_is_lined_up_with_pictures_of_that_set(stored):
+    experiment = Experiment(dataset=CIFAR10(root=str(stored[0])), network=MLP(depth=2, width=8))
+    known = {tile.numpy().tobytes() for tile in (stored[2].float() / 255)}
+    assert {suspect.numpy().tobytes() for suspect in simulate_round(experiment).line_up} <= known
 
 
 def test_too_far_into_the_set(stored):

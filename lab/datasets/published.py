@@ -19,7 +19,7 @@ from lab.datasets.base import Dataset
 from lab.errors import LabError
 from lab.options import Bounds, Help
 from lab.pictures import resized
-from lab.types import Batch
+from lab.types import Batch, Suspects
 
 
 class Split(Enum):
@@ -65,6 +65,17 @@ class PublishedSet(Dataset):
             )
         images, labels = self.pixels(self.split, self.first, count)
         return Batch(resized(images.float() / 255, size), labels)
+
+    def others(self, batch_size: int, count: int, size: int, generator: torch.Generator) -> Suspects | None:
+        """A run of pictures of the same split that starts at random outside the batch; None where too few are left."""
+        before = range(self.first - count + 1)
+        after = range(self.first + batch_size, self.length(self.split) - count + 1)
+        starts = [*before, *after]
+        if not starts:
+            return None
+        start = starts[int(torch.randint(len(starts), (), generator=generator))]
+        images, _ = self.pixels(self.split, start, count)
+        return resized(images.float() / 255, size)
 
     def everything(self, split: Split) -> tuple[Tensor, Tensor]:
         """All pictures of a split, uint8, and their labels: what training reads."""
