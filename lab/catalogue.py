@@ -25,6 +25,7 @@ FOLDERS = {
     "distance": "distances",
     "prior": "priors",
     "optimiser": "optimisers",
+    "study": "studies",
 }
 
 

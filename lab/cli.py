@@ -185,6 +185,29 @@ def train(
 
 
 @app.command()
+def reproduce(
+    study: Annotated[str, typer.Argument(metavar="STUDY", help="gradlab list study shows them")],
+    images: Annotated[int | None, Option(metavar="N", parser=whole, help="pictures a cell")] = None,
+    iterations: Annotated[int | None, Option(metavar="N", parser=whole, help="steps of every attack")] = None,
+    seeds: Annotated[int | None, Option(metavar="N", parser=whole, help="seeds a picture")] = None,
+    budget: Annotated[str | None, Option(metavar="small|paper", help="minutes, or the paper's own settings")] = None,
+    data: Annotated[Path | None, Option(metavar="PATH", help="folder with CIFAR-10 and others; else the gallery")] = None,
+    out: Annotated[Path | None, Option(metavar="DIR", help="folder of the results; runs/studies/STUDY if left out")] = None,
+    workers: Annotated[int | None, Option(metavar="N", parser=whole, help="processes here; one a core if left out")] = None,
+    scheduler: Annotated[str, Option(metavar="ADDRESS", help="a Dask scheduler elsewhere, such as tcp://host:8786")] = "",
+) -> None:
+    """Run a study of the paper to its table, figure and pictures; the same command goes on where it was stopped."""
+    from lab.commands.reproducing import Place
+    from lab.commands.reproducing import reproduce as reproduce_it
+
+    changes = {"images": images, "iterations": iterations, "seeds": seeds, "budget": budget}
+    told = reproduce_it(study, changes, Place(workers, scheduler, data, out))
+    print(told.summary)
+    if told.interrupted:
+        raise typer.Exit(INTERRUPTED)
+
+
+@app.command()
 def serve(
     port: Annotated[int, Option(metavar="N", parser=whole, help="port on this machine")] = 8866,
     browser: Annotated[bool, Option("--browser/--no-browser", help="open the page in the browser")] = True,

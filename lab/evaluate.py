@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lab.line_up import Verdict, place, verdict
+from lab.registration import Registration, register
 from lab.types import AttackState, Images, Round
 
 
@@ -60,8 +62,7 @@ class Scores:
 def score(attacked: Round, state: AttackState) -> Scores:
     """All scores of one state of the attack."""
     truth = attacked.batch.images
-    candidate = state.candidate.to(truth).clamp(0, 1)
-    pairing = best_matching(truth, candidate)
+    candidate, pairing = _paired(attacked, state)
     labels = _recovered_labels(attacked, state, pairing)
     pictures = _picture_scores(attacked, candidate[pairing], pairing, labels)
     typical = sorted(pictures, key=lambda picture: picture.likeness)[len(pictures) // 2]
@@ -76,6 +77,36 @@ def score(attacked: Round, state: AttackState) -> Scores:
         mean_psnr_db=float(psnr_db(attacked.line_up[1:].mean(0).expand_as(truth), truth).mean()),
         max_abs_error=_closed_form_error(attacked, state),
     )
+
+
+def _paired(attacked: Round, state: AttackState) -> tuple[Images, Tensor]:
+    """The candidate as pixels, and for each private picture the place of its reconstruction in it."""
+    truth = attacked.batch.images
+    candidate = state.candidate.to(truth).clamp(0, 1)
+    return candidate, best_matching(truth, candidate)
+
+
+def reconstructions(attacked: Round, state: AttackState) -> Images:
+    """What the attack made of each private picture, in the private pictures' order."""
+    candidate, pairing = _paired(attacked, state)
+    return candidate[pairing]
+
+
+def registrations(attacked: Round, state: AttackState) -> tuple[Registration, ...]:
+    """For each private picture where its reconstruction lies, and the PSNR once that is moved back."""
+    pairs = zip(reconstructions(attacked, state), attacked.batch.images, strict=True)
+    return tuple(register(mine, true) for mine, true in pairs)
+
+
+def labels_right(attacked: Round, state: AttackState) -> float | None:
+    """The share of labels that the attack found by itself, repeats counted and their order not.
+
+    None where it was told them, or found none.
+    """
+    if attacked.observation.labels is not None or state.labels is None:
+        return None
+    common = Counter(state.labels.tolist()) & Counter(attacked.batch.labels.tolist())
+    return sum(common.values()) / len(attacked.batch.labels)
 
 
 def _picture_scores(attacked: Round, paired: Images, pairing: Tensor, labels: Tensor | None) -> tuple[PictureScore, ...]:

@@ -144,7 +144,7 @@ def result(finished: Finished) -> dict[str, Any]:
     """
     scores, state = finished.scores, finished.state
     assert state.outcome is not None
-    return _finite(
+    return finite(
         {
             "experiment": finished.experiment.to_plain(),
             "outcome": finished.outcome,
@@ -168,10 +168,10 @@ def result(finished: Finished) -> dict[str, Any]:
     )
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """The same data with null where a number is not finite: JSON has no name for those."""
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

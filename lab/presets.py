@@ -5,31 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lab.attacks.analytic import Analytic
-from lab.attacks.gradient_matching import GradientMatching, Start
+from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.recursive import Recursive
 from lab.datasets.gallery import Gallery
 from lab.distances.balanced_cosine import BalancedCosine
 from lab.distances.base import Distance
-from lab.distances.cosine import Cosine
 from lab.distances.euclidean import Euclidean
 from lab.errors import unknown_name
 from lab.evaluate import Verdict
 from lab.experiment import Experiment
 from lab.networks.lenet import LeNet
 from lab.networks.mlp import MLP
-from lab.optimisers.base import Schedule
-from lab.optimisers.lbfgs import LBFGS
-from lab.optimisers.signed_adam import SignedAdam
-from lab.priors.total_variation import TotalVariation
 from lab.protocols.fedavg import FedAvg
+from lab.published_settings import geiping2020_attack, zhu2019_attack
 from lab.types import LabelSource
-
-PIXELS_PER_NORMALISED_UNIT = 0.25
-"""The paper's code optimises (pixel - mean) / std with std about 0.25 on CIFAR-10; this lab optimises pixels.
-
-A step of s there is a step of 0.25 s here. Total variation is 0.25 times as large here, so a
-weight alpha there is alpha / 0.25 here. The cosine does not change.
-"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,20 +32,6 @@ class Preset:
     scaled_down: str
     expected: Verdict
     experiment: Experiment
-
-
-def geiping2020_attack(iterations: int, step: float, total_variation: float) -> GradientMatching:
-    """The paper's attack from its settings in normalised units: noise start, signed Adam, step decay, box."""
-    prior = TotalVariation(weight=total_variation / PIXELS_PER_NORMALISED_UNIT, relative=False)
-    return GradientMatching(
-        distance=Cosine(),
-        priors=(prior,),
-        optimiser=SignedAdam(step=step * PIXELS_PER_NORMALISED_UNIT, schedule=Schedule.STEPS),
-        iterations=iterations,
-        start=Start.NOISE,
-        coarse_to_fine=False,
-        boxed=True,
-    )
 
 
 def _on_trained_network(distance: Distance) -> Experiment:
@@ -94,15 +69,7 @@ _LISTING = (
         Experiment(
             network=LeNet(),
             labels=LabelSource.JOINT,
-            attack=GradientMatching(
-                distance=Euclidean(),
-                priors=(),
-                optimiser=LBFGS(history=100),
-                iterations=1500,
-                start=Start.NOISE,
-                coarse_to_fine=False,
-                boxed=False,
-            ),
+            attack=zhu2019_attack(1500),
         ),
     ),
     Preset(

@@ -1,0 +1,139 @@
+"""``gradlab reproduce``: a study from its experiments to its table, figure and contact sheet."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from lab.catalogue import find
+from lab.commands.child import run_child
+from lab.commands.recording import Interruption, interruptible
+from lab.device import usable_cores
+from lab.errors import LabError
+from lab.outputs import ready_folder
+from lab.serialise import from_plain
+from lab.studies.base import Pictures, Study
+from lab.sweeps.cluster import connected
+from lab.sweeps.rows import Row, rows
+from lab.sweeps.sheets import contact_sheet
+from lab.sweeps.store import Store
+from lab.sweeps.sweep import Step, missing, sweep
+from lab.sweeps.tables import as_csv, as_json, markdown
+
+MOST_WORKERS = 256
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a study is computed, where its data lie and where its files go."""
+
+    workers: int | None = None
+    """Processes on this machine; None takes as many as there are cores to use."""
+    scheduler: str = ""
+    data: Path | None = None
+    out: Path | None = None
+
+
+@dataclass(frozen=True)
+class Told:
+    """What ``reproduce`` leaves for its caller to say."""
+
+    summary: str
+    interrupted: bool
+
+
+def prepare(name: str, changes: dict[str, Any], place: Place) -> Study:
+    """The study called ``name`` with what was typed; on CIFAR-10 where a folder of data is known. Raises ``LabError``."""
+    entry = find("study", name)
+    known = place.data is not None or bool(os.environ.get("GRADLAB_DATA"))
+    given = {key: value for key, value in changes.items() if value is not None}
+    study = from_plain(Study, {"name": entry.name, **given})  # type: ignore[type-abstract]
+    return replace(study, pictures=Pictures.CIFAR10 if known else Pictures.GALLERY)
+
+
+def reproduce(name: str, changes: dict[str, Any], place: Place) -> Told:
+    """Measure what is missing and write every file; Ctrl-C leaves what there is, and the same command goes on.
+
+    Raises ``LabError`` for wrong input, or where a folder or the scheduler cannot be used.
+    """
+    study, out = prepare(name, changes, place), place.out or Path("runs", "studies", name)
+    if place.data is not None:
+        os.environ["GRADLAB_DATA"] = str(place.data.absolute())
+    ready_folder(out)
+    store, problems = Store(out / "experiments"), list[Step]()
+    with interruptible() as interruption:
+        for step in _measured(study, store, place, interruption):
+            problems += [step] if step.problem else []
+    found = rows(study, store)
+    written = write(study, found, store, out)
+    return Told(_summary(study, found, problems, written, out), interruption.asked)
+
+
+def _measured(study: Study, store: Store, place: Place, interruption: Interruption) -> Iterator[Step]:
+    """Steps of the sweep behind a progress bar with the time left; ends early after Ctrl-C."""
+    experiments = [experiment for cell in study.cells() for experiment in cell.experiments]
+    todo = missing(experiments, store)
+    with _bar(len(todo), len(experiments)) as bar:
+        if not todo:
+            return
+        with connected(min(_workers(place), len(todo)), place.scheduler) as client:
+            for step in sweep(todo, store, client, os.environ.get("GRADLAB_DATA", "")):
+                bar.update()
+                yield step
+                if interruption.asked:
+                    return
+
+
+def _workers(place: Place) -> int:
+    workers = usable_cores() if place.workers is None else place.workers
+    if not 1 <= workers <= MOST_WORKERS:
+        raise LabError(f"--workers {workers} is out of range; give a number from 1 to {MOST_WORKERS}.")
+    return workers
+
+
+@contextmanager
+def _bar(todo: int, whole: int) -> Iterator[tqdm[Any]]:
+    title = f"reproduce ({whole - todo} of {whole} were done)" if todo < whole else "reproduce"
+    with tqdm(total=todo, desc=title, unit=" runs", file=sys.stderr, dynamic_ncols=True) as bar:
+        yield bar
+
+
+def write(study: Study, found: tuple[Row, ...], store: Store, out: Path) -> list[str]:
+    """Table, contact sheet and figure; returns their names. Raises ``LabError``."""
+    files = {
+        "table.md": markdown(study, found).encode(),
+        "table.csv": as_csv(study, found).encode(),
+        "table.json": as_json(study, found).encode(),
+        "pictures.png": contact_sheet(found, store),
+    }
+    try:
+        for name, content in files.items():
+            (out / name).write_bytes(content)
+    except OSError as error:
+        raise LabError(f"The folder {out} cannot be written ({error.strerror}); give another folder by --out.") from None
+    return [*files, *_figures(out)]
+
+
+def _figures(out: Path) -> list[str]:
+    """The figure, drawn from the table by a process of its own: the engine knows no plotting."""
+    if run_child([sys.executable, "-m", "widgets.study_figure", str(out / "table.json")]) != 0:
+        raise LabError(f"The figure of {out / 'table.json'} could not be drawn; the table itself is complete.")
+    return ["figure.html", "figure.png"]
+
+
+def _summary(study: Study, found: tuple[Row, ...], problems: list[Step], written: list[str], out: Path) -> str:
+    """The table's main columns in words, and where the files are."""
+    lines = [study.title]
+    for row in found:
+        ours = "not run" if row.psnr_db is None else f"{row.psnr_db} dB"
+        paper = "" if row.paper is None else f"; the paper: {row.paper}"
+        lines.append(f"  {row.cell.name}: {ours}{paper} ({row.measured} of {len(row.cell.experiments)} runs)")
+    lines += dict.fromkeys(f"Not measured: {step.problem}" for step in problems)
+    return "\n".join([*lines, f"Written to {out}: {', '.join(written)}."])

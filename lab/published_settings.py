@@ -1,0 +1,46 @@
+"""The attacks that papers ran, with their settings turned into this lab's units."""
+
+from __future__ import annotations
+
+from lab.attacks.gradient_matching import GradientMatching, Start
+from lab.distances.cosine import Cosine
+from lab.distances.euclidean import Euclidean
+from lab.optimisers.base import Schedule
+from lab.optimisers.lbfgs import LBFGS
+from lab.optimisers.signed_adam import SignedAdam
+from lab.priors.total_variation import TotalVariation
+
+PIXELS_PER_NORMALISED_UNIT = 0.25
+"""The paper's code optimises (pixel - mean) / std with std about 0.25 on CIFAR-10; this lab optimises pixels.
+
+A step of s there is a step of 0.25 s here. Total variation is 0.25 times as large here, so a
+weight alpha there is alpha / 0.25 here. The cosine does not change.
+"""
+
+
+def geiping2020_attack(iterations: int, step: float, total_variation: float, restarts: int = 1) -> GradientMatching:
+    """The paper's attack from its settings in normalised units: noise start, signed Adam, step decay, box."""
+    prior = TotalVariation(weight=total_variation / PIXELS_PER_NORMALISED_UNIT, relative=False)
+    return GradientMatching(
+        distance=Cosine(),
+        priors=(prior,),
+        optimiser=SignedAdam(step=step * PIXELS_PER_NORMALISED_UNIT, schedule=Schedule.STEPS),
+        iterations=iterations,
+        restarts=restarts,
+        start=Start.NOISE,
+        coarse_to_fine=False,
+        boxed=True,
+    )
+
+
+def zhu2019_attack(iterations: int) -> GradientMatching:
+    """Deep Leakage from Gradients: squared Euclidean distance and L-BFGS from noise, no prior and no box."""
+    return GradientMatching(
+        distance=Euclidean(),
+        priors=(),
+        optimiser=LBFGS(history=100),
+        iterations=iterations,
+        start=Start.NOISE,
+        coarse_to_fine=False,
+        boxed=False,
+    )

@@ -1,0 +1,134 @@
+"""What a study is: named cells, each a list of experiments beside the number that a paper gives for it."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Annotated, ClassVar
+
+from lab.attacks.gradient_matching import GradientMatching
+from lab.catalogue import Entry
+from lab.datasets.base import Dataset
+from lab.datasets.cifar10 import CIFAR10
+from lab.datasets.gallery import NAMES, Gallery
+from lab.experiment import Experiment
+from lab.options import Bounds, Help
+
+
+class Budget(Enum):
+    """How much machine time a study may take."""
+
+    SMALL = "small"
+    PAPER = "paper"
+
+
+class Pictures(Enum):
+    """Where the private pictures come from, for networks made for 32 x 32 pixels."""
+
+    CIFAR10 = "cifar10"
+    GALLERY = "gallery"
+
+
+class Mark(Enum):
+    """How far a number of a paper can be trusted; the value is said to the reader."""
+
+    VERIFIED = "verified"
+    RECALLED = "recalled, unverified"
+    LISTED = "listed as another paper's baseline, set-up not published"
+
+
+@dataclass(frozen=True)
+class PaperNumber:
+    """A number as a paper gives it: mean PSNR in dB, its spread over pictures, and how far it can be trusted."""
+
+    psnr_db: float
+    spread_db: float | None
+    mark: Mark
+
+    def __str__(self) -> str:
+        """The number, never without its mark."""
+        spread = "" if self.spread_db is None else f" ± {self.spread_db:.2f}"
+        return f"{self.psnr_db:.2f}{spread} dB ({self.mark.value})"
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """One row of a study's table: experiments that differ in picture and seed alone."""
+
+    name: str
+    experiments: tuple[Experiment, ...]
+    paper: PaperNumber | None = None
+    scaled_down: str = ""
+    """In which ways it asks less than the paper's own run; empty where it does not."""
+    group: str = ""
+    """Cells of a group are drawn together and told apart by what follows the last comma of their names."""
+
+
+@dataclass(frozen=True)
+class Study(Entry):
+    """Base of all studies: how many pictures, seeds and iterations, and the cells that follow."""
+
+    kind: ClassVar[str] = "study"
+    title: ClassVar[str] = ""
+    paper_item: ClassVar[str] = ""
+    also_told: ClassVar[tuple[str, ...]] = ()
+    """Further columns of its table, by the names in ``lab.sweeps.tables``."""
+    small_images: ClassVar[int] = 4
+    """Pictures a cell within the small budget."""
+    paper_images: ClassVar[int] = 100
+
+    images: Annotated[int | None, Bounds(1, 100), Help("pictures a cell; empty takes what the budget says", "pictures")] = None
+    iterations: Annotated[int | None, Bounds(1, 100_000), Help("steps of each attack; empty takes what the budget says")] = None
+    seeds: Annotated[int, Bounds(1, 100), Help("seeds a picture, each with weights and a first candidate of its own")] = 1
+    budget: Annotated[Budget, Help("minutes on two cores, or the paper's own settings")] = Budget.SMALL
+    pictures: Annotated[Pictures, Help("CIFAR-10's first test pictures, or the gallery that ships with the lab")] = (
+        Pictures.GALLERY
+    )
+
+    @abstractmethod
+    def cells(self) -> tuple[Cell, ...]:
+        """The rows of the table, in order."""
+
+    @property
+    def small(self) -> bool:
+        """Whether the budget is the small one."""
+        return self.budget is Budget.SMALL
+
+    @property
+    def picture_count(self) -> int:
+        """Pictures a cell."""
+        return self.images or (self.small_images if self.small else self.paper_images)
+
+    def steps(self, small: int, paper: int) -> int:
+        """Iterations of an attack: those asked for, else the budget's."""
+        return self.iterations or (small if self.small else paper)
+
+    def over(self, experiment: Experiment) -> tuple[Experiment, ...]:
+        """The experiment on each picture (each batch of pictures in turn) and each seed."""
+        return tuple(
+            replace(experiment, dataset=self.dataset(number * experiment.batch_size, experiment), seed=seed)
+            for number in range(self.picture_count)
+            for seed in range(self.seeds)
+        )
+
+    def dataset(self, number: int, experiment: Experiment) -> Dataset:
+        """The data set that begins with picture ``number``; pictures larger than CIFAR-10's are the gallery's."""
+        if self.pictures is Pictures.GALLERY or experiment.size > 32:
+            return Gallery(first=NAMES[number % len(NAMES)])
+        return CIFAR10(first=number)
+
+    def fewer(self, experiment: Experiment, *others: str) -> str:
+        """What a cell asks less of than the paper's run: its pictures, their source, and what else is given."""
+        gallery = isinstance(self.dataset(0, experiment), Gallery)
+        pictures = (
+            "" if self.picture_count >= self.paper_images else f"{self.picture_count} instead of {self.paper_images} runs"
+        )
+        source = "gallery photographs instead of CIFAR-10" if gallery and experiment.size <= 32 else ""
+        return "; ".join(text for text in (pictures, source, *others) if text)
+
+
+def matching(experiment: Experiment) -> GradientMatching:
+    """The gradient matching of an experiment that is known to use it."""
+    assert isinstance(experiment.attack, GradientMatching)
+    return experiment.attack

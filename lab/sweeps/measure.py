@@ -1,0 +1,100 @@
+"""One experiment from start to end: the task that a worker does, pure in its arguments."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import Any
+
+import torch
+
+from lab.device import describe
+from lab.evaluate import PictureScore, labels_right, reconstructions, registrations, score
+from lab.experiment import Experiment
+from lab.outputs import finite
+from lab.pictures import encode_png
+from lab.registration import Registration
+from lab.rounds import reconstruct, simulate_round
+from lab.types import AttackState, Images, Round
+
+Measured = tuple[dict[str, Any], bytes]
+"""A result as JSON-ready data, and its picture: originals over reconstructions, as a PNG."""
+
+SHOWN = 4
+"""So many pictures of a batch stand on the picture."""
+SHOWN_SIDE = 112
+"""Larger pictures are halved until they are no wider than that."""
+
+
+def measure(plain: dict[str, Any], data: str = "") -> Measured:
+    """Simulate, attack and score; ``data`` is the folder of data sets and weights, "" for what the machine has set.
+
+    Everything random comes from the experiment's seed, so a repetition gives the same result but for the seconds.
+    Raises ``LabError`` where pictures or weights cannot be had.
+    """
+    if data:
+        os.environ["GRADLAB_DATA"] = data
+    experiment = Experiment.from_plain(plain)
+    attacked = simulate_round(experiment)
+    torch.set_num_threads(1)  # a sweep runs as many workers as there are cores to use
+    began, cpu = time.perf_counter(), time.process_time()
+    *_, last = reconstruct(experiment, attacked.observation)
+    seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - cpu
+    return result(experiment, attacked, last, seconds, cpu_seconds), picture(attacked, last)
+
+
+def result(experiment: Experiment, attacked: Round, last: AttackState, seconds: float, cpu_seconds: float) -> dict[str, Any]:
+    """All numbers of one experiment as JSON-ready data; null where a number is not finite."""
+    scores, moved = score(attacked, last), registrations(attacked, last)
+    assert last.outcome is not None
+    gradient = attacked.observation.protocol.mean_gradient(attacked.clean_update)
+    return finite(
+        {
+            "experiment": experiment.to_plain(),
+            "outcome": last.outcome.name,
+            "outcome_text": last.outcome.value,
+            "verdict": scores.verdict.value,
+            "psnr_db": scores.psnr_db,
+            "ssim": scores.ssim,
+            "registered_psnr_db": _mean([found.psnr_db for found in moved]),
+            "identified": _mean([float(found.line_up_rank == 1) for found in scores.pictures]),
+            "pictures": [_one(*both) for both in zip(scores.pictures, moved, strict=True)],
+            "line_up_size": scores.line_up_size,
+            "grey_psnr_db": scores.grey_psnr_db,
+            "mean_psnr_db": scores.mean_psnr_db,
+            "labels_right": labels_right(attacked, last),
+            "max_abs_error": scores.max_abs_error,
+            "objective": last.objective,
+            "iterations": last.iteration,
+            "gradient_norm": math.sqrt(sum(float(tensor.square().sum()) for tensor in gradient.values())),
+            "seconds": seconds,
+            "cpu_seconds": cpu_seconds,
+            "device": describe(attacked.observation.device),
+            "versions": {name: version(name) for name in ("inverting-gradients-lab", "torch")},
+        }
+    )
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _one(score: PictureScore, moved: Registration) -> dict[str, Any]:
+    """One private picture's numbers; ``shift`` is (pixels down, pixels right)."""
+    return asdict(score) | {"registered_psnr_db": moved.psnr_db, "shift": [moved.down, moved.right]}
+
+
+def picture(attacked: Round, last: AttackState) -> bytes:
+    """The first pictures of the batch, and below them what the attack made of them."""
+    true, made = (images[:SHOWN].detach().cpu() for images in (attacked.batch.images, reconstructions(attacked, last)))
+    strips = [torch.cat(list(_small(images)), 2) for images in (true, made)]
+    return encode_png(torch.cat(strips, 1))
+
+
+def _small(images: Images) -> Images:
+    while max(images.shape[-2:]) > SHOWN_SIDE:
+        images = torch.nn.functional.avg_pool2d(images, 2)
+    return images

@@ -1,0 +1,203 @@
+"""Sweeps: each experiment is measured once, kept whole, and neither lost nor counted twice when a worker dies."""
+
+import csv
+import io
+import json
+import os
+import signal
+from dataclasses import replace
+
+import pytest
+import torch
+from distributed import Client, LocalCluster
+
+from lab import reconstruct, score, simulate_round
+from lab.attacks.analytic import Analytic
+from lab.attacks.gradient_matching import GradientMatching
+from lab.datasets.gallery import Gallery
+from lab.errors import LabError
+from lab.experiment import Experiment
+from lab.networks.mlp import MLP
+from lab.registration import register
+from lab.studies.base import Cell, Mark, PaperNumber, Study
+from lab.sweeps import tables
+from lab.sweeps.cluster import connected
+from lab.sweeps.measure import measure
+from lab.sweeps.rows import rows
+from lab.sweeps.sheets import contact_sheet
+from lab.sweeps.statistics import estimate
+from lab.sweeps.store import Store, key
+from lab.sweeps.sweep import missing, sweep
+
+QUICK = Experiment(network=MLP(width=8), attack=GradientMatching(iterations=2))
+MANY = [replace(QUICK, seed=seed) for seed in range(12)]
+
+
+@pytest.fixture(scope="module")
+def client():
+    """A cluster in this process: the scheduler is real, the workers are threads."""
+    with (
+        LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0") as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+def test_a_key_names_the_complete_experiment():
+    assert key(QUICK) == key(Experiment.from_plain(QUICK.to_plain()))
+    others = [replace(QUICK, seed=1), replace(QUICK, dataset=Gallery(first="cat")), replace(QUICK, batch_size=2)]
+    assert len({key(experiment) for experiment in [QUICK, *others]}) == 4
+
+
+def test_a_measurement_is_what_the_lab_itself_scores():
+    result, picture = measure(QUICK.to_plain())
+    attacked = simulate_round(QUICK)
+    *_, last = reconstruct(QUICK, attacked.observation)
+    scores = score(attacked, last)
+    assert result["psnr_db"] == scores.psnr_db
+    assert result["verdict"] == scores.verdict.value
+    assert result["experiment"] == QUICK.to_plain()
+    assert result["gradient_norm"] == pytest.approx(
+        float(torch.cat([tensor.flatten() for tensor in attacked.clean_update.values()]).norm()), rel=1e-5
+    )
+    assert picture.startswith(b"\x89PNG")
+    json.dumps(result, allow_nan=False)
+
+
+def test_a_repetition_gives_the_same_numbers_but_for_the_seconds():
+    first, second = (measure(QUICK.to_plain())[0] for _ in range(2))
+    for timed in ("seconds", "cpu_seconds"):
+        first.pop(timed), second.pop(timed)
+    assert first == second
+
+
+def test_a_sweep_measures_what_is_missing_and_nothing_else(tmp_path, client):
+    store = Store(tmp_path)
+    first = list(sweep(MANY[:3], store, client))
+    assert len(first) == 3
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    assert [key(experiment) for experiment in missing(MANY[:5], store)] == [key(experiment) for experiment in MANY[3:5]]
+    assert len(list(sweep([*MANY[:5], *MANY[:5]], store, client))) == 2
+    assert all(path.stat().st_mtime_ns == then for path, then in before.items())
+    assert len(list(tmp_path.glob("*.json"))) == 5
+
+
+def test_a_sweep_that_is_left_goes_on_later(tmp_path, client):
+    store, steps = Store(tmp_path), None
+    steps = sweep(MANY[:4], store, client)
+    next(steps)
+    steps.close()
+    assert len(missing(MANY[:4], store)) == 3
+    assert len(list(sweep(MANY[:4], store, client))) == 3
+    assert not missing(MANY[:4], store)
+
+
+def test_an_experiment_that_cannot_be_run_says_why_and_the_others_go_on(tmp_path, client):
+    impossible = replace(QUICK, trained=True, weights="nowhere.pth")
+    steps = {step.experiment: step.problem for step in sweep([impossible, QUICK], Store(tmp_path), client)}
+    assert steps[QUICK] == ""
+    assert "no file of weights" in steps[impossible]
+    assert len(list(tmp_path.glob("*.json"))) == 1
+
+
+@pytest.mark.slow
+def test_nothing_is_lost_or_counted_twice_when_a_worker_dies(tmp_path):
+    store, seen = Store(tmp_path), []
+    slower = [replace(each, attack=GradientMatching(iterations=150)) for each in MANY]
+    with connected(2) as client:
+        before = {worker["pid"] for worker in client.run(_who).values()}
+        for step in sweep(slower, store, client):
+            seen.append(key(step.experiment))
+            if len(seen) == 2:
+                os.kill(min(before), signal.SIGKILL)
+        after = {worker["pid"] for worker in client.run(_who).values()}
+    assert min(before) not in after, "the killed worker was not replaced"
+    assert sorted(seen) == sorted(map(key, slower)), "an experiment was lost or came twice"
+    assert len(list(tmp_path.glob("*.json"))) == len(slower)
+    assert [store.read(each)["experiment"] for each in slower] == [each.to_plain() for each in slower]
+
+
+def _who():
+    return {"pid": os.getpid()}
+
+
+@pytest.mark.slow
+def test_a_scheduler_elsewhere(tmp_path):
+    with (
+        LocalCluster(
+            n_workers=1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0", protocol="tcp"
+        ) as cluster,
+        connected(1, cluster.scheduler_address) as client,
+    ):
+        assert len(list(sweep(MANY[:2], Store(tmp_path), client))) == 2
+
+
+def test_a_scheduler_that_does_not_answer(monkeypatch):
+    monkeypatch.setattr("lab.sweeps.cluster.PATIENCE", "0.3s")
+    with pytest.raises(LabError, match=r"No Dask scheduler answers at tcp://127\.0\.0\.1:9.*start one by 'dask scheduler'"):
+        connected(1, "tcp://127.0.0.1:9").__enter__()
+
+
+def test_a_damaged_result_says_so(tmp_path):
+    (tmp_path / f"{key(QUICK)}.json").write_text("{")
+    with pytest.raises(LabError, match="delete it to measure again"):
+        Store(tmp_path).read(QUICK)
+
+
+def result(picture, seed, value):
+    return {"experiment": {"dataset": {"first": picture}, "seed": seed}, "psnr_db": value}
+
+
+def test_an_estimate_averages_seeds_first_and_takes_pictures_as_the_unit():
+    found = estimate([result(p, s, v) for p, s, v in ((0, 0, 10.0), (0, 1, 14.0), (1, 0, 20.0), (1, 1, 20.0))], "psnr_db")
+    assert found.mean == 16
+    assert found.spread == pytest.approx(32**0.5)
+    half = 12.7062047 * 32**0.5 / 2**0.5  # Student's 97.5 % point with one degree of freedom
+    assert (found.low, found.high) == pytest.approx((16 - half, 16 + half))
+    assert str(estimate([result(0, 0, 3.0)], "psnr_db")) == "3.00"
+    seeds = estimate([result(0, 0, 1.0), result(0, 1, 3.0)], "psnr_db")
+    assert (seeds.mean, seeds.spread) == (2, pytest.approx(2**0.5))
+    assert estimate([result(0, 0, None)], "psnr_db") is None
+
+
+def test_registration_finds_a_shift_and_undoes_it():
+    generator = torch.Generator().manual_seed(0)
+    picture = torch.rand(3, 16, 16, generator=generator)
+    found = register(picture.roll((3, -5), (1, 2)), picture)
+    assert (found.down, found.right) == (3, -5)
+    assert found.psnr_db == pytest.approx(150)
+    noisy = (picture + 0.1 * torch.randn(3, 16, 16, generator=generator)).roll((-7, 8), (1, 2))
+    assert (register(noisy, picture).down, abs(register(noisy, picture).right)) == (-7, 8)
+    assert register(noisy, picture).psnr_db == pytest.approx(20, abs=1)
+
+
+class TwoCells(Study):
+    """A study that is no part of the catalogue."""
+
+    kind = "none"
+    title, paper_item, also_told = "Two cells", "Nowhere", ("outcome",)
+
+    def cells(self):
+        algebra = replace(QUICK, attack=Analytic())
+        return (
+            Cell("algebra", (algebra,), PaperNumber(99.0, 1.5, Mark.RECALLED), "nothing much"),
+            Cell("never run", (replace(QUICK, seed=77),)),
+        )
+
+
+def test_tables_tell_what_was_run_and_what_was_not(tmp_path):
+    store, study = Store(tmp_path), TwoCells()
+    algebra = study.cells()[0].experiments[0]
+    store.write(algebra, measure(algebra.to_plain()))
+    found = rows(study, store)
+    text = tables.markdown(study, found)
+    assert "99.00 ± 1.50 dB (recalled, unverified)" in text
+    assert "| never run |  | not run |" in text
+    assert "EXACT" in text
+    table = list(csv.DictReader(io.StringIO(tables.as_csv(study, found))))
+    assert float(table[0]["psnr_db"]) > 60
+    assert table[0]["paper_mark"] == "recalled, unverified"
+    assert (table[1]["psnr_db"], table[1]["runs"]) == ("", "0")
+    data = json.loads(tables.as_json(study, found))
+    assert Experiment.from_plain(data["cells"][0]["experiments"][0]["experiment"]) == algebra
+    assert contact_sheet(found, store).startswith(b"\x89PNG")
