@@ -18,7 +18,7 @@ from benchmarks.race import Race
 from lab import device as devices
 from lab.attacks.base import Attack
 from lab.cli import Sentences
-from lab.commands.entry_text import parse_entry
+from lab.entry_text import parse_entry
 from lab.errors import unknown_name
 
 app = typer.Typer(

@@ -14,7 +14,7 @@ from lab import catalogue
 from lab.attacks.gradient_matching import GradientMatching
 from lab.cli import app
 from lab.commands import listing, running
-from lab.commands.entry_text import parse_entry
+from lab.entry_text import parse_entry
 from lab.commands.running import Bar
 from lab.experiment import Experiment
 from lab.line_up import ordinal

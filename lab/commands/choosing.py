@@ -10,7 +10,7 @@ from typing import Any
 
 from lab import checkpoints
 from lab.attacks.base import Attack
-from lab.commands.entry_text import parse_entry
+from lab.entry_text import parse_entry
 from lab.datasets.base import Dataset
 from lab.datasets.inline import Inline
 from lab.defences.base import Defence

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from lab import checkpoints
 from lab.catalogue import entries
 from lab.checkpoints.card import Recipe
-from lab.commands.entry_text import parse_entry
+from lab.entry_text import parse_entry
 from lab.commands.recording import interruptible
 from lab.datasets.base import Dataset
 from lab.datasets.published import PublishedSet

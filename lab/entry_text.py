@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import types
 import typing
+from enum import Enum
 from typing import Any, TypeVar, get_args, get_origin
 
 from lab import catalogue
@@ -33,11 +34,24 @@ def parse_entry(base: type[E], text: str) -> E:
     return from_plain(base, _plain(base.kind, name.strip(), options))
 
 
+def to_text(value: Any, *, nested: bool = False) -> str:
+    """The inverse of ``parse_entry`` and of ``parse_value``: options at their defaults are not written."""
+    if isinstance(value, Entry):
+        changed = [field.name for field in fields_of(type(value)) if getattr(value, field.name) != field.default]
+        options = ",".join(f"{name}={to_text(getattr(value, name), nested=True)}" for name in changed)
+        return value.name + ((f"({options})" if nested else f":{options}") if options else "")
+    if isinstance(value, tuple):
+        return "+".join(to_text(item, nested=True) for item in value) or "none"
+    if isinstance(value, bool) or value is None:
+        return str(value).lower()
+    return str(value.value if isinstance(value, Enum) else value)
+
+
 def _plain(kind: str, name: str, options: str) -> dict[str, Any]:
     fields = {field.name: field.type for field in fields_of(catalogue.find(kind, name))}
     plain: dict[str, Any] = {"name": name}
     for key, value in _assignments(options, f"{kind} {name}"):
-        plain[key] = _value(fields.get(key, str), value)
+        plain[key] = parse_value(fields.get(key, str), value)
     return plain
 
 
@@ -67,14 +81,14 @@ def _split(text: str, separator: str) -> list[str]:
     return pieces if text else []
 
 
-def _value(wanted: Any, text: str) -> Any:
+def parse_value(wanted: Any, text: str) -> Any:
     """Text as the plain data that a field of type ``wanted`` takes; left as it is where it does not fit."""
     if get_origin(wanted) in (types.UnionType, typing.Union):
         inner = next(part for part in get_args(wanted) if part is not type(None))
-        return None if text.lower() in ("none", "") else _value(inner, text)
+        return None if text.lower() in ("none", "") else parse_value(inner, text)
     if get_origin(wanted) is tuple:
         parts = [] if text.lower() in ("none", "") else _split(text, "+")
-        return [_value(get_args(wanted)[0], part) for part in parts]
+        return [parse_value(get_args(wanted)[0], part) for part in parts]
     if isinstance(wanted, type) and issubclass(wanted, Option):
         return _nested(wanted, text)
     return _TRUTHS.get(text.lower(), text) if wanted is bool else _number(wanted, text)

@@ -1,0 +1,159 @@
+"""Links: a whole experiment as the query of an address, of at most ``LONGEST`` characters, and back.
+
+    network=lenet&attack=gradient_matching:distance=cosine,iterations=400&seed=3&hide=picture
+
+Only what differs from the default experiment is written, in the words of the command line
+(``lab.entry_text``). A link too long in words is written in codes, which are words all the same to ``read``.
+A link names no file and carries no picture: whoever opens it may be somebody else, on another machine.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import quote, unquote
+
+from lab.catalogue import Entry
+from lab.edits import SHORT_NAMES, edit
+from lab.entry_text import parse_entry, parse_value, to_text
+from lab.errors import LabError, unknown_name
+from lab.experiment import Experiment
+from lab.options import Option, fields_of
+from lab.presets import find_preset
+from lab.serialise import to_plain
+
+LONGEST = 300
+"""Characters of a query."""
+SAFE = ":,()+=~._-"
+"""Signs that an address takes as they are."""
+
+DIGITS = 6
+FILES_STAY = "The link leaves out the pictures or weights that come from your own files; export the run as JSON to keep them."
+
+WORDS = """
+dataset batch_size image_size network trained protocol defences labels attack seed gallery first
+gradient_matching distance priors optimiser iterations restarts start coarse_to_fine derivative boxed
+total_variation weight relative fade signed_adam adam lbfgs step schedule history constant cosine steps
+balanced_cosine layer_cosine euclidean fedavg local_steps learning_rate width depth activation padding
+batch_norm circular leaky_relu softplus convnet small_convnet imagenet_resnet squeezenet gaussian_noise pruning
+strength true false frozen exact joint inferred
+""".split()  # noqa: SIM905  (a list of 62 strings would be a screen)
+"""The words that have a code, in the order of their codes. Append only: an old link must keep its meaning."""
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+CODES: dict[str, str] = dict(zip(WORDS, (f"~{letter}" for letter in LETTERS), strict=False))
+_MEANINGS = {code: word for word, code in CODES.items()}
+
+
+@dataclass(frozen=True)
+class Link:
+    """What a query says."""
+
+    experiment: Experiment
+    hidden: tuple[str, ...] = ()
+    """Controls that the reader is not to see: a teacher's lesson."""
+    notices: tuple[str, ...] = ()
+    """One sentence for each part that could not be used; the rest was."""
+
+
+def write(experiment: Experiment, hidden: Sequence[str] = ()) -> str:
+    """The query (without its question mark) from which ``read`` makes the same experiment, but for ``left_out``."""
+    portable, default = without_files(experiment), Experiment()
+    changed = [field for field in fields_of(Experiment) if getattr(portable, field.name) != getattr(default, field.name)]
+    parts = [f"{field.name}={to_text(getattr(portable, field.name))}" for field in changed]
+    parts += [f"hide={','.join(hidden)}"] if hidden else []
+    words = "&".join(quote(part, safe=SAFE) for part in parts)
+    forms = (words, _in_codes(words), _rounded(_in_codes(words)))
+    return next((form for form in forms if len(form) <= LONGEST), forms[-1])
+
+
+def _in_codes(words: str) -> str:
+    return re.sub(r"[a-z_0-9]+", lambda word: CODES.get(word[0], word[0]), words)
+
+
+def _rounded(words: str) -> str:
+    """Numbers of more than ``DIGITS`` digits shortened: only where a link would be too long for them."""
+    return re.sub(r"\d+\.\d{5,}(e[-+]?\d+)?", lambda number: f"{float(number[0]):.{DIGITS}g}", words)
+
+
+def left_out(experiment: Experiment) -> str:
+    """A sentence about what a link to this experiment cannot carry; empty where it carries everything."""
+    portable = without_files(experiment)
+    if portable != experiment:
+        return FILES_STAY
+    return "" if read(write(experiment)).experiment == experiment else f"The link rounds numbers to {DIGITS} digits."
+
+
+def without_files(experiment: Experiment) -> Experiment:
+    """The experiment with the default in place of every choice that names a file or holds a picture."""
+    default = Experiment()
+    dataset = default.dataset if _has_text(experiment.dataset) else experiment.dataset
+    return replace(experiment, dataset=dataset, weights=default.weights)
+
+
+def _has_text(option: Option) -> bool:
+    """Whether some field holds free text: a path, or a picture."""
+    free = [field for field in fields_of(type(option)) if field.choices is None and "str" in str(field.type)]
+    return any(getattr(option, field.name) != field.default for field in free)
+
+
+def read(query: str) -> Link:
+    """What a query says; parts that are wrong are left out with a notice. Never raises."""
+    link = Link(Experiment())
+    parts = [part for part in query.lstrip("?").replace(" ", "+").split("&") if part]
+    for part in sorted(parts, key=_rank):
+        try:
+            link = _with(link, *_pair(part))
+        except LabError as error:
+            link = replace(link, notices=(*link.notices, str(error)))
+    return link
+
+
+def _rank(part: str) -> int:
+    """A preset comes before what changes it, an entry before its fields."""
+    first = ["preset", "attack", "protocol"]
+    key = _pair(part)[0]
+    return first.index(key) if key in first else len(first)
+
+
+def _pair(part: str) -> tuple[str, str]:
+    text = re.sub("~.", lambda code: _MEANINGS.get(code[0], code[0]), unquote(part))
+    key, _, value = text.partition("=")
+    return key, value
+
+
+def _with(link: Link, key: str, value: str) -> Link:
+    if key == "hide":
+        return replace(link, hidden=tuple(name for name in value.split(",") if name))
+    if key == "preset":
+        return replace(link, experiment=find_preset(value).experiment)
+    changed = _changed(link.experiment, key, value)
+    if without_files(changed) != changed:
+        raise LabError(f"A link cannot name files or carry pictures, so {key} is left out; choose them on the page.")
+    return replace(link, experiment=changed)
+
+
+def _changed(experiment: Experiment, key: str, value: str) -> Experiment:
+    types = {field.name: field.type for field in fields_of(Experiment)}
+    if key in types:
+        return Experiment.from_plain(experiment.to_plain() | {key: _entry_or_value(types[key], value)})
+    if key in SHORT_NAMES or "." in key:
+        return edit(experiment, key, _guessed(value))
+    raise unknown_name("option in a link", key, {*types, *SHORT_NAMES, "preset", "hide"})
+
+
+def _entry_or_value(wanted: Any, text: str) -> Any:
+    """The value as a field of type ``wanted`` takes it; an entry is written as on the command line."""
+    is_entry = isinstance(wanted, type) and issubclass(wanted, Entry)
+    return to_plain(parse_entry(wanted, text)) if is_entry else parse_value(wanted, text)
+
+
+def _guessed(text: str) -> Any:
+    """A number, a truth or a word, by its look."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return {"true": True, "false": False}.get(text, text)

@@ -1,0 +1,138 @@
+"""A link holds a whole experiment in a few characters, and a bad one is told in words."""
+
+from enum import Enum
+from typing import get_args
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as some
+
+from lab import Experiment
+from lab.catalogue import Entry, entries
+from lab.datasets.inline import Inline
+from lab.edits import edit
+from lab.links import CODES, LONGEST, WORDS, left_out, read, write
+from lab.options import fields_of
+from lab.presets import PRESETS
+
+FREE_TEXT = {"weights", "root", "path", "pictures"}
+NO_FILES = {"inline", "folder", "npz"}
+
+
+def few_digits(low, high):
+    """Numbers as people type them."""
+    return some.floats(low, high).map(lambda number: min(high, max(low, float(f"{number:.4g}"))))
+
+
+def values(field, floats):
+    """Plain data of any value that a field may take, files and pictures left out."""
+    if field.choices is not None:
+        return some.sampled_from(field.choices)
+    if "tuple" in str(field.type):
+        return some.lists(any_of(get_args(field.type)[0].kind, floats), unique_by=lambda plain: plain["name"], max_size=2)
+    if isinstance(field.type, type) and issubclass(field.type, Entry):
+        return any_of(field.type.kind, floats)
+    if isinstance(field.type, type) and issubclass(field.type, Enum):
+        return some.sampled_from([member.value for member in field.type])
+    if field.type is bool:
+        return some.booleans()
+    low, high = field.bounds.low, field.bounds.high
+    return floats(low, high) if field.type is float else some.integers(int(low), int(high))
+
+
+def any_of(kind, floats):
+    """Any entry of a kind with any options."""
+    names = sorted(set(entries(kind)) - NO_FILES)
+    return some.one_of(
+        [options(entries(kind)[name], floats).map(lambda plain, name=name: plain | {"name": name}) for name in names]
+    )
+
+
+def options(kind, floats=few_digits):
+    return some.fixed_dictionaries(
+        {field.name: values(field, floats) for field in fields_of(kind) if field.name not in FREE_TEXT}
+    )
+
+
+def without_numbers(plain):
+    if isinstance(plain, dict):
+        return {key: without_numbers(value) for key, value in plain.items()}
+    return (
+        [without_numbers(value) for value in plain] if isinstance(plain, list) else "x" if isinstance(plain, float) else plain
+    )
+
+
+@pytest.mark.parametrize("preset", PRESETS.values(), ids=lambda preset: preset.name)
+def test_a_preset_comes_back_from_its_link(preset):
+    query = write(preset.experiment)
+    assert read(query).experiment == preset.experiment
+    assert read(query).notices == ()
+    assert len(query) <= LONGEST
+    assert left_out(preset.experiment) == ""
+
+
+@settings(max_examples=100, deadline=None)
+@given(options(Experiment))
+def test_any_experiment_comes_back_from_its_link(plain):
+    experiment = Experiment.from_plain(plain)
+    query = write(experiment, ["picture", "seed"])
+    link = read(f"?{query}")
+    assert len(query) <= LONGEST
+    assert (link.hidden, link.notices) == (("picture", "seed"), ())
+    assert link.experiment == experiment
+
+
+@settings(max_examples=100, deadline=None)
+@given(options(Experiment, some.floats))
+def test_endless_digits_are_rounded_only_where_they_would_not_fit(plain):
+    experiment = Experiment.from_plain(plain)
+    query = write(experiment)
+    assert len(query) <= LONGEST
+    assert (read(query).experiment == experiment) == (left_out(experiment) == "")
+    assert without_numbers(read(query).experiment.to_plain()) == without_numbers(experiment.to_plain())
+
+
+def test_a_link_is_written_in_words_where_it_fits():
+    experiment = edit(edit(Experiment(), "network.width", 16), "distance", "euclidean")
+    assert write(experiment) == "network=small_convnet:width=16&attack=gradient_matching:distance=euclidean"
+
+
+def test_a_teacher_may_write_a_link_by_hand():
+    link = read("?tv=0.1&preset=geiping2020&picture=cat&local_steps=5&hide=network,seed&attack.start=grey")
+    experiment = link.experiment
+    assert (experiment.attack.priors[0].weight, experiment.attack.iterations) == (0.1, 4800)
+    assert (experiment.dataset.first, experiment.protocol.local_steps) == ("cat", 5)
+    assert (link.hidden, link.notices) == (("network", "seed"), ())
+
+
+@pytest.mark.parametrize(
+    ("query", "sentence"),
+    [
+        ("nonsense=3", "There is no option in a link called 'nonsense'"),
+        ("sede=3", "Did you mean 'seed'"),
+        ("network=lenett", "Did you mean 'lenet'"),
+        ("network=lenet:depth=3", "There is no option of lenet called 'depth'"),
+        ("iterations=0", "give a value from 1 to 100000"),
+        ("trained=perhaps", "must be true or false"),
+        ("attack=gradient_matching:priors=l2(weight=1", "a bracket that does not close"),
+        ("preset=geiping", "Did you mean 'geiping2020'"),
+        ("dataset=folder:path=/etc", "A link cannot name files"),
+        ("weights=/etc/passwd", "A link cannot name files"),
+        ("%ff%00==", "There is no option in a link"),
+        ("~~=~", "There is no option in a link"),
+    ],
+)
+def test_a_bad_part_is_a_notice_and_the_rest_is_used(query, sentence):
+    link = read(f"{query}&seed=4")
+    assert link.experiment == Experiment(seed=4)
+    assert sentence in link.notices[0]
+
+
+def test_own_pictures_stay_at_home():
+    experiment = Experiment(dataset=Inline(pictures=("iVBOR",), labels=(3,)), seed=5)
+    assert read(write(experiment)).experiment == Experiment(seed=5)
+    assert "export the run as JSON" in left_out(experiment)
+
+
+def test_codes_are_one_sign_each_and_none_is_given_twice():
+    assert len(set(WORDS)) == len(WORDS) == len(set(CODES.values()))
