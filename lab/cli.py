@@ -172,13 +172,15 @@ def train(
     rate: Annotated[float | None, Option(metavar="X", parser=number, help="highest step size")] = None,
     seed: Annotated[int | None, Option(metavar="N", parser=whole, help="seed of weights, order and augmentation")] = None,
     out: Annotated[Path | None, Option(metavar="DIR", help="folder of the weights; runs/NETWORK if left out")] = None,
+    keep_epochs: Annotated[str, Option(metavar="N,...", help="also keep the weights after so many epochs: 0,0.2,1")] = "",
 ) -> None:
     """Train a network on a published data set; the same command goes on with an interrupted training."""
+    from lab.commands.training import parse_stages
     from lab.commands.training import run as train_it
 
     changes = {"epochs": epochs, "batch_size": batch, "learning_rate": rate, "seed": seed}
     try:
-        print(train_it(network, dataset, data, changes, out))
+        print(train_it(network, dataset, data, changes, out, parse_stages(keep_epochs)))
     except KeyboardInterrupt as interruption:
         print(interruption)
         raise typer.Exit(INTERRUPTED) from None

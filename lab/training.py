@@ -9,8 +9,8 @@ checkpoints.load(network, SmallConvNet(), "runs/small_convnet/small_convnet.safe
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from pickle import UnpicklingError
@@ -52,20 +52,26 @@ class TrainingProgress:
     """The finished weights (.safetensors); the recipe stands beside them (.json). The last report only."""
 
 
-def train(options: Network, data: PublishedSet, recipe: Recipe, run: Path) -> Iterator[TrainingProgress]:
+def train(
+    options: Network, data: PublishedSet, recipe: Recipe, run: Path, stages: Sequence[float] = ()
+) -> Iterator[TrainingProgress]:
     """Train a network from its seeded initial weights; an interrupted run in the folder ``run`` goes on where it stood.
 
     The state is saved after each epoch and, on one machine, resuming gives the very weights of an
-    uninterrupted run. The finished weights and their recipe go to ``run`` as ``<network>.safetensors`` and ``.json``.
+    uninterrupted run. The finished weights and their recipe go to ``run`` as ``<network>.safetensors`` and ``.json``,
+    those after so many epochs as ``stages`` names (0.2 is a fifth of the first) as ``<network>-epoch-0.2.safetensors``.
     Raises ``LabError`` where the data cannot be had, the folder cannot be used or holds another training, or the loss
     stops being a finite number.
     """
     pictures = TrainingPictures.read(data, recipe)
     learner = _Learner(options, pictures, recipe)
     learner.resume(run)
+    learner.stages = stage_steps(stages, learner.steps, recipe.epochs)
     learner.keep(run)  # a folder that cannot be written is found out now, not after an epoch
     while learner.epoch < recipe.epochs:
-        yield from learner.train_one_epoch()
+        for report in learner.train_one_epoch():
+            learner.keep_stage(run, data)
+            yield report
         learner.keep(run)
         yield learner.report(accuracy=learner.accuracy(pictures.held_out, pictures.held_out_labels))
     yield learner.report(saved=save(run, options.name, learner.network, learner.card(data)))
@@ -84,15 +90,18 @@ class _Learner:
         total = self.steps * recipe.epochs
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimiser, lambda step: one_cycle(step, total, recipe.warm_up))
         self.epoch, self.step, self.loss = 0, 0, float("nan")
+        self.stages: dict[int, float] = {}
+        """Steps since the start after which the weights are wanted, and the epochs that they are called after."""
 
     def train_one_epoch(self) -> Iterator[TrainingProgress]:
         """All steps of one epoch. Its randomness depends on the seed and its number alone, so it can be resumed."""
         generator = stream(self.recipe.seed, f"epoch {self.epoch}")
-        self.network.train()
         losses: list[Tensor] = []
+        if self.epoch == 0 and 0 in self.stages:
+            yield self.report()
         for step, batch in enumerate(self.pictures.batches(self.recipe, generator), 1):
             losses.append(self._learn(*batch))
-            if step % STEPS_PER_REPORT == 0 or step == self.steps:
+            if step % STEPS_PER_REPORT == 0 or step == self.steps or self.epoch * self.steps + step in self.stages:
                 self.step, self.loss = step, float(torch.stack(losses).mean())
                 losses.clear()
                 self._check_loss()
@@ -104,6 +113,7 @@ class _Learner:
             raise LabError(f"The loss of epoch {self.epoch + 1} is no finite number; train with a smaller learning_rate.")
 
     def _learn(self, images: Tensor, labels: Tensor) -> Tensor:
+        self.network.train()
         self.optimiser.zero_grad()
         loss = cross_entropy(self._logits(images), labels.to(self.where))
         loss.backward()
@@ -129,6 +139,13 @@ class _Learner:
         return TrainingProgress(
             self.epoch, self.recipe.epochs, self.step, self.steps, self.loss, rate, accuracy=accuracy, saved=saved
         )
+
+    def keep_stage(self, run: Path, data: PublishedSet) -> None:
+        """Save the weights of this very step where they are wanted. Raises ``LabError`` where the folder cannot be written."""
+        after = self.stages.get(self.epoch * self.steps + self.step)
+        if after is not None:
+            name = f"{self.options.name}-epoch-{after:g}"
+            save(run, name, self.network, replace(self.card(data), after_epochs=after))
 
     def card(self, data: PublishedSet) -> Card:
         """The card of the finished weights, measured on the held-out and on all test pictures at hand."""
@@ -179,6 +196,14 @@ class _Learner:
     def _identity(self) -> dict[str, Any]:
         sizes = {"classes": self.pictures.classes, "pictures": len(self.pictures.labels)}
         return {"network": to_plain(self.options), "recipe": to_plain(self.recipe), "epoch": self.epoch} | sizes
+
+
+def stage_steps(stages: Sequence[float], steps: int, epochs: int) -> dict[int, float]:
+    """Steps since the start -> epochs, for weights wanted on the way. Raises ``LabError`` beyond the training's end."""
+    for stage in stages:
+        if not 0 <= stage <= epochs:
+            raise LabError(f"The weights after {stage:g} epochs are wanted of a training of {epochs}; give 0 to {epochs}.")
+    return {round(stage * steps): stage for stage in stages}
 
 
 def one_cycle(step: int, steps: int, warm_up: float) -> float:

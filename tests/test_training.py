@@ -9,11 +9,13 @@ import torch
 from lab import checkpoints
 from lab.augmentation import TrainingPictures
 from lab.checkpoints.card import Recipe, Rule, read_card
+from lab.commands.training import parse_stages
 from lab.datasets.cifar10 import CIFAR10
 from lab.datasets.published import PublishedSet, Split
 from lab.errors import LabError
 from lab.networks.mlp import MLP
 from lab.networks.resnet import ResNet
+from lab.randomness import stream
 from lab.training import STATE, one_cycle, train
 
 QUICK = Recipe(epochs=3, batch_size=20, held_out=40, shift=1, learning_rate=0.02)
@@ -235,3 +237,28 @@ def test_a_loss_that_explodes(tmp_path):
 
 def test_recipe_bounds():
     assert "Recipe: epochs = 0 is out of range; give a value from 1 to 1000." in refused(lambda: Recipe(epochs=0))
+
+
+def test_weights_on_the_way_are_kept_and_change_nothing(tmp_path):
+    """Stages at the start, within and at the end of epochs; the finished weights are those of a training without stages."""
+    plain = reports(tmp_path / "plain")[-1].saved
+    *_, last = train(OPTIONS, Stripes(), QUICK, tmp_path / "kept", stages=(0, 0.4, 2, 3))
+    names = ["resnet-epoch-0", "resnet-epoch-0.4", "resnet-epoch-2", "resnet-epoch-3"]
+    kept = {name: weights(tmp_path / "kept" / f"{name}.safetensors") for name in names}
+    cards = {name: read_card(tmp_path / "kept" / f"{name}.json") for name in names}
+    assert [card.after_epochs for card in cards.values()] == [0, 0.4, 2, 3]
+    finished = weights(plain)
+    for name, value in weights(last.saved).items():
+        assert torch.equal(value, finished[name])
+        assert torch.equal(value, kept["resnet-epoch-3"][name])
+    fresh = OPTIONS.build((3, 12, 12), 10, stream(QUICK.seed, "weights")).state_dict()
+    assert all(torch.equal(value, fresh[name]) for name, value in kept["resnet-epoch-0"].items())
+    counters = [int(value["features.1.num_batches_tracked"]) for value in kept.values()]
+    assert counters == [0, 2, 10, 15]  # 5 steps an epoch
+
+
+def test_weights_beyond_the_end_are_refused(tmp_path):
+    told = refused(lambda: list(train(OPTIONS, Stripes(), QUICK, tmp_path, stages=(1, 4))))
+    assert told == "The weights after 4 epochs are wanted of a training of 3; give 0 to 3."
+    with pytest.raises(LabError, match=r"--keep-epochs '1;2' is no list of epochs; give numbers such as 0,0.2,1,10"):
+        parse_stages("1;2")

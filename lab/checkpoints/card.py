@@ -60,6 +60,7 @@ class Card(Option):
     accuracy: Annotated[tuple[Accuracy, ...], Help("measured on pictures never trained on")]
     torch: Annotated[str, Help("PyTorch's version")]
     date: Annotated[str, Help("when the training ended")]
+    after_epochs: Annotated[float | None, Bounds(0, 1000), Help("so far along the recipe; empty at its end", "epochs")] = None
 
 
 def write_card(path: Path, card: Card) -> None:

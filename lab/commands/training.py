@@ -12,10 +12,10 @@ from tqdm import tqdm
 from lab import checkpoints
 from lab.catalogue import entries
 from lab.checkpoints.card import Recipe
-from lab.entry_text import parse_entry
 from lab.commands.recording import interruptible
 from lab.datasets.base import Dataset
 from lab.datasets.published import PublishedSet
+from lab.entry_text import parse_entry
 from lab.errors import LabError
 from lab.networks.base import Network
 from lab.training import TrainingProgress, train
@@ -31,12 +31,22 @@ def prepare(network: str, dataset: str, folder: Path, changes: dict[str, Any]) -
     return options, replace(data, root=str(folder)), replace(checkpoints.recipe(options), **given)
 
 
-def run(network: str, dataset: str, folder: Path, changes: dict[str, Any], out: Path | None) -> str:
+def parse_stages(text: str) -> tuple[float, ...]:
+    """``0,0.2,1`` as numbers. Raises ``LabError`` for anything else."""
+    try:
+        return tuple(float(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise LabError(f"--keep-epochs {text!r} is no list of epochs; give numbers such as 0,0.2,1,10.") from None
+
+
+def run(
+    network: str, dataset: str, folder: Path, changes: dict[str, Any], out: Path | None, stages: tuple[float, ...] = ()
+) -> str:
     """Train to the end and say where the weights are. Raises ``KeyboardInterrupt`` with a sentence after Ctrl-C."""
     options, data, recipe = prepare(network, dataset, folder, changes)
     accuracy = 0.0
     with interruptible() as interruption, tqdm(desc="train", unit=" steps", file=sys.stderr, dynamic_ncols=True) as bar:
-        for progress in train(options, data, recipe, out or Path("runs", options.name)):
+        for progress in train(options, data, recipe, out or Path("runs", options.name), stages):
             _show(bar, progress)
             accuracy = accuracy if progress.accuracy is None else progress.accuracy
             if progress.saved is not None:
