@@ -63,9 +63,13 @@ def write(experiment: Experiment, hidden: Sequence[str] = ()) -> str:
     changed = [field for field in fields_of(Experiment) if getattr(portable, field.name) != getattr(default, field.name)]
     parts = [f"{field.name}={to_text(getattr(portable, field.name))}" for field in changed]
     parts += [f"hide={','.join(hidden)}"] if hidden else []
-    words = "&".join(quote(part, safe=SAFE) for part in parts)
-    forms = (words, _in_codes(words), _rounded(_in_codes(words)))
-    return next((form for form in forms if len(form) <= LONGEST), forms[-1])
+    while parts:
+        words = "&".join(quote(part, safe=SAFE) for part in parts)
+        for form in (words, _in_codes(words), _rounded(_in_codes(words))):
+            if len(form) <= LONGEST:
+                return form
+        parts.remove(max(parts, key=len))  # a list of a hundred labels fits no link
+    return ""
 
 
 def _in_codes(words: str) -> str:
@@ -79,10 +83,11 @@ def _rounded(words: str) -> str:
 
 def left_out(experiment: Experiment) -> str:
     """A sentence about what a link to this experiment cannot carry; empty where it carries everything."""
-    portable = without_files(experiment)
-    if portable != experiment:
+    if without_files(experiment) != experiment:
         return FILES_STAY
-    return "" if read(write(experiment)).experiment == experiment else f"The link rounds numbers to {DIGITS} digits."
+    kept = read(write(experiment)).experiment
+    lost = [field.name for field in fields_of(Experiment) if getattr(kept, field.name) != getattr(experiment, field.name)]
+    return f"The link is too short for all of: {', '.join(lost)}; export the run as JSON to keep them." if lost else ""
 
 
 def without_files(experiment: Experiment) -> Experiment:
@@ -101,7 +106,8 @@ def _has_text(option: Option) -> bool:
 def read(query: str) -> Link:
     """What a query says; parts that are wrong are left out with a notice. Never raises."""
     link = Link(Experiment())
-    parts = [part for part in query.lstrip("?").replace(" ", "+").split("&") if part]
+    query = query.rpartition("?")[2].replace(" ", "+")
+    parts = [part for part in query.split("&") if part]
     for part in sorted(parts, key=_rank):
         try:
             link = _with(link, *_pair(part))

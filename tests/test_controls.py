@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+import segno
 import traitlets
 
 from lab import Experiment, simulate_round
 from lab.attacks.analytic import Analytic
 from lab.catalogue import entries
+from lab.datasets.inline import Inline
 from lab.edits import edit
 from widgets import recording
 from widgets.controls import change, schema
@@ -16,6 +18,7 @@ from widgets.views.chips import CHIPS, Chips
 from widgets.views.guess import Guess
 from widgets.views.panel import Panel
 from widgets.views.rail import Rail
+from widgets.views.share import Share
 from widgets.views.transport import Transport
 
 PROMISED = {"picture", "network", "trained", "distance", "local_steps", "batch_size", "tv", "iterations", "seed"}
@@ -31,6 +34,8 @@ class Fake(traitlets.HasTraits):
     device = traitlets.Unicode("CPU, 1 thread")
     pace_seconds = traitlets.Float(6.0)
     iterations = traitlets.Int(200)
+    hidden = traitlets.List()
+    only = traitlets.List()
     attack_seconds = iterations_per_second = 1.0
     seconds_left = None
     numbers = None
@@ -52,7 +57,7 @@ class Fake(traitlets.HasTraits):
         return {"readable": True, "rows": 10, "slopes": np.zeros(10)}
 
     def __getattr__(self, name):
-        if name in ("start", "pause", "reset", "step", "undo", "upload", "acknowledge", "heartbeat"):
+        if name in ("start", "pause", "reset", "step", "undo", "upload", "acknowledge", "heartbeat", "open_link"):
             return lambda *arguments: self.asked.append((name, *arguments)) or ""
         raise AttributeError(name)
 
@@ -164,18 +169,66 @@ def test_an_upload_is_handed_over_as_bytes_and_a_huge_one_is_not(session, film):
     assert session.asked == [("upload", b"picture", "me.png")]
 
 
-STRANGE = [None, 3, "start", [], {}, {"type": None}, {"type": ["start"]}, {"type": "__init__"}, {"type": "step", "count": 7},
-           {"type": "step", "count": "10"}, {"type": "pace", "seconds": -1}, {"type": "edit", "path": 3}, {"row": 99},
-           {"row": "1"}, {"row": -1}, {"choose": "nothing"}, {"type": "drawn", "frame": "x"}, {"type": "upload"}]  # fmt: skip
+def test_the_share_writes_the_present_link_and_says_what_it_leaves_out(session, film):
+    share = Share(film, session)
+    assert (share.link, share.left_out) == ("", "")
+    session.experiment = edit(session.experiment, "network", "lenet")
+    share._receive(share, {"type": "hide", "paths": ["picture", "seed"]}, [])
+    assert share.link == "network=lenet&hide=picture,seed"
+    share._receive(share, {"type": "hide", "paths": []}, [])
+    assert share.link == "network=lenet"
+    session.experiment = Experiment(dataset=Inline(("iVBOR",), (0,)))
+    assert share.link == ""
+    assert "your own files" in share.left_out
+
+
+def test_hiding_controls_keeps_what_the_link_hides_else(session, film):
+    share = Share(film, session)
+    session.hidden = ["chips", "tv"]
+    share._receive(share, {"type": "hide", "paths": ["seed"]}, [])
+    assert session.hidden == ["chips", "seed"]
+
+
+def test_a_qr_code_says_its_address(session, film, monkeypatch):
+    share = Share(film, session)
+    sent = sent_by(share, monkeypatch)
+    address = "http://localhost:8866/?network=lenet&attack=gradient_matching:distance=cosine,iterations=400"
+    share._receive(share, {"type": "qr", "address": address}, [])
+    ((content, _),) = sent
+    assert content["rows"] == ["".join(map(str, row)) for row in segno.make(address, micro=False).matrix]
+    assert {len(row) for row in content["rows"]} == {len(content["rows"])}
+
+
+def test_only_the_page_reads_its_address(session):
+    for film in (Film(session), Film(session, reads_address=True)):
+        film._receive(film, {"type": "open", "query": "?seed=3"}, [])
+    assert session.asked == [("open_link", "?seed=3")]
+
+
+STRANGE = [
+    None, 3, "start", [], {}, {"type": None}, {"type": ["start"]}, {"type": "__init__"}, {"type": "step", "count": 7},
+    {"type": "step", "count": "10"}, {"type": "pace", "seconds": -1}, {"type": "edit", "path": 3}, {"row": 99},
+    {"row": "1"}, {"row": -1}, {"choose": "nothing"}, {"type": "drawn", "frame": "x"}, {"type": "upload"},
+    {"type": "qr", "address": 3}, {"type": "qr", "address": "x" * 2000}, {"type": "hide", "paths": "seed"},
+    {"type": "hide", "paths": ["__class__"]}, {"type": "open", "query": 3},
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("content", STRANGE, ids=str)
 def test_what_a_stranger_sends_is_ignored(content, session, film):
-    views = [Transport(film, session), Rail(film, session), Panel(film, session), Chips(film, session), film]
+    views = [
+        Transport(film, session),
+        Rail(film, session),
+        Panel(film, session),
+        Chips(film, session),
+        Share(film, session),
+        film,
+    ]
     session.asked.clear()
     for view in views:
         view._receive(view, content, [])
     assert session.asked == []
+    assert session.hidden == []
     assert session.pace_seconds == 6.0
 
 

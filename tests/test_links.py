@@ -8,12 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from lab import Experiment
+from lab.attacks.gradient_matching import GradientMatching
 from lab.catalogue import Entry, entries
 from lab.datasets.inline import Inline
 from lab.edits import edit
 from lab.links import CODES, LONGEST, WORDS, left_out, read, write
 from lab.options import fields_of
 from lab.presets import PRESETS
+from lab.priors.l2 import L2
 
 FREE_TEXT = {"weights", "root", "path", "pictures"}
 NO_FILES = {"inline", "folder", "npz"}
@@ -28,6 +30,10 @@ def values(field, floats):
     """Plain data of any value that a field may take, files and pictures left out."""
     if field.choices is not None:
         return some.sampled_from(field.choices)
+    if field.type == tuple[int, ...]:
+        return some.lists(some.integers(0, 9), max_size=4)
+    if field.type == tuple[int, ...]:
+        return some.lists(some.integers(0, 9), max_size=4)
     if "tuple" in str(field.type):
         return some.lists(any_of(get_args(field.type)[0].kind, floats), unique_by=lambda plain: plain["name"], max_size=2)
     if isinstance(field.type, type) and issubclass(field.type, Entry):
@@ -132,6 +138,13 @@ def test_own_pictures_stay_at_home():
     experiment = Experiment(dataset=Inline(pictures=("iVBOR",), labels=(3,)), seed=5)
     assert read(write(experiment)).experiment == Experiment(seed=5)
     assert "export the run as JSON" in left_out(experiment)
+
+
+def test_what_is_too_long_for_any_link_is_named():
+    priors = tuple(L2(weight=1 + number / 8) for number in range(60))
+    experiment = Experiment(attack=GradientMatching(priors=priors), seed=3)
+    assert read(write(experiment)).experiment == Experiment(seed=3)
+    assert "too short for all of: attack" in left_out(experiment)
 
 
 def test_codes_are_one_sign_each_and_none_is_given_twice():

@@ -9,7 +9,7 @@ import pytest
 from lab import Experiment
 from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.recursive import Recursive
-from widgets import jobs
+from widgets import jobs, opening
 from widgets import session as session_module
 from widgets.session import Session
 
@@ -379,6 +379,48 @@ def test_a_bad_link_gives_a_notice_and_the_default(changes):
             await until(session, "ready")
             assert session.message.endswith("The default experiment is shown instead.")
             assert session.experiment == Experiment()
+
+    asyncio.run(story())
+
+
+def test_a_link_is_opened_whether_or_not_the_lab_is_loaded():
+    async def story():
+        async with opened() as session:
+            session.open_link("?network=lenet&seed=3&hide=picture")
+            await until(session, "ready")
+            assert (session.experiment.network.name, session.experiment.seed) == ("lenet", 3)
+            assert (session.hidden, session.message) == (["picture"], "")
+            session.edit("seed", 4)
+            session.open_link("?seed=9")
+            await until(session, "ready")
+            assert session.experiment == Experiment(seed=9)
+            session.undo()
+            assert session.status == "ready", "a link leaves nothing to undo"
+
+    asyncio.run(story())
+
+
+def test_what_is_wrong_in_a_link_is_told_and_the_rest_is_used():
+    async def story():
+        async with opened(opening.from_link("seed=3&networc=lenet&hide=everything")) as session:
+            await until(session, "ready")
+            assert session.experiment == Experiment(seed=3)
+            assert "Did you mean 'network'" in session.message
+            assert "nothing called 'everything' to hide" in session.message
+            assert session.hidden == []
+            session.open_link("x" * 10_000)
+            await until(session, "ready")
+            assert "too long" in session.message
+
+    asyncio.run(story())
+
+
+def test_a_notebook_can_wait_for_the_end_of_a_run():
+    async def story():
+        async with opened() as session:
+            await session.finish()
+            assert session.status == "finished"
+            assert session.frames[-1].iteration == 40
 
     asyncio.run(story())
 

@@ -4,5 +4,6 @@ Nothing here imports torch or the engine before the page stands: the session doe
 """
 
 from widgets.lab_page import Lab, LabPage
+from widgets.lesson import Lesson
 
-__all__ = ["Lab", "LabPage"]
+__all__ = ["Lab", "LabPage", "Lesson"]

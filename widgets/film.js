@@ -8,7 +8,9 @@ const SILENCE_MS = 20000;
 
 function initialize({ model, signal }) {
   const listeners = new Map();
-  const emit = (name) => (listeners.get(name) ?? []).forEach((callback) => callback());
+  const emit = (name, detail) => (listeners.get(name) ?? []).forEach((callback) => callback(detail));
+  const query = model.get("reads_address") && document.body.dataset.voila !== undefined ? location.search : "";
+  let blank = query.length > 1; // a link asks for another experiment than the recorded one
   const film = {
     frames: [],
     previous: [],
@@ -18,8 +20,9 @@ function initialize({ model, signal }) {
     connected: true,
     guessing: false,
     get state() { return model.get("state"); },
-    get round() { return model.get("round"); },
-    get recording() { return model.get("recording"); },
+    get round() { return blank ? {} : model.get("round"); },
+    get recording() { return blank ? {} : model.get("recording"); },
+    get hidden() { return film.state.hidden ?? []; },
     /** The position of the frame shown, -1 where there is none. */
     get position() { return film.index < 0 ? film.frames.length - 1 : Math.min(film.index, film.frames.length - 1); },
     get shown() { return film.frames[film.position] ?? null; },
@@ -37,6 +40,8 @@ function initialize({ model, signal }) {
       film.guessing = wanted;
       emit("guess");
     },
+    /** Tell the other views of this page something: "tab", "ask" ... */
+    tell: emit,
     play, stop, send,
   };
 
@@ -158,15 +163,20 @@ function initialize({ model, signal }) {
     const { frames, height, width, pixels } = film.recording;
     const all = bytes(pixels);
     const size = height * width * 3;
-    film.frames = (frames ?? []).map((frame, index) => ({ ...frame, height, width, image: all.subarray(index * size, (index + 1) * size) }));
+    if (!frames) return void (film.source = "live");
+    film.frames = frames.map((frame, index) => ({ ...frame, height, width, image: all.subarray(index * size, (index + 1) * size) }));
     if (!matchMedia("(prefers-reduced-motion: reduce)").matches) play();
   }
 
   model.on("msg:custom", receive);
   model.on("change:state", () => emit("state"));
-  model.on("change:round", () => emit("round"));
+  model.on("change:round", () => {
+    blank = false;
+    emit("round");
+  });
   signal.addEventListener("abort", () => clearInterval(pulse));
   load();
+  if (query.length > 1) send({ type: "open", query });
   send({ type: "hello" });
   return film;
 }

@@ -12,7 +12,7 @@ import traitlets
 from widgets import recording
 from widgets.views.base import script
 
-STATE = ("status", "message", "device", "pace_seconds", "iterations")
+STATE = ("status", "message", "device", "pace_seconds", "iterations", "hidden", "only")
 """What the views show of a session beside its frames."""
 
 
@@ -27,11 +27,16 @@ class Film(anywidget.AnyWidget):
     recording = traitlets.Dict().tag(sync=True)
     round = traitlets.Dict().tag(sync=True)
     state = traitlets.Dict().tag(sync=True)
+    reads_address = traitlets.Bool(False).tag(sync=True)
 
-    def __init__(self, session: Any) -> None:
+    def __init__(self, session: Any, *, recorded: bool = True, reads_address: bool = False) -> None:
+        """``recorded`` shows the recording of the default experiment first.
+
+        ``reads_address`` takes the experiment from the query of the page's address, where Voila serves it.
+        """
         self.session = session
-        recorded = recording.load()
-        super().__init__(recording=recorded["run"], round=recorded["round"], state=self._state())
+        first = recording.load() if recorded else {"run": {}, "round": {}}
+        super().__init__(recording=first["run"], round=first["round"], state=self._state(), reads_address=reads_address)
         session.observe(self._show_state, names=list(STATE))
         session.observe(self._show_round, names=["round_info"])
         session.on_frame(self._show_frame)
@@ -69,6 +74,8 @@ class Film(anywidget.AnyWidget):
         elif kind == "heartbeat":
             self.session.heartbeat()
             self.send({"type": "pulse"})
+        elif kind == "open" and self.reads_address and isinstance(content.get("query"), str):
+            self.session.open_link(content["query"])
         elif kind == "hello":
             self.session.heartbeat()
             self._send_history()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lab import AttackState, Experiment, Round
@@ -15,16 +15,11 @@ RUN_LIMIT_S = 1800.0
 OVER_THE_LIMIT = "Stopped after half an hour of attack, the longest that a page may take; gradlab run has no such limit."
 
 
-def load(changes: dict[str, Any]) -> tuple[Experiment, str]:
-    """Import the lab; the experiment with these changes, or the default one and a notice where they are wrong."""
+def load() -> None:
+    """Import what the page needs soon, torch first of all."""
     import kornia.metrics  # noqa: F401  (the first score would stall the page for its import)
 
-    from lab import Experiment
-
-    try:
-        return Experiment.from_plain(changes), ""
-    except Exception as error:
-        return Experiment(), f"{sentence(error)} The default experiment is shown instead."
+    import lab.rounds  # noqa: F401
 
 
 def simulate(experiment: Experiment) -> tuple[Round, str]:
@@ -63,12 +58,3 @@ def drive(
         return Outcome.STOPPED.value if valve.stopped else OVER_THE_LIMIT
     finally:
         states.close()  # type: ignore[attr-defined]  (a generator)
-
-
-def sentence(error: Exception) -> str:
-    """What a reader is told of an exception: a lab error speaks for itself."""
-    if type(error).__name__ == "LabError":
-        return str(error)
-    if "out of memory" in str(error).lower() or isinstance(error, MemoryError):
-        return "The memory is not enough for this experiment; take a smaller network, picture or batch."
-    return f"Something went wrong inside the lab ({type(error).__name__}). Reset, or undo the last change, and try again."

@@ -1,43 +1,24 @@
-"""The page: a session, its film, and the views that show it."""
+"""The page: a session, its film, and all the views that show it."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from widgets import opening
 from widgets.film import Film
+from widgets.parts import EVERYTHING, views
 from widgets.session import Session
-from widgets.views.chips import Chips
-from widgets.views.conditions import Conditions
-from widgets.views.curve import Curve
-from widgets.views.guess import Guess
 from widgets.views.page import Page
-from widgets.views.panel import Panel
-from widgets.views.rail import Rail
-from widgets.views.secret import Secret
-from widgets.views.sent import Sent
-from widgets.views.theatre import Theatre
-from widgets.views.transport import Transport
 
 
 class LabPage(Page):
-    """The whole lab as one widget; ``Lab()`` at the end of a cell shows it."""
+    """The whole lab as one widget."""
 
-    def __init__(self, session: Session | None = None) -> None:
+    def __init__(self, session: Session | None = None, *, recorded: bool = True) -> None:
+        """``recorded`` plays the recording of the default experiment until the first live run."""
         self.session = session or Session()
-        film = Film(self.session)
-        panel = Panel(film, self.session)
-        super().__init__(
-            secret=Secret(film),
-            sent=Sent(film),
-            theatre=Theatre(film),
-            transport=Transport(film, self.session),
-            guess=Guess(film, self.session),
-            chips=Chips(film, self.session),
-            rail=Rail(film, self.session),
-            curve=Curve(film),
-            panel=panel,
-            conditions=Conditions(film, panel),
-        )
+        film = Film(self.session, recorded=recorded, reads_address=True)
+        super().__init__(film, whole=True, **views(film, self.session, EVERYTHING))
 
     def close(self) -> None:
         """Stop the worker, then close the views."""
@@ -45,6 +26,13 @@ class LabPage(Page):
         super().close()
 
 
-def Lab(**changes: Any) -> LabPage:  # noqa: N802  (reads like the thing it shows)
-    """The lab's page, with changes to the default experiment as plain data: ``Lab(seed=3)``."""
-    return LabPage(Session(changes))
+class Lab(LabPage):
+    """The lab's page; ``Lab()`` at the end of a cell shows it, ``Lab(seed=3)`` with a change to the default experiment."""
+
+    def __init__(self, **changes: Any) -> None:
+        super().__init__(Session(changes), recorded=not changes)
+
+    @staticmethod
+    def from_link(link: str) -> LabPage:
+        """The page as a link says: its query, with or without the address in front of it."""
+        return LabPage(Session(opening.from_link(link)), recorded=False)

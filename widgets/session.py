@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from traitlets import Any as AnyTrait
-from traitlets import Dict, Float, HasTraits, Int, Unicode
+from traitlets import Dict, Float, HasTraits, Int, List, Unicode
 
-from widgets import jobs
+from widgets import jobs, opening
 from widgets.descent_data import failed, waiting, way_down
 from widgets.frames import Frame, describe_round, frame, score_table
+from widgets.sentences import sentence
 from widgets.worker import Valve, Worker
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ class Session(HasTraits):
 
     status = Unicode("loading", help="loading, ready, running, paused, finished or failed")
     message = Unicode("Getting the lab ready: PyTorch is being loaded.", help="one sentence for the reader")
+    hidden = List(Unicode(), help="parts and controls that the reader is not to see")
+    only = List(Unicode(), help="the controls that the reader is to see; none of them means all")
     experiment = AnyTrait(None, allow_none=True, help="the present Experiment; None while loading")
     round_info = AnyTrait(None, allow_none=True, help="what left the phone, as plain data")
     device = Unicode("")
@@ -52,8 +55,11 @@ class Session(HasTraits):
     numbers = Dict(default_value=None, allow_none=True, help="scores of the newest frame")
     descent = Dict(help="the way down through the layers as ``descend`` finds it; empty before")
 
-    def __init__(self, changes: dict[str, Any] | None = None) -> None:
-        super().__init__()
+    def __init__(
+        self, source: opening.Source | dict[str, Any] | None = None, hidden: Sequence[str] = (), only: Sequence[str] = ()
+    ) -> None:
+        """Begin with what ``source`` says (``widgets.opening``), or with changes to the default experiment."""
+        super().__init__(hidden=list(hidden), only=list(only))
         self.frames: list[Frame] = []
         self.run = 0
         self._loop = asyncio.get_running_loop()
@@ -70,7 +76,8 @@ class Session(HasTraits):
         self._last_beat: float | None = None
         self._start_wanted = 0.0
         self._publisher: asyncio.Task[None] | None = None
-        self._worker.submit(lambda: self._load(changes or {}))
+        source, valve = source if callable(source) else opening.from_changes(source or {}), self._valve
+        self._worker.submit(lambda: self._open(source, valve))
 
     # --- what the page may ask for -----------------------------------------------------------------
 
@@ -119,6 +126,18 @@ class Session(HasTraits):
         if self._wanted is not None and experiment != self._wanted:
             self._undo.append(self._wanted)
             self._prepare(experiment)
+
+    def open_link(self, query: str) -> None:
+        """Take what a link says: its experiment, and what it hides. What is wrong in it becomes a notice."""
+        source, valve = opening.from_link(query), self._drop()
+        self._worker.submit(lambda: self._open(source, valve))
+
+    async def finish(self) -> None:
+        """Run to the end as fast as it goes, and wait for it: for a notebook that nobody watches."""
+        self.pace_seconds = 0.0
+        self.start()
+        while self.status not in ("finished", "failed") or self._start_wanted:
+            await asyncio.sleep(INTERVAL_S)
 
     def undo(self) -> None:
         """Take the last change back."""
@@ -217,7 +236,12 @@ class Session(HasTraits):
 
     def _prepare(self, experiment: Experiment) -> None:
         """Drop the present run and let the worker simulate the round of ``experiment``."""
-        self._wanted = experiment
+        self._wanted, valve = experiment, self._drop()
+        self.set_trait("message", "The client computes its update.")
+        self._worker.submit(lambda: self._simulate(experiment, valve))
+
+    def _drop(self) -> Valve:
+        """End whatever runs; returns the valve of what comes next."""
         self._valve.stop()
         self._way_down.stop()
         self.descent = {}
@@ -225,9 +249,13 @@ class Session(HasTraits):
             self._publisher.cancel()
         self._publisher, self._valve = None, Valve()
         self.set_trait("status", "loading")
-        self.set_trait("message", "The client computes its update.")
-        valve = self._valve
-        self._worker.submit(lambda: self._simulate(experiment, valve))
+        return self._valve
+
+    def _opened(self, opened: opening.Opening, valve: Valve) -> None:
+        """A link replaces everything: there is nothing to undo."""
+        if valve is self._valve:
+            self._wanted, self.hidden = opened.experiment, [*self.hidden, *opened.hidden]
+            self._undo.clear()
 
     def _prepared(self, experiment: Experiment, attacked: Round, device: str, valve: Valve, notice: str) -> None:
         if valve is not self._valve:
@@ -332,13 +360,15 @@ class Session(HasTraits):
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(callback, *arguments)
 
-    def _load(self, changes: dict[str, Any]) -> None:
+    def _open(self, source: opening.Source, valve: Valve) -> None:
         try:
-            experiment, notice = jobs.load(changes)
+            jobs.load()
+            opened = source()
         except Exception as error:  # a thread's exception shows nowhere else
-            self._tell(self._not_prepared, jobs.sentence(error), self._valve)
+            self._tell(self._not_prepared, sentence(error), valve)
             return
-        self._simulate(experiment, self._valve, notice)
+        self._tell(self._opened, opened, valve)
+        self._simulate(opened.experiment, valve, opened.notice)
 
     def _simulate(self, experiment: Experiment, valve: Valve, notice: str = "") -> None:
         if valve.stopped:
@@ -346,7 +376,7 @@ class Session(HasTraits):
         try:
             attacked, device = jobs.simulate(experiment)
         except Exception as error:
-            self._tell(self._not_prepared, jobs.sentence(error), valve)
+            self._tell(self._not_prepared, sentence(error), valve)
             return
         self._tell(self._prepared, experiment, attacked, device, valve, notice)
 
@@ -354,7 +384,7 @@ class Session(HasTraits):
         try:
             ending = jobs.drive(experiment, attacked, valve, self._deliver, self._rest_s)
         except Exception as error:
-            self._tell(self._ended, jobs.sentence(error), "failed", valve)
+            self._tell(self._ended, sentence(error), "failed", valve)
             return
         self._tell(self._ended, ending, "finished", valve)
 
@@ -371,4 +401,4 @@ class Session(HasTraits):
             for found in way_down(experiment, attacked, lambda: valve.stopped):
                 self._tell(self._went_down, found, valve)
         except Exception as error:
-            self._tell(self._went_down, failed(jobs.sentence(error)), valve)
+            self._tell(self._went_down, failed(sentence(error)), valve)

@@ -1,8 +1,9 @@
-async function render({ model, el }) {
+async function render({ model, el, host }) {
+  const film = await filmOf(model, host);
   const note = element("p", { class: "lab-soft lab-note", role: "status", "aria-live": "polite" });
   const choose = (key) => {
     try { model.send({ choose: key }); } catch { note.textContent = "The engine no longer answers; reload the page."; }
-    if (key === "algebra") document.dispatchEvent(new CustomEvent("lab:tab", { detail: "algebra" }));
+    if (key === "algebra") film.tell("tab", "algebra");
   };
   const buttons = model.get("entries").map(({ key, title }) => element("button", { type: "button", "data-key": key, onclick: () => choose(key) }, title));
 

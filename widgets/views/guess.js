@@ -10,7 +10,7 @@ function shuffled(count) {
   return order;
 }
 
-async function render({ model, el, host, signal }) {
+async function render({ model, el, host }) {
   const film = await filmOf(model, host);
   const title = element("h2", {}, "Which of these eight did the phone train on?");
   const answer = element("p", { class: "lab-soft", role: "status", "aria-live": "polite" });
@@ -73,9 +73,8 @@ async function render({ model, el, host, signal }) {
     card.hidden = true;
   }
 
-  document.addEventListener("lab:guess", begin, { signal });
   el.append(card);
-  return follow(film, { round: deal });
+  return follow(film, { round: deal, ask: begin });
 }
 
 export default { render };

@@ -12,42 +12,67 @@ function wantedTheme() {
 const PAPER = "After “Inverting Gradients: How easy is it to break privacy in federated learning?” "
   + "(Geiping, Bauermeister, Dröge, Moeller, NeurIPS 2020). Everything is computed on this machine.";
 
+/** Sections from top to bottom: class, name and the parts in each; what a page has no view of is left out. */
+const SECTIONS = [
+  ["lab-story", "From the secret to the leak", ["secret", "sent", "server"]],
+  ["lab-run", "Run", ["transport", "guess"]],
+  ["lab-next", "Try next", ["chips"]],
+  ["lab-lower", "Experiment and analysis", ["controls", "curve", "panel", "conditions"]],
+  ["lab-foot", "Share and export", ["share"]],
+];
+
 function arrow() {
   return element("div", { class: "lab-arrow", "aria-hidden": "true" }, "→");
 }
 
-async function render({ model, el, host, signal }) {
-  const slot = (name) => element("div", { class: `lab-slot lab-slot-${name}`, "data-slot": name });
-  const theme = element("button", { class: "lab-icon", type: "button", title: "Light or dark", onclick: () => paintTheme(root.dataset.theme === "dark" ? "light" : "dark", true) }, "◐");
-  const alone = document.body.dataset.voila !== undefined; // JupyterLab has a main landmark of its own
-  const root = element("div", { class: "lab", ...(alone && { role: "main" }) },
-    element("div", { class: "lab-page" },
-      element("div", { class: "lab-header" },
-        element("h1", {}, "Can a gradient keep a secret?"),
-        element("nav", { "aria-label": "Page" }, theme),
-        element("p", {}, "A phone trains a network on a private picture and sends only numbers. Watch what the server makes of them.")),
-      element("section", { class: "lab-story", "aria-label": "From the secret to the leak" }, slot("secret"), arrow(), slot("sent"), arrow(), slot("theatre")),
-      element("section", { class: "lab-run", "aria-label": "Run" }, slot("transport"), slot("guess")),
-      element("section", { "aria-label": "Try next" }, slot("chips")),
-      element("section", { class: "lab-lower", "aria-label": "Experiment and analysis" }, slot("rail"), slot("curve"), slot("panel"), slot("conditions")),
-      element("p", { class: "lab-footer" }, PAPER)));
+function section([style, name, parts], present) {
+  const slots = parts.filter(present).map((part) => element("div", { class: `lab-slot lab-slot-${part}`, "data-slot": part }));
+  const content = style === "lab-story" ? slots.flatMap((slot, index) => (index ? [arrow(), slot] : [slot])) : slots;
+  return slots.length ? [element("section", { class: style, "aria-label": name }, ...content)] : [];
+}
 
-  function paintTheme(name, chosen = false) {
+async function render({ model, el, host, signal }) {
+  const film = await filmOf(model, host);
+  const whole = model.get("whole");
+  const theme = element("button", { class: "lab-icon", type: "button", title: "Light or dark", onclick: () => chooseTheme(root.dataset.theme === "dark" ? "light" : "dark") }, "◐");
+  const header = element("div", { class: "lab-header" },
+    element("h1", {}, "Can a gradient keep a secret?"),
+    element("nav", { "aria-label": "Page" }, theme),
+    element("p", {}, "A phone trains a network on a private picture and sends only numbers. Watch what the server makes of them."));
+  const alone = whole && document.body.dataset.voila !== undefined; // JupyterLab has a main landmark of its own
+  const root = element("div", { class: "lab", ...(alone && { role: "main" }) },
+    element("div", { class: `lab-page ${whole ? "" : "lab-lesson"}` },
+      ...(whole ? [header] : []),
+      ...SECTIONS.flatMap((layout) => section(layout, (part) => Boolean(model.get(part)))),
+      ...(whole ? [element("p", { class: "lab-footer" }, PAPER)] : [])));
+
+  function chooseTheme(name) {
+    localStorage.setItem(STORED, name);
+    document.dispatchEvent(new CustomEvent("lab:theme", { detail: name }));
+  }
+
+  function paintTheme(name) {
     root.dataset.theme = name;
-    document.body.dataset.labTheme = name;
-    document.dispatchEvent(new CustomEvent("lab:theme"));
+    if (whole) document.body.dataset.labTheme = name;
     theme.setAttribute("aria-label", name === "dark" ? "Light theme" : "Dark theme");
-    if (chosen) localStorage.setItem(STORED, name);
+  }
+
+  /** A teacher's link may hide whole parts. */
+  function hide() {
+    for (const slot of root.querySelectorAll("[data-slot]")) slot.hidden = film.hidden.includes(slot.dataset.slot);
   }
 
   paintTheme(wantedTheme());
+  document.addEventListener("lab:theme", (event) => paintTheme(event.detail), { signal });
   el.append(root);
   await Promise.all([...root.querySelectorAll("[data-slot]")].map(async (place) => {
     const child = await host.getWidget(model.get(place.dataset.slot));
     await child.render({ el: place, signal });
   }));
+  hide();
   root.dataset.ready = "true";
   document.dispatchEvent(new CustomEvent("lab:ready"));
+  return film.on("state", hide);
 }
 
 export default { render };

@@ -5,24 +5,30 @@ from __future__ import annotations
 from pathlib import Path
 
 import anywidget
+import traitlets
 
-from widgets.views.base import FOLDER, script, style
+from widgets.views.base import FOLDER, View, script, style
 
 THEME = Path(FOLDER.parent / "theme.css")
 
 
-class Page(anywidget.AnyWidget):
-    """Places the views in a responsive, landmarked page; carries the shared style sheet."""
+class Page(View):
+    """Places the views it is given in a responsive, landmarked page; carries the shared style sheet.
+
+    ``whole`` adds what a page of its own needs: title, introduction and source.
+    """
 
     _esm = script("page")
     _css = THEME.read_text(encoding="utf-8") + style("page")
+    whole = traitlets.Bool(False).tag(sync=True)
     secret = anywidget.WidgetTrait().tag(sync=True)
     sent = anywidget.WidgetTrait().tag(sync=True)
-    theatre = anywidget.WidgetTrait().tag(sync=True)
+    server = anywidget.WidgetTrait().tag(sync=True)
     transport = anywidget.WidgetTrait().tag(sync=True)
     guess = anywidget.WidgetTrait().tag(sync=True)
     chips = anywidget.WidgetTrait().tag(sync=True)
-    rail = anywidget.WidgetTrait().tag(sync=True)
+    controls = anywidget.WidgetTrait().tag(sync=True)
     curve = anywidget.WidgetTrait().tag(sync=True)
     conditions = anywidget.WidgetTrait().tag(sync=True)
     panel = anywidget.WidgetTrait().tag(sync=True)
+    share = anywidget.WidgetTrait().tag(sync=True)

@@ -1,26 +1,29 @@
-const TABS = [["algebra", "Algebra"], ["difference", "Difference"], ["numbers", "Numbers"]];
+const TABS = { algebra: "Algebra", difference: "Difference", numbers: "Numbers" };
 let panels = 0;
 
 async function render({ model, el, host, signal }) {
   const film = await filmOf(model, host);
   const prefix = `lab-panel-${panels++}`; // aria-controls needs ids; they are unique on the page
-  let current = "algebra";
+  const keys = model.get("tabs");
+  let current = keys[0];
   let wayDown = null;
 
   const pick = (row) => { try { model.send({ row }); } catch { /* the transport says that the engine is gone */ } };
   const descend = () => { try { model.send({ descend: true }); } catch { /* as above */ } };
-  const tabs = TABS.map(([key, name]) => element("button", { type: "button", role: "tab", id: `${prefix}-${key}`, "aria-controls": prefix, "data-key": key, onclick: () => open(key) }, name));
+  const tabs = keys.map((key) => element("button", { type: "button", role: "tab", id: `${prefix}-${key}`, "aria-controls": prefix, "data-key": key, onclick: () => open(key) }, TABS[key]));
   const list = element("div", { class: "lab-tabs", role: "tablist", "aria-label": "Analysis", onkeydown: move }, ...tabs);
   const body = element("div", { class: "lab-tab-body", role: "tabpanel", id: prefix, tabIndex: 0 });
   const card = element("article", { class: "lab-card lab-panel", "aria-label": "Analysis" }, list, body);
+
+  const shown = () => keys.filter((key) => !film.hidden.includes(key));
 
   function move(event) {
     const way = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (!way) return;
     event.preventDefault();
-    const index = (TABS.findIndex(([key]) => key === current) + way + TABS.length) % TABS.length;
-    open(TABS[index][0]);
-    tabs[index].focus();
+    const there = shown();
+    open(there[(there.indexOf(current) + way + there.length) % there.length]);
+    tabs[keys.indexOf(current)].focus();
   }
 
   function open(key) {
@@ -31,6 +34,12 @@ async function render({ model, el, host, signal }) {
     }
     body.setAttribute("aria-labelledby", `${prefix}-${key}`);
     draw();
+  }
+
+  /** A teacher's link may hide tabs. */
+  function hide() {
+    for (const tab of tabs) tab.hidden = film.hidden.includes(tab.dataset.key);
+    if (film.hidden.includes(current) && shown().length) open(shown()[0]);
   }
 
   /** Where layers lie below the fully connected ones, the way down through them. */
@@ -47,16 +56,22 @@ async function render({ model, el, host, signal }) {
     if (held) body.querySelector("input[type=range]")?.focus({ preventScroll: true });
   }
 
-  /** Only these two follow the frame shown. */
+  /** All but the algebra follow the frame shown. */
   const follows = () => { if (current !== "algebra") draw(); };
 
-  document.addEventListener("lab:tab", (event) => { open(event.detail); card.scrollIntoView({ block: "nearest" }); }, { signal });
+  function jump(key) {
+    if (!keys.includes(key)) return;
+    open(key);
+    card.scrollIntoView({ block: "nearest" });
+  }
+
   document.addEventListener("lab:theme", draw, { signal });
   model.on("change:algebra", () => { if (current === "algebra") draw(); });
   model.on("change:descent", () => { if (current === "algebra") wayDown?.update(true); });
   el.append(card);
   open(current);
-  return follow(film, { frames: follows, index: follows, round: follows });
+  hide();
+  return follow(film, { frames: follows, index: follows, round: follows, state: hide, tab: jump });
 }
 
 export default { render };

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,18 +11,21 @@ import traitlets
 from widgets.film import plain
 from widgets.views.base import View, script, style
 
+TABS = ("algebra", "difference", "numbers")
+
 
 class Panel(View):
-    """Tabs for Algebra, Difference and Numbers; ``algebra`` is the derivation for the row picked, ``descent`` the way down."""
+    """The ``tabs`` wanted of ``TABS``; ``algebra`` is the derivation for the row picked, ``descent`` the way down."""
 
     _esm = script("algebra", "descent", "difference", "numbers", "panel")
     _css = style("panel", "descent")
+    tabs = traitlets.List(traitlets.Unicode(), list(TABS)).tag(sync=True)
     algebra = traitlets.Dict().tag(sync=True)
     descent = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, film: Any, session: Any) -> None:
+    def __init__(self, film: Any, session: Any, tabs: Sequence[str] = TABS) -> None:
         self.session = session
-        super().__init__(film)
+        super().__init__(film, tabs=list(tabs))
         session.observe(self._show, names=["round_info"])
         session.observe(self._descended, names=["descent"])
         self.on_msg(self._receive)

@@ -134,11 +134,19 @@ async function render({ model, el, host }) {
     undo.disabled = !model.get("changed");
     if (!controls.length) return;
     const focused = el.contains(document.activeElement) ? focusPlace(document.activeElement) : null;
+    const seen = controls.filter(isSeen);
+    const rows = seen.filter((control) => control.advanced).map(row);
     const advanced = element("details", { class: "lab-advanced", open: advancedOpen, ontoggle: () => { advancedOpen = advanced.open; } },
-      element("summary", {}, "Advanced"), ...controls.filter((control) => control.advanced).map(row));
-    body.replaceChildren(...controls.filter((control) => !control.advanced).map(row), advanced, element("div", { class: "lab-row" }, undo));
+      element("summary", {}, "Advanced"), ...rows);
+    body.replaceChildren(...seen.filter((control) => !control.advanced).map(row), ...(rows.length ? [advanced] : []), element("div", { class: "lab-row lab-form-end" }, undo));
     showErrors();
     if (focused) restoreFocus(focused);
+  }
+
+  /** A teacher may hide controls, or show a few only. */
+  function isSeen({ path, advanced }) {
+    const { hidden = [], only = [] } = film.state;
+    return !hidden.includes(path) && !(advanced && hidden.includes("advanced")) && (!only.length || only.includes(path));
   }
 
   /** Where the focus is, in terms that survive a redraw. */
@@ -166,12 +174,21 @@ async function render({ model, el, host }) {
 
   el.append(card);
   if (el.closest(".lab")?.clientWidth < 820) card.open = false;
-  draw();
+  let visible = "";
+  const redraw = () => { // the state changes often, what is hidden seldom
+    const { hidden, only } = film.state;
+    if (visible !== (visible = JSON.stringify([hidden, only]))) draw();
+  };
+  redraw();
   model.on("change:controls", draw);
   model.on("change:changed", draw);
   model.on("change:errors", showErrors);
   model.on("msg:custom", refused);
-  return () => pictures.forEach((url) => URL.revokeObjectURL(url));
+  const end = film.on("state", redraw);
+  return () => {
+    end();
+    pictures.forEach((url) => URL.revokeObjectURL(url));
+  };
 }
 
 export default { render };

@@ -22,6 +22,7 @@ async function render({ model, el, host }) {
 
   function draw() {
     const { layers = [], numbers, tensors, kind, sample } = film.round;
+    if (numbers === undefined) return;
     count.textContent = `The ${kind}: ${grouped(numbers)} numbers in ${tensors} tensors.`;
     const shown = longest(layers);
     const most = Math.max(...shown.map((layer) => layer.norm));

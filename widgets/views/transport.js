@@ -28,7 +28,7 @@ async function render({ model, el, host, signal }) {
   const begun = (content) => { film.stop(); tell(content); };
 
   const primary = element("button", { class: "lab-primary", type: "button", onclick: act });
-  const guess = element("button", { type: "button", onclick: () => document.dispatchEvent(new CustomEvent("lab:guess")) }, "Guess first: which of these 8?");
+  const guess = element("button", { type: "button", onclick: () => film.tell("ask") }, "Guess first: which of these 8?");
   const steps = element("div", { class: "lab-group", role: "group", "aria-label": "Step" }, element("span", { class: "lab-group-name", "aria-hidden": "true" }, "Step"),
     ...[1, 10, 100].map((count) => element("button", { type: "button", "aria-label": `Step ${count}`, onclick: () => begun({ type: "step", count }) }, String(count))));
   const reset = element("button", { class: "lab-icon", type: "button", "aria-label": "Reset", title: "Reset (r)", onclick: () => begun({ type: "reset" }) }, "↺");
@@ -93,7 +93,8 @@ async function render({ model, el, host, signal }) {
   function press(event) {
     const shortcut = shortcuts[event.key];
     if (!shortcut || event.ctrlKey || event.metaKey || event.altKey || isBusy(event.target) || !el.isConnected) return;
-    if (event.target !== document.body && !event.target.closest?.(".lab")) return;
+    const page = el.closest(".lab"); // on a page with several lessons each hears its own keys
+    if (!page?.contains(event.target) && (event.target !== document.body || document.querySelectorAll(".lab").length > 1)) return;
     event.preventDefault();
     shortcut();
   }

@@ -1,0 +1,75 @@
+"""A lesson: the lab's own session with the few views that one step of a course needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from widgets import opening
+from widgets.film import Film
+from widgets.parts import EVERYTHING, views
+from widgets.session import Session
+from widgets.views.page import Page
+
+if TYPE_CHECKING:
+    from lab import Experiment
+
+USUAL = ("secret", "sent", "server", "transport")
+
+
+class Lesson(Page):
+    """One live experiment inside a notebook, reduced to what the lesson is about.
+
+    ``shows`` names the parts, in any order (they keep the order of the page):
+
+    - cards ``secret`` (the private picture), ``sent`` (the numbers), ``server`` (the reconstruction and the verdict);
+    - ``transport`` (attack, pause, step, scrubber), ``guess`` (which of these 8?), ``chips`` (next steps);
+    - ``controls`` (the form that changes the experiment), ``curve`` (objective and PSNR), ``conditions``;
+    - tabs ``algebra``, ``difference``, ``layers``, ``numbers``, ``history``;
+    - ``compare`` (two runs side by side, sweeps), ``share`` (link, export).
+
+    The experiment is one of: ``link="network=lenet&seed=3"`` (the words of ``lab.links``),
+    ``experiment=Experiment(...)``, or ``changes={"seed": 3}``; without any it is the default one.
+    ``hidden`` names controls of the form by path ("picture", "network", "distance", "tv", "advanced" ...);
+    ``only`` names the controls that stay, and hides all others.
+
+        Lesson(shows=["secret", "server", "transport", "controls"], link="trained=true", only=["distance"])
+
+    ``lesson.session`` is the ``Session``: ``await lesson.session.finish()`` runs to the end without a click, then
+    ``lesson.session.numbers`` holds the scores. Raises ``LabError`` for an unknown part.
+    """
+
+    def __init__(
+        self,
+        shows: Sequence[str] = USUAL,
+        *,
+        link: str = "",
+        experiment: Experiment | None = None,
+        changes: dict[str, Any] | None = None,
+        hidden: Sequence[str] = (),
+        only: Sequence[str] = (),
+    ) -> None:
+        _check(shows)
+        self.session = Session(_source(link, experiment, changes or {}), hidden=hidden, only=only)
+        film = Film(self.session, recorded=False)
+        super().__init__(film, **views(film, self.session, shows))
+
+    def close(self) -> None:
+        """Stop the worker, then close the views."""
+        if hasattr(self, "session"):  # a part that does not exist is refused before there is one
+            self.session.close()
+        super().close()
+
+
+def _source(link: str, experiment: Experiment | None, changes: dict[str, Any]) -> opening.Source:
+    if experiment is not None:
+        return opening.from_experiment(experiment)
+    return opening.from_link(link) if link else opening.from_changes(changes)
+
+
+def _check(shows: Sequence[str]) -> None:
+    from lab.errors import unknown_name
+
+    for name in shows:
+        if name not in EVERYTHING:
+            raise unknown_name("part of a lesson", name, EVERYTHING)

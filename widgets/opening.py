@@ -1,0 +1,78 @@
+"""How a session begins: from changes to the default experiment, from a link or from an experiment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from widgets.sentences import sentence
+
+if TYPE_CHECKING:
+    from lab import Experiment
+
+PARTS = (
+    "chips", "compare", "conditions", "controls", "curve", "doctor", "guess", "secret", "sent", "server", "share", "transport",
+    "algebra", "difference", "history", "layers", "numbers", "advanced", "camera", "upload",
+)  # fmt: skip
+"""What ``hide=`` may name besides a control: parts of the page, tabs, and the folded controls."""
+LONGEST_QUERY = 2000
+
+
+@dataclass(frozen=True)
+class Opening:
+    """The first experiment, the controls that the reader is not to see, and a sentence about what was wrong."""
+
+    experiment: Experiment
+    hidden: tuple[str, ...] = ()
+    notice: str = ""
+
+
+Source = Callable[[], Opening]
+"""Called on the worker thread, once the lab is loaded."""
+
+
+def from_changes(changes: dict[str, Any]) -> Source:
+    """The default experiment with changes as plain data; where they are wrong, the default one and a notice."""
+
+    def opening() -> Opening:
+        from lab import Experiment
+
+        try:
+            return Opening(Experiment.from_plain(changes))
+        except Exception as error:
+            return Opening(Experiment(), notice=f"{sentence(error)} The default experiment is shown instead.")
+
+    return opening
+
+
+def from_link(query: str) -> Source:
+    """What a link says (``lab.links``); each part that is wrong is left out with a notice."""
+
+    def opening() -> Opening:
+        from lab.links import read
+
+        if len(query) > LONGEST_QUERY:
+            return Opening(read("").experiment, notice="The link is too long to be one of the lab's; it was not read.")
+        link = read(query)
+        unknown = [name for name in link.hidden if not _can_hide(name)]
+        notices = [*link.notices, *(f"There is nothing called {name!r} to hide." for name in unknown)]
+        told = f"In the link: {' '.join(notices)} The rest of it is shown." if notices else ""
+        return Opening(link.experiment, tuple(name for name in link.hidden if name not in unknown), told)
+
+    return opening
+
+
+def from_experiment(experiment: Experiment) -> Source:
+    """A ready experiment."""
+    return lambda: Opening(experiment)
+
+
+def _can_hide(name: str) -> bool:
+    """Whether there is such a part, or could be such a control."""
+    from lab.edits import SHORT_NAMES
+    from lab.experiment import Experiment
+    from lab.options import fields_of
+
+    fields = {field.name for field in fields_of(Experiment)}
+    return name in PARTS or name in SHORT_NAMES or name.partition(".")[0] in fields

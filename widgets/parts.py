@@ -1,0 +1,45 @@
+"""The parts that a page is put together from: which there are, and the views behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from widgets.film import Film
+from widgets.views.base import View
+from widgets.views.chips import Chips
+from widgets.views.conditions import Conditions
+from widgets.views.curve import Curve
+from widgets.views.guess import Guess
+from widgets.views.panel import TABS, Panel
+from widgets.views.rail import Rail
+from widgets.views.secret import Secret
+from widgets.views.sent import Sent
+from widgets.views.share import Share
+from widgets.views.theatre import Theatre
+from widgets.views.transport import Transport
+
+PARTS = {
+    "secret": lambda film, session: Secret(film),
+    "sent": lambda film, session: Sent(film),
+    "server": lambda film, session: Theatre(film),
+    "transport": Transport,
+    "guess": Guess,
+    "chips": Chips,
+    "controls": Rail,
+    "curve": lambda film, session: Curve(film),
+    "share": Share,
+}
+"""Name of a part, and what makes its view of a film and a session; ``conditions`` and the tabs come beside them."""
+EVERYTHING = (*PARTS, "conditions", *TABS)
+
+
+def views(film: Film, session: Any, shows: Collection[str]) -> dict[str, View]:
+    """The views of the parts named, by part; the tabs among them stand together in ``panel``."""
+    made: dict[str, View] = {name: make(film, session) for name, make in PARTS.items() if name in shows}
+    tabs = [name for name in TABS if name in shows]
+    if tabs or "conditions" in shows:
+        panel = Panel(film, session, tabs)
+        made |= {"panel": panel} if tabs else {}
+        made |= {"conditions": Conditions(film, panel)} if "conditions" in shows else {}
+    return made

@@ -1,0 +1,94 @@
+const COPIED_MS = 2000;
+
+/** Dark squares as one path, one unit each. */
+function qrDrawing(rows) {
+  const svg = drawn("svg", { viewBox: `0 0 ${rows.length} ${rows.length}`, class: "lab-qr", role: "img", "aria-label": "QR code of this page's link", "shape-rendering": "crispEdges" });
+  const squares = rows.flatMap((row, y) => [...row].map((sign, x) => (sign === "1" ? `M${x} ${y}h1v1h-1z` : "")));
+  svg.append(drawn("path", { d: squares.join("") }));
+  return svg;
+}
+
+async function render({ model, el, host }) {
+  const film = await filmOf(model, host);
+  const alone = document.body.dataset.voila !== undefined;
+  const tell = (content) => { try { model.send(content); } catch { /* the transport says that the engine is gone */ } };
+
+  const place = element("p", { class: "lab-address" });
+  const copy = element("button", { class: "lab-small", type: "button", onclick: take }, "Copy link");
+  const code = element("button", { class: "lab-small", type: "button", "aria-expanded": "false", onclick: toggleCode }, "QR code");
+  const said = element("p", { class: "lab-soft", role: "status", "aria-live": "polite" });
+  const missing = element("p", { class: "lab-soft" });
+  const picture = element("div", { class: "lab-qr-place", hidden: true });
+  const choices = element("fieldset", {}, element("legend", {}, "The link hides these controls from whoever opens it:"));
+  const teacher = element("details", { class: "lab-teacher" }, element("summary", {}, "For a lesson: hide controls"), choices);
+  const card = element("div", { class: "lab-card lab-share" },
+    element("div", { class: "lab-row" }, element("h2", {}, "This experiment as a link"), copy, ...(alone ? [code] : [])),
+    place, missing, said, picture, ...(alone ? [teacher] : []));
+
+  /** The whole address under Voila; in a notebook, the line of code that shows the same. */
+  function address() {
+    const query = model.get("link");
+    if (!alone) return query ? `Lab.from_link("${query}")` : "Lab()";
+    return `${location.origin}${location.pathname}${query ? `?${query}` : ""}`;
+  }
+
+  async function take() {
+    try {
+      await navigator.clipboard.writeText(address());
+      said.textContent = alone ? "The link is copied." : "The line of code is copied; run it in a cell.";
+    } catch {
+      getSelection().selectAllChildren(place);
+      said.textContent = "This browser keeps its clipboard to itself: the link is selected, copy it by hand.";
+    }
+    setTimeout(() => { said.textContent = ""; }, COPIED_MS);
+  }
+
+  function toggleCode() {
+    const wanted = picture.hidden;
+    picture.hidden = !wanted;
+    code.setAttribute("aria-expanded", String(wanted));
+    if (wanted) tell({ type: "qr", address: address() });
+  }
+
+  function drawCode({ type, address: drawnFor, rows }) {
+    if (type === "qr" && drawnFor === address()) picture.replaceChildren(qrDrawing(rows));
+  }
+
+  let known = "";
+  function drawChoices() {
+    const hidden = film.hidden;
+    if (known === (known = JSON.stringify([hidden, model.get("can_hide")]))) return;
+    const boxes = model.get("can_hide").map(({ path, title }) => element("label", {},
+      element("input", { type: "checkbox", checked: hidden.includes(path), value: path, onchange: choose }), title));
+    const focused = choices.contains(document.activeElement) ? document.activeElement.value : null;
+    choices.replaceChildren(choices.firstChild, ...boxes);
+    if (focused) choices.querySelector(`input[value="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
+  }
+
+  function choose() {
+    tell({ type: "hide", paths: [...choices.querySelectorAll("input:checked")].map((box) => box.value) });
+  }
+
+  function draw() {
+    place.textContent = address();
+    missing.textContent = model.get("left_out");
+    if (!picture.hidden) tell({ type: "qr", address: address() });
+    drawChoices();
+  }
+
+  /** The address bar always holds the present experiment. */
+  function write() {
+    if (alone) history.replaceState(null, "", address());
+    draw();
+  }
+
+  el.append(card);
+  draw();
+  model.on("change:link", write);
+  model.on("change:left_out", draw);
+  model.on("change:can_hide", drawChoices);
+  model.on("msg:custom", drawCode);
+  return film.on("state", drawChoices);
+}
+
+export default { render };

@@ -1,0 +1,62 @@
+"""The link that holds the whole experiment: shown, copied, drawn as a QR code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import traitlets
+
+from widgets.controls import schema
+from widgets.views.base import View, script, style
+
+LONGEST_ADDRESS = 1000
+
+
+class Share(View):
+    """``link`` is the query of the present experiment; the browser knows the address in front of it."""
+
+    _esm = script("share")
+    _css = style("share")
+    link = traitlets.Unicode("").tag(sync=True)
+    left_out = traitlets.Unicode("").tag(sync=True)
+    can_hide = traitlets.List(help="path and title of each control that a teacher may hide").tag(sync=True)
+
+    def __init__(self, film: Any, session: Any) -> None:
+        self.session = session
+        super().__init__(film)
+        session.observe(self._show, names=["experiment", "hidden"])
+        self.on_msg(self._receive)
+        self._show()
+
+    def _show(self, change: Any = None) -> None:
+        experiment = self.session.experiment
+        if experiment is None:
+            return
+        from lab import links
+
+        with self.hold_trait_notifications():
+            self.link = links.write(experiment, self.session.hidden)
+            self.left_out = links.left_out(experiment)
+            self.can_hide = [
+                {"path": each["path"], "title": each["title"]} for each in schema(experiment) if not each["advanced"]
+            ]
+
+    def _receive(self, _: Any, content: Any, buffers: Any) -> None:
+        """Draw a QR code of an address; hide what a teacher has chosen."""
+        kind = content.get("type") if isinstance(content, dict) else None
+        if kind == "qr" and isinstance(content.get("address"), str) and len(content["address"]) <= LONGEST_ADDRESS:
+            self.send({"type": "qr", "address": content["address"], "rows": qr_code(content["address"])})
+        elif kind == "hide" and self._are_controls(content.get("paths")):
+            others = [name for name in self.session.hidden if not self._are_controls([name])]
+            self.session.hidden = [*others, *content["paths"]]
+
+    def _are_controls(self, paths: Any) -> bool:
+        known = [each["path"] for each in self.can_hide]
+        return isinstance(paths, list) and all(path in known for path in paths)
+
+
+def qr_code(address: str) -> list[str]:
+    """The rows of a QR code, 1 for dark and 0 for light, without the quiet zone around it."""
+    import segno
+
+    return ["".join("1" if dark else "0" for dark in row) for row in segno.make(address, micro=False).matrix]
