@@ -32,14 +32,15 @@ def recover_labels(observation: Observation) -> Labels:
 
 def _logit_gradient(observation: Observation) -> Tensor:
     """dL/dlogits averaged over the batch: the bias gradient, or the row sums of dL/dW over the features' sum."""
-    name, last = _last_linear(observation.network)
+    name, last = last_linear(observation.network)
     gradient = observation.protocol.mean_gradient(observation.update)
     if last.bias is not None:
         return gradient[f"{name}.bias"].clone()
     return gradient[f"{name}.weight"].sum(1) / _feature_sum(observation, last)
 
 
-def _last_linear(network: nn.Module) -> tuple[str, nn.Linear]:
+def last_linear(network: nn.Module) -> tuple[str, nn.Linear]:
+    """The layer that makes the logits, by name. Raises ``LabError`` where a network ends in another way."""
     layers = [(name, module) for name, module in network.named_modules() if isinstance(module, nn.Linear)]
     if not layers:
         raise LabError("Labels cannot be inferred: this network ends in no linear layer. Let the server know the labels.")

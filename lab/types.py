@@ -115,6 +115,7 @@ class Outcome(Enum):
     INCONSISTENT = "The shared numbers do not fit one single input (noise or a defence), so the ratio is only approximate."
     DEAD_UNITS = "Every unit of the layer is silent: all its gradients are zero, and a ratio of zeros says nothing."
     NO_LINEAR_LAYER = "This network has no fully connected layer to read the input from."
+    LABELS_ONLY = "The labels alone were read off the last layer; no picture was sought."
     PEELED = "Read off layer by layer, from the features down to the picture: it explains every shared number."
     PEEL_NOISE = "The shared numbers carry noise; the picture is the one that fits them as well as the noise allows."
     PEEL_RANK = "A layer shrinks too much: its equations are fewer than its unknowns, so many inputs fit."

@@ -10,8 +10,9 @@ from safetensors.torch import save_file
 from torchvision import models
 
 from lab import checkpoints
-from lab.checkpoints import imagenet, store
+from lab.checkpoints import finding, imagenet, store
 from lab.checkpoints.card import read_card
+from lab.checkpoints.finding import located
 from lab.datasets.gallery import credits, picture
 from lab.errors import LabError
 from lab.networks.base import Activation, BatchNorm
@@ -330,3 +331,32 @@ def test_damaged_cards(tmp_path):
     good = json.loads((checkpoints.FOLDER / "small_convnet.json").read_text())
     path.write_text(json.dumps(good | {"classes": "ten"}))
     assert refused(lambda: read_card(path)) == "Card: classes = 'ten' must be a whole number."
+
+
+def test_weights_are_found_where_they_are_said_to_be_in_the_data_or_among_the_stages(tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADLAB_DATA", str(tmp_path))
+    name = "some.pth"
+    assert located(name) == Path(name)
+    (tmp_path / "net").mkdir()
+    (tmp_path / "net" / name).touch()
+    assert located(name) == tmp_path / "net" / name
+    (tmp_path / name).touch()
+    assert located(name) == tmp_path / name
+    assert located(str(tmp_path / "other.pth")) == tmp_path / "other.pth"
+    monkeypatch.setattr(finding, "STAGES", tmp_path / "stages")
+    (tmp_path / "stages").mkdir()
+    for epochs in ("10", "0.2"):
+        (tmp_path / "stages" / f"net-epoch-{epochs}.safetensors").touch()
+    monkeypatch.setenv("GRADLAB_DATA", "")
+    assert located("net-epoch-10.safetensors") == tmp_path / "stages" / "net-epoch-10.safetensors"
+    assert finding.stages("net") == {0.2: "net-epoch-0.2.safetensors", 10.0: "net-epoch-10.safetensors"}
+
+
+def test_weights_at_hand(hub):
+    assert checkpoints.at_hand(SmallConvNet())
+    assert not checkpoints.at_hand(SmallConvNet(width=5))
+    assert not checkpoints.at_hand(SmallConvNet(), "nowhere.pth")
+    assert not checkpoints.at_hand(ImageNetResNet())
+    hub.mkdir(parents=True)
+    (hub / "resnet18-f37072fd.pth").touch()
+    assert checkpoints.at_hand(ImageNetResNet())

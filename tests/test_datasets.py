@@ -18,6 +18,7 @@ from lab.datasets.cifar10 import CIFAR10
 from lab.datasets.cifar100 import CIFAR100
 from lab.datasets.fashion_mnist import FashionMNIST
 from lab.datasets.folder import Folder
+from lab.datasets.gallery import Gallery
 from lab.datasets.inline import Inline
 from lab.datasets.mnist import MNIST
 from lab.datasets.npz import Npz
@@ -26,6 +27,7 @@ from lab.errors import LabError
 from lab.experiment import Experiment
 from lab.networks.mlp import MLP
 from lab.pictures import encode_png
+from lab.randomness import stream
 from lab.rounds import simulate_round
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
@@ -443,3 +445,23 @@ def test_class_names_are_right():
     assert CIFAR10().class_names[3] == "cat"
     assert MNIST().class_names[7] == "7"
     assert FashionMNIST().class_names[9] == "ankle boot"
+
+
+def test_the_gallery_takes_labels_of_ones_choice():
+    plain = Gallery().load(3, 32, stream(0, "data"))
+    alike = Gallery(labels=(7,)).load(3, 32, stream(0, "data"))
+    assert torch.equal(alike.images, plain.images)
+    assert alike.labels.tolist() == [7, 7, 7]
+    assert Gallery(labels=(1, 2)).load(3, 32, stream(0, "data")).labels.tolist() == [1, 2, 1]
+    assert refused(lambda: Gallery(labels=(10,))) == "gallery: the label 10 is out of range; give numbers from 0 to 9."
+
+
+def test_a_folder_of_several_sets_is_understood(tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADLAB_DATA", str(tmp_path))
+    assert MNIST().folder == CIFAR10().folder == tmp_path
+    (tmp_path / "cifar10").mkdir()
+    (tmp_path / "mnist_test").mkdir()
+    assert CIFAR10().folder == tmp_path / "cifar10"
+    assert MNIST().folder == tmp_path / "mnist_test"
+    (tmp_path / "mnist" / "raw").mkdir(parents=True)  # torchvision's own, where letter case does not count
+    assert MNIST().folder == tmp_path / "mnist_test"

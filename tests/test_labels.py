@@ -1,8 +1,11 @@
 """Labels read off the last layer: all classes, with and without bias, and where it is known to fail."""
 
 import pytest
+import torch
 from rounds import observe, random_batch
 
+from lab import batch_labels
+from lab.attacks.label_reading import LabelReading, Rule
 from lab.errors import LabError
 from lab.labels import recover_labels
 from lab.networks.base import Activation
@@ -14,7 +17,8 @@ from lab.networks.small_convnet import SmallConvNet
 from lab.networks.squeezenet import SqueezeNet
 from lab.protocols.fedavg import FedAvg
 from lab.protocols.fedsgd import FedSGD
-from lab.types import LabelSource
+from lab.randomness import stream
+from lab.types import Batch, LabelSource
 
 NETWORKS = [
     pytest.param(MLP(depth=3, width=32), id="mlp"),
@@ -59,3 +63,58 @@ def test_a_network_without_a_linear_layer_says_so():
     observation = observe(SqueezeNet(), random_batch(1, (3, 64, 64)), source=LabelSource.INFERRED)
     with pytest.raises(LabError, match=r"cannot be inferred: this network ends in no linear layer\. Let the server know"):
         recover_labels(observation)
+
+
+def read(rule, network, labels, seed=0, classes=10):
+    batch = random_batch(len(labels), labels=labels, seed=seed, classes=classes)
+    observation = observe(network, batch, source=LabelSource.INFERRED, seed=seed, classes=classes)
+    *_, state = LabelReading(rule).reconstruct(observation, stream(0, "candidate"))
+    return state.labels.tolist()
+
+
+@pytest.mark.parametrize("rule", list(Rule))
+@pytest.mark.parametrize("network", [MLP(depth=3, width=32), SmallConvNet(width=4), ConvNet(width=4)], ids=repr)
+def test_every_rule_finds_distinct_labels_below_relu(rule, network):
+    for seed in range(3):
+        assert read(rule, network, [1, 4, 7], seed) == [1, 4, 7]
+
+
+def test_rules_that_name_each_class_once_miss_repeats_and_the_others_count_them():
+    labels = [2, 2, 2, 5]
+    network = SmallConvNet(width=4)
+    assert read(Rule.ILRG, network, labels) == labels
+    assert read(Rule.LLG, network, labels) == labels
+    for rule in (Rule.IDLG, Rule.GRADINVERSION):
+        found = read(rule, network, labels)
+        assert set(found) > {2, 5} or found.count(2) < 3
+
+
+def test_below_silu_only_rules_that_use_the_bias_are_right():
+    """iLRG's own finding: with SiLU iDLG and GradInversion fall, iLRG does not."""
+    network = MLP(depth=3, width=64, activation=Activation.SILU)
+    truth = {seed: sorted((seed * 7 + k * k) % 50 for k in range(8)) for seed in range(6)}
+
+    def right(rule):
+        found = {seed: read(rule, network, labels, seed, classes=50) for seed, labels in truth.items()}
+        return sum(found[seed] == labels for seed, labels in truth.items())
+
+    assert right(Rule.ILRG) >= 5
+    assert right(Rule.IDLG) <= 3
+
+
+def test_counts_are_exact_where_pictures_of_a_class_are_alike():
+    """iLRG's assumption made true: copies of one picture a class, labels in any numbers."""
+    batch = random_batch(3, labels=[0, 3, 8])
+    rows = torch.tensor([0, 0, 0, 0, 1, 2, 2])
+    copies = Batch(batch.images[rows], batch.labels[rows])
+    observation = observe(MLP(depth=2, width=32), copies, source=LabelSource.INFERRED)
+    assert batch_labels.ilrg(observation).tolist() == [0, 0, 0, 0, 3, 8, 8]
+
+
+def test_ilrg_without_a_bias_says_so():
+    with pytest.raises(LabError, match=r"iLRG divides by the gradient of a bias, and head\.2 has none; choose another rule"):
+        read(Rule.ILRG, MLP(depth=2, width=8, bias=False), [1])
+
+
+def test_more_pictures_than_classes():
+    assert len(read(Rule.GRADINVERSION, MLP(width=8), [1] * 12)) == 12

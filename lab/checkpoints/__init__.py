@@ -14,6 +14,7 @@ from torch import Tensor
 
 from lab.checkpoints import imagenet
 from lab.checkpoints.card import Card, Recipe, read_card
+from lab.checkpoints.finding import located
 from lab.checkpoints.store import read
 from lab.errors import LabError
 from lab.networks.base import BatchNorm, Classifier, Network
@@ -48,11 +49,18 @@ def classes(options: Network, path: str = "") -> int:
     Raises ``LabError`` where a file is given and cannot be read; 10 where there are no weights to ask.
     """
     if path:
-        return _last_layer(_local(options, Path(path))).shape[0]
+        return _last_layer(_local(options, path)).shape[0]
     if imagenet.published(options):
         return imagenet.CLASSES
     found = card(options)
     return found.classes if found else 10
+
+
+def at_hand(options: Network, path: str = "") -> bool:
+    """Whether trained weights can be had without a download: the file, the published ones once fetched, the shipped ones."""
+    if path:
+        return located(path).is_file()
+    return imagenet.cached(options).is_file() if imagenet.published(options) else card(options) is not None
 
 
 def load(network: Classifier, options: Network, path: str = "") -> None:
@@ -76,7 +84,7 @@ def _with_fitting_statistics(network: Classifier, weights: dict[str, Tensor]) ->
 def _weights(options: Network, path: str) -> tuple[dict[str, Tensor], str]:
     """The tensors by our names, and in words where they come from."""
     if path:
-        return _local(options, Path(path)), path
+        return _local(options, path), path
     if imagenet.published(options):
         return imagenet.download(options), "torchvision"
     name = _shipped_name(options)
@@ -85,8 +93,8 @@ def _weights(options: Network, path: str) -> tuple[dict[str, Tensor], str]:
     return read(FOLDER / f"{name}.safetensors"), f"the shipped {name}"
 
 
-def _local(options: Network, path: Path) -> dict[str, Tensor]:
-    return imagenet.renamed(options, read(path))
+def _local(options: Network, path: str) -> dict[str, Tensor]:
+    return imagenet.renamed(options, read(located(path)))
 
 
 def _last_layer(weights: dict[str, Tensor]) -> Tensor:

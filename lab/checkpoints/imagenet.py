@@ -31,14 +31,22 @@ def download(options: Network) -> dict[str, Tensor]:
 
     Raises ``LabError`` where they cannot be downloaded.
     """
+    file = cached(options)
+    if not file.exists():
+        _fetch(_address(options), file)
+    return renamed(options, read(file))
+
+
+def cached(options: Network) -> Path:
+    """Where torchvision itself keeps the published weights of a network."""
+    return Path(hub.get_dir()) / "checkpoints" / _address(options).rpartition("/")[2]
+
+
+def _address(options: Network) -> str:
     from torchvision import models  # imported here: it costs half a second that most runs need not pay
 
     model = f"resnet{options.depth}" if isinstance(options, ImageNetResNet) else "squeezenet1_0"
-    url = models.get_model_weights(model).IMAGENET1K_V1.url  # type: ignore[attr-defined]
-    file = Path(hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]  # where torchvision itself keeps them
-    if not file.exists():
-        _fetch(url, file)
-    return renamed(options, read(file))
+    return models.get_model_weights(model).IMAGENET1K_V1.url  # type: ignore[attr-defined]
 
 
 def _fetch(url: str, file: Path) -> None:

@@ -38,13 +38,24 @@ class Gallery(Dataset):
 
     first: Annotated[str, Choices(NAMES), Help("the first private picture; a larger batch takes those after it")] = NAMES[0]
 
+    labels: Annotated[tuple[int, ...], Help("class numbers dealt out in turn; empty takes the nearest CIFAR-10 classes")] = ()
+
+    def check(self) -> None:
+        """Labels are class numbers."""
+        for label in self.labels:
+            if not 0 <= label < len(self.class_names):
+                raise LabError(
+                    f"gallery: the label {label} is out of range; give numbers from 0 to {len(self.class_names) - 1}."
+                )
+
     def load(self, count: int, size: int, generator: torch.Generator) -> Batch:
-        """``count`` pictures from ``first`` on, going round; the labels are the nearest CIFAR-10 classes."""
+        """``count`` pictures from ``first`` on, going round; the labels are those given, else the nearest CIFAR-10 classes."""
         if count > len(NAMES):
             raise LabError(f"The gallery holds {len(NAMES)} pictures, not {count}; take a smaller batch or another data set.")
         start = NAMES.index(self.first)
         names = [NAMES[(start + step) % len(NAMES)] for step in range(count)]
-        labels = [int(credits()[name]["cifar10_label"]) for name in names]
+        own = self.labels or [int(credits()[name]["cifar10_label"]) for name in names]
+        labels = [own[place % len(own)] for place in range(count)]
         return Batch(torch.stack([picture(name, size) for name in names]), torch.tensor(labels))
 
 

@@ -39,8 +39,10 @@ class PublishedSet(Dataset):
 
     @property
     def folder(self) -> Path:
-        """Where the files lie, or are downloaded to."""
-        return Path(self.root or os.environ.get("GRADLAB_DATA", "") or "~/.cache/gradlab").expanduser()
+        """Where the files lie, or are downloaded to: in a folder of several sets, that called after this one."""
+        root = Path(self.root or os.environ.get("GRADLAB_DATA", "") or "~/.cache/gradlab").expanduser()
+        own = (root / self.name, root / f"{self.name}_test")
+        return next((folder for folder in own if folder.is_dir() and not (folder / "raw").is_dir()), root)
 
     @property
     @abstractmethod

@@ -1,0 +1,50 @@
+"""Only the labels: what the last layer tells about a batch without a search for its pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import Annotated
+
+import torch
+
+from lab import batch_labels
+from lab.attacks.base import Attack
+from lab.labels import recover_labels
+from lab.options import Help
+from lab.types import AttackState, Labels, Observation, Outcome
+
+
+class Rule(Enum):
+    """Which published rule reads the labels."""
+
+    IDLG = "idlg"
+    LLG = "llg"
+    GRADINVERSION = "gradinversion"
+    ILRG = "ilrg"
+
+
+_RULES: dict[Rule, Callable[[Observation], Labels]] = {
+    Rule.IDLG: batch_labels.idlg,
+    Rule.LLG: recover_labels,
+    Rule.GRADINVERSION: batch_labels.gradinversion,
+    Rule.ILRG: batch_labels.ilrg,
+}
+
+
+@dataclass(frozen=True)
+class LabelReading(Attack):
+    """Reads the labels of a batch off the last layer's gradient by one of four rules, and leaves the pictures grey."""
+
+    rule: Annotated[Rule, Help("iDLG: row sums; LLG: the bias, class by class; GradInversion: row minima; iLRG: counts")] = (
+        Rule.LLG
+    )
+
+    def reconstruct(self, observation: Observation, generator: torch.Generator) -> Iterator[AttackState]:
+        """One state: the labels in ascending order. Raises ``LabError`` where the last layer does not suit the rule."""
+        like = next(iter(observation.update.values()))
+        shape = (observation.batch_size, *observation.image_shape)
+        grey = torch.full(shape, 0.5, dtype=like.dtype, device=like.device)
+        labels = _RULES[self.rule](observation)
+        yield AttackState(1, 1, grey, 0.0, {}, labels=labels, outcome=Outcome.LABELS_ONLY)

@@ -1,0 +1,86 @@
+"""Three published ways to read the labels of a whole batch off the last layer, beside ``lab.labels.recover_labels``."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from lab.errors import LabError
+from lab.labels import last_linear
+from lab.types import Labels, Observation
+
+
+def idlg(observation: Observation) -> Labels:
+    """The classes with the most negative row sums of dL/dW (Zhao et al. 2020), as many as there are pictures.
+
+    dL/dW_c = sum_k (p_kc - y_kc) h_k, so a row sum has the sign of p - y wherever the features h are >= 0. Made for
+    one picture; a class is named once however many pictures it has. Ascending.
+    """
+    return _lowest(_weight_gradient(observation).sum(1), observation)
+
+
+def gradinversion(observation: Observation) -> Labels:
+    """The classes whose rows of dL/dW reach furthest below zero (Yin et al. 2021, equation 6); each once. Ascending."""
+    return _lowest(_weight_gradient(observation).amin(1), observation)
+
+
+def ilrg(observation: Observation) -> Labels:
+    """How many pictures each class has, by least squares (Ma et al., ICLR 2023, iLRG). Ascending, with repeats.
+
+    Pictures of class j are taken to share the features h_j = dL/dW_j / dL/db_j, hence the probabilities
+    p_j = softmax(W h_j + b). Then K dL/db_i = sum_j n_j p_ji - n_i with sum n = K tells the counts n.
+    Raises ``LabError`` where the last layer has no bias.
+    """
+    name, layer = last_linear(observation.network)
+    if layer.bias is None:
+        raise LabError(f"iLRG divides by the gradient of a bias, and {name} has none; choose another rule.")
+    slopes, weight = _gradient(observation, f"{name}.bias"), _gradient(observation, f"{name}.weight")
+    counts = _counts(_probabilities(layer, weight, slopes), slopes, observation.batch_size)
+    return _spelt_out(counts, observation.batch_size).to(observation.device)
+
+
+def _probabilities(
+    layer: nn.Linear, weight: Float[Tensor, "classes features"], slopes: Float[Tensor, " classes"]
+) -> Float[Tensor, "classes classes"]:
+    """Row j: the probabilities of a picture of class j."""
+    safe = torch.where(slopes.abs() > 1e-12 * slopes.abs().max(), slopes, torch.ones_like(slopes))
+    features = (weight / safe[:, None]).to(layer.weight)
+    return (features @ layer.weight.detach().T + layer.bias.detach()).cpu().double().softmax(1)
+
+
+def _counts(
+    probabilities: Float[Tensor, "classes classes"], slopes: Float[Tensor, " classes"], pictures: int
+) -> Float[Tensor, " classes"]:
+    """N >= 0 with (P^T - 1) n = K dL/db and sum n = K, in the least-squares sense."""
+    from scipy.optimize import nnls  # imported here: scipy is slow to load
+
+    classes = len(slopes)
+    left = torch.cat([probabilities.T - torch.eye(classes, dtype=torch.float64), torch.ones(1, classes, dtype=torch.float64)])
+    right = torch.cat([pictures * slopes.double(), torch.tensor([float(pictures)], dtype=torch.float64)])
+    found, _ = nnls(left.numpy(), right.numpy())
+    return torch.from_numpy(found)
+
+
+def _spelt_out(counts: Float[Tensor, " classes"], pictures: int) -> Labels:
+    """Whole counts that add up (largest remainders first), written as labels."""
+    scaled = counts * pictures / counts.sum().clamp_min(1e-12)
+    whole = scaled.floor()
+    short = pictures - int(whole.sum())
+    whole[(scaled - whole).argsort(descending=True)[:short]] += 1
+    return torch.repeat_interleave(torch.arange(len(counts)), whole.long())[:pictures]
+
+
+def _lowest(scores: Float[Tensor, " classes"], observation: Observation) -> Labels:
+    """The classes with the lowest scores, each once; as many as there are pictures, or classes."""
+    found = scores.argsort()[: observation.batch_size]
+    missing = observation.batch_size - len(found)
+    return torch.cat([found, found[:1].expand(missing)]).sort().values.to(observation.device)
+
+
+def _weight_gradient(observation: Observation) -> Float[Tensor, "classes features"]:
+    return _gradient(observation, f"{last_linear(observation.network)[0]}.weight")
+
+
+def _gradient(observation: Observation, name: str) -> Tensor:
+    return observation.protocol.mean_gradient(observation.update)[name].detach().cpu()
