@@ -17,7 +17,7 @@ from lab.experiment import Experiment
 from lab.networks.lenet import LeNet
 from lab.networks.mlp import MLP
 from lab.protocols.fedavg import FedAvg
-from lab.published_settings import geiping2020_attack, zhu2019_attack
+from lab.known_attacks import geiping2020_attack, zhu2019_attack
 from lab.types import LabelSource
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Annotated, ClassVar
 
-from lab.attacks.gradient_matching import GradientMatching
 from lab.catalogue import Entry
 from lab.datasets.base import Dataset
 from lab.datasets.cifar10 import CIFAR10
@@ -34,6 +33,7 @@ class Mark(Enum):
     """How far a number of a paper can be trusted; the value is said to the reader."""
 
     VERIFIED = "verified"
+    DERIVED = "derived from what the authors' notebook printed, one run"
     RECALLED = "recalled, unverified"
     LISTED = "listed as another paper's baseline, set-up not published"
 
@@ -61,8 +61,6 @@ class Cell:
     paper: PaperNumber | None = None
     scaled_down: str = ""
     """In which ways it asks less than the paper's own run; empty where it does not."""
-    group: str = ""
-    """Cells of a group are drawn together and told apart by what follows the last comma of their names."""
 
 
 @dataclass(frozen=True)
@@ -100,16 +98,22 @@ class Study(Entry):
         """Pictures a cell."""
         return self.images or (self.small_images if self.small else self.paper_images)
 
+    def cell(
+        self, name: str, experiment: Experiment, paper: PaperNumber | None = None, *, smaller: tuple[str, ...] = ()
+    ) -> Cell:
+        """A row: the experiment on every picture and seed, and in which ways it asks less than the paper."""
+        runs = self.over(experiment)
+        return Cell(name, runs, paper, self._fewer(runs, *smaller))
+
     def steps(self, small: int, paper: int) -> int:
         """Iterations of an attack: those asked for, else the budget's."""
         return self.iterations or (small if self.small else paper)
 
     def over(self, experiment: Experiment) -> tuple[Experiment, ...]:
-        """The experiment on each picture (each batch of pictures in turn) and each seed."""
+        """The experiment on each picture (each batch of pictures in turn) and each seed; none twice in a small gallery."""
+        starts = [self.dataset(number * experiment.batch_size, experiment) for number in range(self.picture_count)]
         return tuple(
-            replace(experiment, dataset=self.dataset(number * experiment.batch_size, experiment), seed=seed)
-            for number in range(self.picture_count)
-            for seed in range(self.seeds)
+            replace(experiment, dataset=dataset, seed=seed) for dataset in dict.fromkeys(starts) for seed in range(self.seeds)
         )
 
     def dataset(self, number: int, experiment: Experiment) -> Dataset:
@@ -118,17 +122,10 @@ class Study(Entry):
             return Gallery(first=NAMES[number % len(NAMES)])
         return CIFAR10(first=number)
 
-    def fewer(self, experiment: Experiment, *others: str) -> str:
+    def _fewer(self, runs: tuple[Experiment, ...], *others: str) -> str:
         """What a cell asks less of than the paper's run: its pictures, their source, and what else is given."""
-        gallery = isinstance(self.dataset(0, experiment), Gallery)
-        pictures = (
-            "" if self.picture_count >= self.paper_images else f"{self.picture_count} instead of {self.paper_images} runs"
-        )
-        source = "gallery photographs instead of CIFAR-10" if gallery and experiment.size <= 32 else ""
-        return "; ".join(text for text in (pictures, source, *others) if text)
-
-
-def matching(experiment: Experiment) -> GradientMatching:
-    """The gradient matching of an experiment that is known to use it."""
-    assert isinstance(experiment.attack, GradientMatching)
-    return experiment.attack
+        pictures = len(runs) // self.seeds
+        few = "" if pictures >= self.paper_images else f"{pictures} instead of {self.paper_images} pictures or batches"
+        gallery = isinstance(runs[0].dataset, Gallery) and runs[0].size <= 32
+        source = "gallery photographs instead of CIFAR-10" if gallery else ""
+        return "; ".join(text for text in (few, source, *others) if text)

@@ -54,10 +54,11 @@ class Row:
 
 def rows(study: Study, store: Store) -> tuple[Row, ...]:
     """All cells with what the store has of them."""
-    return tuple(_row(cell, store) for cell in study.cells())
+    return tuple(row(cell, store) for cell in study.cells())
 
 
-def _row(cell: Cell, store: Store) -> Row:
+def row(cell: Cell, store: Store) -> Row:
+    """One cell with what the store has of it."""
     found = tuple(result for result in map(store.read, cell.experiments) if result is not None)
     recognisable = [float(result["verdict"] == Verdict.RECOGNISABLE.value) for result in found]
     return Row(

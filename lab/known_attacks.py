@@ -1,10 +1,11 @@
-"""The attacks that papers ran, with their settings turned into this lab's units."""
+"""Attacks ready to use: those that papers ran, in this lab's units, and this lab's own for smooth networks."""
 
 from __future__ import annotations
 
 from lab.attacks.gradient_matching import GradientMatching, Start
 from lab.distances.cosine import Cosine
 from lab.distances.euclidean import Euclidean
+from lab.optimisers.adam import Adam
 from lab.optimisers.base import Schedule
 from lab.optimisers.lbfgs import LBFGS
 from lab.optimisers.signed_adam import SignedAdam
@@ -44,3 +45,8 @@ def zhu2019_attack(iterations: int) -> GradientMatching:
         coarse_to_fine=False,
         boxed=False,
     )
+
+
+def smooth_network_attack(iterations: int) -> GradientMatching:
+    """For sigmoid, tanh, SiLU and GELU: Adam on the gradient itself and little smoothing, as there are no kinks to jump."""
+    return GradientMatching(priors=(TotalVariation(weight=0.3, fade=0.01),), optimiser=Adam(step=0.03), iterations=iterations)

@@ -1,0 +1,67 @@
+"""The benchmark rows: four data sets on which later papers list Inverting Gradients as their baseline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from lab.attacks.gradient_matching import GradientMatching
+from lab.datasets.mnist import MNIST
+from lab.experiment import Experiment
+from lab.networks.imagenet_resnet import ImageNetResNet
+from lab.networks.small_convnet import SmallConvNet
+from lab.networks.squeezenet import SqueezeNet
+from lab.studies.base import Cell, Mark, PaperNumber, Pictures, Study
+
+SQUEEZENET = "squeezenet1_0_deepcomp_torchvision.pth"
+"""A local file of ImageNet weights, found in the folder of data; torchvision's own file of SqueezeNet 1.0 does as well."""
+
+
+def _listed(psnr_db: float) -> PaperNumber:
+    return PaperNumber(psnr_db, None, Mark.LISTED)
+
+
+@dataclass(frozen=True)
+class Rows(Study):
+    """CIFAR-10, MNIST, ImageNet and ImageNet1K, one picture a gradient, untrained and trained, beside the listed figures."""
+
+    title: ClassVar[str] = "Benchmark rows: one picture behind one gradient"
+    paper_item: ClassVar[str] = (
+        "Figures that later papers list for Inverting Gradients, their baseline; their set-ups are unknown"
+    )
+    small_images: ClassVar[int] = 4
+
+    def cells(self) -> tuple[Cell, ...]:
+        """Data set by data set."""
+        photographs = GradientMatching(iterations=self.steps(200, 4000))
+        large = GradientMatching(iterations=self.steps(200, 4000))
+        cifar = Experiment(network=SmallConvNet(), attack=photographs)
+        eighteen = Experiment(network=ImageNetResNet(depth=18), attack=large)
+        squeeze = Experiment(network=SqueezeNet(), attack=large)
+        return (
+            self.cell("CIFAR-10, small ConvNet untrained", cifar, _listed(11.28)),
+            self.cell("CIFAR-10, small ConvNet trained (83 %)", replace(cifar, trained=True), _listed(11.28)),
+            *self._digits(photographs),
+            self._large("ImageNet, ResNet-18 untrained", eighteen, 11.45),
+            self._large("ImageNet, SqueezeNet 1.0 untrained", squeeze, 11.45),
+            self._large("ImageNet1K, ResNet-18 trained", replace(eighteen, trained=True), 11.703),
+            self._large("ImageNet1K, SqueezeNet 1.0 trained", replace(squeeze, trained=True, weights=SQUEEZENET), 11.703),
+        )
+
+    def _digits(self, attack: GradientMatching) -> tuple[Cell, ...]:
+        """MNIST's test pictures, where there is a folder of data that may hold them."""
+        if self.pictures is Pictures.GALLERY:
+            return ()
+        experiments = tuple(
+            Experiment(dataset=MNIST(first=number), network=SmallConvNet(), attack=attack, seed=seed)
+            for number in range(self.picture_count)
+            for seed in range(self.seeds)
+        )
+        return (Cell("MNIST, small ConvNet untrained", experiments, _listed(9.96), "28 x 28 enlarged to 32 x 32"),)
+
+    def _large(self, title: str, experiment: Experiment, listed: float) -> Cell:
+        """Pictures of 224 x 224 pixels: the gallery's, as ImageNet's may not be passed on."""
+        few = replace(self, images=min(self.picture_count, 2)) if self.small else self
+        return few.cell(
+            title, experiment, _listed(listed), smaller=("gallery photographs of 224 pixels instead of ImageNet's",)
+        )

@@ -1,0 +1,36 @@
+"""Width: wider networks leak more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from lab.attacks.gradient_matching import GradientMatching
+from lab.experiment import Experiment
+from lab.networks.convnet import ConvNet
+from lab.studies.base import Cell, Mark, PaperNumber, Study
+
+_PAPER = {16: PaperNumber(19.0, None, Mark.RECALLED), 128: PaperNumber(23.0, None, Mark.RECALLED)}
+
+
+@dataclass(frozen=True)
+class Width(Study):
+    """The ConvNet with 16 to 128 channels in its first block, untrained."""
+
+    title: ClassVar[str] = "Width: from 16 to 128 channels"
+    paper_item: ClassVar[str] = "Geiping et al. 2020, section 5, the ConvNet's width"
+    small_images: ClassVar[int] = 2
+
+    def cells(self) -> tuple[Cell, ...]:
+        """One width a row."""
+        steps = self.steps(100, 4000)
+        smaller = (f"{steps} iterations instead of 4000",) if self.small else ()
+        return tuple(
+            self.cell(
+                f"width {width}",
+                Experiment(network=ConvNet(width=width), attack=GradientMatching(iterations=steps)),
+                _PAPER.get(width),
+                smaller=smaller,
+            )
+            for width in (16, 32, 64, 128)
+        )
