@@ -55,7 +55,7 @@ def _hint(options: dict[str, Any], fault: str) -> str:
     distance = options.get("distance", {"name": "euclidean"})
     name = distance.get("name") if isinstance(distance, dict) else distance
     if name == "euclidean":
-        return f"still hidden ({fault}): you compare lengths, and a trained network's gradient is short. Which cost does not?"
+        return f"still hidden ({fault}): you compare lengths, which tell how surprised the network is. Which cost does not?"
     return (
         f"still hidden ({fault}): {name} lets the loudest layer drown the others, or the smoothing is off. What weighs layers?"
     )
