@@ -1,0 +1,71 @@
+"""Shared against candidate update, layer by layer: where the guess already sends what the client sent."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lab.types import AttackState, Gradients, Observation
+
+
+@dataclass(frozen=True)
+class LayerMatch:
+    """How alike two updates of one layer (weights and bias together) are."""
+
+    name: str
+    """The layer's module in the network."""
+    count: int
+    """Parameters of the layer."""
+    shared_norm: float
+    candidate_norm: float
+    ratio: float | None
+    """||candidate|| / ||shared||; None where the shared update of the layer is zero."""
+    cosine: float | None
+    """cos of the angle between both; None where one of them is zero."""
+
+
+class LayerMatcher:
+    """Compares what a candidate would send with what the client sent.
+
+    It sees the observation alone, and computes on a copy of the network: an attack that waits
+    between two of its states may have hooks on the original.
+    """
+
+    def __init__(self, observation: Observation) -> None:
+        self._network = deepcopy(observation.network)
+        self._observation = observation
+
+    def __call__(self, state: AttackState) -> tuple[LayerMatch, ...]:
+        """Each layer in the network's order; nothing where neither server nor attack knows the labels. One training step."""
+        observed = self._observation
+        labels = observed.labels if observed.labels is not None else state.labels
+        if labels is None:
+            return ()
+        candidate = observed.protocol.update(self._network, state.candidate.to(observed.device), labels.to(observed.device))
+        return compare_layers(candidate, observed.update)
+
+
+def compare_layers(candidate: Gradients, shared: Gradients) -> tuple[LayerMatch, ...]:
+    """Norm ratio and cosine of two updates, layer by layer."""
+    layers = dict.fromkeys(name.rpartition(".")[0] for name in shared)
+    return tuple(_match(layer, _flat(candidate, layer), _flat(shared, layer)) for layer in layers)
+
+
+def _flat(update: Gradients, layer: str) -> Tensor:
+    """All numbers of one layer in float64: cosines near 1 would drown in float32."""
+    return torch.cat([t.detach().flatten().cpu().double() for name, t in update.items() if name.rpartition(".")[0] == layer])
+
+
+def _match(name: str, candidate: Tensor, shared: Tensor) -> LayerMatch:
+    own, other = float(candidate.norm()), float(shared.norm())
+    return LayerMatch(
+        name=name,
+        count=len(shared),
+        shared_norm=other,
+        candidate_norm=own,
+        ratio=own / other if other else None,
+        cosine=float(candidate @ shared) / (own * other) if own and other else None,
+    )
