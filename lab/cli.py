@@ -197,13 +197,14 @@ def reproduce(
     out: Annotated[Path | None, Option(metavar="DIR", help="folder of the results; runs/studies/STUDY if left out")] = None,
     workers: Annotated[int | None, Option(metavar="N", parser=whole, help="processes here; one a core if left out")] = None,
     scheduler: Annotated[str, Option(metavar="ADDRESS", help="a Dask scheduler elsewhere, such as tcp://host:8786")] = "",
+    only: Annotated[str, Option(metavar="TEXT", help="measure only cells whose name contains this")] = "",
 ) -> None:
     """Run a study of the paper to its table, figure and pictures; the same command goes on where it was stopped."""
     from lab.commands.reproducing import Place
     from lab.commands.reproducing import reproduce as reproduce_it
 
     changes = {"images": images, "iterations": iterations, "seeds": seeds, "budget": budget}
-    told = reproduce_it(study, changes, Place(workers, scheduler, data, out))
+    told = reproduce_it(study, changes, Place(workers, scheduler, data, out, only))
     print(told.summary)
     if told.interrupted:
         raise typer.Exit(INTERRUPTED)

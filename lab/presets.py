@@ -8,16 +8,17 @@ from lab.attacks.analytic import Analytic
 from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.recursive import Recursive
 from lab.datasets.gallery import Gallery
+from lab.defences.scaling import Scaling
 from lab.distances.balanced_cosine import BalancedCosine
 from lab.distances.base import Distance
 from lab.distances.euclidean import Euclidean
 from lab.errors import unknown_name
 from lab.evaluate import Verdict
 from lab.experiment import Experiment
+from lab.known_attacks import geiping2020_attack, zhu2019_attack
 from lab.networks.lenet import LeNet
 from lab.networks.mlp import MLP
 from lab.protocols.fedavg import FedAvg
-from lab.known_attacks import geiping2020_attack, zhu2019_attack
 from lab.types import LabelSource
 
 
@@ -125,6 +126,69 @@ _LISTING = (
         "As cosine_trained, with signed Adam instead of the paper's L-BFGS.",
         Verdict.HIDDEN,
         _on_trained_network(Euclidean()),
+    ),
+    Preset(
+        "label_inferred",
+        "The label gives itself away",
+        "The server is not told the label: the only negative entry of the last bias's gradient is the label.",
+        "Zhao et al. 2020 (iDLG), as Geiping et al. 2020, section 4, take it for granted",
+        "The picture and the small network of the preset default.",
+        Verdict.RECOGNISABLE,
+        Experiment(labels=LabelSource.INFERRED),
+    ),
+    Preset(
+        "half_loss",
+        "Half the loss, the same picture",
+        "The client's loss is halved and nobody tells the server: an attack that compares directions cannot notice.",
+        "The authors' code until March 2021 (0.5 x cross entropy at the client), and section 4 on cosine similarity",
+        "The picture and the small network of the preset default.",
+        Verdict.RECOGNISABLE,
+        Experiment(defences=(Scaling(strength=0.5),)),
+    ),
+    Preset(
+        "minibatches",
+        "An epoch of two small batches",
+        "Four pictures, trained on two at a time for one epoch: the server unrolls both steps.",
+        "Geiping et al. 2020, Table 2, E = 1, n = 4, B = 2",
+        "The small network, 400 iterations and this lab's schedule instead of the ConvNet and 8,000.",
+        Verdict.RECOGNISABLE,
+        Experiment(batch_size=4, protocol=FedAvg(local_steps=2, batch_size=2), attack=GradientMatching(iterations=400)),
+    ),
+    Preset(
+        "hundred_local_steps",
+        "A hundred local steps",
+        "Even a hundred steps of training before sending leave the picture in the weight change.",
+        "Geiping et al. 2020, as later surveys quote it: still possible at 100 local steps",
+        "The small network, tau = 1e-4 and 40 iterations instead of thousands.",
+        Verdict.RECOGNISABLE,
+        Experiment(protocol=FedAvg(local_steps=100), attack=GradientMatching(iterations=40)),
+    ),
+    Preset(
+        "eight_pictures",
+        "Eight photographs with eight labels",
+        "Known, different labels keep the pictures of a batch apart.",
+        "Geiping et al. 2020, section 6, batches of pictures",
+        "Eight pictures and the small network instead of 100 pictures of CIFAR-100 and ResNet32-10.",
+        Verdict.RECOGNISABLE,
+        Experiment(dataset=Gallery(labels=(0, 1, 2, 3, 4, 5, 6, 7)), batch_size=8, attack=GradientMatching(iterations=400)),
+    ),
+    Preset(
+        "early_training",
+        "One epoch of training",
+        "The duck of the trained presets, sent by the same network after one epoch: still as clear as untrained.",
+        "Geiping et al. 2020, Table 1, between the untrained and the trained column",
+        "One gallery photograph, the small network after 1 of 20 epochs.",
+        Verdict.RECOGNISABLE,
+        Experiment(dataset=Gallery(first="duck"), trained=True, weights="small_convnet-epoch-1.safetensors"),
+    ),
+    Preset(
+        "lenet_trained_algebra",
+        "Algebra against a trained LeNet",
+        "Layer by layer the closed form gives what the search of the paper's table only resembles.",
+        "Geiping et al. 2020, Table 1, trained LeNet; the method of Zhu and Blaschko 2021",
+        "One gallery photograph instead of 100 pictures of CIFAR-10.",
+        Verdict.RECOGNISABLE,
+        Experiment(dataset=Gallery(first="cat"), network=LeNet(), trained=True, attack=Recursive()),
     ),
 )
 

@@ -18,7 +18,7 @@ from lab.datasets.cifar10 import CIFAR10
 from lab.datasets.cifar100 import CIFAR100
 from lab.datasets.fashion_mnist import FashionMNIST
 from lab.datasets.folder import Folder
-from lab.datasets.gallery import Gallery
+from lab.datasets.gallery import NAMES, Gallery, decoys
 from lab.datasets.inline import Inline
 from lab.datasets.mnist import MNIST
 from lab.datasets.npz import Npz
@@ -465,3 +465,10 @@ def test_a_folder_of_several_sets_is_understood(tmp_path, monkeypatch):
     assert MNIST().folder == tmp_path / "mnist_test"
     (tmp_path / "mnist" / "raw").mkdir(parents=True)  # torchvision's own, where letter case does not count
     assert MNIST().folder == tmp_path / "mnist_test"
+
+
+def test_a_batch_of_the_whole_gallery_still_has_a_line_up():
+    images = Gallery().load(len(NAMES), 32, stream(0, "data")).images
+    others = decoys(images, 7, stream(0, "line-up"))
+    assert len(others) == 7
+    assert torch.cdist(others.flatten(1), images.flatten(1)).min() > 0.5

@@ -39,6 +39,8 @@ class Place:
     scheduler: str = ""
     data: Path | None = None
     out: Path | None = None
+    only: str = ""
+    """Measure cells whose name contains this; the table shows the others with what is stored of them."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,10 @@ def reproduce(name: str, changes: dict[str, Any], place: Place) -> Told:
 
 def _measured(study: Study, store: Store, place: Place, interruption: Interruption) -> Iterator[Step]:
     """Steps of the sweep behind a progress bar with the time left; ends early after Ctrl-C."""
-    experiments = [experiment for cell in study.cells() for experiment in cell.experiments]
+    wanted = [cell for cell in study.cells() if place.only.lower() in cell.name.lower()]
+    if not wanted:
+        raise LabError(f"No cell of {study.name} contains {place.only!r}; take a part of a name from its table.")
+    experiments = [experiment for cell in wanted for experiment in cell.experiments]
     todo = missing(experiments, store)
     with _bar(len(todo), len(experiments)) as bar:
         if not todo:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from functools import cache
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Annotated
 
@@ -70,10 +70,14 @@ def picture(name: str, size: int) -> torch.Tensor:
 
 
 def decoys(images: Images, count: int, generator: torch.Generator) -> Suspects:
-    """``count`` random gallery pictures that are none of ``images``, in their size and number of channels."""
+    """``count`` random gallery pictures that are none of ``images``, in their size and number of channels.
+
+    Where the batch takes up nearly the whole gallery, mirrored pictures make up the number.
+    """
     order = [NAMES[index] for index in torch.randperm(len(NAMES), generator=generator).tolist()]
     size = min(SIZES, key=lambda size: abs(size - images.shape[-1]))
-    others = (_like(picture(name, size), images) for name in order)
+    plain = [_like(picture(name, size), images) for name in order]
+    others = chain(plain, (other.flip(-1) for other in plain))
     different = (other for other in others if (images - other.to(images)).abs().amax((1, 2, 3)).min() > 0.02)
     return torch.stack(list(islice(different, count)))
 

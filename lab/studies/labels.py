@@ -14,7 +14,7 @@ from lab.studies.base import Cell, Study
 from lab.types import LabelSource
 
 _TITLES = {Rule.IDLG: "iDLG", Rule.LLG: "LLG", Rule.GRADINVERSION: "GradInversion", Rule.ILRG: "iLRG"}
-_SIZES = (1, 8, 24)
+_SIZES = (1, 8, 16)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Along a training: the better the network, the smaller the gradient, the worse the picture."""
+"""Along a training: how well each moment's gradient gives the picture away, and how long that gradient is."""
 
 from __future__ import annotations
 

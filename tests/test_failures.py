@@ -1,0 +1,40 @@
+"""Failures tell the truth: each fails as it says, and its one change turns the verdict."""
+
+import pytest
+
+from lab import reconstruct, score, simulate_round
+from lab.errors import LabError
+from lab.experiment import Experiment
+from lab.failures import FAILURES, find_failure
+from lab.line_up import Verdict
+
+
+def verdict(experiment):
+    attacked = simulate_round(experiment)
+    *_, last = reconstruct(experiment, attacked.observation)
+    return score(attacked, last).verdict
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_each_failure_fails_and_its_change_mends_it(name):
+    failure = FAILURES[name]
+    assert failure.expected is not Verdict.RECOGNISABLE
+    assert verdict(failure.experiment) is failure.expected
+    assert verdict(failure.mended) is Verdict.RECOGNISABLE
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_each_failure_is_told_in_one_sentence_and_survives_its_json(name):
+    failure = FAILURES[name]
+    assert failure.name == name
+    assert failure.cause.endswith(".")
+    assert ". " not in failure.cause
+    assert failure.title.strip()
+    assert failure.change[0].islower()
+    assert len(failure.edits) == 1, "one click mends it"
+    assert Experiment.from_plain(failure.experiment.changes()) == failure.experiment
+
+
+def test_unknown_failures():
+    with pytest.raises(LabError, match=r"There is no failure called 'no_prio'\. Did you mean 'no_prior'"):
+        find_failure("no_prio")
