@@ -13,6 +13,8 @@ import torch  # noqa: E402
 
 torch.set_num_threads(1)
 
+pytest_plugins = ["visiting"]
+
 
 @pytest.fixture(autouse=True)
 def no_global_randomness():

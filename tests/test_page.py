@@ -2,154 +2,25 @@
 
 import os
 import re
-import signal
-import socket
 import subprocess
 import sys
-from pathlib import Path
 
-import chromium
 import psutil
 import pytest
 from accessibility import faults
-
-ROOT = Path(__file__).parent.parent
-OUT = ROOT / "out"
-PATIENCE_MS = 90_000
+from visiting import (
+    ROOT,
+    counters,
+    keep_picture,
+    kernel_id,
+    kernel_process,
+    primary,
+    wait_for_frames,
+    wait_for_iteration,
+    wait_for_status,
+)
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-
-
-@pytest.fixture(scope="module")
-def address():
-    """The address of the lab's own server, on a free port, as ``gradlab serve`` starts it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "widgets.serve", "--port", str(port), "--no-browser"]
-    server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    try:
-        line = server.stdout.readline()
-        assert f"http://localhost:{port}/" in line, line
-        yield f"http://localhost:{port}/"
-    finally:
-        server.send_signal(signal.SIGINT)
-        server.communicate(timeout=60)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    path = chromium.find()
-    if path is None and not chromium.is_required():
-        pytest.skip(chromium.MISSING)
-    assert path is not None, chromium.MISSING
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=path, args=list(chromium.FLAGS))
-        yield running
-        running.close()
-
-
-class Visitor:
-    """Someone with a browser; remembers every error in the console and every request."""
-
-    def __init__(self, browser, address):
-        self.browser, self.address = browser, address
-        self.contexts, self.problems, self.requests = [], [], []
-
-    def open(self, width=1280, height=900, **options):
-        context = self.browser.new_context(viewport={"width": width, "height": height}, **options)
-        self.contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(PATIENCE_MS)
-        page.on("console", lambda message: self.problems.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: self.problems.append(str(error)))
-        page.on("request", lambda request: self.requests.append(request.url))
-        page.goto(self.address)
-        page.locator(".lab[data-ready]").wait_for()
-        return page
-
-    def leave(self):
-        """No error may stand in the console, and no request may have left the host."""
-        for context in self.contexts:
-            for page in context.pages:
-                page.goto("about:blank")  # the page closes its kernel as it goes
-            context.close()
-        assert self.problems == []
-        assert [url for url in self.requests if not url.startswith((self.address, "data:", "blob:"))] == []
-
-
-@pytest.fixture
-def visit(browser, address):
-    visitor = Visitor(browser, address)
-    yield visitor.open
-    visitor.leave()
-
-
-@pytest.fixture(scope="module")
-def desk(browser, address):
-    """One page that several tests use one after another."""
-    visitor = Visitor(browser, address)
-    yield visitor.open()
-    visitor.leave()
-
-
-@pytest.fixture
-def page(desk):
-    """That page, ready for an attack from the beginning."""
-    wait_for_status(desk, "ready", "running", "paused", "finished")
-    desk.get_by_role("button", name="Reset", exact=True).click()
-    desk.wait_for_function("document.querySelector('.lab-server').dataset.frames === '0'")
-    wait_for_status(desk, "ready")
-    desk.evaluate("document.activeElement.blur()")
-    return desk
-
-
-def primary(page):
-    return page.locator("button.lab-primary")
-
-
-def wait_for_status(page, *statuses):
-    wanted = ", ".join(f'.lab-transport[data-status="{status}"]' for status in statuses)
-    page.locator(wanted).wait_for()
-
-
-def counters(page):
-    """Frames held, frames drawn, iteration shown, points on the curve."""
-    server, curve = page.locator(".lab-server"), page.locator(".lab-curve")
-    names = ("frames", "drawn", "iteration")
-    return {name: int(server.get_attribute(f"data-{name}") or 0) for name in names} | {
-        "points": int(curve.get_attribute("data-points"))
-    }
-
-
-def wait_for_frames(page, count):
-    """Until so many frames of a live run are there."""
-    data = "const {source, frames} = document.querySelector('.lab-server').dataset"
-    page.wait_for_function(f"count => {{ {data}; return source === 'live' && +frames >= count }}", arg=count)
-
-
-def wait_for_iteration(page, iteration):
-    page.locator(f'.lab-server[data-iteration="{iteration}"]').wait_for()
-
-
-def kernel_id(page):
-    return page.evaluate("JSON.parse(document.getElementById('jupyter-config-data').textContent).kernelId")
-
-
-def kernel_process(page):
-    """The process behind this page, told by the kernel's id in its connection file."""
-    wanted = kernel_id(page)
-    for process in psutil.Process().children(recursive=True):
-        if any(wanted in word for word in process.cmdline()):
-            return process
-    raise AssertionError("no kernel process")
-
-
-def keep_picture(page, name):
-    OUT.mkdir(exist_ok=True)
-    page.screenshot(path=OUT / f"{name}.png", full_page=True)
 
 
 def test_the_recording_plays_without_a_click(visit):

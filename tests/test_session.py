@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from contextlib import asynccontextmanager
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from lab import Experiment
 from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.recursive import Recursive
-from widgets import jobs, opening
+from widgets import history, jobs, opening, reel
 from widgets import session as session_module
 from widgets.session import Session
 
@@ -121,7 +122,7 @@ def test_no_run_lasts_for_ever(monkeypatch):
 
 
 def test_an_unacknowledged_frame_holds_the_next_back(monkeypatch):
-    monkeypatch.setattr(session_module, "ACKNOWLEDGE_S", 1e9)
+    monkeypatch.setattr(reel, "ACKNOWLEDGE_S", 1e9)
 
     async def story():
         changes = QUICK | {"attack": {"name": "gradient_matching", "iterations": 100_000}}
@@ -364,9 +365,11 @@ def test_the_pace_does_not_make_an_attack_of_few_states_crawl():
 def test_the_pace_stretches_a_run_but_not_its_true_time():
     async def story():
         async with opened(pace=2.0) as session:
+            await until(session, "ready")
+            began = time.monotonic()
             session.start()
             await until(session, "finished")
-            assert session.attack_seconds < 1.0
+            assert session.attack_seconds < 0.9 * (time.monotonic() - began)
             assert len(session.frames) >= 8
 
     asyncio.run(story())
@@ -421,6 +424,69 @@ def test_a_notebook_can_wait_for_the_end_of_a_run():
             await session.finish()
             assert session.status == "finished"
             assert session.frames[-1].iteration == 40
+
+    asyncio.run(story())
+
+
+def test_the_layers_are_compared_at_the_end_and_before_it_while_somebody_looks():
+    async def story():
+        async with opened() as session:
+            await session.finish()
+            looked = [frame.layers for frame in session.frames if frame.layers]
+            assert looked == [session.frames[-1].layers]
+            assert [layer["name"] for layer in looked[0]] == ["fc 1", "fc 2"]
+            assert all(-1 <= layer["cosine"] <= 1 and layer["ratio"] > 0 for layer in looked[0])
+            session.watches_layers = True
+            session.reset()
+            await until(session, "ready")
+            session.step(1)
+            await until(session, "paused")
+            await asyncio.sleep(0.3)
+            assert session.frames[0].layers
+
+    asyncio.run(story())
+
+
+def test_a_past_run_is_shown_again_with_its_experiment_and_frames():
+    async def story():
+        async with opened() as session:
+            await session.finish()
+            first, kept = session.experiment, list(session.frames)
+            session.edit("seed", 5)
+            await until(session, "ready")
+            await session.finish()
+            assert ["Seed: 5" in run["title"] for run in session.history] == [False, True]
+            session.restore(session.history[0]["number"])
+            await until(session, "finished")
+            assert session.experiment == first
+            assert [frame.iteration for frame in session.frames] == [frame.iteration for frame in kept]
+            assert session.frames[-1].image is kept[-1].image
+            assert session.numbers == kept[-1].numbers
+            assert {frame.run for frame in session.frames} == {session.run}
+            assert len(session.history) == 2, "showing a run again is no new run"
+            session.undo()
+            await until(session, "ready")
+            assert session.experiment.seed == 5
+
+    asyncio.run(story())
+
+
+def test_a_run_that_was_cut_short_is_remembered_and_old_ones_are_forgotten(monkeypatch):
+    monkeypatch.setattr(history, "MOST_RUNS", 2)
+
+    async def story():
+        async with opened(QUICK | {"attack": {"name": "gradient_matching", "iterations": 100_000}}) as session:
+            for seed in (1, 2, 3):
+                session.start()
+                async with asyncio.timeout(30):
+                    while len(session.frames) < 2:
+                        await asyncio.sleep(0.02)
+                session.edit("seed", seed)
+                await until(session, "ready")
+            assert [run["number"] for run in session.history] == [2, 3]
+            assert session.past.find(1) is None
+            session.restore(1)
+            assert session.status == "ready", "what is forgotten is not restored"
 
     asyncio.run(story())
 

@@ -39,6 +39,7 @@ class Film(anywidget.AnyWidget):
         super().__init__(recording=first["run"], round=first["round"], state=self._state(), reads_address=reads_address)
         session.observe(self._show_state, names=list(STATE))
         session.observe(self._show_round, names=["round_info"])
+        session.observe(lambda change: self._send_history(), names=["restored"])
         session.on_frame(self._show_frame)
         self.on_msg(self._receive)
         self._show_round()
@@ -61,7 +62,6 @@ class Film(anywidget.AnyWidget):
     def _progress(self) -> dict[str, Any]:
         session = self.session
         return {
-            "numbers": plain(session.numbers),
             "iterations_per_second": session.iterations_per_second,
             "seconds_left": session.seconds_left,
         }
@@ -89,7 +89,7 @@ class Film(anywidget.AnyWidget):
 def frame_data(frame: Any) -> dict[str, Any]:
     """A frame without its picture, as plain numbers and words."""
     height, width, _ = frame.image.shape
-    names = ("id", "run", "iteration", "objective", "psnr_db", "ssim", "verdict", "line_up", "seconds")
+    names = ("id", "run", "iteration", "objective", "psnr_db", "ssim", "verdict", "line_up", "seconds", "numbers", "layers")
     return plain({name: getattr(frame, name) for name in names}) | {"height": height, "width": width}
 
 

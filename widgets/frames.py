@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,12 +36,26 @@ class Frame:
     """uint8, (height, width, 3); the pictures of a batch side by side."""
     seconds: float
     """Time the attack itself has taken so far."""
+    numbers: dict[str, Any] = field(default_factory=dict)
+    """All scores as plain data."""
+    layers: list[dict[str, Any]] = field(default_factory=list)
+    """Shared against candidate update, layer by layer; empty where nobody looked."""
 
 
-def frame(number: int, run: int, state: AttackState, scores: Scores, seconds: float) -> Frame:
+@dataclass(frozen=True, eq=False)
+class Post:
+    """A state on its way from the worker to the page."""
+
+    state: AttackState
+    seconds: float
+    layers: list[dict[str, Any]] = field(default_factory=list)
+
+
+def frame(number: int, run: int, post: Post, scores: Scores) -> Frame:
     """The frame of a state with its scores."""
     from lab.line_up import ordinal
 
+    state = post.state
     return Frame(
         id=number,
         run=run,
@@ -52,7 +66,9 @@ def frame(number: int, run: int, state: AttackState, scores: Scores, seconds: fl
         verdict=scores.verdict.value,
         line_up=f"{ordinal(scores.line_up_rank)} of {scores.line_up_size} in the line-up",
         image=tiled(pixels(state.candidate)),
-        seconds=seconds,
+        seconds=post.seconds,
+        numbers=score_table(scores),
+        layers=post.layers,
     )
 
 

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from widgets.frames import Post
+
 if TYPE_CHECKING:
     from lab import AttackState, Experiment, Round
     from widgets.worker import Valve
@@ -34,16 +36,19 @@ def drive(
     experiment: Experiment,
     attacked: Round,
     valve: Valve,
-    deliver: Callable[[AttackState, float], None],
+    deliver: Callable[[Post], None],
     rest_s: Callable[[AttackState], float],
+    watched: Callable[[], bool],
 ) -> str:
     """Ask the attack for states while the valve lets them through; returns the sentence about how it ended.
 
     ``deliver`` gets each state with the seconds that the attack itself has taken; ``rest_s`` says how long a
-    state is to be looked at.
+    state is to be looked at, ``watched`` whether somebody looks at the layers.
     """
     from lab import Outcome, reconstruct
+    from widgets.layer_data import LayerWatch
 
+    look = LayerWatch(attacked)
     states = reconstruct(experiment, attacked.observation)
     spent, state = 0.0, None
     try:
@@ -51,7 +56,7 @@ def drive(
             began = time.perf_counter()
             state = next(states)
             spent += time.perf_counter() - began
-            deliver(state, spent)
+            deliver(Post(state, spent, look(state, wanted=watched())))
             if state.outcome is not None:
                 return f"{state.outcome.value} {state.note}".strip()
             valve.rest(rest_s(state) - (time.perf_counter() - began))

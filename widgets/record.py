@@ -11,7 +11,7 @@ import numpy as np
 
 from widgets import recording
 from widgets.film import frame_data, plain
-from widgets.frames import Frame, describe_round, frame, score_table
+from widgets.frames import Frame, Post, describe_round, frame, score_table
 
 FRAMES = 48
 
@@ -28,7 +28,9 @@ def record() -> dict[str, Any]:
     states, seconds = _timed(reconstruct(experiment, attacked.observation))
     chosen = [states[index] for index in _spread(len(states), FRAMES)]
     scores = [score(attacked, state) for state, _ in chosen]
-    frames = [frame(i, 0, state, scored, spent) for i, ((state, spent), scored) in enumerate(zip(chosen, scores, strict=True))]
+    frames = [
+        frame(i, 0, Post(state, spent), scored) for i, ((state, spent), scored) in enumerate(zip(chosen, scores, strict=True))
+    ]
     run = _describe(frames, states[-1][0].iterations, seconds) | {"numbers": plain(score_table(scores[-1]))}
     sent = describe_round(experiment, attacked)
     count, height, width, _ = sent["images"].shape
@@ -63,8 +65,13 @@ def _describe(frames: list[Frame], iterations: int, seconds: float) -> dict[str,
         "iterations": iterations,
         "height": height,
         "width": width,
-        "frames": [frame_data(shown) for shown in frames],
+        "frames": [_without_numbers(frame_data(shown)) for shown in frames],
     }
+
+
+def _without_numbers(shown: dict[str, Any]) -> dict[str, Any]:
+    """The scores of the last frame stand for all: a table for each would triple the file."""
+    return {name: value for name, value in shown.items() if name not in ("numbers", "layers")}
 
 
 if __name__ == "__main__":

@@ -9,11 +9,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from traitlets import Any as AnyTrait
-from traitlets import Dict, Float, HasTraits, Int, List, Unicode
+from traitlets import Bool, Dict, Float, HasTraits, Int, List, Unicode
 
 from widgets import jobs, opening
 from widgets.descent_data import failed, waiting, way_down
-from widgets.frames import Frame, describe_round, frame, score_table
+from widgets.frames import Frame, describe_round, frame
+from widgets.history import History, PastRun, renumbered, spread
+from widgets.reel import Reel
 from widgets.sentences import sentence
 from widgets.worker import Valve, Worker
 
@@ -22,11 +24,8 @@ if TYPE_CHECKING:
 
 INTERVAL_S = 0.1
 """At most one frame in this time."""
-ACKNOWLEDGE_S = 1.0
-"""A frame that no browser has acknowledged after this time is given up, so that a headless run goes on."""
 HEARTBEAT_S = 30.0
 """A page that has been silent for so long is gone: the run pauses."""
-MOST_FRAMES = 400
 PACE_S = 6.0
 MOST_REST_S = 0.75
 """The pace never rests longer before a state: an attack of few states is not made to crawl."""
@@ -53,6 +52,9 @@ class Session(HasTraits):
     iterations_per_second = Float(0.0)
     seconds_left = Float(None, allow_none=True)
     numbers = Dict(default_value=None, allow_none=True, help="scores of the newest frame")
+    watches_layers = Bool(False, help="whether somebody looks at the match of each layer")
+    history = List(help="the runs of this session, as the strip shows them")
+    restored = Int(0, help="counts the runs that were shown again")
     descent = Dict(help="the way down through the layers as ``descend`` finds it; empty before")
 
     def __init__(
@@ -60,19 +62,15 @@ class Session(HasTraits):
     ) -> None:
         """Begin with what ``source`` says (``widgets.opening``), or with changes to the default experiment."""
         super().__init__(hidden=list(hidden), only=list(only))
-        self.frames: list[Frame] = []
-        self.run = 0
+        self.reel = Reel()
+        self.past = History()
         self._loop = asyncio.get_running_loop()
         self._worker = Worker()
         self._valve = Valve()
         self._way_down = Valve()  # that of the newest way down; stopped once another experiment is asked for
-        self._callbacks: list[Callable[[Frame], None]] = []
         self._undo: list[Experiment] = []
         self._wanted: Experiment | None = None  # the last one asked for; ``experiment`` is the last one prepared
         self._round: Round | None = None
-        self._mailbox: tuple[AttackState, float] | None = None
-        self._frame_id = 0
-        self._unacknowledged: tuple[int, float] | None = None
         self._last_beat: float | None = None
         self._start_wanted = 0.0
         self._publisher: asyncio.Task[None] | None = None
@@ -132,6 +130,46 @@ class Session(HasTraits):
         source, valve = opening.from_link(query), self._drop()
         self._worker.submit(lambda: self._open(source, valve))
 
+    def restore(self, number: int) -> None:
+        """Show a past run again: its experiment, its frames, its verdict."""
+        past = self.past.find(number)
+        if past is not None:
+            self.show_run(past)
+
+    def show_run(self, past: PastRun) -> None:
+        """Show a run that is over, of this session or from a file; ``undo`` brings the present experiment back."""
+        if self._wanted is not None and past.experiment != self._wanted:
+            self._undo.append(self._wanted)
+        self._prepare(past.experiment, past)
+
+    def present(self) -> PastRun | None:
+        """The run shown, as it stands; None before its first frame."""
+        frames = spread(self.frames)
+        return PastRun(0, self.experiment, frames, self.message, self.iterations) if frames else None
+
+    def export(self, kind: str) -> bytes:
+        """The run shown as a file: "png", "gif" or "json". Raises ``LabError`` before there is one."""
+        from lab import LabError
+        from widgets.exports import export
+
+        run = self.present()
+        if run is None or self._round is None:
+            raise LabError("There is no run to save yet; press Attack it live first.")
+        return export(kind, run, self._round)
+
+    def open_run(self, data: bytes) -> str:
+        """Show the run in a file that ``export("json")`` made. Answers like ``edit``."""
+        from lab import LabError
+        from widgets.run_file import read
+
+        if self._wanted is None:
+            return "The lab is still loading; try again in a moment."
+        try:
+            self.show_run(read(data))
+        except LabError as error:
+            return str(error)
+        return ""
+
     async def finish(self) -> None:
         """Run to the end as fast as it goes, and wait for it: for a notebook that nobody watches."""
         self.pace_seconds = 0.0
@@ -187,14 +225,23 @@ class Session(HasTraits):
             experiment, attacked = self.experiment, self._round
             self._worker.submit(lambda: self._go_down(experiment, attacked, valve))
 
+    @property
+    def frames(self) -> list[Frame]:
+        """The kept frames of the present run."""
+        return self.reel.frames
+
+    @property
+    def run(self) -> int:
+        """The number of the present run; each experiment that is prepared begins another."""
+        return self.reel.run
+
     def on_frame(self, callback: Callable[[Frame], None]) -> None:
         """Call back with every published frame."""
-        self._callbacks.append(callback)
+        self.reel.follow(callback)
 
     def acknowledge(self, frame_id: int) -> None:
         """The browser has drawn this frame; the next may come."""
-        if self._unacknowledged is not None and frame_id >= self._unacknowledged[0]:
-            self._unacknowledged = None
+        self.reel.acknowledge(frame_id)
 
     def heartbeat(self) -> None:
         """A page is watching."""
@@ -234,14 +281,16 @@ class Session(HasTraits):
         self._last_beat = None if self._last_beat is None else time.monotonic()
         self._publisher = self._loop.create_task(self._publish(valve))
 
-    def _prepare(self, experiment: Experiment) -> None:
-        """Drop the present run and let the worker simulate the round of ``experiment``."""
+    def _prepare(self, experiment: Experiment, past: PastRun | None = None) -> None:
+        """Drop the present run and let the worker simulate the round of ``experiment``; then show ``past``, if any."""
         self._wanted, valve = experiment, self._drop()
         self.set_trait("message", "The client computes its update.")
-        self._worker.submit(lambda: self._simulate(experiment, valve))
+        self._worker.submit(lambda: self._simulate(experiment, valve, past=past))
 
     def _drop(self) -> Valve:
         """End whatever runs; returns the valve of what comes next."""
+        if self.status in ("running", "paused"):
+            self._remember()
         self._valve.stop()
         self._way_down.stop()
         self.descent = {}
@@ -260,9 +309,8 @@ class Session(HasTraits):
     def _prepared(self, experiment: Experiment, attacked: Round, device: str, valve: Valve, notice: str) -> None:
         if valve is not self._valve:
             return  # another experiment was asked for in the meantime
-        self.run += 1
-        self.frames.clear()
-        self._round, self._mailbox, self._unacknowledged = attacked, None, None
+        self.reel.begin()
+        self._round = attacked
         with self.hold_trait_notifications():
             self.experiment = self._wanted = experiment
             self.round_info = describe_round(experiment, attacked)
@@ -275,6 +323,16 @@ class Session(HasTraits):
         wanted, self._start_wanted = self._start_wanted, 0.0
         if wanted:
             self._begin(wanted)
+
+    def _shown_again(self, past: PastRun, valve: Valve) -> None:
+        if valve is not self._valve or self.status != "ready":
+            return
+        self.frames[:] = renumbered(past.frames, self.run)
+        last = self.frames[-1]
+        with self.hold_trait_notifications():
+            self.iteration, self.iterations, self.attack_seconds = last.iteration, past.iterations, last.seconds
+            self.numbers, self.message, self.status = last.numbers, past.message, "finished"
+        self.restored += 1
 
     def _not_prepared(self, sentence: str, valve: Valve) -> None:
         """Nothing is lost: the last experiment that worked stays."""
@@ -292,17 +350,13 @@ class Session(HasTraits):
         """Send the newest state on, at most every ``INTERVAL_S`` and only after the last was drawn."""
         while valve is self._valve:
             await asyncio.sleep(INTERVAL_S)
-            if self._mailbox is not None and self._may_send():
+            if self.reel.waits:
                 self._send()
             if valve.running and self._page_is_gone():
                 self.pause()
                 self.set_trait("message", "Paused, because the page was closed or lost its connection.")
             elif self.status == "running" and not valve.running and not valve.stopped:
                 self.set_trait("status", "paused")
-
-    def _may_send(self) -> bool:
-        waiting = self._unacknowledged
-        return waiting is None or time.monotonic() - waiting[1] > ACKNOWLEDGE_S
 
     def _page_is_gone(self) -> bool:
         return self._last_beat is not None and time.monotonic() - self._last_beat > HEARTBEAT_S
@@ -311,17 +365,12 @@ class Session(HasTraits):
         """Score the newest state, keep it as a frame and hand it out."""
         from lab import score
 
-        if self._mailbox is None or self._round is None:
+        newest = self.reel.take()
+        if newest is None or self._round is None:
             return
-        (state, seconds), self._mailbox = self._mailbox, None
-        scores = score(self._round, state)
-        self._frame_id += 1
-        shown = frame(self._frame_id, self.run, state, scores, seconds)
-        self._keep(shown)
-        self._report(state, seconds, score_table(scores))
-        self._unacknowledged = (shown.id, time.monotonic())
-        for callback in self._callbacks:
-            callback(shown)
+        shown = frame(self.reel.number(), self.run, newest, score(self._round, newest.state))
+        self._report(newest.state, newest.seconds, shown.numbers)
+        self.reel.send(shown)
 
     def _report(self, state: AttackState, seconds: float, numbers: dict[str, Any]) -> None:
         rate = state.iteration / seconds if seconds > 0 else 0.0
@@ -331,12 +380,6 @@ class Session(HasTraits):
             self.attack_seconds, self.iterations_per_second = seconds, rate
             self.seconds_left = (state.iterations - state.iteration) * slowest
             self.numbers = numbers
-
-    def _keep(self, shown: Frame) -> None:
-        """Keep frames for the scrubber, evenly spread, never more than ``MOST_FRAMES``."""
-        self.frames.append(shown)
-        if len(self.frames) > MOST_FRAMES:
-            del self.frames[1:-1:2]
 
     def _ended(self, sentence: str, status: str, valve: Valve) -> None:
         """The worker is done with this run: send the last state and say how it ended."""
@@ -349,6 +392,13 @@ class Session(HasTraits):
         self._publisher, self._valve = None, Valve()
         with self.hold_trait_notifications():
             self.message, self.status, self.seconds_left = sentence, status, None
+        self._remember()
+
+    def _remember(self) -> None:
+        """Keep the present run among the past ones."""
+        if len(self.frames) > 1:
+            self.past.add(self.experiment, self.frames, self.message, self.iterations)
+            self.history = self.past.strip()
 
     def _went_down(self, found: dict[str, Any], valve: Valve) -> None:
         if not valve.stopped:
@@ -370,7 +420,7 @@ class Session(HasTraits):
         self._tell(self._opened, opened, valve)
         self._simulate(opened.experiment, valve, opened.notice)
 
-    def _simulate(self, experiment: Experiment, valve: Valve, notice: str = "") -> None:
+    def _simulate(self, experiment: Experiment, valve: Valve, notice: str = "", past: PastRun | None = None) -> None:
         if valve.stopped:
             return
         try:
@@ -379,18 +429,16 @@ class Session(HasTraits):
             self._tell(self._not_prepared, sentence(error), valve)
             return
         self._tell(self._prepared, experiment, attacked, device, valve, notice)
+        if past is not None:
+            self._tell(self._shown_again, past, valve)
 
     def _attack(self, experiment: Experiment, attacked: Round, valve: Valve) -> None:
         try:
-            ending = jobs.drive(experiment, attacked, valve, self._deliver, self._rest_s)
+            ending = jobs.drive(experiment, attacked, valve, self.reel.post, self._rest_s, lambda: self.watches_layers)
         except Exception as error:
             self._tell(self._ended, sentence(error), "failed", valve)
             return
         self._tell(self._ended, ending, "finished", valve)
-
-    def _deliver(self, state: AttackState, seconds: float) -> None:
-        """The newest state replaces the one before: who looks late misses some, and nobody waits."""
-        self._mailbox = (state, seconds)
 
     def _rest_s(self, state: AttackState) -> float:
         """What the pace wants between two states."""

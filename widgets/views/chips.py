@@ -32,7 +32,7 @@ CHIPS = (
         "losses",
         "Compare two losses",
         "On a trained network, Euclidean distance instead of direction. The pale lines keep the run before.",
-        (("trained", True), ("distance", "euclidean")),
+        (("trained", True), ("attack", "gradient_matching"), ("distance", "euclidean")),
     ),
     Chip(
         "steps",

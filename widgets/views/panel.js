@@ -1,4 +1,4 @@
-const TABS = { algebra: "Algebra", difference: "Difference", numbers: "Numbers" };
+const TABS = { algebra: "Algebra", difference: "Difference", layers: "Per-layer match", numbers: "Numbers", history: "History" };
 let panels = 0;
 
 async function render({ model, el, host, signal }) {
@@ -9,6 +9,8 @@ async function render({ model, el, host, signal }) {
   let wayDown = null;
 
   const pick = (row) => { try { model.send({ row }); } catch { /* the transport says that the engine is gone */ } };
+  const restore = (number) => { try { model.send({ restore: number }); } catch { /* as above */ } };
+  const watch = (wanted) => { try { model.send({ watch: wanted }); } catch { /* as above */ } };
   const descend = () => { try { model.send({ descend: true }); } catch { /* as above */ } };
   const tabs = keys.map((key) => element("button", { type: "button", role: "tab", id: `${prefix}-${key}`, "aria-controls": prefix, "data-key": key, onclick: () => open(key) }, TABS[key]));
   const list = element("div", { class: "lab-tabs", role: "tablist", "aria-label": "Analysis", onkeydown: move }, ...tabs);
@@ -27,6 +29,7 @@ async function render({ model, el, host, signal }) {
   }
 
   function open(key) {
+    if ((key === "layers") !== (current === "layers")) watch(key === "layers");
     current = key;
     for (const tab of tabs) {
       tab.setAttribute("aria-selected", String(tab.dataset.key === key));
@@ -50,14 +53,14 @@ async function render({ model, el, host, signal }) {
 
   function draw() {
     const dark = el.closest(".lab")?.dataset.theme === "dark";
-    const contents = { algebra: () => [...algebraPanel(model.get("algebra"), pick, dark), ...below(dark)], difference: () => differencePanel(film, dark), numbers: () => numbersPanel(film) };
+    const contents = { algebra: () => [...algebraPanel(model.get("algebra"), pick, dark), ...below(dark)], difference: () => differencePanel(film, dark), layers: () => layersPanel(film), numbers: () => numbersPanel(film), history: () => historyPanel(model.get("history"), restore) };
     const held = body.contains(document.activeElement) && document.activeElement.type === "range";
     body.replaceChildren(...contents[current]());
     if (held) body.querySelector("input[type=range]")?.focus({ preventScroll: true });
   }
 
-  /** All but the algebra follow the frame shown. */
-  const follows = () => { if (current !== "algebra") draw(); };
+  /** These follow the frame shown. */
+  const follows = () => { if (["difference", "layers", "numbers"].includes(current)) draw(); };
 
   function jump(key) {
     if (!keys.includes(key)) return;
@@ -67,6 +70,7 @@ async function render({ model, el, host, signal }) {
 
   document.addEventListener("lab:theme", draw, { signal });
   model.on("change:algebra", () => { if (current === "algebra") draw(); });
+  model.on("change:history", () => { if (current === "history") draw(); });
   model.on("change:descent", () => { if (current === "algebra") wayDown?.update(true); });
   el.append(card);
   open(current);

@@ -11,23 +11,25 @@ import traitlets
 from widgets.film import plain
 from widgets.views.base import View, script, style
 
-TABS = ("algebra", "difference", "numbers")
+TABS = ("algebra", "difference", "layers", "numbers", "history")
 
 
 class Panel(View):
     """The ``tabs`` wanted of ``TABS``; ``algebra`` is the derivation for the row picked, ``descent`` the way down."""
 
-    _esm = script("algebra", "descent", "difference", "numbers", "panel")
-    _css = style("panel", "descent")
+    _esm = script("algebra", "descent", "difference", "layers", "numbers", "history", "panel")
+    _css = style("panel", "descent", "layers", "history")
     tabs = traitlets.List(traitlets.Unicode(), list(TABS)).tag(sync=True)
     algebra = traitlets.Dict().tag(sync=True)
     descent = traitlets.Dict().tag(sync=True)
+    history = traitlets.List().tag(sync=True)
 
     def __init__(self, film: Any, session: Any, tabs: Sequence[str] = TABS) -> None:
         self.session = session
         super().__init__(film, tabs=list(tabs))
         session.observe(self._show, names=["round_info"])
         session.observe(self._descended, names=["descent"])
+        session.observe(self._remembered, names=["history"])
         self.on_msg(self._receive)
         self._show()
 
@@ -42,11 +44,18 @@ class Panel(View):
     def _descended(self, change: Any = None) -> None:
         self.descent = plain(self.session.descent)
 
+    def _remembered(self, change: Any = None) -> None:
+        self.history = plain(self.session.history)
+
     def _receive(self, _: Any, content: Any, buffers: Any) -> None:
         """Derive for the row that was picked, if there is such a row; go down where that is asked for."""
         row = content.get("row") if isinstance(content, dict) else None
         if isinstance(content, dict) and content.get("descend") is True:
             self.session.descend()
+        elif isinstance(content, dict) and isinstance(content.get("watch"), bool):
+            self.session.watches_layers = content["watch"]
+        elif isinstance(content, dict) and isinstance(content.get("restore"), int):
+            self.session.restore(content["restore"])
         elif isinstance(row, int) and 0 <= row < self.algebra.get("rows", 0):
             self._derive(row)
 

@@ -1,4 +1,13 @@
 const COPIED_MS = 2000;
+const LARGEST_FILE = 24e6;
+const FILES = [["png", "Picture", "picture beside picture, PNG"], ["gif", "Replay", "the film, GIF"], ["json", "Run", "all of it, JSON"]];
+
+/** Let the browser save bytes that it holds: the server hands out no files. */
+function save(name, mime, buffer) {
+  const url = URL.createObjectURL(new Blob([bytes(buffer)], { type: mime }));
+  element("a", { href: url, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 10000);
+}
 
 /** Dark squares as one path, one unit each. */
 function qrDrawing(rows) {
@@ -11,7 +20,7 @@ function qrDrawing(rows) {
 async function render({ model, el, host }) {
   const film = await filmOf(model, host);
   const alone = document.body.dataset.voila !== undefined;
-  const tell = (content) => { try { model.send(content); } catch { /* the transport says that the engine is gone */ } };
+  const tell = (content, buffers) => { try { model.send(content, undefined, buffers); } catch { /* the transport says that the engine is gone */ } };
 
   const place = element("p", { class: "lab-address" });
   const copy = element("button", { class: "lab-small", type: "button", onclick: take }, "Copy link");
@@ -21,9 +30,13 @@ async function render({ model, el, host }) {
   const picture = element("div", { class: "lab-qr-place", hidden: true });
   const choices = element("fieldset", {}, element("legend", {}, "The link hides these controls from whoever opens it:"));
   const teacher = element("details", { class: "lab-teacher" }, element("summary", {}, "For a lesson: hide controls"), choices);
+  const file = element("input", { type: "file", class: "lab-run-file", accept: ".json,application/json", "aria-label": "Open a run", onchange: open });
+  const exports = element("div", { class: "lab-row" }, element("h2", {}, "This run as a file"),
+    ...FILES.map(([kind, name, title]) => element("button", { class: "lab-small", type: "button", title, onclick: () => tell({ type: "save", as: kind }) }, `${name} (${kind.toUpperCase()})`)),
+    element("label", { class: "lab-button lab-small" }, file, element("span", {}, "Open a run")));
   const card = element("div", { class: "lab-card lab-share" },
     element("div", { class: "lab-row" }, element("h2", {}, "This experiment as a link"), copy, ...(alone ? [code] : [])),
-    place, missing, said, picture, ...(alone ? [teacher] : []));
+    place, missing, exports, said, picture, ...(alone ? [teacher] : []));
 
   /** The whole address under Voila; in a notebook, the line of code that shows the same. */
   function address() {
@@ -50,8 +63,22 @@ async function render({ model, el, host }) {
     if (wanted) tell({ type: "qr", address: address() });
   }
 
-  function drawCode({ type, address: drawnFor, rows }) {
+  function receive({ type, address: drawnFor, rows, kind, mime, sentence }, buffers) {
     if (type === "qr" && drawnFor === address()) picture.replaceChildren(qrDrawing(rows));
+    if (type === "opened") said.textContent = sentence;
+    if (type === "file") {
+      save(`gradient-lab.${kind}`, mime, buffers[0]);
+      said.textContent = `The file gradient-lab.${kind} is on its way to your downloads.`;
+    }
+  }
+
+  /** Show a run that was saved before. */
+  async function open() {
+    const [chosen] = file.files;
+    if (!chosen) return;
+    if (chosen.size > LARGEST_FILE) said.textContent = `${chosen.name} is larger than 24 MB; a run that this page has saved is smaller.`;
+    else tell({ type: "open" }, [await chosen.arrayBuffer()]);
+    file.value = "";
   }
 
   let known = "";
@@ -87,7 +114,7 @@ async function render({ model, el, host }) {
   model.on("change:link", write);
   model.on("change:left_out", draw);
   model.on("change:can_hide", drawChoices);
-  model.on("msg:custom", drawCode);
+  model.on("msg:custom", receive);
   return film.on("state", drawChoices);
 }
 

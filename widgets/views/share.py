@@ -1,4 +1,4 @@
-"""The link that holds the whole experiment: shown, copied, drawn as a QR code."""
+"""What can be taken away: the link that holds the whole experiment, its QR code, and the run as a file."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from widgets.controls import schema
 from widgets.views.base import View, script, style
 
 LONGEST_ADDRESS = 1000
+LARGEST_FILE = 24_000_000
+"""Bytes of a run that is opened."""
 
 
 class Share(View):
@@ -49,6 +51,20 @@ class Share(View):
         elif kind == "hide" and self._are_controls(content.get("paths")):
             others = [name for name in self.session.hidden if not self._are_controls([name])]
             self.session.hidden = [*others, *content["paths"]]
+        elif kind == "save" and content.get("as") in ("png", "gif", "json"):
+            self._save(content["as"])
+        elif kind == "open" and buffers and len(buffers[0]) <= LARGEST_FILE:
+            self.send({"type": "opened", "sentence": self.session.open_run(bytes(buffers[0]))})
+
+    def _save(self, kind: str) -> None:
+        """Send the file: Voila lets nobody download one, so the browser saves it from its memory."""
+        from lab import LabError
+        from widgets.exports import KINDS
+
+        try:
+            self.send({"type": "file", "kind": kind, "mime": KINDS[kind]}, buffers=[self.session.export(kind)])
+        except LabError as error:
+            self.send({"type": "opened", "sentence": str(error)})
 
     def _are_controls(self, paths: Any) -> bool:
         known = [each["path"] for each in self.can_hide]

@@ -1,0 +1,16 @@
+// The runs of this session as a strip of thumbnails, the newest first.
+
+function historyCard(run, restore) {
+  const canvas = element("canvas", { class: "lab-picture", "aria-hidden": "true" });
+  paint(canvas, bytes(run.pixels), run.height, run.width);
+  const told = `${run.verdict}, ${run.line_up}; ${short(run.psnr_db, 1)} dB at iteration ${run.iteration}, ${short(run.seconds)} s.`;
+  return element("li", {},
+    element("button", { class: "lab-past", type: "button", "data-number": String(run.number), onclick: () => restore(run.number) }, canvas,
+      element("span", {}, element("b", {}, `Run ${run.number}: ${run.title}`), element("span", { class: "lab-soft" }, told))));
+}
+
+function historyPanel(runs, restore) {
+  if (!runs.length) return [element("p", { class: "lab-soft" }, "Every run of this session is kept here once it is over. Nothing is written to the disk.")];
+  return [element("p", { class: "lab-soft" }, "Choose a run to see it again: its experiment, its film, its verdict."),
+    element("ul", { class: "lab-history" }, ...[...runs].reverse().map((run) => historyCard(run, restore)))];
+}
