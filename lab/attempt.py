@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from lab.attacks.gradient_matching import GradientMatching
 from lab.edits import edit
 from lab.evaluate import Scores, score
 from lab.experiment import Experiment
 from lab.rounds import reconstruct, simulate_round
 from lab.types import AttackState, Images, Round
+
+OF_THE_ATTACK = ("attack", "distance", "iterations", "restarts", "tv")
+"""Short names of edits that say how the server attacks."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,11 +39,21 @@ class Attempt:
 def attempt(**changes: Any) -> Attempt:
     """Attack the default experiment with changes by name, as ``lab.edits`` knows them: ``attempt(trained=True, tv=0.1)``.
 
-    Raises ``LabError`` for a name or value that is not allowed.
+    The attack is the default gradient matching with what is said of it here. It does not follow the network as on the
+    page (``lab.recommended``): a comparison changes one thing. Raises ``LabError`` for what is not allowed.
     """
     experiment = Experiment()
     for name, value in changes.items():
-        experiment = edit(experiment, name, value)
+        if not _of_the_attack(name):
+            experiment = edit(experiment, name, value)
+    experiment = replace(experiment, attack=GradientMatching())
+    for name, value in changes.items():
+        if _of_the_attack(name):
+            experiment = edit(experiment, name, value)
     attacked = simulate_round(experiment)
     *_, last = reconstruct(experiment, attacked.observation)
     return Attempt(experiment, attacked, last, score(attacked, last))
+
+
+def _of_the_attack(name: str) -> bool:
+    return name in OF_THE_ATTACK or name.startswith("attack.")

@@ -3,7 +3,9 @@
 import pytest
 
 from lab import Experiment, LabError, Verdict
+from lab.attacks.gradient_matching import GradientMatching
 from lab.attempt import attempt
+from lab.distances.euclidean import Euclidean
 
 
 def test_it_is_the_flow_of_the_lab():
@@ -17,3 +19,9 @@ def test_it_is_the_flow_of_the_lab():
 def test_a_wrong_change_is_one_sentence():
     with pytest.raises(LabError, match="Did you mean 'trained'"):
         attempt(trainde=True)
+
+
+def test_only_what_is_said_changes():
+    """On the page a trained network brings its own attack along; a comparison must not."""
+    made = attempt(trained=True, distance="euclidean", iterations=5)
+    assert made.experiment == Experiment(trained=True, attack=GradientMatching(distance=Euclidean(), iterations=5))

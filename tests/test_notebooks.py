@@ -1,31 +1,40 @@
-"""Every notebook runs from top to bottom, and is kept as a reader should find it."""
+"""Every notebook runs from top to bottom, and is kept as a reader should find it; every lesson keeps the course's form."""
 
+import re
 from pathlib import Path
 
-import nbformat
 import pytest
+from lessons import LESSONS, quick, read, solutions, tagged
 from nbclient import NotebookClient
 
+from lab.exercises import check
+from lab.exercises.checking import exercises
+
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("**/*.ipynb"))
+STEPS = ["Predict", "Run", "Explain", "Change one thing", "Check"]
+HIDDEN_SEEDS = (0, 1, 20_260)
 
 
 def code_cells(path):
-    return [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    return [cell for cell in read(path).cells if cell.cell_type == "code"]
 
 
-def test_there_are_notebooks():
-    assert NOTEBOOKS
+def test_there_are_ten_lessons():
+    assert [read(path).metadata["lesson"]["number"] for path in LESSONS] == list(range(10))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore::RuntimeWarning")
 def test_it_runs_unattended(path):
-    notebook = nbformat.read(path, as_version=4)
+    notebook = quick(read(path))
     NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(path.parent)}}).execute()
     shown = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     assert not [output for output in shown if output.output_type in ("error", "stream")]
-    assert any("application/vnd.jupyter.widget-view+json" in output.get("data", {}) for output in shown)
+    widgets = [output for output in shown if "application/vnd.jupyter.widget-view+json" in output.get("data", {})]
+    assert widgets or "slides" in path.parts[-1]
+    for cell in tagged(notebook, "check"):
+        assert cell.outputs[0].data["text/plain"].startswith("Right.")
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -34,3 +43,42 @@ def test_its_outputs_are_stripped_and_its_cells_are_short(path):
         assert cell.outputs == []
         assert cell.execution_count is None
         assert len(cell.source.splitlines()) <= 8
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+def test_a_lesson_says_what_it_is_for_and_keeps_the_five_steps(path):
+    notebook = read(path)
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    objectives = re.search(r"you can\*\*\n((?:\d\. .+\n?)+)", text)[1].strip().splitlines()
+    assert 1 <= len(objectives) <= 3
+    assert re.search(r"\*\d+ minutes|\*Two to three hours", text)
+    headings = re.findall(r"^## ([^:\n]+)", text, re.MULTILINE)
+    assert sorted(set(headings) & set(STEPS), key=STEPS.index) == STEPS
+    assert len(tagged(notebook, "parameters")) == 1
+    assert "Lesson(" in "".join(cell.source for cell in code_cells(path))
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+def test_each_exercise_has_its_four_cells_in_order(path):
+    notebook = read(path)
+    roles = ("task", "exercise", "solution", "check")
+    names = [cell.id for cell in tagged(notebook, "exercise")]
+    assert len(names) >= 2
+    order = [cell.id for cell in notebook.cells if set(roles) & set(cell.metadata.get("tags", ()))]
+    assert order == [cell for name in names for cell in (f"{name}-task", name, f"{name}-solution", f"{name}-check")]
+    for name in names:
+        assert exercises()[name].lesson == notebook.metadata["lesson"]["number"]
+    for cell in tagged(notebook, "exercise"):
+        assert cell.source.splitlines()[-1].strip() == "raise NotImplementedError"
+        assert cell.source.startswith(f"def {cell.id}(")
+
+
+def test_every_exercise_stands_in_a_lesson():
+    assert set(solutions()) == set(exercises())
+
+
+@pytest.mark.parametrize("name", exercises())
+def test_the_model_solution_is_right_on_every_seed(name):
+    for seed in HIDDEN_SEEDS:
+        found = check(name, solutions()[name], seed)
+        assert found.passed, found.sentence

@@ -21,7 +21,7 @@ from lab.exercises.feedback import Feedback, NotYet
 from lab.randomness import stream
 
 LIMIT_S = 10.0
-"""A check never takes longer."""
+"""Of processor time: a check never takes longer."""
 
 
 @cache
@@ -38,7 +38,9 @@ def check(name: str, function: Any, seed: int = 0) -> Feedback:
         with deadline(LIMIT_S), torch.random.fork_rng(devices=[]):
             return _tried(name, function, seed)
     except TooSlow:
-        return Feedback(False, f"After {LIMIT_S:.0f} s it was still busy; look for a loop that never ends, or do less work.")
+        return Feedback(
+            False, f"After {LIMIT_S:.0f} s of computing it was still busy; look for a loop that never ends, or do less work."
+        )
     except LabError as error:
         return Feedback(False, str(error))
 

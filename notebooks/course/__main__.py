@@ -1,0 +1,51 @@
+"""The one command: ``python -m notebooks.course --out DIR``."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import nbformat
+import typer
+from nbformat import NotebookNode
+
+from notebooks.course import nbgrader, otter
+from notebooks.course.lesson import FOLDER, lessons
+from notebooks.course.student import student
+
+READ_ME = """The course, built from the lessons of the Inverting Gradients Lab.
+
+student/   hand this out: the lessons, with checks and without solutions
+nbgrader/  a course folder: nbgrader generate_assignment 01-what-leaves-the-phone
+otter/     otter assign otter/01-what-leaves-the-phone.ipynb dist
+
+nbgrader/ and otter/ hold the solutions: keep them. The machine that grades needs the lab installed (pip install).
+"""
+
+
+def build(
+    out: Annotated[Path, typer.Option(help="the folder to build, made anew")] = Path("course"),
+    seed: Annotated[int, typer.Option(min=1, help="draws the cases of the hidden tests: choose your own")] = 20_260,
+) -> None:
+    """Build the student's lessons, the nbgrader course and the Otter masters."""
+    for part in ("student", "nbgrader", "otter"):
+        shutil.rmtree(out / part, ignore_errors=True)
+    for lesson in lessons():
+        _write(student(lesson), out / "student" / f"{lesson.slug}.ipynb")
+        _write(nbgrader.assignment(lesson, seed), out / "nbgrader" / "source" / lesson.slug / f"{lesson.slug}.ipynb")
+        _write(otter.master(lesson, seed), out / "otter" / f"{lesson.slug}.ipynb")
+    (out / "nbgrader" / "nbgrader_config.py").write_text(nbgrader.CONFIGURATION, encoding="utf-8")
+    (out / "README.txt").write_text(READ_ME, encoding="utf-8")
+    shutil.copy(FOLDER / "00-meet-the-lab.ipynb", out / "student")
+    typer.echo(f"Built {len(lessons())} lessons in {out}: student (to hand out), nbgrader and otter (with solutions).")
+
+
+def _write(notebook: NotebookNode, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.validate(notebook)
+    path.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    typer.run(build)
