@@ -156,6 +156,7 @@ def test_the_command_runs_resumes_and_asks_nothing_of_the_network(tmp_path):
 def test_the_same_figures_stand_in_both_drawings():
     data = {
         "title": "T",
+        "main": "psnr_db",
         "cells": [
             {"cell": "a, b", "psnr_db": 20.0, "psnr_db_low": 18.0, "psnr_db_high": 22.0, "ssim": 0.5, "runs": 3,
              "grey_psnr_db": 13.0, "paper_psnr_db": 18.0, "paper_mark": "verified"},

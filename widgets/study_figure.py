@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 Study = dict[str, Any]
 OURS, PAPER, GREY = "#0b7a75", "#d1495b", "#8d99ae"
 NAMES = {"ours": "here (mean, 95 % interval)", "grey": "a grey picture", "listed": "the paper"}
+AXES = {
+    "psnr_db": "PSNR in dB (open diamonds: recalled, unverified)",
+    "registered_psnr_db": "PSNR in dB after moving the picture back",
+    "labels_right": "share of labels read rightly",
+}
 ROW = 34
 """Height of one cell in pixels."""
 
@@ -31,13 +36,13 @@ def read(path: Path) -> Study:
 
 def measured(study: Study) -> list[dict[str, Any]]:
     """The cells that have a number, the last one first, as both figures draw from below."""
-    return [cell for cell in reversed(study["cells"]) if cell["psnr_db"] is not None]
+    return [cell for cell in reversed(study["cells"]) if cell[study["main"]] is not None]
 
 
-def interval(cell: dict[str, Any]) -> tuple[float, float]:
-    """How far the interval reaches to the left and to the right of the mean."""
-    mean = cell["psnr_db"]
-    low, high = (cell[f"psnr_db_{end}"] for end in ("low", "high"))
+def interval(cell: dict[str, Any], main: str) -> tuple[float, float]:
+    """How far the interval of the number drawn reaches to the left and to the right of its mean."""
+    mean = cell[main]
+    low, high = (cell[f"{main}_{end}"] for end in ("low", "high"))
     return (0.0, 0.0) if low is None else (mean - low, high - mean)
 
 
@@ -46,25 +51,30 @@ def listed(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [cell for cell in cells if cell["paper_psnr_db"] != ""]
 
 
+def in_decibels(study: Study) -> bool:
+    """Whether the figure draws a PSNR, beside which a grey picture's can stand."""
+    return study["main"].endswith("psnr_db")
+
+
 def interactive(study: Study) -> Figure:
     """Plotly: one row a cell, hover tells everything; a paper's number that is only recalled is an open diamond."""
     from plotly import graph_objects
 
-    cells = measured(study)
-    ends = [interval(cell) for cell in cells]
+    cells, main = measured(study), study["main"]
+    ends = [interval(cell, main) for cell in cells]
     figure = graph_objects.Figure()
     figure.add_scatter(
-        x=[cell["psnr_db"] for cell in cells],
+        x=[cell[main] for cell in cells],
         y=[cell["cell"] for cell in cells],
         error_x={"type": "data", "arrayminus": [end[0] for end in ends], "array": [end[1] for end in ends]},
         mode="markers",
         name=NAMES["ours"],
         marker={"color": OURS, "size": 10},
         customdata=[[cell["runs"], cell["ssim"]] for cell in cells],
-        hovertemplate="%{y}<br>%{x:.2f} dB, SSIM %{customdata[1]:.3f}, %{customdata[0]} runs<extra></extra>",
+        hovertemplate="%{y}<br>%{x:.2f}, SSIM %{customdata[1]:.3f}, %{customdata[0]} runs<extra></extra>",
     )
     figure.add_scatter(
-        x=[cell["grey_psnr_db"] for cell in cells],
+        x=[cell["grey_psnr_db"] if in_decibels(study) else None for cell in cells],
         y=[cell["cell"] for cell in cells],
         mode="markers",
         name=NAMES["grey"],
@@ -83,7 +93,7 @@ def interactive(study: Study) -> Figure:
     return figure.update_layout(
         template="simple_white",
         title=study["title"],
-        xaxis={"title": "PSNR in dB (open diamonds: recalled, unverified)"},
+        xaxis={"title": AXES[main]},
         height=160 + ROW * len(cells),
         margin={"l": 10},
         yaxis={"automargin": True, "categoryorder": "array", "categoryarray": [cell["cell"] for cell in cells]},
@@ -98,13 +108,14 @@ def still(study: Study) -> Drawing:
     """Matplotlib: the same rows."""
     from matplotlib.figure import Figure as Drawing
 
-    cells = measured(study)
+    cells, main = measured(study), study["main"]
     drawing = Drawing(figsize=(10, 1.6 + 0.36 * len(cells)), layout="constrained", dpi=120)
     axes = drawing.add_subplot()
     places = {cell["cell"]: place for place, cell in enumerate(cells)}
-    ends = list(zip(*map(interval, cells), strict=True)) if cells else None
+    ends = list(zip(*(interval(cell, main) for cell in cells), strict=True)) if cells else None
     axes.errorbar([cell["psnr_db"] for cell in cells], range(len(cells)), xerr=ends, fmt="o", color=OURS, label=NAMES["ours"])
-    axes.plot([cell["grey_psnr_db"] for cell in cells], range(len(cells)), "|", color=GREY, ms=12, label=NAMES["grey"])
+    if in_decibels(study):
+        axes.plot([cell["grey_psnr_db"] for cell in cells], range(len(cells)), "|", color=GREY, ms=12, label=NAMES["grey"])
     for kind, filled in (("verified", True), ("recalled, unverified", False)):
         theirs = [cell for cell in listed(cells) if (cell["paper_mark"] == "verified") is filled]
         axes.plot(
@@ -116,7 +127,7 @@ def still(study: Study) -> Drawing:
             label=f"{NAMES['listed']} ({kind})" if theirs else None,
         )
     axes.set_yticks(range(len(cells)), [cell["cell"] for cell in cells])
-    axes.set(xlabel="PSNR in dB", title=study["title"])
+    axes.set(xlabel=AXES[main].partition(" (")[0], title=study["title"])
     axes.spines[["top", "right"]].set_visible(False)
     drawing.legend(loc="outside lower center", ncols=4, frameon=False)
     return drawing

@@ -72,6 +72,8 @@ class Study(Entry):
     paper_item: ClassVar[str] = ""
     also_told: ClassVar[tuple[str, ...]] = ()
     """Further columns of its table, by the names in ``lab.sweeps.tables``."""
+    main: ClassVar[str] = "psnr_db"
+    """What its figure draws: "psnr_db", "registered_psnr_db" or "labels_right"."""
     small_images: ClassVar[int] = 4
     """Pictures a cell within the small budget."""
     paper_images: ClassVar[int] = 100

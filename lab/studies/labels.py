@@ -26,6 +26,7 @@ class Labels(Study):
     small_images: ClassVar[int] = 4
     paper_images: ClassVar[int] = 4
     also_told: ClassVar[tuple[str, ...]] = ("labels right",)
+    main: ClassVar[str] = "labels_right"
 
     def cells(self) -> tuple[Cell, ...]:
         """Rule by rule for each network and size; the pictures stay grey."""

@@ -8,11 +8,12 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from lab.experiment import Experiment
 from lab.serialise import to_plain
 from lab.studies.base import Study
 from lab.sweeps.rows import Row
 from lab.sweeps.statistics import Estimate
+
+DIGITS = 6
 
 Columns = dict[str, Callable[[Row], str]]
 
@@ -117,11 +118,22 @@ def as_json(study: Study, rows: Sequence[Row]) -> str:
         "study": to_plain(study),
         "title": study.title,
         "paper_item": study.paper_item,
+        "main": study.main,
+        "also_told": list(study.also_told),
         "cells": [_flat(row) | {"experiments": [_shortly(result) for result in row.results]} for row in rows],
     }
-    return json.dumps(data, indent=1, allow_nan=False) + "\n"
+    return json.dumps(_rounded(data), allow_nan=False).replace('{"cell":', '\n{"cell":') + "\n"
+
+
+def _rounded(value: Any) -> Any:
+    """Numbers with as many digits as mean something."""
+    if isinstance(value, dict):
+        return {key: item if key == "experiment" else _rounded(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_rounded(item) for item in value]
+    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
 
 
 def _shortly(result: dict[str, Any]) -> dict[str, Any]:
-    """A result with only those choices of its experiment that differ from the lab's default ones."""
-    return result | {"experiment": Experiment.from_plain(result["experiment"]).changes()}
+    """A result without what its other fields tell; the experiment stays complete, as defaults may change."""
+    return {name: value for name, value in result.items() if name not in ("outcome_text", "line_up_size", "versions")}
