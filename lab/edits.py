@@ -8,6 +8,7 @@ from typing import Any
 from lab.attacks.gradient_matching import GradientMatching
 from lab.errors import LabError, unknown_name
 from lab.experiment import Experiment
+from lab.recommended import followed
 
 Plain = dict[str, Any]
 
@@ -15,6 +16,7 @@ Plain = dict[str, Any]
 def edit(experiment: Experiment, path: str, value: Any) -> Experiment:
     """The experiment with one change: a short name of ``SHORT_NAMES``, or a dotted path such as "network.width".
 
+    A recommended attack that nobody touched follows the network and its weights (``lab.recommended``).
     Raises ``LabError`` for a path or a value that is not allowed; the experiment given is not touched.
     """
     plain = experiment.to_plain()
@@ -22,7 +24,7 @@ def edit(experiment: Experiment, path: str, value: Any) -> Experiment:
         SHORT_NAMES[path](experiment, plain, value)
     else:
         _set(plain, path.split("."), value)
-    return Experiment.from_plain(plain)
+    return followed(experiment, Experiment.from_plain(plain))
 
 
 def _set(plain: Any, keys: list[str], value: Any) -> None:

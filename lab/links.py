@@ -3,7 +3,8 @@
     network=lenet&attack=gradient_matching:distance=cosine,iterations=400&seed=3&hide=picture
 
 Only what differs from the default experiment is written, in the words of the command line
-(``lab.entry_text``). A link too long in words is written in codes, which are words all the same to ``read``.
+(``lab.entry_text``), and an attack only where it is not the one recommended for the network.
+A link too long in words is written in codes, which are words all the same to ``read``.
 A link names no file and carries no picture: whoever opens it may be somebody else, on another machine.
 """
 
@@ -22,6 +23,7 @@ from lab.errors import LabError, unknown_name
 from lab.experiment import Experiment
 from lab.options import Option, fields_of
 from lab.presets import find_preset
+from lab.recommended import followed, recommended_attack
 from lab.serialise import to_plain
 
 LONGEST = 300
@@ -37,7 +39,7 @@ dataset batch_size image_size network trained protocol defences labels attack se
 gradient_matching distance priors optimiser iterations restarts start coarse_to_fine derivative boxed
 total_variation weight relative fade signed_adam adam lbfgs step schedule history constant cosine steps
 balanced_cosine layer_cosine euclidean fedavg local_steps learning_rate width depth activation padding
-batch_norm circular leaky_relu softplus convnet small_convnet imagenet_resnet squeezenet gaussian_noise pruning
+batch_norm circular leaky_relu head_start convnet small_convnet imagenet_resnet squeezenet gaussian_noise pruning
 strength true false frozen exact joint inferred
 """.split()  # noqa: SIM905  (a list of 62 strings would be a screen)
 """The words that have a code, in the order of their codes. Append only: an old link must keep its meaning."""
@@ -59,7 +61,8 @@ class Link:
 
 def write(experiment: Experiment, hidden: Sequence[str] = ()) -> str:
     """The query (without its question mark) from which ``read`` makes the same experiment, but for ``left_out``."""
-    portable, default = without_files(experiment), Experiment()
+    portable = without_files(experiment)
+    default = replace(Experiment(), attack=recommended_attack(portable.network, trained=portable.trained))
     changed = [field for field in fields_of(Experiment) if getattr(portable, field.name) != getattr(default, field.name)]
     parts = [f"{field.name}={to_text(getattr(portable, field.name))}" for field in changed]
     parts += [f"hide={','.join(hidden)}"] if hidden else []
@@ -117,8 +120,8 @@ def read(query: str) -> Link:
 
 
 def _rank(part: str) -> int:
-    """A preset comes before what changes it, an entry before its fields."""
-    first = ["preset", "attack", "protocol"]
+    """A preset comes before what changes it, an entry before its fields, the network before an attack of one's own."""
+    first = ["preset", "network", "trained", "attack", "protocol"]
     key = _pair(part)[0]
     return first.index(key) if key in first else len(first)
 
@@ -143,7 +146,8 @@ def _with(link: Link, key: str, value: str) -> Link:
 def _changed(experiment: Experiment, key: str, value: str) -> Experiment:
     types = {field.name: field.type for field in fields_of(Experiment)}
     if key in types:
-        return Experiment.from_plain(experiment.to_plain() | {key: _entry_or_value(types[key], value)})
+        changed = Experiment.from_plain(experiment.to_plain() | {key: _entry_or_value(types[key], value)})
+        return followed(experiment, changed)
     if key in SHORT_NAMES or "." in key:
         return edit(experiment, key, _guessed(value))
     raise unknown_name("option in a link", key, {*types, *SHORT_NAMES, "preset", "hide"})

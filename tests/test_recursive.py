@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rounds import as_round, observe, random_batch, smooth_batch
 from torch import nn
 
-from lab.attacks.recursive import Recursive, mismatch
+from lab.attacks.recursive import Recursive
 from lab.evaluate import layer_scores, psnr_db
 from lab.networks.base import Activation, BatchNorm, Classifier, Normalise, Padding
 from lab.networks.convnet import ConvNet
@@ -22,6 +22,7 @@ from lab.networks.small_convnet import SmallConvNet
 from lab.networks.squeezenet import SqueezeNet
 from lab.peeling.activations import invert
 from lab.peeling.body import chain, obstacle
+from lab.peeling.case import mismatch
 from lab.peeling.conjugate_gradients import cgls
 from lab.peeling.convolution import Convolution
 from lab.peeling.pieces import linearise

@@ -10,16 +10,17 @@ from typing import Any
 
 from lab import checkpoints
 from lab.attacks.base import Attack
-from lab.entry_text import parse_entry
 from lab.datasets.base import Dataset
 from lab.datasets.inline import Inline
 from lab.defences.base import Defence
 from lab.edits import edit
+from lab.entry_text import parse_entry
 from lab.errors import LabError
 from lab.experiment import Experiment
 from lab.networks.base import Network
 from lab.presets import find_preset
 from lab.protocols.fedavg import FedAvg
+from lab.recommended import followed
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,10 @@ def _starting_point(choices: Choices) -> Experiment:
 
 
 def _entries_over(experiment: Experiment, choices: Choices) -> Experiment:
-    """The experiment with the named entries exchanged; each starts from its own defaults."""
+    """The experiment with the named entries exchanged; each starts from its own defaults.
+
+    Where no attack is named, a recommended one follows the network.
+    """
     changes: dict[str, Any] = {}
     if choices.dataset is not None:
         changes["dataset"] = parse_entry(Dataset, choices.dataset)
@@ -69,7 +73,8 @@ def _entries_over(experiment: Experiment, choices: Choices) -> Experiment:
         changes["attack"] = parse_entry(Attack, choices.attack)
     if choices.defences:
         changes["defences"] = tuple(parse_entry(Defence, text) for text in choices.defences)
-    return replace(experiment, **changes, **_weights(choices))
+    changed = replace(experiment, **changes, **_weights(choices))
+    return changed if choices.attack is not None else followed(experiment, changed)
 
 
 def _weights(choices: Choices) -> dict[str, Any]:

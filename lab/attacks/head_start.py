@@ -1,0 +1,71 @@
+"""Gradient matching with a head start: the closed form goes first, as far as it gets in a moment."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import torch
+
+from lab.attacks.gradient_matching import GradientMatching
+from lab.peeling.case import Case, grey_state
+from lab.types import AttackState, Images, Observation, Outcome
+
+HOPEFUL, BELIEVED = 0.5, 0.3
+"""Relative residual of the joint equations: up to which the first one is worth going on from, and up to
+which the last one's picture is a better start than grey."""
+DESCENT = 8
+"""Joint steps down to the picture before matching begins; each costs about as much as ten of matching's."""
+POLISH = 0.003
+"""Matching's step after a head start, in units of the pixel range: a larger one destroys what was found."""
+FINISHED = (Outcome.PEELED, Outcome.EXACT)
+
+
+@dataclass(frozen=True)
+class HeadStart(GradientMatching):
+    """Gradient matching that begins with the picture which the way down the layers gives in a few steps.
+
+    A trained network's features, known in closed form (Proposition 3.1), and its layers' weight
+    gradients tell broad shapes that matching from grey does not find. Matching then moves by small
+    steps. Where the way down is barred (pooling, skips, batches) or gives nothing believable, this
+    is gradient matching from its own start.
+    """
+
+    def reconstruct(
+        self, observation: Observation, generator: torch.Generator, first: Images | None = None
+    ) -> Iterator[AttackState]:
+        """States of the way down, then those of the matching; ``first`` replaces the head start."""
+        if first is not None:
+            yield from super().reconstruct(observation, generator, first)
+            return
+        case = Case(observation)
+        peeled = grey_state(observation)
+        if case.obstacle() is None:
+            for step in self._way_down(case, peeled):
+                peeled = step
+                yield step
+            verdict = case.verdict(peeled)
+            if verdict.outcome in FINISHED:
+                yield replace(peeled, outcome=verdict.outcome, note=verdict.note)
+                return
+        yield from self._match(observation, generator, peeled)
+
+    def _way_down(self, case: Case, grey: AttackState) -> Iterator[AttackState]:
+        """States until the joint equations' residual stops falling, or the steps are spent; none without hope."""
+        lowest = HOPEFUL
+        for number, step in enumerate(state for state in case.descend(grey) if math.isfinite(state.objective)):
+            residual = step.terms["residual"]
+            if number == DESCENT or not residual < lowest:
+                return
+            lowest = residual
+            yield step
+
+    def _match(self, observation: Observation, generator: torch.Generator, peeled: AttackState) -> Iterator[AttackState]:
+        """Matching from the peeled picture where it is to be believed; its states count on from there."""
+        believed = peeled.terms.get("residual", math.inf) <= BELIEVED
+        attack = replace(self, optimiser=replace(self.optimiser, step=POLISH), coarse_to_fine=False) if believed else self
+        first = peeled.candidate.clamp(0, 1) if believed else None
+        for state in super(HeadStart, attack).reconstruct(observation, generator, first):
+            passed = {"iteration": peeled.iteration + state.iteration, "iterations": peeled.iteration + state.iterations}
+            yield replace(state, **passed, features=peeled.features, layers=peeled.layers)

@@ -1,0 +1,213 @@
+"""One observation as the way down sees it: in double precision, read from the top, with its noise."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lab.attacks.analytic import LayerReading, read_layers
+from lab.labels import recover_labels
+from lab.peeling.body import Link, Obstacle, chain, obstacle
+from lab.peeling.descent import Descent, Noise, Progress
+from lab.types import AttackState, Gradients, Images, Labels, LabelSource, Observation, Outcome
+
+EXACT = 1e-3
+"""Relative mismatch ||g(x) - g*|| / ||g*|| up to which the picture explains the shared numbers."""
+CLEAN = 1e-5
+"""Relative noise up to which the shared numbers count as plain float32."""
+WITHIN_NOISE = 2.0
+"""A mismatch up to this many times the noise is as good as the truth's own."""
+
+
+class Case:
+    """One observation in double precision, read from the top."""
+
+    def __init__(self, observation: Observation) -> None:
+        self.observation = observation
+        self.finite = all(bool(tensor.isfinite().all()) for tensor in observation.update.values())
+        self.anything = self.finite and any(bool(tensor.any()) for tensor in observation.update.values())
+        self.precise = _in_double(observation)
+        self.gradients = self.precise.protocol.mean_gradient(self.precise.update)
+        self.readings = read_layers(self.precise) if self.finite else []
+        self.links = chain(self.precise.network, observation.image_shape)
+        self.noise = _noise(self.readings, self.gradients)
+
+    @property
+    def features(self) -> Tensor | None:
+        """The input of the head, shape (1, features), by least squares over all units: x = dW^T dz / |dz|^2."""
+        if not self.readings:
+            return None
+        return _all_rows(self.readings[-1], self.gradients).unsqueeze(0)
+
+    def obstacle(self) -> Obstacle | None:
+        """What keeps the descent from beginning."""
+        if not self.finite:
+            return Obstacle(Outcome.NOT_FINITE, "The update holds numbers that are not finite.")
+        if self.observation.batch_size > 1:
+            return Obstacle(Outcome.PEEL_BATCH, _batch_note(self.observation, self.gradients))
+        if not self.readings:
+            return _without_reading(self.observation)
+        if self.readings[-1].up_to_scale:
+            return Obstacle(Outcome.UP_TO_SCALE, f"{self.readings[-1].name} has no bias to divide by.")
+        return obstacle(self.links)
+
+    def descend(self, state: AttackState) -> Iterator[AttackState]:
+        """States of the way down; each state's objective is its picture's mismatch, once there is a picture."""
+        features = self.features
+        assert features is not None
+        shape = self._output_shape()
+        if not self.links:
+            yield self._state(state, Progress((), features.view(1, *self.observation.image_shape), True), 1)
+            return
+        lowest = self.readings[-1]
+        weight = dict(self.precise.network.named_parameters())[f"{lowest.name}.weight"].detach()
+        slope = weight.T @ lowest.output_gradient
+        descent = Descent(self.links, _kernels(self.links, self.gradients), self.noise)
+        for iteration, progress in enumerate(descent.run(features.view(shape), slope.view(shape)), start=1):
+            self.last = progress
+            yield self._state(state, progress, iteration)
+
+    def _output_shape(self) -> tuple[int, ...]:
+        if not self.links:
+            return (1, *self.observation.image_shape)
+        top = self.links[-1]
+        with torch.no_grad():
+            return tuple(top.module(torch.zeros(top.input_shape, dtype=torch.float64)).shape)
+
+    def _state(self, state: AttackState, progress: Progress, iteration: int) -> AttackState:
+        candidate, objective, terms = state.candidate, math.nan, {}
+        if progress.picture is not None:
+            pixels = self.precise.network.normalise.inverse(progress.picture)
+            candidate = pixels.detach().to(state.candidate)
+            objective = mismatch(self.observation, candidate)
+            terms = {"mismatch": objective}
+        if progress.layers:
+            terms["residual"] = progress.layers[-1].residual
+        planned = max(iteration, sum(isinstance(link.module, nn.Conv2d) for link in self.links))
+        return replace(
+            state,
+            iteration=iteration,
+            iterations=planned,
+            candidate=candidate,
+            objective=objective,
+            terms=terms,
+            features=self.features,
+            layers=progress.layers,
+        )
+
+    def verdict(self, state: AttackState) -> Obstacle:
+        """What the picture is worth, and the first reason why it is not exact."""
+        off = state.objective
+        if off <= EXACT and self.noise.relative <= CLEAN:
+            outcome = Outcome.PEELED if self.links else Outcome.EXACT
+            return Obstacle(outcome, f"The picture's own gradient differs from the shared one by {off:.1e} of its size.")
+        steps = getattr(self.observation.protocol, "local_steps", 1)
+        if steps > 1:
+            return Obstacle(Outcome.PEEL_LOCAL_STEPS, f"{steps} local steps; the picture found is {percent(off)} off.")
+        return self._shortcoming(state, off)
+
+    def _shortcoming(self, state: AttackState, off: float) -> Obstacle:
+        noise = self.noise.relative
+        if noise > CLEAN and off <= WITHIN_NOISE * noise:
+            return Obstacle(
+                Outcome.PEEL_NOISE, f"Noise of {percent(noise)} of the gradient; the picture found is {percent(off)} off."
+            )
+        lacking = self.last.lacking
+        if lacking is not None:
+            short = (
+                f"{lacking.name}: {lacking.equations:,} equations of rank {lacking.rank:,} for {lacking.unknowns:,} unknowns."
+            )
+            return Obstacle(Outcome.PEEL_RANK, short)
+        if state.layers and state.layers[0].forward_equations == 0:
+            return Obstacle(Outcome.DEAD_UNITS, f"{state.layers[0].name}: 0 of its units are active.")
+        if noise > CLEAN:
+            return Obstacle(
+                Outcome.PEEL_NOISE, f"Noise of {percent(noise)} of the gradient; the picture found is {percent(off)} off."
+            )
+        return Obstacle(Outcome.PEEL_INEXACT, f"The picture found is {percent(off)} off the shared numbers.")
+
+
+def picture_of(state: AttackState) -> dict[str, Any]:
+    """The picture, its mismatch and the layers behind it, to carry into a later state that explains less."""
+    return {"candidate": state.candidate, "objective": state.objective, "layers": state.layers}
+
+
+def mismatch(observation: Observation, images: Images) -> float:
+    """||g(x) - g*|| / ||g*||: how far the picture is from explaining what was shared."""
+    labels = _labels(observation)
+    update = observation.protocol.update(observation.network, images.to(observation.device), labels)
+    pairs = [(update[name], shared) for name, shared in observation.update.items()]
+    wrong = math.sqrt(sum(float((mine - shared).detach().square().sum()) for mine, shared in pairs))
+    return wrong / max(math.sqrt(sum(float(shared.square().sum()) for _, shared in pairs)), 1e-300)
+
+
+def _labels(observation: Observation) -> Labels:
+    return recover_labels(observation) if observation.labels is None else observation.labels
+
+
+def _in_double(observation: Observation) -> Observation:
+    """The same numbers in float64 on the CPU (some accelerators have no float64); nothing is recomputed."""
+    network = deepcopy(observation.network).to("cpu", torch.float64)
+    update = {name: tensor.to("cpu", torch.float64) for name, tensor in observation.update.items()}
+    labels = None if observation.labels is None else observation.labels.cpu()
+    return replace(observation, network=network, update=update, labels=labels)
+
+
+def _all_rows(reading: LayerReading, gradients: Gradients) -> Tensor:
+    slope = reading.output_gradient
+    return gradients[f"{reading.name}.weight"].T @ slope / slope.square().sum()
+
+
+def _noise(readings: list[LayerReading], gradients: Gradients) -> Noise:
+    """The noise level from what of the lowest linear layer's gradient is not of rank one."""
+    if not readings:
+        return Noise(0.0, 0.0, 0.0)
+    reading, weight = readings[-1], gradients[f"{readings[-1].name}.weight"]
+    misfit = weight - torch.outer(reading.output_gradient, _all_rows(reading, gradients))
+    free = max(1, (weight.shape[0] - 1) * weight.shape[1])
+    level = float(misfit.norm()) / math.sqrt(free)
+    total = math.sqrt(sum(float(tensor.square().sum()) for tensor in gradients.values()))
+    count = sum(tensor.numel() for tensor in gradients.values())
+    slope = max(float(reading.output_gradient.norm()), 1e-300)
+    return Noise(level, level / slope, level * math.sqrt(count) / max(total, 1e-300))
+
+
+def _kernels(links: list[Link], gradients: Gradients) -> Mapping[str, Tensor]:
+    return {link.name: gradients[f"{link.name}.weight"] for link in links if isinstance(link.module, nn.Conv2d)}
+
+
+def _batch_note(observation: Observation, gradients: Gradients) -> str:
+    pictures = f"{observation.batch_size} pictures"
+    layers = [name for name, module in observation.network.named_modules() if isinstance(module, nn.Linear)]
+    if not layers:
+        return f"{pictures}."
+    sizes = torch.linalg.svdvals(gradients[f"{layers[-1]}.weight"])
+    rank = int((sizes > 1e-5 * sizes[0]).sum())
+    return f"{pictures}: the gradient of {layers[-1]} has rank {rank} where one picture would leave rank 1."
+
+
+def _without_reading(observation: Observation) -> Obstacle:
+    linear = [name for name, module in observation.network.head.named_children() if isinstance(module, nn.Linear)]
+    if not linear:
+        return Obstacle(Outcome.NO_LINEAR_LAYER, "0 fully connected layers.")
+    return Obstacle(Outcome.DEAD_UNITS, "A fully connected layer has a gradient of 0 throughout.")
+
+
+def grey_state(observation: Observation) -> AttackState:
+    """The untouched start of a closed form: mid-grey, and nothing known of its objective."""
+    shape = (observation.batch_size, *observation.image_shape)
+    like = next(iter(observation.update.values()))
+    grey = torch.full(shape, 0.5, dtype=like.dtype, device=like.device)
+    labels = observation.labels if observation.label_source is LabelSource.KNOWN else None
+    return AttackState(0, 1, grey, math.nan, {}, labels=labels)
+
+
+def percent(share: float) -> str:
+    """A share in words."""
+    return f"{100 * share:.2g} %"

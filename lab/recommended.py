@@ -1,0 +1,54 @@
+"""The attack that serves a network best, as far as was measured: the one place that says it.
+
+An experiment whose attack is the recommended one follows its network: the page and the command
+line move it on when another network, or other weights, are chosen. An attack that somebody chose
+stays as it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from lab.attacks.gradient_matching import Derivative, GradientMatching
+from lab.attacks.head_start import HeadStart
+from lab.experiment import Experiment
+from lab.networks.base import Activation, Network
+from lab.networks.lenet import LeNet
+from lab.networks.resnet import ResNet
+from lab.networks.small_convnet import SmallConvNet
+from lab.optimisers.base import Schedule
+from lab.optimisers.lbfgs import LBFGS
+from lab.priors.total_variation import TotalVariation
+
+SMOOTH = (Activation.SIGMOID, Activation.TANH, Activation.SILU, Activation.GELU)
+SECOND_ORDER = GradientMatching(
+    priors=(TotalVariation(weight=1e-3, relative=False),),
+    optimiser=LBFGS(schedule=Schedule.CONSTANT, history=100),
+    iterations=300,
+    derivative=Derivative.FROZEN,
+    boxed=False,
+)
+"""Curvature of a smooth objective, on all scales at once: the frozen derivative has digits enough for it."""
+
+
+def recommended_attack(network: Network, *, trained: bool) -> GradientMatching:
+    """The gradient matching that serves this network best.
+
+    L-BFGS on Zhu's LeNet and on smooth ResNets (the smooth small ConvNet falls to signed Adam sooner);
+    a head start where a trained body can be undone; else the lab's default.
+    """
+    if (isinstance(network, LeNet) and network.activation is Activation.SIGMOID) or _is_smooth_resnet(network):
+        return SECOND_ORDER
+    if trained and isinstance(network, SmallConvNet):
+        return HeadStart()
+    return GradientMatching()
+
+
+def _is_smooth_resnet(network: Network) -> bool:
+    return isinstance(network, ResNet) and network.activation in SMOOTH
+
+
+def followed(before: Experiment, after: Experiment) -> Experiment:
+    """``after`` a change of ``before``, its attack moved on to the new network's where it was the old one's recommended."""
+    untouched = after.attack == before.attack == recommended_attack(before.network, trained=before.trained)
+    return replace(after, attack=recommended_attack(after.network, trained=after.trained)) if untouched else after

@@ -1,0 +1,56 @@
+"""The head start: closed form first, matching after it, and plain matching where the way down is barred."""
+
+import pytest
+import torch
+from rounds import observe, smooth_batch
+
+from lab import Experiment, reconstruct, score, simulate_round
+from lab.attacks.gradient_matching import GradientMatching
+from lab.attacks.head_start import HeadStart
+from lab.datasets.gallery import Gallery
+from lab.networks.convnet import ConvNet
+from lab.networks.small_convnet import SmallConvNet
+from lab.randomness import stream
+from lab.types import Outcome
+
+
+def run(attack, observation, first=None):
+    return list(attack.reconstruct(observation, stream(0, "candidate"), first))
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_where_the_way_down_is_barred_it_is_plain_matching(count):
+    network = ConvNet(width=4) if count == 1 else SmallConvNet(width=4)
+    observation = observe(network, smooth_batch(count))
+    with_start, plain = (run(attack(iterations=5), observation) for attack in (HeadStart, GradientMatching))
+    assert [state.iteration for state in with_start] == [state.iteration for state in plain]
+    assert torch.equal(with_start[-1].candidate, plain[-1].candidate)
+
+
+def test_what_the_algebra_solves_needs_no_matching():
+    batch = smooth_batch(1)
+    states = run(HeadStart(), observe(SmallConvNet(), batch))
+    assert states[-1].outcome is Outcome.PEELED
+    assert float((states[-1].candidate - batch.images).abs().max()) < 1e-3
+
+
+def test_a_given_picture_takes_the_place_of_the_head_start():
+    batch = smooth_batch(1)
+    states = run(HeadStart(iterations=3), observe(SmallConvNet(width=8), batch), first=batch.images)
+    assert torch.equal(states[0].candidate, batch.images)
+    assert states[-1].outcome is Outcome.BUDGET_SPENT
+
+
+def test_on_the_trained_network_it_ends_nearer_than_matching_from_grey():
+    ends = {}
+    for attack in (HeadStart(iterations=60), GradientMatching(iterations=60)):
+        scores = []
+        for picture in ("duck", "cat"):
+            experiment = Experiment(dataset=Gallery(first=picture), trained=True, attack=attack)
+            attacked = simulate_round(experiment)
+            states = list(reconstruct(experiment, attacked.observation))
+            assert [state.iteration for state in states] == sorted(state.iteration for state in states)
+            assert states[-1].iteration == states[-1].iterations
+            scores.append(score(attacked, states[-1]).ssim)
+        ends[attack.name] = sum(scores) / 2
+    assert ends["head_start"] > ends["gradient_matching"] + 0.1

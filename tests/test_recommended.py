@@ -1,0 +1,100 @@
+"""The recommended attack follows the network until somebody chooses another one."""
+
+from dataclasses import replace
+
+import pytest
+from rounds import observe, smooth_batch
+
+from lab import Experiment
+from lab.attacks.gradient_matching import GradientMatching
+from lab.attacks.head_start import HeadStart
+from lab.catalogue import entries
+from lab.commands.choosing import Choices, choose
+from lab.edits import edit
+from lab.evaluate import ssim
+from lab.links import read, write
+from lab.networks.base import Activation
+from lab.networks.lenet import LeNet
+from lab.networks.resnet import ResNet
+from lab.networks.small_convnet import SmallConvNet
+from lab.randomness import stream
+from lab.recommended import SECOND_ORDER, followed, recommended_attack
+
+SMOOTH_RESNET = ResNet(depth=8, activation=Activation.SILU)
+CASES = [
+    (SmallConvNet(), False, GradientMatching()),
+    (SmallConvNet(), True, HeadStart()),
+    (SmallConvNet(activation=Activation.SIGMOID), False, GradientMatching()),
+    (LeNet(), False, SECOND_ORDER),
+    (LeNet(), True, SECOND_ORDER),
+    (LeNet(activation=Activation.RELU), False, GradientMatching()),
+    (ResNet(), True, GradientMatching()),
+    (SMOOTH_RESNET, False, SECOND_ORDER),
+]
+
+
+def test_the_default_experiment_is_attacked_as_recommended():
+    assert Experiment().attack == recommended_attack(Experiment().network, trained=False)
+
+
+@pytest.mark.parametrize(("network", "trained", "attack"), CASES)
+def test_each_network_has_its_attack(network, trained, attack):
+    assert recommended_attack(network, trained=trained) == attack
+
+
+@pytest.mark.parametrize("entry", entries("network").values(), ids=lambda entry: entry.name)
+@pytest.mark.parametrize("trained", [False, True])
+def test_there_is_one_for_every_network_of_the_catalogue(entry, trained):
+    assert isinstance(recommended_attack(entry(), trained=trained), GradientMatching)
+
+
+def test_an_untouched_attack_moves_with_the_network_and_back():
+    on_lenet = edit(Experiment(), "network", "lenet")
+    assert on_lenet.attack == SECOND_ORDER
+    assert edit(edit(on_lenet, "network.activation", "relu"), "trained", True).attack == GradientMatching()
+    assert edit(on_lenet, "network", "small_convnet") == Experiment()
+    assert edit(Experiment(), "trained", True).attack == HeadStart()
+
+
+def test_a_chosen_attack_stays():
+    chosen = edit(Experiment(), "iterations", 7)
+    assert edit(chosen, "network", "lenet").attack == chosen.attack
+    analytic = edit(Experiment(), "attack", "analytic")
+    assert edit(analytic, "trained", True).attack == analytic.attack
+    moved = replace(Experiment(), network=LeNet(), attack=chosen.attack)
+    assert followed(Experiment(), moved).attack == chosen.attack
+
+
+def test_the_command_line_asks_for_it_where_no_attack_is_named():
+    assert choose(Choices(network="lenet")).attack == SECOND_ORDER
+    assert choose(Choices(trained=True)).attack == HeadStart()
+    assert choose(Choices(network="lenet", attack="gradient_matching")).attack == GradientMatching()
+    assert choose(Choices(network="lenet", edits=(("iterations", 50),))).attack == replace(SECOND_ORDER, iterations=50)
+    papers = choose(Choices(preset="geiping2020", network="small_convnet"))
+    assert papers.attack == choose(Choices(preset="geiping2020")).attack
+
+
+@pytest.mark.parametrize(
+    "attack", [GradientMatching(), SECOND_ORDER, HeadStart()], ids=["default", "second-order", "head-start"]
+)
+@pytest.mark.parametrize("network", [SmallConvNet(), LeNet()], ids=lambda network: network.name)
+def test_links_name_an_attack_only_where_it_is_not_the_recommended_one(network, attack):
+    experiment = replace(Experiment(), network=network, attack=attack)
+    link = write(experiment)
+    assert read(link).experiment == experiment
+    assert ("attack" in link) == (attack != recommended_attack(network, trained=False))
+
+
+@pytest.mark.parametrize("network", [LeNet(), SMOOTH_RESNET], ids=lambda network: network.name)
+def test_curvature_serves_smooth_networks_better_than_signs_do(network):
+    """At a third of each one's budget, on two soft pictures."""
+    ends = {}
+    for attack in (GradientMatching(), SECOND_ORDER):
+        likeness = []
+        for seed in (0, 1):
+            batch = smooth_batch(1, seed=seed)
+            short = replace(attack, iterations=attack.iterations // 3)
+            *_, last = short.reconstruct(observe(network, batch), stream(0, "candidate"))
+            likeness.append(float(ssim(last.candidate.clamp(0, 1), batch.images).mean()))
+        ends[attack] = sum(likeness) / 2
+    assert ends[SECOND_ORDER] > ends[GradientMatching()]
