@@ -8,6 +8,7 @@ from typing import Any
 from widgets.film import Film
 from widgets.views.base import View
 from widgets.views.chips import Chips
+from widgets.views.compare import Compare
 from widgets.views.conditions import Conditions
 from widgets.views.curve import Curve
 from widgets.views.guess import Guess
@@ -26,6 +27,7 @@ PARTS = {
     "transport": Transport,
     "guess": Guess,
     "chips": Chips,
+    "compare": Compare,
     "controls": Rail,
     "curve": lambda film, session: Curve(film),
     "share": Share,

@@ -247,6 +247,15 @@ class Session(HasTraits):
         """A page is watching."""
         self._last_beat = time.monotonic()
 
+    @property
+    def page_is_gone(self) -> bool:
+        """Whether a page has watched, and is silent now."""
+        return self._last_beat is not None and time.monotonic() - self._last_beat > HEARTBEAT_S
+
+    def borrow(self, job: Callable[[], None]) -> None:
+        """Let the one worker do something else, after what it does now. The job must catch its own exceptions."""
+        self._worker.submit(job)
+
     def close(self) -> None:
         """Stop everything and wait for the worker."""
         self._valve.stop()
@@ -352,14 +361,11 @@ class Session(HasTraits):
             await asyncio.sleep(INTERVAL_S)
             if self.reel.waits:
                 self._send()
-            if valve.running and self._page_is_gone():
+            if valve.running and self.page_is_gone:
                 self.pause()
                 self.set_trait("message", "Paused, because the page was closed or lost its connection.")
             elif self.status == "running" and not valve.running and not valve.stopped:
                 self.set_trait("status", "paused")
-
-    def _page_is_gone(self) -> bool:
-        return self._last_beat is not None and time.monotonic() - self._last_beat > HEARTBEAT_S
 
     def _send(self) -> None:
         """Score the newest state, keep it as a frame and hand it out."""

@@ -1,18 +1,21 @@
 async function render({ model, el, host }) {
   const film = await filmOf(model, host);
   const note = element("p", { class: "lab-soft lab-note", role: "status", "aria-live": "polite" });
-  const choose = (key) => {
+  const choose = (key, opens) => {
     try { model.send({ choose: key }); } catch { note.textContent = "The engine no longer answers; reload the page."; }
-    if (key === "algebra") film.tell("tab", "algebra");
+    if (opens === "compare") film.tell("compare", true);
+    else if (opens) film.tell("tab", opens);
   };
-  const buttons = model.get("entries").map(({ key, title }) => element("button", { type: "button", "data-key": key, onclick: () => choose(key) }, title));
+  const possible = model.get("entries").filter(({ opens }) => opens !== "compare" || film.parts.has("compare"));
+  const buttons = possible.map(({ key, title, opens }) => element("button", { type: "button", "data-key": key, onclick: () => choose(key, opens) }, title));
 
   function draw() {
     for (const button of buttons) button.setAttribute("aria-pressed", String(button.dataset.key === model.get("chosen")));
     note.textContent = model.get("note");
   }
 
-  el.append(element("div", { class: "lab-chips" }, ...buttons), note);
+  const compare = element("button", { type: "button", onclick: () => film.tell("compare", false) }, "Side by side …");
+  el.append(element("div", { class: "lab-chips" }, ...buttons, ...(film.parts.has("compare") ? [compare] : [])), note);
   model.on("change:chosen", draw);
   model.on("change:note", draw);
   draw();

@@ -19,6 +19,8 @@ class Chip:
     title: str
     note: str
     edits: Edits
+    opens: str = ""
+    """A part of the page that it opens: the tab "algebra", or "compare"."""
 
 
 CHIPS = (
@@ -31,8 +33,9 @@ CHIPS = (
     Chip(
         "losses",
         "Compare two losses",
-        "On a trained network, Euclidean distance instead of direction. The pale lines keep the run before.",
-        (("trained", True), ("attack", "gradient_matching"), ("distance", "euclidean")),
+        "On a trained network, by direction and by length, side by side. The experiment above stays as it is.",
+        (),
+        opens="compare",
     ),
     Chip(
         "steps",
@@ -51,6 +54,7 @@ CHIPS = (
         "Do it with algebra",
         "A fully connected network needs no attack at all: one division gives the picture. See the Algebra tab.",
         (("batch_size", 1), ("local_steps", 0), ("network", "mlp")),
+        opens="algebra",
     ),
 )
 
@@ -60,7 +64,7 @@ class Chips(View):
 
     _esm = script("chips")
     _css = style("chips")
-    entries = traitlets.List([{"key": chip.key, "title": chip.title} for chip in CHIPS]).tag(sync=True)
+    entries = traitlets.List([{"key": chip.key, "title": chip.title, "opens": chip.opens} for chip in CHIPS]).tag(sync=True)
     chosen = traitlets.Unicode("").tag(sync=True)
     note = traitlets.Unicode("").tag(sync=True)
 

@@ -16,7 +16,7 @@ const PAPER = "After “Inverting Gradients: How easy is it to break privacy in 
 const SECTIONS = [
   ["lab-story", "From the secret to the leak", ["secret", "sent", "server"]],
   ["lab-run", "Run", ["transport", "guess"]],
-  ["lab-next", "Try next", ["chips"]],
+  ["lab-next", "Try next", ["chips", "compare"]],
   ["lab-lower", "Experiment and analysis", ["controls", "curve", "panel", "conditions"]],
   ["lab-foot", "Share and export", ["share"]],
 ];
@@ -62,6 +62,7 @@ async function render({ model, el, host, signal }) {
     for (const slot of root.querySelectorAll("[data-slot]")) slot.hidden = film.hidden.includes(slot.dataset.slot);
   }
 
+  film.parts = new Set(SECTIONS.flatMap(([, , parts]) => parts).filter((part) => Boolean(model.get(part))));
   paintTheme(wantedTheme());
   document.addEventListener("lab:theme", (event) => paintTheme(event.detail), { signal });
   el.append(root);

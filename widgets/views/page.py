@@ -27,6 +27,7 @@ class Page(View):
     transport = anywidget.WidgetTrait().tag(sync=True)
     guess = anywidget.WidgetTrait().tag(sync=True)
     chips = anywidget.WidgetTrait().tag(sync=True)
+    compare = anywidget.WidgetTrait().tag(sync=True)
     controls = anywidget.WidgetTrait().tag(sync=True)
     curve = anywidget.WidgetTrait().tag(sync=True)
     conditions = anywidget.WidgetTrait().tag(sync=True)

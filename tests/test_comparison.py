@@ -1,0 +1,149 @@
+"""Side by side: one clock, one seed, one difference, one worker."""
+
+import asyncio
+
+import pytest
+from test_session import QUICK, opened, until, workers
+
+from lab import Experiment
+from lab.edits import edit
+from lab.presets import PRESETS
+from widgets.comparison import INTERRUPTED, Comparison
+from widgets.contrasts import chosen, contrasts
+from widgets.differences import differences
+from widgets.film import Film
+from widgets.views import compare as compare_module
+from widgets.views.compare import Compare
+
+SHORT = edit(Experiment.from_plain(QUICK), "iterations", 12)
+
+
+async def done(comparison):
+    async with asyncio.timeout(60):
+        while comparison.status not in ("finished", "failed"):
+            await asyncio.sleep(0.01)
+
+
+def test_both_sides_stand_at_the_same_iteration_and_only_one_worker_computes():
+    async def story():
+        before = len(workers())
+        async with opened() as session:
+            await until(session, "ready")
+            comparison = Comparison(session)
+            comparison.follow(lambda moment: comparison.acknowledge(len(comparison.frames)))
+            comparison.start([SHORT, edit(SHORT, "distance", "euclidean")])
+            await done(comparison)
+            assert comparison.message == "All runs are done."
+            assert len(workers()) == before + 1
+            for left, right in comparison.frames:
+                assert left.iteration == right.iteration
+            left, right = comparison.frames[-1]
+            assert left.iteration == 12
+            assert left.objective != right.objective
+            assert (comparison.secrets[0]["sample"] == comparison.secrets[1]["sample"]).all(), "the same numbers were sent"
+            assert (comparison.frames[0][0].image == comparison.frames[0][1].image).all() or comparison.frames[0][
+                0
+            ].iteration > 0
+
+    asyncio.run(story())
+
+
+def test_an_attack_takes_the_worker_back():
+    async def story():
+        async with opened() as session:
+            await until(session, "ready")
+            comparison = Comparison(session)
+            comparison.start([edit(SHORT, "iterations", 100_000), edit(SHORT, "iterations", 90_000)])
+            async with asyncio.timeout(60):
+                while comparison.status != "running":
+                    await asyncio.sleep(0.01)
+            session.start()
+            assert (comparison.status, comparison.message) == ("finished", INTERRUPTED)
+            await until(session, "finished")
+            assert session.frames[-1].iteration == 40
+
+    asyncio.run(story())
+
+
+def test_a_comparison_ends_the_attack_that_runs_or_is_paused():
+    async def story():
+        async with opened(QUICK | {"attack": {"name": "gradient_matching", "iterations": 100_000}}) as session:
+            session.step(3)
+            await until(session, "running")
+            await until(session, "paused")
+            comparison = Comparison(session)
+            comparison.start([SHORT, edit(SHORT, "seed", 3)])
+            await done(comparison)
+            assert comparison.frames[-1][1].iteration == 12
+            assert session.status == "finished"
+
+    asyncio.run(story())
+
+
+def test_a_side_that_fails_is_a_sentence():
+    async def story():
+        async with opened() as session:
+            await until(session, "ready")
+            comparison = Comparison(session)
+            comparison.start([SHORT, edit(SHORT, "batch_size", 99)])
+            await done(comparison)
+            assert comparison.status == "failed"
+            assert "The gallery holds" in comparison.message
+
+    asyncio.run(story())
+
+
+def test_what_can_differ_is_read_off_the_form():
+    offered = {each["path"]: each for each in contrasts(Experiment())}
+    assert {"network", "trained", "distance", "tv", "local_steps", "seed"} <= set(offered)
+    for path, contrast in offered.items():
+        assert contrast["value"] in [option["value"] for option in contrast["options"]]
+        for option in contrast["options"]:
+            assert edit(Experiment(), path, option["value"])
+
+
+@pytest.mark.parametrize(
+    ("path", "values"),
+    [
+        ("tv", [0.0]),
+        ("tv", [0.0, 7.5]),
+        ("nothing", [1, 2]),
+        ("trained", [0, 1]),
+        ("seed", "ab"),
+        (None, None),
+        ("seed", [0] * 9),
+    ],
+    ids=str,
+)
+def test_what_a_stranger_asks_to_compare_is_ignored(path, values):
+    assert chosen(Experiment(), path, values) is None
+
+
+def test_the_view_compares_the_present_experiment_or_the_pair_of_presets(monkeypatch):
+    async def story():
+        async with opened() as session:
+            await until(session, "ready")
+            view = Compare(Film(session), session)
+            begun = []
+            monkeypatch.setattr(view.comparison, "start", begun.append)
+            view._receive(view, {"type": "compare", "path": "distance", "values": ["cosine", "l1"]}, [])
+            assert [each.attack.distance.name for each in begun[0]] == ["cosine", "l1"]
+            assert view.shown == {"title": "Loss between gradients", "labels": ["cosine", "L1"], "iterations": 40}
+            view._receive(view, {"type": "preset"}, [])
+            assert begun[1] == [PRESETS[name].experiment for name in compare_module.PRESETS]
+            for content in (
+                None,
+                {},
+                {"type": "compare", "path": "distance", "values": ["nope", "l1"]},
+                {"type": "drawn", "id": "x"},
+            ):
+                view._receive(view, content, [])
+            assert len(begun) == 2
+
+    asyncio.run(story())
+
+
+def test_the_pair_of_presets_differs_in_the_loss_alone():
+    left, right = (PRESETS[name].experiment for name in compare_module.PRESETS)
+    assert [each.path for each in differences(left, right)] == ["distance"]
+    assert left.trained

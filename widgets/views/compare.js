@@ -1,0 +1,162 @@
+// Several runs on one clock. Each moment holds one frame a side; the slider moves all of them together.
+
+const SIDE_STRENGTH = { Recognisable: "strong", "Taking shape": "some" };
+const SPARK = { width: 200, height: 56, top: 40 };
+
+/** PSNR over the iterations so far; the dashed line is the moment shown. */
+function spark(moments, side, iterations, at) {
+  const svg = drawn("svg", { viewBox: `0 0 ${SPARK.width} ${SPARK.height}`, class: "lab-spark", preserveAspectRatio: "none", "aria-hidden": "true" });
+  const x = (iteration) => (iteration / Math.max(1, iterations)) * SPARK.width;
+  const y = (psnr) => SPARK.height - 2 - (Math.max(0, Math.min(SPARK.top, psnr)) / SPARK.top) * (SPARK.height - 4);
+  const points = moments.map((moment) => moment[side]).filter((frame) => Number.isFinite(frame.psnr_db));
+  svg.append(
+    drawn("line", { x1: x(at), x2: x(at), y1: 0, y2: SPARK.height }),
+    drawn("path", { d: points.map((frame, index) => `${index ? "L" : "M"}${x(frame.iteration).toFixed(1)} ${y(frame.psnr_db).toFixed(1)}`).join("") }));
+  return svg;
+}
+
+function sideCard({ title, labels, iterations }, index) {
+  const canvas = element("canvas", { class: "lab-picture", role: "img" });
+  const word = element("b", {});
+  const detail = element("span", {});
+  const strip = element("div", { class: "lab-strip lab-verdict" }, word, detail);
+  const numbers = element("p", { class: "lab-soft" });
+  const curve = element("div", {});
+  const node = element("article", { class: "lab-side", "aria-label": `${title}: ${labels[index]}` },
+    element("h3", {}, `${title}: `, element("mark", {}, labels[index])), element("div", { class: "lab-frame" }, canvas), strip, curve, numbers);
+
+  function draw(moments, at) {
+    const frame = moments[at]?.[index];
+    const { image, height, width } = frame ?? { image: new Uint8Array(3).fill(128), height: 1, width: 1 };
+    paint(canvas, image, height, width);
+    canvas.setAttribute("aria-label", frame ? `${labels[index]}, iteration ${frame.iteration}: ${frame.verdict.toLowerCase()}.` : `${labels[index]}: no reconstruction yet.`);
+    strip.dataset.strength = SIDE_STRENGTH[frame?.verdict] ?? "none";
+    word.textContent = frame?.verdict ?? "Waiting";
+    detail.textContent = frame?.line_up ?? "";
+    numbers.textContent = frame ? `${short(frame.psnr_db, 1)} dB · ${short(frame.seconds)} s` : "";
+    curve.replaceChildren(spark(moments, index, iterations, frame?.iteration ?? 0));
+    node.dataset.verdict = frame?.verdict ?? "";
+  }
+  return { node, draw };
+}
+
+function secretCard(secret) {
+  const canvas = element("canvas", { class: "lab-picture", role: "img", "aria-label": `The private picture: ${secret.alt}` });
+  const tiled = tile(bytes(secret.images), secret.count, secret.height, secret.width);
+  paint(canvas, tiled.rgb, tiled.height, tiled.width);
+  return element("article", { class: "lab-side", "aria-label": "The secret" }, element("h3", {}, "The secret"), element("div", { class: "lab-frame" }, canvas));
+}
+
+async function render({ model, el, host }) {
+  const film = await filmOf(model, host);
+  const tell = (content) => { try { model.send(content); } catch { said.textContent = "The engine no longer answers; reload the page."; } };
+  const what = element("select", { onchange: () => fillValues() });
+  const [one, other] = [element("select", {}), element("select", {})];
+  const labelled = (name, box) => element("label", {}, name, box);
+  const go = element("button", { class: "lab-small", type: "button", onclick: () => compare([value(one), value(other)]) }, "Compare the two");
+  const all = element("button", { class: "lab-small", type: "button", onclick: () => compare(contrast().options.slice(0, 6).map((option) => option.value)) }, "All of them");
+  const close = element("button", { class: "lab-small lab-close", type: "button", onclick: leave }, "Close");
+  const said = element("p", { class: "lab-soft", role: "status", "aria-live": "polite" });
+  const sides = element("div", { class: "lab-sides" });
+  const slider = element("input", { type: "range", class: "lab-scrub", min: 0, max: 0, step: 1, value: 0, "aria-label": "Moment shown on all sides", oninput: () => { at = slider.valueAsNumber; draw(); } });
+  const clock = element("output", {});
+  const card = element("section", { class: "lab-card lab-compare-card", "aria-label": "Side by side", hidden: true },
+    element("h2", {}, "Side by side: same pictures, same seed, one clock, one difference"),
+    element("div", { class: "lab-compare-head" }, labelled("What differs", what), labelled("Left", one), labelled("Right", other), go, all, close),
+    sides, element("div", { class: "lab-clock" }, slider, clock), said);
+
+  let moments = [], cards = [], at = 0;
+
+  const contrast = () => model.get("contrasts")[what.selectedIndex] ?? { options: [] };
+  const value = (box) => contrast().options[box.selectedIndex]?.value;
+
+  function fill() {
+    const before = what.value;
+    what.replaceChildren(...model.get("contrasts").map(({ path, title }) => element("option", { value: path }, title)));
+    const paths = model.get("contrasts").map(({ path }) => path);
+    what.value = paths.includes(before) ? before : paths.includes("distance") ? "distance" : paths[0];
+    fillValues();
+  }
+
+  function fillValues() {
+    const { options, value: present } = contrast();
+    const [first, second] = [Math.max(0, options.findIndex((option) => option.value === present)), options.findIndex((option) => option.value !== present)];
+    [[one, first], [other, second]].forEach(([box, index]) => {
+      box.replaceChildren(...options.map(({ label }) => element("option", {}, label)));
+      box.selectedIndex = index;
+    });
+    all.hidden = options.length < 3;
+    all.textContent = `All ${Math.min(6, options.length)}`;
+  }
+
+  function compare(values) {
+    if (new Set(values).size < values.length) return void (said.textContent = "Choose two different values.");
+    tell({ type: "compare", path: what.value, values });
+  }
+
+  function clear() {
+    moments = [];
+    at = 0;
+    cards = model.get("shown").labels.map((_, index) => sideCard(model.get("shown"), index));
+    sides.replaceChildren(...cards.map(({ node }) => node));
+    draw();
+  }
+
+  function showSecret() {
+    sides.querySelector('[aria-label="The secret"]')?.remove();
+    if (model.get("secrets").length) sides.prepend(secretCard(model.get("secrets")[0]));
+  }
+
+  function receive(content, buffers) {
+    if (content.type === "clear") clear();
+    if (content.type !== "moment" || !cards.length) return;
+    const following = at >= moments.length - 1;
+    moments.push(content.sides.map((frame, index) => ({ ...frame, image: bytes(buffers[index]) })));
+    if (following) at = moments.length - 1;
+    draw();
+    requestAnimationFrame(() => requestAnimationFrame(() => tell({ type: "drawn", id: content.id })));
+  }
+
+  function draw() {
+    for (const side of cards) side.draw(moments, at);
+    slider.max = Math.max(0, moments.length - 1);
+    slider.value = at;
+    slider.disabled = moments.length < 2;
+    slider.style.setProperty("--lab-done", `${(100 * at) / Math.max(1, moments.length - 1)}%`);
+    const iteration = Math.max(0, ...(moments[at] ?? []).map((frame) => frame.iteration));
+    clock.textContent = moments.length ? `iteration ${iteration} of ${model.get("shown").iterations}` : "";
+    slider.setAttribute("aria-valuetext", clock.textContent || "nothing yet");
+    card.dataset.moments = moments.length;
+  }
+
+  function showState() {
+    const { status, message } = model.get("state");
+    card.dataset.status = status ?? "idle";
+    const verdicts = (moments.at(-1) ?? []).map((frame, index) => `${model.get("shown").labels[index]}: ${frame.verdict.toLowerCase()}`);
+    said.textContent = status === "finished" && verdicts.length ? `${message} ${verdicts.join("; ")}.` : message ?? "";
+  }
+
+  /** Open with the pair that a chip names, or with the form's choices. */
+  function open(preset) {
+    card.hidden = false;
+    if (preset) tell({ type: "preset" });
+    card.scrollIntoView({ block: "nearest" });
+    what.focus({ preventScroll: true });
+  }
+
+  function leave() {
+    card.hidden = true;
+    tell({ type: "stop" });
+  }
+
+  el.append(card);
+  fill();
+  showState();
+  model.on("change:contrasts", fill);
+  model.on("change:secrets", showSecret);
+  model.on("change:state", showState);
+  model.on("msg:custom", receive);
+  return film.on("compare", open);
+}
+
+export default { render };

@@ -1,0 +1,99 @@
+"""Two runs side by side, or a row of them: one clock, one seed, one difference."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import traitlets
+
+from widgets.comparison import Comparison
+from widgets.contrasts import chosen, contrasts
+from widgets.film import frame_data, image_bytes, plain, round_data
+from widgets.views.base import View, script, style
+
+PRESETS = ("cosine_trained", "euclidean_trained")
+"""The pair that shows best why the loss matters: on an untrained network both succeed."""
+
+
+class Compare(View):
+    """Shows a ``Comparison``; which control differs, and between which values, comes from the form."""
+
+    _esm = script("compare")
+    _css = style("compare")
+    contrasts = traitlets.List().tag(sync=True)
+    shown = traitlets.Dict(help="title of the control that differs, and the words of its values").tag(sync=True)
+    secrets = traitlets.List().tag(sync=True)
+    state = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, film: Any, session: Any) -> None:
+        self.session, self.comparison = session, Comparison(session)
+        super().__init__(film)
+        session.observe(self._offer, names=["experiment"])
+        self.comparison.observe(self._tell_state, names=["status", "message"])
+        self.comparison.observe(self._tell_secrets, names=["secrets"])
+        self.comparison.follow(self._send_moment)
+        self.on_msg(self._receive)
+        self._offer()
+
+    def _offer(self, change: Any = None) -> None:
+        if self.session.experiment is not None:
+            self.contrasts = contrasts(self.session.experiment)
+
+    def _tell_state(self, change: Any = None) -> None:
+        self.state = {"status": self.comparison.status, "message": self.comparison.message}
+
+    def _tell_secrets(self, change: Any = None) -> None:
+        self.secrets = [
+            {name: data[name] for name in ("images", "count", "height", "width", "alt")}
+            for data in map(round_data, self.comparison.secrets)
+        ]
+
+    def _send_moment(self, moment: Any) -> None:
+        sides = [frame_data(frame) for frame in moment]
+        self.send(
+            {"type": "moment", "id": len(self.comparison.frames), "sides": sides}, buffers=[image_bytes(f) for f in moment]
+        )
+
+    def _receive(self, _: Any, content: Any, buffers: Any) -> None:
+        kind = content.get("type") if isinstance(content, dict) else None
+        if kind == "compare" and self.session.experiment is not None:
+            self._vary(content.get("path"), content.get("values"))
+        elif kind == "preset" and self.session.experiment is not None:
+            self._vary_presets()
+        elif kind == "stop":
+            self.comparison.stop()
+        elif kind == "drawn" and isinstance(content.get("id"), int):
+            self.comparison.acknowledge(content["id"])
+
+    def _vary(self, path: Any, values: Any) -> None:
+        """The present experiment with each of these values, if there are such a control and such values."""
+        from lab import LabError
+        from lab.edits import edit
+
+        found = chosen(self.session.experiment, path, values)
+        if found is None:
+            return
+        contrast, labels = found
+        try:
+            experiments = [edit(self.session.experiment, path, value) for value in values]
+        except LabError as error:
+            self.state = {"status": "failed", "message": str(error)}
+            return
+        self._begin(contrast["title"], labels, experiments)
+
+    def _vary_presets(self) -> None:
+        from lab.presets import PRESETS as LISTING
+        from widgets.differences import differences
+
+        experiments = [LISTING[name].experiment for name in PRESETS]
+        (difference,) = [each for each in differences(*experiments) if each.path == "distance"]
+        self._begin(difference.title, [difference.before, difference.after], experiments)
+
+    def _begin(self, title: str, labels: list[str], experiments: list[Any]) -> None:
+        self.shown = plain({"title": title, "labels": labels, "iterations": _longest(experiments)})
+        self.send({"type": "clear"})
+        self.comparison.start(experiments)
+
+
+def _longest(experiments: list[Any]) -> int:
+    return max(getattr(each.attack, "iterations", 1) * getattr(each.attack, "restarts", 1) for each in experiments)
