@@ -14,9 +14,10 @@ from lab import catalogue
 from lab.attacks.gradient_matching import GradientMatching
 from lab.cli import app
 from lab.commands import listing, running
-from lab.entry_text import parse_entry
 from lab.commands.running import Bar
+from lab.entry_text import parse_entry
 from lab.experiment import Experiment
+from lab.failures import FAILURES
 from lab.line_up import ordinal
 from lab.networks.base import Activation, Network
 from lab.networks.resnet import ResNet
@@ -225,10 +226,11 @@ def test_listing_needs_no_heavy_import():
 
 def test_the_list_names_every_entry_with_its_options():
     found = json.loads(gradlab("list", "--json").stdout)
-    assert set(found) == {*catalogue.FOLDERS, "preset"}
+    assert set(found) == {*catalogue.FOLDERS, "preset", "failure"}
     for kind in catalogue.FOLDERS:
         assert [entry["name"] for entry in found[kind]] == list(catalogue.entries(kind))
     assert [preset["name"] for preset in found["preset"]] == list(PRESETS)
+    assert [failure["name"] for failure in found["failure"]] == list(FAILURES)
     depth = next(option for entry in found["network"] if entry["name"] == "mlp" for option in entry["options"])
     assert depth["name"] == "depth"
     assert (depth["low"], depth["high"], depth["default"], depth["type"]) == (1, 8, 3, "whole number")
@@ -239,13 +241,14 @@ def test_the_list_of_one_kind_for_people():
     assert "widen=1: channels in units of 16 (whole number from 1 to 10)" in text
     assert "activation=relu: nonlinearity between the layers (relu, leaky_relu" in text
     assert "expected verdict" in gradlab("list", "preset").stdout
+    assert "mended by: add total variation" in gradlab("list", "failure").stdout
     assert "priors=total_variation: what a natural picture looks like (list of prior)" in gradlab("list", "attack").stdout
 
 
 def test_an_unknown_kind_or_command_suggests_the_nearest():
     assert "Did you mean 'network'?" in gradlab("list", "netwrk", status=2).stderr
     assert "Did you mean 'list'?" in gradlab("lits", status=2).stderr
-    assert set(listing.KINDS) == {*catalogue.FOLDERS, "preset"}
+    assert set(listing.KINDS) == {*catalogue.FOLDERS, "preset", "failure"}
 
 
 def test_entries_are_parsed_from_their_fields():

@@ -10,12 +10,13 @@ from typing import Any, get_args, get_origin
 from lab import catalogue
 from lab.catalogue import Entry
 from lab.errors import unknown_name
+from lab.failures import FAILURES, Failure
 from lab.options import Field, fields_of
 from lab.presets import PRESETS, Preset
 from lab.serialise import to_plain
 
 Listing = dict[str, list[dict[str, Any]]]
-KINDS = (*catalogue.FOLDERS, "preset")
+KINDS = (*catalogue.FOLDERS, "preset", "failure")
 
 
 def listing(kind: str | None) -> Listing:
@@ -44,6 +45,8 @@ def as_text(found: Listing) -> str:
 def _of_kind(kind: str) -> list[dict[str, Any]]:
     if kind == "preset":
         return [_preset(preset) for preset in PRESETS.values()]
+    if kind == "failure":
+        return [_failure(failure) for failure in FAILURES.values()]
     return [_entry(entry) for entry in catalogue.entries(kind).values()]
 
 
@@ -61,6 +64,18 @@ def _preset(preset: Preset) -> dict[str, Any]:
         "scaled_down": preset.scaled_down,
         "expected_verdict": preset.expected.value,
         "changes": preset.experiment.changes(),
+    }
+
+
+def _failure(failure: Failure) -> dict[str, Any]:
+    return {
+        "name": failure.name,
+        "summary": failure.cause,
+        "title": failure.title,
+        "expected_verdict": failure.expected.value,
+        "mended_by": failure.change,
+        "edits": [list(change) for change in failure.edits],
+        "changes": failure.experiment.changes(),
     }
 
 
@@ -98,7 +113,7 @@ def type_words(wanted: Any) -> str:
 
 
 def _details(entry: dict[str, Any]) -> Iterator[str]:
-    for key in ("paper_item", "scaled_down", "expected_verdict"):
+    for key in ("paper_item", "scaled_down", "expected_verdict", "mended_by"):
         if key in entry:
             yield f"      {key.replace('_', ' ')}: {entry[key]}"
     for option in entry.get("options", ()):
