@@ -7,7 +7,7 @@ PORT ?= 8866
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: lab setup test check browser clean
+.PHONY: lab setup test check course browser clean
 
 lab: setup
 	$(BIN)/gradlab serve --port $(PORT)
@@ -20,6 +20,9 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/uv pip install --python $(BIN)/python --constraint constraints.txt \
 		$(if $(TORCH),--torch-backend $(TORCH)) --editable ".[test]"
 	touch $(READY)
+
+course: setup
+	$(BIN)/python -m notebooks.course --out course
 
 browser: setup
 	$(BIN)/python -m tests.chromium

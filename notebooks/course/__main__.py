@@ -14,6 +14,8 @@ from notebooks.course import nbgrader, otter
 from notebooks.course.lesson import FOLDER, lessons
 from notebooks.course.student import student
 
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
 READ_ME = """The course, built from the lessons of the Inverting Gradients Lab.
 
 student/   hand this out: the lessons, with checks and without solutions
@@ -24,6 +26,7 @@ nbgrader/ and otter/ hold the solutions: keep them. The machine that grades need
 """
 
 
+@app.command()
 def build(
     out: Annotated[Path, typer.Option(help="the folder to build, made anew")] = Path("course"),
     seed: Annotated[int, typer.Option(min=1, help="draws the cases of the hidden tests: choose your own")] = 20_260,
@@ -48,4 +51,4 @@ def _write(notebook: NotebookNode, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    typer.run(build)
+    app()

@@ -1,0 +1,109 @@
+"""The course that teachers hand out: solutions stay behind, graded notebooks hold no widget, both graders' forms are kept."""
+
+import ast
+
+import pytest
+from lessons import LESSONS, read, solutions
+from nbformat import validate
+from typer.testing import CliRunner
+
+from lab.exercises import NotYet
+from lab.exercises.checking import exercises
+from notebooks.course.__main__ import app
+from notebooks.course.lesson import lessons, tagged
+
+SEED = 77
+SLUGS = [path.stem for path in LESSONS]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("course")
+    done = CliRunner().invoke(app, ["--out", str(folder), "--seed", str(SEED)])
+    assert done.exit_code == 0, done.output
+    return folder
+
+
+def code(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def bodies():
+    """The lines that only a solution holds, longer than a few letters."""
+    return [line.strip() for lesson in lessons() for one in lesson.exercises for line in one.body.splitlines() if line.strip()]
+
+
+def graded(built, slug):
+    return read(built / "nbgrader" / "source" / slug / f"{slug}.ipynb")
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_no_solution_is_handed_out(built, slug):
+    notebook = read(built / "student" / f"{slug}.ipynb")
+    assert not tagged(notebook, "solution")
+    told = [line.strip() for cell in code(notebook) for line in cell.source.splitlines()]
+    assert not set(told) & set(bodies())
+    assert len(tagged(notebook, "exercise")) == len(tagged(notebook, "check")) >= 2
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_graded_notebooks_hold_no_widget_and_are_complete(built, slug):
+    for notebook in (graded(built, slug), read(built / "otter" / f"{slug}.ipynb")):
+        validate(notebook)
+        assert not [cell for cell in code(notebook) if "widgets" in cell.source]
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_nbgrader_cells_are_answers_and_locked_tests(built, slug):
+    marked = [cell for cell in graded(built, slug).cells if "nbgrader" in cell.metadata]
+    names = [cell.metadata["nbgrader"]["grade_id"] for cell in marked]
+    assert len(set(names)) == len(names) == 2 * len(tagged(read_lesson(slug), "exercise"))
+    for cell in marked:
+        told = cell.metadata["nbgrader"]
+        assert set(told) - {"points"} == {"grade", "grade_id", "locked", "solution", "task", "schema_version"}
+        assert told["grade"] is told["locked"] is not told["solution"]
+        block = "SOLUTION" if told["solution"] else "HIDDEN TESTS"
+        assert cell.source.count(f"### BEGIN {block}") == cell.source.count(f"### END {block}") == 1
+        ast.parse(cell.source)
+
+
+def read_lesson(slug):
+    return next(lesson.notebook for lesson in lessons() if lesson.slug == slug)
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_the_instructors_notebook_runs_and_a_wrong_answer_fails_in_it(built, slug):
+    notebook = graded(built, slug)
+    namespace = {}
+    for cell in code(notebook):
+        exec(cell.source, namespace)
+        if cell.metadata.get("nbgrader", {}).get("grade"):
+            name = cell.metadata["nbgrader"]["grade_id"].removesuffix("-test")
+            with pytest.raises(NotYet):
+                exec(cell.source, namespace | {name: lambda *_: "wrong"})
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_otter_blocks_are_closed_in_order_and_expect_the_praise(built, slug):
+    notebook = read(built / "otter" / f"{slug}.ipynb")
+    raw = [cell.source.splitlines()[0].removeprefix("# ") for cell in notebook.cells if cell.cell_type == "raw"]
+    question = [f"{edge} {block}" for block in ("SOLUTION", "TESTS") for edge in ("BEGIN", "END")]
+    count = len(tagged(read_lesson(slug), "exercise"))
+    assert raw == ["ASSIGNMENT CONFIG", *["BEGIN QUESTION", *question, "END QUESTION"] * count]
+    for cell in code(notebook):
+        if cell.outputs:
+            name = cell.id.rpartition("-")[0]
+            assert cell.outputs[0].data["text/plain"] == f"Right. {exercises()[name].praise}"
+
+
+def test_a_solution_that_is_not_its_exercise_is_refused():
+    from notebooks.course.lesson import Exercise
+
+    with pytest.raises(ValueError, match="must begin as the exercise does"):
+        _ = Exercise("f", "", "def f(x):\n    raise NotImplementedError", "def g(x):\n    return x").body
+
+
+def test_every_lesson_is_built(built):
+    assert [lesson.slug for lesson in lessons()] == SLUGS
+    assert len(solutions()) == sum(len(lesson.exercises) for lesson in lessons())
+    assert (built / "nbgrader" / "nbgrader_config.py").read_text().startswith("c = get_config()")
