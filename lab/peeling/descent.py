@@ -18,28 +18,23 @@ from lab.peeling.activations import POINTWISE, invert
 from lab.peeling.body import Link, describe
 from lab.peeling.convolution import Convolution
 from lab.peeling.gauss_newton import Effort, Step, gauss_newton
+from lab.peeling.joint import first_guess, solve
+from lab.peeling.nonnegative import Rounds
 from lab.peeling.pieces import ConvolutionPiece
 from lab.peeling.rank import Count, count
 from lab.peeling.report import LayerRecovery
+from lab.peeling.silence import sound
 from lab.peeling.stretch import Known, Stretch
 
 SMOOTH = Effort(steps=1, inner=1500, exact=1e-12, patience=200)
 """One layer under a smooth activation: a joint solve through saturated units would be worse, so insist."""
 PIECEWISE = Effort(steps=1, inner=800, exact=1e-12, patience=20)
 """One layer under a ReLU: where it converges slowly, the joint solve is far better conditioned."""
-JOINT = Effort(steps=24, inner=40, exact=2e-6)
-AFRESH = (
-    Effort(steps=20, inner=20, smoothing=2.0, stalled=0.99),
-    Effort(steps=25, inner=25, smoothing=1.5, stalled=0.99),
-    Effort(steps=15, inner=40, smoothing=1.0, stalled=0.99),
-    JOINT,
-)
-"""From grey, broad shapes first: slower, and further from wrong activation patterns (trained networks)."""
-WITHIN_NOISE = 10.0
-"""A residual of so many times the noise is not worth another start."""
-ROUGH = Effort(steps=5, inner=20, exact=1e-2)
+JOINT = Effort(exact=2e-6)
 JOINT_PRECISION = torch.float32
-"""Joint solves are well conditioned (about 10): single precision loses nothing and costs half."""
+"""Joint solves are well conditioned (about 20): single precision loses nothing and costs half."""
+SILENCES = Rounds()
+"""One layer whose input is a ReLU's output."""
 TRUSTED_ERROR = 3e-3
 """A layer counts as exact where condition x residual, a bound on its relative error, stays below this."""
 FLOAT32 = 1e-6
@@ -50,6 +45,12 @@ SOLVED = 1e-5
 """Relative residual of a joint solve in single precision that leaves nothing open."""
 LEAST_ERROR = 1e-6
 """Relative error of a float32 ratio: what lies below this share of the largest feature is silence."""
+WITHIN_NOISE = 10.0
+"""A residual of so many times the noise is not worth another start."""
+WHITENING = 1e-3
+"""Behind a ReLU fewer equations suffice, and the weakest directions of dz carry mostly rounding."""
+MOST_HIDDEN = 0.5
+"""Share of a layer's positions that may be in doubt before the layer above is a better anchor."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +74,8 @@ class Level:
     error: float
     """Absolute error of ``values``: smaller ReLU outputs count as silent."""
     exact: bool
+    doubtful: Tensor | None = None
+    """Where an exact level may still take a silent unit for active or an active one for silent; boolean."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +103,7 @@ class Descent:
         self.anchors: list[tuple[int, Known]] = []
         bends = any(isinstance(link.module, nn.ReLU | nn.LeakyReLU) for link in links)
         self.single = PIECEWISE if bends else SMOOTH
+        self.whitening = WHITENING if bends else 1e-5
 
     def run(self, features: Tensor, slope: Tensor) -> Iterator[Progress]:
         """Yield after each layer, then after each step of the final joint solve where one is needed.
@@ -141,28 +145,58 @@ class Descent:
 
     def _undo_convolution(self, level: Level) -> Level:
         """Solve for the input of the convolution below, alone or jointly with layers further down."""
-        known = Known(level.values, level.weight, level.slope)
+        known = _known(level)
         top = level.index - 1
         if level.exact:
             self.anchors.append((top, known))
         bottom, enough = self._reach(top, known)
         if not enough:
             self.lacking = self.links[top].name
-        alone = bottom == top
-        stretch = self._stretch(bottom, top, known)
-        effort = self.single if alone else JOINT if level.exact else ROUGH
-        stretch = stretch if alone else stretch.to(JOINT_PRECISION)
-        start = torch.zeros(self.links[bottom].input_shape, dtype=stretch.known.values.dtype)
-        step = _last(gauss_newton(stretch, start, effort))
+        if bottom < top:
+            return self._jointly(bottom, top, known, level)
+        exact = level.exact and enough
+        below = self.links[top - 1].module if top else None
+        return self._behind_relu(top, known, exact) if isinstance(below, nn.ReLU) else self._alone(top, known, exact)
+
+    def _alone(self, top: int, known: Known, exact: bool) -> Level:
+        """One layer by itself: linear least squares."""
+        stretch = self._stretch(top, top, known)
+        start = torch.zeros(self.links[top].input_shape, dtype=known.values.dtype)
+        step = _last(gauss_newton(stretch, start, self.single))
         if step is None:
-            blank = start.to(level.values.dtype)
-            return replace(level, index=bottom, values=blank, weight=torch.ones_like(blank), slope=blank, exact=False)
-        self._report(bottom, top, step)
-        slope = step.point.pulled_slope().to(level.slope.dtype)
-        exact = level.exact and enough and step.residual * step.condition <= max(TRUSTED_ERROR, self.noise.relative)
-        values = step.point.values.to(level.values.dtype)
+            return Level(top, start, torch.ones_like(start), start, 0.0, False)
+        self._report(top, top, step)
+        trusted = step.residual * step.condition <= max(TRUSTED_ERROR, self.noise.relative)
+        return self._below(top, step, exact=exact and trusted)
+
+    def _below(self, bottom: int, step: Step, *, exact: bool) -> Level:
+        """The level under a solved stretch."""
+        slope = step.point.pulled_slope().double()
+        values = step.point.values.double()
         error = max(LEAST_ERROR, 3 * step.residual) * float(values.square().mean().sqrt())
         return Level(bottom, values, torch.ones_like(values), slope, error, exact)
+
+    def _behind_relu(self, top: int, known: Known, exact: bool) -> Level:
+        """One layer whose input is a ReLU's output: nowhere negative, and exact once its silent units are known."""
+        stretch = self._stretch(top, top, known)
+        found = sound(stretch, self.links[top].input_shape, SILENCES)
+        step = Step(stretch.at(found.values), found.residual, found.iterations, found.condition)
+        self._report(top, top, step)
+        positions = found.doubtful.any(1).double().mean()
+        trusted = found.residual <= max(TRUSTED_ERROR, 2 * step.point.noise_floor) and positions <= MOST_HIDDEN
+        return replace(self._below(top, step, exact=exact and bool(trusted)), error=0.0, doubtful=found.doubtful)
+
+    def _jointly(self, bottom: int, top: int, known: Known, level: Level) -> Level:
+        """Several layers at once. Down to the picture only a guess is made: ``_settle`` goes on from there, step by step."""
+        stretch = self._stretch(bottom, top, known).to(JOINT_PRECISION)
+        guess = stretch.at(first_guess(stretch, self.links[bottom].input_shape))
+        step = Step(guess, guess.relative_residual, 0, 1.0)
+        if bottom > 0:
+            step = _last(solve(stretch, guess.values, JOINT, suspicious=level.exact)) or step
+        self._report(bottom, top, step)
+        exact = level.exact and bottom > 0 and self.lacking is None
+        trusted = step.residual * step.condition <= max(TRUSTED_ERROR, self.noise.relative)
+        return self._below(bottom, step, exact=exact and trusted)
 
     def _reach(self, top: int, known: Known) -> tuple[int, bool]:
         """The lowest layer to solve together with ``top``, and whether the equations suffice then."""
@@ -193,7 +227,7 @@ class Descent:
             modules=[link.module for link in links],
             known=known,
             gradients=self.gradients,
-            whitening=min(1.0, max(1e-5, 1e4 * self.noise.relative if self.noise.relative > FLOAT32 else 0.0)),
+            whitening=min(1.0, max(self.whitening, 1e4 * self.noise.relative if self.noise.relative > FLOAT32 else 0.0)),
             complete=not isinstance(links[-1].module, nn.Conv2d),
             gradient_noise=self.noise.gradient,
             output_noise=self.noise.features,
@@ -226,24 +260,29 @@ class Descent:
     def _settle(self, level: Level) -> Iterator[Progress]:
         """Joint solves down to the picture, from the provisional picture on.
 
-        From the lowest exact layer first; where that stalls (a unit near the kink of a ReLU counted on the
-        wrong side), from the layers above it; at last afresh from the top, broad shapes first.
+        From the lowest exact layer first; where that stalls, from the layers above it.
         """
         telling = [(top, known) for top, known in reversed(self.anchors) if self._tells(top, known, 0)]
         picture = level.values
-        attempts = [(anchor, JOINT, False) for anchor in telling]
-        attempts += [(anchor, effort, effort is AFRESH[0]) for anchor in telling[-1:] for effort in AFRESH]
-        for (top, known), effort, afresh in attempts:
+        for top, known in telling:
             stretch = self._stretch(0, top, known).to(JOINT_PRECISION)
-            picture = torch.zeros_like(picture) if afresh else picture
-            for step in gauss_newton(stretch, picture.to(JOINT_PRECISION), effort):
+            told = known.hidden is not None
+            for step in solve(stretch, picture.to(JOINT_PRECISION), JOINT, suspicious=told):
                 self._report(0, top, step)
                 picture = step.point.values
-                yield self._progress(replace(level, values=picture.to(level.values.dtype), exact=step.residual <= SOLVED))
+                yield self._progress(replace(level, values=picture.double(), exact=step.residual <= SOLVED))
                 if step.residual <= JOINT.exact:
                     return
             if stretch.at(picture.to(JOINT_PRECISION)).relative_residual <= max(SOLVED, WITHIN_NOISE * self.noise.relative):
                 return
+
+
+def _known(level: Level) -> Known:
+    """What a convolution's output tells; a unit in doubt is not trusted, nor is the gradient at its position."""
+    if level.doubtful is None:
+        return Known(level.values, level.weight, level.slope)
+    hidden = level.doubtful.any(1)[0]
+    return Known(level.values, level.weight * ~hidden, level.slope, hidden)
 
 
 def _undo_batch_norm(module: nn.BatchNorm2d, level: Level) -> Level:

@@ -50,6 +50,13 @@ class PointwisePiece(Piece):
     def __init__(self, activation: nn.Module, values: Tensor) -> None:
         self.output = activation(values)
         self.slope = derivative(activation, values)
+        self._steps = (float(getattr(activation, "negative_slope", 0.0)), 1.0)
+
+    def soften(self, values: Tensor, width: float) -> None:
+        """Replace the step of a ReLU's slope at 0 by a normal distribution's, ``width`` wide; 0 leaves it sharp."""
+        if width > 0:
+            low, high = self._steps
+            self.slope = low + (high - low) * torch.special.ndtr(values / width)
 
     def tangent(self, moved: Tensor) -> Tensor:
         """J v."""

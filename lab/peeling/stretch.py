@@ -21,7 +21,8 @@ import torch
 from torch import Tensor, nn
 
 from lab.peeling.conjugate_gradients import Rows, norm
-from lab.peeling.pieces import ConvolutionPiece, Piece, linearise
+from lab.peeling.hidden import Hidden, suspects
+from lab.peeling.pieces import ConvolutionPiece, Piece, PointwisePiece, linearise
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +35,8 @@ class Known:
     """In [0, 1]: how far each entry of z is to be trusted; 0 where it is unknown."""
     slope: Tensor
     """dL/dz."""
+    hidden: Tensor | None = None
+    """Positions where ``slope`` is not known, boolean, shape (height, width); heeded in a joint solve only."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,9 +58,15 @@ class Stretch:
 
     def to(self, precision: torch.dtype) -> Stretch:
         """The same equations in another floating-point precision."""
-        known = Known(*(getattr(self.known, part).to(precision) for part in ("values", "weight", "slope")))
+        known = replace(self.known, **{part: getattr(self.known, part).to(precision) for part in ("values", "weight", "slope")})
         modules = [deepcopy(module).to(precision) for module in self.modules]
         return replace(self, modules=modules, known=known, gradients={n: g.to(precision) for n, g in self.gradients.items()})
+
+    def hiding(self, positions: Tensor) -> Stretch:
+        """The same equations without the output gradient at these positions (boolean, shape (height, width))."""
+        known = self.known
+        hidden = positions if known.hidden is None else known.hidden | positions
+        return replace(self, known=replace(known, hidden=hidden, weight=known.weight * ~hidden))
 
     def at(self, values: Tensor) -> Point:
         """All equations at a guess of the input, with their derivatives."""
@@ -104,16 +113,39 @@ class Point:
                 target = self.stretch.gradients[self.stretch.names[position]]
                 dz, dw, gain = self.stretch.whitened if is_top else (slope, target, float(len(target)))
                 scale = 1.0 if is_top else 1 / max(float(dw.norm()), 1e-300)
-                rows.append(_WeightRows(position, piece, dz, dw, scale, scale**2 * gain * target[0].numel()))
+                made = _WeightRows(position, piece, dz, dw, scale, scale**2 * gain * target[0].numel())
+                rows.append(made.hiding(self.stretch.known.hidden) if is_top and len(self.pieces) > 1 else made)
             slope = piece.cotangent(slope)
         return rows
 
     def _residual(self) -> list[Tensor]:
         known = self.stretch.known
-        blocks = [
-            rows.scale * (rows.target - rows.piece.operator.correlate(rows.piece.input, rows.slope)) for rows in self._rows
-        ]
+        blocks = [rows.residual() for rows in self._rows]
         return [*blocks, self._forward_scale * known.weight * (known.values - self.output)]
+
+    def soften(self, widths: Mapping[int, float]) -> None:
+        """Let each kink of the piece at that position bend over a width instead: act'(z) becomes its mean near z.
+
+        Where the pattern is not settled yet, this is the best linear guess of what a step will do.
+        """
+        for position, width in widths.items():
+            piece = self.pieces[position]
+            assert isinstance(piece, PointwisePiece)
+            piece.soften(self.pieces[position - 1].output if position else self.values, width)
+
+    @property
+    def kinks(self) -> dict[int, Tensor]:
+        """The inputs of all ReLUs, by position."""
+        before = [self.values, *(piece.output for piece in self.pieces)]
+        return {
+            position: before[position]
+            for position, module in enumerate(self.stretch.modules)
+            if isinstance(module, nn.ReLU | nn.LeakyReLU)
+        }
+
+    def suspects(self) -> tuple[Tensor, float]:
+        """Positions of the top layer whose gradient looks wrong, and the share of the residual that the worst explains."""
+        return suspects(self._rows[0].piece, self.residual[0])
 
     @property
     def relative_residual(self) -> float:
@@ -140,7 +172,7 @@ class Point:
         for position, piece in enumerate(self.pieces):
             if position in wanted:
                 rows = wanted[position]
-                blocks[position] = rows.scale * rows.piece.operator.correlate(moved, rows.slope)
+                blocks[position] = rows.forward(moved)
             moved = piece.tangent(moved)
         return [*(blocks[rows.position] for rows in self._rows), self._forward_scale * self.stretch.known.weight * moved]
 
@@ -152,7 +184,7 @@ class Point:
             pulled = self.pieces[position].cotangent(pulled)
             if position in blocks:
                 rows, block = blocks[position]
-                pulled = pulled + rows.scale * rows.piece.operator.correlate_adjoint(block, rows.slope)
+                pulled = pulled + rows.adjoint(block)
         return pulled
 
     def pulled_slope(self) -> Tensor:
@@ -172,3 +204,28 @@ class _WeightRows:
     scale: float
     noise_gain: float
     """Variance of all these equations together for unit noise on dL/dW."""
+    hidden: Hidden | None = None
+
+    def hiding(self, where: Tensor | None) -> _WeightRows:
+        """These equations without what they say about the output gradient at some positions."""
+        if where is None or not where.any():
+            return self
+        hidden = Hidden(self.piece, where)
+        slope = hidden.without(self.slope)
+        unexplained = self.target - self.piece.operator.correlate(self.piece.input, slope)
+        return replace(self, slope=hidden.fill(slope, unexplained), hidden=hidden)
+
+    def residual(self) -> Tensor:
+        """dL/dW less what the present input makes."""
+        return self.scale * self._seen(self.target - self.piece.operator.correlate(self.piece.input, self.slope))
+
+    def forward(self, moved: Tensor) -> Tensor:
+        """How the made weight gradient moves with the input."""
+        return self.scale * self._seen(self.piece.operator.correlate(moved, self.slope))
+
+    def adjoint(self, block: Tensor) -> Tensor:
+        """The transpose of ``forward``."""
+        return self.scale * self.piece.operator.correlate_adjoint(self._seen(block), self.slope)
+
+    def _seen(self, weights: Tensor) -> Tensor:
+        return weights if self.hidden is None else self.hidden.project(weights)

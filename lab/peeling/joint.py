@@ -1,0 +1,65 @@
+"""Several layers solved together for the input of the lowest: a first guess, then Gauss-Newton."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from lab.peeling.conditioning import whitener
+from lab.peeling.conjugate_gradients import cgls
+from lab.peeling.convolution import Convolution
+from lab.peeling.gauss_newton import Effort, Step, gauss_newton
+from lab.peeling.nonnegative import Rounds, nonnegative
+from lab.peeling.stretch import Stretch
+
+GUESS = Rounds(inner=20, growth=1.0, most=80)
+CLEARLY = 0.5
+"""Of the mean active unit: guessed units above this share count as active."""
+GUESSED_LAYER = 20
+"""Conjugate-gradient iterations of a guess through one convolution."""
+HIDINGS = 5
+"""So often may positions be hidden before the solve is given up."""
+TRACE = 0.02
+"""Share of the residual that a wrong unit must explain to be suspected."""
+
+
+def first_guess(stretch: Stretch, shape: tuple[int, ...]) -> Tensor:
+    """A rough input, of ``shape``: non-negative least squares on the top, then the clearly active units below it.
+
+    Zeros where the stretch is not convolution, ReLU, convolution.
+    """
+    zeros = torch.zeros(shape, dtype=stretch.known.values.dtype)
+    if [type(module) for module in stretch.modules] != [nn.Conv2d, nn.ReLU, nn.Conv2d]:
+        return zeros
+    lowest, _, top = stretch.modules
+    assert isinstance(lowest, nn.Conv2d)
+    alone = replace(stretch, names=stretch.names[-1:], modules=[top])
+    with torch.no_grad():
+        features = nonnegative(alone.at(torch.zeros_like(lowest(zeros))), GUESS).solution
+    clear = (features > CLEARLY * features.sum() / (features > 0).sum().clamp_min(1)).to(features.dtype)
+    operator = Convolution(lowest, shape)
+    before = features if lowest.bias is None else features - lowest.bias.detach().view(1, -1, 1, 1)
+    found = cgls(
+        lambda x: [clear * operator.apply(x)], lambda r: operator.adjoint(clear * r[0]), [clear * before], GUESSED_LAYER
+    )
+    return found.solution
+
+
+def solve(stretch: Stretch, start: Tensor, effort: Effort, *, suspicious: bool) -> Iterator[Step]:
+    """Gauss-Newton steps; where ``suspicious``, positions that seem to be on the wrong side of a kink are then hidden."""
+    lowest = stretch.modules[0]
+    rescale = whitener(lowest, tuple(start.shape)) if isinstance(lowest, nn.Conv2d) else None
+    for _ in range(1 + HIDINGS):
+        step = None
+        for step in gauss_newton(stretch, start, effort, rescale):
+            yield step
+        start = start if step is None else step.point.values
+        if not suspicious or (step is not None and step.residual <= effort.exact):
+            return
+        found, share = stretch.at(start).suspects()
+        if share < TRACE:
+            return
+        stretch = stretch.hiding(found)
