@@ -170,4 +170,14 @@ def test_the_same_figures_stand_in_both_drawings():
     assert list(figure.data[0].error_x.arrayminus) == [0.0, 2.0]
     assert list(figure.data[2].x) == [18.0]
     axes = study_figure.still(data).axes[0]
+    assert list(axes.lines[0].get_xdata()) == [9.0, 20.0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["c", "a, b"]
+
+
+def test_the_figure_of_the_labels_draws_shares():
+    cell = {"cell": "a", "psnr_db": 12.0, "labels_right": 0.75, "labels_right_low": 0.5, "labels_right_high": 1.0, "ssim": 0.1}
+    data = {"title": "T", "main": "labels_right", "cells": [cell | {"runs": 4, "grey_psnr_db": 12.0, "paper_psnr_db": ""}]}
+    assert list(study_figure.interactive(data).data[0].x) == [0.75]
+    axes = study_figure.still(data).axes[0]
+    assert list(axes.lines[0].get_xdata()) == [0.75]
+    assert axes.get_xlabel() == "share of labels read rightly"

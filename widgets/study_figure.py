@@ -113,7 +113,7 @@ def still(study: Study) -> Drawing:
     axes = drawing.add_subplot()
     places = {cell["cell"]: place for place, cell in enumerate(cells)}
     ends = list(zip(*(interval(cell, main) for cell in cells), strict=True)) if cells else None
-    axes.errorbar([cell["psnr_db"] for cell in cells], range(len(cells)), xerr=ends, fmt="o", color=OURS, label=NAMES["ours"])
+    axes.errorbar([cell[main] for cell in cells], range(len(cells)), xerr=ends, fmt="o", color=OURS, label=NAMES["ours"])
     if in_decibels(study):
         axes.plot([cell["grey_psnr_db"] for cell in cells], range(len(cells)), "|", color=GREY, ms=12, label=NAMES["grey"])
     for kind, filled in (("verified", True), ("recalled, unverified", False)):
