@@ -10,7 +10,7 @@ import pytest
 from torch import hub
 
 from lab.catalogue import entries
-from lab.commands.reproducing import Place, prepare, write
+from lab.commands.reproducing import Place, prepare, reproduce, write
 from lab.datasets.cifar10 import CIFAR10
 from lab.datasets.gallery import Gallery
 from lab.errors import LabError
@@ -181,3 +181,17 @@ def test_the_figure_of_the_labels_draws_shares():
     axes = study_figure.still(data).axes[0]
     assert list(axes.lines[0].get_xdata()) == [0.75]
     assert axes.get_xlabel() == "share of labels read rightly"
+
+
+@pytest.mark.slow
+def test_one_cell_can_be_measured_by_itself(tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADLAB_DATA", "")
+    changes = {"images": 1, "iterations": 2}
+    told = reproduce("magnitude", changes, Place(workers=1, out=tmp_path, only="COSINE, half"))
+    assert "cosine, half of it" in told.summary
+    assert told.summary.count("not run") == 3
+    assert len(list((tmp_path / "experiments").glob("*.json"))) == 1
+    with pytest.raises(LabError, match=r"No cell of magnitude contains 'sine wave'; take a part of a name from its table"):
+        reproduce("magnitude", changes, Place(workers=1, out=tmp_path, only="sine wave"))
+    with pytest.raises(LabError, match=r"--workers 0 is out of range; give a number from 1 to 256"):
+        reproduce("magnitude", changes, Place(workers=0, out=tmp_path))
