@@ -10,11 +10,13 @@ from lab.attacks.analytic import Analytic
 from lab.catalogue import entries
 from lab.datasets.inline import Inline
 from lab.edits import edit
+from lab.failures import FAILURES
 from widgets import recording
 from widgets.controls import change, schema
 from widgets.film import Film
 from widgets.frames import Frame, describe_round
 from widgets.views.chips import CHIPS, Chips
+from widgets.views.doctor import Doctor
 from widgets.views.guess import Guess
 from widgets.views.panel import Panel
 from widgets.views.rail import Rail
@@ -205,12 +207,29 @@ def test_only_the_page_reads_its_address(session):
     assert session.asked == [("open_link", "?seed=3")]
 
 
+def test_the_doctor_shows_a_failure_and_mends_it(session, film):
+    doctor = Doctor(film, session)
+    assert len(doctor.cases) >= 6
+    assert doctor.case == {}
+    for name, failure in FAILURES.items():
+        session.asked.clear()
+        doctor._receive(doctor, {"show": name}, [])
+        assert session.asked == [("show", failure.experiment), ("start",)]
+        assert (doctor.case["cause"], doctor.case["mended"]) == (failure.cause, False)
+        doctor._receive(doctor, {"mend": True}, [])
+        assert session.experiment == failure.mended
+        assert doctor.case["mended"]
+    session.experiment = Experiment(seed=77)
+    assert doctor.case == {}
+
+
 STRANGE = [
     None, 3, "start", [], {}, {"type": None}, {"type": ["start"]}, {"type": "__init__"}, {"type": "step", "count": 7},
     {"type": "step", "count": "10"}, {"type": "pace", "seconds": -1}, {"type": "edit", "path": 3}, {"row": 99},
     {"row": "1"}, {"row": -1}, {"choose": "nothing"}, {"type": "drawn", "frame": "x"}, {"type": "upload"},
     {"type": "qr", "address": 3}, {"type": "qr", "address": "x" * 2000}, {"type": "hide", "paths": "seed"},
     {"type": "hide", "paths": ["__class__"]}, {"type": "open", "query": 3},
+    {"show": "nothing"}, {"show": ["late_training"]}, {"mend": True},
 ]  # fmt: skip
 
 
@@ -222,6 +241,7 @@ def test_what_a_stranger_sends_is_ignored(content, session, film):
         Panel(film, session),
         Chips(film, session),
         Share(film, session),
+        Doctor(film, session),
         film,
     ]
     session.asked.clear()

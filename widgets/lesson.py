@@ -26,7 +26,7 @@ class Lesson(Page):
     - ``transport`` (attack, pause, step, scrubber), ``guess`` (which of these 8?), ``chips`` (next steps);
     - ``controls`` (the form that changes the experiment), ``curve`` (objective and PSNR), ``conditions``;
     - tabs ``algebra``, ``difference``, ``layers``, ``numbers``, ``history``;
-    - ``compare`` (two runs side by side, sweeps), ``share`` (link, export).
+    - ``compare`` (two runs side by side, sweeps), ``doctor`` (failures, causes, cures), ``share`` (link, export).
 
     The experiment is one of: ``link="network=lenet&seed=3"`` (the words of ``lab.links``),
     ``experiment=Experiment(...)``, or ``changes={"seed": 3}``; without any it is the default one.

@@ -11,6 +11,7 @@ from widgets.views.chips import Chips
 from widgets.views.compare import Compare
 from widgets.views.conditions import Conditions
 from widgets.views.curve import Curve
+from widgets.views.doctor import Doctor
 from widgets.views.guess import Guess
 from widgets.views.panel import TABS, Panel
 from widgets.views.rail import Rail
@@ -28,6 +29,7 @@ PARTS = {
     "guess": Guess,
     "chips": Chips,
     "compare": Compare,
+    "doctor": Doctor,
     "controls": Rail,
     "curve": lambda film, session: Curve(film),
     "share": Share,

@@ -11,8 +11,8 @@ FOLDER = Path(__file__).parent
 
 
 def script(*names: str) -> str:
-    """The view's own scripts behind the few helpers that all scripts use (``common.js``)."""
-    return "\n".join((FOLDER / f"{name}.js").read_text(encoding="utf-8") for name in ("common", *names))
+    """The view's own scripts behind the few helpers that all scripts use (``common.js``, ``meanings.js``)."""
+    return "\n".join((FOLDER / f"{name}.js").read_text(encoding="utf-8") for name in ("common", "meanings", *names))
 
 
 def style(*names: str) -> str:

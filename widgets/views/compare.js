@@ -61,7 +61,7 @@ async function render({ model, el, host }) {
   const slider = element("input", { type: "range", class: "lab-scrub", min: 0, max: 0, step: 1, value: 0, "aria-label": "Moment shown on all sides", oninput: () => { at = slider.valueAsNumber; draw(); } });
   const clock = element("output", {});
   const card = element("section", { class: "lab-card lab-compare-card", "aria-label": "Side by side", hidden: true },
-    element("h2", {}, "Side by side: same pictures, same seed, one clock, one difference"),
+    element("h2", {}, "Side by side: same pictures, same seed, one clock, one difference", meaning("sides", "a side")),
     element("div", { class: "lab-compare-head" }, labelled("What differs", what), labelled("Left", one), labelled("Right", other), go, all, close),
     sides, element("div", { class: "lab-clock" }, slider, clock), said);
 
@@ -139,7 +139,12 @@ async function render({ model, el, host }) {
   /** Open with the pair that a chip names, or with the form's choices. */
   function open(preset) {
     card.hidden = false;
-    if (preset) tell({ type: "preset" });
+    if (preset) {
+      tell({ type: "preset" });
+      what.value = "distance";
+      fillValues();
+      other.selectedIndex = Math.max(0, contrast().options.findIndex((option) => option.value === "euclidean"));
+    }
     card.scrollIntoView({ block: "nearest" });
     what.focus({ preventScroll: true });
   }

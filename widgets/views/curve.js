@@ -51,7 +51,9 @@ async function render({ model, el, host }) {
   const cursor = drawn("line", { y1: BOX.top - 4, y2: BOX.bottom, class: "lab-cursor" });
   const ends = drawn("text", { x: (BOX.left + BOX.right) / 2, y: BOX.bottom + 36, "text-anchor": "middle" }, "iteration");
   svg.append(axes, ends, ...before, cursor, ...lines, ...dots);
-  const read = element("dl", { class: "lab-readout" });
+  const values = ["objective", "PSNR", "SSIM", "a grey square gets"].map((name) => [name, element("dd", {})]);
+  const read = element("dl", { class: "lab-readout", hidden: true }, ...values.map(([name, value]) =>
+    element("div", {}, element("dt", {}, name, meaning(name, name === "a grey square gets" ? "a grey square" : name)), value)));
   const ghost = element("p", { class: "lab-soft lab-ghost", hidden: true }, "Pale lines: the run before.");
   const card = element("article", { class: "lab-card lab-curve", "aria-label": "Convergence" },
     element("h2", {}, "Convergence"),
@@ -78,15 +80,16 @@ async function render({ model, el, host }) {
   function point() {
     const frame = film.shown;
     for (const mark of [cursor, ...dots]) mark.style.display = frame ? "" : "none";
-    if (!frame) return read.replaceChildren();
+    read.hidden = !frame;
+    if (!frame) return;
     const x = scale.x(frame.iteration);
     cursor.setAttribute("x1", x);
     cursor.setAttribute("x2", x);
     place(dots[0], x, frame.objective > 0 ? scale.objective(frame.objective) : null);
     place(dots[1], x, Number.isFinite(frame.psnr_db) ? scale.psnr(frame.psnr_db) : null);
     const grey = (frame.numbers ?? film.recording.numbers)?.grey_psnr_db;
-    read.replaceChildren(...[["objective", short(frame.objective, 4)], ["PSNR", `${short(frame.psnr_db, 1)} dB`], ["SSIM", short(frame.ssim)], ["a grey square gets", `${short(grey, 1)} dB`]]
-      .map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value))));
+    const texts = [short(frame.objective, 4), `${short(frame.psnr_db, 1)} dB`, short(frame.ssim), `${short(grey, 1)} dB`];
+    values.forEach(([, value], index) => { value.textContent = texts[index]; });
     svg.setAttribute("aria-label", `At iteration ${frame.iteration} the objective is ${short(frame.objective, 4)} and the PSNR ${short(frame.psnr_db, 1)} decibels.`);
   }
 

@@ -5,10 +5,10 @@ function scoreRows(frame, numbers) {
   const rows = [
     ["Line-up", `${numbers.line_up_rank} of ${numbers.line_up_size}`, `1 in ${numbers.line_up_size} by chance`, "Among eight pictures, the place of the secret when they are ordered by likeness to the reconstruction. The verdict rests on this."],
     ["Likeness", short(numbers.likeness), "0", "Correlation of the shapes in both pictures: 1 is alike, unrelated ones stay below 0.2; brightness, contrast and fine noise do not count."],
-    ["PSNR", `${short(frame.psnr_db, 1)} dB`, `grey ${short(numbers.grey_psnr_db, 1)}, mean ${short(numbers.mean_psnr_db, 1)} dB`, "How small the average pixel error is, in decibels; three more mean half the squared error. A blur can score high and show nothing."],
-    ["SSIM", short(frame.ssim), "0", "Whether edges and textures stand where they should: 1 for equal pictures."],
+    ["PSNR", `${short(frame.psnr_db, 1)} dB`, `grey ${short(numbers.grey_psnr_db, 1)}, mean ${short(numbers.mean_psnr_db, 1)} dB`, MEANINGS.PSNR],
+    ["SSIM", short(frame.ssim), "0", MEANINGS.SSIM],
     ["Squared error", short(first?.mse, 5), "", "Mean squared difference of a pixel, with values from 0 to 1; PSNR is this number on a logarithmic scale."],
-    ["Objective", short(frame.objective, 5), "", "What the attack itself sees and lowers: how far the guess's gradient is from the shared one. It never sees the secret."],
+    ["Objective", short(frame.objective, 5), "", MEANINGS.objective],
   ];
   if (numbers.label_accuracy !== null && numbers.label_accuracy !== undefined) rows.push(["Labels", `${short(100 * numbers.label_accuracy, 0)} %`, "", "Share of the labels that the server worked out from the gradient alone."]);
   return rows;

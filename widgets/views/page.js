@@ -16,7 +16,7 @@ const PAPER = "After “Inverting Gradients: How easy is it to break privacy in 
 const SECTIONS = [
   ["lab-story", "From the secret to the leak", ["secret", "sent", "server"]],
   ["lab-run", "Run", ["transport", "guess"]],
-  ["lab-next", "Try next", ["chips", "compare"]],
+  ["lab-next", "Try next", ["chips", "compare", "doctor"]],
   ["lab-lower", "Experiment and analysis", ["controls", "curve", "panel", "conditions"]],
   ["lab-foot", "Share and export", ["share"]],
 ];
@@ -31,13 +31,29 @@ function section([style, name, parts], present) {
   return slots.length ? [element("section", { class: style, "aria-label": name }, ...content)] : [];
 }
 
+const KEYS = [["space", "attack, pause, go on"], ["← →", "frame by frame"], ["p", "replay"], ["r", "reset"], ["l", "copy the link"], ["t", "tour"], ["b", "projector"], ["d", "dark or light"], ["?", "this list"]];
+
+function isTyping({ target, ctrlKey, metaKey, altKey }) {
+  return ctrlKey || metaKey || altKey || !(target instanceof Element) || target.closest("input, select, textarea, dialog") !== null || !(target === document.body || target.closest(".lab"));
+}
+
+/** All keys in one list. */
+function keysDialog() {
+  const dialog = element("dialog", { class: "lab-keys-dialog", "aria-label": "Keys" },
+    element("h2", {}, "Keys"), element("dl", {}, ...KEYS.flatMap(([key, means]) => [element("dt", {}, key), element("dd", {}, means)])),
+    element("button", { class: "lab-small", type: "button", onclick: () => dialog.close() }, "Close"));
+  return dialog;
+}
+
 async function render({ model, el, host, signal }) {
   const film = await filmOf(model, host);
   const whole = model.get("whole");
   const theme = element("button", { class: "lab-icon", type: "button", title: "Light or dark", onclick: () => chooseTheme(root.dataset.theme === "dark" ? "light" : "dark") }, "◐");
+  const tour = element("button", { class: "lab-small", type: "button", onclick: () => startTour() }, "Tour");
+  const projector = element("button", { class: "lab-small", type: "button", "aria-pressed": "false", title: "Large text for a lecture hall (b)", onclick: project }, "Projector");
   const header = element("div", { class: "lab-header" },
     element("h1", {}, "Can a gradient keep a secret?"),
-    element("nav", { "aria-label": "Page" }, theme),
+    element("nav", { class: "lab-row", "aria-label": "Page" }, tour, projector, theme),
     element("p", {}, "A phone trains a network on a private picture and sends only numbers. Watch what the server makes of them."));
   const alone = whole && document.body.dataset.voila !== undefined; // JupyterLab has a main landmark of its own
   const root = element("div", { class: "lab", ...(alone && { role: "main" }) },
@@ -45,6 +61,11 @@ async function render({ model, el, host, signal }) {
       ...(whole ? [header] : []),
       ...SECTIONS.flatMap((layout) => section(layout, (part) => Boolean(model.get(part)))),
       ...(whole ? [element("p", { class: "lab-footer" }, PAPER)] : [])));
+
+  function project() {
+    const wanted = root.toggleAttribute("data-projector");
+    projector.setAttribute("aria-pressed", String(wanted));
+  }
 
   function chooseTheme(name) {
     localStorage.setItem(STORED, name);
@@ -63,6 +84,14 @@ async function render({ model, el, host, signal }) {
   }
 
   film.parts = new Set(SECTIONS.flatMap(([, , parts]) => parts).filter((part) => Boolean(model.get(part))));
+  const startTour = tourOf(root, () => tour.focus());
+  const keys = keysDialog();
+  if (whole) root.append(keys);
+  const shortcuts = { t: () => startTour(), b: project, d: () => theme.click(), l: () => root.querySelector(".lab-copy")?.click(), "?": () => keys.showModal() };
+  document.addEventListener("keydown", (event) => {
+    const shortcut = whole && !isTyping(event) && !keys.open && shortcuts[event.key];
+    if (shortcut) shortcut();
+  }, { signal });
   paintTheme(wantedTheme());
   document.addEventListener("lab:theme", (event) => paintTheme(event.detail), { signal });
   el.append(root);

@@ -18,8 +18,8 @@ class Page(View):
     ``whole`` adds what a page of its own needs: title, introduction and source.
     """
 
-    _esm = script("page")
-    _css = THEME.read_text(encoding="utf-8") + style("page")
+    _esm = script("tour", "page")
+    _css = THEME.read_text(encoding="utf-8") + style("page", "tour", "projector")
     whole = traitlets.Bool(False).tag(sync=True)
     secret = anywidget.WidgetTrait().tag(sync=True)
     sent = anywidget.WidgetTrait().tag(sync=True)
@@ -28,6 +28,7 @@ class Page(View):
     guess = anywidget.WidgetTrait().tag(sync=True)
     chips = anywidget.WidgetTrait().tag(sync=True)
     compare = anywidget.WidgetTrait().tag(sync=True)
+    doctor = anywidget.WidgetTrait().tag(sync=True)
     controls = anywidget.WidgetTrait().tag(sync=True)
     curve = anywidget.WidgetTrait().tag(sync=True)
     conditions = anywidget.WidgetTrait().tag(sync=True)

@@ -91,7 +91,10 @@ async function render({ model, el, host }) {
     });
     const file = element("input", { type: "file", accept: "image/*", class: "lab-file", "aria-label": "Your own picture", onchange: () => upload(file) });
     const own = element("label", { class: "lab-thumb lab-own", title: "Your own picture" }, file, element("span", { "aria-hidden": "true" }, "+"));
-    return element("div", {}, element("div", { class: "lab-thumbs" }, ...thumbs, own), element("p", { class: "lab-ethics" }, ETHICS));
+    const offers = { upload: own, camera: camera.node };
+    const [fromFile, fromCamera] = Object.keys(offers).map((name) => (film.hidden.includes(name) ? [] : [offers[name]]));
+    const ethics = fromFile.length + fromCamera.length ? [element("p", { class: "lab-ethics" }, ETHICS)] : [];
+    return element("div", {}, element("div", { class: "lab-thumbs" }, ...thumbs, ...fromFile), ...fromCamera, ...ethics);
   }
 
   async function upload(input) {
@@ -102,6 +105,8 @@ async function render({ model, el, host }) {
     if (data.byteLength > LARGEST_FILE) return complain("picture", `${file.name} is larger than 8 MB and not a picture that this browser can read; choose a PNG or JPEG file.`);
     tell({ type: "upload", name: file.name }, [data]);
   }
+
+  const camera = cameraPart((data) => tell({ type: "upload", name: "camera.png" }, [data]), (sentence) => complain("picture", sentence));
 
   const makers = {
     gallery, choice: (control) => choice(control, (value) => edit(control.path, value)),
@@ -187,6 +192,7 @@ async function render({ model, el, host }) {
   const end = film.on("state", redraw);
   return () => {
     end();
+    camera.end();
     pictures.forEach((url) => URL.revokeObjectURL(url));
   };
 }

@@ -16,7 +16,7 @@ LARGEST_UPLOAD = 8_000_000
 class Rail(View):
     """Shows ``controls`` and sends edits; a refused edit comes back as a sentence beside its control."""
 
-    _esm = script("rail")
+    _esm = script("camera", "rail")
     _css = style("rail")
     controls = traitlets.List().tag(sync=True)
     thumbs = traitlets.Dict().tag(sync=True)

@@ -34,7 +34,7 @@ async function render({ model, el, host }) {
   el.append(
     element("article", { class: "lab-card lab-sent", "aria-label": "Sent over the network" },
       element("span", { class: "lab-who" }, "Sent over the network"),
-      element("h2", {}, "Only numbers left the phone"), count, bars, rest, wall),
+      element("h2", {}, "Only numbers left the phone", meaning("sent", "a bar")), count, bars, rest, wall),
   );
   draw();
   return follow(film, { round: draw });

@@ -23,7 +23,7 @@ async function render({ model, el, host }) {
   const tell = (content, buffers) => { try { model.send(content, undefined, buffers); } catch { /* the transport says that the engine is gone */ } };
 
   const place = element("p", { class: "lab-address" });
-  const copy = element("button", { class: "lab-small", type: "button", onclick: take }, "Copy link");
+  const copy = element("button", { class: "lab-small lab-copy", type: "button", onclick: take }, "Copy link");
   const code = element("button", { class: "lab-small", type: "button", "aria-expanded": "false", onclick: toggleCode }, "QR code");
   const said = element("p", { class: "lab-soft", role: "status", "aria-live": "polite" });
   const missing = element("p", { class: "lab-soft" });

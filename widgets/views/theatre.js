@@ -18,7 +18,7 @@ async function render({ model, el, host }) {
   const empty = element("p", { class: "lab-empty" }, "Nothing yet. Press Attack it live.");
   const word = element("b", {});
   const detail = element("span", {});
-  const strip = element("div", { class: "lab-strip lab-verdict" }, word, detail);
+  const strip = element("div", { class: "lab-strip lab-verdict" }, word, detail, meaning("verdict", "the verdict"));
   const region = element("p", { class: "lab-unseen", role: "status", "aria-live": "polite" });
   const say = announcer(region);
   let drawnFrames = 0;

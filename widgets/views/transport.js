@@ -39,10 +39,10 @@ async function render({ model, el, host, signal }) {
   const badges = element("p", { class: "lab-badge" });
   const message = element("p", { class: "lab-message", role: "status", "aria-live": "polite" });
   const keys = element("p", { class: "lab-keys", "aria-hidden": "true" },
-    ...[["space", "attack, pause"], ["←  →", "frame by frame"], ["p", "replay"], ["r", "reset"]].flatMap(([key, means]) => [element("kbd", {}, key), `${means} `]));
+    ...[["space", "attack, pause"], ["←  →", "frame by frame"], ["?", "all keys"]].flatMap(([key, means]) => [element("kbd", {}, key), `${means} `]));
   const card = element("div", { class: "lab-card lab-transport" },
     element("div", { class: "lab-row" }, primary, ...(film.parts?.has("guess") ? [guess] : []), steps, reset, element("div", { class: "lab-row lab-film" }, replay, scrub)),
-    element("div", { class: "lab-row lab-under" }, badges, pace), element("div", { class: "lab-row lab-below" }, message, keys));
+    element("div", { class: "lab-row lab-under" }, element("div", { class: "lab-row lab-badges" }, badges, meaning("run", "this line")), pace), element("div", { class: "lab-row lab-below" }, message, keys));
 
   let role = "", since = 0;
 

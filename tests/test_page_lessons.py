@@ -1,0 +1,145 @@
+"""What a lecture needs, in a real browser: side by side, tour, projector, keys, meanings, the camera."""
+
+import pytest
+from accessibility import faults
+from visiting import keep_picture, primary, wait_for_frames, wait_for_status
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+TOO_SMALL = """() => {
+  const found = [], walker = document.createTreeWalker(document.querySelector('.lab'), NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const node = walker.currentNode.parentElement, text = walker.currentNode.textContent.trim();
+    if (!text || !node.checkVisibility({ visibilityProperty: true }) || node.closest('.lab-unseen')) continue;
+    const scale = node instanceof SVGTextElement ? node.getScreenCTM().a : node.currentCSSZoom;
+    const size = parseFloat(getComputedStyle(node).fontSize) * scale;
+    if (size < 23.5) found.push([text.slice(0, 30), size]);
+  }
+  return found;
+}"""
+
+
+def test_two_losses_run_side_by_side_on_one_clock(page):
+    page.get_by_role("button", name="Compare two losses").click()
+    card = page.locator(".lab-compare-card")
+    page.locator('.lab-compare-card[data-status="finished"]').wait_for()
+    sides = card.locator(".lab-side[data-verdict]")
+    assert [side.get_attribute("data-verdict") for side in sides.all()] == ["Recognisable", "Not recognisable"]
+    assert card.locator("mark").all_inner_texts() == ["balanced cosine", "Euclidean"]
+    assert "iteration 200 of 200" in card.locator("output").inner_text()
+    slider = card.get_by_role("slider")
+    slider.focus()
+    slider.press("Home")
+    shown = [image.get_attribute("aria-label") for image in sides.get_by_role("img").all()]
+    assert len({label.partition("iteration ")[2].partition(":")[0] for label in shown}) == 1, (
+        "both sides stand at one iteration"
+    )
+    assert faults(page) == ""
+    keep_picture(page, "page-compare")
+    page.get_by_role("button", name="Close", exact=True).click()
+    assert not card.is_visible()
+
+
+def test_a_sweep_shows_one_picture_for_each_value(page):
+    page.get_by_role("button", name="Side by side").click()
+    card = page.locator(".lab-compare-card")
+    card.get_by_label("What differs").select_option("iterations")
+    card.get_by_role("button", name="All 5").click()
+    page.wait_for_function("+document.querySelector('.lab-compare-card').dataset.moments > 3")
+    assert card.locator("mark").all_inner_texts() == ["25", "50", "100", "200", "400"]
+    page.get_by_role("button", name="Close", exact=True).click()
+    primary(page).click()
+    wait_for_frames(page, 2)
+
+
+def test_the_tour_stops_six_times_and_gives_the_focus_back(visit):
+    page = visit(reduced_motion="reduce")
+    wait_for_status(page, "ready")
+    page.get_by_role("button", name="Tour", exact=True).focus()
+    page.keyboard.press("Enter")
+    titles = []
+    for _ in range(6):
+        titles.append(page.locator(".lab-tour h2").inner_text())
+        assert page.locator(".lab-toured").count() == 1
+        if len(titles) == 3:
+            assert faults(page) == ""
+            keep_picture(page, "page-tour")
+        page.keyboard.press("Enter")
+    assert [title[:6] for title in titles] == [f"{stop} of 6" for stop in range(1, 7)]
+    assert page.locator(".lab-tour").count() == 0
+    assert page.evaluate("document.activeElement.textContent") == "Tour"
+
+
+@pytest.mark.parametrize("width", [1280, 1920])
+def test_the_projector_has_no_small_text(visit, width):
+    page = visit(width, 1080, reduced_motion="reduce")
+    wait_for_status(page, "ready")
+    assert page.evaluate(TOO_SMALL) != []
+    page.keyboard.press("b")
+    assert page.evaluate(TOO_SMALL) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert faults(page) == ""
+    keep_picture(page, f"page-projector-{width}")
+
+
+def test_keys_and_meanings_are_within_reach_of_a_keyboard(page):
+    page.keyboard.press("?")
+    keys = page.get_by_role("dialog", name="Keys")
+    assert "copy the link" in keys.inner_text()
+    assert faults(page) == ""
+    page.keyboard.press("Escape")
+    asks = page.locator(".lab-ask:visible")
+    assert asks.count() >= 3
+    for ask in asks.all():
+        ask.focus()
+        page.keyboard.press("Enter")
+        note = page.locator(".lab-meaning-note:popover-open")
+        assert note.inner_text().endswith(".")
+        box = note.bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= 1280
+        page.keyboard.press("Escape")
+        assert note.count() == 0
+
+
+def test_the_camera_gives_a_square_picture_and_goes_out(visit):
+    page = visit(permissions=["camera"])
+    wait_for_status(page, "ready")
+    assert "Do not upload other people's faces" in page.locator(".lab-ethics").inner_text()
+    page.get_by_role("button", name="Camera").click()
+    page.get_by_role("button", name="Take the picture").wait_for()
+    assert faults(page) == ""
+    keep_picture(page, "page-camera")
+    page.keyboard.press("Enter")
+    page.wait_for_function("document.querySelector('.lab-client canvas').getAttribute('aria-label').includes('inline')")
+    assert page.locator("video").evaluate("video => video.srcObject") is None
+    assert page.locator(".lab-share").get_by_text("leaves out the pictures").is_visible()
+
+
+def test_without_a_camera_there_is_a_sentence(visit):
+    page = visit()
+    wait_for_status(page, "ready")
+    page.evaluate("navigator.mediaDevices.getUserMedia = () => Promise.reject(new Error('none'))")
+    page.get_by_role("button", name="Camera").click()
+    page.get_by_text("The camera cannot be used").wait_for()
+
+
+def test_on_a_phone_nothing_new_needs_sideways_scroll(visit):
+    page = visit(390, 844, has_touch=True, reduced_motion="reduce")
+    wait_for_status(page, "ready")
+    page.get_by_role("button", name="Compare two losses").click()
+    page.locator('.lab-compare-card[data-status="finished"]').wait_for()
+    page.get_by_role("button", name="QR code").click()
+    page.get_by_role("img", name="QR code of this page's link").wait_for()
+    for tab in ("Per-layer match", "History"):
+        page.get_by_role("tab", name=tab).click()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.get_by_role("button", name="Tour", exact=True).click()
+    box = page.locator(".lab-tour").bounding_box()
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= 390
+    keep_picture(page, "page-phone-new")
+    page.keyboard.press("Escape")
+    for theme in ("Dark theme", "Light theme"):
+        page.get_by_role("button", name=theme).click()
+        assert faults(page) == ""

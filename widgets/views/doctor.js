@@ -1,0 +1,50 @@
+async function render({ model, el, host }) {
+  const film = await filmOf(model, host);
+  const tell = (content) => { try { model.send(content); } catch { said.textContent = "The engine no longer answers; reload the page."; } };
+  const list = element("div", { class: "lab-chips lab-cases" });
+  const title = element("h3", {});
+  const cause = element("p", {});
+  const said = element("p", { class: "lab-soft", role: "status", "aria-live": "polite" });
+  const mend = element("button", { class: "lab-mend", type: "button", onclick: () => tell({ mend: true }) });
+  const story = element("div", { class: "lab-case", hidden: true }, title, cause, mend, said);
+  const card = element("details", { class: "lab-card lab-doctor", "aria-label": "When attacks fail" },
+    element("summary", {}, element("h2", {}, "When attacks fail: causes and cures")),
+    element("p", { class: "lab-soft" }, "Each of these is attacked as it stands, and comes out badly. See why, and mend it with one click."), list, story);
+
+  function drawCases() {
+    list.replaceChildren(...model.get("cases").map(({ name, title: text }) =>
+      element("button", { class: "lab-small", type: "button", "data-name": name, onclick: () => tell({ show: name }) }, text)));
+    drawCase();
+  }
+
+  function drawCase() {
+    const { name, title: text, cause: why, change, mended } = model.get("case");
+    for (const button of list.children) button.setAttribute("aria-pressed", String(button.dataset.name === name));
+    story.hidden = !name;
+    if (!name) return;
+    card.open = true;
+    title.textContent = text;
+    cause.textContent = why;
+    mend.textContent = `Mend it: ${change}`;
+    mend.hidden = mended;
+    drawVerdict();
+  }
+
+  function drawVerdict() {
+    const { name, mended } = model.get("case");
+    if (!name) return;
+    const over = film.state.status === "finished" && film.source === "live";
+    const verdict = over ? film.frames.at(-1)?.verdict : null;
+    said.textContent = verdict ? `${mended ? "After the change" : "As it stands"}: ${verdict.toLowerCase()}.` : "";
+    story.dataset.verdict = verdict ?? "";
+    story.dataset.mended = String(mended);
+  }
+
+  el.append(card);
+  drawCases();
+  model.on("change:cases", drawCases);
+  model.on("change:case", drawCase);
+  return follow(film, { state: drawVerdict, frames: drawVerdict });
+}
+
+export default { render };

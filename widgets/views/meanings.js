@@ -1,0 +1,30 @@
+// What each read-out means, in one plain sentence, behind a small button that a keyboard reaches.
+
+const MEANINGS = {
+  objective: "What the attack lowers: how far the guess's gradient is from the shared one. It never sees the secret.",
+  PSNR: "How small the average pixel error is, in decibels: 3 dB more halve the squared error. A blur can score high and show nothing.",
+  SSIM: "Whether edges and textures stand where they should: 1 for equal pictures, near 0 for unrelated ones.",
+  "a grey square gets": "The PSNR of a plain grey square, which knows nothing. Whoever is not clearly above it has learned little.",
+  verdict: "Eight pictures are lined up: the secret and seven others. Recognisable means that the reconstruction is most like the secret, and much alike. First place alone happens by chance once in eight times.",
+  sent: "A bar is the length of a layer's numbers: the square root of the sum of their squares. The wall below shows the first of the numbers themselves.",
+  run: "Device: what computes. Iterations/s: guesses tried in a second. Seconds of attack: what the attack itself took, without the pauses of the watchable pace. Seconds left: an estimate at this pace.",
+  sides: "Line: PSNR over the iterations, from 0 to 40 dB. Below: PSNR of the moment shown, and the seconds that this side has computed.",
+};
+let notes = 0;
+
+/** A small "?" that opens the meaning of a read-out beside it. */
+function meaning(name, label = name) {
+  const note = element("span", { class: "lab-meaning-note", id: `lab-note-${notes++}`, role: "note", popover: "auto" }, MEANINGS[name]);
+  const button = element("button", { class: "lab-ask", type: "button", "aria-label": `What does ${label} mean?`, popoverTargetElement: note }, "?");
+  note.addEventListener("toggle", (event) => { if (event.newState === "open") putBeside(note, button); });
+  return element("span", { class: "lab-asks" }, button, note);
+}
+
+/** Under the button, inside the window. */
+function putBeside(note, button) {
+  const { left, bottom, top } = button.getBoundingClientRect();
+  const { width, height } = note.getBoundingClientRect();
+  const below = bottom + 6 + height < innerHeight;
+  note.style.left = `${Math.max(8, Math.min(left - 12, innerWidth - width - 8))}px`;
+  note.style.top = `${below ? bottom + 6 : Math.max(8, top - height - 6)}px`;
+}
