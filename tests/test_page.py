@@ -273,10 +273,13 @@ def test_axe_finds_nothing(visit):
     page = visit(reduced_motion="reduce")
     wait_for_status(page, "ready")
     page.get_by_text("Advanced", exact=True).click()
+    page.get_by_text("When attacks fail: causes and cures").click()
+    page.get_by_text("For a lesson: hide controls").click()
+    page.get_by_role("button", name="Side by side").click()
     page.get_by_role("button", name="Guess first: which of these 8?").click()
     page.locator(".lab-suspects button").nth(7).wait_for()
     for theme in ("Dark theme", "Light theme"):
-        for tab in ("Difference", "Numbers", "Algebra"):
+        for tab in ("Difference", "Per-layer match", "Numbers", "History", "Algebra"):
             page.get_by_role("tab", name=tab).click()
             assert faults(page) == ""
         page.get_by_role("button", name=theme).click()

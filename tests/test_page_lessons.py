@@ -45,11 +45,27 @@ def test_a_sweep_shows_one_picture_for_each_value(page):
     card = page.locator(".lab-compare-card")
     card.get_by_label("What differs").select_option("iterations")
     card.get_by_role("button", name="All 5").click()
+    card.locator("mark").nth(4).wait_for()
     page.wait_for_function("+document.querySelector('.lab-compare-card').dataset.moments > 3")
     assert card.locator("mark").all_inner_texts() == ["25", "50", "100", "200", "400"]
     page.get_by_role("button", name="Close", exact=True).click()
     primary(page).click()
     wait_for_frames(page, 2)
+
+
+def test_the_doctor_turns_the_verdict_with_one_click(page):
+    page.get_by_text("When attacks fail: causes and cures").click()
+    page.get_by_role("button", name="As fast as it goes").click()
+    page.get_by_role("button", name="Stopped too early").click()
+    page.locator('.lab-case[data-mended="false"]:not([data-verdict=""])').wait_for()
+    assert page.locator(".lab-case").get_attribute("data-verdict") != "Recognisable"
+    assert faults(page) == ""
+    keep_picture(page, "page-doctor")
+    page.get_by_role("button", name="Mend it: take 200 steps").click()
+    page.locator('.lab-case[data-mended="true"][data-verdict="Recognisable"]').wait_for()
+    assert "After the change: recognisable." in page.locator(".lab-case").inner_text()
+    page.get_by_role("button", name="Undo", exact=True).click()
+    page.get_by_role("button", name="Undo", exact=True).click()
 
 
 def test_the_tour_stops_six_times_and_gives_the_focus_back(visit):
@@ -119,7 +135,7 @@ def test_the_camera_gives_a_square_picture_and_goes_out(visit):
 def test_without_a_camera_there_is_a_sentence(visit):
     page = visit()
     wait_for_status(page, "ready")
-    page.evaluate("navigator.mediaDevices.getUserMedia = () => Promise.reject(new Error('none'))")
+    page.evaluate("() => { navigator.mediaDevices.getUserMedia = () => Promise.reject(new Error('none')); }")
     page.get_by_role("button", name="Camera").click()
     page.get_by_text("The camera cannot be used").wait_for()
 

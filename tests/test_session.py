@@ -10,8 +10,7 @@ import pytest
 from lab import Experiment
 from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.recursive import Recursive
-from widgets import history, jobs, opening, reel
-from widgets import session as session_module
+from widgets import history, jobs, opening, reel, stage
 from widgets.session import Session
 
 QUICK = {"network": {"name": "mlp", "width": 16, "depth": 2}, "attack": {"name": "gradient_matching", "iterations": 40}}
@@ -140,7 +139,7 @@ def test_an_unacknowledged_frame_holds_the_next_back(monkeypatch):
 
 
 def test_without_a_heartbeat_the_run_pauses(monkeypatch):
-    monkeypatch.setattr(session_module, "HEARTBEAT_S", 0.2)
+    monkeypatch.setattr(stage, "HEARTBEAT_S", 0.2)
 
     async def story():
         changes = QUICK | {"attack": {"name": "gradient_matching", "iterations": 100_000}}

@@ -1,83 +1,24 @@
-"""The session: one experiment, one worker thread, the newest state, and what the page may ask for."""
+"""The session: one experiment, one worker thread, and what the page may ask for."""
 
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from traitlets import Any as AnyTrait
-from traitlets import Bool, Dict, Float, HasTraits, Int, List, Unicode
-
-from widgets import jobs, opening
-from widgets.descent_data import failed, waiting, way_down
-from widgets.frames import Frame, describe_round, frame
-from widgets.history import History, PastRun, renumbered, spread
-from widgets.reel import Reel
-from widgets.sentences import sentence
-from widgets.worker import Valve, Worker
+from widgets import opening
+from widgets.descent_data import failed, waiting
+from widgets.history import PastRun, spread
+from widgets.stage import INTERVAL_S, Stage
+from widgets.worker import Valve
 
 if TYPE_CHECKING:
-    from lab import AttackState, Experiment, Round
-
-INTERVAL_S = 0.1
-"""At most one frame in this time."""
-HEARTBEAT_S = 30.0
-"""A page that has been silent for so long is gone: the run pauses."""
-PACE_S = 6.0
-MOST_REST_S = 0.75
-"""The pace never rests longer before a state: an attack of few states is not made to crawl."""
+    from lab import Experiment
 
 
-class Session(HasTraits):
-    """Runs experiments one at a time and tells its observers on the kernel's event loop.
-
-    Only the worker thread computes; every trait changes on the event loop alone.
-    Nothing of torch or lab is imported before the worker has done so in the background.
-    """
-
-    status = Unicode("loading", help="loading, ready, running, paused, finished or failed")
-    message = Unicode("Getting the lab ready: PyTorch is being loaded.", help="one sentence for the reader")
-    hidden = List(Unicode(), help="parts and controls that the reader is not to see")
-    only = List(Unicode(), help="the controls that the reader is to see; none of them means all")
-    experiment = AnyTrait(None, allow_none=True, help="the present Experiment; None while loading")
-    round_info = AnyTrait(None, allow_none=True, help="what left the phone, as plain data")
-    device = Unicode("")
-    pace_seconds = Float(PACE_S, help="watchable length of a run in seconds; 0 runs as fast as it goes")
-    iteration = Int(0)
-    iterations = Int(0)
-    attack_seconds = Float(0.0, help="time that the attack itself took, without the pace")
-    iterations_per_second = Float(0.0)
-    seconds_left = Float(None, allow_none=True)
-    numbers = Dict(default_value=None, allow_none=True, help="scores of the newest frame")
-    watches_layers = Bool(False, help="whether somebody looks at the match of each layer")
-    history = List(help="the runs of this session, as the strip shows them")
-    restored = Int(0, help="counts the runs that were shown again")
-    descent = Dict(help="the way down through the layers as ``descend`` finds it; empty before")
-
-    def __init__(
-        self, source: opening.Source | dict[str, Any] | None = None, hidden: Sequence[str] = (), only: Sequence[str] = ()
-    ) -> None:
-        """Begin with what ``source`` says (``widgets.opening``), or with changes to the default experiment."""
-        super().__init__(hidden=list(hidden), only=list(only))
-        self.reel = Reel()
-        self.past = History()
-        self._loop = asyncio.get_running_loop()
-        self._worker = Worker()
-        self._valve = Valve()
-        self._way_down = Valve()  # that of the newest way down; stopped once another experiment is asked for
-        self._undo: list[Experiment] = []
-        self._wanted: Experiment | None = None  # the last one asked for; ``experiment`` is the last one prepared
-        self._round: Round | None = None
-        self._last_beat: float | None = None
-        self._start_wanted = 0.0
-        self._publisher: asyncio.Task[None] | None = None
-        source, valve = source if callable(source) else opening.from_changes(source or {}), self._valve
-        self._worker.submit(lambda: self._open(source, valve))
-
-    # --- what the page may ask for -----------------------------------------------------------------
+class Session(Stage):
+    """All that a page may ask for. Every method returns at once; what comes of it is told by the traits."""
 
     def start(self) -> None:
         """Run to the end; from the beginning where the last run is over. Idempotent, queued while loading."""
@@ -91,23 +32,11 @@ class Session(HasTraits):
         """Go on after a pause."""
         self.start()
 
-    def pause(self) -> None:
-        """Stop before the next iteration; the run can go on."""
-        self._start_wanted = 0.0
-        self._valve.shut()
-        if self.status == "running":
-            self.set_trait("status", "paused")
-
     def stop(self) -> None:
         """End the run and keep what was found."""
         self._start_wanted = 0.0
         if self.status in ("running", "paused") and self._publisher is not None:
             self._valve.stop()
-
-    def reset(self) -> None:
-        """Back to the untouched start of the same experiment."""
-        if self._wanted is not None:
-            self._prepare(self._wanted)
 
     def edit(self, path: str, value: Any) -> str:
         """Make one change; the answer is empty, or the sentence that says why not."""
@@ -225,234 +154,6 @@ class Session(HasTraits):
             experiment, attacked = self.experiment, self._round
             self._worker.submit(lambda: self._go_down(experiment, attacked, valve))
 
-    @property
-    def frames(self) -> list[Frame]:
-        """The kept frames of the present run."""
-        return self.reel.frames
-
-    @property
-    def run(self) -> int:
-        """The number of the present run; each experiment that is prepared begins another."""
-        return self.reel.run
-
-    def on_frame(self, callback: Callable[[Frame], None]) -> None:
-        """Call back with every published frame."""
-        self.reel.follow(callback)
-
-    def acknowledge(self, frame_id: int) -> None:
-        """The browser has drawn this frame; the next may come."""
-        self.reel.acknowledge(frame_id)
-
-    def heartbeat(self) -> None:
-        """A page is watching."""
-        self._last_beat = time.monotonic()
-
-    @property
-    def page_is_gone(self) -> bool:
-        """Whether a page has watched, and is silent now."""
-        return self._last_beat is not None and time.monotonic() - self._last_beat > HEARTBEAT_S
-
     def borrow(self, job: Callable[[], None]) -> None:
         """Let the one worker do something else, after what it does now. The job must catch its own exceptions."""
         self._worker.submit(job)
-
-    def close(self) -> None:
-        """Stop everything and wait for the worker."""
-        self._valve.stop()
-        self._way_down.stop()
-        if self._publisher is not None:
-            self._publisher.cancel()
-        self._worker.close()
-
-    # --- on the event loop -------------------------------------------------------------------------
-
-    def _go(self, credit: float) -> None:
-        if self.status == "loading":
-            self._start_wanted = credit
-            self.set_trait("message", "The attack starts by itself as soon as the lab is ready.")
-        elif self.status in ("finished", "failed"):
-            self._start_wanted = credit
-            self.reset()
-        elif self.status in ("ready", "paused", "running"):
-            self._begin(credit)
-
-    def _begin(self, credit: float) -> None:
-        if self._publisher is None:
-            self._launch()
-        self._valve.open(credit)
-        self.set_trait("message", "")
-        self.set_trait("status", "running")
-
-    def _launch(self) -> None:
-        assert self._round is not None
-        experiment, attacked, valve = self.experiment, self._round, self._valve
-        self._worker.submit(lambda: self._attack(experiment, attacked, valve))
-        self._last_beat = None if self._last_beat is None else time.monotonic()
-        self._publisher = self._loop.create_task(self._publish(valve))
-
-    def _prepare(self, experiment: Experiment, past: PastRun | None = None) -> None:
-        """Drop the present run and let the worker simulate the round of ``experiment``; then show ``past``, if any."""
-        self._wanted, valve = experiment, self._drop()
-        self.set_trait("message", "The client computes its update.")
-        self._worker.submit(lambda: self._simulate(experiment, valve, past=past))
-
-    def _drop(self) -> Valve:
-        """End whatever runs; returns the valve of what comes next."""
-        if self.status in ("running", "paused"):
-            self._remember()
-        self._valve.stop()
-        self._way_down.stop()
-        self.descent = {}
-        if self._publisher is not None:
-            self._publisher.cancel()
-        self._publisher, self._valve = None, Valve()
-        self.set_trait("status", "loading")
-        return self._valve
-
-    def _opened(self, opened: opening.Opening, valve: Valve) -> None:
-        """A link replaces everything: there is nothing to undo."""
-        if valve is self._valve:
-            self._wanted, self.hidden = opened.experiment, [*self.hidden, *opened.hidden]
-            self._undo.clear()
-
-    def _prepared(self, experiment: Experiment, attacked: Round, device: str, valve: Valve, notice: str) -> None:
-        if valve is not self._valve:
-            return  # another experiment was asked for in the meantime
-        self.reel.begin()
-        self._round = attacked
-        with self.hold_trait_notifications():
-            self.experiment = self._wanted = experiment
-            self.round_info = describe_round(experiment, attacked)
-            self.device = device
-            self.iteration, self.attack_seconds, self.iterations_per_second = 0, 0.0, 0.0
-            self.iterations = getattr(experiment.attack, "iterations", 1) * getattr(experiment.attack, "restarts", 1)
-            self.seconds_left, self.numbers = None, None
-            self.message = notice
-            self.status = "ready"
-        wanted, self._start_wanted = self._start_wanted, 0.0
-        if wanted:
-            self._begin(wanted)
-
-    def _shown_again(self, past: PastRun, valve: Valve) -> None:
-        if valve is not self._valve or self.status != "ready":
-            return
-        self.frames[:] = renumbered(past.frames, self.run)
-        last = self.frames[-1]
-        with self.hold_trait_notifications():
-            self.iteration, self.iterations, self.attack_seconds = last.iteration, past.iterations, last.seconds
-            self.numbers, self.message, self.status = last.numbers, past.message, "finished"
-        self.restored += 1
-
-    def _not_prepared(self, sentence: str, valve: Valve) -> None:
-        """Nothing is lost: the last experiment that worked stays."""
-        if valve is not self._valve:
-            return
-        self._start_wanted = 0.0
-        with self.hold_trait_notifications():
-            self.message = sentence
-            self.status = "failed" if self._round is None else "ready"
-        self._wanted = self.experiment
-        if self._undo and self._undo[-1] == self.experiment:
-            self._undo.pop()
-
-    async def _publish(self, valve: Valve) -> None:
-        """Send the newest state on, at most every ``INTERVAL_S`` and only after the last was drawn."""
-        while valve is self._valve:
-            await asyncio.sleep(INTERVAL_S)
-            if self.reel.waits:
-                self._send()
-            if valve.running and self.page_is_gone:
-                self.pause()
-                self.set_trait("message", "Paused, because the page was closed or lost its connection.")
-            elif self.status == "running" and not valve.running and not valve.stopped:
-                self.set_trait("status", "paused")
-
-    def _send(self) -> None:
-        """Score the newest state, keep it as a frame and hand it out."""
-        from lab import score
-
-        newest = self.reel.take()
-        if newest is None or self._round is None:
-            return
-        shown = frame(self.reel.number(), self.run, newest, score(self._round, newest.state))
-        self._report(newest.state, newest.seconds, shown.numbers)
-        self.reel.send(shown)
-
-    def _report(self, state: AttackState, seconds: float, numbers: dict[str, Any]) -> None:
-        rate = state.iteration / seconds if seconds > 0 else 0.0
-        slowest = max(1 / rate if rate else 0.0, self._rest_s(state))
-        with self.hold_trait_notifications():
-            self.iteration, self.iterations = state.iteration, state.iterations
-            self.attack_seconds, self.iterations_per_second = seconds, rate
-            self.seconds_left = (state.iterations - state.iteration) * slowest
-            self.numbers = numbers
-
-    def _ended(self, sentence: str, status: str, valve: Valve) -> None:
-        """The worker is done with this run: send the last state and say how it ended."""
-        if valve is not self._valve:
-            return
-        if self._publisher is not None:
-            self._publisher.cancel()
-        self._send()
-        valve.stop()
-        self._publisher, self._valve = None, Valve()
-        with self.hold_trait_notifications():
-            self.message, self.status, self.seconds_left = sentence, status, None
-        self._remember()
-
-    def _remember(self) -> None:
-        """Keep the present run among the past ones."""
-        if len(self.frames) > 1:
-            self.past.add(self.experiment, self.frames, self.message, self.iterations)
-            self.history = self.past.strip()
-
-    def _went_down(self, found: dict[str, Any], valve: Valve) -> None:
-        if not valve.stopped:
-            self.descent = found
-
-    # --- handed to the worker thread ---------------------------------------------------------------
-
-    def _tell(self, callback: Callable[..., None], *arguments: Any) -> None:
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(callback, *arguments)
-
-    def _open(self, source: opening.Source, valve: Valve) -> None:
-        try:
-            jobs.load()
-            opened = source()
-        except Exception as error:  # a thread's exception shows nowhere else
-            self._tell(self._not_prepared, sentence(error), valve)
-            return
-        self._tell(self._opened, opened, valve)
-        self._simulate(opened.experiment, valve, opened.notice)
-
-    def _simulate(self, experiment: Experiment, valve: Valve, notice: str = "", past: PastRun | None = None) -> None:
-        if valve.stopped:
-            return
-        try:
-            attacked, device = jobs.simulate(experiment)
-        except Exception as error:
-            self._tell(self._not_prepared, sentence(error), valve)
-            return
-        self._tell(self._prepared, experiment, attacked, device, valve, notice)
-        if past is not None:
-            self._tell(self._shown_again, past, valve)
-
-    def _attack(self, experiment: Experiment, attacked: Round, valve: Valve) -> None:
-        try:
-            ending = jobs.drive(experiment, attacked, valve, self.reel.post, self._rest_s, lambda: self.watches_layers)
-        except Exception as error:
-            self._tell(self._ended, sentence(error), "failed", valve)
-            return
-        self._tell(self._ended, ending, "finished", valve)
-
-    def _rest_s(self, state: AttackState) -> float:
-        """What the pace wants between two states."""
-        return min(MOST_REST_S, self.pace_seconds / max(1, state.iterations))
-
-    def _go_down(self, experiment: Experiment, attacked: Round, valve: Valve) -> None:
-        try:
-            for found in way_down(experiment, attacked, lambda: valve.stopped):
-                self._tell(self._went_down, found, valve)
-        except Exception as error:
-            self._tell(self._went_down, failed(sentence(error)), valve)
