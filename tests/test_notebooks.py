@@ -7,6 +7,7 @@ import pytest
 from lessons import LESSONS, quick, read, solutions, tagged
 from nbclient import NotebookClient
 
+from lab import Experiment, links
 from lab.exercises import check
 from lab.exercises.checking import exercises
 
@@ -56,6 +57,14 @@ def test_a_lesson_says_what_it_is_for_and_keeps_the_five_steps(path):
     assert sorted(set(headings) & set(STEPS), key=STEPS.index) == STEPS
     assert len(tagged(notebook, "parameters")) == 1
     assert "Lesson(" in "".join(cell.source for cell in code_cells(path))
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+def test_a_lessons_links_are_understood_in_full(path):
+    sources = "".join(cell.source for cell in code_cells(path))
+    for link in re.findall(r'link="([^"]+)"', sources):
+        assert links.read(link).notices == ()
+        assert links.read(link).experiment != Experiment()
 
 
 @pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)

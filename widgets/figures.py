@@ -48,7 +48,9 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Figure:
     body = "".join(f"<tr>{_row(row)}</tr>" for row in told)
     words = "\n".join("\t".join(row) for row in [list(header), *told])
     inside = f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
-    return Figure(f'<div role="group" aria-label="Table" tabindex="0" style="overflow-x:auto">{inside}</div>', words)
+    return Figure(
+        f'<div role="group" aria-label="Table" tabindex="0" style="overflow-x:auto;max-width:100%">{inside}</div>', words
+    )
 
 
 def _row(row: Sequence[str]) -> str:
@@ -124,4 +126,6 @@ def _told(value: Any) -> str:
     """A value as a reader wants it: three digits, yes and no."""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{value:,.3g}" if isinstance(value, float) else (f"{value:,}" if isinstance(value, int) else str(value))
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)

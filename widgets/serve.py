@@ -18,7 +18,8 @@ from typing import Annotated, Any
 import typer
 
 FOLDER = Path(__file__).parent
-NOTEBOOK = FOLDER.parent / "notebooks" / "00-meet-the-lab.ipynb"
+NOTEBOOKS = FOLDER.parent / "notebooks"
+PAGE = NOTEBOOKS / "00-meet-the-lab.ipynb"
 MEBIBYTE = 2**20
 
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -45,19 +46,26 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 """A page that is watched talks to its kernel every five seconds; one that is not is closed after two minutes."""
 
+LESSONS: dict[str, Any] = {"template": "gradlab-lesson", "preheat_kernel": False}
+"""What differs for the lessons: a page of text, and no ten kernels waiting."""
+
 
 def serve(
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port on this machine.")] = 8866,
     browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
+    lessons: Annotated[
+        bool, typer.Option("--lessons", help="The lessons of the course, to read, instead of the page.")
+    ] = False,
 ) -> None:
-    """Serve the lab's page until interrupted."""
+    """Serve the lab's page, or the lessons, until interrupted."""
     if not _is_free(port):
         sys.stderr.write(f"Port {port} is already in use; choose another one with --port.\n")
         raise SystemExit(2)
     with tempfile.TemporaryDirectory(prefix="gradient-lab-") as folder:
-        notebook = shutil.copy(NOTEBOOK, folder)  # a folder with nothing else in it: Voila hands out its files
+        for notebook in sorted(NOTEBOOKS.glob("0*.ipynb")) if lessons else (PAGE,):
+            shutil.copy(notebook, folder)  # a folder with nothing else in it: Voila hands out its files
         threading.Thread(target=_announce, args=(port, browser), daemon=True).start()
-        _run(notebook, port)
+        _run(Path(folder), port, lessons=lessons)
 
 
 def _is_free(port: int) -> bool:
@@ -70,18 +78,20 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def _run(notebook: str, port: int) -> None:
+def _run(folder: Path, port: int, *, lessons: bool) -> None:
     """Hand over to Voila; the kernels find the lab and the page's template whatever the folder is."""
     _prepend("JUPYTER_PATH", FOLDER / "template")
     _prepend("PYTHONPATH", FOLDER.parent)
-    os.environ.setdefault("IPYTHONDIR", _quiet_profile(Path(notebook).parent / ".ipython"))
+    os.environ.setdefault("IPYTHONDIR", _quiet_profile(folder / ".ipython"))
     from traitlets.config import Config
     from voila.app import Voila
 
     config = Config(SETTINGS)
     config.Voila.port = port
     config.Voila.open_browser = False
-    Voila.launch_instance(argv=[notebook], config=config)
+    if lessons:
+        config.VoilaConfiguration.update(LESSONS)
+    Voila.launch_instance(argv=[str(folder if lessons else folder / PAGE.name)], config=config)
 
 
 def _quiet_profile(folder: Path) -> str:
