@@ -40,10 +40,10 @@ gradient_matching distance priors optimiser iterations restarts start coarse_to_
 total_variation weight relative fade signed_adam adam lbfgs step schedule history constant cosine steps
 balanced_cosine layer_cosine euclidean fedavg local_steps learning_rate width depth activation padding
 batch_norm circular leaky_relu head_start convnet small_convnet imagenet_resnet squeezenet gaussian_noise pruning
-strength true false frozen exact joint inferred
-""".split()  # noqa: SIM905  (a list of 62 strings would be a screen)
+strength true false frozen exact joint inferred patience
+""".split()  # noqa: SIM905  (a list of 63 strings would be a screen)
 """The words that have a code, in the order of their codes. Append only: an old link must keep its meaning."""
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 CODES: dict[str, str] = dict(zip(WORDS, (f"~{letter}" for letter in LETTERS), strict=False))
 _MEANINGS = {code: word for word, code in CODES.items()}
 
@@ -76,7 +76,9 @@ def write(experiment: Experiment, hidden: Sequence[str] = ()) -> str:
 
 
 def _in_codes(words: str) -> str:
-    return re.sub(r"[a-z_0-9]+", lambda word: CODES.get(word[0], word[0]), words)
+    """Codes for words, and no zero before a decimal point."""
+    coded = re.sub(r"[a-z_0-9]+", lambda word: CODES.get(word[0], word[0]), words)
+    return re.sub(r"(?<=[=,(])0(?=\.\d)", "", coded)
 
 
 def _rounded(words: str) -> str:

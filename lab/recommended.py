@@ -27,6 +27,7 @@ SECOND_ORDER = GradientMatching(
     iterations=300,
     derivative=Derivative.FROZEN,
     boxed=False,
+    patience=30,
 )
 """Curvature of a smooth objective, on all scales at once: the frozen derivative has digits enough for it."""
 

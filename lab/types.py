@@ -103,7 +103,7 @@ class Round:
 class Outcome(Enum):
     """How an attack ended; the value is the sentence the reader sees."""
 
-    CONVERGED = "The candidate's update matches the shared one."
+    CONVERGED = "The distance to the shared update no longer falls, so the rest of the budget is saved."
     BUDGET_SPENT = "All iterations are done."
     STOPPED = "Stopped before the budget was spent."
     NOT_FINITE = "The objective stopped being a finite number; the best picture so far is kept. Try a smaller step."

@@ -9,6 +9,7 @@ from rounds import as_round, observe, random_batch, smooth_batch
 
 from lab import Experiment, reconstruct, score, simulate_round
 from lab.attacks.gradient_matching import GradientMatching, Start
+from lab.attacks.plateau import Plateau
 from lab.attacks.search import REACH
 from lab.datasets import gallery
 from lab.distances.base import Distance
@@ -253,3 +254,39 @@ def test_the_network_is_left_as_it_was():
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
     assert all(parameter.grad is None and parameter.requires_grad for parameter in network.parameters())
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in network.modules())
+
+
+@pytest.mark.parametrize("patience", [0, 2, 3])
+def test_a_plateau_is_so_many_steps_without_a_fall_of_a_hundredth(patience):
+    plateau = Plateau(patience)
+    seen = [plateau.reached(distance) for distance in (1.0, 0.5, 0.499, 0.48, 0.479, 0.478, 0.477)]
+    assert seen == [patience > 0 and idle >= patience for idle in (0, 0, 1, 0, 1, 2, 3)]
+
+
+def test_a_plateau_ends_the_attempt_with_its_best_picture():
+    """From a picture that matches already, nothing falls any more."""
+    batch = smooth_batch(1)
+    observation = observe(SmallConvNet(width=4), batch)
+    attack = GradientMatching(iterations=50, patience=5, optimiser=SignedAdam(step=0.01), priors=())
+    states = list(attack.reconstruct(observation, stream(0, "candidate"), batch.images))
+    assert states[-1].outcome is Outcome.CONVERGED
+    assert states[-1].iteration == 5
+    assert torch.equal(states[-1].candidate, batch.images)
+
+
+def test_every_restart_may_end_on_its_own_plateau():
+    observation = observe(SmallConvNet(width=4), smooth_batch(1))
+    attack = GradientMatching(iterations=60, restarts=2, patience=3, optimiser=SignedAdam(step=1e-4), coarse_to_fine=False)
+    states = run(replace(attack, start=Start.NOISE), observation)
+    assert states[-1].outcome is Outcome.CONVERGED
+    assert {state.restart for state in states} == {0, 1}
+    lasts = [[state for state in states[:-1] if state.restart == restart][-1].iteration for restart in (0, 1)]
+    assert 3 <= lasts[0] < 60
+    assert 63 <= lasts[1] < 120
+
+
+def test_without_patience_the_whole_budget_is_spent():
+    batch = smooth_batch(1)
+    attack = GradientMatching(iterations=12, priors=())
+    states = list(attack.reconstruct(observe(SmallConvNet(width=4), batch), stream(0, "candidate"), batch.images))
+    assert (states[-1].outcome, states[-1].iteration) == (Outcome.BUDGET_SPENT, 12)

@@ -12,6 +12,7 @@ from typing import Annotated
 import torch
 
 from lab.attacks.base import Attack
+from lab.attacks.plateau import Plateau
 from lab.attacks.search import Search
 from lab.distances.balanced_cosine import BalancedCosine
 from lab.distances.base import Distance
@@ -26,6 +27,11 @@ from lab.options import Bounds, Help
 from lab.priors.base import Prior
 from lab.priors.total_variation import TotalVariation
 from lab.types import AttackState, Images, Observation, Outcome
+
+PATIENCE_HELP = (
+    "end an attempt once the distance has not fallen by 1 % in so many steps; 0 never does, which suits steps that "
+    "shrink along the budget: they bring the fall back"
+)
 
 
 class Start(Enum):
@@ -62,6 +68,7 @@ class GradientMatching(Attack):
         Derivative, Help("double backward (exact), a finite difference with frozen kinks (frozen), or what is faster (auto)")
     ] = Derivative.AUTO
     boxed: Annotated[bool, Help("keep pixels in [0, 1] after each step")] = True
+    patience: Annotated[int, Bounds(0, 1000), Help(PATIENCE_HELP, "steps")] = 0
 
     def reconstruct(
         self, observation: Observation, generator: torch.Generator, first: Images | None = None
@@ -94,14 +101,17 @@ class GradientMatching(Attack):
         return self.derivative is Derivative.AUTO and not isinstance(self.optimiser, LBFGS)
 
     def _attempt(self, search: Search, restart: int) -> Generator[AttackState, None, AttackState]:
-        """One restart: evaluate x_k, report it, step to x_k+1. Returns the last state, or the best one before a NaN."""
+        """One restart: evaluate x_k, report it, step to x_k+1. Returns the last state, or the best before a plateau or NaN."""
         state = best = None
+        plateau = Plateau(self.patience)
         for iteration in range(self.iterations + 1):
             state = self._state(search, restart, iteration)
             if not math.isfinite(state.objective):
                 return replace(best or state, iteration=state.iteration, outcome=Outcome.NOT_FINITE)
             yield state
             best = state if best is None or _ranking(state) <= _ranking(best) else best
+            if plateau.reached(state.terms["distance"]):
+                return replace(best, iteration=state.iteration, outcome=Outcome.CONVERGED)
             if iteration < self.iterations:
                 search.step()
         assert state is not None
@@ -123,4 +133,4 @@ class GradientMatching(Attack):
 def _ranking(state: AttackState) -> tuple[bool, float]:
     """Restarts that ended well come first; then the lowest distance."""
     distance = state.terms["distance"]
-    return state.outcome is not None, distance if math.isfinite(distance) else math.inf
+    return state.outcome is Outcome.NOT_FINITE, distance if math.isfinite(distance) else math.inf
