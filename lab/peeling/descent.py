@@ -103,15 +103,16 @@ class Descent:
         self.anchors: list[tuple[int, Known]] = []
         bends = any(isinstance(link.module, nn.ReLU | nn.LeakyReLU) for link in links)
         self.single = PIECEWISE if bends else SMOOTH
-        self.whitening = WHITENING if bends else 1e-5
+        self.noisy = noise.relative > FLOAT32
+        """Without noise a silent unit's gradient is 0 to the last bit."""
+        self.whitening = max(WHITENING if bends else 1e-5, 1e4 * noise.relative if self.noisy else 0.0)
 
     def run(self, features: Tensor, slope: Tensor) -> Iterator[Progress]:
         """Yield after each layer, then after each step of the final joint solve where one is needed.
 
         ``features`` is the output of the body and ``slope`` = dL/dfeatures, both (1, channels, height, width).
         """
-        noisy = self.noise.relative > FLOAT32  # without noise a silent unit's gradient is 0 to the last bit
-        error = SILENT_BELOW * self.noise.features if noisy else 0.0
+        error = SILENT_BELOW * self.noise.features if self.noisy else 0.0
         level = Level(len(self.links), features, torch.ones_like(features), slope, error, True)
         while level.index > 0:
             level = self._undo_simple(level)
@@ -156,7 +157,9 @@ class Descent:
             return self._jointly(bottom, top, known, level)
         exact = level.exact and enough
         below = self.links[top - 1].module if top else None
-        return self._behind_relu(top, known, exact) if isinstance(below, nn.ReLU) else self._alone(top, known, exact)
+        if isinstance(below, nn.ReLU) and not self.noisy:  # noise blurs what is silent
+            return self._behind_relu(top, known, exact)
+        return self._alone(top, known, exact)
 
     def _alone(self, top: int, known: Known, exact: bool) -> Level:
         """One layer by itself: linear least squares."""
@@ -183,7 +186,7 @@ class Descent:
         step = Step(stretch.at(found.values), found.residual, found.iterations, found.condition)
         self._report(top, top, step)
         positions = found.doubtful.any(1).double().mean()
-        trusted = found.residual <= max(TRUSTED_ERROR, 2 * step.point.noise_floor) and positions <= MOST_HIDDEN
+        trusted = found.residual <= TRUSTED_ERROR and positions <= MOST_HIDDEN
         return replace(self._below(top, step, exact=exact and bool(trusted)), error=0.0, doubtful=found.doubtful)
 
     def _jointly(self, bottom: int, top: int, known: Known, level: Level) -> Level:
@@ -227,7 +230,7 @@ class Descent:
             modules=[link.module for link in links],
             known=known,
             gradients=self.gradients,
-            whitening=min(1.0, max(self.whitening, 1e4 * self.noise.relative if self.noise.relative > FLOAT32 else 0.0)),
+            whitening=min(1.0, self.whitening),
             complete=not isinstance(links[-1].module, nn.Conv2d),
             gradient_noise=self.noise.gradient,
             output_noise=self.noise.features,

@@ -23,13 +23,13 @@ ROUNDING = 2e-6
 class Rounds:
     """How long to try."""
 
-    inner: int = 20
+    inner: int = 15
     """Conjugate-gradient iterations in the first round."""
     growth: float = 1.2
     """By how much each round is longer than the one before."""
     most: int = 500
     """Iterations of all rounds together."""
-    exact: float = 3e-7
+    exact: float = 2e-6
     """Relative residual at which the equations count as solved."""
 
 

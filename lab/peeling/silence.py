@@ -24,8 +24,10 @@ CLEAR = 4.0
 """A unit is active above this many times what 99.9 % of the noise stays below."""
 BAND = (1 / 3, 10.0)
 """Between these multiples of that threshold a unit is in doubt."""
-OPEN = 0.03
+OPEN = 0.1
 """A unit is left open where a known input comes back with an error above this share of its spread."""
+POLISH = 25
+"""Conjugate-gradient iterations on the active units alone."""
 LOUD = 1e-4
 """Of the largest gradient: a unit whose gradient would be smaller than this share may be misjudged."""
 
@@ -50,7 +52,7 @@ def sound(stretch: Stretch, shape: tuple[int, ...], rounds: Rounds) -> Sounding:
     threshold = _threshold(found.solution)
     active = (found.solution > threshold).to(found.solution.dtype)
     rest = [wanted - made for wanted, made in zip(point.residual, point.tangent(active * found.solution), strict=True)]
-    polished = cgls(lambda x: point.tangent(active * x), lambda r: active * point.cotangent(r), rest, 40, tolerance=1e-3)
+    polished = cgls(lambda x: point.tangent(active * x), lambda r: active * point.cotangent(r), rest, POLISH, tolerance=1e-3)
     values = active * (found.solution + polished.solution)
     unsure = (found.solution > BAND[0] * threshold) & (found.solution < BAND[1] * threshold)
     open_ones, condition = _left_open(point, torch.maximum(active, found.free) if found.residual > ROUNDING else active)
@@ -72,6 +74,6 @@ def _left_open(point: Point, free: Tensor) -> tuple[Tensor, float]:
     generator = torch.Generator().manual_seed(0)
     trial = free * torch.randn(free.shape, generator=generator, dtype=torch.float64).to(free)
     again = cgls(
-        lambda x: point.tangent(free * x), lambda r: free * point.cotangent(r), point.tangent(trial), 100, tolerance=1e-3
+        lambda x: point.tangent(free * x), lambda r: free * point.cotangent(r), point.tangent(trial), 100, tolerance=3e-4
     )
     return (again.solution - trial).abs() > OPEN, again.condition

@@ -171,9 +171,9 @@ class Point:
         wanted = {rows.position: rows for rows in self._rows}
         for position, piece in enumerate(self.pieces):
             if position in wanted:
-                rows = wanted[position]
-                blocks[position] = rows.forward(moved)
-            moved = piece.tangent(moved)
+                moved, blocks[position] = wanted[position].forward(moved)
+            else:
+                moved = piece.tangent(moved)
         return [*(blocks[rows.position] for rows in self._rows), self._forward_scale * self.stretch.known.weight * moved]
 
     def cotangent(self, residual: Rows) -> Tensor:
@@ -181,10 +181,11 @@ class Point:
         pulled = self._forward_scale * self.stretch.known.weight * residual[-1]
         blocks = {rows.position: (rows, block) for rows, block in zip(self._rows, residual[:-1], strict=True)}
         for position in reversed(range(len(self.pieces))):
-            pulled = self.pieces[position].cotangent(pulled)
             if position in blocks:
                 rows, block = blocks[position]
-                pulled = pulled + rows.adjoint(block)
+                pulled = rows.adjoint(pulled, block)
+            else:
+                pulled = self.pieces[position].cotangent(pulled)
         return pulled
 
     def pulled_slope(self) -> Tensor:
@@ -219,13 +220,14 @@ class _WeightRows:
         """dL/dW less what the present input makes."""
         return self.scale * self._seen(self.target - self.piece.operator.correlate(self.piece.input, self.slope))
 
-    def forward(self, moved: Tensor) -> Tensor:
-        """How the made weight gradient moves with the input."""
-        return self.scale * self._seen(self.piece.operator.correlate(moved, self.slope))
+    def forward(self, moved: Tensor) -> tuple[Tensor, Tensor]:
+        """How the layer's output and the made weight gradient move with the input."""
+        output, made = self.piece.operator.both(moved, self.slope)
+        return output, self.scale * self._seen(made)
 
-    def adjoint(self, block: Tensor) -> Tensor:
+    def adjoint(self, pulled: Tensor, block: Tensor) -> Tensor:
         """The transpose of ``forward``."""
-        return self.scale * self.piece.operator.correlate_adjoint(self._seen(block), self.slope)
+        return self.piece.operator.both_adjoint(pulled, self.scale * self._seen(block), self.slope)
 
     def _seen(self, weights: Tensor) -> Tensor:
         return weights if self.hidden is None else self.hidden.project(weights)
