@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from lab.attacks.gradient_matching import GradientMatching
 from lab.datasets.mnist import MNIST
 from lab.experiment import Experiment
+from lab.networks.base import Network
 from lab.networks.imagenet_resnet import ImageNetResNet
 from lab.networks.small_convnet import SmallConvNet
 from lab.networks.squeezenet import SqueezeNet
+from lab.recommended import recommended_attack
 from lab.studies.base import Cell, Mark, PaperNumber, Pictures, Study
 
 SQUEEZENET = "squeezenet1_0_deepcomp_torchvision.pth"
@@ -32,28 +33,29 @@ class Rows(Study):
     small_images: ClassVar[int] = 4
 
     def cells(self) -> tuple[Cell, ...]:
-        """Data set by data set."""
-        photographs = GradientMatching(iterations=self.steps(200, 4000))
-        large = GradientMatching(iterations=self.steps(200, 4000))
-        cifar = Experiment(network=SmallConvNet(), attack=photographs)
-        eighteen = Experiment(network=ImageNetResNet(depth=18), attack=large)
-        squeeze = Experiment(network=SqueezeNet(), attack=large)
+        """Data set by data set; each network with the attack that the lab recommends for it."""
+        cifar, trained = self._attacked(SmallConvNet()), self._attacked(SmallConvNet(), trained=True)
         return (
             self.cell("CIFAR-10, small ConvNet untrained", cifar, _listed(11.28)),
-            self.cell("CIFAR-10, small ConvNet trained (83 %)", replace(cifar, trained=True), _listed(11.28)),
-            *self._digits(photographs),
-            self._large("ImageNet, ResNet-18 untrained", eighteen, 11.45),
-            self._large("ImageNet, SqueezeNet 1.0 untrained", squeeze, 11.45),
-            self._large("ImageNet1K, ResNet-18 trained", replace(eighteen, trained=True), 11.703),
-            self._large("ImageNet1K, SqueezeNet 1.0 trained", replace(squeeze, trained=True, weights=SQUEEZENET), 11.703),
+            self.cell("CIFAR-10, small ConvNet trained (83 %)", trained, _listed(11.28)),
+            *self._digits(cifar),
+            self._large("ImageNet, ResNet-18 untrained", self._attacked(ImageNetResNet()), 11.45),
+            self._large("ImageNet, SqueezeNet 1.0 untrained", self._attacked(SqueezeNet()), 11.45),
+            self._large("ImageNet1K, ResNet-18 trained", self._attacked(ImageNetResNet(), trained=True), 11.703),
+            self._large("ImageNet1K, SqueezeNet 1.0 trained", self._attacked(SqueezeNet(), SQUEEZENET, trained=True), 11.703),
         )
 
-    def _digits(self, attack: GradientMatching) -> tuple[Cell, ...]:
+    def _attacked(self, network: Network, weights: str = "", *, trained: bool = False) -> Experiment:
+        steps = self.steps(200 if network.image_size == 32 else 100, 4000)
+        attack = replace(recommended_attack(network, trained=trained), iterations=steps)
+        return Experiment(network=network, trained=trained, weights=weights, attack=attack)
+
+    def _digits(self, experiment: Experiment) -> tuple[Cell, ...]:
         """MNIST's test pictures, where there is a folder of data that may hold them."""
         if self.pictures is Pictures.GALLERY:
             return ()
         experiments = tuple(
-            Experiment(dataset=MNIST(first=number), network=SmallConvNet(), attack=attack, seed=seed)
+            replace(experiment, dataset=MNIST(first=number), seed=seed)
             for number in range(self.picture_count)
             for seed in range(self.seeds)
         )
