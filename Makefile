@@ -7,7 +7,7 @@ PORT ?= 8866
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: lab setup test check course browser clean
+.PHONY: lab setup test check course slides browser clean
 
 lab: setup
 	$(BIN)/gradlab serve --port $(PORT)
@@ -23,6 +23,11 @@ $(READY): pyproject.toml constraints.txt
 
 course: setup
 	$(BIN)/python -m notebooks.course --out course
+
+slides: setup
+	$(BIN)/jupyter nbconvert --to slides --embed-images --output-dir course \
+		--template gradlab-slides --TemplateExporter.extra_template_basedirs=notebooks/teachers/slides/template \
+		notebooks/teachers/slides/slides.ipynb
 
 browser: setup
 	$(BIN)/python -m tests.chromium
