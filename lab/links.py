@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from lab.catalogue import Entry
+from lab.checkpoints.finding import STAGES
 from lab.edits import SHORT_NAMES, edit
 from lab.entry_text import parse_entry, parse_value, to_text
 from lab.errors import LabError, unknown_name
@@ -96,10 +97,11 @@ def left_out(experiment: Experiment) -> str:
 
 
 def without_files(experiment: Experiment) -> Experiment:
-    """The experiment with the default in place of every choice that names a file or holds a picture."""
+    """The experiment with the default in place of every choice that names a file of one's own or holds a picture."""
     default = Experiment()
     dataset = default.dataset if _has_text(experiment.dataset) else experiment.dataset
-    return replace(experiment, dataset=dataset, weights=default.weights)
+    shipped = experiment.weights in [path.name for path in STAGES.glob("*.safetensors")]
+    return replace(experiment, dataset=dataset, weights=experiment.weights if shipped else default.weights)
 
 
 def _has_text(option: Option) -> bool:

@@ -80,6 +80,21 @@ def test_a_comparison_ends_the_attack_that_runs_or_is_paused():
     asyncio.run(story())
 
 
+def test_closing_the_page_ends_a_comparison():
+    async def story():
+        async with opened() as session:
+            await until(session, "ready")
+            comparison = Comparison(session)
+            comparison.start([edit(SHORT, "iterations", 100_000), edit(SHORT, "iterations", 90_000)])
+            async with asyncio.timeout(60):
+                while comparison.status != "running":
+                    await asyncio.sleep(0.01)
+            before = len(workers())
+        assert len(workers()) == before - 1
+
+    asyncio.run(story())
+
+
 def test_a_side_that_fails_is_a_sentence():
     async def story():
         async with opened() as session:

@@ -42,6 +42,7 @@ class Fake(traitlets.HasTraits):
     seconds_left = None
     numbers = None
     run = 1
+    can_undo = False
 
     def __init__(self, experiment=None):
         super().__init__(experiment=experiment)

@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from lab import Experiment
+from lab import Experiment, reconstruct, simulate_round
 from lab.attacks.gradient_matching import GradientMatching
 from lab.catalogue import Entry, entries
 from lab.datasets.inline import Inline
 from lab.edits import edit
 from lab.links import CODES, LONGEST, WORDS, left_out, read, write
+from lab.networks.mlp import MLP
 from lab.options import fields_of
 from lab.presets import PRESETS
 from lab.priors.l2 import L2
@@ -77,7 +78,7 @@ def test_a_preset_comes_back_from_its_link(preset):
     assert left_out(preset.experiment) == ""
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(options(Experiment))
 def test_any_experiment_comes_back_from_its_link(plain):
     experiment = Experiment.from_plain(plain)
@@ -88,7 +89,7 @@ def test_any_experiment_comes_back_from_its_link(plain):
     assert link.experiment == experiment
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(options(Experiment, some.floats))
 def test_endless_digits_are_rounded_only_where_they_would_not_fit(plain):
     experiment = Experiment.from_plain(plain)
@@ -145,6 +146,15 @@ def test_what_is_too_long_for_any_link_is_named():
     experiment = Experiment(attack=GradientMatching(priors=priors), seed=3)
     assert read(write(experiment)).experiment == Experiment(seed=3)
     assert "too short for all of: attack" in left_out(experiment)
+
+
+def test_a_run_from_a_link_ends_as_the_run_behind_it():
+    experiment = edit(edit(Experiment(network=MLP(width=16, depth=2), seed=4), "iterations", 30), "tv", 0.123)
+    ends = []
+    for each in (experiment, read(write(experiment)).experiment):
+        *_, last = reconstruct(each, simulate_round(each).observation)
+        ends.append(last.objective)
+    assert ends[1] == pytest.approx(ends[0], rel=0.01)
 
 
 def test_codes_are_one_sign_each_and_none_is_given_twice():

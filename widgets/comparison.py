@@ -51,7 +51,7 @@ class Comparison(HasTraits):
         self.message, self.status = "The clients compute their updates.", "waiting"
         valve = self._valve
         valve.open()
-        self.session.borrow(lambda: self._work(list(experiments), valve))
+        self.session.borrow(lambda: self._work(list(experiments), valve), valve)
         self._loop.create_task(self._publish(valve))
 
     def stop(self, why: str = "Stopped.") -> None:

@@ -154,6 +154,15 @@ class Session(Stage):
             experiment, attacked = self.experiment, self._round
             self._worker.submit(lambda: self._go_down(experiment, attacked, valve))
 
-    def borrow(self, job: Callable[[], None]) -> None:
-        """Let the one worker do something else, after what it does now. The job must catch its own exceptions."""
+    def borrow(self, job: Callable[[], None], valve: Valve) -> None:
+        """Let the one worker do something else, after what it does now; ``close`` stops the valve that it heeds.
+
+        The job must catch its own exceptions.
+        """
+        self._borrowed = valve
         self._worker.submit(job)
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is a change to take back."""
+        return bool(self._undo)

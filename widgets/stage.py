@@ -67,6 +67,7 @@ class Stage(HasTraits):
         self._worker = Worker()
         self._valve = Valve()
         self._way_down = Valve()  # that of the newest way down; stopped once another experiment is asked for
+        self._borrowed = Valve()  # that of whoever borrowed the worker last
         self._undo: list[Experiment] = []
         self._wanted: Experiment | None = None  # the last one asked for; ``experiment`` is the last one prepared
         self._round: Round | None = None
@@ -119,6 +120,7 @@ class Stage(HasTraits):
         """Stop everything and wait for the worker."""
         self._valve.stop()
         self._way_down.stop()
+        self._borrowed.stop()
         if self._publisher is not None:
             self._publisher.cancel()
         self._worker.close()

@@ -36,7 +36,7 @@ class Rail(View):
             return
         if not self.thumbs:
             self.thumbs = thumbnails()
-        self.changed = self.changed or (change is not None and change.old is not None)
+        self.changed = self.session.can_undo
         self.controls = schema(self.session.experiment)
         self.errors = {}
 
