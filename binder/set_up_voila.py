@@ -1,0 +1,26 @@
+"""``python binder/set_up_voila.py PREFIX``: the page's template and its settings, for the Voila inside a Jupyter server."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+from widgets.serve import FOLDER, SETTINGS
+
+
+def set_up(prefix: Path) -> None:
+    """Put the templates under PREFIX/share/jupyter and the settings under PREFIX/etc/jupyter."""
+    shutil.copytree(FOLDER / "template" / "voila", prefix / "share" / "jupyter" / "voila", dirs_exist_ok=True)
+    # A kernel kept ready for every notebook of the repository would not fit into a visitor's memory.
+    settings = {"VoilaConfiguration": SETTINGS["VoilaConfiguration"] | {"preheat_kernel": False}}
+    settings |= {"MappingKernelManager": SETTINGS["MappingKernelManager"]}
+    file = prefix / "etc" / "jupyter" / "jupyter_server_config.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    present = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    file.write_text(json.dumps(present | settings, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    set_up(Path(sys.argv[1]))
