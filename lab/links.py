@@ -32,7 +32,8 @@ LONGEST = 300
 SAFE = ":,()+=~._-"
 """Signs that an address takes as they are."""
 
-DIGITS = 6
+DIGITS = (6, 4, 3)
+"""What is kept of numbers for which a link is too long: as many digits as fit."""
 FILES_STAY = "The link leaves out the pictures or weights that come from your own files; export the run as JSON to keep them."
 
 WORDS = """
@@ -42,10 +43,14 @@ total_variation weight relative fade signed_adam adam lbfgs step schedule histor
 balanced_cosine layer_cosine euclidean fedavg local_steps learning_rate width depth activation padding
 batch_norm circular leaky_relu head_start convnet small_convnet imagenet_resnet squeezenet gaussian_noise pruning
 strength true false frozen exact joint inferred patience
-""".split()  # noqa: SIM905  (a list of 63 strings would be a screen)
+fashion_mnist cifar10 cifar100 mnist split train sigmoid noise scaling label_reading gradinversion recursive
+hand_over resnet widen bias rule
+""".split()  # noqa: SIM905  (a list of 80 strings would be a screen)
 """The words that have a code, in the order of their codes. Append only: an old link must keep its meaning."""
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-CODES: dict[str, str] = dict(zip(WORDS, (f"~{letter}" for letter in LETTERS), strict=False))
+SIGNS = (*LETTERS, *(f".{letter}" for letter in LETTERS))
+"""What follows the tilde of a code: one sign for the first words, two for the later ones."""
+CODES: dict[str, str] = {word: f"~{sign}" for word, sign in zip(WORDS, SIGNS, strict=False)}
 _MEANINGS = {code: word for word, code in CODES.items()}
 
 
@@ -69,7 +74,7 @@ def write(experiment: Experiment, hidden: Sequence[str] = ()) -> str:
     parts += [f"hide={','.join(hidden)}"] if hidden else []
     while parts:
         words = "&".join(quote(part, safe=SAFE) for part in parts)
-        for form in (words, _in_codes(words), _rounded(_in_codes(words))):
+        for form in (words, _in_codes(words), *(_rounded(_in_codes(words), digits) for digits in DIGITS)):
             if len(form) <= LONGEST:
                 return form
         parts.remove(max(parts, key=len))  # a list of a hundred labels fits no link
@@ -82,9 +87,9 @@ def _in_codes(words: str) -> str:
     return re.sub(r"(?<=[=,(])0(?=\.\d)", "", coded)
 
 
-def _rounded(words: str) -> str:
-    """Numbers of more than ``DIGITS`` digits shortened: only where a link would be too long for them."""
-    return re.sub(r"\d+\.\d{5,}(e[-+]?\d+)?", lambda number: f"{float(number[0]):.{DIGITS}g}", words)
+def _rounded(words: str, digits: int) -> str:
+    """Long numbers shortened: only where a link would be too long for them."""
+    return re.sub(r"\d*\.\d{3,}(e[-+]?\d+)?", lambda number: f"{float(number[0]):.{digits}g}", words)
 
 
 def left_out(experiment: Experiment) -> str:
@@ -131,7 +136,7 @@ def _rank(part: str) -> int:
 
 
 def _pair(part: str) -> tuple[str, str]:
-    text = re.sub("~.", lambda code: _MEANINGS.get(code[0], code[0]), unquote(part))
+    text = re.sub(r"~\.?.", lambda code: _MEANINGS.get(code[0], code[0]), unquote(part))
     key, _, value = text.partition("=")
     return key, value
 

@@ -157,5 +157,5 @@ def test_a_run_from_a_link_ends_as_the_run_behind_it():
     assert ends[1] == pytest.approx(ends[0], rel=0.01)
 
 
-def test_codes_are_one_sign_each_and_none_is_given_twice():
+def test_every_word_has_a_code_and_none_is_given_twice():
     assert len(set(WORDS)) == len(WORDS) == len(set(CODES.values()))

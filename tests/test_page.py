@@ -102,7 +102,7 @@ def test_the_replay_outlives_the_kernel(visit, browser):
     assert closed.status == 204
     psutil.wait_procs([process], timeout=20)
     assert not process.is_running()
-    page.locator(".lab-scrub").evaluate("node => { node.value = 0; node.dispatchEvent(new Event('input')) }")
+    page.locator(".lab-transport .lab-scrub").evaluate("node => { node.value = 0; node.dispatchEvent(new Event('input')) }")
     assert counters(page)["iteration"] < held["iteration"]
     page.get_by_role("button", name="Replay", exact=True).click()
     wait_for_iteration(page, held["iteration"])

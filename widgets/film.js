@@ -22,6 +22,8 @@ function initialize({ model, signal }) {
     get state() { return model.get("state"); },
     get round() { return blank ? {} : model.get("round"); },
     get recording() { return blank ? {} : model.get("recording"); },
+    /** Whether the address of the page is the link of its experiment. */
+    get ownsAddress() { return model.get("reads_address") && document.body.dataset.voila !== undefined; },
     get hidden() { return film.state.hidden ?? []; },
     /** The position of the frame shown, -1 where there is none. */
     get position() { return film.index < 0 ? film.frames.length - 1 : Math.min(film.index, film.frames.length - 1); },

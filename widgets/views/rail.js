@@ -140,10 +140,11 @@ async function render({ model, el, host }) {
     if (!controls.length) return;
     const focused = el.contains(document.activeElement) ? focusPlace(document.activeElement) : null;
     const seen = controls.filter(isSeen);
-    const rows = seen.filter((control) => control.advanced).map(row);
+    const folded = ({ advanced }) => advanced && !film.state.only?.length; // what a teacher names stands open
+    const rows = seen.filter(folded).map(row);
     const advanced = element("details", { class: "lab-advanced", open: advancedOpen, ontoggle: () => { advancedOpen = advanced.open; } },
       element("summary", {}, "Advanced"), ...rows);
-    body.replaceChildren(...seen.filter((control) => !control.advanced).map(row), ...(rows.length ? [advanced] : []), element("div", { class: "lab-row lab-form-end" }, undo));
+    body.replaceChildren(...seen.filter((control) => !folded(control)).map(row), ...(rows.length ? [advanced] : []), element("div", { class: "lab-row lab-form-end" }, undo));
     showErrors();
     if (focused) restoreFocus(focused);
   }
