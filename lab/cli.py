@@ -214,11 +214,12 @@ def reproduce(
 def serve(
     port: Annotated[int, Option(metavar="N", parser=whole, help="port on this machine")] = 8866,
     browser: Annotated[bool, Option("--browser/--no-browser", help="open the page in the browser")] = True,
+    lessons: Annotated[bool, Option("--lessons", help="serve the lessons of the course, to read, instead of the page")] = False,
 ) -> None:
     """Serve the page on this machine until Ctrl-C."""
     from lab.commands.serving import serve as serve_it
 
-    raise typer.Exit(serve_it(port, browser=browser))
+    raise typer.Exit(serve_it(port, browser=browser, lessons=lessons))
 
 
 @app.command(
