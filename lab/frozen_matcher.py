@@ -48,8 +48,7 @@ class FrozenMatcher:
     def __init__(self, network: nn.Module, steps: LocalSteps, distance: Distance, shared: Gradients) -> None:
         self.model = Freezable(network)
         self.steps = steps
-        self.distance = distance
-        self.shared = shared
+        self.slope = distance.against(shared)
         self.start = dict(network.named_parameters())
         self.share = 3 * torch.finfo(next(iter(shared.values())).dtype).eps ** 0.5
         with torch.no_grad():
@@ -61,7 +60,7 @@ class FrozenMatcher:
         inputs = (leaves[0], leaves[1] if len(leaves) == 2 else targets)
         passed = self._record(leaves, inputs)
         update = _scaled_sum(passed, -self.steps.rate)
-        value, direction = self.distance.slope(update, self.shared)
+        value, direction = self.slope(update)
         pulled = self._pull_down(passed, leaves, inputs, direction)
         return Match(value, pulled[0], pulled[1] if len(pulled) == 2 else None)
 

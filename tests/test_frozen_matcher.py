@@ -260,5 +260,5 @@ def test_an_attack_on_the_fast_route_ends_as_well_as_on_the_exact_one():
         attack = GradientMatching(iterations=100, derivative=derivative)
         *_, last = attack.reconstruct(observation, stream(0, "candidate"))
         ends.append(float(-10 * (last.candidate - batch.images).square().mean().log10()))
-    assert ends[1] == pytest.approx(ends[0], abs=1.0)
-    assert ends[1] > 15
+    assert ends[1] > ends[0] - 0.5
+    assert ends[0] > 15

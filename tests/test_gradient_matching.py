@@ -9,8 +9,8 @@ from rounds import as_round, observe, random_batch, smooth_batch
 
 from lab import Experiment, reconstruct, score, simulate_round
 from lab.attacks.gradient_matching import GradientMatching, Start
+from lab.attacks.grids import REACH
 from lab.attacks.plateau import Plateau
-from lab.attacks.search import REACH
 from lab.datasets import gallery
 from lab.distances.base import Distance
 from lab.distances.cosine import Cosine

@@ -6,21 +6,16 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
+from lab.attacks.grids import Grids
 from lab.errors import LabError
 from lab.gradients import Matcher, pull_back
 from lab.labels import recover_labels
-from lab.priors.base import Prior
 from lab.types import Images, Labels, LabelSource, Observation, Targets
 
 if TYPE_CHECKING:
     from lab.attacks.gradient_matching import GradientMatching
 
-COARSEST = 4
-"""Broad shapes move on grids of half, a quarter ... of the sides, down to this many pixels."""
-REACH = 1.2
-"""By how much farther each coarser grid moves than the next finer one."""
 NOISE_DEVIATION = 0.25
 """The paper starts from a standard normal in normalised units; a unit there is about 0.25 in pixels."""
 
@@ -28,7 +23,7 @@ NOISE_DEVIATION = 0.25
 class Search:
     """One attempt: ``evaluate`` the candidate, then ``step`` it.
 
-    Coarse to fine, the candidate is pixels + sum of w_s up(shape_s) over grids s, and the optimiser
+    Coarse to fine, the candidate is pixels + sum of w_s up(shape_s) over grids s (``Grids``), and the optimiser
     moves all of them at once: broad shapes settle within a few steps, and no step starts afresh
     as it would after a change of resolution. The shapes are zero between two steps.
     """
@@ -48,7 +43,8 @@ class Search:
         self.matcher = matcher
         start = self._start(generator, noise=noise) if first is None else first.detach().clone()
         self.pixels = start.requires_grad_()
-        self.shapes = self._shapes() if attack.coarse_to_fine else []
+        self.grids = Grids(self.pixels) if attack.coarse_to_fine else None
+        self.shapes = self.grids.zeros(self.pixels) if self.grids is not None and self.grids.any else None
         self.logits, self.fixed = self._targets(generator)
         self.stepper = attack.optimiser.stepper(self._leaves())
         self.progress = 0.0
@@ -77,24 +73,15 @@ class Search:
             raise LabError("The labels are said to be known, but the observation holds none; infer them instead.")
         return None, observation.labels
 
-    def _shapes(self) -> list[Tensor]:
-        """One leaf a grid, from half the sides down."""
-        height, width = self.pixels.shape[-2:]
-        shapes: list[Tensor] = []
-        while min(height, width) >= 2 * COARSEST:
-            height, width = height // 2, width // 2
-            shapes.append(self.pixels.new_zeros((*self.pixels.shape[:2], height, width)).requires_grad_())
-        return shapes
-
     def _leaves(self) -> list[Tensor]:
-        return [self.pixels, *self.shapes] if self.logits is None else [self.pixels, *self.shapes, self.logits]
+        return [leaf for leaf in (self.pixels, self.shapes, self.logits) if leaf is not None]
 
+    @torch.no_grad()
     def images(self) -> Images:
         """The candidate as a function of all leaves; between two steps it equals the pixels."""
-        images = self.pixels
-        for level, shape in enumerate(self.shapes, 1):
-            images = images + REACH**level * functional.interpolate(shape, images.shape[-2:], mode="bilinear")
-        return images
+        if self.grids is None or self.shapes is None:
+            return self.pixels.detach()
+        return self.pixels + self.grids.up(self.shapes)
 
     def labels(self) -> Labels | None:
         """The labels as believed at present."""
@@ -116,7 +103,7 @@ class Search:
         targets: Targets | None = self.fixed if self.logits is None else self.logits.softmax(1)
         assert targets is not None
         found = self.matcher(images, targets)
-        slopes = [_slope(prior, images) for prior in self.attack.priors]
+        slopes = [prior.slope(images) for prior in self.attack.priors]
         if not self.shares:
             pairs = zip(self.attack.priors, slopes, strict=True)
             self.shares = [prior.share(slope, found.image_gradient, self.progress) for prior, (_, slope) in pairs]
@@ -124,14 +111,15 @@ class Search:
         for share, (price, slope) in zip(self.shares, slopes, strict=True):
             total, value = total + share * slope, value + share * price
         self.pending = value
-        self._leave(images, total, targets, found.target_gradient)
+        self._leave(total, targets, found.target_gradient)
         prices = {prior.name: float(price) for prior, (price, _) in zip(self.attack.priors, slopes, strict=True)}
         return {"distance": float(found.distance), **prices}
 
-    def _leave(self, images: Images, slope: Images, targets: Targets, target_slope: Tensor | None) -> None:
-        leaves = [self.pixels, *self.shapes]
-        for leaf, pulled in zip(leaves, pull_back([images], leaves, [slope]) if self.shapes else [slope], strict=True):
-            leaf.grad = self.attack.optimiser.direction(pulled)
+    def _leave(self, slope: Images, targets: Targets, target_slope: Tensor | None) -> None:
+        direction = self.attack.optimiser.direction
+        self.pixels.grad = direction(slope)
+        if self.grids is not None and self.shapes is not None:
+            self.shapes.grad = direction(self.grids.down(slope))
         if self.logits is not None and target_slope is not None:
             self.logits.grad = pull_back([targets], [self.logits], [target_slope])[0]
 
@@ -147,8 +135,8 @@ class Search:
         """Fold the shapes into the pixels, and keep these in the box."""
         images = self.images()
         self.pixels.copy_(images.clamp(0, 1) if self.attack.boxed else images)
-        for shape in self.shapes:
-            shape.zero_()
+        if self.shapes is not None:
+            self.shapes.zero_()
 
     def _closure(self) -> float:
         """What the stepper lowers, with gradients in place; the first call of a step uses what ``evaluate`` found."""
@@ -157,9 +145,3 @@ class Search:
         assert self.pending is not None
         value, self.pending = self.pending, None
         return float(value)
-
-
-def _slope(prior: Prior, images: Images) -> tuple[Tensor, Images]:
-    leaf = images.detach().requires_grad_()
-    value = prior(leaf)
-    return value.detach(), torch.autograd.grad(value, leaf)[0]

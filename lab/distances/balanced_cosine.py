@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lab.distances.base import Distance
+from lab.distances.base import Distance, Slope
 from lab.distances.cosine import TINY, Cosine
 from lab.types import Gradients
 
@@ -24,25 +24,33 @@ class BalancedCosine(Distance):
 
     def __call__(self, candidate: Gradients, shared: Gradients) -> Tensor:
         """0 where the directions agree, 2 where they are opposite; blind to length."""
-        roots = _weights(shared).sqrt()
+        roots = _weights(shared, _dots(shared, shared)).sqrt()
         return Cosine()(_scaled(candidate, roots), _scaled(shared, roots))
 
-    @torch.no_grad()
     def slope(self, candidate: Gradients, shared: Gradients) -> tuple[Tensor, Gradients]:
         """In closed form: v_l = w_l (cos g_l / |g| - g*_l / |g*|) / |g|, with lengths weighted by w."""
-        weights = _weights(shared)
-        own = weights.dot(_dots(candidate, candidate)).sqrt().clamp_min(TINY)
-        other = weights.dot(_dots(shared, shared)).sqrt().clamp_min(TINY)
-        cosine = weights.dot(_dots(candidate, shared)) / (own * other)
-        along, across = (weights * cosine / own.square()).tolist(), (weights / (own * other)).tolist()
-        factors = zip(candidate.items(), along, across, strict=True)
-        return 1 - cosine, {name: (tensor * a).sub_(shared[name], alpha=b) for (name, tensor), a, b in factors}
+        return self.against(shared)(candidate)
+
+    def against(self, shared: Gradients) -> Slope:
+        """The weights and the shared update's length are computed once."""
+        squares = _dots(shared, shared)
+        weights = _weights(shared, squares)
+        other = weights.dot(squares).sqrt().clamp_min(TINY)
+
+        @torch.no_grad()
+        def slope(candidate: Gradients) -> tuple[Tensor, Gradients]:
+            own = weights.dot(_dots(candidate, candidate)).sqrt().clamp_min(TINY)
+            cosine = weights.dot(_dots(candidate, shared)) / (own * other)
+            along, across = (weights * cosine / own.square()).tolist(), (weights / (own * other)).tolist()
+            factors = zip(candidate.items(), along, across, strict=True)
+            return 1 - cosine, {name: (tensor * a).sub_(shared[name], alpha=b) for (name, tensor), a, b in factors}
+
+        return slope
 
 
 @torch.no_grad()
-def _weights(shared: Gradients) -> Tensor:
+def _weights(shared: Gradients, squares: Tensor) -> Tensor:
     """For each tensor min(1, share of the parameters / share of the square length)."""
-    squares = _dots(shared, shared)
     sizes = squares.new_tensor([tensor.numel() for tensor in shared.values()])
     fair = sizes / sizes.sum() * squares.sum()
     return torch.where(squares > fair, fair / squares, 1.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import ClassVar
 
 import torch
@@ -10,6 +11,9 @@ from torch import Tensor
 
 from lab.catalogue import Entry
 from lab.types import Gradients
+
+Slope = Callable[[Gradients], tuple[Tensor, Gradients]]
+"""From a candidate's update to the distance D and v = dD/dg."""
 
 
 class Distance(Entry):
@@ -27,6 +31,10 @@ class Distance(Entry):
         value = self(leaves, shared)
         directions = torch.autograd.grad(value, list(leaves.values()))
         return value.detach(), dict(zip(leaves, directions, strict=True))
+
+    def against(self, shared: Gradients) -> Slope:
+        """``slope`` for one shared update; what depends on that alone may be computed once."""
+        return lambda candidate: self.slope(candidate, shared)
 
 
 def dot(one: Gradients, other: Gradients) -> Tensor:

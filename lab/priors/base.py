@@ -33,6 +33,12 @@ class Prior(Entry):
     def __call__(self, images: Images) -> Tensor:
         """The price of these pictures, averaged over pixels; zero for a constant picture."""
 
+    def slope(self, images: Images) -> tuple[Tensor, Images]:
+        """The price R and dR/dx, outside any graph; a closed form may override it."""
+        leaf = images.detach().requires_grad_()
+        value = self(leaf)
+        return value.detach(), torch.autograd.grad(value, leaf)[0]
+
     def share(self, prior_gradient: Tensor, data_gradient: Tensor, progress: float = 0.0) -> Tensor | float:
         """The factor of the prior's gradient: its weight by now, or that times mean|data| / mean|prior|.
 

@@ -1,0 +1,65 @@
+"""Broad shapes of a picture: coarse grids, drawn up to its pixels."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from lab.types import Images
+
+COARSEST = 4
+"""Broad shapes move on grids of half, a quarter ... of the sides, down to this many pixels."""
+REACH = 1.2
+"""By how much farther each coarser grid moves than the next finer one."""
+
+
+class Grids:
+    """All grids of a picture in one tensor, a block of its diagonal each, so that two small products draw them all.
+
+    ``up`` is the sum over grids s of w_s times the bilinear enlargement of grid s to the picture's
+    size; that is separable, rows S columns^T. ``down`` is its adjoint.
+    """
+
+    def __init__(self, like: Images) -> None:
+        sizes = _sizes(*like.shape[-2:])
+        self.rows = _enlargements([height for height, _ in sizes], like.shape[-2]).to(like)
+        self.columns = _enlargements([width for _, width in sizes], like.shape[-1]).to(like)
+        blocks = [torch.ones(size) for size in sizes]
+        self.inside = torch.block_diag(*blocks).to(like) if blocks else like.new_zeros(0, 0)
+
+    @property
+    def any(self) -> bool:
+        """Whether the picture is large enough for a grid."""
+        return self.inside.numel() > 0
+
+    def zeros(self, like: Images) -> Tensor:
+        """Flat shapes, (batch, channels, rows of all grids, columns of all grids)."""
+        return like.new_zeros((*like.shape[:2], *self.inside.shape))
+
+    def up(self, shapes: Tensor) -> Images:
+        """The shapes as a picture, (batch, channels, height, width)."""
+        return self.rows @ shapes @ self.columns.T
+
+    def down(self, slope: Images) -> Tensor:
+        """From a gradient with respect to the pixels to that with respect to the shapes."""
+        return (self.rows.T @ slope @ self.columns).mul_(self.inside)
+
+
+def _sizes(height: int, width: int) -> list[tuple[int, int]]:
+    """(height, width) of each grid, from half the sides down."""
+    sizes = []
+    while min(height, width) >= 2 * COARSEST:
+        height, width = height // 2, width // 2
+        sizes.append((height, width))
+    return sizes
+
+
+def _enlargements(sizes: list[int], whole: int) -> Tensor:
+    """The linear enlargements side by side, (whole, sum of sizes); each carries the root of its grid's reach."""
+    maps = [
+        REACH ** (level / 2)
+        * functional.interpolate(torch.eye(size, dtype=torch.float64)[:, None], whole, mode="linear")[:, 0].T
+        for level, size in enumerate(sizes, 1)
+    ]
+    return torch.cat(maps, 1) if maps else torch.zeros(whole, 0)
