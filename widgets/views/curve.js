@@ -43,7 +43,7 @@ function grid(scale, iterations) {
 
 async function render({ model, el, host }) {
   const film = await filmOf(model, host);
-  const svg = drawn("svg", { viewBox: `0 0 ${BOX.width} ${BOX.height}`, class: "lab-plot", role: "img" });
+  const svg = drawn("svg", { viewBox: `0 0 ${BOX.width} ${BOX.height}`, class: "lab-plot", role: "img", "aria-label": "No curve before the first picture." });
   const axes = drawn("g");
   const before = ["objective", "psnr"].map((name) => drawn("path", { class: `lab-line lab-line-${name} lab-before` }));
   const lines = ["objective", "psnr"].map((name) => drawn("path", { class: `lab-line lab-line-${name}` }));
