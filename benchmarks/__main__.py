@@ -1,4 +1,4 @@
-"""``python -m benchmarks [budgets]``: measure, tell as Markdown, keep as JSON, draw as PNG."""
+"""``python -m benchmarks [budgets|quality]``: measure, tell as Markdown, keep as JSON, draw as PNG."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 import typer
 from typer import Option
 
-from benchmarks import budgets, costs, memory, plots, report, tables
+from benchmarks import budgets, costs, memory, plots, quality, report, tables
 from benchmarks.cases import CASES, PARTS, Case, Pictures, chosen
 from benchmarks.plans import race_plan
 from benchmarks.race import Race
@@ -111,14 +111,28 @@ def bench(
 def budgets_(
     seeds: Annotated[int, Option(min=1, help="seeds of the default experiment")] = 20,
     turns: Annotated[int, Option(min=1, help="fresh processes of each kind for the import")] = 9,
+    images: Annotated[int, Option(min=1, max=100, help="pictures for the trained network")] = 20,
+    data: Annotated[Path | None, Option(envvar="GRADLAB_DATA", help="folder of CIFAR-10; the gallery if left out")] = None,
     json: Annotated[Path | None, Option(metavar="FILE", help="every sample")] = None,
 ) -> None:
     """Measure what a visitor on one processor core waits for, and how much memory a visitor takes."""
     torch.set_num_threads(1)
-    found = budgets.measure(seeds, turns, tell)
+    found = budgets.measure(seeds, turns, images, Pictures(data), tell)
     if json:
         report.write(found, json)
     print(budgets.markdown(found))
+
+
+@app.command("quality")
+def quality_(
+    case: Annotated[str, Option(metavar="NAME", help=f"one of {', '.join(CASES)}")] = "small_convnet",
+    images: Annotated[int, Option(min=1, max=100, help="pictures")] = 20,
+    iterations: Annotated[int, Option(min=0, help="of the paper's settings; 0 leaves them out")] = 4800,
+    data: Annotated[Path | None, Option(envvar="GRADLAB_DATA", help="folder of CIFAR-10; the gallery if left out")] = None,
+) -> None:
+    """Compare the end of the fast route with that of the exact one and of the paper's settings."""
+    (found,) = chosen([case])
+    print(quality.markdown(found, quality.measure(found, Pictures(data), images, iterations, tell)))
 
 
 def _measured(bench: Bench, cases: list[Case], parts: list[str], json: Path | None) -> report.Report:

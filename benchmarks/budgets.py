@@ -1,8 +1,9 @@
 """``python -m benchmarks budgets``: what a visitor on one core waits for, and how much memory a visitor takes.
 
-Three figures, each against its budget:
+Four figures, each against its budget:
 
 * the default experiment's seconds of attack until SSIM 0.8 and the first place in the line-up, over many seeds;
+* how far the attack on the trained small ConvNet is after a second;
 * the import of the lab's public names (``import lab`` alone loads none of them), without torch's own import: fresh
   processes by turns, with torch alone and with the lab after it;
 * memory of a process that has imported the lab and simulated a round, and its peak in the default run.
@@ -25,7 +26,8 @@ from typing import Any
 
 import torch
 
-from benchmarks import process_memory, report, tables
+from benchmarks import process_memory, report, tables, trained
+from benchmarks.cases import Pictures
 from benchmarks.clock import Laps
 from benchmarks.tuning import RECOGNISABLE
 from lab import evaluate
@@ -123,7 +125,7 @@ def _own_memory() -> dict[str, dict[str, int]]:
     return {"idle": idle, "peak": {"rss": process_memory.highest(), "uss": uss}}
 
 
-def measure(seeds: int, turns: int, tell: Callable[[str], None]) -> dict[str, Any]:
+def measure(seeds: int, turns: int, images: int, pictures: Pictures, tell: Callable[[str], None]) -> dict[str, Any]:
     """All of it, as plain data with every sample."""
     runs = []
     attack(seed=seeds)
@@ -134,6 +136,7 @@ def measure(seeds: int, turns: int, tell: Callable[[str], None]) -> dict[str, An
         **{key: value for key, value in report.begun(CPU, 1).items() if key not in ("cases", "quick")},
         "kept": sum(run.kept for run in runs),
         "default": [asdict(run) for run in runs],
+        "trained": trained.measure(pictures, images, tell),
         "import": importing(turns),
         "memory": memory(),
     }
@@ -152,6 +155,7 @@ def markdown(found: dict[str, Any]) -> str:
             f"{found['kept']} of {len(runs)} seeds; median {tables.number(median(times) if times else None)} s, "
             f"longest {tables.number(max(times, default=None))} s",
         ),
+        trained.row(found["trained"]),
         (
             "import of the lab's public names, without torch's own",
             "0.3 s",

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.attacks.base import Attack
-from lab.attacks.gradient_matching import GradientMatching
 from lab.datasets.base import Dataset
 from lab.datasets.cifar10 import CIFAR10
 from lab.datasets.gallery import NAMES, Gallery
@@ -22,6 +21,7 @@ from lab.networks.small_convnet import SmallConvNet
 from lab.protocols.base import Protocol
 from lab.protocols.fedavg import FedAvg
 from lab.protocols.fedsgd import FedSGD
+from lab.recommended import recommended_attack
 
 
 @dataclass(frozen=True)
@@ -40,14 +40,14 @@ class Case:
     """Breaching's whole default run takes minutes here, not hours, so that the race can really run it."""
 
     def experiment(self, dataset: Dataset, seed: int, attack: Attack | None = None) -> Experiment:
-        """The lab's experiment of this case; the lab's default attack where none is given."""
+        """The lab's experiment of this case; the attack recommended for its network where none is given."""
         return Experiment(
             dataset=dataset,
             batch_size=self.pictures,
             network=self.network,
             trained=self.trained,
             protocol=self.protocol,
-            attack=attack or GradientMatching(),
+            attack=attack or recommended_attack(self.network, trained=self.trained),
             seed=seed,
         )
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from benchmarks import budgets, clock, plots, process_memory, report, runs, tables
+from benchmarks import budgets, clock, plots, process_memory, quality, report, runs, tables, trained
 from benchmarks.__main__ import app
 from benchmarks.breaching_adapter import Breaching
 from benchmarks.cases import CASES, Case, Pictures, chosen
@@ -20,7 +20,7 @@ from benchmarks.plans import race_plan
 from benchmarks.race import DEFAULT_ITERATIONS, Heat, Plan, Race, Result
 from benchmarks.runs import Moment, Run
 from benchmarks.tuning import Setting, Trial, best, grid
-from lab.attacks.gradient_matching import GradientMatching
+from lab.attacks.gradient_matching import Derivative, GradientMatching
 from lab.datasets.cifar10 import CIFAR10
 from lab.datasets.gallery import NAMES, Gallery
 from lab.distances.cosine import Cosine
@@ -352,6 +352,26 @@ def test_the_budgets_say_whether_they_were_kept():
     assert kept.kept
     for change in ({"recognisable_s": None}, {"recognisable_s": 1.2}, {"line_up_rank": 2}, {"verdict": "Taking shape"}):
         assert not replace(kept, **change).kept
+
+
+def test_the_trained_row_says_how_far_a_second_leads():
+    told = trained.row({"pictures": "the gallery", "ssim_in_time": [0.5, 0.9], "final_ssim": [0.7, 0.9]})
+    assert told[1:] == ("0.75", "0.700 over 2 pictures (lowest 0.50; at the end 0.800)")
+
+
+def test_quality_counts_the_pictures_on_which_the_fast_route_lost():
+    def ends(*psnr_db):
+        return [quality.End(value, 0.5) for value in psnr_db]
+
+    told = quality.markdown(TINY, {"frozen": ends(30.0, 20.0, 25.0), "exact": ends(30.4, 22.0, 24.0), "paper": ends(9, 9, 9)})
+    assert "| frozen | 25.00 | 25.00 | 0.500 |" in told
+    assert "below the exact route: 1 of 3 (lowest -2.00 dB, mean -0.47 dB)" in told
+
+
+def test_quality_compares_routes_that_differ_in_the_derivative_alone():
+    attacks = quality.contenders(CASES["small_convnet"], 100)
+    assert replace(attacks["frozen"], derivative=Derivative.EXACT) == attacks["exact"]
+    assert (attacks["exact"].derivative, attacks["paper"].iterations) == (Derivative.EXACT, 100)
 
 
 @pytest.mark.slow
