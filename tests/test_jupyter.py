@@ -1,4 +1,4 @@
-"""The same notebook in JupyterLab and in Notebook 7, in a real browser."""
+"""The page and a lesson in JupyterLab and in Notebook 7, in a real browser."""
 
 import json
 import re
@@ -9,10 +9,15 @@ import urllib.request
 from pathlib import Path
 
 import chromium
+import nbformat
 import pytest
+
+from notebooks.course.lesson import lessons
+from notebooks.course.student import student
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOK = "00-meet-the-lab.ipynb"
+LESSON = "02-one-layer-gives-it-away"
 PATIENCE_MS = 90_000
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -20,9 +25,11 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    """A Jupyter server of our own on a copy of the notebook: its address and its token."""
+    """The address of a Jupyter server of our own on copies of the page and of a lesson as students get it."""
     folder = tmp_path_factory.mktemp("notebooks")
     (folder / NOTEBOOK).write_bytes((ROOT / "notebooks" / NOTEBOOK).read_bytes())
+    chosen = next(lesson for lesson in lessons() if lesson.slug == LESSON)
+    nbformat.write(student(chosen), folder / f"{LESSON}.ipynb")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -62,8 +69,9 @@ def run_all(page):
     raise AssertionError("the cell never ran")
 
 
-@pytest.mark.parametrize("place", ["lab/tree", "notebooks"])
-def test_the_page_opens_and_attacks(server, place):
+@pytest.fixture
+def page():
+    """A tall window, so that no cell is left out of sight."""
     from playwright.sync_api import sync_playwright
 
     path = chromium.find()
@@ -72,12 +80,31 @@ def test_the_page_opens_and_attacks(server, place):
     assert path is not None, chromium.MISSING
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=list(chromium.FLAGS))
-        page = browser.new_page(viewport={"width": 1400, "height": 900})
+        page = browser.new_page(viewport={"width": 1400, "height": 6000})
         page.set_default_timeout(PATIENCE_MS)
-        page.goto(f"{server}/{place}/{NOTEBOOK}?token=told")
-        run_all(page)
-        page.locator('.lab-transport[data-status="ready"]').wait_for()
-        page.locator("button.lab-primary").click()
-        page.locator('.lab-transport[data-status="finished"]').wait_for()
-        assert "Recognisable" in page.locator(".lab-server").inner_text()
+        yield page
         browser.close()
+
+
+@pytest.mark.parametrize("place", ["lab/tree", "notebooks"])
+def test_the_page_opens_and_attacks(server, page, place):
+    page.goto(f"{server}/{place}/{NOTEBOOK}?token=told")
+    run_all(page)
+    page.locator('.lab-transport[data-status="ready"]').wait_for()
+    page.locator("button.lab-primary").click()
+    page.locator('.lab-transport[data-status="finished"]').wait_for()
+    assert "Recognisable" in page.locator(".lab-server").inner_text()
+
+
+@pytest.mark.parametrize("place", ["lab/tree", "notebooks"])
+def test_a_students_lesson_runs_and_its_checks_answer(server, page, place):
+    page.goto(f"{server}/{place}/{LESSON}.ipynb?token=told")
+    page.locator(".jp-Notebook .jp-CodeCell").first.wait_for()
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    page.locator(".lab[data-ready]").wait_for()
+    answers = page.locator(".jp-OutputArea-output").get_by_text("There is no answer yet")
+    answers.nth(1).wait_for()
+    assert answers.count() == 2
+    assert page.locator("mjx-container").count() > 10
+    assert "Traceback" not in page.locator(".jp-Notebook").inner_text()

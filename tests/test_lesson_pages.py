@@ -1,0 +1,97 @@
+"""Every lesson as a page to read: under Voila, in a real browser, light and dark, wide and on a phone."""
+
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import chromium
+import nbformat
+import pytest
+from accessibility import faults
+from lessons import LESSONS, quick, read
+
+ROOT = Path(__file__).parent.parent
+OUT = ROOT / "out"
+PATIENCE_MS = 120_000
+PHONE = {"width": 390, "height": 844}
+LAUNCH = (
+    "import sys, pathlib, widgets.serve as s; s.NOTEBOOKS = pathlib.Path(sys.argv[1]); s.serve(int(sys.argv[2]), False, True)"
+)
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    """The lab's own server with the lessons, their parameters cut down to few iterations."""
+    folder = tmp_path_factory.mktemp("lessons")
+    for path in LESSONS:
+        nbformat.write(quick(read(path)), folder / path.name)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-c", LAUNCH, str(folder), str(port)]
+    server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    try:
+        assert f"http://localhost:{port}/" in server.stdout.readline()
+        yield f"http://localhost:{port}/"
+    finally:
+        server.send_signal(signal.SIGINT)
+        server.communicate(timeout=60)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    path = chromium.find()
+    if path is None and not chromium.is_required():
+        pytest.skip(chromium.MISSING)
+    assert path is not None, chromium.MISSING
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=path, args=list(chromium.FLAGS))
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def page(browser, address):
+    """A reader's page that has to stay without errors and without a request to another host."""
+    problems, asked = [], []
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce", color_scheme="light")
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    yield page
+    page.goto("about:blank")  # the page closes its kernel as it goes
+    context.close()
+    assert problems == []
+    assert [url for url in asked if not url.startswith((address, "data:", "blob:", "about:"))] == []
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+def test_a_lesson_is_a_page_for_everybody(page, address, path):
+    page.goto(f"{address}voila/render/{path.name}")
+    page.locator(".lab[data-ready]").wait_for()
+    page.wait_for_function("document.querySelector('[data-loading]').textContent === ''")
+    assert page.get_by_role("heading", level=1).first.inner_text().startswith(f"{int(path.name[:2])} · ")
+    assert page.locator('[data-mime-type="application/vnd.jupyter.stderr"], .jp-RenderedText:has-text("Error")').count() == 0
+    assert page.locator("mjx-math:visible").count() == 0
+    keep_picture(page, f"lesson-{path.name[:2]}-light")
+    assert faults(page) == ""
+    page.get_by_role("button", name="Dark theme").first.click()
+    assert page.evaluate("document.body.dataset.labTheme") == "dark"
+    assert faults(page) == ""
+    page.set_viewport_size(PHONE)
+    page.wait_for_function(f"document.documentElement.scrollWidth <= {PHONE['width']}")
+    assert faults(page) == ""
+    keep_picture(page, f"lesson-{path.name[:2]}-phone-dark")
+
+
+def keep_picture(page, name):
+    OUT.mkdir(exist_ok=True)
+    page.screenshot(path=OUT / f"{name}.png", full_page=True)
