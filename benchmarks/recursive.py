@@ -1,7 +1,8 @@
 """How many pictures the closed form recovers, how well, and in how many CPU seconds.
 
-    python benchmarks/recursive.py --data FOLDER [--count 100] [--case NAME]... [--json FILE]
+    python benchmarks/recursive.py --data FOLDER [--first 0] [--count 100] [--weights FILE] [--case NAME]... [--json FILE]
 
+``--weights`` puts other trained weights in place of the shipped ones in the trained cases.
 FOLDER (or the environment variable CIFAR10_SHEETS) holds CIFAR-10 as sheets (see ``lab.datasets.sheets``).
 """
 
@@ -68,11 +69,11 @@ class Row:
     psnr_db: list[float]
 
 
-def run(case: Case, batch: Batch) -> Row:
-    """Attack each picture by itself; weights of seed 0."""
+def run(case: Case, batch: Batch, weights: str = "") -> Row:
+    """Attack each picture by itself; weights of seed 0, or trained ones (``weights`` names a file)."""
     model = case.network.build(batch.image_shape, 10, stream(0, "weights"))
     if case.trained:
-        checkpoints.load(model, case.network)
+        checkpoints.load(model, case.network, weights)
     results = [
         attack_one(case, model, Batch(batch.images[i : i + 1], batch.labels[i : i + 1]), i) for i in range(len(batch.images))
     ]
@@ -110,6 +111,8 @@ def main() -> None:
     """Print a line a case."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=os.environ.get("CIFAR10_SHEETS"))
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--weights", default="")
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--case", action="append", choices=list(CASES))
     parser.add_argument("--json", type=Path)
@@ -117,11 +120,11 @@ def main() -> None:
     if chosen.data is None:
         parser.error("say where the CIFAR-10 sheets are, by --data or CIFAR10_SHEETS")
     torch.set_num_threads(1)
-    images = sheets.pictures(chosen.data, False, 0, chosen.count).float() / 255
-    batch = Batch(images, sheets.labels(chosen.data, False)[: chosen.count])
+    images = sheets.pictures(chosen.data, False, chosen.first, chosen.count).float() / 255
+    batch = Batch(images, sheets.labels(chosen.data, False)[chosen.first : chosen.first + chosen.count])
     rows = {}
     for name in chosen.case or CASES:
-        rows[name] = run(CASES[name], batch)
+        rows[name] = run(CASES[name], batch, chosen.weights)
         row = rows[name]
         print(
             f"{name}: {row.recovered}/{row.pictures} at {RECOVERED_DB:g} dB, median {row.median_db:.1f} dB, "

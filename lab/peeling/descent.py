@@ -49,6 +49,8 @@ WITHIN_NOISE = 10.0
 """A residual of so many times the noise is not worth another start."""
 WHITENING = 1e-3
 """Behind a ReLU fewer equations suffice, and the weakest directions of dz carry mostly rounding."""
+SPARSE = 0.75
+"""Behind a ReLU most unknowns are zero: so many equations for each suffice."""
 MOST_HIDDEN = 0.5
 """Share of a layer's positions that may be in doubt before the layer above is a better anchor."""
 
@@ -216,7 +218,9 @@ class Descent:
         told = int((known.weight > 0).sum())
         if isinstance(self.links[top].module, nn.Conv2d):
             told = self._count(top, known).rank
-        return told >= _size(self.links[bottom].input_shape)
+        below = self.links[bottom - 1].module if bottom else None
+        share = SPARSE if isinstance(below, nn.ReLU) and bottom == top and not self.noisy else 1.0
+        return told >= share * _size(self.links[bottom].input_shape)
 
     def _count(self, index: int, known: Known) -> Count:
         module = self.links[index].module

@@ -27,7 +27,7 @@ class Rounds:
     """Conjugate-gradient iterations in the first round."""
     growth: float = 1.2
     """By how much each round is longer than the one before."""
-    most: int = 500
+    most: int = 900
     """Iterations of all rounds together."""
     exact: float = 2e-6
     """Relative residual at which the equations count as solved."""
