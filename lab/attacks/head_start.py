@@ -15,7 +15,7 @@ from lab.types import AttackState, Images, Observation, Outcome
 HOPEFUL, BELIEVED = 0.5, 0.3
 """Relative residual of the joint equations: up to which the first one is worth going on from, and up to
 which the last one's picture is a better start than grey."""
-DESCENT = 8
+DESCENT = 24
 """Joint steps down to the picture before matching begins; each costs about as much as ten of matching's."""
 POLISH = 0.003
 """Matching's step after a head start, in units of the pixel range: a larger one destroys what was found."""
