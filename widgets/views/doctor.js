@@ -1,7 +1,7 @@
 async function render({ model, el, host }) {
   const film = await filmOf(model, host);
   const tell = (content) => { try { model.send(content); } catch { said.textContent = "The engine no longer answers; reload the page."; } };
-  const list = element("div", { class: "lab-chips lab-cases" });
+  const list = element("div", { class: "lab-cases" });
   const title = element("h3", {});
   const cause = element("p", {});
   const said = element("p", { class: "lab-soft", role: "status", "aria-live": "polite" });
