@@ -1,4 +1,4 @@
-# The house rules in four words: setup, lab, test, check. A second call does nothing again that is done.
+# The house rules in four words: setup, lab, test, check; for teachers: course, slides. A second call does nothing again that is done.
 # TORCH=cpu takes PyTorch's CPU build (200 MB instead of 5 GB) where its index can be reached.
 
 PYTHON ?= python3
