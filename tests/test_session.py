@@ -281,7 +281,7 @@ def test_the_way_down_undoes_the_layers_one_by_one_to_the_picture():
             assert found["outcome"] == "PEELED"
             assert [layer["name"] for layer in found["layers"]] == ["conv 3", "conv 2", "conv 1"]
             assert all(layer["error"] < 1e-4 for layer in found["layers"])
-            assert found["layers"][1]["joint"] == ["conv 3", "conv 2", "conv 1"]
+            assert found["layers"][1]["joint"][-2:] == ["conv 2", "conv 1"], "solved together with the layer below"
             assert found["picture"]["psnr_db"] > 60
             assert found["picture"]["recovered"] == found["picture"]["truth"]
             assert sum(sent(update) for update in seen) < 200_000
