@@ -10,6 +10,7 @@ import torch
 
 from lab.attacks.base import Attack
 from lab.attacks.gradient_matching import GradientMatching
+from lab.errors import LabError
 from lab.evaluate import score
 from lab.exercises.base import Case, Exercise
 from lab.experiment import Experiment
@@ -45,7 +46,7 @@ def _attempt(base: Experiment, attacked: Round, options: dict[str, Any]) -> str:
     """Empty where the picture is recognisable, else how near it came. Raises ``LabError`` for wrong options."""
     attack = from_plain(Attack, {"name": "gradient_matching"} | base.to_plain()["attack"] | options)
     if not isinstance(attack, GradientMatching) or attack.iterations * attack.restarts > MOST_ITERATIONS:
-        return f"iterations times restarts may be {MOST_ITERATIONS} in all: here it is not patience that is missing"
+        raise LabError(f"Iterations times restarts may be {MOST_ITERATIONS} in all; here it is not patience that is missing.")
     *_, last = reconstruct(replace(base, attack=attack), attacked.observation)
     found = score(attacked, last)
     return "" if found.verdict is Verdict.RECOGNISABLE else f"likeness {found.likeness:.2f}"
@@ -56,6 +57,8 @@ def _hint(options: dict[str, Any], fault: str) -> str:
     name = distance.get("name") if isinstance(distance, dict) else distance
     if name == "euclidean":
         return f"still hidden ({fault}): you compare lengths, which tell how surprised the network is. Which cost does not?"
+    if name == "balanced_cosine":
+        return f"nearly ({fault}): this cost weighs layers fairly, but the steps ran out; {MOST_ITERATIONS} are allowed."
     return (
         f"still hidden ({fault}): {name} lets the loudest layer drown the others, or the smoothing is off. What weighs layers?"
     )
