@@ -37,7 +37,7 @@ class Preset:
 
 def _on_trained_network(distance: Distance) -> Experiment:
     """One pair of experiments that differ in the distance alone."""
-    picture = Gallery(first="duck")
+    picture = Gallery(first="cat")
     return Experiment(dataset=picture, trained=True, attack=GradientMatching(distance=distance))
 
 
@@ -175,7 +175,7 @@ _LISTING = (
     Preset(
         "early_training",
         "One epoch of training",
-        "The duck of the trained presets, sent by the same network after one epoch: still as clear as untrained.",
+        "A duck, sent by the same network after one epoch of training: still as clear as untrained.",
         "Geiping et al. 2020, Table 1, between the untrained and the trained column",
         "One gallery photograph, the small network after 1 of 20 epochs.",
         Verdict.RECOGNISABLE,
