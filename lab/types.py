@@ -122,6 +122,7 @@ class Outcome(Enum):
     PEEL_MAX_POOLING = "Max-pooling hides which of its inputs it kept, so the way down ends there."
     PEEL_SKIP = "A skip connection adds two unknown branches, so the way down ends there."
     PEEL_UNSUPPORTED = "The way down ends at a layer that the algebra does not undo."
+    SET_APART = "Several pictures read off exactly: each leaves its own ReLU units silent, and that sets them apart."
     PEEL_BATCH = "Several pictures share one gradient, which fits no single input; the way down never begins."
     PEEL_LOCAL_STEPS = "After local steps the weights moved under way, so the equations hold only approximately."
     PEEL_INEXACT = "The way down reached a picture, but it does not explain the shared numbers."

@@ -55,7 +55,7 @@ class HeadStart(GradientMatching):
         """States until the joint equations' residual stops falling, or the steps are spent; none without hope."""
         lowest = HOPEFUL
         for number, step in enumerate(state for state in case.descend(grey) if math.isfinite(state.objective)):
-            residual = step.terms["residual"]
+            residual = step.terms.get("residual", step.objective)
             if number == DESCENT or not residual < lowest:
                 return
             lowest = residual

@@ -16,6 +16,8 @@ from lab.peeling.body import Obstacle
 from lab.peeling.case import Case, grey_state, mismatch, percent, picture_of
 from lab.types import AttackState, Observation, Outcome
 
+FINISHED = (Outcome.PEELED, Outcome.EXACT, Outcome.SET_APART, Outcome.PEEL_NOISE, Outcome.NOT_FINITE)
+
 
 @dataclass(frozen=True)
 class Recursive(Attack):
@@ -41,7 +43,7 @@ class Recursive(Attack):
             broken = case.verdict(state)
         elif case.features is not None:
             state = replace(state, features=case.features)
-        finished = broken.outcome in (Outcome.PEELED, Outcome.EXACT, Outcome.PEEL_NOISE, Outcome.NOT_FINITE)
+        finished = broken.outcome in FINISHED
         if finished or not self.hand_over or not case.anything:
             yield replace(state, outcome=broken.outcome, note=broken.note)
             return

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from lab.attacks.analytic import LayerReading, read_layers
 from lab.labels import recover_labels
+from lab.peeling.batch import read_batch
 from lab.peeling.body import Link, Obstacle, chain, obstacle
 from lab.peeling.descent import Descent, Noise, Progress
 from lab.types import AttackState, Gradients, Images, Labels, LabelSource, Observation, Outcome
@@ -45,12 +47,20 @@ class Case:
             return None
         return _all_rows(self.readings[-1], self.gradients).unsqueeze(0)
 
+    @cached_property
+    def batch(self) -> Tensor | None:
+        """The inputs of several pictures set apart, shape (pictures, inputs); None for one picture or where they stay mixed."""
+        several = self.finite and self.observation.batch_size > 1
+        return read_batch(self.precise, self.gradients) if several else None
+
     def obstacle(self) -> Obstacle | None:
         """What keeps the descent from beginning."""
         if not self.finite:
             return Obstacle(Outcome.NOT_FINITE, "The update holds numbers that are not finite.")
         if self.observation.batch_size > 1:
-            return Obstacle(Outcome.PEEL_BATCH, _batch_note(self.observation, self.gradients))
+            return (
+                None if self.batch is not None else Obstacle(Outcome.PEEL_BATCH, _batch_note(self.observation, self.gradients))
+            )
         if not self.readings:
             return _without_reading(self.observation)
         if self.readings[-1].up_to_scale:
@@ -59,6 +69,10 @@ class Case:
 
     def descend(self, state: AttackState) -> Iterator[AttackState]:
         """States of the way down; each state's objective is its picture's mismatch, once there is a picture."""
+        if self.batch is not None:
+            shape = (self.observation.batch_size, *self.observation.image_shape)
+            yield replace(self._state(state, Progress((), self.batch.view(shape), True), 1), features=self.batch)
+            return
         features = self.features
         assert features is not None
         shape = self._output_shape()
@@ -104,12 +118,14 @@ class Case:
     def verdict(self, state: AttackState) -> Obstacle:
         """What the picture is worth, and the first reason why it is not exact."""
         off = state.objective
-        if off <= EXACT and self.noise.relative <= CLEAN:
-            outcome = Outcome.PEELED if self.links else Outcome.EXACT
+        if off <= EXACT and (self.batch is not None or self.noise.relative <= CLEAN):
+            outcome = Outcome.PEELED if self.links else Outcome.EXACT if self.batch is None else Outcome.SET_APART
             return Obstacle(outcome, f"The picture's own gradient differs from the shared one by {off:.1e} of its size.")
         steps = getattr(self.observation.protocol, "local_steps", 1)
         if steps > 1:
             return Obstacle(Outcome.PEEL_LOCAL_STEPS, f"{steps} local steps; the picture found is {percent(off)} off.")
+        if self.batch is not None:
+            return Obstacle(Outcome.PEEL_BATCH, f"Set apart, but the pictures found are {percent(off)} off.")
         return self._shortcoming(state, off)
 
     def _shortcoming(self, state: AttackState, off: float) -> Obstacle:

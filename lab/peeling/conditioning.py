@@ -20,7 +20,7 @@ def whitener(layer: nn.Conv2d, shape: tuple[int, ...]) -> Callable[[Tensor], Ten
     """S = (W* W)^(-1/2), frequency by frequency, for inputs of ``shape`` (1, channels, height, width); self-adjoint."""
     size = (shape[2], shape[3])
     response = torch.fft.rfft2(layer.weight.detach(), s=size)
-    power = torch.einsum("ocyx,odyx->yxcd", response.conj(), response)
+    power = torch.einsum("ocyx,odyx->yxcd", response, response.conj())
     powers, mixtures = torch.linalg.eigh(power)
     powers = powers.clamp_min(FAINTEST * powers.max())
     roots = (mixtures * powers.rsqrt().unsqueeze(-2)) @ mixtures.mH

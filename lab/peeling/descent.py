@@ -49,7 +49,8 @@ WITHIN_NOISE = 10.0
 """A residual of so many times the noise is not worth another start."""
 WHITENING = 1e-3
 """Behind a ReLU fewer equations suffice, and the weakest directions of dz carry mostly rounding."""
-SPARSE = 0.75
+LEAST_WHITENING = 1e-5
+SPARSE = 0.9
 """Behind a ReLU most unknowns are zero: so many equations for each suffice."""
 MOST_HIDDEN = 0.5
 """Share of a layer's positions that may be in doubt before the layer above is a better anchor."""
@@ -107,7 +108,7 @@ class Descent:
         self.single = PIECEWISE if bends else SMOOTH
         self.noisy = noise.relative > FLOAT32
         """Without noise a silent unit's gradient is 0 to the last bit."""
-        self.whitening = max(WHITENING if bends else 1e-5, 1e4 * noise.relative if self.noisy else 0.0)
+        self.bends = bends
 
     def run(self, features: Tensor, slope: Tensor) -> Iterator[Progress]:
         """Yield after each layer, then after each step of the final joint solve where one is needed.
@@ -158,8 +159,7 @@ class Descent:
         if bottom < top:
             return self._jointly(bottom, top, known, level)
         exact = level.exact and enough
-        below = self.links[top - 1].module if top else None
-        if isinstance(below, nn.ReLU) and not self.noisy:  # noise blurs what is silent
+        if self._is_behind_relu(top):
             return self._behind_relu(top, known, exact)
         return self._alone(top, known, exact)
 
@@ -218,9 +218,16 @@ class Descent:
         told = int((known.weight > 0).sum())
         if isinstance(self.links[top].module, nn.Conv2d):
             told = self._count(top, known).rank
-        below = self.links[bottom - 1].module if bottom else None
-        share = SPARSE if isinstance(below, nn.ReLU) and bottom == top and not self.noisy else 1.0
+        share = SPARSE if bottom == top and self._is_behind_relu(top) else 1.0
         return told >= share * _size(self.links[bottom].input_shape)
+
+    def _is_behind_relu(self, index: int) -> bool:
+        """Whether a layer's input is a ReLU's output, and so clear that its silent units can be told."""
+        return index > 0 and isinstance(self.links[index - 1].module, nn.ReLU) and not self.noisy
+
+    def _whitening(self, *, alone: bool) -> float:
+        least = WHITENING if self.bends and not alone else LEAST_WHITENING
+        return min(1.0, max(least, 1e4 * self.noise.relative if self.noisy else 0.0))
 
     def _count(self, index: int, known: Known) -> Count:
         module = self.links[index].module
@@ -234,7 +241,7 @@ class Descent:
             modules=[link.module for link in links],
             known=known,
             gradients=self.gradients,
-            whitening=min(1.0, self.whitening),
+            whitening=self._whitening(alone=bottom == top and not self._is_behind_relu(top)),
             complete=not isinstance(links[-1].module, nn.Conv2d),
             gradient_noise=self.noise.gradient,
             output_noise=self.noise.features,
