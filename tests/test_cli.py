@@ -241,7 +241,7 @@ def test_the_list_of_one_kind_for_people():
     assert "widen=1: channels in units of 16 (whole number from 1 to 10)" in text
     assert "activation=relu: nonlinearity between the layers (relu, leaky_relu" in text
     assert "expected verdict" in gradlab("list", "preset").stdout
-    assert "mended by: add total variation" in gradlab("list", "failure").stdout
+    assert "mended by: take 200 steps" in gradlab("list", "failure").stdout
     assert "priors=total_variation: what a natural picture looks like (list of prior)" in gradlab("list", "attack").stdout
 
 

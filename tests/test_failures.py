@@ -36,5 +36,5 @@ def test_each_failure_is_told_in_one_sentence_and_survives_its_json(name):
 
 
 def test_unknown_failures():
-    with pytest.raises(LabError, match=r"There is no failure called 'no_prio'\. Did you mean 'no_prior'"):
-        find_failure("no_prio")
+    with pytest.raises(LabError, match=r"There is no failure called 'too_smoot'\. Did you mean 'too_smooth'"):
+        find_failure("too_smoot")
