@@ -23,7 +23,7 @@ from lab.types import Round
 MOST_TRIES = 3
 MOST_ITERATIONS = 400
 PRESET = "euclidean_trained"
-"""The duck on the trained network, attacked with the wrong cost."""
+"""The cat on the trained network, attacked with the wrong cost."""
 
 
 def cases(generator: torch.Generator) -> Iterator[Case]:
