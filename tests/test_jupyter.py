@@ -25,7 +25,10 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    """The address of a Jupyter server of our own on copies of the page and of a lesson as students get it."""
+    """The address of a Jupyter server of our own on copies of the page and of a lesson as students get it.
+
+    JupyterLab opens again what its workspace held: each test of it has a workspace of its own.
+    """
     folder = tmp_path_factory.mktemp("notebooks")
     (folder / NOTEBOOK).write_bytes((ROOT / "notebooks" / NOTEBOOK).read_bytes())
     chosen = next(lesson for lesson in lessons() if lesson.slug == LESSON)
@@ -35,6 +38,7 @@ def server(tmp_path_factory):
         port = probe.getsockname()[1]
     options = [
         f"--ServerApp.root_dir={folder}",
+        f"--LabApp.workspaces_dir={tmp_path_factory.mktemp('workspaces')}",
         f"--port={port}",
         "--no-browser",
         "--allow-root",
@@ -101,7 +105,7 @@ def page():
         browser.close()
 
 
-@pytest.mark.parametrize("place", ["lab/tree", "notebooks"])
+@pytest.mark.parametrize("place", ["lab/workspaces/page/tree", "notebooks"])
 def test_the_page_opens_and_attacks(server, page, place):
     page.goto(f"{server}/{place}/{NOTEBOOK}?token=told")
     run_all(page)
@@ -111,7 +115,7 @@ def test_the_page_opens_and_attacks(server, page, place):
     assert "Recognisable" in page.locator(".lab-server").inner_text()
 
 
-@pytest.mark.parametrize("place", ["lab/tree", "notebooks"])
+@pytest.mark.parametrize("place", ["lab/workspaces/lesson/tree", "notebooks"])
 def test_a_students_lesson_runs_and_its_checks_answer(server, page, place):
     page.goto(f"{server}/{place}/{LESSON}.ipynb?token=told")
     page.locator(".jp-Notebook .jp-CodeCell").first.wait_for()
