@@ -1,16 +1,15 @@
 """Every lesson as a page to read: under Voila, in a real browser, light and dark, wide and on a phone."""
 
-import signal
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
-import chromium
 import nbformat
 import pytest
 from accessibility import faults
 from lessons import LESSONS, quick, read
+from visiting import stop
 
 ROOT = Path(__file__).parent.parent
 OUT = ROOT / "out"
@@ -38,22 +37,7 @@ def address(tmp_path_factory):
         assert f"http://localhost:{port}/" in server.stdout.readline()
         yield f"http://localhost:{port}/"
     finally:
-        server.send_signal(signal.SIGINT)
-        server.communicate(timeout=60)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    path = chromium.find()
-    if path is None and not chromium.is_required():
-        pytest.skip(chromium.MISSING)
-    assert path is not None, chromium.MISSING
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=path, args=list(chromium.FLAGS))
-        yield running
-        running.close()
+        stop(server)
 
 
 @pytest.fixture

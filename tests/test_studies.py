@@ -55,7 +55,7 @@ def test_each_study_runs_and_gives_every_file(name, tmp_path, offline):
             assert any(reason in str(error) for reason in WITHOUT_DOWNLOADS), error  # noqa: PT017
     found = tuple(row(cell, store) for cell in cells)
     measured = [one for one in found if one.measured]
-    assert len(measured) >= 0.7 * len(found)
+    assert len(measured) >= 0.5 * len(found)
     for file in write(study, found, store, tmp_path):
         assert (tmp_path / file).stat().st_size > 0
     table = (tmp_path / "table.md").read_text()

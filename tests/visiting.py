@@ -28,12 +28,22 @@ def address():
         assert f"http://localhost:{port}/" in line, line
         yield f"http://localhost:{port}/"
     finally:
-        server.send_signal(signal.SIGINT)
+        stop(server)
+
+
+def stop(server):
+    """End a server as Ctrl-C would; one that a busy machine keeps for over a minute is killed."""
+    server.send_signal(signal.SIGINT)
+    try:
         server.communicate(timeout=60)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.communicate()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
+    """One browser a module: playwright's event loop runs as long as it does, and other tests want their own."""
     from playwright.sync_api import sync_playwright
 
     path = chromium.find()
