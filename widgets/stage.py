@@ -262,8 +262,8 @@ class Stage(HasTraits):
         self._remember()
 
     def _remember(self) -> None:
-        """Keep the present run among the past ones."""
-        if len(self.frames) > 1:
+        """Keep the present run among the past ones, however short, unless it never left its start."""
+        if any(frame.iteration > 0 for frame in self.frames):
             self.past.add(self.experiment, self.frames, self.message, self.iterations)
             self.history = self.past.strip()
 
