@@ -50,13 +50,21 @@ class LayerMatcher:
 
 def compare_layers(candidate: Gradients, shared: Gradients) -> tuple[LayerMatch, ...]:
     """Norm ratio and cosine of two updates, layer by layer."""
-    layers = dict.fromkeys(name.rpartition(".")[0] for name in shared)
-    return tuple(_match(layer, _flat(candidate, layer), _flat(shared, layer)) for layer in layers)
+    own, other = by_layer(candidate), by_layer(shared)
+    return tuple(_match(layer, _flat(own[layer]), _flat(other[layer])) for layer in other)
 
 
-def _flat(update: Gradients, layer: str) -> Tensor:
+def by_layer(update: Gradients) -> dict[str, list[Tensor]]:
+    """The tensors of each layer, weight and bias together, under its module's name, in the update's order."""
+    layers: dict[str, list[Tensor]] = {}
+    for name, tensor in update.items():
+        layers.setdefault(name.rpartition(".")[0], []).append(tensor)
+    return layers
+
+
+def _flat(tensors: list[Tensor]) -> Tensor:
     """All numbers of one layer in float64: cosines near 1 would drown in float32."""
-    return torch.cat([t.detach().flatten().cpu().double() for name, t in update.items() if name.rpartition(".")[0] == layer])
+    return torch.cat([tensor.detach().flatten().cpu().double() for tensor in tensors])
 
 
 def _match(name: str, candidate: Tensor, shared: Tensor) -> LayerMatch:

@@ -18,10 +18,17 @@ from widgets.views.compare import Compare
 SHORT = edit(Experiment.from_plain(QUICK), "iterations", 12)
 
 
-async def done(comparison):
+LONG = [edit(SHORT, "iterations", 100_000), edit(SHORT, "iterations", 90_000)]
+
+
+async def until_it_is(comparison, *statuses):
     async with asyncio.timeout(60):
-        while comparison.status not in ("finished", "failed"):
+        while comparison.status not in statuses:
             await asyncio.sleep(0.01)
+
+
+async def done(comparison):
+    await until_it_is(comparison, "finished", "failed")
 
 
 def test_both_sides_stand_at_the_same_iteration_and_only_one_worker_computes():
@@ -41,9 +48,8 @@ def test_both_sides_stand_at_the_same_iteration_and_only_one_worker_computes():
             assert left.iteration == 12
             assert left.objective != right.objective
             assert (comparison.secrets[0]["sample"] == comparison.secrets[1]["sample"]).all(), "the same numbers were sent"
-            assert (comparison.frames[0][0].image == comparison.frames[0][1].image).all() or comparison.frames[0][
-                0
-            ].iteration > 0
+            first_left, first_right = comparison.frames[0]
+            assert (first_left.image == first_right.image).all() or first_left.iteration > 0
 
     asyncio.run(story())
 
@@ -53,10 +59,8 @@ def test_an_attack_takes_the_worker_back():
         async with opened() as session:
             await until(session, "ready")
             comparison = Comparison(session)
-            comparison.start([edit(SHORT, "iterations", 100_000), edit(SHORT, "iterations", 90_000)])
-            async with asyncio.timeout(60):
-                while comparison.status != "running":
-                    await asyncio.sleep(0.01)
+            comparison.start(LONG)
+            await until_it_is(comparison, "running")
             session.start()
             assert (comparison.status, comparison.message) == ("finished", INTERRUPTED)
             await until(session, "finished")
@@ -85,10 +89,8 @@ def test_closing_the_page_ends_a_comparison():
         async with opened() as session:
             await until(session, "ready")
             comparison = Comparison(session)
-            comparison.start([edit(SHORT, "iterations", 100_000), edit(SHORT, "iterations", 90_000)])
-            async with asyncio.timeout(60):
-                while comparison.status != "running":
-                    await asyncio.sleep(0.01)
+            comparison.start(LONG)
+            await until_it_is(comparison, "running")
             before = len(workers())
         assert len(workers()) == before - 1
 

@@ -2,15 +2,15 @@
 
 import json
 import re
-import socket
+import signal
 import subprocess
 import sys
 import urllib.request
 from pathlib import Path
 
-import chromium
 import nbformat
 import pytest
+from visiting import free_port, stop
 
 from notebooks.course.lesson import lessons
 from notebooks.course.student import student
@@ -33,9 +33,7 @@ def server(tmp_path_factory):
     (folder / NOTEBOOK).write_bytes((ROOT / "notebooks" / NOTEBOOK).read_bytes())
     chosen = next(lesson for lesson in lessons() if lesson.slug == LESSON)
     nbformat.write(student(chosen), folder / f"{LESSON}.ipynb")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     options = [
         f"--ServerApp.root_dir={folder}",
         f"--LabApp.workspaces_dir={tmp_path_factory.mktemp('workspaces')}",
@@ -52,8 +50,7 @@ def server(tmp_path_factory):
     for kernel in json.load(urllib.request.urlopen(f"http://localhost:{port}/api/kernels?token=told")):
         request = urllib.request.Request(f"http://localhost:{port}/api/kernels/{kernel['id']}?token=told", method="DELETE")
         urllib.request.urlopen(request).close()
-    process.terminate()
-    process.communicate(timeout=60)
+    stop(process, signal.SIGTERM)
 
 
 def run_all(page):
@@ -89,20 +86,12 @@ def run_all_cells(page, last):
 
 
 @pytest.fixture
-def page():
+def page(browser):
     """A tall window, so that no cell is left out of sight."""
-    from playwright.sync_api import sync_playwright
-
-    path = chromium.find()
-    if path is None and not chromium.is_required():
-        pytest.skip(chromium.MISSING)
-    assert path is not None, chromium.MISSING
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=list(chromium.FLAGS))
-        page = browser.new_page(viewport={"width": 1400, "height": 6000})
-        page.set_default_timeout(PATIENCE_MS)
-        yield page
-        browser.close()
+    page = browser.new_page(viewport={"width": 1400, "height": 6000})
+    page.set_default_timeout(PATIENCE_MS)
+    yield page
+    page.close()
 
 
 @pytest.mark.parametrize("place", ["lab/workspaces/page/tree", "notebooks"])

@@ -1,18 +1,11 @@
 """Every lesson as a page to read: under Voila, in a real browser, light and dark, wide and on a phone."""
 
-import socket
-import subprocess
-import sys
-from pathlib import Path
-
 import nbformat
 import pytest
 from accessibility import faults
 from lessons import LESSONS, quick, read
-from visiting import stop
+from visiting import keep_picture, serving
 
-ROOT = Path(__file__).parent.parent
-OUT = ROOT / "out"
 PATIENCE_MS = 120_000
 PHONE = {"width": 390, "height": 844}
 LAUNCH = (
@@ -28,16 +21,8 @@ def address(tmp_path_factory):
     folder = tmp_path_factory.mktemp("lessons")
     for path in LESSONS:
         nbformat.write(quick(read(path)), folder / path.name)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-c", LAUNCH, str(folder), str(port)]
-    server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    try:
-        assert f"http://localhost:{port}/" in server.stdout.readline()
-        yield f"http://localhost:{port}/"
-    finally:
-        stop(server)
+    with serving("-c", LAUNCH, str(folder)) as address:
+        yield address
 
 
 @pytest.fixture
@@ -74,8 +59,3 @@ def test_a_lesson_is_a_page_for_everybody(page, address, path):
     page.wait_for_function(f"document.documentElement.scrollWidth <= {PHONE['width']}")
     assert faults(page) == ""
     keep_picture(page, f"lesson-{path.name[:2]}-phone-dark")
-
-
-def keep_picture(page, name):
-    OUT.mkdir(exist_ok=True)
-    page.screenshot(path=OUT / f"{name}.png", full_page=True)

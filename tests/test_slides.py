@@ -5,7 +5,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import chromium
 import pytest
 from accessibility import faults
 
@@ -35,26 +34,19 @@ def test_one_file_holds_everything(deck):
 
 
 @pytest.mark.browser
-def test_keys_turn_the_slides(deck):
-    from playwright.sync_api import sync_playwright
-
-    path = chromium.find()
-    if path is None and not chromium.is_required():
-        pytest.skip(chromium.MISSING)
+def test_keys_turn_the_slides(deck, browser):
     asked = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=list(chromium.FLAGS))
-        page = browser.new_page(viewport={"width": 1280, "height": 720})
-        page.on("request", lambda request: asked.append(request.url))
-        page.goto(deck.as_uri())
-        place = page.get_by_role("navigation").get_by_role("status")
-        for number in range(1, COUNT + 1):
-            assert place.inner_text() == f"{number} of {COUNT}"
-            assert page.locator(".deck > section:visible").count() == 1
-            assert page.evaluate("document.documentElement.scrollHeight") <= 720
-            page.keyboard.press("ArrowRight")
-        assert faults(page) == ""
-        page.get_by_role("button", name="Back").click()
-        assert place.inner_text() == f"{COUNT - 1} of {COUNT}"
-        browser.close()
+    page = browser.new_page(viewport={"width": 1280, "height": 720})
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(deck.as_uri())
+    place = page.get_by_role("navigation").get_by_role("status")
+    for number in range(1, COUNT + 1):
+        assert place.inner_text() == f"{number} of {COUNT}"
+        assert page.locator(".deck > section:visible").count() == 1
+        assert page.evaluate("document.documentElement.scrollHeight") <= 720
+        page.keyboard.press("ArrowRight")
+    assert faults(page) == ""
+    page.get_by_role("button", name="Back").click()
+    assert place.inner_text() == f"{COUNT - 1} of {COUNT}"
+    page.close()
     assert [url for url in asked if not url.startswith(("file:", "data:"))] == []

@@ -4,6 +4,7 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import chromium
@@ -18,10 +19,15 @@ PATIENCE_MS = 90_000
 @pytest.fixture(scope="session")
 def address():
     """The address of the lab's own server, on a free port, as ``gradlab serve`` starts it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "widgets.serve", "--port", str(port), "--no-browser"]
+    with serving("-m", "widgets.serve", "--no-browser", "--port") as address:
+        yield address
+
+
+@contextmanager
+def serving(*arguments):
+    """The address of a server that Python starts from these arguments and a free port after them."""
+    port = free_port()
+    command = [sys.executable, *arguments, str(port)]
     server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:
         line = server.stdout.readline()
@@ -31,9 +37,15 @@ def address():
         stop(server)
 
 
-def stop(server):
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def stop(server, how=signal.SIGINT):
     """End a server as Ctrl-C would; one that a busy machine keeps for over a minute is killed."""
-    server.send_signal(signal.SIGINT)
+    server.send_signal(how)
     try:
         server.communicate(timeout=60)
     except subprocess.TimeoutExpired:

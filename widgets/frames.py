@@ -99,9 +99,9 @@ def describe_round(experiment: Experiment, attacked: Round) -> dict[str, Any]:
 
 def layer_norms(network: nn.Module, update: Mapping[str, torch.Tensor]) -> list[dict[str, Any]]:
     """Length and count of the numbers of each layer, weights and bias together."""
-    layers: dict[str, list[torch.Tensor]] = {}
-    for name, tensor in update.items():
-        layers.setdefault(name.rpartition(".")[0], []).append(tensor)
+    from lab.layer_match import by_layer
+
+    layers = by_layer(update)
     spoken = spoken_names(network, layers)
     return [
         {

@@ -11,11 +11,8 @@ from widgets.sentences import sentence
 if TYPE_CHECKING:
     from lab import Experiment
 
-PARTS = (
-    "chips", "compare", "conditions", "controls", "curve", "doctor", "guess", "secret", "sent", "server", "share", "transport",
-    "algebra", "difference", "history", "layers", "numbers", "advanced", "camera", "upload",
-)  # fmt: skip
-"""What ``hide=`` may name besides a control: parts of the page, tabs, and the folded controls."""
+WITHIN_PARTS = ("advanced", "camera", "upload")
+"""What ``hide=`` may name besides a control, a part of the page or a tab: the folded controls."""
 LONGEST_QUERY = 2000
 
 
@@ -73,6 +70,7 @@ def _can_hide(name: str) -> bool:
     from lab.edits import SHORT_NAMES
     from lab.experiment import Experiment
     from lab.options import fields_of
+    from widgets.parts import EVERYTHING
 
     fields = {field.name for field in fields_of(Experiment)}
-    return name in PARTS or name in SHORT_NAMES or name.partition(".")[0] in fields
+    return name in (*EVERYTHING, *WITHIN_PARTS, *SHORT_NAMES) or name.partition(".")[0] in fields

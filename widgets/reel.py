@@ -23,10 +23,10 @@ class Reel:
         self._unacknowledged: tuple[int, float] | None = None
         self._callbacks: list[Callable[[Frame], None]] = []
 
-    def begin(self, frames: tuple[Frame, ...] = ()) -> None:
-        """A new run, with the frames that it has already."""
+    def begin(self) -> None:
+        """A new run, without a frame yet."""
         self.run += 1
-        self.frames[:] = frames
+        self.frames.clear()
         self._mailbox = self._unacknowledged = None
 
     def post(self, post: Post) -> None:

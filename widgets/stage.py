@@ -263,7 +263,7 @@ class Stage(HasTraits):
 
     def _remember(self) -> None:
         """Keep the present run among the past ones, however short, unless it never left its start."""
-        if any(frame.iteration > 0 for frame in self.frames):
+        if self.iteration > 0:
             self.past.add(self.experiment, self.frames, self.message, self.iterations)
             self.history = self.past.strip()
 

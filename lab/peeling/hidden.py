@@ -14,6 +14,8 @@ from lab.peeling.pieces import ConvolutionPiece
 
 FLAT = 1e-5
 """Patches that differ by less than this share of the largest count as one."""
+SIMILAR = 0.3
+"""Positions that explain at least this share of what the worst explains are suspected with it."""
 
 
 class Hidden:
@@ -57,7 +59,3 @@ def suspects(piece: ConvolutionPiece, residual: Tensor) -> tuple[Tensor, float]:
     shares = overlaps / sizes.clamp_min(1e-12) / residual.square().sum().clamp_min(1e-300)
     worst = shares.max()
     return (shares > SIMILAR * worst)[0], float(worst)
-
-
-SIMILAR = 0.3
-"""Positions that explain at least this share of what the worst explains are suspected with it."""
