@@ -11,13 +11,24 @@ from torch import Tensor, nn
 from lab.distances.base import Distance, length
 from lab.frozen_pattern import Freezable
 from lab.gradients import LocalSteps, Match, loss
+from lab.shifts import Anchor, BlendShift, PlainShift, Shift
 from lab.types import Gradients, Images, Targets
 
-TINY = 1e-18
-"""Stands in for the length of a direction that is zero."""
 TOLERANCE = 10
 """By how much the length of a step may miss the good one, either way, before it is tried again."""
 RETRIES = 3
+
+
+@dataclass(frozen=True, eq=False)
+class _Inputs:
+    """What the client computes with; what needs a gradient of it are the leaves."""
+
+    images: Images
+    targets: Targets
+
+    @property
+    def leaves(self) -> list[Tensor]:
+        return [tensor for tensor in (self.images, self.targets) if tensor.requires_grad]
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +36,6 @@ class _Passed:
     """One local step as the first sweep left it."""
 
     rows: Tensor | None
-    weights: Gradients
     slopes: Gradients
     """dL/dtheta there."""
     pulled: tuple[Tensor, ...]
@@ -39,7 +49,8 @@ class FrozenMatcher:
     The first pass gives g = dL/dtheta and dL/dx. The second, at theta + h v with v = dD/dg and
     the first one's kinks, gives dL/dx alone; their difference over h is d/dx <g(x), v>. Through
     local steps theta_k+1 = theta_k - tau g_k the same pass carries the cotangent down,
-    lambda_k = lambda_k+1 - tau H_k lambda_k+1, so each costs two training steps.
+    lambda_k = lambda_k+1 - tau H_k lambda_k+1, so each costs two training steps; of the weights
+    along the way only one set is kept, walked up and down again.
 
     h is such that dL/dx changes by a share of about 1e-3 in float32: below, rounding spoils the
     difference, above, curvature does. What one call saw sets the h of the next.
@@ -48,75 +59,80 @@ class FrozenMatcher:
     def __init__(self, network: nn.Module, steps: LocalSteps, distance: Distance, shared: Gradients) -> None:
         self.model = Freezable(network)
         self.steps = steps
-        self.slope = distance.against(shared)
         self.start = dict(network.named_parameters())
+        self.slope = distance.against(shared)
+        self.blender = distance.blender(shared) if len(steps.rows) == 1 else None
+        self.anchor = Anchor(self.start, shared)
+        self.local = {name: torch.empty_like(tensor) for name, tensor in self.start.items()} if len(steps.rows) > 1 else {}
         self.share = 3 * torch.finfo(next(iter(shared.values())).dtype).eps ** 0.5
         with torch.no_grad():
             self.reach = [self.share * float(length(self.start))] * len(steps.rows)
 
     def __call__(self, images: Images, targets: Targets) -> Match:
         """The distance and its gradients, each to about four digits in float32 and eight in float64."""
-        leaves = [tensor.detach().requires_grad_() for tensor in (images, targets) if tensor.is_floating_point()]
-        inputs = (leaves[0], leaves[1] if len(leaves) == 2 else targets)
-        passed = self._record(leaves, inputs)
+        inputs = _Inputs(*(tensor.detach().requires_grad_(tensor.is_floating_point()) for tensor in (images, targets)))
+        passed = self._record(inputs)
         update = _scaled_sum(passed, -self.steps.rate)
-        value, direction = self.slope(update)
-        pulled = self._pull_down(passed, leaves, inputs, direction)
+        self.model.tape.replaying = True
+        if self.blender is not None:
+            value, blend = self.blender(update)
+            pulled = self._pulled(0, passed[0], inputs, BlendShift(self.anchor, update, blend))[0]
+        else:
+            value, direction = self.slope(update)
+            pulled = self._pull_down(passed, inputs, direction)
         return Match(value, pulled[0], pulled[1] if len(pulled) == 2 else None)
 
-    def _record(self, leaves: list[Tensor], inputs: tuple[Tensor, Tensor]) -> list[_Passed]:
+    def _record(self, inputs: _Inputs) -> list[_Passed]:
         """The client's steps, with the slope towards the leaves and the kinks of each."""
-        weights: Gradients = self.start
         passed: list[_Passed] = []
+        weights: Gradients = self.start
         self.model.tape.replaying = False
         for rows in self.steps.rows:
+            if passed:
+                weights = self._walk(weights, passed[-1].slopes, -self.steps.rate)
             self.model.tape.decisions = deque()
-            value = self._loss(weights, inputs, rows)
-            found = torch.autograd.grad(value, [*weights.values(), *leaves])
+            found = torch.autograd.grad(self._loss(weights, inputs, rows), [*weights.values(), *inputs.leaves])
             slopes = dict(zip(weights, found, strict=False))
-            passed.append(_Passed(rows, weights, slopes, found[len(slopes) :], self.model.tape.decisions))
-            if len(passed) < len(self.steps.rows):
-                weights = _moved(weights, slopes, -self.steps.rate)
+            passed.append(_Passed(rows, slopes, found[len(slopes) :], self.model.tape.decisions))
         return passed
 
-    def _pull_down(
-        self, passed: list[_Passed], leaves: list[Tensor], inputs: tuple[Tensor, Tensor], direction: Gradients
-    ) -> list[Tensor]:
+    def _pull_down(self, passed: list[_Passed], inputs: _Inputs, direction: Gradients) -> list[Tensor]:
         """dD/dleaves, from the last step to the first; ``direction`` is the cotangent of the weights after each."""
-        totals = [torch.zeros_like(leaf) for leaf in leaves]
-        self.model.tape.replaying = True
-        for index, step in reversed(list(enumerate(passed))):
-            found, h = self._shifted(index, step, leaves, inputs, direction)
-            factor = -self.steps.rate / h
-            gaps = [after - before for after, before in zip(found, step.pulled, strict=False)]
-            totals = [total.add(gap, alpha=factor) for total, gap in zip(totals, gaps, strict=True)]
+        totals = [torch.zeros_like(leaf) for leaf in inputs.leaves]
+        for index in reversed(range(len(passed))):
+            shift = PlainShift(self.local if index else self.start, direction, self.anchor.places)
+            found, bends = self._pulled(index, passed[index], inputs, shift)
+            totals = [total.add_(each) for total, each in zip(totals, found, strict=True)]
             if index > 0:
-                curved = zip(direction.items(), found[len(leaves) :], step.slopes.values(), strict=True)
-                direction = {name: tensor.add(after - before, alpha=factor) for (name, tensor), after, before in curved}
+                direction = {name: tensor.add_(bend) for (name, tensor), bend in zip(direction.items(), bends, strict=True)}
+                self._walk(self.local, passed[index - 1].slopes, self.steps.rate)
         return totals
 
-    def _shifted(
-        self, index: int, step: _Passed, leaves: list[Tensor], inputs: tuple[Tensor, Tensor], direction: Gradients
-    ) -> tuple[tuple[Tensor, ...], float]:
+    def _pulled(self, index: int, step: _Passed, inputs: _Inputs, shift: Shift) -> tuple[list[Tensor], list[Tensor]]:
+        """What the step adds to dD/dleaves, and to the cotangent of the weights before it."""
+        found, h = self._shifted(index, step, inputs, shift)
+        factor = -self.steps.rate / h
+        gaps = [after.sub_(before).mul_(factor) for after, before in zip(found, step.pulled, strict=False)]
+        bends = zip(found[len(gaps) :], step.slopes.values(), strict=False)
+        return gaps, [after.sub_(before).mul_(factor) for after, before in bends]
+
+    def _shifted(self, index: int, step: _Passed, inputs: _Inputs, shift: Shift) -> tuple[tuple[Tensor, ...], float]:
         """The slopes at theta + h v with the step's kinks, and h; tried again where h was far from a good one."""
-        size = max(float(length(direction)), TINY)
-        found, h = self._slopes_at(index, step, leaves, inputs, direction, size)
+        found, h = self._slopes_at(index, step, inputs, shift)
         for _ in range(RETRIES):
             correction = self._correction(found[0], step.pulled[0])
-            self.reach[index] *= correction
+            self.reach[index] = h * shift.length * correction
             if 1 / TOLERANCE < correction < TOLERANCE:
                 break
-            found, h = self._slopes_at(index, step, leaves, inputs, direction, size)
+            found, h = self._slopes_at(index, step, inputs, shift)
         return found, h
 
-    def _slopes_at(
-        self, index: int, step: _Passed, leaves: list[Tensor], inputs: tuple[Tensor, Tensor], direction: Gradients, size: float
-    ) -> tuple[tuple[Tensor, ...], float]:
+    def _slopes_at(self, index: int, step: _Passed, inputs: _Inputs, shift: Shift) -> tuple[tuple[Tensor, ...], float]:
         """The slopes towards the leaves, and towards the weights for all steps but the first, whose weights are given."""
-        h = self.reach[index] / size
-        weights = _moved(step.weights, direction, h, requires_grad=index > 0)
+        shifted, h = shift.by(self.reach[index] / shift.length)
+        weights = _as_leaves(shifted) if index else shifted
         self.model.tape.decisions = deque(step.decisions)
-        wanted = leaves if index == 0 else [*leaves, *weights.values()]
+        wanted = [*inputs.leaves, *weights.values()] if index else inputs.leaves
         return torch.autograd.grad(self._loss(weights, inputs, step.rows), wanted), h
 
     def _correction(self, after: Tensor, before: Tensor) -> float:
@@ -124,20 +140,30 @@ class FrozenMatcher:
         share = float((after - before).norm() / before.norm())
         return self.share / share if 0 < share < float("inf") else 1.0
 
-    def _loss(self, weights: Gradients, inputs: tuple[Tensor, Tensor], rows: Tensor | None) -> Tensor:
-        images, targets = inputs if rows is None else (inputs[0][rows], inputs[1][rows])
+    @torch.no_grad()
+    def _walk(self, weights: Gradients, slopes: Gradients, rate: float) -> Gradients:
+        """The local weights, written over the present ones: the given ones + rate * slopes."""
+        for name, tensor in weights.items():
+            torch.add(tensor, slopes[name], alpha=rate, out=self.local[name])
+        return _as_leaves(self.local)
+
+    def _loss(self, weights: Gradients, inputs: _Inputs, rows: Tensor | None) -> Tensor:
+        images, targets = (inputs.images, inputs.targets) if rows is None else (inputs.images[rows], inputs.targets[rows])
         self.model.use(weights)
         return loss(self.model(images), targets)
 
 
-def _moved(weights: Gradients, direction: Gradients, size: float, *, requires_grad: bool = True) -> Gradients:
-    with torch.no_grad():
-        moved = {name: tensor.add(direction[name], alpha=size) for name, tensor in weights.items()}
-    return {name: tensor.requires_grad_(requires_grad) for name, tensor in moved.items()}
+def _as_leaves(weights: Gradients) -> Gradients:
+    return {name: tensor.detach().requires_grad_() for name, tensor in weights.items()}
 
 
 def _scaled_sum(passed: list[_Passed], rate: float) -> Gradients:
     """Rate * (g_0 + g_1 + ...): the update, without the rounding of weights subtracted from weights."""
-    if len(passed) == 1 and rate == 1:
-        return passed[0].slopes
-    return {name: rate * torch.stack([step.slopes[name] for step in passed]).sum(0) for name in passed[0].slopes}
+    first, *others = (step.slopes for step in passed)
+    if not others and rate == 1:
+        return first
+    total = {name: rate * tensor for name, tensor in first.items()}
+    for slopes in others:
+        for name, tensor in slopes.items():
+            total[name].add_(tensor, alpha=rate)
+    return total

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
-from lab.distances.base import Distance, Slope
-from lab.distances.cosine import TINY, Cosine
+from lab.distances.base import Blender, Distance, Slope, dots
+from lab.distances.cosine import Cosine, angle, written
 from lab.types import Gradients
 
 
@@ -24,7 +23,7 @@ class BalancedCosine(Distance):
 
     def __call__(self, candidate: Gradients, shared: Gradients) -> Tensor:
         """0 where the directions agree, 2 where they are opposite; blind to length."""
-        roots = _weights(shared, _dots(shared, shared)).sqrt()
+        roots = [weight**0.5 for weight in _weights(shared, dots(shared, shared))]
         return Cosine()(_scaled(candidate, roots), _scaled(shared, roots))
 
     def slope(self, candidate: Gradients, shared: Gradients) -> tuple[Tensor, Gradients]:
@@ -33,33 +32,21 @@ class BalancedCosine(Distance):
 
     def against(self, shared: Gradients) -> Slope:
         """The weights and the shared update's length are computed once."""
-        squares = _dots(shared, shared)
-        weights = _weights(shared, squares)
-        other = weights.dot(squares).sqrt().clamp_min(TINY)
+        return written(self.blender(shared), shared)
 
-        @torch.no_grad()
-        def slope(candidate: Gradients) -> tuple[Tensor, Gradients]:
-            own = weights.dot(_dots(candidate, candidate)).sqrt().clamp_min(TINY)
-            cosine = weights.dot(_dots(candidate, shared)) / (own * other)
-            along, across = (weights * cosine / own.square()).tolist(), (weights / (own * other)).tolist()
-            factors = zip(candidate.items(), along, across, strict=True)
-            return 1 - cosine, {name: (tensor * a).sub_(shared[name], alpha=b) for (name, tensor), a, b in factors}
-
-        return slope
+    def blender(self, shared: Gradients) -> Blender:
+        """The angle with each tensor weighted."""
+        squares = dots(shared, shared)
+        return angle(shared, squares, _weights(shared, squares))
 
 
-@torch.no_grad()
-def _weights(shared: Gradients, squares: Tensor) -> Tensor:
+def _weights(shared: Gradients, squares: list[float]) -> list[float]:
     """For each tensor min(1, share of the parameters / share of the square length)."""
-    sizes = squares.new_tensor([tensor.numel() for tensor in shared.values()])
-    fair = sizes / sizes.sum() * squares.sum()
-    return torch.where(squares > fair, fair / squares, 1.0)
+    sizes = [tensor.numel() for tensor in shared.values()]
+    mean = sum(squares) / sum(sizes)
+    fair = [size * mean for size in sizes]
+    return [own / square if square > own else 1.0 for own, square in zip(fair, squares, strict=True)]
 
 
-def _dots(one: Gradients, other: Gradients) -> Tensor:
-    """The inner product of each pair of tensors."""
-    return torch.stack([torch.dot(tensor.flatten(), other[name].flatten()) for name, tensor in one.items()])
-
-
-def _scaled(update: Gradients, factors: Tensor) -> Gradients:
+def _scaled(update: Gradients, factors: list[float]) -> Gradients:
     return {name: tensor * factor for (name, tensor), factor in zip(update.items(), factors, strict=True)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -14,6 +15,25 @@ from lab.types import Gradients
 
 Slope = Callable[[Gradients], tuple[Tensor, Gradients]]
 """From a candidate's update to the distance D and v = dD/dg."""
+
+
+@dataclass(frozen=True, eq=False)
+class Blend:
+    """v = dD/dg as a recipe: v_l = own_l g_l - other_l g*_l for each tensor l, not yet written down."""
+
+    own: list[float]
+    other: list[float]
+    length: float
+    """|v|, from inner products: where v is a small difference of long vectors, its order of magnitude."""
+
+    def of(self, candidate: Gradients, shared: Gradients) -> Gradients:
+        """V itself."""
+        shares = zip(candidate.items(), self.own, self.other, strict=True)
+        return {name: (tensor * own).sub_(shared[name], alpha=other) for (name, tensor), own, other in shares}
+
+
+Blender = Callable[[Gradients], tuple[Tensor, Blend]]
+"""From a candidate's update to the distance D and v = dD/dg as a blend."""
 
 
 class Distance(Entry):
@@ -36,10 +56,28 @@ class Distance(Entry):
         """``slope`` for one shared update; what depends on that alone may be computed once."""
         return lambda candidate: self.slope(candidate, shared)
 
+    def blender(self, shared: Gradients) -> Blender | None:
+        """D and v as a blend of both updates, for distances whose v is one; None for the others."""
+        return None
+
 
 def dot(one: Gradients, other: Gradients) -> Tensor:
     """The inner product over all tensors together, without copying them into one vector."""
-    return torch.stack([torch.dot(tensor.flatten(), other[name].flatten()) for name, tensor in one.items()]).sum()
+    return _dots(one, other).sum()
+
+
+def dots(one: Gradients, other: Gradients) -> list[float]:
+    """The inner product of each pair of tensors; numbers, for there are few, and tensors so small cost more than they tell."""
+    return _dots(one, other).tolist()
+
+
+def _dots(one: Gradients, other: Gradients) -> Tensor:
+    return torch.stack([torch.dot(tensor.flatten(), other[name].flatten()) for name, tensor in one.items()])
+
+
+def sumprod(one: list[float], other: list[float]) -> float:
+    """The inner product of two lists."""
+    return sum(a * b for a, b in zip(one, other, strict=True))
 
 
 def length(update: Gradients) -> Tensor:

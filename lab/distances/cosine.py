@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from lab.distances.base import Distance, dot, flat, length
+from lab.distances.base import Blend, Blender, Distance, Slope, dots, flat, sumprod
 from lab.types import Gradients
 
 TINY = 1e-18
 """Stands in for a length of zero; its square is still a float32."""
+ROUNDING = 1e-6
+"""What is left of a square length computed as a difference of inner products."""
 
 
 @dataclass(frozen=True)
@@ -23,10 +26,46 @@ class Cosine(Distance):
         """0 where the directions agree, 2 where they are opposite; blind to length."""
         return 1 - functional.cosine_similarity(flat(candidate), flat(shared), dim=0, eps=1e-30)
 
-    @torch.no_grad()
     def slope(self, candidate: Gradients, shared: Gradients) -> tuple[Tensor, Gradients]:
         """In closed form: v = (cos g / |g| - g* / |g*|) / |g|."""
-        own, other = length(candidate).clamp_min(TINY), length(shared).clamp_min(TINY)
-        cosine = dot(candidate, shared) / (own * other)
-        along, across = float(cosine / own.square()), float(1 / (own * other))
-        return 1 - cosine, {name: (tensor * along).sub_(shared[name], alpha=across) for name, tensor in candidate.items()}
+        return self.against(shared)(candidate)
+
+    def against(self, shared: Gradients) -> Slope:
+        """The shared update's length is computed once."""
+        return written(self.blender(shared), shared)
+
+    def blender(self, shared: Gradients) -> Blender:
+        """The angle with all tensors weighted alike."""
+        squares = dots(shared, shared)
+        return angle(shared, squares, [1.0] * len(squares))
+
+
+def angle(shared: Gradients, squares: list[float], weights: list[float]) -> Blender:
+    """1 - cos and its v_l = w_l (cos g_l / |g| - g*_l / |g*|) / |g|, with the tensors' square lengths weighted by w."""
+    other_square = max(sumprod(weights, squares), TINY**2)
+
+    @torch.no_grad()
+    def blend(candidate: Gradients) -> tuple[Tensor, Blend]:
+        own_squares, products = dots(candidate, candidate), dots(candidate, shared)
+        own_square = max(sumprod(weights, own_squares), TINY**2)
+        lengths = math.sqrt(own_square * other_square)
+        cosine = sumprod(weights, products) / lengths
+        own, other = [weight * cosine / own_square for weight in weights], [weight / lengths for weight in weights]
+        parts = zip(own, other, own_squares, products, squares, strict=True)
+        square = sum(a * a * gg - 2 * a * b * gs + b * b * ss for a, b, gg, gs, ss in parts)
+        floor = (ROUNDING / lengths) ** 2 * other_square
+        distance = next(iter(shared.values())).new_tensor(1 - cosine)
+        return distance, Blend(own, other, math.sqrt(max(square, floor)))
+
+    return blend
+
+
+def written(blender: Blender, shared: Gradients) -> Slope:
+    """The slope that writes the blend down."""
+
+    @torch.no_grad()
+    def slope(candidate: Gradients) -> tuple[Tensor, Gradients]:
+        value, blend = blender(candidate)
+        return value, blend.of(candidate, shared)
+
+    return slope
