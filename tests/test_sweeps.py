@@ -201,3 +201,21 @@ def test_tables_tell_what_was_run_and_what_was_not(tmp_path):
     data = json.loads(tables.as_json(study, found))
     assert Experiment.from_plain(data["cells"][0]["experiments"][0]["experiment"]) == algebra
     assert contact_sheet(found, store).startswith(b"\x89PNG")
+
+
+class HalfDone(Study):
+    """A study whose runs were stopped half-way."""
+
+    kind = "none"
+
+    def cells(self):
+        return (Cell("half", (QUICK, replace(QUICK, seed=1)), None, "small pictures"), Cell("whole", (QUICK,)))
+
+
+def test_a_table_owns_up_to_runs_that_are_missing(tmp_path):
+    store = Store(tmp_path)
+    store.write(QUICK, measure(QUICK.to_plain()))
+    found = rows(HalfDone(), store)
+    assert [row.scaled_down for row in found] == ["so far 1 of 2 runs; small pictures", ""]
+    told = list(csv.DictReader(io.StringIO(tables.as_csv(HalfDone(), found))))
+    assert told[0]["scaled_down"] == found[0].scaled_down

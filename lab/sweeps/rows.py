@@ -42,6 +42,13 @@ class Row:
         return len(self.results)
 
     @property
+    def scaled_down(self) -> str:
+        """In which ways it asks less than the paper's own run, runs that are still missing among them."""
+        wanted = len(self.cell.experiments)
+        missing = f"so far {self.measured} of {wanted} runs" if 0 < self.measured < wanted else ""
+        return "; ".join(text for text in (missing, self.cell.scaled_down) if text)
+
+    @property
     def paper(self) -> PaperNumber | None:
         """The paper's number."""
         return self.cell.paper

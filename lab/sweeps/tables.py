@@ -38,7 +38,7 @@ _ALWAYS: Columns = {
     "runs": lambda row: f"{row.measured} of {len(row.cell.experiments)}",
     "iterations": lambda row: _number(row.iterations, "d"),
     "CPU s": lambda row: _number(row.cpu_seconds, ".3g"),
-    "scaled down": lambda row: row.cell.scaled_down or "nothing",
+    "scaled down": lambda row: row.scaled_down or "nothing",
 }
 _WHERE_TOLD: Columns = {
     "PSNR after moving it back": lambda row: "" if row.registered_psnr_db is None else str(row.registered_psnr_db),
@@ -102,7 +102,7 @@ def _flat(row: Row) -> dict[str, Any]:
         "iterations": row.iterations,
         "outcomes": row.outcomes,
         "runs": row.measured,
-        "scaled_down": row.cell.scaled_down,
+        "scaled_down": row.scaled_down,
     }
 
 
