@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from lab.distances.base import Distance
 from lab.distances.cosine import Cosine
 from lab.distances.euclidean import Euclidean
 from lab.errors import LabError
+from lab.frozen_matcher import FrozenMatcher
 from lab.networks.base import Activation
 from lab.networks.lenet import LeNet
 from lab.networks.small_convnet import SmallConvNet
@@ -25,6 +27,7 @@ from lab.optimisers.signed_adam import SignedAdam
 from lab.priors.total_variation import TotalVariation
 from lab.protocols.fedavg import FedAvg
 from lab.randomness import stream
+from lab.recommended import recommended_attack
 from lab.types import Batch, LabelSource, Outcome
 
 SHORT = GradientMatching(iterations=4)
@@ -290,3 +293,18 @@ def test_without_patience_the_whole_budget_is_spent():
     attack = GradientMatching(iterations=12, priors=())
     states = list(attack.reconstruct(observe(SmallConvNet(width=4), batch), stream(0, "candidate"), batch.images))
     assert (states[-1].outcome, states[-1].iteration) == (Outcome.BUDGET_SPENT, 12)
+
+
+def test_no_picture_is_asked_about_twice_in_a_row(monkeypatch):
+    asked = []
+
+    def counted(self, images, targets):
+        asked.append(images.clone())
+        return genuine(self, images, targets)
+
+    genuine = FrozenMatcher.__call__
+    monkeypatch.setattr(FrozenMatcher, "__call__", counted)
+    attack = replace(recommended_attack(LeNet(), trained=False), iterations=30)
+    states = run(attack, observe(LeNet(), smooth_batch(1)))
+    assert not any(torch.equal(one, other) for one, other in pairwise(asked))
+    assert len(asked) < 1.6 * len(states), "a line search ends where it last looked, most of the time"
