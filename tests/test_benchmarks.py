@@ -363,9 +363,16 @@ def test_quality_counts_the_pictures_on_which_the_fast_route_lost():
     def ends(*psnr_db):
         return [quality.End(value, 0.5) for value in psnr_db]
 
-    told = quality.markdown(TINY, {"frozen": ends(30.0, 20.0, 25.0), "exact": ends(30.4, 22.0, 24.0), "paper": ends(9, 9, 9)})
+    ends_by_name = {
+        "frozen": ends(30.0, 20.0, 25.0),
+        "exact": ends(30.4, 22.0, 24.0),
+        quality.NUDGED: ends(29.0, 21.0, 24.0),
+        "paper": ends(9, 9, 9),
+    }
+    told = quality.markdown(TINY, ends_by_name)
     assert "| frozen | 25.00 | 25.00 | 0.500 |" in told
-    assert "below the exact route: 1 of 3 (lowest -2.00 dB, mean -0.47 dB)" in told
+    assert "below the exact route, frozen: 1 of 3 (lowest -2.00 dB, mean -0.47 dB)" in told
+    assert "below the exact route, exact, nudged: 2 of 3 (lowest -1.40 dB, mean -0.80 dB)" in told
 
 
 def test_quality_compares_routes_that_differ_in_the_derivative_alone():
