@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lab.attacks.analytic import Analytic
-from lab.attacks.gradient_matching import GradientMatching
+from lab.attacks.gradient_matching import GradientMatching, Start
 from lab.attacks.recursive import Recursive
 from lab.datasets.gallery import Gallery
 from lab.defences.scaling import Scaling
@@ -36,9 +36,9 @@ class Preset:
 
 
 def _on_trained_network(distance: Distance) -> Experiment:
-    """One pair of experiments that differ in the distance alone."""
-    picture = Gallery(first="cat")
-    return Experiment(dataset=picture, trained=True, attack=GradientMatching(distance=distance))
+    """One pair of experiments that differ in the distance alone; from noise, as the paper starts, each seed is another run."""
+    attack = GradientMatching(distance=distance, start=Start.NOISE)
+    return Experiment(dataset=Gallery(first="cat"), trained=True, attack=attack)
 
 
 _LISTING = (
