@@ -11,6 +11,7 @@ from lab.experiment import Experiment
 from lab.recommended import followed
 
 Plain = dict[str, Any]
+NO_DEFENCE = "none"
 
 
 def edit(experiment: Experiment, path: str, value: Any) -> Experiment:
@@ -103,12 +104,18 @@ def _picture(experiment: Experiment, plain: Plain, value: Any) -> None:
     plain["dataset"] = {"name": "gallery", "first": value}
 
 
+def _defence(experiment: Experiment, plain: Plain, value: Any) -> None:
+    """One defence by name in the place of all there are; "none" takes them away."""
+    plain["defences"] = [] if value == NO_DEFENCE else [{"name": value}]
+
+
 def _attack(experiment: Experiment, plain: Plain, value: Any) -> None:
     plain["attack"] = {"name": value}
 
 
 SHORT_NAMES: dict[str, Callable[[Experiment, Plain, Any], None]] = {
     "attack": _attack,
+    "defence": _defence,
     "distance": _distance,
     "iterations": _iterations,
     "local_batch_size": _local_batch_size,

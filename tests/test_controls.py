@@ -9,6 +9,8 @@ from lab import Experiment, simulate_round
 from lab.attacks.analytic import Analytic
 from lab.catalogue import entries
 from lab.datasets.inline import Inline
+from lab.defences.gaussian_noise import GaussianNoise
+from lab.defences.pruning import Pruning
 from lab.edits import edit
 from lab.failures import FAILURES
 from widgets import recording
@@ -165,6 +167,40 @@ def test_the_rail_puts_the_sentence_beside_the_control(session, film):
     assert next(control for control in rail.controls if control["path"] == "network")["value"] == "lenet"
 
 
+def test_a_change_is_attacked_at_once_where_the_reader_wants_it(session, film):
+    rail = Rail(film, session)
+    rail._receive(rail, {"type": "edit", "path": "seed", "value": 3}, [])
+    rail._receive(rail, {"type": "at_once", "wanted": True}, [])
+    assert ("start",) not in session.asked
+    rail._receive(rail, {"type": "edit", "path": "seed", "value": -4}, [])
+    assert ("start",) not in session.asked, "what was refused is not attacked"
+    rail._receive(rail, {"type": "edit", "path": "seed", "value": 5}, [])
+    assert session.asked[-2:] == [("show", session.experiment), ("start",)]
+    rail._receive(rail, {"type": "undo"}, [])
+    assert session.asked[-2:] == [("undo",), ("start",)]
+
+
+def test_a_defence_is_chosen_and_its_strength_set_under_advanced():
+    controls = by_path(Experiment())
+    assert [option["value"] for option in controls["defence"]["options"]] == ["none", *entries("defence")]
+    assert controls["defence"]["advanced"]
+    assert controls["defence"]["value"] == "none"
+    for name in entries("defence"):
+        chosen = by_path(edit(Experiment(), "defence", name))
+        assert chosen["defence"]["value"] == name
+        strength = chosen["defences.0.strength"]
+        for value in strength["suggestions"]:
+            assert edit(edit(Experiment(), "defence", name), strength["path"], value)
+
+
+def test_of_several_defences_the_form_shows_the_strengths():
+    both = Experiment(defences=(GaussianNoise(strength=1.0), Pruning(strength=0.5)))
+    controls = by_path(both)
+    assert "defence" not in controls
+    assert [controls[f"defences.{place}.strength"]["value"] for place in (0, 1)] == [1.0, 0.5]
+    assert controls["defences.1.strength"]["title"] == "Strength of the pruning"
+
+
 def test_an_upload_is_handed_over_as_bytes_and_a_huge_one_is_not(session, film):
     rail = Rail(film, session)
     rail._receive(rail, {"type": "upload", "name": "me.png"}, [memoryview(b"picture")])
@@ -230,7 +266,7 @@ STRANGE = [
     {"row": "1"}, {"row": -1}, {"choose": "nothing"}, {"type": "drawn", "frame": "x"}, {"type": "upload"},
     {"type": "qr", "address": 3}, {"type": "qr", "address": "x" * 2000}, {"type": "hide", "paths": "seed"},
     {"type": "hide", "paths": ["__class__"]}, {"type": "open", "query": 3},
-    {"show": "nothing"}, {"show": ["late_training"]}, {"mend": True},
+    {"type": "at_once"}, {"type": "at_once", "wanted": "yes"}, {"show": "nothing"}, {"show": ["late_training"]}, {"mend": True},
 ]  # fmt: skip
 
 

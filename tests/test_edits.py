@@ -3,6 +3,8 @@
 import pytest
 
 from lab import Experiment, LabError
+from lab.defences.gaussian_noise import GaussianNoise
+from lab.defences.pruning import Pruning
 from lab.edits import SHORT_NAMES, edit
 
 
@@ -19,6 +21,7 @@ from lab.edits import SHORT_NAMES, edit
         ("local_batch_size", 2, lambda e: e.protocol.batch_size),
         ("local_lr", 0.01, lambda e: e.protocol.learning_rate),
         ("picture", "cat", lambda e: e.dataset.first),
+        ("defence", "pruning", lambda e: e.defences[0].name),
         ("attack", "analytic", lambda e: e.attack.name),
         ("attack.priors.0.relative", False, lambda e: e.attack.priors[0].relative),
         ("seed", 9, lambda e: e.seed),
@@ -37,7 +40,8 @@ def test_the_closed_form_has_iterations_for_its_search_afterwards():
 
 def test_every_short_name_is_tried_above():
     assert set(SHORT_NAMES) == {
-        "attack", "distance", "iterations", "local_batch_size", "local_lr", "local_steps", "picture", "restarts", "tv",
+        "attack", "defence", "distance", "iterations", "local_batch_size", "local_lr", "local_steps", "picture", "restarts",
+        "tv",
     }  # fmt: skip
 
 
@@ -53,6 +57,15 @@ def test_no_local_steps_means_the_gradient_and_zero_tv_means_none():
     smooth = edit(Experiment(), "tv", 0)
     assert smooth.attack.priors == ()
     assert edit(smooth, "tv", 0.2).attack.priors[0].weight == 0.2
+
+
+def test_a_defence_takes_the_place_of_others_and_none_takes_them_away():
+    noisy = edit(edit(Experiment(), "defence", "gaussian_noise"), "defences.0.strength", 3.0)
+    assert noisy.defences == (GaussianNoise(strength=3.0),)
+    assert edit(noisy, "defence", "pruning").defences == (Pruning(),)
+    assert edit(noisy, "defence", "none").defences == ()
+    with pytest.raises(LabError, match="Did you mean 'pruning'"):
+        edit(noisy, "defence", "prunning")
 
 
 def test_more_local_steps_keep_the_learning_rate():

@@ -39,6 +39,7 @@ LOADING = "The lab is still loading; try again in a moment."
 STEPS_HELP = "0 sends the gradient itself (FedSGD); else the client trains first and sends how its weights changed (FedAvg)"
 SUGGESTED_STEPS = (0, 1, 5, 16)
 SUGGESTED_BATCHES = (1, 2, 4, 8)
+SUGGESTED_STRENGTHS = {"gaussian_noise": (0.1, 1, 3, 10), "pruning": (0.9, 0.99, 0.999), "scaling": (0.5, 0.9, 0.99)}
 
 
 def edited(experiment: Experiment, edits: Edits) -> Experiment:
@@ -116,6 +117,7 @@ def _advanced(experiment: Experiment) -> Iterator[Control]:
     from lab.catalogue import entries
 
     fields, attack = _fields(experiment), experiment.attack
+    yield from _defence(experiment.defences, fields["defences"])
     yield _choice("attack", "Attack", attack.name, fields["attack"], entries("attack"))
     yield from _plain_fields("network", experiment.network)
     yield _enum("labels", "Labels", experiment.labels, fields["labels"])
@@ -126,6 +128,21 @@ def _advanced(experiment: Experiment) -> Iterator[Control]:
         yield from _plain_fields("attack.optimiser", optimiser)
     yield from _plain_fields("attack", attack, without="iterations")
     yield from _plain_fields("protocol", experiment.protocol, without="local_steps")
+
+
+def _defence(defences: Any, field: Field) -> Iterator[Control]:
+    """Which defence, and how strong; of several, which only a link or a file can ask for, the strengths alone."""
+    from lab.catalogue import entries
+    from lab.edits import NO_DEFENCE
+
+    if len(defences) < 2:
+        name = defences[0].name if defences else NO_DEFENCE
+        yield _choice("defence", "Defence of the phone", name, field, (NO_DEFENCE, *entries("defence")))
+    for place, defence in enumerate(defences):
+        words = defence.name.replace("_", " ")
+        suggestions = {"suggestions": SUGGESTED_STRENGTHS[defence.name]} if defence.name in SUGGESTED_STRENGTHS else {}
+        for control in _plain_fields(f"defences.{place}", defence):
+            yield control | {"title": f"{control['title']} of the {words}"} | suggestions
 
 
 def _plain_fields(path: str, option: Option, without: str = "") -> Iterator[Control]:

@@ -44,4 +44,6 @@ def spoken(control: Control | None) -> str:
 
 def _is_worth_telling(path: str, old: dict[str, Control], new: dict[str, Control]) -> bool:
     """Where another entry was chosen, its own options come with it and are not news."""
-    return (path in old and path in new) or not any(path.startswith(parent) for parent in ("network.", "attack.", "protocol."))
+    return (path in old and path in new) or not any(
+        path.startswith(parent) for parent in ("network.", "attack.", "protocol.", "defences.")
+    )

@@ -129,6 +129,8 @@ async function render({ model, el, host }) {
 
   const heading = element("h2", {}, "Change the experiment");
   const undo = element("button", { class: "lab-small", type: "button", onclick: () => tell({ type: "undo" }) }, "Undo");
+  const atOnce = element("input", { type: "checkbox", checked: model.get("at_once"), onchange: () => tell({ type: "at_once", wanted: atOnce.checked }) });
+  const follows = element("label", { class: "lab-at-once" }, atOnce, "Attack after each change");
   const body = element("div", { class: "lab-form" }, element("p", { class: "lab-soft" }, "The controls appear as soon as the engine is ready."));
   const card = element("details", { class: "lab-card lab-rail", open: true, "aria-label": "Change the experiment" },
     element("summary", {}, heading), body);
@@ -144,7 +146,7 @@ async function render({ model, el, host }) {
     const rows = seen.filter(folded).map(row);
     const advanced = element("details", { class: "lab-advanced", open: advancedOpen, ontoggle: () => { advancedOpen = advanced.open; } },
       element("summary", {}, "Advanced"), ...rows);
-    body.replaceChildren(...seen.filter((control) => !folded(control)).map(row), ...(rows.length ? [advanced] : []), element("div", { class: "lab-row lab-form-end" }, undo));
+    body.replaceChildren(...seen.filter((control) => !folded(control)).map(row), ...(rows.length ? [advanced] : []), element("div", { class: "lab-row lab-form-end" }, undo, ...(film.parts?.has("transport") ? [follows] : [])));
     showErrors();
     if (focused) restoreFocus(focused);
   }

@@ -22,6 +22,7 @@ class Rail(View):
     thumbs = traitlets.Dict().tag(sync=True)
     errors = traitlets.Dict().tag(sync=True)
     changed = traitlets.Bool(False).tag(sync=True)
+    at_once = traitlets.Bool(False, help="whether each change is followed by an attack").tag(sync=True)
 
     def __init__(self, film: Any, session: Any) -> None:
         self.session = session
@@ -45,8 +46,11 @@ class Rail(View):
         if kind == "edit" and isinstance(content.get("path"), str):
             path, value = content["path"], content.get("value")
             self._answer(path, change(self.session, ((path, value),)))
+        elif kind == "at_once":
+            self.at_once = content.get("wanted") is True
         elif kind == "undo":
             self.session.undo()
+            self._follow()
         elif kind == "upload" and buffers and len(buffers[0]) <= LARGEST_UPLOAD:
             self._answer("picture", self.session.upload(bytes(buffers[0]), str(content.get("name"))[:80]))
 
@@ -56,6 +60,13 @@ class Rail(View):
         self.errors = others | ({path: sentence} if sentence else {})
         if sentence:
             self.send({"type": "refused", "path": path})
+        else:
+            self._follow()
+
+    def _follow(self) -> None:
+        """Attack what was just chosen, where the reader wants to see at once what a change does."""
+        if self.at_once:
+            self.session.start()
 
 
 def thumbnails() -> dict[str, dict[str, Any]]:
