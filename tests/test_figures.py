@@ -29,10 +29,23 @@ def test_a_table_names_its_rows_and_columns():
 
 def test_bars_are_as_long_as_their_values_and_tell_gain_from_loss():
     markup = bars({"up": 2.0, "down": -1.0}, " dB")._repr_html_()
-    widths = re.findall(r"width:([\d.]+)%;background:([^\"]+)\"", markup)
-    assert [float(width) for width, _ in widths] == [100.0, 50.0]
-    assert widths[0][1] != widths[1][1]
-    assert "-1 dB" in markup
+    bars_drawn = re.findall(r"margin-left:([\d.]+)%;width:([\d.]+)%;background:([^\"]+)\"", markup)
+    (zero, up, gain), (left, down, loss) = bars_drawn
+    assert (float(up), float(down)) == (66.7, 33.3), "twice as long"
+    assert (float(zero), float(left)) == (33.3, 0.0), "both begin at zero"
+    assert gain != loss
+    assert "−1.00 dB" in markup
+
+
+def test_numbers_of_a_column_have_the_same_digits():
+    shown = repr(table(["n", "x"], [(1, 0.1), (2, 24.0), (3, 150.0), (4, 0.0), (5, -0.61)]))
+    assert [row.partition("\t")[2] for row in shown.splitlines()[1:]] == ["0.100", "24.0", "150", "0", "−0.610"]
+
+
+def test_a_line_that_never_moves_is_one_number_and_the_axis_ends_where_the_steps_do():
+    shown = curves({"likeness": [0.0, 0.5, 1.0], "bound": [0.75] * 3}, "step", "likeness", every=5)
+    assert repr(shown) == "likeness over step: likeness from 0 to 1; bound 0.75."
+    assert ">step 10<" in shown._repr_html_()
 
 
 def test_a_curve_is_drawn_upwards_and_told_in_words():

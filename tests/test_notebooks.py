@@ -15,6 +15,7 @@ NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("**/*.ipynb
 WITH_VIEWS = (*LESSONS, LESSONS[0].with_name("00-meet-the-lab.ipynb"))
 STEPS = ["Predict", "Run", "Explain", "Change one thing", "Check"]
 HIDDEN_SEEDS = (0, 1, 20_260)
+CONTENTS = "widgets/template/voila/templates/gradlab-lesson/tree.html"
 
 
 def code_cells(path):
@@ -81,6 +82,22 @@ def test_each_exercise_has_its_four_cells_in_order(path):
     for cell in tagged(notebook, "exercise"):
         assert cell.source.splitlines()[-1].strip() == "raise NotImplementedError"
         assert cell.source.startswith(f"def {cell.id}(")
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+def test_a_lesson_ends_with_the_way_on(path):
+    (_, target), *_ = re.findall(r"\[([^]]+)\]\((\S+\.ipynb)\)", read(path).cells[-1].source)
+    names = [lesson.name for lesson in LESSONS]
+    expected = (*names[1:], "00-meet-the-lab.ipynb")[names.index(path.name)]
+    assert target == expected
+    assert path.with_name(target).exists()
+
+
+def test_the_table_of_contents_is_that_of_the_notebooks():
+    shown = (LESSONS[0].parent.parent / CONTENTS).read_text(encoding="utf-8")
+    listed = re.findall(r'render/(\S+\.ipynb)">([^<]+)</a>[^<]+<small>(\d+) minutes', shown)
+    told = [(path.name, read(path).metadata) for path in LESSONS]
+    assert listed == [(name, data["title"].partition(" · ")[2], str(data["lesson"]["minutes"])) for name, data in told]
 
 
 def test_every_exercise_stands_in_a_lesson():

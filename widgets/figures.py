@@ -26,7 +26,7 @@ class Figure:
 
 
 def pictures(images: Iterable[Any], captions: Sequence[str], side: int = 128) -> Figure:
-    """A row of pictures (tensors of shape (1 or 3, height, width), pixels in [0, 1]) with a caption under each."""
+    """A row of pictures ``side`` wide, tensors of shape (1 or 3, height, width) with pixels in [0, 1], a caption under each."""
     shown = "".join(_picture(image, caption, side) for image, caption in zip(images, captions, strict=True))
     return Figure(f'<div style="display:flex;flex-wrap:wrap;gap:14px">{shown}</div>', f"Pictures: {'; '.join(captions)}.")
 
@@ -36,9 +36,14 @@ def _picture(image: Any, caption: str, side: int) -> str:
 
     said = html.escape(caption)
     source = "data:image/png;base64," + base64.b64encode(encode_png(image)).decode("ascii")
-    style = f"width:{side}px;height:{side}px;object-fit:contain;image-rendering:pixelated;border-radius:8px;display:block"
+    style = f"width:{side}px;height:auto;image-rendering:pixelated;border-radius:8px;display:block"
     text = f'<figcaption style="max-width:{side}px;font-size:13px;line-height:1.35;margin-top:4px">{said}</figcaption>'
     return f'<figure style="margin:0"><img src="{source}" alt="{said}" style="{style}">{text}</figure>'
+
+
+def said(sentence: str) -> Figure:
+    """A sentence of the lab's own, set as text."""
+    return Figure(f"<p>{html.escape(sentence)}</p>", sentence)
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Figure:
@@ -60,46 +65,48 @@ def _row(row: Sequence[str]) -> str:
 
 
 def bars(values: Mapping[str, float], unit: str = "") -> Figure:
-    """A horizontal bar for each value, the value beside it; negative ones are drawn in the other colour."""
-    longest = max((abs(value) for value in values.values()), default=0.0) or 1.0
-    rows = "".join(_bar(name, value, longest, unit) for name, value in values.items())
+    """A horizontal bar for each value, the value beside it; negative ones go left from zero, in the other colour."""
+    low, high = min(0.0, *values.values()), max(0.0, *values.values())
+    rows = "".join(_bar(name, value, low, (high - low) or 1.0, unit) for name, value in values.items())
     words = "\n".join(f"{name}: {_told(value)}{unit}" for name, value in values.items())
     return Figure(f'<table style="width:100%;max-width:640px"><tbody>{rows}</tbody></table>', words)
 
 
-def _bar(name: str, value: float, longest: float, unit: str) -> str:
-    hue, width = HUES[value < 0], 100 * abs(value) / longest
-    strip = f'<div aria-hidden="true" style="height:14px;border-radius:4px;width:{width:.1f}%;background:{hue}"></div>'
+def _bar(name: str, value: float, low: float, span: float, unit: str) -> str:
+    """One row: the bar begins at zero, which stands where the least value leaves room for it."""
+    left, width = 100 * (min(value, 0.0) - low) / span, 100 * abs(value) / span
+    shape = f"height:14px;border-radius:4px;margin-left:{left:.1f}%;width:{width:.1f}%;background:{HUES[value < 0]}"
     return (
-        f'<tr><th scope="row" style="text-align:left;padding:4px 12px">{html.escape(name)}</th>'
-        f'<td style="width:55%;padding:4px 0">{strip}</td>'
-        f'<td style="text-align:left;padding:4px 12px;white-space:nowrap">{_told(value)}{html.escape(unit)}</td></tr>'
+        f'<tr><th scope="row" style="text-align:left;padding:4px 12px 4px 0;white-space:nowrap">{html.escape(name)}</th>'
+        f'<td style="width:99%;padding:4px 0"><div aria-hidden="true" style="{shape}"></div></td>'
+        f'<td style="text-align:left;padding:4px 0 4px 12px;white-space:nowrap">{_told(value)}{html.escape(unit)}</td></tr>'
     )
 
 
-def curves(series: Mapping[str, Sequence[float]], x: str, y: str) -> Figure:
-    """A line for each series over its own index, on one scale, with a key that tells first and last value."""
+def curves(series: Mapping[str, Sequence[float]], x: str, y: str, every: int = 1) -> Figure:
+    """A line for each series, one value ``every`` so many x, on one scale, with a key that tells first and last value."""
     values = [value for line in series.values() for value in line]
-    low, high = min(values), max(values)
+    low, high, last = min(values), max(values), every * (max(map(len, series.values())) - 1)
     lines = "".join(_line(line, low, high, HUES[place % len(HUES)], place) for place, line in enumerate(series.values()))
     key = "".join(_key(name, line, HUES[place % len(HUES)], place) for place, (name, line) in enumerate(series.items()))
-    words = "; ".join(f"{name} from {_told(line[0])} to {_told(line[-1])}" for name, line in series.items())
+    words = "; ".join(f"{name} {_course(line)}" for name, line in series.items())
     drawn = (
         f'<svg viewBox="0 0 {WIDE} {HIGH}" role="img" aria-label="{html.escape(f"{y} over {x}: {words}", quote=True)}" '
         f'style="width:100%;max-width:{WIDE}px;height:auto;font-size:13px" fill="currentColor">'
-        f"{_axes(x, y, low, high)}{lines}</svg>"
+        f"{_axes(x, y, low, high, last)}{lines}</svg>"
     )
     return Figure(f'<div>{drawn}<div style="font-size:13px">{key}</div></div>', f"{y} over {x}: {words}.")
 
 
-def _axes(x: str, y: str, low: float, high: float) -> str:
+def _axes(x: str, y: str, low: float, high: float, last: int) -> str:
     bottom = HIGH - MARGIN / 2
     return (
         f'<path d="M{MARGIN} 18V{bottom}H{WIDE}" fill="none" stroke="currentColor" stroke-opacity=".4"/>'
         f'<text x="{MARGIN + 6}" y="14">{html.escape(y)}</text>'
-        f'<text x="{WIDE}" y="{HIGH - 4}" text-anchor="end">{html.escape(x)}</text>'
-        f'<text x="{MARGIN - 6}" y="28" text-anchor="end">{_told(high)}</text>'
-        f'<text x="{MARGIN - 6}" y="{bottom}" text-anchor="end">{_told(low)}</text>'
+        f'<text x="{MARGIN}" y="{HIGH - 4}">0</text>'
+        f'<text x="{WIDE}" y="{HIGH - 4}" text-anchor="end">{html.escape(x)} {last}</text>'
+        f'<text x="{MARGIN - 6}" y="28" text-anchor="end">{_brief(high)}</text>'
+        f'<text x="{MARGIN - 6}" y="{bottom}" text-anchor="end">{_brief(low)}</text>'
     )
 
 
@@ -118,14 +125,26 @@ def _key(name: str, line: Sequence[float], hue: str, place: int) -> str:
     swatch = (
         f'<i aria-hidden="true" style="display:inline-block;width:22px;border-top:2px {border} {hue};margin:0 6px 4px 0"></i>'
     )
-    text = f"{html.escape(name)}: {_told(line[0])} → {_told(line[-1])}"
+    text = f"{html.escape(name)} {_course(line)}"
     return f'<span style="display:inline-block;margin-right:18px">{swatch}{text}</span>'
 
 
+def _course(line: Sequence[float]) -> str:
+    """Where a line begins and ends; one that never moves is one number."""
+    first, last = _brief(line[0]), _brief(line[-1])
+    return first if min(line) == max(line) else f"from {first} to {last}"
+
+
+def _brief(value: float) -> str:
+    """Three digits at most, with a true minus sign."""
+    return f"{value:.3g}".replace("-", "−", 1) if value < 0 else f"{value:.3g}"
+
+
 def _told(value: Any) -> str:
-    """A value as a reader wants it: three digits, yes and no."""
+    """A value in a column: three digits, yes and no."""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    if isinstance(value, float) and value:
+        digits = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:#.3g}".rstrip(".")
+        return f"−{digits[1:]}" if value < 0 else digits
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}" if isinstance(value, float) else str(value)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from widgets import opening
 from widgets.film import Film
 from widgets.parts import EVERYTHING, views
 from widgets.session import Session
+from widgets.surroundings import LESSONS_HERE
 from widgets.views.page import Page
 
 
@@ -18,7 +20,7 @@ class LabPage(Page):
         """``recorded`` plays the recording of the default experiment until the first live run."""
         self.session = session or Session()
         film = Film(self.session, recorded=recorded, reads_address=True)
-        super().__init__(film, whole=True, **views(film, self.session, EVERYTHING))
+        super().__init__(film, whole=True, lessons=LESSONS_HERE in os.environ, **views(film, self.session, EVERYTHING))
 
     def close(self) -> None:
         """Stop the worker, then close the views."""

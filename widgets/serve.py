@@ -17,6 +17,8 @@ from typing import Annotated, Any
 
 import typer
 
+from widgets.surroundings import LESSONS_HERE
+
 FOLDER = Path(__file__).parent
 NOTEBOOKS = FOLDER.parent / "notebooks"
 PAGE = NOTEBOOKS / "00-meet-the-lab.ipynb"
@@ -46,18 +48,23 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 """A page that is watched talks to its kernel every five seconds; one that is not is closed after two minutes."""
 
-LESSONS: dict[str, Any] = {"template": "gradlab-lesson", "preheat_kernel": False}
-"""What differs for the lessons: a page of text, and no ten kernels waiting."""
+LESSONS: dict[str, Any] = {
+    "template": "gradlab-lesson",
+    "allow_template_override": "NOTEBOOK",  # the full page among them names its own; the notebooks are all ours
+    "classic_tree": True,  # the table of contents, as a template of ours
+    "preheat_kernel": False,
+}
+"""What differs for the lessons: pages of text with their contents, and no ten kernels waiting."""
 
 
 def serve(
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port on this machine.")] = 8866,
     browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
     lessons: Annotated[
-        bool, typer.Option("--lessons", help="The lessons of the course, to read, instead of the page.")
+        bool, typer.Option("--lessons", help="The lessons of the course, to read, and the page among them.")
     ] = False,
 ) -> None:
-    """Serve the lab's page, or the lessons, until interrupted."""
+    """Serve the lab's page, or the lessons with it, until interrupted."""
     if not _is_free(port):
         sys.stderr.write(f"Port {port} is already in use; choose another one with --port.\n")
         raise SystemExit(2)
@@ -90,6 +97,7 @@ def _run(folder: Path, port: int, *, lessons: bool) -> None:
     config.Voila.port = port
     config.Voila.open_browser = False
     if lessons:
+        os.environ[LESSONS_HERE] = "1"
         config.VoilaConfiguration.update(LESSONS)
     Voila.launch_instance(argv=[str(folder if lessons else folder / PAGE.name)], config=config)
 

@@ -37,6 +37,11 @@ function isTyping({ target, ctrlKey, metaKey, altKey }) {
   return ctrlKey || metaKey || altKey || !(target instanceof Element) || target.closest("input, select, textarea, dialog") !== null || !(target === document.body || target.closest(".lab"));
 }
 
+/** The way to the course, where the server of this page has it. */
+function lessonsLink() {
+  return element("a", { href: `${document.body.dataset.baseUrl}tree` }, "Lessons");
+}
+
 /** All keys in one list. */
 function keysDialog() {
   const dialog = element("dialog", { class: "lab-keys-dialog", "aria-label": "Keys" },
@@ -60,7 +65,7 @@ async function render({ model, el, host, signal }) {
     element("div", { class: `lab-page ${whole ? "" : "lab-lesson"}` },
       ...(whole ? [header] : []),
       ...SECTIONS.flatMap((layout) => section(layout, (part) => Boolean(model.get(part)))),
-      ...(whole ? [element("p", { class: "lab-footer" }, PAPER)] : [])));
+      ...(whole ? [element("p", { class: "lab-footer" }, ...(model.get("lessons") ? [lessonsLink(), " · "] : []), PAPER)] : [])));
 
   function project() {
     const wanted = root.toggleAttribute("data-projector");

@@ -15,12 +15,14 @@ THEME = Path(FOLDER.parent / "theme.css")
 class Page(View):
     """Places the views it is given in a responsive, landmarked page; carries the shared style sheet.
 
-    ``whole`` adds what a page of its own needs: title, introduction and source.
+    ``whole`` adds what a page of its own needs: title, introduction and source. ``lessons`` says that the server
+    of this page has the lessons, too.
     """
 
     _esm = script("tour", "page")
     _css = THEME.read_text(encoding="utf-8") + style("page", "tour", "projector")
     whole = traitlets.Bool(False).tag(sync=True)
+    lessons = traitlets.Bool(False).tag(sync=True)
     secret = anywidget.WidgetTrait().tag(sync=True)
     sent = anywidget.WidgetTrait().tag(sync=True)
     server = anywidget.WidgetTrait().tag(sync=True)
