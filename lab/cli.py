@@ -173,6 +173,7 @@ def train(
     seed: Annotated[int | None, Option(metavar="N", parser=whole, help="seed of weights, order and augmentation")] = None,
     out: Annotated[Path | None, Option(metavar="DIR", help="folder of the weights; runs/NETWORK if left out")] = None,
     keep_epochs: Annotated[str, Option(metavar="N,...", help="also keep the weights after so many epochs: 0,0.2,1")] = "",
+    half: Annotated[bool, Option("--half", help="round the finished weights to float16: half the file")] = False,
 ) -> None:
     """Train a network on a published data set; the same command goes on with an interrupted training."""
     from lab.commands.training import parse_stages
@@ -180,7 +181,7 @@ def train(
 
     changes = {"epochs": epochs, "batch_size": batch, "learning_rate": rate, "seed": seed}
     try:
-        print(train_it(network, dataset, data, changes, out, parse_stages(keep_epochs)))
+        print(train_it(network, dataset, data, changes, out, parse_stages(keep_epochs), half=half))
     except KeyboardInterrupt as interruption:
         print(interruption)
         raise typer.Exit(INTERRUPTED) from None

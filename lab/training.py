@@ -53,13 +53,14 @@ class TrainingProgress:
 
 
 def train(
-    options: Network, data: PublishedSet, recipe: Recipe, run: Path, stages: Sequence[float] = ()
+    options: Network, data: PublishedSet, recipe: Recipe, run: Path, stages: Sequence[float] = (), *, half: bool = False
 ) -> Iterator[TrainingProgress]:
     """Train a network from its seeded initial weights; an interrupted run in the folder ``run`` goes on where it stood.
 
     The state is saved after each epoch and, on one machine, resuming gives the very weights of an
     uninterrupted run. The finished weights and their recipe go to ``run`` as ``<network>.safetensors`` and ``.json``,
     those after so many epochs as ``stages`` names (0.2 is a fifth of the first) as ``<network>-epoch-0.2.safetensors``.
+    ``half`` rounds the finished weights to float16, which halves their file; their card is measured on the rounded ones.
     Raises ``LabError`` where the data cannot be had, the folder cannot be used or holds another training, or the loss
     stops being a finite number.
     """
@@ -74,7 +75,9 @@ def train(
             yield report
         learner.keep(run)
         yield learner.report(accuracy=learner.accuracy(pictures.held_out, pictures.held_out_labels))
-    yield learner.report(saved=save(run, options.name, learner.network, learner.card(data)))
+    if half:
+        learner.round()
+    yield learner.report(saved=save(run, options.name, learner.network, learner.card(data), half=half))
 
 
 class _Learner:
@@ -132,6 +135,12 @@ class _Learner:
         with torch.no_grad():
             guesses = torch.cat([self._logits(part).argmax(1).cpu() for part in pixels.split(500)])
         return int((guesses == labels).sum()) / len(labels)
+
+    @torch.no_grad()
+    def round(self) -> None:
+        """Round the weights to what float16 holds; statistics of batch norm stay as they are."""
+        for weights in self.network.parameters():
+            weights.copy_(weights.half())
 
     def report(self, accuracy: float | None = None, saved: Path | None = None) -> TrainingProgress:
         """Where the training stands."""

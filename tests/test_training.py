@@ -262,3 +262,15 @@ def test_weights_beyond_the_end_are_refused(tmp_path):
     assert told == "The weights after 4 epochs are wanted of a training of 3; give 0 to 3."
     with pytest.raises(LabError, match=r"--keep-epochs '1;2' is no list of epochs; give numbers such as 0,0.2,1,10"):
         parse_stages("1;2")
+
+
+def test_halved_weights_are_the_rounded_ones_and_their_card_tells_of_those(tmp_path):
+    plain = reports(tmp_path / "plain")[-1].saved
+    *_, last = train(OPTIONS, Stripes(), QUICK, tmp_path / "half", half=True)
+    finished, rounded = weights(plain), weights(last.saved)
+    assert last.saved.stat().st_size < 0.7 * plain.stat().st_size
+    for name, _ in OPTIONS.build((3, 12, 12), 10, stream(0, "weights")).named_parameters():
+        assert torch.equal(rounded[name], finished[name].half().float())
+    assert torch.equal(rounded["features.1.running_var"], finished["features.1.running_var"])
+    *_, again = train(OPTIONS, Stripes(), QUICK, tmp_path / "half")
+    assert all(torch.equal(value, finished[name]) for name, value in weights(again.saved).items()), "the state is not rounded"

@@ -13,12 +13,14 @@ from lab.checkpoints.card import Card, write_card
 from lab.errors import LabError
 
 
-def save(folder: Path, name: str, network: nn.Module, card: Card) -> Path:
-    """Write ``name.safetensors`` (float32) and ``name.json`` into ``folder``; returns the path of the first.
+def save(folder: Path, name: str, network: nn.Module, card: Card, *, half: bool = False) -> Path:
+    """Write ``name.safetensors`` (float32; with ``half`` all but buffers in float16) and ``name.json`` into ``folder``.
 
-    Raises ``LabError`` where the folder cannot be written.
+    Returns the path of the first. Raises ``LabError`` where the folder cannot be written.
     """
-    weights = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
+    halved = {key for key, _ in network.named_parameters()} if half else set[str]()
+    kept = {key: value.half() if key in halved else value for key, value in network.state_dict().items()}
+    weights = {key: value.detach().cpu().contiguous() for key, value in kept.items()}
     path = folder / f"{name}.safetensors"
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -40,13 +40,20 @@ def parse_stages(text: str) -> tuple[float, ...]:
 
 
 def run(
-    network: str, dataset: str, folder: Path, changes: dict[str, Any], out: Path | None, stages: tuple[float, ...] = ()
+    network: str,
+    dataset: str,
+    folder: Path,
+    changes: dict[str, Any],
+    out: Path | None,
+    stages: tuple[float, ...] = (),
+    *,
+    half: bool = False,
 ) -> str:
     """Train to the end and say where the weights are. Raises ``KeyboardInterrupt`` with a sentence after Ctrl-C."""
     options, data, recipe = prepare(network, dataset, folder, changes)
     accuracy = 0.0
     with interruptible() as interruption, tqdm(desc="train", unit=" steps", file=sys.stderr, dynamic_ncols=True) as bar:
-        for progress in train(options, data, recipe, out or Path("runs", options.name), stages):
+        for progress in train(options, data, recipe, out or Path("runs", options.name), stages, half=half):
             _show(bar, progress)
             accuracy = accuracy if progress.accuracy is None else progress.accuracy
             if progress.saved is not None:
