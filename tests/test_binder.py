@@ -46,6 +46,28 @@ def set_up(prefix):
     subprocess.run([sys.executable, str(BINDER / "set_up_voila.py"), str(prefix)], cwd=ROOT, check=True, env=environment())
 
 
+def test_one_command_points_every_badge_at_a_copy():
+    sys.path.insert(0, str(BINDER))
+    from point_badges import pointed
+
+    text = (ROOT / "README.md").read_text()
+    links = re.findall(r"mybinder\.org/v2/gh/([^/]+/[^/]+)/HEAD", text)
+    assert len(links) >= 2
+    assert re.findall(r"mybinder\.org/v2/gh/([^/]+/[^/]+)/HEAD", pointed(text, "some/copy")) == ["some/copy"] * len(links)
+    assert pointed(pointed(text, "some/copy"), links[0]) == text, "nothing else is touched"
+    for wrong in ("", "copy", "https://github.com/some/copy", "a b/c"):
+        with pytest.raises(ValueError, match="give OWNER/REPOSITORY"):
+            pointed(text, wrong)
+
+
+def test_what_the_badges_open_is_there():
+    text = (ROOT / "README.md").read_text()
+    opened = re.findall(r"urlpath=(?:voila/render|lab/tree)/(\S+?)\)", text)
+    assert len(opened) >= 2
+    built = "course/student/"
+    assert all((ROOT / path.replace(built, "notebooks/")).exists() for path in opened)
+
+
 def environment(**more):
     return os.environ | {"PYTHONPATH": str(ROOT)} | more
 
