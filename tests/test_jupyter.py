@@ -53,36 +53,12 @@ def server(tmp_path_factory):
     stop(process, signal.SIGTERM)
 
 
-def run_all(page):
-    """Run the code cell; again where the kernel was not there yet."""
-    from playwright.sync_api import TimeoutError as Late
-
-    cell = page.locator(".jp-CodeCell").first.get_by_text("Lab()")
-    cell.wait_for()
-    for _ in range(6):
-        cell.click()
-        page.keyboard.press("Control+Enter")
-        try:
-            page.locator(".lab[data-ready]").wait_for(timeout=12_000)
-            return
-        except Late:
-            continue
-    raise AssertionError("the cell never ran")
-
-
-def run_all_cells(page, last):
-    """Run every cell by the menu until the last answer stands there; again where the kernel was not there yet."""
-    from playwright.sync_api import TimeoutError as Late
-
-    for _ in range(4):
-        page.get_by_role("menuitem", name="Run", exact=True).click()
-        page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-        try:
-            last.wait_for(timeout=45_000)
-            return
-        except Late:
-            continue
-    raise AssertionError("the cells never ran")
+def run_all_cells(page):
+    """Run cells by the menu, once the kernel is there."""
+    page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]').wait_for()
+    assert page.locator(".jp-Dialog").all_inner_texts() == []
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
 
 
 @pytest.fixture
@@ -97,7 +73,8 @@ def page(browser):
 @pytest.mark.parametrize("place", ["lab/workspaces/page/tree", "notebooks"])
 def test_the_page_opens_and_attacks(server, page, place):
     page.goto(f"{server}/{place}/{NOTEBOOK}?token=told")
-    run_all(page)
+    run_all_cells(page)
+    page.locator(".lab[data-ready]").wait_for()
     page.locator('.lab-transport[data-status="ready"]').wait_for()
     page.locator("button.lab-primary").click()
     page.locator('.lab-transport[data-status="finished"]').wait_for()
@@ -109,7 +86,8 @@ def test_a_students_lesson_runs_and_its_checks_answer(server, page, place):
     page.goto(f"{server}/{place}/{LESSON}.ipynb?token=told")
     page.locator(".jp-Notebook .jp-CodeCell").first.wait_for()
     answers = page.locator(".jp-OutputArea-output").get_by_text("There is no answer yet")
-    run_all_cells(page, answers.nth(1))
+    run_all_cells(page)
+    answers.nth(1).wait_for()
     page.locator(".lab[data-ready]").wait_for()
     assert answers.count() == 2
     assert page.locator("mjx-container").count() > 10
