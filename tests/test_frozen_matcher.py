@@ -17,7 +17,7 @@ from lab.distances.cosine import Cosine
 from lab.distances.euclidean import Euclidean
 from lab.distances.layer_cosine import LayerCosine
 from lab.errors import LabError
-from lab.frozen_matcher import FrozenMatcher
+from lab.frozen_matcher import STEADY, FrozenMatcher
 from lab.frozen_pattern import can_freeze
 from lab.gradients import ExactMatcher, parameter_gradient
 from lab.networks.base import Activation, BatchNorm, Padding
@@ -92,6 +92,16 @@ def test_it_holds_through_local_steps_and_for_each_distance(network, protocol, d
     torch.testing.assert_close(fast.distance, exact.distance, rtol=1e-9, atol=1e-12)
     assert alignment(fast.image_gradient, exact.image_gradient) > 0.999999
     assert float(fast.image_gradient.norm() / exact.image_gradient.norm()) == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.parametrize("batch_size", [0, 1], ids=["same pictures", "other pictures each step"])
+@pytest.mark.parametrize("network", [LeNet(), ConvNet(width=4)], ids=lambda n: n.name)
+def test_where_local_steps_hardly_bend_one_curvature_serves_them_all(network, batch_size):
+    batch = smooth_batch(2, dtype=torch.float64)
+    observation = observe(network, batch, FedAvg(local_steps=6, batch_size=batch_size, learning_rate=1e-4))
+    exact, fast = (matcher(near(batch, 0.1), batch.labels) for matcher in matchers(observation, Cosine()))
+    assert alignment(fast.image_gradient, exact.image_gradient) > 0.999999
+    assert float(fast.image_gradient.norm() / exact.image_gradient.norm()) == pytest.approx(1, abs=STEADY)
 
 
 @pytest.mark.parametrize("network", [LeNet(), SmallConvNet(width=8)], ids=lambda n: n.name)
@@ -191,6 +201,16 @@ def test_an_iteration_costs_five_thirds_of_a_training_step_in_operations(network
     training = counted(lambda: parameter_gradient(observation.network, batch.images, batch.labels))
     assert counted(lambda: fast(near(batch, 0.1), batch.labels)) / training == pytest.approx(steps, abs=0.02)
     assert counted(lambda: exact(near(batch, 0.1), batch.labels)) / training == pytest.approx(exact_steps, abs=0.02)
+
+
+@pytest.mark.parametrize(("rate", "steps"), [(1e-5, 5 + 1 + 4 * 2 / 3), (0.1, 5 + 4 + 2 / 3)], ids=["steady", "bending"])
+def test_five_local_steps_cost_nine_or_ten_training_steps_in_operations(rate, steps):
+    batch = smooth_batch(1)
+    observation = observe(ConvNet(width=16), batch, FedAvg(local_steps=5, learning_rate=rate))
+    _, fast = matchers(observation, Cosine())
+    fast(near(batch, 0.11), batch.labels)  # the first call finds the length of the step
+    training = counted(lambda: parameter_gradient(observation.network, batch.images, batch.labels))
+    assert counted(lambda: fast(near(batch, 0.1), batch.labels)) / training == pytest.approx(steps, abs=0.1)
 
 
 def test_the_network_is_left_alone_and_the_matcher_forgets_nothing():
