@@ -12,3 +12,12 @@ def faults(page):
     page.wait_for_function(AT_REST)
     found = Axe().run(page)
     return found.generate_report() if found.violations_count else ""
+
+
+def faults_light_and_dark(page):
+    """Axe's report in both themes; the page begins and ends in the light one, and the focus stays where it is."""
+    found = []
+    for other in ("Dark theme", "Light theme"):
+        found.append(faults(page))
+        page.get_by_role("button", name=other).evaluate("button => button.click()")
+    return "".join(found)

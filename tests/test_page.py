@@ -5,9 +5,11 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import psutil
 import pytest
-from accessibility import faults
+from accessibility import faults, faults_light_and_dark
+from PIL import Image
 from visiting import (
     ROOT,
     counters,
@@ -137,6 +139,44 @@ def test_a_bad_upload_is_answered_by_a_sentence_and_a_good_one_is_used(page, tmp
     assert error.inner_text() == ""
     page.get_by_role("button", name="Undo", exact=True).click()
     page.wait_for_function("document.querySelector('.lab-client canvas').getAttribute('aria-label').includes('astronaut')")
+
+
+def test_forty_megabytes_are_made_small_in_the_browser_or_refused_by_a_sentence(page, tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (3700, 3700, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "noise.png", compress_level=0)
+    (tmp_path / "film.png").write_bytes(bytes(40_000_000))
+    assert (tmp_path / "noise.png").stat().st_size > 40_000_000
+    page.locator(".lab-file").set_input_files(tmp_path / "film.png")
+    error = page.locator('.lab-error[data-path="picture"]')
+    error.filter(has_text="film.png is larger than 8 MB and not a picture that this browser can read").wait_for()
+    page.locator(".lab-file").set_input_files(tmp_path / "noise.png")
+    page.wait_for_function("document.querySelector('.lab-client canvas').getAttribute('aria-label').includes('inline')")
+    assert error.inner_text() == ""
+    page.get_by_role("button", name="Undo", exact=True).click()
+    page.wait_for_function("document.querySelector('.lab-client canvas').getAttribute('aria-label').includes('astronaut')")
+
+
+def test_a_defence_is_attacked_as_soon_as_it_is_chosen(page):
+    """The form: which defence, how strong, and an attack after each change without another click."""
+    advanced = page.locator(".lab-advanced")
+    if advanced.get_attribute("open") is None:
+        page.get_by_text("Advanced", exact=True).click()
+    page.get_by_role("button", name="As fast as it goes").click()
+    page.get_by_role("checkbox", name="Attack after each change").check()
+    page.get_by_role("radio", name="gaussian noise").check()
+    page.locator('[data-control="defences.0.strength"]').get_by_role("radio", name="10", exact=True).check()
+    page.wait_for_function("location.search.includes('gaussian_noise') && location.search.includes('10')")
+    wait_for_status(page, "running")
+    wait_for_status(page, "finished")
+    assert page.locator(".lab-server .lab-verdict").inner_text().startswith("Not recognisable")
+    keep_picture(page, "page-defence")
+    assert faults_light_and_dark(page) == ""
+    page.get_by_role("radio", name="none", exact=True).check()
+    page.wait_for_function("!location.search.includes('defence')")
+    wait_for_status(page, "running")
+    wait_for_status(page, "finished")
+    assert page.locator(".lab-server .lab-verdict").inner_text().startswith("Recognisable")
+    page.get_by_role("checkbox", name="Attack after each change").uncheck()
 
 
 def test_the_algebra_shows_the_picture_of_a_fully_connected_network(page):
