@@ -28,11 +28,15 @@ from lab.peeling.conditioning import whitener
 from lab.peeling.conjugate_gradients import cgls
 from lab.peeling.convolution import Convolution
 from lab.peeling.disaggregation import disaggregate
-from lab.peeling.hidden import Hidden, suspects
+from lab.peeling.hidden import Hidden
 from lab.peeling.nonnegative import Rounds, nonnegative
 from lab.peeling.pieces import linearise
 from lab.peeling.rank import count
-from lab.peeling.stretch import Known, Stretch
+from lab.peeling.rereading import reread
+from lab.peeling.rows import Known
+from lab.peeling.settling import Settling
+from lab.peeling.stretch import Stretch
+from lab.peeling.system import Noise, System
 from lab.protocols.fedavg import FedAvg
 from lab.protocols.fedsgd import FedSGD
 from lab.randomness import stream
@@ -405,28 +409,88 @@ def test_a_layer_behind_a_relu_is_told_by_fewer_equations_than_unknowns():
     torch.testing.assert_close(found.solution, truth, atol=1e-6, rtol=0)
 
 
-def test_hidden_positions_do_not_bear_on_the_equations_and_are_found_again():
+def test_hidden_units_do_not_bear_on_the_equations_and_are_found_again():
     operator = convolution(inputs=2, outputs=3, size=5)
     values, slope = draw(1, 2, 5, 5), draw(1, 3, 5, 5, seed=1)
-    where = torch.zeros(5, 5, dtype=torch.bool)
-    where[1, 3] = where[4, 0] = True
+    where = torch.zeros(3, 5, 5, dtype=torch.bool)
+    where[0, 1, 3] = where[0, 4, 0] = where[2, 2, 2] = True
     hidden = Hidden(linearise(operator.layer, values), where)
     spoiled = torch.where(where, 9.0, slope)
     difference = operator.correlate(values, slope - spoiled)
     assert hidden.project(difference).abs().max() < 1e-9 < difference.abs().max()
+    row = draw(3, 2, 3, 3, seed=2)
+    torch.testing.assert_close(hidden.project(row)[1], row[1])  # a row without hidden units says all it said
     unexplained = operator.correlate(values, slope) - operator.correlate(values, hidden.without(spoiled))
     torch.testing.assert_close(hidden.fill(spoiled, unexplained), slope)
 
 
-def test_a_unit_on_the_wrong_side_of_its_kink_is_the_first_suspect():
-    operator = convolution(inputs=2, outputs=3, size=6)
-    values, slope = draw(1, 2, 6, 6), draw(1, 3, 6, 6, seed=1)
-    wrong = slope.clone()
-    wrong[0, 1, 2, 4] = 0
-    residual = operator.correlate(values, slope) - operator.correlate(values, wrong)
-    found, share = suspects(linearise(operator.layer, values), residual)
-    assert found[2, 4]
-    assert share == pytest.approx(1.0)
+def test_the_rows_are_mixed_until_the_output_gradient_is_orthonormal():
+    slope = draw(1, 3, 5, 5, seed=1)
+    rows = Known(slope, slope, slope).mixing(0.0) @ slope[0].flatten(1)
+    torch.testing.assert_close(rows @ rows.T, torch.eye(3, dtype=torch.float64))
+
+
+def three_layers():
+    """A body whose top alone hardly tells the picture, a picture, and all output gradients by autograd."""
+    body = lambda: [nn.Conv2d(3, 16, 3, 1, 1), nn.ReLU(), nn.Conv2d(16, 24, 3, 2, 1), nn.ReLU(), nn.Conv2d(24, 32, 3, 2, 1)]  # noqa: E731
+    model = classifier(lambda: nn.Sequential(*body(), nn.ReLU()), (3, 12, 12), scale=0.2, seed=1)
+    images = smooth_batch(1, 12).images.double()
+    values, outputs = model.normalise(images), []
+    picture = values
+    for module in model.features:
+        values = module(values)
+        if isinstance(module, nn.Conv2d):
+            values.retain_grad()
+            outputs.append(values)
+    loss = nn.functional.cross_entropy(model.head(values.flatten(1)), torch.tensor([1]))
+    loss.backward()
+    gradients = {f"features.{n}": model.features[n].weight.grad for n in (0, 2, 4)}
+    known = [Known(z.detach(), (z > 0).double().detach(), z.grad) for z in outputs]
+    links = chain(model, (3, 12, 12))
+    return System(links, gradients, Noise(0.0, 0.0, 0.0)), known, picture
+
+
+def test_what_is_known_beneath_tells_what_the_top_alone_hardly_does():
+    system, known, picture = three_layers()
+    alone = system.stretch(0, 4, known[2])
+    more = system.stretch(0, 4, known[2], {2: replace(known[1], weight=0 * known[1].weight)})
+    for stretch in (alone, more):
+        assert stretch.at(picture).relative_residual < 1e-9
+    conditions = []
+    for stretch in (alone, more):
+        point = stretch.at(picture)
+        matrix = dense(lambda v: torch.cat([block.flatten() for block in point.tangent(v)]), picture.shape)  # noqa: B023
+        blocks = [draw(*block.shape, seed=number) for number, block in enumerate(point.residual)]
+        flat = torch.cat([block.flatten() for block in blocks])
+        torch.testing.assert_close(point.cotangent(blocks).flatten(), matrix.T @ flat)
+        conditions.append(float(torch.linalg.cond(matrix)))
+    assert conditions[0] > 1e4
+    assert conditions[1] < 100
+
+
+def test_layers_read_again_hide_each_unit_that_they_misjudge():
+    system, known, picture = three_layers()
+    near = picture + 0.02 * draw(*picture.shape)
+    stretch = system.stretch(0, 4, known[2])
+    now, truth = stretch.at(near), stretch.at(picture)
+    (name, told), *others = reread(now, truth).items()
+    assert (name, others) == ("features.2", [])
+    wrong = (now.pieces[2].output > 0) != (truth.pieces[2].output > 0)
+    assert wrong.any()
+    assert (told.hidden | ~wrong).all()
+    seen = ~told.hidden
+    assert seen.double().mean() > 0.3
+    torch.testing.assert_close(told.slope[0][seen], known[1].slope[0][seen])
+
+
+def test_a_picture_that_the_top_leaves_open_is_settled_by_the_layers_read_again():
+    system, known, picture = three_layers()
+    start = picture + 0.01 * draw(*picture.shape)
+    steps = list(Settling(system, [(4, known[2])]).run(start))
+    error = lambda values: float((values.double() - picture).abs().max())  # noqa: E731
+    alone = [settled for settled in steps if not settled.step.point.stretch.beneath]
+    assert error(alone[-1].step.point.values) > 1e-3
+    assert error(steps[-1].step.point.values) < 1e-4
 
 
 def test_better_conditioned_unknowns_leave_all_frequencies_about_equally_loud():

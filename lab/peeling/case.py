@@ -16,7 +16,9 @@ from lab.attacks.analytic import LayerReading, read_layers
 from lab.labels import recover_labels
 from lab.peeling.batch import read_batch
 from lab.peeling.body import Link, Obstacle, chain, obstacle
-from lab.peeling.descent import Descent, Noise, Progress
+from lab.peeling.descent import Descent
+from lab.peeling.levels import Progress
+from lab.peeling.system import Noise
 from lab.types import AttackState, Gradients, Images, Labels, LabelSource, Observation, Outcome
 
 EXACT = 1e-3
@@ -71,13 +73,13 @@ class Case:
         """States of the way down; each state's objective is its picture's mismatch, once there is a picture."""
         if self.batch is not None:
             shape = (self.observation.batch_size, *self.observation.image_shape)
-            yield replace(self._state(state, Progress((), self.batch.view(shape), True), 1), features=self.batch)
+            yield replace(self._state(state, Progress((), self.batch.view(shape)), 1), features=self.batch)
             return
         features = self.features
         assert features is not None
         shape = self._output_shape()
         if not self.links:
-            yield self._state(state, Progress((), features.view(1, *self.observation.image_shape), True), 1)
+            yield self._state(state, Progress((), features.view(1, *self.observation.image_shape)), 1)
             return
         lowest = self.readings[-1]
         weight = dict(self.precise.network.named_parameters())[f"{lowest.name}.weight"].detach()

@@ -33,7 +33,7 @@ class Convolution:
     def apply(self, values: Tensor, weight: Tensor | None = None) -> Tensor:
         """conv(x, W) without the bias."""
         kernel = self.weight if weight is None else weight
-        return (kernel.flatten(1) @ self._patches(values)).view(1, -1, *self.output_size)
+        return (kernel.flatten(1) @ self.patches(values)).view(1, -1, *self.output_size)
 
     def adjoint(self, outputs: Tensor, weight: Tensor | None = None) -> Tensor:
         """The transposed convolution A with <conv(x, W), u> = <x, A u>."""
@@ -42,7 +42,7 @@ class Convolution:
 
     def correlate(self, values: Tensor, slope: Tensor) -> Tensor:
         """corr(x, dz), the weight gradient that the input x makes with the output gradient dz."""
-        return (slope[0].flatten(1) @ self._patches(values).T).view(-1, *self.weight.shape[1:])
+        return (slope[0].flatten(1) @ self.patches(values).T).view(-1, *self.weight.shape[1:])
 
     def correlate_adjoint(self, weights: Tensor, slope: Tensor) -> Tensor:
         """The transposed correlation A with <corr(x, dz), V> = <x, A V>."""
@@ -50,7 +50,7 @@ class Convolution:
 
     def both(self, values: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
         """conv(x, W) and corr(x, dz), for little more than the price of one."""
-        patches = self._patches(values)
+        patches = self.patches(values)
         made = (self.weight.flatten(1) @ patches).view(1, -1, *self.output_size)
         return made, (slope[0].flatten(1) @ patches.T).view(-1, *self.weight.shape[1:])
 
@@ -70,7 +70,7 @@ class Convolution:
         )
         return rows, columns
 
-    def _patches(self, values: Tensor) -> Tensor:
+    def patches(self, values: Tensor) -> Tensor:
         """What the kernel sees at each output position, shape (inputs x kernel x kernel, positions).
 
         One matrix product on these is twice as fast as torch's convolution of so small a picture.

@@ -20,10 +20,9 @@ CLEARLY = 0.5
 """Of the mean active unit: guessed units above this share count as active."""
 GUESSED_LAYER = 20
 """Conjugate-gradient iterations of a guess through one convolution."""
-HIDINGS = 5
-"""So often may positions be hidden before the solve is given up."""
-TRACE = 0.02
-"""Share of the residual that a wrong unit must explain to be suspected."""
+JOINT = Effort(exact=2e-6)
+PRECISION = torch.float32
+"""Joint solves are well conditioned (about 20): single precision loses nothing and costs half."""
 
 
 def first_guess(stretch: Stretch, shape: tuple[int, ...]) -> Tensor:
@@ -48,18 +47,8 @@ def first_guess(stretch: Stretch, shape: tuple[int, ...]) -> Tensor:
     return found.solution
 
 
-def solve(stretch: Stretch, start: Tensor, effort: Effort, *, suspicious: bool) -> Iterator[Step]:
-    """Gauss-Newton steps; where ``suspicious``, positions that seem to be on the wrong side of a kink are then hidden."""
+def solve(stretch: Stretch, start: Tensor, effort: Effort) -> Iterator[Step]:
+    """Gauss-Newton steps in variables in which the lowest layer is well conditioned."""
     lowest = stretch.modules[0]
     rescale = whitener(lowest, tuple(start.shape)) if isinstance(lowest, nn.Conv2d) else None
-    for _ in range(1 + HIDINGS):
-        step = None
-        for step in gauss_newton(stretch, start, effort, rescale):
-            yield step
-        start = start if step is None else step.point.values
-        if not suspicious or (step is not None and step.residual <= effort.exact):
-            return
-        found, share = stretch.at(start).suspects()
-        if share < TRACE:
-            return
-        stretch = stretch.hiding(found)
+    return gauss_newton(stretch, start, effort, rescale)

@@ -6,37 +6,24 @@ At the top the output gradient dz is known everywhere and the output z where its
     z(x) = z                      (forward)
 
 Both are linear in the input ``a`` of the top convolution; ``a`` is x itself for a single layer and
-a(x) = act(conv(...)) for a joint solve. ``complete`` adds the weight gradients of the layers below,
-with the activation pattern of the moment.
+a(x) = act(conv(...)) for a joint solve. ``beneath`` adds the same equations of the layers below, as
+far as their outputs are known; ``complete`` adds the weight gradients of all of them, with the
+activation pattern of the moment.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 
 from lab.peeling.conjugate_gradients import Rows, norm
-from lab.peeling.hidden import Hidden, suspects
 from lab.peeling.pieces import ConvolutionPiece, Piece, PointwisePiece, linearise
-
-
-@dataclass(frozen=True, eq=False)
-class Known:
-    """What is known at a layer's output, each of shape (1, channels, height, width)."""
-
-    values: Tensor
-    """z."""
-    weight: Tensor
-    """In [0, 1]: how far each entry of z is to be trusted; 0 where it is unknown."""
-    slope: Tensor
-    """dL/dz."""
-    hidden: Tensor | None = None
-    """Positions where ``slope`` is not known, boolean, shape (height, width); heeded in a joint solve only."""
+from lab.peeling.rows import Known, WeightRows
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +38,8 @@ class Stretch:
     whitening: float = 1e-5
     """Directions of dz below this share of the largest are not amplified any more; 1 leaves the equations as they are."""
     complete: bool = False
+    beneath: Mapping[str, Known] = field(default_factory=dict)
+    """What is known of the outputs of convolutions below the top, by name."""
     gradient_noise: float = 0.0
     """Standard deviation of the noise on each entry of dL/dW."""
     output_noise: float = 0.0
@@ -58,30 +47,27 @@ class Stretch:
 
     def to(self, precision: torch.dtype) -> Stretch:
         """The same equations in another floating-point precision."""
-        known = replace(self.known, **{part: getattr(self.known, part).to(precision) for part in ("values", "weight", "slope")})
-        modules = [deepcopy(module).to(precision) for module in self.modules]
-        return replace(self, modules=modules, known=known, gradients={n: g.to(precision) for n, g in self.gradients.items()})
-
-    def hiding(self, positions: Tensor) -> Stretch:
-        """The same equations without the output gradient at these positions (boolean, shape (height, width))."""
-        known = self.known
-        hidden = positions if known.hidden is None else known.hidden | positions
-        return replace(self, known=replace(known, hidden=hidden, weight=known.weight * ~hidden))
+        return replace(
+            self,
+            modules=[deepcopy(module).to(precision) for module in self.modules],
+            known=self.known.to(precision),
+            beneath={name: known.to(precision) for name, known in self.beneath.items()},
+            gradients={name: gradient.to(precision) for name, gradient in self.gradients.items()},
+        )
 
     def at(self, values: Tensor) -> Point:
         """All equations at a guess of the input, with their derivatives."""
         return Point(self, values)
 
+    def knowledge(self, position: int) -> Known | None:
+        """What is known of the output of the module at ``position``."""
+        return self.known if position == len(self.modules) - 1 else self.beneath.get(self.names[position])
+
     @cached_property
-    def whitened(self) -> tuple[Tensor, Tensor, float]:
-        """T dz, T dL/dW and ||T||^2, T making the rows of T dz orthonormal: the same equations, better conditioned."""
-        slope, weight = self.known.slope, self.gradients[self.names[-1]]
-        left, sizes, _ = torch.linalg.svd(slope[0].flatten(1), full_matrices=False)
-        scales = (sizes.square() + (self.whitening * sizes[0]).square()).sqrt().clamp_min(1e-300)
-        rotation = (left / scales).T
-        rotated = (rotation @ slope[0].flatten(1)).view(1, -1, *slope.shape[2:])
-        turned = (rotation @ weight.flatten(1)).view(-1, *weight.shape[1:])
-        return rotated, turned, float(rotation.square().sum())
+    def mixings(self) -> Mapping[str, Tensor]:
+        """For each convolution whose output is known, which sums of its rows are taken."""
+        known = {name: self.knowledge(position) for position, name in enumerate(self.names) if name in self.gradients}
+        return {name: told.mixing(self.whitening) for name, told in known.items() if told is not None}
 
 
 class Point:
@@ -96,32 +82,43 @@ class Point:
             values = self.pieces[-1].output
         self.output = values
         self._rows = self._weight_rows()
-        self._forward_scale = 1.0
-        top = self.pieces[-1]
-        if isinstance(top, ConvolutionPiece):
-            self._forward_scale = 1 / float(top.operator.weight.flatten(1).norm(dim=1).mean())
+        self._known = self._known_outputs()
         self.residual = self._residual()
 
-    def _weight_rows(self) -> list[_WeightRows]:
-        """One block of equations a convolution, top to bottom."""
-        rows: list[_WeightRows] = []
+    def _weight_rows(self) -> dict[int, WeightRows]:
+        """One block of equations a convolution, by position, top to bottom."""
+        rows: dict[int, WeightRows] = {}
         slope = self.stretch.known.slope
         for position in reversed(range(len(self.pieces))):
-            piece = self.pieces[position]
-            is_top = position == len(self.pieces) - 1
-            if isinstance(piece, ConvolutionPiece) and (is_top or self.stretch.complete):
-                target = self.stretch.gradients[self.stretch.names[position]]
-                dz, dw, gain = self.stretch.whitened if is_top else (slope, target, float(len(target)))
-                scale = 1.0 if is_top else 1 / max(float(dw.norm()), 1e-300)
-                made = _WeightRows(position, piece, dz, dw, scale, scale**2 * gain * target[0].numel())
-                rows.append(made.hiding(self.stretch.known.hidden) if is_top and len(self.pieces) > 1 else made)
+            piece, known = self.pieces[position], self.stretch.knowledge(position)
+            if isinstance(piece, ConvolutionPiece) and (known is not None or self.stretch.complete):
+                rows[position] = self._rows_of(position, piece, known, slope)
             slope = piece.cotangent(slope)
         return rows
 
+    def _rows_of(self, position: int, piece: ConvolutionPiece, known: Known | None, slope: Tensor) -> WeightRows:
+        name = self.stretch.names[position]
+        target = self.stretch.gradients[name]
+        if known is None:
+            plain = torch.eye(len(target), dtype=target.dtype, device=target.device)
+            return WeightRows(piece, slope, target, plain / target.norm().clamp_min(1e-300))
+        made = WeightRows(piece, known.slope, target, self.stretch.mixings[name])
+        return made.hiding(known.hidden) if len(self.pieces) > 1 else made
+
+    def _known_outputs(self) -> dict[int, tuple[Known, Tensor]]:
+        """By position, top to bottom: what is known of outputs, and how much each entry weighs."""
+        known: dict[int, tuple[Known, Tensor]] = {}
+        for position in reversed(range(len(self.pieces))):
+            told, piece = self.stretch.knowledge(position), self.pieces[position]
+            if told is not None and (position == len(self.pieces) - 1 or told.weight.any()):
+                rows = piece.operator.weight.flatten(1) if isinstance(piece, ConvolutionPiece) else None
+                known[position] = told, told.weight if rows is None else told.weight / rows.norm(dim=1).mean()
+        return known
+
     def _residual(self) -> list[Tensor]:
-        known = self.stretch.known
-        blocks = [rows.residual() for rows in self._rows]
-        return [*blocks, self._forward_scale * known.weight * (known.values - self.output)]
+        blocks = [rows.residual() for rows in self._rows.values()]
+        outputs = [weight * (known.values - self.pieces[position].output) for position, (known, weight) in self._known.items()]
+        return [*blocks, *outputs]
 
     def soften(self, widths: Mapping[int, float]) -> None:
         """Let each kink of the piece at that position bend over a width instead: act'(z) becomes its mean near z.
@@ -143,10 +140,6 @@ class Point:
             if isinstance(module, nn.ReLU | nn.LeakyReLU)
         }
 
-    def suspects(self) -> tuple[Tensor, float]:
-        """Positions of the top layer whose gradient looks wrong, and the share of the residual that the worst explains."""
-        return suspects(self._rows[0].piece, self.residual[0])
-
     @property
     def relative_residual(self) -> float:
         """||r|| over the norm of all right-hand sides."""
@@ -155,37 +148,39 @@ class Point:
     @cached_property
     def noise_floor(self) -> float:
         """The relative residual that the noise alone leaves at the truth (for the discrepancy principle)."""
-        variance = sum(rows.noise_gain for rows in self._rows) * self.stretch.gradient_noise**2
-        variance += (self._forward_scale * self.stretch.output_noise * norm([self.stretch.known.weight])) ** 2
+        variance = sum(rows.noise_gain for rows in self._rows.values()) * self.stretch.gradient_noise**2
+        variance += (self.stretch.output_noise * norm([weight for _, weight in self._known.values()])) ** 2
         return variance**0.5 / self._target_norm
 
     @cached_property
     def _target_norm(self) -> float:
-        known = self.stretch.known
-        targets = [rows.scale * rows.target for rows in self._rows]
-        return max(norm([*targets, self._forward_scale * known.weight * known.values]), 1e-300)
+        targets = [rows.mixed(rows.target) for rows in self._rows.values()]
+        outputs = [weight * known.values for known, weight in self._known.values()]
+        return max(norm([*targets, *outputs]), 1e-300)
 
     def tangent(self, moved: Tensor) -> Rows:
         """J v, one block for each block of the residual."""
         blocks: dict[int, Tensor] = {}
-        wanted = {rows.position: rows for rows in self._rows}
+        outputs: dict[int, Tensor] = {}
         for position, piece in enumerate(self.pieces):
-            if position in wanted:
-                moved, blocks[position] = wanted[position].forward(moved)
+            if position in self._rows:
+                moved, blocks[position] = self._rows[position].forward(moved)
             else:
                 moved = piece.tangent(moved)
-        return [*(blocks[rows.position] for rows in self._rows), self._forward_scale * self.stretch.known.weight * moved]
+            if position in self._known:
+                outputs[position] = self._known[position][1] * moved
+        return [*(blocks[position] for position in self._rows), *(outputs[position] for position in self._known)]
 
     def cotangent(self, residual: Rows) -> Tensor:
         """J^T u."""
-        pulled = self._forward_scale * self.stretch.known.weight * residual[-1]
-        blocks = {rows.position: (rows, block) for rows, block in zip(self._rows, residual[:-1], strict=True)}
+        blocks = dict(zip(self._rows, residual, strict=False))
+        outputs = dict(zip(self._known, residual[len(self._rows) :], strict=True))
+        pulled = torch.zeros_like(self.output)
         for position in reversed(range(len(self.pieces))):
-            if position in blocks:
-                rows, block = blocks[position]
-                pulled = rows.adjoint(pulled, block)
-            else:
-                pulled = self.pieces[position].cotangent(pulled)
+            if position in outputs:
+                pulled = pulled + self._known[position][1] * outputs[position]
+            rows = self._rows.get(position)
+            pulled = self.pieces[position].cotangent(pulled) if rows is None else rows.adjoint(pulled, blocks[position])
         return pulled
 
     def pulled_slope(self) -> Tensor:
@@ -194,40 +189,3 @@ class Point:
         for piece in reversed(self.pieces):
             slope = piece.cotangent(slope)
         return slope
-
-
-@dataclass(frozen=True, eq=False)
-class _WeightRows:
-    position: int
-    piece: ConvolutionPiece
-    slope: Tensor
-    target: Tensor
-    scale: float
-    noise_gain: float
-    """Variance of all these equations together for unit noise on dL/dW."""
-    hidden: Hidden | None = None
-
-    def hiding(self, where: Tensor | None) -> _WeightRows:
-        """These equations without what they say about the output gradient at some positions."""
-        if where is None or not where.any():
-            return self
-        hidden = Hidden(self.piece, where)
-        slope = hidden.without(self.slope)
-        unexplained = self.target - self.piece.operator.correlate(self.piece.input, slope)
-        return replace(self, slope=hidden.fill(slope, unexplained), hidden=hidden)
-
-    def residual(self) -> Tensor:
-        """dL/dW less what the present input makes."""
-        return self.scale * self._seen(self.target - self.piece.operator.correlate(self.piece.input, self.slope))
-
-    def forward(self, moved: Tensor) -> tuple[Tensor, Tensor]:
-        """How the layer's output and the made weight gradient move with the input."""
-        output, made = self.piece.operator.both(moved, self.slope)
-        return output, self.scale * self._seen(made)
-
-    def adjoint(self, pulled: Tensor, block: Tensor) -> Tensor:
-        """The transpose of ``forward``."""
-        return self.piece.operator.both_adjoint(pulled, self.scale * self._seen(block), self.slope)
-
-    def _seen(self, weights: Tensor) -> Tensor:
-        return weights if self.hidden is None else self.hidden.project(weights)
