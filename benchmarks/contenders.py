@@ -63,6 +63,13 @@ class Ours:
                 laps.lap()
         return laps.spans
 
+    def afresh(self, iterations: int) -> list[Span]:
+        """The first iterations of a run of their own; what it kept is given back afterwards."""
+        self._running = iter(())
+        spans = self.some(iterations)
+        self._running = iter(())
+        return spans
+
 
 def _pixels(state: AttackState) -> Images:
     return state.candidate.clamp(0, 1)

@@ -48,15 +48,17 @@ class Costs:
         }
 
 
-def stretches(case: Case, pictures: Pictures, device: torch.device, threads: int) -> dict[str, Stretch]:
-    """The three contenders on one round, by name."""
+def stretches(
+    case: Case, pictures: Pictures, device: torch.device, threads: int, *, afresh: bool = False
+) -> dict[str, Stretch]:
+    """The three contenders on one round, by name; ``afresh`` begins our run anew with each stretch."""
     experiment = case.experiment(pictures.dataset(case, 0), seed=0)
     attacked = simulate(experiment, device, threads)
     ours = Ours(experiment, attacked.observation)
     theirs = Breaching(attacked, 0, DEFAULT_ITERATIONS, DEFAULT_TOTAL_VARIATION)
     return {
         STEP: lambda count: training_steps(attacked, count),
-        OURS: ours.some,
+        OURS: ours.afresh if afresh else ours.some,
         BREACHING: lambda count: some_of(theirs, device, count),
     }
 

@@ -4,7 +4,8 @@ Resident memory is read from the kernel, so everything counts: tensors, graphs, 
 convolutions. A fresh process for each figure keeps one contender's leftovers out of another's; glibc is told
 to map every block above 64 kB by itself, so that what is freed leaves the resident set at once. The figure is
 the high-water mark during three iterations above what the process held before them, once a run of two
-iterations has loaded all libraries and filled all caches: weights, picture and shared update are not in it.
+iterations has loaded all libraries and filled all caches: weights, picture and shared update are not in it,
+what an attack keeps from one iteration to the next is.
 Pages are counted, so below about 1 MB it says little. On a graphics card it is the allocator's own peak.
 """
 
@@ -58,7 +59,7 @@ def _peak_on_card(stretch: Stretch, device: torch.device) -> int:
 
 def _child(case: str, contender: str, device: str, threads: str) -> None:
     where = torch.device(device)
-    running = stretches(CASES[case], Pictures(None), where, int(threads))
+    running = stretches(CASES[case], Pictures(None), where, int(threads), afresh=True)
     print(json.dumps(peak_above_idle(running[contender], where)))
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from lab.distances.base import Distance, length
 from lab.frozen_pattern import Freezable
 from lab.gradients import LocalSteps, Match, loss
-from lab.shifts import Anchor, BlendShift, PlainShift, Shift
+from lab.shifts import BlendShift, PlainShift, Shift
 from lab.types import Gradients, Images, Targets
 
 TOLERANCE = 10
@@ -65,8 +65,9 @@ class FrozenMatcher:
         self.start = dict(network.named_parameters())
         self.slope = distance.against(shared)
         self.blender = distance.blender(shared) if len(steps.rows) == 1 else None
-        self.anchor = Anchor(self.start, shared)
-        self.local = {name: torch.empty_like(tensor) for name, tensor in self.start.items()} if len(steps.rows) > 1 else {}
+        self.shared = shared
+        self.places = {} if self.blender else _room(self.start)
+        self.local = _room(self.start) if len(steps.rows) > 1 else {}
         self.share = 3 * torch.finfo(next(iter(shared.values())).dtype).eps ** 0.5
         with torch.no_grad():
             self.reach = [self.share * float(length(self.start))] * len(steps.rows)
@@ -79,7 +80,8 @@ class FrozenMatcher:
         self.model.tape.replaying = True
         if self.blender is not None:
             value, blend = self.blender(update)
-            pulled, _ = self._pulled(0, passed[0], inputs, BlendShift(self.anchor, update, blend), bend=False)
+            shift = BlendShift(self.start, self.shared, update, blend, lambda: self._update_again(inputs))
+            pulled, _ = self._pulled(0, passed[0], inputs, shift, bend=False)
         else:
             value, direction = self.slope(update)
             pulled = self._pull_down(passed, inputs, direction)
@@ -99,13 +101,20 @@ class FrozenMatcher:
             passed.append(_Passed(rows, slopes, found[len(slopes) :], self.model.tape.decisions))
         return passed
 
+    def _update_again(self, inputs: _Inputs) -> Gradients:
+        """The update of one step, from a pass that decides afresh as the first one did."""
+        self.model.tape.replaying = False
+        update = _scaled_sum(self._record(inputs), -self.steps.rate)
+        self.model.tape.replaying = True
+        return update
+
     def _pull_down(self, passed: list[_Passed], inputs: _Inputs, direction: Gradients) -> list[Tensor]:
         """dD/dleaves, from the last step to the first; ``direction`` is the cotangent of the weights after each."""
         totals = [torch.zeros_like(leaf) for leaf in inputs.leaves]
         bends: list[Tensor] = []
         steady = False
         for index in reversed(range(len(passed))):
-            shift = PlainShift(self.local if index else self.start, direction, self.anchor.places)
+            shift = PlainShift(self.local if index else self.start, direction, self.places)
             found, fresh = self._pulled(index, passed[index], inputs, shift, bend=index > 0 and not steady)
             totals = [total.add_(each) for total, each in zip(totals, found, strict=True)]
             if fresh:
@@ -129,24 +138,24 @@ class FrozenMatcher:
         self, index: int, step: _Passed, inputs: _Inputs, shift: Shift, *, bend: bool
     ) -> tuple[tuple[Tensor, ...], float]:
         """The slopes at theta + h v with the step's kinks, and h; tried again where h was far from a good one."""
-        found, h = self._slopes_at(index, step, inputs, shift, bend=bend)
+        h = self.reach[index] / shift.length
+        found = self._slopes_at(h, step, inputs, shift, bend=bend)
         for _ in range(RETRIES):
             correction = self._correction(found[0], step.pulled[0])
-            self.reach[index] = h * shift.length * correction
+            self.reach[index] *= correction
             if 1 / TOLERANCE < correction < TOLERANCE:
                 break
-            found, h = self._slopes_at(index, step, inputs, shift, bend=bend)
+            h = self.reach[index] / shift.length
+            found = self._slopes_at(h, step, inputs, shift, bend=bend)
         return found, h
 
-    def _slopes_at(
-        self, index: int, step: _Passed, inputs: _Inputs, shift: Shift, *, bend: bool
-    ) -> tuple[tuple[Tensor, ...], float]:
+    def _slopes_at(self, h: float, step: _Passed, inputs: _Inputs, shift: Shift, *, bend: bool) -> tuple[Tensor, ...]:
         """The slopes towards the leaves and, with ``bend``, towards the weights."""
-        shifted, h = shift.by(self.reach[index] / shift.length)
+        shifted = shift.by(h)
         weights = _as_leaves(shifted) if bend else shifted
         self.model.tape.decisions = deque(step.decisions)
         wanted = [*inputs.leaves, *weights.values()] if bend else inputs.leaves
-        return torch.autograd.grad(self._loss(weights, inputs, step.rows), wanted), h
+        return torch.autograd.grad(self._loss(weights, inputs, step.rows), wanted)
 
     def _correction(self, after: Tensor, before: Tensor) -> float:
         """By what to lengthen the step for dL/dx to change by the wanted share; 1 where it does not change at all."""
@@ -168,6 +177,10 @@ class FrozenMatcher:
 
 def _length(tensors: list[Tensor]) -> float:
     return float(torch.stack([tensor.square().sum() for tensor in tensors]).sum().sqrt())
+
+
+def _room(weights: Gradients) -> Gradients:
+    return {name: torch.empty_like(tensor) for name, tensor in weights.items()}
 
 
 def _as_leaves(weights: Gradients) -> Gradients:

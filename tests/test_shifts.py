@@ -7,7 +7,7 @@ from lab.distances.balanced_cosine import BalancedCosine
 from lab.distances.base import length
 from lab.distances.cosine import Cosine
 from lab.randomness import stream
-from lab.shifts import SLACK, Anchor, BlendShift, PlainShift
+from lab.shifts import BlendShift, PlainShift
 
 SHAPES = {"weight": (5, 3), "bias": (5,), "loud": (2,)}
 
@@ -19,20 +19,21 @@ def update(seed, scale=1.0):
 
 
 @pytest.mark.parametrize("distance", [Cosine(), BalancedCosine()], ids=lambda each: each.name)
-def test_the_anchored_weights_are_theta_plus_h_v(distance):
-    start, shared = update(0), update(1)
-    anchor, blender, moves = Anchor(start, shared), distance.blender(shared), 0
-    for turn, (scale, wanted) in enumerate([(1, 1e-3), (1.1, 1e-3), (0.9, 1.2e-3), (1, 1e-1), (1, 0.9e-1)]):
-        noise, before = update(3 + turn, 0.1), anchor.shares
-        candidate = {name: scale * tensor + noise[name] for name, tensor in update(2).items()}
-        _, blend = blender(candidate)
-        _, direction = distance.slope(candidate, shared)
-        weights, h = BlendShift(anchor, candidate, blend).by(wanted)
-        assert wanted / SLACK <= h <= wanted * SLACK
-        moves += anchor.shares is not before
+def test_the_weights_are_theta_plus_h_v_each_time_and_the_second_time_costs_the_update_again(distance):
+    start, shared, renewed = update(0), update(1), []
+    _, direction = distance.slope(update(2), shared)
+    _, blend = distance.blender(shared)(update(2))
+
+    def renew():
+        renewed.append(True)
+        return update(2)
+
+    shift = BlendShift(start, shared, update(2), blend, renew)
+    for turn, h in enumerate([1e-3, 0.5]):
+        weights = shift.by(h)
+        assert len(renewed) == turn
         for name, tensor in start.items():
             torch.testing.assert_close(weights[name], tensor + h * direction[name], rtol=1e-12, atol=1e-12)
-    assert moves == 2, "it moves at first and where another h is wanted, and serves on elsewhere"
 
 
 @pytest.mark.parametrize("distance", [Cosine(), BalancedCosine()], ids=lambda each: each.name)
@@ -51,8 +52,8 @@ def test_a_blend_knows_its_length_and_what_it_is_a_blend_of(distance):
 def test_a_plain_shift_goes_where_it_is_told():
     start, direction = update(5), update(6)
     shift = PlainShift(start, direction, {name: torch.empty_like(tensor) for name, tensor in start.items()})
-    weights, h = shift.by(0.25)
-    assert (h, shift.length) == (0.25, pytest.approx(float(length(direction))))
+    weights = shift.by(0.25)
+    assert shift.length == pytest.approx(float(length(direction)))
     for name, tensor in start.items():
         assert torch.equal(weights[name], tensor + 0.25 * direction[name])
 
@@ -61,5 +62,5 @@ def test_nothing_to_go_along_is_no_fault():
     start, shared = update(7), update(8)
     zero = {name: torch.zeros_like(tensor) for name, tensor in shared.items()}
     _, blend = Cosine().blender(shared)(zero)
-    weights, _ = BlendShift(Anchor(start, shared), zero, blend).by(1e-3)
+    weights = BlendShift(start, shared, zero, blend, lambda: zero).by(1e-3)
     assert all(torch.isfinite(tensor).all() for tensor in weights.values())
