@@ -1,6 +1,6 @@
 """How many pictures the closed form recovers, how well, and in how many CPU seconds.
 
-    python benchmarks/recursive.py --data FOLDER [--first 0] [--count 100] [--weights FILE] [--case NAME]... [--json FILE]
+    python -m benchmarks.recursive --data FOLDER [--first 0] [--count 100] [--weights FILE] [--case NAME]... [--json FILE]
 
 ``--weights`` puts other trained weights in place of the shipped ones in the trained cases.
 FOLDER (or the environment variable CIFAR10_SHEETS) holds CIFAR-10 as sheets (see ``lab.datasets.sheets``).
@@ -13,12 +13,14 @@ import json
 import os
 import statistics
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 
 from lab import checkpoints
+from lab.attacks.base import Attack
 from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.recursive import Recursive
 from lab.datasets import sheets
@@ -40,7 +42,7 @@ class Case:
     network: Network
     trained: bool = False
     noise: float = 0.0
-    attack: Recursive | GradientMatching = Recursive(hand_over=False)
+    attack: Attack = Recursive(hand_over=False)
 
 
 CASES = {
@@ -107,21 +109,38 @@ def noisy(update: Gradients, relative: float, index: int) -> Gradients:
     return {name: tensor + scale * torch.randn(tensor.shape, generator=generator) for name, tensor in update.items()}
 
 
-def main() -> None:
-    """Print a line a case."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def arguments(description: str | None, count: int) -> argparse.ArgumentParser:
+    """Which pictures, and where the figures go."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=os.environ.get("CIFAR10_SHEETS"))
     parser.add_argument("--first", type=int, default=0)
-    parser.add_argument("--weights", default="")
-    parser.add_argument("--count", type=int, default=100)
-    parser.add_argument("--case", action="append", choices=list(CASES))
+    parser.add_argument("--count", type=int, default=count)
     parser.add_argument("--json", type=Path)
-    chosen = parser.parse_args()
+    return parser
+
+
+def pictures(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> Batch:
+    """The test pictures asked for; says so where nothing tells where they are."""
     if chosen.data is None:
         parser.error("say where the CIFAR-10 sheets are, by --data or CIFAR10_SHEETS")
-    torch.set_num_threads(1)
     images = sheets.pictures(chosen.data, False, chosen.first, chosen.count).float() / 255
-    batch = Batch(images, sheets.labels(chosen.data, False)[chosen.first : chosen.first + chosen.count])
+    return Batch(images, sheets.labels(chosen.data, False)[chosen.first : chosen.first + chosen.count])
+
+
+def keep(rows: Mapping[str, Row], path: Path | None) -> None:
+    """Write the rows as JSON, where a file is named."""
+    if path:
+        path.write_text(json.dumps({name: asdict(row) for name, row in rows.items()}, indent=1))
+
+
+def main() -> None:
+    """Print a line a case."""
+    parser = arguments(__doc__, 100)
+    parser.add_argument("--weights", default="")
+    parser.add_argument("--case", action="append", choices=list(CASES))
+    chosen = parser.parse_args()
+    batch = pictures(parser, chosen)
+    torch.set_num_threads(1)
     rows = {}
     for name in chosen.case or CASES:
         rows[name] = run(CASES[name], batch, chosen.weights)
@@ -131,8 +150,7 @@ def main() -> None:
             f"least {row.least_db:.1f} dB, {row.median_cpu_seconds:.2f} CPU s, {row.outcomes}",
             flush=True,
         )
-    if chosen.json:
-        chosen.json.write_text(json.dumps({name: asdict(row) for name, row in rows.items()}, indent=1))
+        keep(rows, chosen.json)
 
 
 if __name__ == "__main__":

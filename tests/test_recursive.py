@@ -11,6 +11,9 @@ from hypothesis import strategies as st
 from rounds import as_round, observe, random_batch, smooth_batch
 from torch import nn
 
+from benchmarks.noise_curve import draw as draw_curves
+from benchmarks.recursive import Case, noisy
+from benchmarks.recursive import run as run_case
 from lab import Experiment, simulate_round
 from lab.attacks.recursive import Recursive
 from lab.evaluate import best_matching, layer_scores, psnr_db
@@ -559,3 +562,19 @@ def test_circular_padding_is_read_exactly_too():
     last = run(observe(LeNet(padding=Padding.CIRCULAR), batch))[-1]
     assert last.outcome is Outcome.PEELED
     assert float(psnr_db(last.candidate, batch.images)) > 60
+
+
+def test_the_noise_put_on_a_gradient_has_the_length_asked_for():
+    update = {"weight": draw(300, 20), "bias": 1e-3 * draw(300)}
+    spoiled = noisy(update, 0.05, 7)
+    wrong = math.sqrt(sum(float((spoiled[name] - update[name]).square().sum()) for name in update))
+    size = math.sqrt(sum(float(tensor.square().sum()) for tensor in update.values()))
+    assert wrong == pytest.approx(0.05 * size, rel=0.05)
+
+
+def test_a_noise_curve_shows_each_level_of_each_attack():
+    rows = {level: run_case(Case(LeNet(), noise=level), smooth_batch(2)) for level in (0.0, 1e-2)}
+    assert rows[0.0].least_db > 60 > rows[1e-2].median_db
+    (axes,) = draw_curves({"closed form": rows}).axes
+    (line,) = axes.lines
+    assert list(line.get_ydata()) == [row.median_db for row in rows.values()]
