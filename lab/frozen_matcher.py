@@ -38,7 +38,7 @@ class _Passed:
     """One local step as the first sweep left it."""
 
     rows: Tensor | None
-    slopes: Gradients
+    slopes: dict[str, Tensor]
     """dL/dtheta there."""
     pulled: tuple[Tensor, ...]
     """dL/dx (and dL/dtargets) there."""
@@ -187,7 +187,7 @@ def _as_leaves(weights: Gradients) -> Gradients:
     return {name: tensor.detach().requires_grad_() for name, tensor in weights.items()}
 
 
-def _scaled_sum(passed: list[_Passed], rate: float) -> Gradients:
+def _scaled_sum(passed: list[_Passed], rate: float) -> dict[str, Tensor]:
     """Rate * (g_0 + g_1 + ...): the update, without the rounding of weights subtracted from weights."""
     first, *others = (step.slopes for step in passed)
     if not others and rate == 1:

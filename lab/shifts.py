@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 import torch
+from torch import Tensor
 
 from lab.distances.base import Blend, length
 from lab.types import Gradients
@@ -54,15 +55,18 @@ class BlendShift:
     """
 
     def __init__(
-        self, weights: Gradients, shared: Gradients, update: Gradients, blend: Blend, renew: Callable[[], Gradients]
+        self, weights: Gradients, shared: Gradients, update: dict[str, Tensor], blend: Blend, renew: Callable[[], Gradients]
     ) -> None:
         self.weights, self.shared, self.blend, self.renew = weights, shared, blend, renew
-        self.update: Gradients | None = update
+        self.places, self.spent = update, False
         self.length = max(blend.length, TINY)
 
     def by(self, h: float) -> Gradients:
         """Theta + h own g - h other g*."""
-        places, self.update = self.update or self.renew(), None
+        if self.spent:
+            self.places.clear()  # before the update is there once more, so that memory holds it but once
+            self.places.update(self.renew())
+        places, self.spent = self.places, True
         shares = zip(self.weights.items(), self.blend.own, self.blend.other, strict=True)
         with torch.no_grad():
             for (name, tensor), own, other in shares:
