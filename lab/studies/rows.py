@@ -39,16 +39,19 @@ class Rows(Study):
             self.cell("CIFAR-10, small ConvNet untrained", cifar, _listed(11.28)),
             self.cell("CIFAR-10, small ConvNet trained (83 %)", trained, _listed(11.28)),
             *self._digits(cifar),
+            self._large(
+                "ImageNet, small ConvNet at 224 pixels untrained", self._attacked(SmallConvNet(), image_size=224), 11.45
+            ),
             self._large("ImageNet, ResNet-18 untrained", self._attacked(ImageNetResNet()), 11.45),
             self._large("ImageNet, SqueezeNet 1.0 untrained", self._attacked(SqueezeNet()), 11.45),
             self._large("ImageNet1K, ResNet-18 trained", self._attacked(ImageNetResNet(), trained=True), 11.703),
             self._large("ImageNet1K, SqueezeNet 1.0 trained", self._attacked(SqueezeNet(), SQUEEZENET, trained=True), 11.703),
         )
 
-    def _attacked(self, network: Network, weights: str = "", *, trained: bool = False) -> Experiment:
-        steps = self.steps(200 if network.image_size == 32 else 100, 4000)
-        attack = replace(recommended_attack(network, trained=trained), iterations=steps)
-        return Experiment(network=network, trained=trained, weights=weights, attack=attack)
+    def _attacked(self, network: Network, weights: str = "", *, trained: bool = False, image_size: int = 0) -> Experiment:
+        attack = recommended_attack(network, trained=trained)
+        chosen = Experiment(network=network, trained=trained, weights=weights, image_size=image_size, attack=attack)
+        return replace(chosen, attack=replace(attack, iterations=self.steps(200 if chosen.size == 32 else 100, 4000)))
 
     def _digits(self, experiment: Experiment) -> tuple[Cell, ...]:
         """MNIST's test pictures, where there is a folder of data that may hold them."""
