@@ -15,6 +15,7 @@ from benchmarks.noise_curve import draw as draw_curves
 from benchmarks.recursive import Case, noisy
 from benchmarks.recursive import run as run_case
 from lab import Experiment, simulate_round
+from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.recursive import Recursive
 from lab.evaluate import best_matching, layer_scores, psnr_db
 from lab.networks.base import Activation, BatchNorm, Classifier, Normalise, Padding
@@ -356,6 +357,12 @@ def test_max_pooling_is_named_and_gradient_matching_takes_over():
     assert "features.25 keeps 144 of 1,600 numbers" in last.note
     assert "Gradient matching took over from grey" in last.note
     assert last.features is not None
+
+
+@pytest.mark.parametrize("network", [ConvNet(width=4), ResNet(depth=8)], ids=["max-pooling", "skips"])
+def test_where_nothing_is_peeled_the_hand_over_is_plain_matching_to_the_bit(network):
+    observation = observe(network, smooth_batch())
+    assert torch.equal(run(observation)[-1].candidate, run(observation, GradientMatching(iterations=3))[-1].candidate)
 
 
 def test_a_skip_is_named():
