@@ -66,11 +66,21 @@ def no_kernel_stays(server):
 
 
 def run_all_cells(page):
-    """Run cells by the menu, once the kernel is there."""
+    """Run cells by the menu, asked again only as long as none of them waits, runs or has run."""
+    from playwright.sync_api import TimeoutError as Late
+
     page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]').wait_for()
     assert page.locator(".jp-Dialog").all_inner_texts() == []
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    taken = page.locator(".jp-CodeCell .jp-InputPrompt").filter(has_text=re.compile(r"\[(\*|\d+)\]")).first
+    for _ in range(6):
+        page.get_by_role("menuitem", name="Run", exact=True).click()
+        page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+        try:
+            taken.wait_for(timeout=10_000)
+            return
+        except Late:
+            continue
+    raise AssertionError("the kernel never took a cell")
 
 
 @pytest.fixture
