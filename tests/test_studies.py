@@ -11,6 +11,7 @@ from torch import hub
 
 from lab import checkpoints
 from lab.catalogue import entries
+from lab.checkpoints.finding import located
 from lab.commands.reproducing import Place, prepare, reproduce, write
 from lab.datasets.cifar10 import CIFAR10
 from lab.datasets.gallery import Gallery
@@ -35,8 +36,10 @@ def tiny(experiment):
 
 
 def needs_a_download(experiment):
-    """Whether its trained weights are not among those that are shipped."""
-    return experiment.trained and not experiment.weights and checkpoints.card(experiment.network) is None
+    """Whether its trained weights are neither shipped nor in a file at hand."""
+    if experiment.weights:
+        return not located(experiment.weights).is_file()
+    return experiment.trained and checkpoints.card(experiment.network) is None
 
 
 @pytest.fixture
