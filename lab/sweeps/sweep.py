@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from lab.errors import LabError
 from lab.experiment import Experiment
@@ -37,19 +38,20 @@ def missing(experiments: Iterable[Experiment], store: Store) -> list[Experiment]
 def sweep(experiments: Iterable[Experiment], store: Store, client: Client, data: str = "") -> Iterator[Step]:
     """Measure what is missing, in whatever order it is finished, and keep each result before it is reported.
 
-    A task is named after its experiment, so that the cluster too knows it only once. A worker that dies is
-    replaced by its nanny and its tasks are dealt out again. Not asking for more stops the sweep; a later one goes on.
+    A task is named after its experiment and this sweep: what an earlier one cancelled may still be on its way out of
+    the cluster, and would take a namesake along. A worker that dies is replaced by its nanny and its tasks are dealt
+    out again. Not asking for more stops the sweep; a later one goes on.
     """
     from distributed import as_completed
 
-    waiting = {key(experiment): experiment for experiment in missing(experiments, store)}
+    mark = uuid4().hex
+    waiting = {f"measure-{key(experiment)}-{mark}": experiment for experiment in missing(experiments, store)}
     futures = [
-        client.submit(measure, experiment.to_plain(), data, key=f"measure-{name}", retries=RETRIES)
-        for name, experiment in waiting.items()
+        client.submit(measure, experiment.to_plain(), data, key=task, retries=RETRIES) for task, experiment in waiting.items()
     ]
     try:
         for future in as_completed(futures):
-            yield _taken(future, waiting[future.key.removeprefix("measure-")], store)
+            yield _taken(future, waiting[future.key], store)
             future.release()
     finally:
         client.cancel(futures)
