@@ -156,11 +156,15 @@ def test_forty_megabytes_are_made_small_in_the_browser_or_refused_by_a_sentence(
     page.wait_for_function("document.querySelector('.lab-client canvas').getAttribute('aria-label').includes('astronaut')")
 
 
+def open_advanced(page):
+    """The fold remembers how the page was left."""
+    if page.locator(".lab-advanced").get_attribute("open") is None:
+        page.get_by_text("Advanced", exact=True).click()
+
+
 def test_a_defence_is_attacked_as_soon_as_it_is_chosen(page):
     """The form: which defence, how strong, and an attack after each change without another click."""
-    advanced = page.locator(".lab-advanced")
-    if advanced.get_attribute("open") is None:
-        page.get_by_text("Advanced", exact=True).click()
+    open_advanced(page)
     page.get_by_role("button", name="As fast as it goes").click()
     page.get_by_role("checkbox", name="Attack after each change").check()
     page.get_by_role("radio", name="gaussian noise").check()
@@ -218,7 +222,7 @@ def test_the_algebra_keeps_going_down_to_the_picture(page):
 
 
 def test_the_attack_by_algebra_alone_is_shown_like_any_other(page):
-    page.get_by_text("Advanced", exact=True).click()
+    open_advanced(page)
     page.get_by_role("radio", name="recursive").check()
     page.wait_for_function("!document.querySelector('[data-control=distance]')")
     wait_for_status(page, "ready")
@@ -312,7 +316,7 @@ def test_closing_the_tab_ends_the_kernel(visit):
 def test_axe_finds_nothing(visit):
     page = visit(reduced_motion="reduce")
     wait_for_status(page, "ready")
-    page.get_by_text("Advanced", exact=True).click()
+    open_advanced(page)
     page.get_by_text("When attacks fail: causes and cures").click()
     page.get_by_text("For a lesson: hide controls").click()
     page.get_by_role("button", name="Side by side").click()
