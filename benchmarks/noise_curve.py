@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from benchmarks.plots import save
 from benchmarks.recursive import Case, Row, arguments, keep, pictures, run
 from lab.attacks.base import Attack
 from lab.attacks.gradient_matching import GradientMatching
@@ -59,7 +59,7 @@ def main() -> None:
             print(f"noise {level:g}, {name}: median {row.median_db:.1f} dB, least {row.least_db:.1f} dB, {seconds}", flush=True)
         keep({f"{name} at {at:g}": row for name, curve in curves.items() for at, row in curve.items()}, chosen.json)
     if chosen.plot:
-        FigureCanvasAgg(draw(curves)).print_png(str(chosen.plot))
+        save(draw(curves), chosen.plot)
 
 
 if __name__ == "__main__":

@@ -35,10 +35,11 @@ def draw(report: Report, folder: Path) -> list[Path]:
     if memory:
         figures["memory.png"] = memory_bars(memory)
     figures |= {f"race_{case['name']}.png": race_curves(case) for case in report["cases"] if "race" in case}
-    return [_save(figure, folder / name) for name, figure in figures.items()]
+    return [save(figure, folder / name) for name, figure in figures.items()]
 
 
-def _save(figure: Figure, path: Path) -> Path:
+def save(figure: Figure, path: Path) -> Path:
+    """Write a figure. Raises ``LabError`` where the folder cannot be written."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         FigureCanvasAgg(figure).print_png(str(path))

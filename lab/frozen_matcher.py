@@ -103,7 +103,6 @@ class FrozenMatcher:
 
     def _update_again(self, inputs: _Inputs) -> Gradients:
         """The update of one step, from a pass that decides afresh as the first one did."""
-        self.model.tape.replaying = False
         update = _scaled_sum(self._record(inputs), -self.steps.rate)
         self.model.tape.replaying = True
         return update
@@ -111,28 +110,28 @@ class FrozenMatcher:
     def _pull_down(self, passed: list[_Passed], inputs: _Inputs, direction: Gradients) -> list[Tensor]:
         """dD/dleaves, from the last step to the first; ``direction`` is the cotangent of the weights after each."""
         totals = [torch.zeros_like(leaf) for leaf in inputs.leaves]
-        bends: list[Tensor] = []
+        bends: Gradients = {}
         steady = False
         for index in reversed(range(len(passed))):
             shift = PlainShift(self.local if index else self.start, direction, self.places)
             found, fresh = self._pulled(index, passed[index], inputs, shift, bend=index > 0 and not steady)
             totals = [total.add_(each) for total, each in zip(totals, found, strict=True)]
             if fresh:
-                bends, steady = fresh, index * _length(fresh) <= STEADY * shift.length
+                bends, steady = fresh, index * float(length(fresh)) <= STEADY * shift.length
             if index > 0:
-                direction = {name: tensor.add_(bend) for (name, tensor), bend in zip(direction.items(), bends, strict=True)}
+                direction = {name: tensor.add_(bends[name]) for name, tensor in direction.items()}
                 self._walk(self.local, passed[index - 1].slopes, self.steps.rate)
         return totals
 
     def _pulled(
         self, index: int, step: _Passed, inputs: _Inputs, shift: Shift, *, bend: bool
-    ) -> tuple[list[Tensor], list[Tensor]]:
+    ) -> tuple[list[Tensor], Gradients]:
         """What the step adds to dD/dleaves and, with ``bend``, to the cotangent of the weights before it."""
         found, h = self._shifted(index, step, inputs, shift, bend=bend)
         factor = -self.steps.rate / h
         gaps = [after.sub_(before).mul_(factor) for after, before in zip(found, step.pulled, strict=False)]
-        bends = zip(found[len(gaps) :], step.slopes.values(), strict=False)
-        return gaps, [after.sub_(before).mul_(factor) for after, before in bends]
+        bends = zip(step.slopes.items(), found[len(gaps) :], strict=False)
+        return gaps, {name: after.sub_(before).mul_(factor) for (name, before), after in bends}
 
     def _shifted(
         self, index: int, step: _Passed, inputs: _Inputs, shift: Shift, *, bend: bool
@@ -173,10 +172,6 @@ class FrozenMatcher:
         images, targets = (inputs.images, inputs.targets) if rows is None else (inputs.images[rows], inputs.targets[rows])
         self.model.use(weights)
         return loss(self.model(images), targets)
-
-
-def _length(tensors: list[Tensor]) -> float:
-    return float(torch.stack([tensor.square().sum() for tensor in tensors]).sum().sqrt())
 
 
 def _room(weights: Gradients) -> Gradients:

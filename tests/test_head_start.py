@@ -9,6 +9,7 @@ from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.head_start import HeadStart
 from lab.datasets.gallery import Gallery
 from lab.networks.convnet import ConvNet
+from lab.networks.mlp import MLP
 from lab.networks.small_convnet import SmallConvNet
 from lab.randomness import stream
 from lab.types import Outcome
@@ -32,6 +33,13 @@ def test_what_the_algebra_solves_needs_no_matching():
     states = run(HeadStart(), observe(SmallConvNet(), batch))
     assert states[-1].outcome is Outcome.PEELED
     assert float((states[-1].candidate - batch.images).abs().max()) < 1e-3
+
+
+def test_pictures_set_apart_exactly_need_no_matching():
+    batch = smooth_batch(2)
+    states = run(HeadStart(iterations=5), observe(MLP(), batch))
+    assert states[-1].outcome is Outcome.SET_APART
+    assert len(states) == 1
 
 
 def test_a_given_picture_takes_the_place_of_the_head_start():

@@ -6,7 +6,7 @@ import nbformat
 import pytest
 from accessibility import faults
 from lessons import LESSONS, quick, read
-from visiting import ROOT, keep_picture, primary, serving, wait_for_status
+from visiting import ROOT, Visitor, keep_picture, primary, serving, wait_for_status
 
 PATIENCE_MS = 120_000
 PHONE = {"width": 390, "height": 844}
@@ -32,18 +32,11 @@ def address(tmp_path_factory):
 @pytest.fixture
 def page(browser, address):
     """A reader's page that has to stay without errors and without a request to another host."""
-    problems, asked = [], []
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce", color_scheme="light")
-    page = context.new_page()
+    visitor = Visitor(browser, address)
+    page = visitor.enter(reduced_motion="reduce", color_scheme="light")
     page.set_default_timeout(PATIENCE_MS)
-    page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("request", lambda request: asked.append(request.url))
     yield page
-    page.goto("about:blank")  # the page closes its kernel as it goes
-    context.close()
-    assert problems == []
-    assert [url for url in asked if not url.startswith((address, "data:", "blob:", "about:"))] == []
+    visitor.leave()
 
 
 @pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)

@@ -27,6 +27,7 @@ def test_two_losses_run_side_by_side_on_one_clock(page):
     left, right = sides.all()
     assert "1st of 8" in left.inner_text()
     assert "1st of 8" not in right.inner_text()
+    assert left.get_attribute("data-verdict") != "Not recognisable"
     assert right.get_attribute("data-verdict") == "Not recognisable"
     assert card.locator("mark").all_inner_texts() == ["balanced cosine", "Euclidean"]
     assert "iteration 200 of 200" in card.locator("output").inner_text()

@@ -75,7 +75,8 @@ class Visitor:
         self.browser, self.address = browser, address
         self.contexts, self.problems, self.requests = [], [], []
 
-    def open(self, width=1280, height=900, query="", **options):
+    def enter(self, width=1280, height=900, **options):
+        """An empty page that is watched."""
         context = self.browser.new_context(viewport={"width": width, "height": height}, **options)
         self.contexts.append(context)
         page = context.new_page()
@@ -83,6 +84,11 @@ class Visitor:
         page.on("console", lambda message: self.problems.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: self.problems.append(str(error)))
         page.on("request", lambda request: self.requests.append(request.url))
+        return page
+
+    def open(self, width=1280, height=900, query="", **options):
+        """The lab's page, ready."""
+        page = self.enter(width, height, **options)
         page.goto(self.address + query)
         page.locator(".lab[data-ready]").wait_for()
         return page

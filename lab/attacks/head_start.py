@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 import torch
 
 from lab.attacks.gradient_matching import GradientMatching
-from lab.peeling.case import Case, grey_state
-from lab.types import AttackState, Images, Observation, Outcome
+from lab.peeling.case import WHOLE, Case, grey_state
+from lab.types import AttackState, Images, Observation
 
 HOPEFUL, BELIEVED = 0.5, 0.3
 """Relative residual of the joint equations: up to which the first one is worth going on from, and up to
@@ -19,7 +19,6 @@ DESCENT = 24
 """Joint steps down to the picture before matching begins; each costs about as much as ten of matching's."""
 POLISH = 0.003
 """Matching's step after a head start, in units of the pixel range: a larger one destroys what was found."""
-FINISHED = (Outcome.PEELED, Outcome.EXACT)
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class HeadStart(GradientMatching):
                 peeled = step
                 yield step
             verdict = case.verdict(peeled)
-            if verdict.outcome in FINISHED:
+            if verdict.outcome in WHOLE:
                 yield replace(peeled, outcome=verdict.outcome, note=verdict.note)
                 return
         yield from self._match(observation, generator, peeled)

@@ -13,10 +13,10 @@ from lab.attacks.base import Attack
 from lab.attacks.gradient_matching import GradientMatching
 from lab.options import Bounds, Help
 from lab.peeling.body import Obstacle
-from lab.peeling.case import Case, grey_state, mismatch, percent, picture_of
+from lab.peeling.case import WHOLE, Case, grey_state, mismatch, percent, picture_of
 from lab.types import AttackState, Observation, Outcome
 
-FINISHED = (Outcome.PEELED, Outcome.EXACT, Outcome.SET_APART, Outcome.PEEL_NOISE, Outcome.NOT_FINITE)
+FINISHED = (*WHOLE, Outcome.PEEL_NOISE, Outcome.NOT_FINITE)
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from lab.distances.base import Blender, Distance, Slope, dots
-from lab.distances.cosine import Cosine, angle, written
+from lab.distances.base import Blender, Distance, dots
+from lab.distances.cosine import Cosine, angle
 from lab.types import Gradients
 
 
@@ -26,16 +26,8 @@ class BalancedCosine(Distance):
         roots = [weight**0.5 for weight in _weights(shared, dots(shared, shared))]
         return Cosine()(_scaled(candidate, roots), _scaled(shared, roots))
 
-    def slope(self, candidate: Gradients, shared: Gradients) -> tuple[Tensor, Gradients]:
-        """In closed form: v_l = w_l (cos g_l / |g| - g*_l / |g*|) / |g|, with lengths weighted by w."""
-        return self.against(shared)(candidate)
-
-    def against(self, shared: Gradients) -> Slope:
-        """The weights and the shared update's length are computed once."""
-        return written(self.blender(shared), shared)
-
     def blender(self, shared: Gradients) -> Blender:
-        """The angle with each tensor weighted."""
+        """The angle with each tensor weighted: v_l = w_l (cos g_l / |g| - g*_l / |g*|) / |g|, with lengths weighted by w."""
         squares = dots(shared, shared)
         return angle(shared, squares, _weights(shared, squares))
 

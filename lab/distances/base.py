@@ -46,7 +46,13 @@ class Distance(Entry):
         """The distance, differentiable in ``candidate``; both are keyed alike."""
 
     def slope(self, candidate: Gradients, shared: Gradients) -> tuple[Tensor, Gradients]:
-        """The distance D and v = dD/dg at ``candidate``, outside any graph; a closed form may override it."""
+        """The distance D and v = dD/dg at ``candidate``, outside any graph: blended where v is a blend.
+
+        A closed form of another kind may override it.
+        """
+        blender = self.blender(shared)
+        if blender is not None:
+            return _written(blender, candidate, shared)
         leaves = {name: tensor.detach().requires_grad_() for name, tensor in candidate.items()}
         value = self(leaves, shared)
         directions = torch.autograd.grad(value, list(leaves.values()))
@@ -54,11 +60,21 @@ class Distance(Entry):
 
     def against(self, shared: Gradients) -> Slope:
         """``slope`` for one shared update; what depends on that alone may be computed once."""
+        blender = self.blender(shared)
+        if blender is not None:
+            return lambda candidate: _written(blender, candidate, shared)
         return lambda candidate: self.slope(candidate, shared)
 
     def blender(self, shared: Gradients) -> Blender | None:
         """D and v as a blend of both updates, for distances whose v is one; None for the others."""
         return None
+
+
+@torch.no_grad()
+def _written(blender: Blender, candidate: Gradients, shared: Gradients) -> tuple[Tensor, Gradients]:
+    """The slope with its blend written down."""
+    value, blend = blender(candidate)
+    return value, blend.of(candidate, shared)
 
 
 def dot(one: Gradients, other: Gradients) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from lab.distances.base import Blend, Blender, Distance, Slope, dots, flat, sumprod
+from lab.distances.base import Blend, Blender, Distance, dots, flat, sumprod
 from lab.types import Gradients
 
 TINY = 1e-18
@@ -26,16 +26,8 @@ class Cosine(Distance):
         """0 where the directions agree, 2 where they are opposite; blind to length."""
         return 1 - functional.cosine_similarity(flat(candidate), flat(shared), dim=0, eps=1e-30)
 
-    def slope(self, candidate: Gradients, shared: Gradients) -> tuple[Tensor, Gradients]:
-        """In closed form: v = (cos g / |g| - g* / |g*|) / |g|."""
-        return self.against(shared)(candidate)
-
-    def against(self, shared: Gradients) -> Slope:
-        """The shared update's length is computed once."""
-        return written(self.blender(shared), shared)
-
     def blender(self, shared: Gradients) -> Blender:
-        """The angle with all tensors weighted alike."""
+        """The angle with all tensors weighted alike: v = (cos g / |g| - g* / |g*|) / |g|."""
         squares = dots(shared, shared)
         return angle(shared, squares, [1.0] * len(squares))
 
@@ -58,14 +50,3 @@ def angle(shared: Gradients, squares: list[float], weights: list[float]) -> Blen
         return distance, Blend(own, other, math.sqrt(max(square, floor)))
 
     return blend
-
-
-def written(blender: Blender, shared: Gradients) -> Slope:
-    """The slope that writes the blend down."""
-
-    @torch.no_grad()
-    def slope(candidate: Gradients) -> tuple[Tensor, Gradients]:
-        value, blend = blender(candidate)
-        return value, blend.of(candidate, shared)
-
-    return slope

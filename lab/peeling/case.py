@@ -27,6 +27,8 @@ CLEAN = 1e-5
 """Relative noise up to which the shared numbers count as plain float32."""
 WITHIN_NOISE = 2.0
 """A mismatch up to this many times the noise is as good as the truth's own."""
+WHOLE = (Outcome.PEELED, Outcome.EXACT, Outcome.SET_APART)
+"""Verdicts of a picture that explains every shared number: nothing is left for gradient matching to do."""
 
 
 class Case:

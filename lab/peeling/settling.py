@@ -55,10 +55,11 @@ class Settling:
             top, known = self.anchors[number]
             if not self.system.tells(top, known, 0):
                 continue
-            before = now
+            entered = now
             for step in solve(self._stretch(number), now, JOINT):
                 yield Settled(top, step)
                 now, residual = step.point.values, step.residual
+            before = before if now is entered else entered
             if self._is_explained(now, residual):
                 return
         if self.system.bends and not self.system.noisy and residual < HOPEFUL:
