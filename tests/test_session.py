@@ -10,7 +10,8 @@ import pytest
 from lab import Experiment
 from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.recursive import Recursive
-from widgets import history, jobs, opening, reel, stage
+from lab.errors import LabError
+from widgets import Lab, Lesson, history, jobs, opening, reel, stage
 from widgets.session import Session
 
 QUICK = {"network": {"name": "mlp", "width": 16, "depth": 2}, "attack": {"name": "gradient_matching", "iterations": 40}}
@@ -499,3 +500,9 @@ def test_the_default_experiment_is_shown_first():
             assert session.round_info["images"].shape == (1, 32, 32, 3)
 
     asyncio.run(story())
+
+
+@pytest.mark.parametrize("page", [Lab, Lesson])
+def test_a_page_asked_for_outside_a_notebook_says_where_it_belongs(page):
+    with pytest.raises(LabError, match="outside a notebook"):
+        page()

@@ -6,14 +6,14 @@ import os
 from typing import Any
 
 from widgets import opening
+from widgets.attended import Attended
 from widgets.film import Film
 from widgets.parts import EVERYTHING, views
 from widgets.session import Session
 from widgets.surroundings import LESSONS_HERE
-from widgets.views.page import Page
 
 
-class LabPage(Page):
+class LabPage(Attended):
     """The whole lab as one widget."""
 
     def __init__(self, session: Session | None = None, *, recorded: bool = True) -> None:
@@ -21,11 +21,6 @@ class LabPage(Page):
         self.session = session or Session()
         film = Film(self.session, recorded=recorded, reads_address=True)
         super().__init__(film, whole=True, lessons=LESSONS_HERE in os.environ, **views(film, self.session, EVERYTHING))
-
-    def close(self) -> None:
-        """Stop the worker, then close the views."""
-        self.session.close()
-        super().close()
 
 
 class Lab(LabPage):

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from widgets import opening
+from widgets.attended import Attended
 from widgets.film import Film
 from widgets.parts import EVERYTHING, views
 from widgets.session import Session
-from widgets.views.page import Page
 
 if TYPE_CHECKING:
     from lab import Experiment
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 USUAL = ("secret", "sent", "server", "transport")
 
 
-class Lesson(Page):
+class Lesson(Attended):
     """One live experiment inside a notebook, reduced to what the lesson is about.
 
     ``shows`` names the parts, in any order (they keep the order of the page):
@@ -53,12 +53,6 @@ class Lesson(Page):
         self.session = Session(_source(link, experiment, changes or {}), hidden=hidden, only=only)
         film = Film(self.session, recorded=False)
         super().__init__(film, **views(film, self.session, shows))
-
-    def close(self) -> None:
-        """Stop the worker, then close the views."""
-        if hasattr(self, "session"):  # a part that does not exist is refused before there is one
-            self.session.close()
-        super().close()
 
 
 def _source(link: str, experiment: Experiment | None, changes: dict[str, Any]) -> opening.Source:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from traitlets import Any as AnyTrait
 from traitlets import Bool, Dict, Float, HasTraits, Int, List, Unicode
 
+from lab.errors import LabError
 from widgets import jobs, opening
 from widgets.descent_data import failed, way_down
 from widgets.frames import Frame, describe_round, frame
@@ -28,6 +29,16 @@ HEARTBEAT_S = 30.0
 PACE_S = 6.0
 MOST_REST_S = 0.75
 """The pace never rests longer before a state: an attack of few states is not made to crawl."""
+
+
+def _running_loop() -> asyncio.AbstractEventLoop:
+    """The kernel's event loop; raises ``LabError`` outside a notebook."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        raise LabError(
+            "The page was asked for outside a notebook; use it in JupyterLab, run gradlab serve, or use lab in a script."
+        ) from None
 
 
 class Stage(HasTraits):
@@ -63,7 +74,7 @@ class Stage(HasTraits):
         super().__init__(hidden=list(hidden), only=list(only))
         self.reel = Reel()
         self.past = History()
-        self._loop = asyncio.get_running_loop()
+        self._loop = _running_loop()
         self._worker = Worker()
         self._valve = Valve()
         self._way_down = Valve()  # that of the newest way down; stopped once another experiment is asked for
