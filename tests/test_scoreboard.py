@@ -51,8 +51,17 @@ def test_the_tables_read_aloud_and_mark_recalled_numbers():
     assert text.count("<caption") == 1
     assert text.count('scope="col"') == len(scoreboard.HEADINGS)
     rows = re.findall(r"<tr>(?!<th scope=\"col\")(.*?)</tr>", text)
-    assert len(rows) == len(STORED["table1"]["cells"])
+    assert len(rows) == sum(cell["runs"] > 0 for cell in STORED["table1"]["cells"])
     assert all(row.count("<td>") == len(scoreboard.HEADINGS) - 1 for row in rows)
+
+
+def test_a_cell_without_runs_is_named_below_its_table_and_a_budget_in_the_caption():
+    first, second = STORED["labels"]["cells"][:2]
+    study = STORED["labels"] | {"cells": [first, second | {"runs": 0}]}
+    text = scoreboard.table(study | {"study": study["study"] | {"iterations": 2000}})
+    assert text.count("<td>") == len(scoreboard.HEADINGS) - 1
+    assert text.endswith(f"<p>Not run: {html.escape(second['cell'])}.</p>")
+    assert "Every attack with 2,000 steps." in text
 
 
 def test_results_name_no_machine():

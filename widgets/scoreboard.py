@@ -48,14 +48,25 @@ def scoreboard(name: str = "", page: str = PAGE, folder: Path = RESULTS) -> HTML
 
 
 def table(study: Study, page: str = PAGE) -> str:
-    """One study as an HTML table with a caption and headings that read aloud."""
+    """One study as an HTML table with a caption and headings that read aloud; cells that were not run are named below it."""
     head = "".join(f'<th scope="col">{escape(heading)}</th>' for heading in HEADINGS)
-    body = "".join(_row(cell, page, study["also_told"]) for cell in study["cells"])
-    caption = f"<strong>{escape(study['title'])}</strong>. {escape(study['paper_item'])}."
+    body = "".join(_row(cell, page, study["also_told"]) for cell in study["cells"] if cell["runs"])
     return (
-        f'<table class="gradlab-scoreboard"><caption style="text-align:left">{caption}</caption>'
-        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        f'<table class="gradlab-scoreboard"><caption style="text-align:left">{_caption(study)}</caption>'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{_not_run(study)}"
     )
+
+
+def _caption(study: Study) -> str:
+    steps = study["study"]["iterations"]
+    budget = f" Every attack with {steps:,} steps." if steps else ""
+    return f"<strong>{escape(study['title'])}</strong>. {escape(study['paper_item'])}.{budget}"
+
+
+def _not_run(study: Study) -> str:
+    """The cells without a run in one sentence; nothing where all were run."""
+    names = "; ".join(escape(cell["cell"]) for cell in study["cells"] if not cell["runs"])
+    return f"<p>Not run: {names}.</p>" if names else ""
 
 
 def _row(cell: dict[str, Any], page: str, told: list[str]) -> str:
@@ -83,9 +94,7 @@ def paper(cell: dict[str, Any]) -> str:
 
 
 def estimate(cell: dict[str, Any], name: str) -> str:
-    """Mean, spread and interval; "not run" where there is none."""
-    if cell[name] is None:
-        return "not run"
+    """Mean, spread and interval."""
     if cell[f"{name}_spread"] is None:
         return _number(cell[name])
     low, high = cell[f"{name}_low"], cell[f"{name}_high"]
