@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.attacks.base import Attack
+from lab.attacks.mean_gradient import MeanGradient
 from lab.datasets.base import Dataset
 from lab.datasets.cifar10 import CIFAR10
 from lab.datasets.gallery import NAMES, Gallery
@@ -34,20 +35,22 @@ class Case:
     protocol: Protocol = FedSGD()
     pictures: int = 1
     trained: bool = False
+    attack: Attack | None = None
+    """The one recommended for the network where none is given."""
     parts: tuple[str, ...] = ("costs", "memory")
     """What is measured of it."""
     cheap: bool = False
     """Breaching's whole default run takes minutes here, not hours, so that the race can really run it."""
 
     def experiment(self, dataset: Dataset, seed: int, attack: Attack | None = None) -> Experiment:
-        """The lab's experiment of this case; the attack recommended for its network where none is given."""
+        """The lab's experiment of this case; its own attack where none is given."""
         return Experiment(
             dataset=dataset,
             batch_size=self.pictures,
             network=self.network,
             trained=self.trained,
             protocol=self.protocol,
-            attack=attack or recommended_attack(self.network, trained=self.trained),
+            attack=attack or self.attack or recommended_attack(self.network, trained=self.trained),
             seed=seed,
         )
 
@@ -62,6 +65,13 @@ _LISTING = (
     Case("resnet20_4", "ResNet20-4", ResNet(depth=20, widen=4), parts=PARTS),
     Case("resnet18", "ResNet-18 at 224", ImageNetResNet(depth=18)),
     Case("fedavg_1x5", "ConvNet64, FedAvg, 1 picture, 5 steps", ConvNet(width=64), FedAvg(local_steps=5)),
+    Case(
+        "fedavg_1x5_mean",
+        "the same at the paper's rate of 1e-4 (mean gradient)",
+        ConvNet(width=64),
+        FedAvg(local_steps=5, learning_rate=1e-4),
+        attack=MeanGradient(),
+    ),
     Case("fedavg_4x4", "small ConvNet, FedAvg, 4 pictures, 4 steps", SmallConvNet(), FedAvg(local_steps=4), pictures=4),
     Case("batch_8", "ConvNet64, batch of 8", ConvNet(width=64), pictures=8),
 )
