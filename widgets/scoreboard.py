@@ -31,7 +31,8 @@ HEADINGS = (
 
 def stored(folder: Path = RESULTS) -> dict[str, Study]:
     """The stored studies by name, as ``gradlab reproduce`` wrote them (``table.json``)."""
-    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"), key=lambda path: path.stem)}
+    paths = sorted(folder.glob("*.json"), key=lambda path: path.stem)
+    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in paths}
 
 
 def scoreboard(name: str = "", page: str = PAGE, folder: Path = RESULTS) -> HTML:
