@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from traitlets import Any as AnyTrait
 from traitlets import Bool, Dict, Float, HasTraits, Int, List, Unicode
 
-from lab.errors import LabError
 from widgets import jobs, opening
 from widgets.descent_data import failed, way_down
 from widgets.frames import Frame, describe_round, frame
@@ -36,6 +35,8 @@ def _running_loop() -> asyncio.AbstractEventLoop:
     try:
         return asyncio.get_running_loop()
     except RuntimeError:
+        from lab.errors import LabError
+
         raise LabError(
             "The page was asked for outside a notebook; use it in JupyterLab, run gradlab serve, or use lab in a script."
         ) from None
