@@ -120,8 +120,9 @@ def desk(browser, address):
 
 @pytest.fixture
 def page(desk):
-    """That page, ready for an attack from the beginning."""
+    """That page, ready for an attack from the beginning, at a pace that leaves time to press keys."""
     wait_for_status(desk, "ready", "running", "paused", "finished")
+    desk.get_by_role("button", name="Watchable, 6 s").click()
     desk.get_by_role("button", name="Reset", exact=True).click()
     desk.wait_for_function("document.querySelector('.lab-server').dataset.frames === '0'")
     wait_for_status(desk, "ready")
