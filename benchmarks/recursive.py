@@ -28,6 +28,8 @@ from lab.evaluate import psnr_db
 from lab.networks.base import Classifier, Network
 from lab.networks.lenet import LeNet
 from lab.networks.small_convnet import SmallConvNet
+from lab.protocols.base import Protocol
+from lab.protocols.fedavg import FedAvg
 from lab.protocols.fedsgd import FedSGD
 from lab.randomness import stream
 from lab.types import Batch, Gradients, LabelSource, Observation
@@ -42,6 +44,7 @@ class Case:
     network: Network
     trained: bool = False
     noise: float = 0.0
+    protocol: Protocol = FedSGD()
     attack: Attack = Recursive(hand_over=False)
 
 
@@ -55,7 +58,11 @@ CASES = {
     "lenet_noise_1e-4": Case(LeNet(), noise=1e-4),
     "lenet_noise_1e-3": Case(LeNet(), noise=1e-3),
     "small_convnet_noise_1e-2_matching": Case(SmallConvNet(), noise=1e-2, attack=GradientMatching()),
-}
+} | {
+    f"{name}_{steps}_steps_{rate:.0e}": Case(network, protocol=FedAvg(local_steps=steps, learning_rate=rate))
+    for name, network in (("lenet", LeNet()), ("small_convnet", SmallConvNet()))
+    for steps, rate in ((2, 1e-4), (5, 1e-4), (20, 1e-4), (2, 1e-3), (5, 1e-3), (5, 1e-2))
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -94,8 +101,8 @@ def run(case: Case, batch: Batch, weights: str = "") -> Row:
 
 def attack_one(case: Case, model: Classifier, batch: Batch, index: int) -> tuple[float, float, str]:
     """PSNR in dB, CPU seconds, outcome."""
-    update = noisy(FedSGD().update(model, batch.images, batch.labels), case.noise, index)
-    observation = Observation(model, FedSGD(), update, batch.image_shape, 1, LabelSource.KNOWN, batch.labels)
+    update = noisy(case.protocol.update(model, batch.images, batch.labels), case.noise, index)
+    observation = Observation(model, case.protocol, update, batch.image_shape, 1, LabelSource.KNOWN, batch.labels)
     started = time.process_time()
     *_, last = case.attack.reconstruct(observation, stream(0, "candidate"))
     seconds = time.process_time() - started

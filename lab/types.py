@@ -124,6 +124,7 @@ class Outcome(Enum):
     PEEL_UNSUPPORTED = "The way down ends at a layer that the algebra does not undo."
     SET_APART = "Several pictures read off exactly: each leaves its own ReLU units silent, and that sets them apart."
     PEEL_BATCH = "Several pictures share one gradient, which fits no single input; the way down never begins."
+    STRAIGHTENED = "Read off layer by layer, again and again, until the picture explained what the local steps changed too."
     PEEL_LOCAL_STEPS = "After local steps the weights moved under way, so the equations hold only approximately."
     PEEL_INEXACT = "The way down reached a picture, but it does not explain the shared numbers."
 

@@ -27,11 +27,11 @@ from lab.networks.small_convnet import SmallConvNet
 from lab.networks.squeezenet import SqueezeNet
 from lab.peeling.activations import invert
 from lab.peeling.body import chain, obstacle
-from lab.peeling.case import mismatch
 from lab.peeling.conditioning import whitener
 from lab.peeling.conjugate_gradients import cgls
 from lab.peeling.convolution import Convolution
 from lab.peeling.disaggregation import disaggregate
+from lab.peeling.explaining import mismatch
 from lab.peeling.hidden import Hidden
 from lab.peeling.nonnegative import Rounds, nonnegative
 from lab.peeling.pieces import linearise

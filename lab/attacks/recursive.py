@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 from typing import Annotated
 
@@ -13,7 +13,9 @@ from lab.attacks.base import Attack
 from lab.attacks.gradient_matching import GradientMatching
 from lab.options import Bounds, Help
 from lab.peeling.body import Obstacle
-from lab.peeling.case import WHOLE, Case, grey_state, mismatch, percent, picture_of
+from lab.peeling.case import WHOLE, Case, grey_state, picture_of
+from lab.peeling.explaining import mismatch, percent
+from lab.peeling.local_steps import FALLS, MOST_ROUNDS, straightened, takes_local_steps
 from lab.types import AttackState, Observation, Outcome
 
 FINISHED = (*WHOLE, Outcome.PEEL_NOISE, Outcome.NOT_FINITE)
@@ -23,8 +25,8 @@ FINISHED = (*WHOLE, Outcome.PEEL_NOISE, Outcome.NOT_FINITE)
 class Recursive(Attack):
     """Solve each layer for its input, top to bottom (R-GAP's family, Zhu and Blaschko, ICLR 2021).
 
-    Needs one picture, no local step, an invertible body. What breaks it is named, and gradient
-    matching takes over from what was found.
+    Needs one picture and an invertible body; the drift of local steps is taken off in rounds. What
+    breaks it is named, and gradient matching takes over from what was found.
     """
 
     hand_over: Annotated[bool, Help("let gradient matching take over where the algebra breaks")] = True
@@ -37,9 +39,9 @@ class Recursive(Attack):
         case = Case(observation)
         broken = case.obstacle()
         if broken is None:
-            for step in case.descend(state):
-                yield step
-                state = step if not step.objective > state.objective else replace(step, **picture_of(state))
+            state = yield from _descend(case, state)
+            if takes_local_steps(observation):
+                state = yield from _straighten(observation, state)
             broken = case.verdict(state)
         elif case.features is not None:
             state = replace(state, features=case.features)
@@ -72,3 +74,29 @@ class Recursive(Attack):
         origin = "the peeled picture" if found else "grey"
         note = f"{broken.note} Gradient matching took over from {origin} and ends {percent(after)} off the shared numbers."
         yield replace(state, outcome=broken.outcome, note=note)
+
+
+def _descend(case: Case, state: AttackState) -> Generator[AttackState, None, AttackState]:
+    """The states of one way down; returns the last with the picture that explains most."""
+    before = state.iteration
+    state = replace(state, objective=math.nan)
+    for step in case.descend(state):
+        counted = replace(step, iteration=before + step.iteration, iterations=before + step.iterations)
+        yield counted
+        state = counted if not step.objective > state.objective else replace(counted, **picture_of(state))
+    return state
+
+
+def _straighten(observation: Observation, state: AttackState) -> Generator[AttackState, None, AttackState]:
+    """The way down again, each time without the drift that the last picture causes, as long as that explains more."""
+    for _ in range(MOST_ROUNDS):
+        if not math.isfinite(state.objective):
+            break
+        case = Case(observation, straightened(observation, state.candidate))
+        if case.obstacle() is not None:
+            break
+        found = yield from _descend(case, state)
+        if not found.objective < FALLS * state.objective:
+            return replace(found, **picture_of(state))
+        state = found
+    return state

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from copy import deepcopy
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -13,13 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from lab.attacks.analytic import LayerReading, read_layers
-from lab.labels import recover_labels
 from lab.peeling.batch import read_batch
 from lab.peeling.body import Link, Obstacle, chain, obstacle
 from lab.peeling.descent import Descent
+from lab.peeling.explaining import in_double, mismatch, percent
 from lab.peeling.levels import Progress
+from lab.peeling.local_steps import after_local_steps, takes_local_steps
 from lab.peeling.system import Noise
-from lab.types import AttackState, Gradients, Images, Labels, LabelSource, Observation, Outcome
+from lab.types import AttackState, Gradients, LabelSource, Observation, Outcome
 
 EXACT = 1e-3
 """Relative mismatch ||g(x) - g*|| / ||g*|| up to which the picture explains the shared numbers."""
@@ -27,18 +27,21 @@ CLEAN = 1e-5
 """Relative noise up to which the shared numbers count as plain float32."""
 WITHIN_NOISE = 2.0
 """A mismatch up to this many times the noise is as good as the truth's own."""
-WHOLE = (Outcome.PEELED, Outcome.EXACT, Outcome.SET_APART)
+WHOLE = (Outcome.PEELED, Outcome.STRAIGHTENED, Outcome.EXACT, Outcome.SET_APART)
 """Verdicts of a picture that explains every shared number: nothing is left for gradient matching to do."""
 
 
 class Case:
-    """One observation in double precision, read from the top."""
+    """One observation in double precision, read from the top.
 
-    def __init__(self, observation: Observation) -> None:
+    ``straight`` is the same observation without the drift of its local steps, where that is known by now.
+    """
+
+    def __init__(self, observation: Observation, straight: Observation | None = None) -> None:
         self.observation = observation
         self.finite = all(bool(tensor.isfinite().all()) for tensor in observation.update.values())
         self.anything = self.finite and any(bool(tensor.any()) for tensor in observation.update.values())
-        self.precise = _in_double(observation)
+        self.precise = in_double(straight or observation)
         self.gradients = self.precise.protocol.mean_gradient(self.precise.update)
         self.readings = read_layers(self.precise) if self.finite else []
         self.links = chain(self.precise.network, observation.image_shape)
@@ -122,12 +125,11 @@ class Case:
     def verdict(self, state: AttackState) -> Obstacle:
         """What the picture is worth, and the first reason why it is not exact."""
         off = state.objective
+        if takes_local_steps(self.observation):
+            return after_local_steps(self.observation, off)
         if off <= EXACT and (self.batch is not None or self.noise.relative <= CLEAN):
             outcome = Outcome.PEELED if self.links else Outcome.EXACT if self.batch is None else Outcome.SET_APART
             return Obstacle(outcome, f"The picture's own gradient differs from the shared one by {off:.1e} of its size.")
-        steps = getattr(self.observation.protocol, "local_steps", 1)
-        if steps > 1:
-            return Obstacle(Outcome.PEEL_LOCAL_STEPS, f"{steps} local steps; the picture found is {percent(off)} off.")
         if self.batch is not None:
             return Obstacle(Outcome.PEEL_BATCH, f"Set apart, but the pictures found are {percent(off)} off.")
         return self._shortcoming(state, off)
@@ -156,27 +158,6 @@ class Case:
 def picture_of(state: AttackState) -> dict[str, Any]:
     """The picture, its mismatch and the layers behind it, to carry into a later state that explains less."""
     return {"candidate": state.candidate, "objective": state.objective, "layers": state.layers}
-
-
-def mismatch(observation: Observation, images: Images) -> float:
-    """||g(x) - g*|| / ||g*||: how far the picture is from explaining what was shared."""
-    labels = _labels(observation)
-    update = observation.protocol.update(observation.network, images.to(observation.device), labels)
-    pairs = [(update[name], shared) for name, shared in observation.update.items()]
-    wrong = math.sqrt(sum(float((mine - shared).detach().square().sum()) for mine, shared in pairs))
-    return wrong / max(math.sqrt(sum(float(shared.square().sum()) for _, shared in pairs)), 1e-300)
-
-
-def _labels(observation: Observation) -> Labels:
-    return recover_labels(observation) if observation.labels is None else observation.labels
-
-
-def _in_double(observation: Observation) -> Observation:
-    """The same numbers in float64 on the CPU (some accelerators have no float64); nothing is recomputed."""
-    network = deepcopy(observation.network).to("cpu", torch.float64)
-    update = {name: tensor.to("cpu", torch.float64) for name, tensor in observation.update.items()}
-    labels = None if observation.labels is None else observation.labels.cpu()
-    return replace(observation, network=network, update=update, labels=labels)
 
 
 def _all_rows(reading: LayerReading, gradients: Gradients) -> Tensor:
@@ -226,8 +207,3 @@ def grey_state(observation: Observation) -> AttackState:
     grey = torch.full(shape, 0.5, dtype=like.dtype, device=like.device)
     labels = observation.labels if observation.label_source is LabelSource.KNOWN else None
     return AttackState(0, 1, grey, math.nan, {}, labels=labels)
-
-
-def percent(share: float) -> str:
-    """A share in words."""
-    return f"{100 * share:.2g} %"

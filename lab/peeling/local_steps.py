@@ -1,0 +1,80 @@
+"""Local steps undone: what the weights' drift added to the mean gradient is simulated and taken off again.
+
+An update of E local steps is E gradients, each at the weights that the ones before have moved,
+
+    g_mean(x) = 1/E sum_k g(theta_k; x),   theta_0 shared, theta_{k+1} = theta_k - tau g(theta_k; x).
+
+The algebra wants g(theta_0; x). A picture that explains the update nearly gives its drift
+g_mean(x) - g(theta_0; x) more nearly still, since the drift is small beside the gradient; so the
+way down and the drift improve each other in turn, a fixed point that only the truth explains.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from lab.peeling.body import Obstacle
+from lab.peeling.explaining import in_double, known_labels, percent
+from lab.protocols.fedsgd import FedSGD
+from lab.types import Images, Observation, Outcome
+
+EXACT = 1e-3
+"""Relative mismatch ||u(x) - u*|| / ||u*|| up to which the picture explains the update."""
+AMPLIFIED = 50.0
+"""A mismatch up to this many times the rounding of the weights is the best that solving through it gives."""
+FALLS = 0.95
+"""A round that leaves more than this share of the mismatch is the last."""
+MOST_ROUNDS = 20
+
+
+def takes_local_steps(observation: Observation) -> bool:
+    """Whether the weights moved before the update was sent."""
+    return getattr(observation.protocol, "local_steps", 1) > 1
+
+
+def straightened(observation: Observation, images: Images) -> Observation:
+    """The observation as one gradient at the shared weights, in float64: the mean gradient less the drift of ``images``.
+
+    Exact for the private pictures themselves. ``images``: shape (batch, channels, height, width), pixels in 0..1.
+    """
+    precise = in_double(observation)
+    pixels, labels = images.detach().to("cpu", torch.float64), known_labels(precise).cpu()
+    protocol, network = precise.protocol, precise.network
+    shared = protocol.mean_gradient(precise.update)
+    along_the_way = protocol.mean_gradient(protocol.update(network, pixels, labels))
+    at_the_start = FedSGD().update(network, pixels, labels)
+    straight = {name: shared[name] - (along_the_way[name] - at_the_start[name]) for name in shared}
+    return replace(precise, protocol=FedSGD(), update=straight)
+
+
+def rounding(observation: Observation) -> float:
+    """The relative error of the update that rounding the weights after each step leaves.
+
+    A stored weight is off by up to half its last place, evenly spread: ulp / sqrt(12) on average,
+    sqrt(E) times that after E steps, however small the change itself.
+    """
+    steps = getattr(observation.protocol, "local_steps", 1)
+    weights = dict(observation.network.named_parameters())
+    error = sum(float(_last_place(weights[name].detach()).square().sum()) for name in observation.update) / 12
+    size = sum(float(change.double().square().sum()) for change in observation.update.values())
+    return math.sqrt(steps * error / max(size, 1e-300))
+
+
+def _last_place(weights: Tensor) -> Tensor:
+    """The distance to the next number that the weights' type can hold, in float64; 0 beside 0, where hardly any is left."""
+    _, exponent = torch.frexp(weights)
+    half = torch.finfo(weights.dtype).eps / 2
+    return torch.ldexp(half * weights.ne(0).double(), exponent)
+
+
+def after_local_steps(observation: Observation, off: float) -> Obstacle:
+    """What a picture is worth whose update is ``off`` (relative) the shared one."""
+    steps, rounded = getattr(observation.protocol, "local_steps", 1), rounding(observation)
+    note = f"{steps} local steps; the picture's own update is {percent(off)} off"
+    note += f", where rounding the weights alone makes {percent(rounded)}."
+    whole = off <= max(EXACT, AMPLIFIED * rounded)
+    return Obstacle(Outcome.STRAIGHTENED if whole else Outcome.PEEL_LOCAL_STEPS, note)
