@@ -151,6 +151,9 @@ def test_on_a_phone_nothing_new_needs_sideways_scroll(visit):
     page.locator('.lab-compare-card[data-status="finished"]').wait_for()
     page.get_by_role("button", name="QR code").click()
     page.get_by_role("img", name="QR code of this page's link").wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    keep_picture(page, "phone-code")
+    page.get_by_role("dialog", name="QR code").get_by_role("button", name="Close").click()
     for tab in ("Per-layer match", "History"):
         page.get_by_role("tab", name=tab).click()
         assert page.evaluate("document.documentElement.scrollWidth") <= 390

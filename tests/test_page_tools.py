@@ -58,8 +58,16 @@ def test_the_link_is_copied_and_drawn_for_a_phones_camera(visit):
     page.get_by_text("The link is copied.").wait_for()
     assert page.evaluate("navigator.clipboard.readText()") == page.url
     page.get_by_role("button", name="QR code").click()
-    page.get_by_role("img", name="QR code of this page's link").wait_for()
+    code = page.get_by_role("img", name="QR code of this page's link")
+    code.wait_for()
+    box, window = code.bounding_box(), page.viewport_size
+    assert min(box["x"], box["y"]) >= 0
+    assert box["y"] + box["height"] <= window["height"]
+    assert box["height"] > window["height"] / 2, "the last row's cameras read it"
+    keep_picture(page, "page-code")
     assert faults(page) == ""
+    page.keyboard.press("Escape")
+    code.wait_for(state="hidden")
 
 
 def test_files_are_saved_and_a_run_comes_back_from_its_file(page, tmp_path):

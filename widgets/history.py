@@ -68,16 +68,12 @@ def spread(frames: list[Frame]) -> tuple[Frame, ...]:
 
 
 def _shown(run: PastRun) -> dict[str, Any]:
-    from lab import Experiment
-    from widgets.differences import differences
-
     last = run.frames[-1]
     step = max(1, max(last.image.shape[:2]) // THUMBNAIL)
     thumbnail = np.ascontiguousarray(last.image[::step, ::step])
-    changes = [f"{each.title}: {each.after}" for each in differences(Experiment(), run.experiment)]
     return {
         "number": run.number,
-        "title": ", ".join(changes) or "the default experiment",
+        "title": _title(run.experiment),
         "verdict": last.verdict,
         "line_up": last.line_up,
         "psnr_db": last.psnr_db,
@@ -87,6 +83,19 @@ def _shown(run: PastRun) -> dict[str, Any]:
         "height": thumbnail.shape[0],
         "width": thumbnail.shape[1],
     }
+
+
+def _title(experiment: Experiment) -> str:
+    """What was chosen: the network, and whatever differs from that network's usual attack and options."""
+    from lab import Experiment
+    from lab.recommended import recommended_attack
+    from widgets.differences import differences
+
+    default, network = Experiment(), type(experiment.network)()
+    usual = replace(default, network=network, attack=recommended_attack(experiment.network, trained=experiment.trained))
+    other = [each for each in differences(default, usual) if each.path == "network"]
+    chosen = [*other, *differences(usual, experiment)]
+    return ", ".join(f"{each.title}: {each.after}" for each in chosen) or "the default experiment"
 
 
 def renumbered(frames: tuple[Frame, ...], run: int) -> tuple[Frame, ...]:

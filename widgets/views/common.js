@@ -13,6 +13,13 @@ function element(tag, properties = {}, ...children) {
   return node;
 }
 
+/** A window over the page, with a button that closes it; Escape does too. */
+function dialog(name, ...children) {
+  const close = element("button", { class: "lab-small", type: "button", onclick: () => opened.close() }, "Close");
+  const opened = element("dialog", { class: "lab-dialog", "aria-label": name }, ...children, close);
+  return opened;
+}
+
 /** An element of a drawing. */
 function drawn(tag, attributes = {}, text = "") {
   const node = document.createElementNS("http://www.w3.org/2000/svg", tag);

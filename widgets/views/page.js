@@ -44,10 +44,8 @@ function lessonsLink() {
 
 /** All keys in one list. */
 function keysDialog() {
-  const dialog = element("dialog", { class: "lab-keys-dialog", "aria-label": "Keys" },
-    element("h2", {}, "Keys"), element("dl", {}, ...KEYS.flatMap(([key, means]) => [element("dt", {}, key), element("dd", {}, means)])),
-    element("button", { class: "lab-small", type: "button", onclick: () => dialog.close() }, "Close"));
-  return dialog;
+  return dialog("Keys", element("h2", {}, "Keys"),
+    element("dl", {}, ...KEYS.flatMap(([key, means]) => [element("dt", {}, key), element("dd", {}, means)])));
 }
 
 async function render({ model, el, host, signal }) {

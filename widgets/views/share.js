@@ -24,10 +24,12 @@ async function render({ model, el, host }) {
 
   const place = element("p", { class: "lab-address" });
   const copy = element("button", { class: "lab-small lab-copy", type: "button", onclick: take }, "Copy link");
-  const code = element("button", { class: "lab-small", type: "button", "aria-expanded": "false", onclick: toggleCode }, "QR code");
+  const code = element("button", { class: "lab-small", type: "button", "aria-haspopup": "dialog", onclick: showCode }, "QR code");
   const said = element("p", { class: "lab-soft", role: "status", "aria-live": "polite" });
   const missing = element("p", { class: "lab-soft" });
-  const picture = element("div", { class: "lab-qr-place", hidden: true });
+  const picture = element("div");
+  const written = element("p", { class: "lab-address" });
+  const board = dialog("QR code", picture, written);
   const choices = element("fieldset", {}, element("legend", {}, "The link hides these controls from whoever opens it:"));
   const teacher = element("details", { class: "lab-teacher" }, element("summary", {}, "For a lesson: hide controls"), choices);
   const file = element("input", { type: "file", class: "lab-run-file", accept: ".json,application/json", "aria-label": "Open a run", onchange: open });
@@ -36,7 +38,7 @@ async function render({ model, el, host }) {
     element("label", { class: "lab-button lab-small" }, file, element("span", {}, "Open a run")));
   const card = element("div", { class: "lab-card lab-share" },
     element("div", { class: "lab-row" }, element("h2", {}, "This experiment as a link"), copy, ...(alone ? [code] : [])),
-    place, missing, exports, said, picture, ...(alone ? [teacher] : []));
+    place, missing, exports, said, ...(alone ? [board, teacher] : []));
 
   /** The whole address under Voila; in a notebook, the line of code that shows the same. */
   function address() {
@@ -56,11 +58,11 @@ async function render({ model, el, host }) {
     setTimeout(() => { said.textContent = ""; }, COPIED_MS);
   }
 
-  function toggleCode() {
-    const wanted = picture.hidden;
-    picture.hidden = !wanted;
-    code.setAttribute("aria-expanded", String(wanted));
-    if (wanted) tell({ type: "qr", address: address() });
+  /** In the middle and as large as the window allows: for the camera of whoever sits in the last row. */
+  function showCode() {
+    written.textContent = address();
+    tell({ type: "qr", address: address() });
+    board.showModal();
   }
 
   function receive({ type, address: drawnFor, rows, kind, mime, sentence }, buffers) {
@@ -99,7 +101,6 @@ async function render({ model, el, host }) {
   function draw() {
     place.textContent = address();
     missing.textContent = model.get("left_out");
-    if (!picture.hidden) tell({ type: "qr", address: address() });
     drawChoices();
   }
 

@@ -1,0 +1,34 @@
+"""A past run is named by what somebody chose, not by what follows from it."""
+
+import numpy as np
+import pytest
+
+from lab import Experiment
+from lab.edits import edit
+from widgets.frames import Frame
+from widgets.history import History
+
+
+def titled(experiment):
+    past = History()
+    picture = np.zeros((4, 4, 3), np.uint8)
+    shown = Frame(1, 1, 10, 0.1, 20.0, 0.9, "Recognisable", "1st of 8 in the line-up", picture, 0.5)
+    past.add(experiment, [shown], "All iterations are done.", 10)
+    return past.strip()[0]["title"]
+
+
+@pytest.mark.parametrize(
+    ("edits", "title"),
+    [
+        ((), "the default experiment"),
+        ((("network", "lenet"),), "Network: LeNet"),
+        ((("network", "lenet"), ("seed", 5)), "Network: LeNet, Seed: 5"),
+        ((("trained", True),), "Its weights: trained"),
+        ((("network", "lenet"), ("attack.iterations", 40)), "Network: LeNet, Iterations: 40"),
+    ],
+)
+def test_a_title_says_what_was_chosen(edits, title):
+    experiment = Experiment()
+    for path, value in edits:
+        experiment = edit(experiment, path, value)
+    assert titled(experiment) == title
