@@ -62,7 +62,7 @@ def derive(attacked: Round, row: int | None = None) -> Derivation | None:
         recovered=reading.recovered_input,
         truth=true_head_input(attacked),
         picture=state.candidate[:1] if is_picture else None,
-        max_abs_error=input_error(attacked, reading.recovered_input),
+        max_abs_error=input_error(attacked, reading.recovered_input.unsqueeze(0)),
         residual=reading.residual,
         outcome=state.outcome,
         conditions=conditions(attacked, reading, is_picture=is_picture),

@@ -142,7 +142,13 @@ def _recovered_labels(attacked: Round, state: AttackState, pairing: Tensor) -> T
 
 
 def _closed_form_error(attacked: Round, state: AttackState) -> float | None:
-    return None if state.features is None else input_error(attacked, state.features[0])
+    return None if state.features is None else input_error(attacked, state.features)
+
+
+def _told_order(attacked: Round) -> Tensor:
+    """The private pictures' numbers as closed forms give them: in the order of the labels told, of inferred ones ascending."""
+    labels = attacked.batch.labels
+    return torch.arange(len(labels)) if attacked.observation.labels is not None else labels.cpu().argsort(stable=True)
 
 
 def true_head_input(attacked: Round) -> Float[Tensor, "batch features"]:
@@ -151,12 +157,13 @@ def true_head_input(attacked: Round) -> Float[Tensor, "batch features"]:
         return attacked.observation.network.embed(attacked.batch.images)
 
 
-def input_error(attacked: Round, recovered: Float[Tensor, " features"]) -> float:
-    """Largest error of a recovered head input against the first private picture's: in pixels, or in features."""
+def input_error(attacked: Round, recovered: Float[Tensor, "pictures features"]) -> float:
+    """Largest error of recovered head inputs against those of as many private pictures: in pixels, or in features."""
     network = attacked.observation.network
     is_picture = isinstance(network.features, nn.Identity)
     scale = network.normalise.std.max() if is_picture else 1.0
-    return float(((recovered - true_head_input(attacked)[0]).abs() * scale).max())
+    truths = true_head_input(attacked)[_told_order(attacked)[: len(recovered)]]
+    return float(((recovered - truths).abs() * scale).max())
 
 
 @dataclass(frozen=True)
@@ -175,7 +182,7 @@ class LayerScore:
 
 
 def layer_scores(attacked: Round, state: AttackState) -> tuple[LayerScore, ...]:
-    """Each peeled layer of a state against the feature map that the first private picture really makes there."""
+    """Each peeled layer of a state against the feature maps that the private pictures really make there."""
     truths = true_layer_inputs(attacked, state)
     return tuple(
         LayerScore(
@@ -193,7 +200,7 @@ def layer_scores(attacked: Round, state: AttackState) -> tuple[LayerScore, ...]:
 
 
 def true_layer_inputs(attacked: Round, state: AttackState) -> dict[str, Tensor]:
-    """What really entered each peeled layer, by name: the first private picture's feature maps, float64 on the CPU.
+    """What really entered each peeled layer, by name: the private pictures' feature maps, float64 on the CPU.
 
     Each has the shape of that layer's ``LayerRecovery.features``; the lowest one is the normalised picture.
     """
@@ -205,7 +212,7 @@ def true_layer_inputs(attacked: Round, state: AttackState) -> dict[str, Tensor]:
     ]
     try:
         with torch.no_grad():
-            network(attacked.batch.images[:1])
+            network(attacked.batch.images[_told_order(attacked)])
     finally:
         for hook in hooks:
             hook.remove()

@@ -293,12 +293,12 @@ def test_the_way_down_undoes_the_layers_one_by_one_to_the_picture():
 
 def test_what_ends_the_way_down_is_named():
     async def story():
-        async with opened({"network": {"name": "lenet"}, "batch_size": 2}) as session:
+        async with opened({"network": {"name": "lenet"}, "batch_size": 12}) as session:
             await until(session, "ready")
             session.descend()
             found = await until_undone(session)
             assert (found["outcome"], found["layers"], found["picture"]) == ("PEEL_BATCH", [], None)
-            assert "rank 2" in found["note"]
+            assert "rank 9" in found["note"]
 
     asyncio.run(story())
 

@@ -1,37 +1,77 @@
-"""Several pictures behind a fully connected ReLU network: set apart, then put into the order of their labels."""
+"""Several pictures behind one gradient: what entered the fully connected head, picture by picture."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lab.labels import recover_labels
 from lab.networks.base import Classifier
+from lab.peeling.activations import POINTWISE, invert
+from lab.peeling.by_labels import set_apart
 from lab.peeling.disaggregation import CONSISTENT, disaggregate
+from lab.peeling.explaining import known_labels
+from lab.peeling.levels import LEAST_ERROR
 from lab.types import Gradients, Labels, Observation
 
 MOST = 8
 """Pictures: beyond, sparse directions are rarely met by chance."""
+MOST_BY_LABELS = 10
+"""Pictures: the circle has the square of their number as unknowns."""
 
 
-def read_batch(observation: Observation, gradients: Gradients) -> Tensor | None:
-    """The inputs of the lowest layer in the order of the labels, shape (pictures, inputs); None where they stay mixed.
+@dataclass(frozen=True, eq=False)
+class BatchReading:
+    """The head's input, in the order of the labels."""
 
-    Needs a network without a body, whose lowest layer has a bias and a ReLU above it.
-    """
-    network, pictures = observation.network, observation.batch_size
-    if not _is_open(network) or pictures > MOST:
+    inputs: Tensor
+    """Shape (pictures, inputs)."""
+    slopes: Tensor
+    """The loss's gradient there, each picture's share, shape (pictures, inputs)."""
+
+
+def read_batch(observation: Observation, gradients: Gradients) -> BatchReading | None:
+    """The head's inputs set apart, by silent units or by labels; None where they stay mixed."""
+    labels = known_labels(observation)
+    return _by_silent_units(observation.network, gradients, labels) or _by_labels(observation.network, gradients, labels)
+
+
+def _by_labels(network: Classifier, gradients: Gradients, labels: Labels) -> BatchReading | None:
+    """From the logits down: once a layer's dz are known picture by picture, its inputs follow by least squares."""
+    layers = list(network.head.named_children())
+    (name, last), below = layers[-1], layers[-2::-1]
+    plain = all(isinstance(module, (nn.Linear, *POINTWISE)) for _, module in below)
+    if not plain or not isinstance(last, nn.Linear) or last.bias is None or len(labels) > MOST_BY_LABELS:
+        return None
+    weight, bias = last.weight.detach(), last.bias.detach()
+    apart = set_apart(gradients[f"head.{name}.weight"], gradients[f"head.{name}.bias"], weight, bias, labels)
+    if apart is None:
+        return None
+    inputs, slopes = apart.inputs, apart.slopes @ weight
+    for name, module in below:
+        if isinstance(module, nn.Linear):
+            inputs = torch.linalg.lstsq(slopes.T, gradients[f"head.{name}.weight"], driver="gelsd").solution
+            slopes = slopes @ module.weight.detach()
+        else:
+            slopes = slopes * invert(module, inputs, LEAST_ERROR * float(inputs.abs().max())).slope
+    return BatchReading(inputs, slopes)
+
+
+def _by_silent_units(network: Classifier, gradients: Gradients, labels: Labels) -> BatchReading | None:
+    """Needs a network without a body, whose lowest layer has a bias and a ReLU above it."""
+    if not _is_open(network) or len(labels) > MOST:
         return None
     lowest = network.head[0]
     assert isinstance(lowest, nn.Linear)
     weight, bias = lowest.weight.detach(), lowest.bias.detach()
     generator = torch.Generator().manual_seed(0)
-    apart = disaggregate(gradients["head.0.weight"], gradients["head.0.bias"], pictures, weight, bias, generator)
+    apart = disaggregate(gradients["head.0.weight"], gradients["head.0.bias"], len(labels), weight, bias, generator)
     if apart is None or apart.misfit > CONSISTENT:
         return None
-    labels = recover_labels(observation) if observation.labels is None else observation.labels
-    return apart.inputs[_order(network, apart.inputs, pictures * apart.slopes, labels)]
+    order = _order(network, apart.inputs, len(labels) * apart.slopes, labels)
+    return BatchReading(apart.inputs[order], apart.slopes[order] @ weight)
 
 
 def _is_open(network: Classifier) -> bool:

@@ -33,13 +33,13 @@ class Obstacle:
     note: str
 
 
-def chain(network: Classifier, image_shape: tuple[int, int, int]) -> list[Link]:
+def chain(network: Classifier, image_shape: tuple[int, int, int], pictures: int = 1) -> list[Link]:
     """The body's modules from the picture upwards, with the shape that enters each; pass-through ones left out."""
     body = network.features
     modules = list(body.named_children()) if isinstance(body, nn.Sequential) else [("", body)]
     kept = [(f"features.{name}" if name else "features", m) for name, m in modules if not isinstance(m, PASSED_THROUGH)]
     reference = next(network.parameters())
-    values: Tensor = torch.zeros(1, *image_shape, dtype=reference.dtype, device=reference.device)
+    values: Tensor = torch.zeros(pictures, *image_shape, dtype=reference.dtype, device=reference.device)
     links = []
     with torch.no_grad():
         for name, module in kept:
@@ -82,8 +82,8 @@ def _obstacle(link: Link) -> Obstacle | None:
 def _max_pooling_note(link: Link) -> str:
     module = link.module
     with torch.no_grad():
-        kept = module(torch.zeros(link.input_shape)).numel()
-    seen = link.input_shape[1] * link.input_shape[2] * link.input_shape[3]
+        one = torch.zeros(1, *link.input_shape[1:])
+        kept, seen = module(one).numel(), one.numel()
     return f"{link.name} keeps {kept:,} of {seen:,} numbers, and which ones is unknown."
 
 

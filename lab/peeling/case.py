@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from lab.attacks.analytic import LayerReading, read_layers
-from lab.peeling.batch import read_batch
+from lab.peeling.batch import BatchReading, read_batch
 from lab.peeling.body import Link, Obstacle, chain, obstacle
 from lab.peeling.descent import Descent
 from lab.peeling.explaining import in_double, mismatch, percent
@@ -44,59 +44,57 @@ class Case:
         self.precise = in_double(straight or observation)
         self.gradients = self.precise.protocol.mean_gradient(self.precise.update)
         self.readings = read_layers(self.precise) if self.finite else []
-        self.links = chain(self.precise.network, observation.image_shape)
-        self.noise = _noise(self.readings, self.gradients)
+        self.links = chain(self.precise.network, observation.image_shape, observation.batch_size)
+        self.noise = _noise(self.readings, self.gradients, observation.batch_size)
+
+    @cached_property
+    def head(self) -> BatchReading | None:
+        """What entered the head, picture by picture, and the loss's gradient there; None where that cannot be told.
+
+        Of one picture by least squares over all units: x = dW^T dz / |dz|^2.
+        """
+        if not self.readings:
+            return None
+        if self.observation.batch_size > 1:
+            return read_batch(self.precise, self.gradients)
+        lowest = self.readings[-1]
+        weight = dict(self.precise.network.named_parameters())[f"{lowest.name}.weight"].detach()
+        inputs, slopes = _all_rows(lowest, self.gradients), weight.T @ lowest.output_gradient
+        return BatchReading(inputs.unsqueeze(0), slopes.unsqueeze(0))
 
     @property
     def features(self) -> Tensor | None:
-        """The input of the head, shape (1, features), by least squares over all units: x = dW^T dz / |dz|^2."""
-        if not self.readings:
-            return None
-        return _all_rows(self.readings[-1], self.gradients).unsqueeze(0)
-
-    @cached_property
-    def batch(self) -> Tensor | None:
-        """The inputs of several pictures set apart, shape (pictures, inputs); None for one picture or where they stay mixed."""
-        several = self.finite and self.observation.batch_size > 1
-        return read_batch(self.precise, self.gradients) if several else None
+        """The input of the head, shape (pictures, features)."""
+        return None if self.head is None else self.head.inputs
 
     def obstacle(self) -> Obstacle | None:
         """What keeps the descent from beginning."""
         if not self.finite:
             return Obstacle(Outcome.NOT_FINITE, "The update holds numbers that are not finite.")
-        if self.observation.batch_size > 1:
-            return (
-                None if self.batch is not None else Obstacle(Outcome.PEEL_BATCH, _batch_note(self.observation, self.gradients))
-            )
         if not self.readings:
             return _without_reading(self.observation)
-        if self.readings[-1].up_to_scale:
+        if self.head is None:
+            return Obstacle(Outcome.PEEL_BATCH, _batch_note(self.observation, self.gradients))
+        if self.observation.batch_size == 1 and self.readings[-1].up_to_scale:
             return Obstacle(Outcome.UP_TO_SCALE, f"{self.readings[-1].name} has no bias to divide by.")
         return obstacle(self.links)
 
     def descend(self, state: AttackState) -> Iterator[AttackState]:
         """States of the way down; each state's objective is its picture's mismatch, once there is a picture."""
-        if self.batch is not None:
-            shape = (self.observation.batch_size, *self.observation.image_shape)
-            yield replace(self._state(state, Progress((), self.batch.view(shape)), 1), features=self.batch)
-            return
-        features = self.features
-        assert features is not None
+        head = self.head
+        assert head is not None
         shape = self._output_shape()
         if not self.links:
-            yield self._state(state, Progress((), features.view(1, *self.observation.image_shape)), 1)
+            yield self._state(state, Progress((), head.inputs.view(shape)), 1)
             return
-        lowest = self.readings[-1]
-        weight = dict(self.precise.network.named_parameters())[f"{lowest.name}.weight"].detach()
-        slope = weight.T @ lowest.output_gradient
         descent = Descent(self.links, _kernels(self.links, self.gradients), self.noise)
-        for iteration, progress in enumerate(descent.run(features.view(shape), slope.view(shape)), start=1):
+        for iteration, progress in enumerate(descent.run(head.inputs.view(shape), head.slopes.view(shape)), start=1):
             self.last = progress
             yield self._state(state, progress, iteration)
 
     def _output_shape(self) -> tuple[int, ...]:
         if not self.links:
-            return (1, *self.observation.image_shape)
+            return (self.observation.batch_size, *self.observation.image_shape)
         top = self.links[-1]
         with torch.no_grad():
             return tuple(top.module(torch.zeros(top.input_shape, dtype=torch.float64)).shape)
@@ -127,10 +125,11 @@ class Case:
         off = state.objective
         if takes_local_steps(self.observation):
             return after_local_steps(self.observation, off)
-        if off <= EXACT and (self.batch is not None or self.noise.relative <= CLEAN):
-            outcome = Outcome.PEELED if self.links else Outcome.EXACT if self.batch is None else Outcome.SET_APART
+        several = self.observation.batch_size > 1
+        if off <= EXACT and self.noise.relative <= CLEAN:
+            outcome = Outcome.SET_APART if several else Outcome.PEELED if self.links else Outcome.EXACT
             return Obstacle(outcome, f"The picture's own gradient differs from the shared one by {off:.1e} of its size.")
-        if self.batch is not None:
+        if several and not state.layers:
             return Obstacle(Outcome.PEEL_BATCH, f"Set apart, but the pictures found are {percent(off)} off.")
         return self._shortcoming(state, off)
 
@@ -165,14 +164,17 @@ def _all_rows(reading: LayerReading, gradients: Gradients) -> Tensor:
     return gradients[f"{reading.name}.weight"].T @ slope / slope.square().sum()
 
 
-def _noise(readings: list[LayerReading], gradients: Gradients) -> Noise:
-    """The noise level from what of the lowest linear layer's gradient is not of rank one."""
+def _noise(readings: list[LayerReading], gradients: Gradients, pictures: int) -> Noise:
+    """The noise level from what of the lowest linear layer's gradient is not of the rank of the batch."""
     if not readings:
         return Noise(0.0, 0.0, 0.0)
     reading, weight = readings[-1], gradients[f"{readings[-1].name}.weight"]
-    misfit = weight - torch.outer(reading.output_gradient, _all_rows(reading, gradients))
-    free = max(1, (weight.shape[0] - 1) * weight.shape[1])
-    level = float(misfit.norm()) / math.sqrt(free)
+    if pictures == 1:
+        misfit = float((weight - torch.outer(reading.output_gradient, _all_rows(reading, gradients))).norm())
+    else:
+        misfit = float(torch.linalg.svdvals(weight)[pictures:].norm())
+    free = max(1, (weight.shape[0] - pictures) * weight.shape[1])
+    level = misfit / math.sqrt(free)
     total = math.sqrt(sum(float(tensor.square().sum()) for tensor in gradients.values()))
     count = sum(tensor.numel() for tensor in gradients.values())
     slope = max(float(reading.output_gradient.norm()), 1e-300)

@@ -14,7 +14,8 @@ class Convolution:
     """conv(x, W) and corr(x, dz) = dL/dW for one ``nn.Conv2d``, with their adjoints in x.
 
     Both are bilinear and share one adjoint kernel: <corr(x, dz), V> = <dz, conv(x, V)>.
-    ``input_shape`` is (1, channels, height, width).
+    ``input_shape`` is (pictures, channels, height, width). Several pictures share one weight gradient, the sum of
+    their own: in the matrix products they stand side by side, like one picture with more positions.
     """
 
     layer: nn.Conv2d
@@ -26,6 +27,11 @@ class Convolution:
         return self.layer.weight.detach()
 
     @property
+    def pictures(self) -> int:
+        """How many pictures share the weight gradient."""
+        return self.input_shape[0]
+
+    @property
     def circular(self) -> bool:
         """Whether the picture is continued beyond its border by itself."""
         return self.layer.padding_mode == "circular"
@@ -33,16 +39,16 @@ class Convolution:
     def apply(self, values: Tensor, weight: Tensor | None = None) -> Tensor:
         """conv(x, W) without the bias."""
         kernel = self.weight if weight is None else weight
-        return (kernel.flatten(1) @ self.patches(values)).view(1, -1, *self.output_size)
+        return (kernel.flatten(1) @ self.patches(values)).unflatten(1, (self.pictures, *self.output_size)).transpose(0, 1)
 
     def adjoint(self, outputs: Tensor, weight: Tensor | None = None) -> Tensor:
         """The transposed convolution A with <conv(x, W), u> = <x, A u>."""
         kernel = self.weight if weight is None else weight
-        return self._gathered(kernel.flatten(1).T @ outputs[0].flatten(1))
+        return self._gathered(kernel.flatten(1).T @ side_by_side(outputs))
 
     def correlate(self, values: Tensor, slope: Tensor) -> Tensor:
         """corr(x, dz), the weight gradient that the input x makes with the output gradient dz."""
-        return (slope[0].flatten(1) @ self.patches(values).T).view(-1, *self.weight.shape[1:])
+        return (side_by_side(slope) @ self.patches(values).T).view(-1, *self.weight.shape[1:])
 
     def correlate_adjoint(self, weights: Tensor, slope: Tensor) -> Tensor:
         """The transposed correlation A with <corr(x, dz), V> = <x, A V>."""
@@ -51,13 +57,13 @@ class Convolution:
     def both(self, values: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
         """conv(x, W) and corr(x, dz), for little more than the price of one."""
         patches = self.patches(values)
-        made = (self.weight.flatten(1) @ patches).view(1, -1, *self.output_size)
-        return made, (slope[0].flatten(1) @ patches.T).view(-1, *self.weight.shape[1:])
+        made = (self.weight.flatten(1) @ patches).unflatten(1, (self.pictures, *self.output_size)).transpose(0, 1)
+        return made, (side_by_side(slope) @ patches.T).view(-1, *self.weight.shape[1:])
 
     def both_adjoint(self, outputs: Tensor, weights: Tensor, slope: Tensor) -> Tensor:
         """The transpose of ``both``."""
-        patches = self.weight.flatten(1).T @ outputs[0].flatten(1)
-        return self._gathered(patches.addmm_(weights.flatten(1).T, slope[0].flatten(1)))
+        patches = self.weight.flatten(1).T @ side_by_side(outputs)
+        return self._gathered(patches.addmm_(weights.flatten(1).T, side_by_side(slope)))
 
     @cached_property
     def output_size(self) -> tuple[int, int]:
@@ -71,7 +77,7 @@ class Convolution:
         return rows, columns
 
     def patches(self, values: Tensor) -> Tensor:
-        """What the kernel sees at each output position, shape (inputs x kernel x kernel, positions).
+        """What the kernel sees at each output position, shape (inputs x kernel x kernel, pictures x positions).
 
         One matrix product on these is twice as fast as torch's convolution of so small a picture.
         """
@@ -79,16 +85,17 @@ class Convolution:
         if self.circular:
             rows, columns = padding
             values, padding = functional.pad(values, (columns, columns, rows, rows), mode="circular"), (0, 0)
-        return functional.unfold(values, self.weight.shape[2:], self._dilation, padding, self._stride)[0]
+        return side_by_side(functional.unfold(values, self.weight.shape[2:], self._dilation, padding, self._stride))
 
     def _gathered(self, patches: Tensor) -> Tensor:
         """The adjoint of ``_patches``: each entry is added where it was taken from."""
         kernel, (rows, columns) = self.weight.shape[2:], self._padding
+        patches = patches.unflatten(1, (self.pictures, -1)).transpose(0, 1)
         height, width = self.input_shape[2:]
         if not self.circular:
-            return functional.fold(patches[None], (height, width), kernel, self._dilation, (rows, columns), self._stride)
+            return functional.fold(patches, (height, width), kernel, self._dilation, (rows, columns), self._stride)
         wide = (height + 2 * rows, width + 2 * columns)
-        gathered = functional.fold(patches[None], wide, kernel, self._dilation, 0, self._stride)
+        gathered = functional.fold(patches, wide, kernel, self._dilation, 0, self._stride)
         return _fold(_fold(gathered, rows, -2), columns, -1)
 
     @property
@@ -114,3 +121,8 @@ def _fold(wide: Tensor, border: int, axis: int) -> Tensor:
     inner.narrow(axis, size - border, border).add_(wide.narrow(axis, 0, border))
     inner.narrow(axis, 0, border).add_(wide.narrow(axis, border + size, border))
     return inner
+
+
+def side_by_side(values: Tensor) -> Tensor:
+    """(pictures, channels, ...) as a matrix (channels, pictures x positions)."""
+    return values.transpose(0, 1).flatten(1)

@@ -17,7 +17,7 @@ from torch import Tensor
 from lab.peeling.body import Link
 from lab.peeling.gauss_newton import Effort, Step, gauss_newton
 from lab.peeling.joint import JOINT, PRECISION, first_guess, solve
-from lab.peeling.levels import Level, Progress, under
+from lab.peeling.levels import LEAST_ERROR, Level, Progress, under
 from lab.peeling.nonnegative import Rounds
 from lab.peeling.report import LayerRecovery
 from lab.peeling.rows import Known
@@ -35,6 +35,8 @@ TRUSTED_ERROR = 3e-3
 """A layer counts as exact where condition x residual, a bound on its relative error, stays below this."""
 SILENT_BELOW = 6.0
 """In standard deviations of the noise: of thousands of silent units not one may pass for active."""
+BELOW_ZERO = 3.0
+"""So many times the most negative feature, none is taken for active."""
 MOST_DOUBTED = 0.3
 """Share of a layer's units that may be in doubt before the layer above is the better anchor."""
 
@@ -51,10 +53,10 @@ class Descent:
     def run(self, features: Tensor, slope: Tensor) -> Iterator[Progress]:
         """Yield after each layer, then after each step of the final joint solve where one is needed.
 
-        ``features`` is the output of the body and ``slope`` = dL/dfeatures, both (1, channels, height, width).
+        ``features`` is the output of the body and ``slope`` = dL/dfeatures, both (pictures, channels, height, width).
         """
         links, noise = self.system.links, self.system.noise
-        error = SILENT_BELOW * noise.features if self.system.noisy else 0.0
+        error = SILENT_BELOW * noise.features if self.system.noisy else _rounding(features)
         level = Level(len(links), features, torch.ones_like(features), slope, error, True)
         while level.index > 0:
             below = level.below(links[level.index - 1].module)
@@ -126,6 +128,14 @@ class Descent:
     def _report(self, bottom: int, top: int, step: Step) -> None:
         for layer in self.system.recoveries(bottom, top, step):
             self.layers[layer.name] = layer
+
+
+def _rounding(features: Tensor) -> float:
+    """The absolute error of inputs that were set apart: a silent unit's is 0 to the last bit of one picture alone.
+
+    Behind a ReLU those that came out negative show how far.
+    """
+    return 0.0 if len(features) == 1 else max(LEAST_ERROR * float(features.abs().max()), -BELOW_ZERO * float(features.min()))
 
 
 def _last(steps: Iterator[Step]) -> Step | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from lab.peeling.convolution import side_by_side
 from lab.peeling.pieces import ConvolutionPiece
 
 FLAT = 1e-5
@@ -19,11 +20,11 @@ FLAT = 1e-5
 class Hidden:
     """The patches at the hidden units of one convolution, at its present input.
 
-    ``where`` is boolean, shape (outputs, height, width).
+    ``where`` is boolean, shape (pictures, outputs, height, width).
     """
 
     def __init__(self, piece: ConvolutionPiece, where: Tensor) -> None:
-        marks = where.flatten(1)
+        marks = side_by_side(where)
         most = int(marks.sum(1).max())
         found, self._positions = marks.to(piece.input.dtype).topk(most, dim=1)
         patches = piece.operator.patches(piece.input)
@@ -41,11 +42,12 @@ class Hidden:
         return (rows - rows @ self._basis @ self._across).view_as(weights)
 
     def without(self, slope: Tensor) -> Tensor:
-        """The output gradient, shape (1, outputs, height, width), with zeros at the hidden units."""
+        """The output gradient, shape (pictures, outputs, height, width), with zeros at the hidden units."""
         return slope * ~self.where
 
     def fill(self, slope: Tensor, unexplained: Tensor) -> Tensor:
         """The output gradient with the hidden values that explain most of the unexplained weight gradient."""
         told = (unexplained.flatten(1).unsqueeze(1) @ self._basis @ self._inverse).squeeze(1)
-        added = torch.zeros_like(slope[0].flatten(1)).scatter_add_(1, self._positions, told)
-        return self.without(slope) + self.where * added.view_as(slope)
+        rows = slope.transpose(0, 1)
+        added = torch.zeros_like(rows.flatten(1)).scatter_add_(1, self._positions, told)
+        return self.without(slope) + self.where * added.view(rows.shape).transpose(0, 1)

@@ -34,7 +34,7 @@ class Level:
     def known(self) -> Known:
         """What a convolution's output tells; no value at the position of a unit in doubt is trusted."""
         known = Known(self.values, self.weight, self.slope)
-        return known if self.doubtful is None else known.hiding(self.doubtful[0])
+        return known if self.doubtful is None else known.hiding(self.doubtful)
 
     def below(self, module: nn.Module) -> Level | None:
         """The level under an activation or batch norm, which are undone entry by entry; None for other modules."""
@@ -70,6 +70,6 @@ class Progress:
     layers: tuple[LayerRecovery, ...]
     """Top to bottom."""
     picture: Tensor | None
-    """The input of the lowest layer once reached, normalised, shape (1, channels, height, width)."""
+    """The input of the lowest layer once reached, normalised, shape (pictures, channels, height, width)."""
     lacking: LayerRecovery | None = None
     """The layer that has too few equations even together with all layers below it."""

@@ -2,7 +2,8 @@
 
 The weight gradient is the same system for each input channel. A stride s splits the pixels
 of a channel into s x s classes that share no equation: a pixel is met only by the kernel taps
-of its class, and each tap gives at most rank(dz) independent equations.
+of its class, and each tap gives at most rank(dz) independent equations. Several pictures share
+the weight gradient: their pixels count together, the equations once.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lab.peeling.convolution import Convolution
+from lab.peeling.convolution import Convolution, side_by_side
 
 
 @dataclass(frozen=True)
@@ -37,18 +38,18 @@ class Count:
 
 
 def count(convolution: Convolution, slope: Tensor, known: Tensor) -> Count:
-    """Count for the output gradient dz and the weights of the known outputs, both (1, outputs, h, w)."""
+    """Count for the output gradient dz and the weights of the known outputs, both (pictures, outputs, h, w)."""
     channels = convolution.input_shape[1]
-    unknowns = channels * convolution.input_shape[2] * convolution.input_shape[3]
+    unknowns = convolution.pictures * channels * convolution.input_shape[2] * convolution.input_shape[3]
     forward = int((known > 0).sum())
-    told = channels * weight_rank(convolution, numerical_rank(slope[0].flatten(1)))
+    told = channels * weight_rank(convolution, numerical_rank(side_by_side(slope)))
     return Count(unknowns, convolution.weight.numel(), forward, min(unknowns, told + forward))
 
 
 def weight_rank(convolution: Convolution, slope_rank: int) -> int:
     """Rank of the weight-gradient system of one input channel: a sum over the classes of pixels."""
     down, across = (_classes(convolution, axis) for axis in (0, 1))
-    return sum(min(slope_rank * a * b, m * n) for a, m in down for b, n in across)
+    return sum(min(slope_rank * a * b, convolution.pictures * m * n) for a, m in down for b, n in across)
 
 
 def _classes(convolution: Convolution, axis: int) -> list[tuple[int, int]]:

@@ -29,7 +29,7 @@ class LayerRecovery:
     joint: tuple[str, ...]
     """The layers above and below that were solved together with this one; empty where it stood alone."""
     features: Tensor
-    """The recovered input, shape (1, channels, height, width) or (1, features); for the lowest layer the picture."""
+    """The recovered input, shape (pictures, channels, height, width); for the lowest layer the picture."""
 
     @property
     def equations(self) -> int:

@@ -38,7 +38,7 @@ def reread(now: Point, before: Point) -> Mapping[str, Known]:
                 if int(unsure.sum()) > (1 - FEWEST) * piece.operator.weight.numel():
                     return known
                 nothing = torch.zeros_like(piece.output)
-                known[now.stretch.names[position]] = Known(piece.output, nothing, slope, unsure[0])
+                known[now.stretch.names[position]] = Known(piece.output, nothing, slope, unsure)
             unsure = piece.operator.adjoint(unsure.to(slope), torch.ones_like(piece.operator.weight)) > 0
         slope = piece.cotangent(slope)
     return known

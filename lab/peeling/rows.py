@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from lab.peeling.convolution import side_by_side
 from lab.peeling.hidden import Hidden
 from lab.peeling.pieces import ConvolutionPiece
 
 
 @dataclass(frozen=True, eq=False)
 class Known:
-    """What is known at a layer's output, each of shape (1, channels, height, width)."""
+    """What is known at a layer's output, each of shape (pictures, channels, height, width)."""
 
     values: Tensor
     """z."""
@@ -22,19 +23,19 @@ class Known:
     slope: Tensor
     """dL/dz."""
     hidden: Tensor | None = None
-    """Units whose ``slope`` is not known, boolean, shape (channels, height, width); heeded in a joint solve only."""
+    """Units whose ``slope`` is not known, boolean, of the same shape; heeded in a joint solve only."""
 
     def to(self, precision: torch.dtype) -> Known:
         """The same in another floating-point precision."""
         return replace(self, **{part: getattr(self, part).to(precision) for part in ("values", "weight", "slope")})
 
     def hiding(self, units: Tensor) -> Known:
-        """The same less what is known of these units (boolean, shape (channels, height, width)).
+        """The same less what is known of these units (boolean, of the same shape).
 
         Where one unit is in doubt, the values of its neighbours at that position are not trusted either.
         """
         hidden = units if self.hidden is None else self.hidden | units
-        return replace(self, hidden=hidden, weight=self.weight * ~units.any(0))
+        return replace(self, hidden=hidden, weight=self.weight * ~units.any(1, keepdim=True))
 
     def mixing(self, whitening: float) -> Tensor:
         """T, shape (outputs, outputs), which makes the rows of T dz orthonormal: the same equations, better conditioned.
@@ -42,7 +43,7 @@ class Known:
         Directions of dz below the share ``whitening`` of the largest are not amplified any more.
         """
         slope = self.slope if self.hidden is None else self.slope * ~self.hidden
-        left, sizes, _ = torch.linalg.svd(slope[0].flatten(1), full_matrices=False)
+        left, sizes, _ = torch.linalg.svd(side_by_side(slope), full_matrices=False)
         scales = (sizes.square() + (whitening * sizes[0]).square()).sqrt().clamp_min(1e-300)
         return (left / scales).T
 
@@ -53,7 +54,7 @@ class WeightRows:
 
     piece: ConvolutionPiece
     slope: Tensor
-    """dL/dz, shape (1, outputs, height, width)."""
+    """dL/dz, shape (pictures, outputs, height, width)."""
     target: Tensor
     """dL/dW, shape (outputs, inputs, kernel, kernel)."""
     mixing: Tensor

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -127,4 +128,4 @@ class System:
 
 
 def _size(shape: tuple[int, ...]) -> int:
-    return shape[1] * shape[2] * shape[3]
+    return math.prod(shape)

@@ -1,0 +1,140 @@
+"""Several inputs of the last layer set apart by what their labels say of their probabilities.
+
+The gradient of the logits' layer is a sum over the batch,
+
+    [dL/dW, dL/db] = 1/n sum_i (p_i - e_i) [f_i, 1],   p_i = softmax(W f_i + b),   e_i: the label of picture i,
+
+of rank n. Its singular vectors give U R with n columns and rows, so [f_i, 1] = c_i R for unknown
+rows c_i, and the logits are c_i K with K = R [W, b]^T. That closes a circle on n x n numbers,
+
+    1/n (softmax(C K) - E)^T C^-1 = U,   C R_last = 1,
+
+which Newton's method solves from a guess at the probabilities. Few starts are needed where all
+labels differ; where some are equal the guesses must break the tie, and which of these is which
+does not matter. At most as many pictures as classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+STARTS = 30
+SPREADS = (0.1, 1.0, 3.0)
+"""Of the random logits that a start adds to the bias."""
+LEANINGS = (0.0, 3.0)
+"""What it adds to the logit of the label: a trained network is often right."""
+STEPS = 60
+SOLVED = 1e-4
+"""Misfit up to which the circle counts as closed."""
+FULL_RANK = 1e-7
+"""The smallest singular value that is no rounding, as a share of the largest."""
+
+
+@dataclass(frozen=True, eq=False)
+class Apart:
+    """The inputs of the logits' layer in the order of the labels."""
+
+    inputs: Tensor
+    """f, shape (pictures, inputs)."""
+    slopes: Tensor
+    """dL/dlogits of each picture's share of the loss, (p - e) / n, shape (pictures, classes)."""
+    misfit: float
+    """Of the equations of the circle: 0 where they hold."""
+
+
+def set_apart(weight_gradient: Tensor, bias_gradient: Tensor, weight: Tensor, bias: Tensor, labels: Tensor) -> Apart | None:
+    """Set a batch apart; None where no start closes the circle.
+
+    ``weight_gradient`` and ``weight`` have shape (classes, inputs), the others (classes,) and (pictures,); all float64.
+    """
+    count = len(labels)
+    left, sizes, right = torch.linalg.svd(torch.cat([weight_gradient, bias_gradient[:, None]], 1), full_matrices=False)
+    if count > len(sizes) or sizes[count - 1] <= FULL_RANK * sizes[0]:
+        return None
+    basis = sizes[:count, None] * right[:count]
+    circle = Circle(left[:, :count], basis @ torch.cat([weight, bias[:, None]], 1).T, basis[:, -1], labels)
+    for guess in _guesses(bias, labels):
+        mixing, misfit = circle.close(guess)
+        if misfit <= SOLVED:
+            return Apart((mixing @ basis)[:, :-1], circle.slopes(mixing), misfit)
+    return None
+
+
+def _guesses(bias: Tensor, labels: Tensor) -> Iterator[Tensor]:
+    """Logits of the pictures to begin with, shape (pictures, classes): first those of the bias alone."""
+    generator = torch.Generator().manual_seed(0)
+    right = functional.one_hot(labels, len(bias)).to(bias)
+    yield bias.expand(len(labels), -1)
+    for start in range(STARTS):
+        spread = SPREADS[start % len(SPREADS)]
+        leaning = LEANINGS[start // len(SPREADS) % len(LEANINGS)]
+        drawn = torch.randn(right.shape, generator=generator, dtype=bias.dtype)
+        yield bias + leaning * right + spread * drawn
+
+
+@dataclass(frozen=True, eq=False)
+class Circle:
+    """The equations for the mixing C, shape (pictures, pictures)."""
+
+    left: Tensor
+    """U, shape (classes, pictures)."""
+    logits: Tensor
+    """K, shape (pictures, classes)."""
+    ones: Tensor
+    """R_last, shape (pictures,)."""
+    labels: Tensor
+
+    def slopes(self, mixing: Tensor) -> Tensor:
+        """(softmax(C K) - E) / n, shape (pictures, classes)."""
+        return self._slopes(mixing @ self.logits)
+
+    def _slopes(self, logits: Tensor) -> Tensor:
+        wrong = logits.softmax(1) - functional.one_hot(self.labels, logits.shape[1])
+        return wrong / len(self.labels)
+
+    def residual(self, mixing: Tensor) -> Tensor:
+        """What is left of the equations, as one vector."""
+        square = mixing.view(len(self.labels), -1)
+        made = self.slopes(square).T @ square - self.left
+        return torch.cat([made.flatten(), square @ self.ones - 1])
+
+    def derivative(self, mixing: Tensor) -> Tensor:
+        """How the residual moves with C, shape (equations, unknowns).
+
+        With S the slopes and D_ijc = dS_ic / dC_ij = p_ic (K_jc - p_i . K_j) / n, the entry (c, l) of S^T C moves with
+        C_ij by S_ic where l = j, and by D_ijc C_il.
+        """
+        count = len(self.labels)
+        chances = (mixing @ self.logits).softmax(1)
+        moved = chances.unsqueeze(1) * (self.logits - (chances @ self.logits.T).unsqueeze(2)) / count
+        made = torch.einsum("ic,lj->clij", self.slopes(mixing), torch.eye(count).to(mixing))
+        made = made + torch.einsum("ijc,il->clij", moved, mixing)
+        ones = torch.einsum("ki,j->kij", torch.eye(count).to(mixing), self.ones)
+        return torch.cat([made.flatten(0, 1).flatten(1), ones.flatten(1)])
+
+    def close(self, guess: Tensor) -> tuple[Tensor, float]:
+        """C and its misfit by damped Newton steps (Levenberg and Marquardt) from guessed logits."""
+        found = torch.linalg.lstsq(self._slopes(guess).T, self.left, driver="gelsd").solution.flatten()
+        left, damping = self.residual(found), 1e-3
+        for _ in range(STEPS):
+            moved = found - self._step(found, left, damping)
+            then = self.residual(moved)
+            if then.norm() < left.norm():
+                stalled = then.norm() > (1 - 1e-6) * left.norm()
+                found, left, damping = moved, then, max(damping / 10, 1e-15)
+                if stalled:
+                    break
+            else:
+                damping *= 10
+        return found.view(len(self.labels), -1), float(left.norm())
+
+    def _step(self, found: Tensor, left: Tensor, damping: float) -> Tensor:
+        slopes = self.derivative(found.view(len(self.labels), -1))
+        normal = slopes.T @ slopes
+        steep = normal.diagonal()
+        return torch.linalg.solve(normal + damping * steep.clamp_min(1e-12 * steep.max()).diag(), slopes.T @ left)

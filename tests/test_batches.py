@@ -1,0 +1,98 @@
+"""Batches set apart by their labels and carried down through convolutions, against the private pictures' own numbers."""
+
+import pytest
+import torch
+from rounds import as_round, observe, random_batch, smooth_batch
+from torch.nn import functional
+
+from lab.attacks.recursive import Recursive
+from lab.evaluate import best_matching, layer_scores, psnr_db, score
+from lab.networks.base import Activation
+from lab.networks.lenet import LeNet
+from lab.networks.mlp import MLP
+from lab.networks.small_convnet import SmallConvNet
+from lab.peeling.by_labels import Circle, set_apart
+from lab.peeling.case import Case
+from lab.randomness import stream
+from lab.types import LabelSource, Outcome
+
+ALONE = Recursive(hand_over=False)
+
+
+def drawn(*shape, seed=0):
+    return torch.randn(*shape, generator=stream(seed, f"{shape}"), dtype=torch.float64)
+
+
+def logits_gradient(features, weight, bias, labels):
+    """dL/dW, dL/db and each picture's share of dL/dlogits, by torch."""
+    logits = (features @ weight.T + bias).requires_grad_()
+    (slopes,) = torch.autograd.grad(functional.cross_entropy(logits, labels), logits)
+    return slopes.T @ features, slopes.sum(0), slopes
+
+
+@pytest.mark.parametrize("labels", [[3], [3, 8], [8, 8], [3, 8, 8, 0], [0, 1, 2, 3, 4, 5, 6, 7]])
+def test_inputs_of_one_linear_layer_come_apart_by_their_labels(labels):
+    labels = torch.tensor(labels)
+    features, weight, bias = drawn(len(labels), 20), 0.2 * drawn(10, 20, seed=1), drawn(10, seed=2)
+    into_weight, into_bias, slopes = logits_gradient(features, weight, bias, labels)
+    found = set_apart(into_weight, into_bias, weight, bias, labels)
+    order = torch.cdist(features, found.inputs).argmin(1)  # among pictures of one label any order is right
+    assert labels[order].tolist() == labels.tolist()
+    torch.testing.assert_close(found.inputs[order], features, atol=1e-5, rtol=0)
+    torch.testing.assert_close(found.slopes[order], slopes, atol=1e-6, rtol=0)
+
+
+def test_the_circles_derivative_is_autograds():
+    circle = Circle(drawn(10, 3), drawn(3, 10, seed=1), drawn(3, seed=2), torch.tensor([1, 5, 1]))
+    mixing = drawn(3, 3, seed=3)
+    truth = torch.autograd.functional.jacobian(circle.residual, mixing.flatten())
+    torch.testing.assert_close(circle.derivative(mixing), truth)
+
+
+def test_more_pictures_than_the_gradient_has_ranks_stay_mixed():
+    labels = torch.arange(12) % 10
+    features, weight, bias = drawn(12, 20), drawn(10, 20, seed=1), drawn(10, seed=2)
+    into_weight, into_bias, _ = logits_gradient(features, weight, bias, labels)
+    assert set_apart(into_weight, into_bias, weight, bias, labels) is None
+
+
+@pytest.mark.parametrize("activation", [Activation.RELU, Activation.TANH, Activation.SIGMOID])
+def test_a_deep_head_is_read_down_to_its_pictures(activation):
+    batch = random_batch(5, dtype=torch.float64)
+    observed = observe(MLP(depth=3, width=64, activation=activation), batch)
+    found = Case(observed).head.inputs
+    torch.testing.assert_close(found, observed.network.embed(batch.images), atol=1e-4, rtol=0)
+
+
+def test_the_features_of_each_picture_and_their_slopes_are_what_torch_makes():
+    batch = random_batch(3, labels=[4, 1, 4])
+    observed = observe(LeNet(), batch)
+    head = Case(observed).head
+    features = observed.network.embed(batch.images).detach().requires_grad_()
+    (slopes,) = torch.autograd.grad(functional.cross_entropy(observed.network.head(features), batch.labels), features)
+    order = torch.cdist(features.double(), head.inputs).argmin(1)
+    torch.testing.assert_close(head.inputs[order].float(), features, atol=1e-4, rtol=0)
+    torch.testing.assert_close(head.slopes[order].float(), slopes, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("labels", [[0, 1, 2], [5, 5, 2]])
+def test_several_pictures_are_read_off_through_convolutions(labels):
+    batch = smooth_batch(3)
+    batch = type(batch)(batch.images, torch.tensor(labels))
+    *_, last = ALONE.reconstruct(observe(SmallConvNet(), batch), stream(0, "candidate"))
+    assert last.outcome is Outcome.SET_APART
+    paired = last.candidate[best_matching(batch.images, last.candidate)]
+    assert float(psnr_db(paired, batch.images).min()) > 60
+
+
+def test_inferred_labels_put_the_layers_in_their_order():
+    batch = smooth_batch(3)
+    batch = type(batch)(batch.images, torch.tensor([7, 2, 4]))
+    observed = observe(SmallConvNet(), batch, source=LabelSource.INFERRED)
+    *_, last = ALONE.reconstruct(observed, stream(0, "candidate"))
+    attacked = as_round(batch, observed)
+    assert last.outcome is Outcome.SET_APART
+    assert max(layer.error for layer in layer_scores(attacked, last)) < 1e-2
+    scores = score(attacked, last)
+    assert scores.max_abs_error < 1e-3
+    assert min(picture.psnr_db for picture in scores.pictures) > 60
