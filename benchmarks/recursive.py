@@ -24,9 +24,10 @@ from lab.attacks.base import Attack
 from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.recursive import Recursive
 from lab.datasets import sheets
-from lab.evaluate import psnr_db
-from lab.networks.base import Classifier, Network
+from lab.evaluate import best_matching, psnr_db
+from lab.networks.base import Activation, Classifier, Network
 from lab.networks.lenet import LeNet
+from lab.networks.mlp import MLP
 from lab.networks.small_convnet import SmallConvNet
 from lab.protocols.base import Protocol
 from lab.protocols.fedavg import FedAvg
@@ -45,6 +46,7 @@ class Case:
     trained: bool = False
     noise: float = 0.0
     protocol: Protocol = FedSGD()
+    batch_size: int = 1
     attack: Attack = Recursive(hand_over=False)
 
 
@@ -62,6 +64,13 @@ CASES = {
     f"{name}_{steps}_steps_{rate:.0e}": Case(network, protocol=FedAvg(local_steps=steps, learning_rate=rate))
     for name, network in (("lenet", LeNet()), ("small_convnet", SmallConvNet()))
     for steps, rate in ((2, 1e-4), (5, 1e-4), (20, 1e-4), (2, 1e-3), (5, 1e-3), (5, 1e-2))
+} | {
+    f"{name}_batches_of_{size}": Case(network, trained=trained, batch_size=size)
+    for name, network, trained in (
+        ("mlp", MLP(), False), ("mlp_tanh", MLP(activation=Activation.TANH), False),
+        ("small_convnet", SmallConvNet(), False), ("small_convnet_trained", SmallConvNet(), True),
+    )
+    for size in (2, 3, 4, 6, 8)
 }  # fmt: skip
 
 
@@ -79,17 +88,17 @@ class Row:
 
 
 def run(case: Case, batch: Batch, weights: str = "") -> Row:
-    """Attack each picture by itself; weights of seed 0, or trained ones (``weights`` names a file)."""
+    """Attack batch after batch; weights of seed 0, or trained ones (``weights`` names a file)."""
     model = case.network.build(batch.image_shape, 10, stream(0, "weights"))
     if case.trained:
         checkpoints.load(model, case.network, weights)
-    results = [
-        attack_one(case, model, Batch(batch.images[i : i + 1], batch.labels[i : i + 1]), i) for i in range(len(batch.images))
-    ]
-    decibels = [psnr for psnr, _, _ in results]
+    size = case.batch_size
+    starts = range(0, len(batch.images) - size + 1, size)
+    results = [attack_one(case, model, Batch(batch.images[i : i + size], batch.labels[i : i + size]), i) for i in starts]
+    decibels = [psnr for found, _, _ in results for psnr in found]
     names = [outcome for _, _, outcome in results]
     return Row(
-        pictures=len(results),
+        pictures=len(decibels),
         recovered=sum(psnr >= RECOVERED_DB for psnr in decibels),
         median_db=statistics.median(decibels),
         least_db=min(decibels),
@@ -99,14 +108,17 @@ def run(case: Case, batch: Batch, weights: str = "") -> Row:
     )
 
 
-def attack_one(case: Case, model: Classifier, batch: Batch, index: int) -> tuple[float, float, str]:
-    """PSNR in dB, CPU seconds, outcome."""
+def attack_one(case: Case, model: Classifier, batch: Batch, index: int) -> tuple[list[float], float, str]:
+    """PSNR of each picture in dB, CPU seconds, outcome."""
     update = noisy(case.protocol.update(model, batch.images, batch.labels), case.noise, index)
-    observation = Observation(model, case.protocol, update, batch.image_shape, 1, LabelSource.KNOWN, batch.labels)
+    observation = Observation(
+        model, case.protocol, update, batch.image_shape, len(batch.images), LabelSource.KNOWN, batch.labels
+    )
     started = time.process_time()
     *_, last = case.attack.reconstruct(observation, stream(0, "candidate"))
     seconds = time.process_time() - started
-    return float(psnr_db(last.candidate.clamp(0, 1), batch.images)), seconds, last.outcome.name if last.outcome else ""
+    found = last.candidate.clamp(0, 1)[best_matching(batch.images, last.candidate)]
+    return psnr_db(found, batch.images).tolist(), seconds, last.outcome.name if last.outcome else ""
 
 
 def noisy(update: Gradients, relative: float, index: int) -> Gradients:

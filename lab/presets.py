@@ -92,6 +92,15 @@ _LISTING = (
         Experiment(attack=Recursive()),
     ),
     Preset(
+        "recursive_batch",
+        "Eight pictures, exactly",
+        "The labels set the pictures' features apart, and the convolutions are undone for all eight at once.",
+        "Beside Geiping et al. 2020, section 6, Figure 6 (batches): by algebra instead of by search",
+        "The small network and eight gallery photographs of eight classes; in a trained network it mostly fails.",
+        Verdict.RECOGNISABLE,
+        Experiment(batch_size=8, attack=Recursive()),
+    ),
+    Preset(
         "local_steps",
         "Five local steps hide nothing",
         "The client trains five steps on its photograph and sends only how its weights changed; the server unrolls the steps.",

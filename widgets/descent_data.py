@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from widgets.frames import pixels, spoken_names
+from widgets.frames import pixels, spoken_names, tiled
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -67,6 +67,7 @@ def _progress(count: int) -> str:
 def _end(attacked: Round, state: AttackState, seconds: float, most: int) -> Data:
     """The last update: the outcome in words, and the picture beside the secret where one was reached."""
     from lab import score
+    from lab.evaluate import best_matching
 
     assert state.outcome is not None
     told = {"status": "done", "sentence": state.outcome.value, "outcome": state.outcome.name, "note": state.note}
@@ -74,12 +75,13 @@ def _end(attacked: Round, state: AttackState, seconds: float, most: int) -> Data
     if not math.isfinite(state.objective):
         return ended
     scores = score(attacked, state)
-    pair = {"recovered": _picture(state.candidate[:1]), "truth": _picture(attacked.batch.images[:1])}
+    truth = attacked.batch.images
+    pair = {"recovered": _picture(state.candidate[best_matching(truth, state.candidate)]), "truth": _picture(truth)}
     return ended | {"picture": pair | {"psnr_db": scores.psnr_db, "verdict": scores.verdict.value}}
 
 
 def _layers(attacked: Round, state: AttackState, most: int) -> list[Data]:
-    """Each recovered layer with its feature map (of ``most`` bytes) beside the true one, and the numbers of its systems."""
+    """Each recovered layer with its first picture's feature map (of ``most`` bytes), the true one, its systems' numbers."""
     from lab.evaluate import layer_scores, true_layer_inputs
 
     truths = true_layer_inputs(attacked, state)
@@ -97,6 +99,7 @@ def _numbers(score: LayerScore, layer: LayerRecovery, names: dict[str, str]) -> 
         "name": names[layer.name],
         "kind": score.kind,
         "shape": list(layer.features.shape[1:]),
+        "pictures": len(layer.features),
         "unknowns": score.unknowns,
         "equations": score.equations,
         "weight_equations": layer.weight_equations,
@@ -139,5 +142,6 @@ def _shades(maps: Tensor, low: float, high: float) -> Data:
 
 
 def _picture(images: Tensor) -> Data:
-    rgb = pixels(images)[0]
-    return {"pixels": rgb.tobytes(), "height": rgb.shape[0], "width": rgb.shape[1]}
+    """The pictures as one."""
+    rgb = tiled(pixels(images))
+    return {"count": len(images), "pixels": rgb.tobytes(), "height": rgb.shape[0], "width": rgb.shape[1]}

@@ -23,10 +23,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-STARTS = 30
-SPREADS = (0.1, 1.0, 3.0)
+STARTS = 120
+SPREADS = (0.1, 0.3, 1.0, 3.0, 6.0)
 """Of the random logits that a start adds to the bias."""
-LEANINGS = (0.0, 3.0)
+LEANINGS = (0.0, 4.0, 8.0)
 """What it adds to the logit of the label: a trained network is often right."""
 STEPS = 60
 SOLVED = 1e-4

@@ -128,7 +128,8 @@ class Case:
         several = self.observation.batch_size > 1
         if off <= EXACT and self.noise.relative <= CLEAN:
             outcome = Outcome.SET_APART if several else Outcome.PEELED if self.links else Outcome.EXACT
-            return Obstacle(outcome, f"The picture's own gradient differs from the shared one by {off:.1e} of its size.")
+            whose = "pictures'" if several else "picture's"
+            return Obstacle(outcome, f"The {whose} own gradient differs from the shared one by {off:.1e} of its size.")
         if several and not state.layers:
             return Obstacle(Outcome.PEEL_BATCH, f"Set apart, but the pictures found are {percent(off)} off.")
         return self._shortcoming(state, off)

@@ -35,7 +35,8 @@ function system(markup, size) {
 
 /** Whether the equations suffice, and with whose help. */
 function told(layer) {
-  const sum = `${counted(layer.equations, "equation")} for ${counted(layer.unknowns, "unknown")} (${layer.shape.join(" × ")})`;
+  const each = layer.shape.join(" × ");
+  const sum = `${counted(layer.equations, "equation")} for ${counted(layer.unknowns, "unknown")} (${layer.pictures > 1 ? `${layer.pictures} pictures of ${each}` : each})`;
   const enough = layer.rank >= layer.unknowns;
   const own = enough ? `Rank ${grouped(layer.rank)}: they tell every unknown.` : `Rank ${grouped(layer.rank)}: alone they leave ${grouped(layer.unknowns - layer.rank)} open.`;
   const others = layer.joint.filter((name) => name !== layer.name);
@@ -51,7 +52,7 @@ function quality({ condition, residual, error }) {
 function layerStep(layer, dark) {
   const few = layer.recovered.count < layer.channels ? `${layer.recovered.count} of ${layer.channels}` : layer.channels;
   const pair = [["true", layer.truth], ["recovered", layer.recovered]].map(([which, maps]) =>
-    figure(`${which}: ${few} channels`, `The ${which} input of ${layer.name} as shades, ${few} channels`, mapCanvas(maps, dark)));
+    figure(`${which}: ${few} channels${layer.pictures > 1 ? ", first picture" : ""}`, `The ${which} input of ${layer.name} as shades, ${few} channels`, mapCanvas(maps, dark)));
   return [
     element("h3", {}, `The input of ${layer.name}`), element("p", { class: "lab-soft" }, `${layer.kind[0].toUpperCase()}${layer.kind.slice(1)}.`),
     element("div", { class: "lab-systems" },
@@ -62,10 +63,11 @@ function layerStep(layer, dark) {
 
 function pictureStep({ picture, seconds }) {
   const words = `${picture.verdict}: ${short(picture.psnr_db, 1)} dB in ${short(seconds)} s of algebra.`;
-  return [element("h3", {}, "The picture"), element("p", {}, words),
+  const name = picture.truth.count > 1 ? "pictures" : "picture";
+  return [element("h3", {}, `The ${name}`), element("p", {}, words),
     element("div", { class: "lab-pair" },
-      figure("the secret", "The private picture", pictureOf(picture.truth)),
-      figure("read off", "The picture that the algebra gives", pictureOf(picture.recovered)))];
+      figure("the secret", `The private ${name}`, pictureOf(picture.truth)),
+      figure("read off", `The ${name} that the algebra gives`, pictureOf(picture.recovered)))];
 }
 
 /** The section with its button; ``update`` draws what has been found so far, new steps one after another. */
