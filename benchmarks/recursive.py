@@ -2,7 +2,9 @@
 
     python -m benchmarks.recursive --data FOLDER [--first 0] [--count 100] [--weights FILE] [--case NAME]... [--json FILE]
 
-``--weights`` puts other trained weights in place of the shipped ones in the trained cases.
+``--different-labels`` makes up batches that hold no label twice.
+``--weights`` puts other trained weights in place of the shipped ones in the trained cases;
+``--different-labels`` makes up batches that hold no label twice.
 FOLDER (or the environment variable CIFAR10_SHEETS) holds CIFAR-10 as sheets (see ``lab.datasets.sheets``).
 """
 
@@ -152,17 +154,33 @@ def keep(rows: Mapping[str, Row], path: Path | None) -> None:
         path.write_text(json.dumps({name: asdict(row) for name, row in rows.items()}, indent=1))
 
 
+def differing(batch: Batch, size: int) -> Batch:
+    """The same pictures in an order that gives each batch of ``size`` as many labels; left-over ones are dropped."""
+    waiting, chosen = list(range(len(batch.labels))), []
+    while True:
+        labels: dict[int, int] = {}
+        for index in waiting:
+            labels.setdefault(int(batch.labels[index]), index)
+        if len(labels) < size:
+            return Batch(batch.images[chosen], batch.labels[chosen])
+        taken = list(labels.values())[:size]
+        chosen += taken
+        waiting = [index for index in waiting if index not in taken]
+
+
 def main() -> None:
     """Print a line a case."""
     parser = arguments(__doc__, 100)
     parser.add_argument("--weights", default="")
+    parser.add_argument("--different-labels", action="store_true", help="no label twice in a batch")
     parser.add_argument("--case", action="append", choices=list(CASES))
     chosen = parser.parse_args()
     batch = pictures(parser, chosen)
     torch.set_num_threads(1)
     rows = {}
     for name in chosen.case or CASES:
-        rows[name] = run(CASES[name], batch, chosen.weights)
+        shown = differing(batch, CASES[name].batch_size) if chosen.different_labels else batch
+        rows[name] = run(CASES[name], shown, chosen.weights)
         row = rows[name]
         print(
             f"{name}: {row.recovered}/{row.pictures} at {RECOVERED_DB:g} dB, median {row.median_db:.1f} dB, "
