@@ -123,7 +123,7 @@ class Outcome(Enum):
     PEEL_SKIP = "A skip connection adds two unknown branches, so the way down ends there."
     PEEL_UNSUPPORTED = "The way down ends at a layer that the algebra does not undo."
     SET_APART = "Several pictures read off exactly: their labels, or the units that each leaves silent, set them apart."
-    PEEL_BATCH = "Several pictures share one gradient, which fits no single input; the way down never begins."
+    PEEL_BATCH = "Several pictures share one gradient, and nothing sets them apart; the way down never begins."
     STRAIGHTENED = "Read off layer by layer, again and again, until the picture explained what the local steps changed too."
     PEEL_LOCAL_STEPS = "After local steps the weights moved under way, so the equations hold only approximately."
     PEEL_INEXACT = "The way down reached a picture, but it does not explain the shared numbers."

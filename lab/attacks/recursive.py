@@ -15,9 +15,11 @@ from lab.options import Bounds, Help
 from lab.peeling.body import Obstacle
 from lab.peeling.case import WHOLE, Case, grey_state, picture_of
 from lab.peeling.explaining import mismatch, percent
-from lab.peeling.local_steps import FALLS, MOST_ROUNDS, straightened, takes_local_steps
+from lab.peeling.local_steps import FALLS, MOST_ROUNDS, local_steps, straightened
 from lab.types import AttackState, Observation, Outcome
 
+BELIEVED = 0.15
+"""Relative mismatch of a peeled picture up to which gradient matching does better from there than from grey."""
 FINISHED = (*WHOLE, Outcome.PEEL_NOISE, Outcome.NOT_FINITE)
 
 
@@ -25,8 +27,8 @@ FINISHED = (*WHOLE, Outcome.PEEL_NOISE, Outcome.NOT_FINITE)
 class Recursive(Attack):
     """Solve each layer for its input, top to bottom (R-GAP's family, Zhu and Blaschko, ICLR 2021).
 
-    Needs one picture and an invertible body; the drift of local steps is taken off in rounds. What
-    breaks it is named, and gradient matching takes over from what was found.
+    Needs an invertible body, and of several pictures that the head sets them apart; the drift of local
+    steps is taken off in rounds. What breaks it is named, and gradient matching takes over from there.
     """
 
     hand_over: Annotated[bool, Help("let gradient matching take over where the algebra breaks")] = True
@@ -40,7 +42,7 @@ class Recursive(Attack):
         broken = case.obstacle()
         if broken is None:
             state = yield from _descend(case, state)
-            if takes_local_steps(observation):
+            if local_steps(observation) > 1:
                 state = yield from _straighten(observation, state)
             broken = case.verdict(state)
         elif case.features is not None:
@@ -54,8 +56,8 @@ class Recursive(Attack):
     def _match(
         self, observation: Observation, generator: torch.Generator, peeled: AttackState, broken: Obstacle
     ) -> Iterator[AttackState]:
-        """Gradient matching from the peeled picture (grey where there is none); the better explanation is kept."""
-        found = math.isfinite(peeled.objective)
+        """Gradient matching from a peeled picture worth it, which is kept unless that explains more; else from grey."""
+        found = peeled.objective <= BELIEVED
         matching = GradientMatching(iterations=self.iterations, coarse_to_fine=not found)
         start = peeled.candidate.clamp(0, 1) if found else None
         state = peeled

@@ -15,14 +15,12 @@ from lab.attacks.analytic import LayerReading, read_layers
 from lab.peeling.batch import BatchReading, read_batch
 from lab.peeling.body import Link, Obstacle, chain, obstacle
 from lab.peeling.descent import Descent
-from lab.peeling.explaining import in_double, mismatch, percent
+from lab.peeling.explaining import EXACT, in_double, mismatch, percent
 from lab.peeling.levels import Progress
-from lab.peeling.local_steps import after_local_steps, takes_local_steps
+from lab.peeling.local_steps import after_local_steps, local_steps
 from lab.peeling.system import Noise
 from lab.types import AttackState, Gradients, LabelSource, Observation, Outcome
 
-EXACT = 1e-3
-"""Relative mismatch ||g(x) - g*|| / ||g*|| up to which the picture explains the shared numbers."""
 CLEAN = 1e-5
 """Relative noise up to which the shared numbers count as plain float32."""
 WITHIN_NOISE = 2.0
@@ -123,7 +121,7 @@ class Case:
     def verdict(self, state: AttackState) -> Obstacle:
         """What the picture is worth, and the first reason why it is not exact."""
         off = state.objective
-        if takes_local_steps(self.observation):
+        if local_steps(self.observation) > 1:
             return after_local_steps(self.observation, off)
         several = self.observation.batch_size > 1
         if off <= EXACT and self.noise.relative <= CLEAN:

@@ -11,6 +11,9 @@ import torch
 from lab.labels import recover_labels
 from lab.types import Images, Labels, Observation
 
+EXACT = 1e-3
+"""Relative mismatch ||g(x) - g*|| / ||g*|| up to which the picture explains the shared numbers."""
+
 
 def mismatch(observation: Observation, images: Images) -> float:
     """||g(x) - g*|| / ||g*||: how far the picture is from explaining what was shared."""

@@ -18,12 +18,10 @@ import torch
 from torch import Tensor
 
 from lab.peeling.body import Obstacle
-from lab.peeling.explaining import in_double, known_labels, percent
+from lab.peeling.explaining import EXACT, in_double, known_labels, percent
 from lab.protocols.fedsgd import FedSGD
 from lab.types import Images, Observation, Outcome
 
-EXACT = 1e-3
-"""Relative mismatch ||u(x) - u*|| / ||u*|| up to which the picture explains the update."""
 AMPLIFIED = 50.0
 """A mismatch up to this many times the rounding of the weights is the best that solving through it gives."""
 FALLS = 0.95
@@ -31,9 +29,9 @@ FALLS = 0.95
 MOST_ROUNDS = 20
 
 
-def takes_local_steps(observation: Observation) -> bool:
-    """Whether the weights moved before the update was sent."""
-    return getattr(observation.protocol, "local_steps", 1) > 1
+def local_steps(observation: Observation) -> int:
+    """How often the weights moved before the update was sent; 1 where the gradient itself is."""
+    return getattr(observation.protocol, "local_steps", 1)
 
 
 def straightened(observation: Observation, images: Images) -> Observation:
@@ -57,11 +55,10 @@ def rounding(observation: Observation) -> float:
     A stored weight is off by up to half its last place, evenly spread: ulp / sqrt(12) on average,
     sqrt(E) times that after E steps, however small the change itself.
     """
-    steps = getattr(observation.protocol, "local_steps", 1)
     weights = dict(observation.network.named_parameters())
     error = sum(float(_last_place(weights[name].detach()).square().sum()) for name in observation.update) / 12
     size = sum(float(change.double().square().sum()) for change in observation.update.values())
-    return math.sqrt(steps * error / max(size, 1e-300))
+    return math.sqrt(local_steps(observation) * error / max(size, 1e-300))
 
 
 def _last_place(weights: Tensor) -> Tensor:
@@ -73,8 +70,8 @@ def _last_place(weights: Tensor) -> Tensor:
 
 def after_local_steps(observation: Observation, off: float) -> Obstacle:
     """What a picture is worth whose update is ``off`` (relative) the shared one."""
-    steps, rounded = getattr(observation.protocol, "local_steps", 1), rounding(observation)
-    note = f"{steps} local steps; the picture's own update is {percent(off)} off"
+    rounded = rounding(observation)
+    note = f"{local_steps(observation)} local steps; the picture's own update is {percent(off)} off"
     note += f", where rounding the weights alone makes {percent(rounded)}."
     whole = off <= max(EXACT, AMPLIFIED * rounded)
     return Obstacle(Outcome.STRAIGHTENED if whole else Outcome.PEEL_LOCAL_STEPS, note)
