@@ -2,7 +2,6 @@
 
     python -m benchmarks.recursive --data FOLDER [--first 0] [--count 100] [--weights FILE] [--case NAME]... [--json FILE]
 
-``--different-labels`` makes up batches that hold no label twice.
 ``--weights`` puts other trained weights in place of the shipped ones in the trained cases;
 ``--different-labels`` makes up batches that hold no label twice.
 FOLDER (or the environment variable CIFAR10_SHEETS) holds CIFAR-10 as sheets (see ``lab.datasets.sheets``).

@@ -73,7 +73,7 @@ def conditions(attacked: Round, reading: LayerReading, *, is_picture: bool) -> t
     """Every way in which the division can fail, in the order in which a reader asks."""
     observation = attacked.observation
     silent = int((reading.output_gradient.abs() < 1e-12).sum())
-    local_steps = getattr(observation.protocol, "local_steps", 1)
+    local_steps = observation.local_steps
     return (
         Condition("No bias", not reading.has_bias, _bias_sentence(reading)),
         Condition("A silent unit", silent > 0, _silent_sentence(silent, len(reading.output_gradient))),

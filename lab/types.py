@@ -79,6 +79,11 @@ class Observation:
         """Where the network and the update live."""
         return next(iter(self.update.values())).device
 
+    @property
+    def local_steps(self) -> int:
+        """SGD steps behind the update; 1 where the gradient itself was sent."""
+        return getattr(self.protocol, "local_steps", 1)
+
     def to(self, device: torch.device) -> Observation:
         """A copy on another device."""
         return replace(

@@ -200,7 +200,7 @@ def diagnose(reading: LayerReading, observation: Observation, *, is_picture: boo
         return Outcome.MIXTURE
     if reading.up_to_scale:
         return Outcome.UP_TO_SCALE
-    if getattr(observation.protocol, "local_steps", 1) > 1:
+    if observation.local_steps > 1:
         return Outcome.AFTER_LOCAL_STEPS
     if reading.residual > CONSISTENT:
         return Outcome.INCONSISTENT

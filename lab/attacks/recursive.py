@@ -15,7 +15,7 @@ from lab.options import Bounds, Help
 from lab.peeling.body import Obstacle
 from lab.peeling.case import WHOLE, Case, grey_state, picture_of
 from lab.peeling.explaining import mismatch, percent
-from lab.peeling.local_steps import FALLS, MOST_ROUNDS, local_steps, straightened
+from lab.peeling.local_steps import FALLS, MOST_ROUNDS, straightened
 from lab.types import AttackState, Observation, Outcome
 
 BELIEVED = 0.15
@@ -42,7 +42,7 @@ class Recursive(Attack):
         broken = case.obstacle()
         if broken is None:
             state = yield from _descend(case, state)
-            if local_steps(observation) > 1:
+            if observation.local_steps > 1:
                 state = yield from _straighten(observation, state)
             broken = case.verdict(state)
         elif case.features is not None:

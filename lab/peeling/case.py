@@ -17,7 +17,7 @@ from lab.peeling.body import Link, Obstacle, chain, obstacle
 from lab.peeling.descent import Descent
 from lab.peeling.explaining import EXACT, in_double, mismatch, percent
 from lab.peeling.levels import Progress
-from lab.peeling.local_steps import after_local_steps, local_steps
+from lab.peeling.local_steps import after_local_steps
 from lab.peeling.system import Noise
 from lab.types import AttackState, Gradients, LabelSource, Observation, Outcome
 
@@ -32,14 +32,15 @@ WHOLE = (Outcome.PEELED, Outcome.STRAIGHTENED, Outcome.EXACT, Outcome.SET_APART)
 class Case:
     """One observation in double precision, read from the top.
 
-    ``straight`` is the same observation without the drift of its local steps, where that is known by now.
+    ``straight`` is the same observation in double precision without the drift of its local steps, where that is
+    known by now.
     """
 
     def __init__(self, observation: Observation, straight: Observation | None = None) -> None:
         self.observation = observation
         self.finite = all(bool(tensor.isfinite().all()) for tensor in observation.update.values())
         self.anything = self.finite and any(bool(tensor.any()) for tensor in observation.update.values())
-        self.precise = in_double(straight or observation)
+        self.precise = straight or in_double(observation)
         self.gradients = self.precise.protocol.mean_gradient(self.precise.update)
         self.readings = read_layers(self.precise) if self.finite else []
         self.links = chain(self.precise.network, observation.image_shape, observation.batch_size)
@@ -121,7 +122,7 @@ class Case:
     def verdict(self, state: AttackState) -> Obstacle:
         """What the picture is worth, and the first reason why it is not exact."""
         off = state.objective
-        if local_steps(self.observation) > 1:
+        if self.observation.local_steps > 1:
             return after_local_steps(self.observation, off)
         several = self.observation.batch_size > 1
         if off <= EXACT and self.noise.relative <= CLEAN:

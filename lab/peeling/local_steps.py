@@ -29,11 +29,6 @@ FALLS = 0.95
 MOST_ROUNDS = 20
 
 
-def local_steps(observation: Observation) -> int:
-    """How often the weights moved before the update was sent; 1 where the gradient itself is."""
-    return getattr(observation.protocol, "local_steps", 1)
-
-
 def straightened(observation: Observation, images: Images) -> Observation:
     """The observation as one gradient at the shared weights, in float64: the mean gradient less the drift of ``images``.
 
@@ -58,7 +53,7 @@ def rounding(observation: Observation) -> float:
     weights = dict(observation.network.named_parameters())
     error = sum(float(_last_place(weights[name].detach()).square().sum()) for name in observation.update) / 12
     size = sum(float(change.double().square().sum()) for change in observation.update.values())
-    return math.sqrt(local_steps(observation) * error / max(size, 1e-300))
+    return math.sqrt(observation.local_steps * error / max(size, 1e-300))
 
 
 def _last_place(weights: Tensor) -> Tensor:
@@ -71,7 +66,7 @@ def _last_place(weights: Tensor) -> Tensor:
 def after_local_steps(observation: Observation, off: float) -> Obstacle:
     """What a picture is worth whose update is ``off`` (relative) the shared one."""
     rounded = rounding(observation)
-    note = f"{local_steps(observation)} local steps; the picture's own update is {percent(off)} off"
+    note = f"{observation.local_steps} local steps; the picture's own update is {percent(off)} off"
     note += f", where rounding the weights alone makes {percent(rounded)}."
     whole = off <= max(EXACT, AMPLIFIED * rounded)
     return Obstacle(Outcome.STRAIGHTENED if whole else Outcome.PEEL_LOCAL_STEPS, note)

@@ -8,6 +8,7 @@ the weight gradient: their pixels count together, the equations once.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -40,7 +41,7 @@ class Count:
 def count(convolution: Convolution, slope: Tensor, known: Tensor) -> Count:
     """Count for the output gradient dz and the weights of the known outputs, both (pictures, outputs, h, w)."""
     channels = convolution.input_shape[1]
-    unknowns = convolution.pictures * channels * convolution.input_shape[2] * convolution.input_shape[3]
+    unknowns = math.prod(convolution.input_shape)
     forward = int((known > 0).sum())
     told = channels * weight_rank(convolution, numerical_rank(side_by_side(slope)))
     return Count(unknowns, convolution.weight.numel(), forward, min(unknowns, told + forward))

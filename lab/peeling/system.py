@@ -72,7 +72,7 @@ class System:
         if isinstance(self.links[top].module, nn.Conv2d):
             told = self._count(top, known).rank
         share = SPARSE if bottom == top and self.is_behind_relu(top) else 1.0
-        return told >= share * _size(self.links[bottom].input_shape)
+        return told >= share * math.prod(self.links[bottom].input_shape)
 
     def is_behind_relu(self, index: int) -> bool:
         """Whether a layer's input is a ReLU's output, and so clear that its silent units can be told."""
@@ -125,7 +125,3 @@ class System:
         module = self.links[index].module
         assert isinstance(module, nn.Conv2d)
         return count(Convolution(module, self.links[index].input_shape), known.slope, known.weight)
-
-
-def _size(shape: tuple[int, ...]) -> int:
-    return math.prod(shape)
