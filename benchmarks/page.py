@@ -149,7 +149,15 @@ def without_page() -> float:
 def kernel(server: psutil.Process, page: Page) -> psutil.Process:
     """The process behind a page, told by its kernel's id."""
     wanted = page.evaluate("JSON.parse(document.getElementById('jupyter-config-data').textContent).kernelId")
-    return next(child for child in server.children(recursive=True) if any(wanted in word for word in child.cmdline()))
+    return next(child for child in server.children(recursive=True) if any(wanted in word for word in _command(child)))
+
+
+def _command(process: psutil.Process) -> list[str]:
+    """A process's words; none where it ended between the listing and the question."""
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:
+        return []
 
 
 def memory(process: psutil.Process) -> dict[str, float]:

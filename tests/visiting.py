@@ -11,6 +11,8 @@ import chromium
 import psutil
 import pytest
 
+from benchmarks.page import kernel as kernel_behind
+
 ROOT = Path(__file__).parent.parent
 OUT = ROOT / "out"
 PATIENCE_MS = 90_000
@@ -163,12 +165,8 @@ def kernel_id(page):
 
 
 def kernel_process(page):
-    """The process behind this page, told by the kernel's id in its connection file."""
-    wanted = kernel_id(page)
-    for process in psutil.Process().children(recursive=True):
-        if any(wanted in word for word in process.cmdline()):
-            return process
-    raise AssertionError("no kernel process")
+    """The process behind this page, a child of the server that the tests started."""
+    return kernel_behind(psutil.Process(), page)
 
 
 def keep_picture(page, name):
