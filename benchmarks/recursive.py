@@ -27,8 +27,10 @@ from lab.attacks.recursive import Recursive
 from lab.datasets import sheets
 from lab.evaluate import best_matching, psnr_db
 from lab.networks.base import Activation, Classifier, Network
+from lab.networks.convnet import ConvNet
 from lab.networks.lenet import LeNet
 from lab.networks.mlp import MLP
+from lab.networks.resnet import ResNet
 from lab.networks.small_convnet import SmallConvNet
 from lab.protocols.base import Protocol
 from lab.protocols.fedavg import FedAvg
@@ -55,6 +57,9 @@ CASES = {
     "small_convnet": Case(SmallConvNet()),
     "lenet": Case(LeNet()),
     "small_convnet_trained": Case(SmallConvNet(), trained=True),
+    "resnet20_4": Case(ResNet(depth=20, widen=4)),
+    "resnet20_4_trained": Case(ResNet(depth=20, widen=4), trained=True),
+    "convnet64": Case(ConvNet()),
     "small_convnet_noise_1e-4": Case(SmallConvNet(), noise=1e-4),
     "small_convnet_noise_1e-3": Case(SmallConvNet(), noise=1e-3),
     "small_convnet_noise_1e-2": Case(SmallConvNet(), noise=1e-2),

@@ -20,6 +20,8 @@ from lab.types import AttackState, Observation, Outcome
 
 BELIEVED = 0.15
 """Relative mismatch of a peeled picture up to which gradient matching does better from there than from grey."""
+FINE = 0.01
+"""Relative mismatch of a peeled picture that gradient matching never brought lower (README)."""
 FINISHED = (*WHOLE, Outcome.PEEL_NOISE, Outcome.NOT_FINITE)
 
 
@@ -27,8 +29,9 @@ FINISHED = (*WHOLE, Outcome.PEEL_NOISE, Outcome.NOT_FINITE)
 class Recursive(Attack):
     """Solve each layer for its input, top to bottom (R-GAP's family, Zhu and Blaschko, ICLR 2021).
 
-    Needs an invertible body, and of several pictures that the head sets them apart; the drift of local
-    steps is taken off in rounds. What breaks it is named, and gradient matching takes over from there.
+    Where skips or a max-pooling hide single units, the overlaps of patches in a convolution's own gradient
+    tell them. Of several pictures the head must set them apart; the drift of local steps is taken off in
+    rounds. What breaks it is named, and gradient matching takes over from there.
     """
 
     hand_over: Annotated[bool, Help("let gradient matching take over where the algebra breaks")] = True
@@ -47,7 +50,7 @@ class Recursive(Attack):
             broken = case.verdict(state)
         elif case.features is not None:
             state = replace(state, features=case.features)
-        finished = broken.outcome in FINISHED
+        finished = broken.outcome in FINISHED or state.objective <= FINE
         if finished or not self.hand_over or not case.anything:
             yield replace(state, outcome=broken.outcome, note=broken.note)
             return

@@ -62,21 +62,30 @@ def _obstacle(link: Link) -> Obstacle | None:
     if isinstance(module, MAX_POOLING):
         return Obstacle(Outcome.PEEL_MAX_POOLING, _max_pooling_note(link))
     if isinstance(module, nn.BatchNorm2d):
-        if module.running_var is None or module.training:
+        if not has_stored_statistics(module):
             return Obstacle(
                 Outcome.PEEL_UNSUPPORTED, f"{name} normalises by statistics of the batch that the server never sees."
             )
         return None
     if isinstance(module, nn.Conv2d):
-        plain = module.groups == 1 and module.padding_mode in ("zeros", "circular") and not isinstance(module.padding, str)
         note = f"{name} is a convolution with {module.groups} groups and padding {module.padding_mode!r}."
-        return None if plain else Obstacle(Outcome.PEEL_UNSUPPORTED, note)
+        return None if is_plain(module) else Obstacle(Outcome.PEEL_UNSUPPORTED, note)
     if isinstance(module, (*POINTWISE, *LINEAR)):
         return None
     inner = sum(isinstance(part, nn.Conv2d) for part in module.modules())
     if inner:
         return Obstacle(Outcome.PEEL_SKIP, f"{name} holds {inner} convolutions on branches that are added or joined.")
     return Obstacle(Outcome.PEEL_UNSUPPORTED, f"{name} is a {type(module).__name__}.")
+
+
+def is_plain(module: nn.Conv2d) -> bool:
+    """Whether each output sees all channels, and the border is zeros or the other side."""
+    return module.groups == 1 and module.padding_mode in ("zeros", "circular") and not isinstance(module.padding, str)
+
+
+def has_stored_statistics(module: nn.BatchNorm2d) -> bool:
+    """Whether a batch norm scales as the server knows it; by a batch's own statistics it does not."""
+    return module.running_var is not None and not module.training
 
 
 def _max_pooling_note(link: Link) -> str:

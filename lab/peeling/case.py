@@ -18,9 +18,13 @@ from lab.peeling.descent import Descent
 from lab.peeling.explaining import EXACT, in_double, mismatch, percent
 from lab.peeling.levels import Progress
 from lab.peeling.local_steps import after_local_steps
+from lab.peeling.places.top import Top, find_top
+from lab.peeling.places.way_down import WayDown
 from lab.peeling.system import Noise
 from lab.types import AttackState, Gradients, LabelSource, Observation, Outcome
 
+HIDES_PLACES = (Outcome.PEEL_MAX_POOLING, Outcome.PEEL_SKIP)
+"""Verdicts on a body below whose head no single unit can be told, though the gradients of its convolutions may."""
 CLEAN = 1e-5
 """Relative noise up to which the shared numbers count as plain float32."""
 WITHIN_NOISE = 2.0
@@ -45,6 +49,7 @@ class Case:
         self.readings = read_layers(self.precise) if self.finite else []
         self.links = chain(self.precise.network, observation.image_shape, observation.batch_size)
         self.noise = _noise(self.readings, self.gradients, observation.batch_size)
+        self.last = Progress((), None)
 
     @cached_property
     def head(self) -> BatchReading | None:
@@ -76,7 +81,23 @@ class Case:
             return Obstacle(Outcome.PEEL_BATCH, _batch_note(self.observation, self.gradients))
         if self.observation.batch_size == 1 and self.readings[-1].up_to_scale:
             return Obstacle(Outcome.UP_TO_SCALE, f"{self.readings[-1].name} has no bias to divide by.")
-        return obstacle(self.links)
+        hidden = obstacle(self.links)
+        if hidden is None or self.top is None:
+            return hidden
+        return replace(hidden, note=f"{hidden.note} {self.top.shortcoming}") if self.top.shortcoming else None
+
+    @cached_property
+    def top(self) -> Top | None:
+        """Where the places come to light again of a body that hides them; None for one that does not, or for good.
+
+        All digits of one picture's own gradient are needed for that.
+        """
+        hidden = obstacle(self.links)
+        if hidden is None or hidden.outcome not in HIDES_PLACES or self.head is None:
+            return None
+        if self.observation.batch_size > 1 or self.observation.local_steps > 1 or self.noise.relative > CLEAN:
+            return None
+        return find_top(self.links, self.gradients, self.head.slopes.view(self._output_shape()))
 
     def descend(self, state: AttackState) -> Iterator[AttackState]:
         """States of the way down; each state's objective is its picture's mismatch, once there is a picture."""
@@ -86,10 +107,15 @@ class Case:
         if not self.links:
             yield self._state(state, Progress((), head.inputs.view(shape)), 1)
             return
-        descent = Descent(self.links, _kernels(self.links, self.gradients), self.noise)
-        for iteration, progress in enumerate(descent.run(head.inputs.view(shape), head.slopes.view(shape)), start=1):
+        for iteration, progress in enumerate(self._way_down(head.inputs.view(shape), head.slopes.view(shape)), start=1):
             self.last = progress
             yield self._state(state, progress, iteration)
+
+    def _way_down(self, features: Tensor, slope: Tensor) -> Iterator[Progress]:
+        if self.top is None:
+            return Descent(self.links, _kernels(self.links, self.gradients), self.noise).run(features, slope)
+        grey = torch.full((1, *self.observation.image_shape), 0.5, dtype=torch.float64)
+        return WayDown(self.links, self.gradients, self.top).run(self.precise.network.normalise(grey))
 
     def _output_shape(self) -> tuple[int, ...]:
         if not self.links:
@@ -128,13 +154,16 @@ class Case:
         if off <= EXACT and self.noise.relative <= CLEAN:
             outcome = Outcome.SET_APART if several else Outcome.PEELED if self.links else Outcome.EXACT
             whose = "pictures'" if several else "picture's"
-            return Obstacle(outcome, f"The {whose} own gradient differs from the shared one by {off:.1e} of its size.")
+            note = f"The {whose} own gradient differs from the shared one by {off:.1e} of its size."
+            return Obstacle(outcome, f"{note} {self.last.searched}".rstrip())
         if several and not state.layers:
             return Obstacle(Outcome.PEEL_BATCH, f"Set apart, but the pictures found are {percent(off)} off.")
         return self._shortcoming(state, off)
 
     def _shortcoming(self, state: AttackState, off: float) -> Obstacle:
         noise = self.noise.relative
+        if not math.isfinite(off):
+            return Obstacle(Outcome.PEEL_INEXACT, self.last.searched or "No picture was reached.")
         if noise > CLEAN and off <= WITHIN_NOISE * noise:
             return Obstacle(
                 Outcome.PEEL_NOISE, f"Noise of {percent(noise)} of the gradient; the picture found is {percent(off)} off."
@@ -145,7 +174,7 @@ class Case:
                 f"{lacking.name}: {lacking.equations:,} equations of rank {lacking.rank:,} for {lacking.unknowns:,} unknowns."
             )
             return Obstacle(Outcome.PEEL_RANK, short)
-        if state.layers and state.layers[0].forward_equations == 0:
+        if self.top is None and state.layers and state.layers[0].forward_equations == 0:
             return Obstacle(Outcome.DEAD_UNITS, f"{state.layers[0].name}: 0 of its units are active.")
         if noise > CLEAN:
             return Obstacle(

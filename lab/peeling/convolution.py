@@ -44,7 +44,7 @@ class Convolution:
     def adjoint(self, outputs: Tensor, weight: Tensor | None = None) -> Tensor:
         """The transposed convolution A with <conv(x, W), u> = <x, A u>."""
         kernel = self.weight if weight is None else weight
-        return self._gathered(kernel.flatten(1).T @ side_by_side(outputs))
+        return self.gathered(kernel.flatten(1).T @ side_by_side(outputs))
 
     def correlate(self, values: Tensor, slope: Tensor) -> Tensor:
         """corr(x, dz), the weight gradient that the input x makes with the output gradient dz."""
@@ -63,7 +63,7 @@ class Convolution:
     def both_adjoint(self, outputs: Tensor, weights: Tensor, slope: Tensor) -> Tensor:
         """The transpose of ``both``."""
         patches = self.weight.flatten(1).T @ side_by_side(outputs)
-        return self._gathered(patches.addmm_(weights.flatten(1).T, side_by_side(slope)))
+        return self.gathered(patches.addmm_(weights.flatten(1).T, side_by_side(slope)))
 
     @cached_property
     def output_size(self) -> tuple[int, int]:
@@ -87,8 +87,8 @@ class Convolution:
             values, padding = functional.pad(values, (columns, columns, rows, rows), mode="circular"), (0, 0)
         return side_by_side(functional.unfold(values, self.weight.shape[2:], self._dilation, padding, self._stride))
 
-    def _gathered(self, patches: Tensor) -> Tensor:
-        """The adjoint of ``_patches``: each entry is added where it was taken from."""
+    def gathered(self, patches: Tensor) -> Tensor:
+        """The adjoint of ``patches``: each entry is added where it was taken from."""
         kernel, (rows, columns) = self.weight.shape[2:], self._padding
         patches = patches.unflatten(1, (self.pictures, -1)).transpose(0, 1)
         height, width = self.input_shape[2:]

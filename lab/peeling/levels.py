@@ -73,3 +73,5 @@ class Progress:
     """The input of the lowest layer once reached, normalised, shape (pictures, channels, height, width)."""
     lacking: LayerRecovery | None = None
     """The layer that has too few equations even together with all layers below it."""
+    searched: str = ""
+    """From where on the picture was searched and not solved for, or could not be, in one sentence."""

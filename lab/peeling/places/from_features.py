@@ -1,0 +1,109 @@
+"""The picture that shows known features: L-BFGS on ||M (f(x) - known)||^2, which needs no gradient of a gradient."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+
+PRECISION = torch.float32
+"""Features from float32 gradients carry no more digits, and half the bytes are twice as fast."""
+CHUNK = 25
+"""Iterations between two looks."""
+MOST_CHUNKS = 60
+PATIENCE = 4
+"""The misfit must fall to ``FALLS`` of what it was so many looks ago."""
+FALLS = 0.8
+FITS = 1e-6
+HISTORY = 100
+ANNEALING = 250
+"""Iterations of Adam before L-BFGS, below a max-pooling."""
+FIRST_STEP = 0.2
+"""In units of the normalised picture: a twentieth of what a pixel can be."""
+FIRST_NOISE = 0.4
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What is known of a feature map."""
+
+    modules: Sequence[nn.Module]
+    """From the normalised picture to the feature map."""
+    values: Tensor
+    """The feature map, shape (1, channels, height, width)."""
+    directions: Tensor | None
+    """The mixtures of its places that are known, orthonormal, shape (known, places); None if all of it is."""
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers are known."""
+        return self.values.numel() if self.directions is None else len(self.directions) * self.values.shape[1]
+
+    @property
+    def chooses(self) -> bool:
+        """Whether a max-pooling lies on the way: which input it keeps is settled only near the right picture."""
+        return any(isinstance(part, nn.MaxPool2d) for module in self.modules for part in module.modules())
+
+    @cached_property
+    def _network(self) -> nn.Module:
+        return nn.Sequential(*deepcopy(list(self.modules))).to(PRECISION).requires_grad_(requires_grad=False)
+
+    def misfit(self, picture: Tensor) -> Tensor:
+        """||M (f(x) - known)||^2 / ||M known||^2."""
+        wrong = self._told(self._network(picture) - self.values.to(PRECISION))
+        return wrong.square().sum() / self._size
+
+    @cached_property
+    def _size(self) -> Tensor:
+        return self._told(self.values.to(PRECISION)).square().sum().clamp_min(1e-30)
+
+    def _told(self, values: Tensor) -> Tensor:
+        places = values[0].flatten(1).T
+        return places if self.directions is None else self.directions.to(PRECISION) @ places
+
+
+def search(measured: Measured, start: Tensor) -> Iterator[Tensor]:
+    """Pictures (1, channels, height, width), normalised, float64, that show the features better and better."""
+    picture = start.to(PRECISION).clone().requires_grad_()
+    if measured.chooses:
+        yield from _annealed(measured, picture)
+    yield from _refined(measured, picture)
+
+
+def _annealed(measured: Measured, picture: Tensor) -> Iterator[Tensor]:
+    """Adam on noisy copies, noise and step shrinking together: a max-pooling's sharp choices blur, then settle."""
+    stepper = torch.optim.Adam([picture])
+    generator = torch.Generator().manual_seed(0)
+    for iteration in range(ANNEALING):
+        fade = (1 + math.cos(math.pi * iteration / ANNEALING)) / 2
+        stepper.param_groups[0]["lr"] = FIRST_STEP * fade
+        noise = torch.randn(picture.shape, generator=generator, dtype=PRECISION)
+        picture.grad = torch.autograd.grad(measured.misfit(picture + FIRST_NOISE * fade * noise), picture)[0]
+        stepper.step()
+        if iteration % CHUNK == CHUNK - 1:
+            yield picture.detach().double()
+
+
+def _refined(measured: Measured, picture: Tensor) -> Iterator[Tensor]:
+    """L-BFGS, until little is gained."""
+    stepper = torch.optim.LBFGS([picture], 1.0, CHUNK, 2 * CHUNK, 0.0, 0.0, HISTORY, "strong_wolfe")
+
+    def evaluate() -> Tensor:
+        misfit = measured.misfit(picture)
+        picture.grad = torch.autograd.grad(misfit, picture)[0]
+        return misfit.detach()
+
+    misfits = [math.inf] * PATIENCE
+    for _ in range(MOST_CHUNKS):
+        stepper.step(evaluate)
+        misfits.append(float(measured.misfit(picture.detach())) ** 0.5)
+        if not math.isfinite(misfits[-1]):
+            return
+        yield picture.detach().double()
+        if misfits[-1] <= FITS or misfits[-1] > FALLS * misfits[-1 - PATIENCE]:
+            return
