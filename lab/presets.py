@@ -18,6 +18,7 @@ from lab.experiment import Experiment
 from lab.known_attacks import geiping2020_attack, zhu2019_attack
 from lab.networks.lenet import LeNet
 from lab.networks.mlp import MLP
+from lab.networks.resnet import ResNet
 from lab.protocols.fedavg import FedAvg
 from lab.types import LabelSource
 
@@ -90,6 +91,15 @@ _LISTING = (
         "The picture and the small network of the preset default instead of the paper's CNN6 and CIFAR-10.",
         Verdict.RECOGNISABLE,
         Experiment(attack=Recursive()),
+    ),
+    Preset(
+        "recursive_resnet",
+        "Through skips, exactly",
+        "Skips and pooling hide which unit spoke; neighbouring patches overlap, and that gives it away, down to the picture.",
+        "Geiping et al. 2020, Table 1, ResNet20-4 untrained: by algebra instead of by search",
+        "One gallery photograph instead of 100 pictures of CIFAR-10; works trained too, with a longer search at the end.",
+        Verdict.RECOGNISABLE,
+        Experiment(network=ResNet(depth=20, widen=4), attack=Recursive()),
     ),
     Preset(
         "recursive_batch",

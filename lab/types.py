@@ -122,6 +122,7 @@ class Outcome(Enum):
     NO_LINEAR_LAYER = "This network has no fully connected layer to read the input from."
     LABELS_ONLY = "The labels alone were read off the last layer; no picture was sought."
     PEELED = "Read off layer by layer, from the features down to the picture: it explains every shared number."
+    PEEL_CLOSE = "Read off layer by layer: the picture leaves less than a hundredth of the shared numbers unexplained."
     PEEL_NOISE = "The shared numbers carry noise; the picture is the one that fits them as well as the noise allows."
     PEEL_RANK = "A layer shrinks too much: its equations are fewer than its unknowns, so many inputs fit."
     PEEL_MAX_POOLING = "Max-pooling hides which of its inputs it kept, so the way down ends there."

@@ -20,9 +20,7 @@ from lab.types import AttackState, Observation, Outcome
 
 BELIEVED = 0.15
 """Relative mismatch of a peeled picture up to which gradient matching does better from there than from grey."""
-FINE = 0.01
-"""Relative mismatch of a peeled picture that gradient matching never brought lower (README)."""
-FINISHED = (*WHOLE, Outcome.PEEL_NOISE, Outcome.NOT_FINITE)
+FINISHED = (*WHOLE, Outcome.PEEL_CLOSE, Outcome.PEEL_NOISE, Outcome.NOT_FINITE)
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ class Recursive(Attack):
             broken = case.verdict(state)
         elif case.features is not None:
             state = replace(state, features=case.features)
-        finished = broken.outcome in FINISHED or state.objective <= FINE
+        finished = broken.outcome in FINISHED
         if finished or not self.hand_over or not case.anything:
             yield replace(state, outcome=broken.outcome, note=broken.note)
             return

@@ -15,7 +15,7 @@ from lab.attacks.analytic import LayerReading, read_layers
 from lab.peeling.batch import BatchReading, read_batch
 from lab.peeling.body import Link, Obstacle, chain, obstacle
 from lab.peeling.descent import Descent
-from lab.peeling.explaining import EXACT, in_double, mismatch, percent
+from lab.peeling.explaining import CLOSE, EXACT, in_double, mismatch, percent
 from lab.peeling.levels import Progress
 from lab.peeling.local_steps import after_local_steps
 from lab.peeling.places.top import Top, find_top
@@ -156,6 +156,8 @@ class Case:
             whose = "pictures'" if several else "picture's"
             note = f"The {whose} own gradient differs from the shared one by {off:.1e} of its size."
             return Obstacle(outcome, f"{note} {self.last.searched}".rstrip())
+        if off <= CLOSE and self.noise.relative <= CLEAN:
+            return Obstacle(Outcome.PEEL_CLOSE, f"The picture found is {percent(off)} off. {self.last.searched}".rstrip())
         if several and not state.layers:
             return Obstacle(Outcome.PEEL_BATCH, f"Set apart, but the pictures found are {percent(off)} off.")
         return self._shortcoming(state, off)

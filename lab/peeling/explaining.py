@@ -14,6 +14,9 @@ from lab.types import Images, Labels, Observation
 EXACT = 1e-3
 """Relative mismatch ||g(x) - g*|| / ||g*|| up to which the picture explains the shared numbers."""
 
+CLOSE = 1e-2
+"""Relative mismatch that gradient matching, begun at the peeled picture, never brought lower."""
+
 
 def mismatch(observation: Observation, images: Images) -> float:
     """||g(x) - g*|| / ||g*||: how far the picture is from explaining what was shared."""

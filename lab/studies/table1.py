@@ -55,7 +55,7 @@ class Table1(Study):
     paper_item: ClassVar[str] = "Geiping et al. 2020, Table 1, the first 100 pictures of CIFAR-10's validation set"
 
     def cells(self) -> tuple[Cell, ...]:
-        """Each network with each attack; the closed form where the network lets it down to the picture."""
+        """Each network with each attack."""
         return tuple(cell for column in _COLUMNS for cell in self._cells(column))
 
     def _cells(self, column: _Column) -> Iterator[Cell]:
@@ -68,7 +68,7 @@ class Table1(Study):
             ours = self.steps(2000, PAPERS_STEPS)
             yield self._cell(column, f"the paper's attack for {ours} steps", geiping2020_attack(ours, 0.1, 1e-2))
             yield self._cell(column, f"Adam without the sign for {ours} steps", smooth_network_attack(ours))
-            yield self._cell(column, "the closed form", Recursive(iterations=self.steps(200, 200)))
+        yield self._cell(column, "the closed form", Recursive(iterations=self.steps(200, 200)))
 
     def _ours(self, column: _Column, steps: int) -> Attack:
         """What the lab recommends for the network: second order with a budget of its own, or first order for as long."""

@@ -5,7 +5,7 @@ const WEIGHT_SYSTEM = formula(`${X}<mo>⋆</mo>${slope("<mi>z</mi>")}<mo>=</mo>$
 const FORWARD_SYSTEM = formula(`<mi>W</mi><mo>∗</mo>${X}<mo>=</mo><mi>z</mi><mo>−</mo><mi>b</mi>`);
 const MAP_COLUMNS = 4;
 const REVEAL_MS = 450;
-const INVITATION = "Below the fully connected layer the algebra goes on: what entered each convolution solves two linear systems, one from its weights' gradient, one from its output. Solve them from the top down, and the picture comes out at the bottom.";
+const INVITATION = "Below the fully connected layer the algebra goes on: what entered each convolution solves two linear systems, one from its weights' gradient, one from its output. Where skips or a pooling hide the outputs, the first must do: patches overlap, and that tells their places apart. Solve from the top down, and the picture comes out at the bottom.";
 
 const counted = (count, one) => `${grouped(count)} ${one}${count === 1 ? "" : "s"}`;
 const listed = (names) => [names.slice(0, -1).join(", "), names.at(-1)].filter(Boolean).join(" and ");
@@ -51,13 +51,13 @@ function quality({ condition, residual, error }) {
 
 function layerStep(layer, dark) {
   const few = layer.recovered.count < layer.channels ? `${layer.recovered.count} of ${layer.channels}` : layer.channels;
+  const systems = [system(WEIGHT_SYSTEM, `${counted(layer.weight_equations, "equation")}: one for each weight`)];
+  if (layer.forward_equations) systems.push(system(FORWARD_SYSTEM, `${counted(layer.forward_equations, "equation")}: one for each output that tells its z`));
   const pair = [["true", layer.truth], ["recovered", layer.recovered]].map(([which, maps]) =>
     figure(`${which}: ${few} channels${layer.pictures > 1 ? ", first picture" : ""}`, `The ${which} input of ${layer.name} as shades, ${few} channels`, mapCanvas(maps, dark)));
   return [
     element("h3", {}, `The input of ${layer.name}`), element("p", { class: "lab-soft" }, `${layer.kind[0].toUpperCase()}${layer.kind.slice(1)}.`),
-    element("div", { class: "lab-systems" },
-      system(WEIGHT_SYSTEM, `${counted(layer.weight_equations, "equation")}: one for each weight`),
-      system(FORWARD_SYSTEM, `${counted(layer.forward_equations, "equation")}: one for each output that tells its z`)),
+    element("div", { class: "lab-systems" }, ...systems),
     element("p", {}, told(layer)), element("div", { class: "lab-pair lab-pair-wide" }, ...pair), element("p", { class: "lab-soft" }, quality(layer))];
 }
 
