@@ -16,7 +16,7 @@ from lab.networks.convnet import ConvNet
 from lab.networks.resnet import ResNet
 from lab.peeling.case import Case
 from lab.peeling.convolution import Convolution
-from lab.peeling.places.from_features import Measured, search
+from lab.peeling.places.from_features import ANNEALING, CHUNK, Measured, search
 from lab.peeling.places.telling_apart import Consistent, places_told, tell_apart
 from lab.peeling.places.unmixing import Branch, unmix
 from lab.protocols.fedavg import FedAvg
@@ -205,6 +205,16 @@ def test_the_search_ends_at_the_picture_that_shows_the_features():
     )
     *_, found = search(measured, torch.zeros_like(values))
     torch.testing.assert_close(found, values, atol=1e-3, rtol=0)
+
+
+def test_a_search_that_gets_stuck_is_annealed_once_more():
+    """Features that no picture shows exactly keep L-BFGS from its end."""
+    layer = convolution(3, 12, 8).layer
+    values = draw(1, 3, 8, 8)
+    features = layer(values).detach()
+    pictures = list(search(Measured([layer], features + 0.01 * draw(*features.shape, seed=1), None), torch.zeros_like(values)))
+    assert len(pictures) > ANNEALING / CHUNK
+    torch.testing.assert_close(pictures[-1], values, atol=0.2, rtol=0)
 
 
 def told_share(features, layer, directions):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,9 +20,11 @@ PATIENCE = 4
 """The misfit must fall to ``FALLS`` of what it was so many looks ago."""
 FALLS = 0.8
 FITS = 1e-6
+STUCK = 1e-3
+"""A relative misfit at which L-BFGS ends only between two kinks: annealed once more, it goes on."""
 HISTORY = 100
 ANNEALING = 250
-"""Iterations of Adam before L-BFGS, below a max-pooling."""
+"""Iterations of Adam."""
 FIRST_STEP = 0.2
 """In units of the normalised picture: a twentieth of what a pixel can be."""
 FIRST_NOISE = 0.4
@@ -72,11 +74,14 @@ def search(measured: Measured, start: Tensor) -> Iterator[Tensor]:
     picture = start.to(PRECISION).clone().requires_grad_()
     if measured.chooses:
         yield from _annealed(measured, picture)
-    yield from _refined(measured, picture)
+    misfit = yield from _refined(measured, picture)
+    if misfit > STUCK:
+        yield from _annealed(measured, picture)
+        yield from _refined(measured, picture)
 
 
 def _annealed(measured: Measured, picture: Tensor) -> Iterator[Tensor]:
-    """Adam on noisy copies, noise and step shrinking together: a max-pooling's sharp choices blur, then settle."""
+    """Adam on noisy copies, noise and step shrinking together: sharp choices (max-pooling's, ReLUs') blur, then settle."""
     stepper = torch.optim.Adam([picture])
     generator = torch.Generator().manual_seed(0)
     for iteration in range(ANNEALING):
@@ -89,8 +94,8 @@ def _annealed(measured: Measured, picture: Tensor) -> Iterator[Tensor]:
             yield picture.detach().double()
 
 
-def _refined(measured: Measured, picture: Tensor) -> Iterator[Tensor]:
-    """L-BFGS, until little is gained."""
+def _refined(measured: Measured, picture: Tensor) -> Generator[Tensor, None, float]:
+    """L-BFGS, until little is gained; returns the relative misfit reached."""
     stepper = torch.optim.LBFGS([picture], 1.0, CHUNK, 2 * CHUNK, 0.0, 0.0, HISTORY, "strong_wolfe")
 
     def evaluate() -> Tensor:
@@ -103,7 +108,8 @@ def _refined(measured: Measured, picture: Tensor) -> Iterator[Tensor]:
         stepper.step(evaluate)
         misfits.append(float(measured.misfit(picture.detach())) ** 0.5)
         if not math.isfinite(misfits[-1]):
-            return
+            break
         yield picture.detach().double()
         if misfits[-1] <= FITS or misfits[-1] > FALLS * misfits[-1 - PATIENCE]:
-            return
+            break
+    return misfits[-1]
