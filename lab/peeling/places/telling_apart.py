@@ -8,8 +8,6 @@ the others, only one Q is left, up to its length. Nothing of the layers above is
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
@@ -22,24 +20,15 @@ CONVERGED = 1e-10
 """Share of its first slope at which the search for the one mixture ends: float32 gradients carry no more digits."""
 
 
-@dataclass(frozen=True, eq=False)
-class Places:
-    """What a weight gradient tells about the places of its convolution's output."""
-
-    slopes: Tensor
-    """P up to one factor, shape (outputs, height, width); 0 at places that no slope can reach."""
-    condition: float
-    iterations: int
-
-
 def places_told(gradient: Tensor) -> int:
     """How many places a gradient (outputs, inputs, kernel, kernel) can tell apart: its rank."""
     return numerical_rank(gradient.flatten(1))
 
 
-def tell_apart(convolution: Convolution, gradient: Tensor, reached: Tensor) -> Places:
-    """The slopes place by place. ``reached`` (height, width) is where the layers above let slopes through.
+def tell_apart(convolution: Convolution, gradient: Tensor, reached: Tensor) -> Tensor:
+    """The slopes place by place up to one factor, shape (outputs, height, width); 0 at places not reached.
 
+    ``reached`` (height, width) is where the layers above let slopes through.
     Wants a gradient whose rank is the number of reached places, and zero padding: from each place a circular
     picture looks the same.
     """
@@ -58,7 +47,7 @@ def tell_apart(convolution: Convolution, gradient: Tensor, reached: Tensor) -> P
     seen = cgls(forward, adjoint, forward(guess), MOST_ITERATIONS, tolerance=CONVERGED)
     slopes = torch.zeros(len(gradient), reached.numel(), dtype=gradient.dtype)
     slopes[:, reached.flatten()] = (left[:, :count] * sizes[:count]) @ torch.linalg.pinv(guess - seen.solution)
-    return Places(slopes.unflatten(1, tuple(reached.shape)), seen.condition, seen.iterations)
+    return slopes.unflatten(1, tuple(reached.shape))
 
 
 class Consistent:

@@ -45,7 +45,7 @@ class Top:
 
     def active(self) -> Tensor:
         """Which units passed their value on to what the head saw, shape (1, outputs, height, width)."""
-        slopes = tell_apart(self.unit.operator, self.gradient, self.reached).slopes
+        slopes = tell_apart(self.unit.operator, self.gradient, self.reached)
         summed = slopes.flatten(1).sum(1)
         length = (summed * self.summed_slope).sum() / summed.square().sum()
         return (length * slopes / (self.slope[0] * self.unit.scale) > HALFWAY).unsqueeze(0)
