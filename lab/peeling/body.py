@@ -88,6 +88,15 @@ def has_stored_statistics(module: nn.BatchNorm2d) -> bool:
     return module.running_var is not None and not module.training
 
 
+def scale_and_shift(module: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """Batch norm by stored statistics as y = scale x + shift, both of shape (1, channels, 1, 1)."""
+    reference = next(iter([*module.parameters(), *module.buffers()]))
+    zeros = torch.zeros(1, module.num_features, 1, 1, dtype=reference.dtype, device=reference.device)
+    with torch.no_grad():
+        shift = module(zeros)
+        return module(zeros + 1) - shift, shift
+
+
 def _max_pooling_note(link: Link) -> str:
     module = link.module
     with torch.no_grad():

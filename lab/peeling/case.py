@@ -81,10 +81,14 @@ class Case:
             return Obstacle(Outcome.PEEL_BATCH, _batch_note(self.observation, self.gradients))
         if self.observation.batch_size == 1 and self.readings[-1].up_to_scale:
             return Obstacle(Outcome.UP_TO_SCALE, f"{self.readings[-1].name} has no bias to divide by.")
-        hidden = obstacle(self.links)
-        if hidden is None or self.top is None:
-            return hidden
-        return replace(hidden, note=f"{hidden.note} {self.top.shortcoming}") if self.top.shortcoming else None
+        if self.hidden is None or self.top is None:
+            return self.hidden
+        return replace(self.hidden, note=f"{self.hidden.note} {self.top.shortcoming}") if self.top.shortcoming else None
+
+    @cached_property
+    def hidden(self) -> Obstacle | None:
+        """What in the body hides single units; None where nothing does."""
+        return obstacle(self.links)
 
     @cached_property
     def top(self) -> Top | None:
@@ -92,8 +96,7 @@ class Case:
 
         All digits of one picture's own gradient are needed for that.
         """
-        hidden = obstacle(self.links)
-        if hidden is None or hidden.outcome not in HIDES_PLACES or self.head is None:
+        if self.hidden is None or self.hidden.outcome not in HIDES_PLACES or self.head is None:
             return None
         if self.observation.batch_size > 1 or self.observation.local_steps > 1 or self.noise.relative > CLEAN:
             return None

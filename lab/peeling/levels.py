@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lab.peeling.activations import POINTWISE, invert
+from lab.peeling.body import scale_and_shift
 from lab.peeling.gauss_newton import Step
 from lab.peeling.report import LayerRecovery
 from lab.peeling.rows import Known
@@ -46,9 +47,7 @@ class Level:
 
     def _below_batch_norm(self, module: nn.BatchNorm2d) -> Level:
         """Undo y = scale x + shift with the stored statistics; channels scaled by zero tell nothing."""
-        zeros = torch.zeros_like(self.values)
-        shift = module(zeros)
-        scale = module(zeros + 1) - shift
+        scale, shift = scale_and_shift(module)
         alive = scale.abs() > 1e-12
         values = torch.where(alive, (self.values - shift) / torch.where(alive, scale, 1.0), 0.0).detach()
         slope = (self.slope * scale).detach()

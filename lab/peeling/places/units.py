@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lab.networks.resnet import Block
-from lab.peeling.body import Link, has_stored_statistics, is_plain
+from lab.peeling.body import Link, has_stored_statistics, is_plain, scale_and_shift
 from lab.peeling.convolution import Convolution
 
 
@@ -34,8 +34,7 @@ class Unit:
         """d(output) / d(output of the convolution), shape (outputs, 1, 1)."""
         if self.norm is None:
             return torch.ones(self.layer.out_channels, 1, 1, dtype=self.layer.weight.dtype)
-        zeros = torch.zeros(1, self.layer.out_channels, 1, 1, dtype=self.layer.weight.dtype)
-        return (self.norm(zeros + 1) - self.norm(zeros)).detach()[0]
+        return scale_and_shift(self.norm)[0][0]
 
     def weight_gradient(self, gradients: Mapping[str, Tensor]) -> Tensor:
         """dL/dW."""
