@@ -3,6 +3,7 @@
 import pytest
 import torch
 from rounds import as_round, observe, random_batch, smooth_batch
+from tiny import draw
 from torch.nn import functional
 
 from lab.attacks.recursive import Recursive
@@ -19,10 +20,6 @@ from lab.types import LabelSource, Outcome
 ALONE = Recursive(hand_over=False)
 
 
-def drawn(*shape, seed=0):
-    return torch.randn(*shape, generator=stream(seed, f"{shape}"), dtype=torch.float64)
-
-
 def logits_gradient(features, weight, bias, labels):
     """dL/dW, dL/db and each picture's share of dL/dlogits, by torch."""
     logits = (features @ weight.T + bias).requires_grad_()
@@ -33,7 +30,7 @@ def logits_gradient(features, weight, bias, labels):
 @pytest.mark.parametrize("labels", [[3], [3, 8], [8, 8], [3, 8, 8, 0], [0, 1, 2, 3, 4, 5, 6, 7]])
 def test_inputs_of_one_linear_layer_come_apart_by_their_labels(labels):
     labels = torch.tensor(labels)
-    features, weight, bias = drawn(len(labels), 20), 0.2 * drawn(10, 20, seed=1), drawn(10, seed=2)
+    features, weight, bias = draw(len(labels), 20), 0.2 * draw(10, 20, seed=1), draw(10, seed=2)
     into_weight, into_bias, slopes = logits_gradient(features, weight, bias, labels)
     found = set_apart(into_weight, into_bias, weight, bias, labels)
     assert found is not None
@@ -44,15 +41,15 @@ def test_inputs_of_one_linear_layer_come_apart_by_their_labels(labels):
 
 
 def test_the_circles_derivative_is_autograds():
-    circle = Circle(drawn(10, 3), drawn(3, 10, seed=1), drawn(3, seed=2), torch.tensor([1, 5, 1]))
-    mixing = drawn(3, 3, seed=3)
+    circle = Circle(draw(10, 3), draw(3, 10, seed=1), draw(3, seed=2), torch.tensor([1, 5, 1]))
+    mixing = draw(3, 3, seed=3)
     truth = torch.autograd.functional.jacobian(circle.residual, mixing.flatten())
     torch.testing.assert_close(circle.derivative(mixing), truth)
 
 
 def test_more_pictures_than_the_gradient_has_ranks_stay_mixed():
     labels = torch.arange(12) % 10
-    features, weight, bias = drawn(12, 20), drawn(10, 20, seed=1), drawn(10, seed=2)
+    features, weight, bias = draw(12, 20), draw(10, 20, seed=1), draw(10, seed=2)
     into_weight, into_bias, _ = logits_gradient(features, weight, bias, labels)
     assert set_apart(into_weight, into_bias, weight, bias, labels) is None
 

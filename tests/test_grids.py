@@ -2,16 +2,12 @@
 
 import pytest
 import torch
+from tiny import draw
 from torch.nn import functional
 
 from lab.attacks.grids import REACH, Grids
 from lab.catalogue import entries
 from lab.priors.base import Prior
-from lab.randomness import stream
-
-
-def draw(*shape):
-    return torch.randn(*shape, generator=stream(0, f"{shape}"), dtype=torch.float64)
 
 
 @pytest.mark.parametrize("size", [(32, 32), (17, 40), (8, 9)])

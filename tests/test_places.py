@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rounds import as_round, observe, smooth_batch
+from tiny import convolution, draw
 from torch import nn
 
 from lab.attacks.recursive import Recursive
@@ -15,7 +16,6 @@ from lab.networks.base import Activation, BatchNorm, Padding
 from lab.networks.convnet import ConvNet
 from lab.networks.resnet import ResNet
 from lab.peeling.case import Case
-from lab.peeling.convolution import Convolution
 from lab.peeling.places.from_features import ANNEALING, CHUNK, Measured, search
 from lab.peeling.places.telling_apart import Consistent, places_told, tell_apart
 from lab.peeling.places.unmixing import Branch, unmix
@@ -24,17 +24,6 @@ from lab.randomness import stream
 from lab.types import Outcome
 
 SMALL = ResNet(depth=8, widen=4)
-
-
-def draw(*shape, seed=0):
-    return torch.randn(*shape, generator=stream(seed, "places"), dtype=torch.float64)
-
-
-def convolution(inputs, outputs, size, kernel=3, stride=1):
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        layer = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2).double()
-    return Convolution(layer, (1, inputs, size, size))
 
 
 def slopes_of_relu(operator, seed):
@@ -47,7 +36,7 @@ def slopes_of_relu(operator, seed):
 @given(st.integers(3, 5), st.integers(0, 8), st.integers(0, 1000), st.booleans())
 def test_the_slopes_are_told_place_by_place_up_to_one_factor(size, spare, seed, whole):
     """As under a ResNet's average (``whole``), or a max-pooling that leaves the last row and column out."""
-    operator = convolution(size * size + spare, size * size + spare, size)
+    operator = convolution(size * size + spare, size * size + spare, size=size)
     reached = torch.ones(size, size, dtype=torch.bool)
     if not whole:
         reached[-1], reached[:, -1] = False, False
@@ -62,7 +51,7 @@ def test_the_slopes_are_told_place_by_place_up_to_one_factor(size, spare, seed, 
 
 
 def test_what_patches_cannot_be_is_left_by_a_projection():
-    operator = convolution(3, 4, 5)
+    operator = convolution(3, 4, size=5)
     reached = torch.ones(25, dtype=torch.bool)
     reached[7:11] = False
     consistent = Consistent(operator, reached)
@@ -87,7 +76,7 @@ def branch(operator, values, seed, wrong=0):
 @pytest.mark.parametrize("wrong", [0, 1, 3])
 def test_an_input_is_told_by_the_weight_gradient_and_wrong_units_are_put_right(wrong):
     values = draw(1, 5, 6, 6)
-    made, active = branch(convolution(5, 24, 6), values, 3, wrong)
+    made, active = branch(convolution(5, 24, size=6), values, 3, wrong)
     solution = unmix([made])
     assert solution.determined
     torch.testing.assert_close(solution.values, values, atol=1e-8, rtol=0)
@@ -96,8 +85,8 @@ def test_an_input_is_told_by_the_weight_gradient_and_wrong_units_are_put_right(w
 
 def test_a_stride_needs_the_shortcut_to_tell_each_pixel():
     values = draw(1, 4, 8, 8)
-    first, _ = branch(convolution(4, 14, 8, stride=2), values, 5)
-    shortcut, _ = branch(convolution(4, 14, 8, kernel=1, stride=2), values, 9)
+    first, _ = branch(convolution(4, 14, stride=2, size=8), values, 5)
+    shortcut, _ = branch(convolution(4, 14, kernel=1, stride=2, padding=0, size=8), values, 9)
     alone, both = unmix([first]), unmix([first, shortcut])
     assert not alone.determined
     assert both.determined
@@ -106,7 +95,7 @@ def test_a_stride_needs_the_shortcut_to_tell_each_pixel():
 
 def test_of_too_few_equations_the_mixtures_that_they_tell_are_right():
     values = draw(1, 3, 8, 8)
-    made, _ = branch(convolution(3, 5, 8), values, 5)
+    made, _ = branch(convolution(3, 5, size=8), values, 5)
     solution = unmix([made])
     assert len(solution.directions) == 5 * 9
     torch.testing.assert_close(
@@ -193,7 +182,7 @@ def test_several_pictures_local_steps_and_noise_stay_closed():
 
 
 def test_the_search_ends_at_the_picture_that_shows_the_features():
-    layer = convolution(3, 12, 8).layer
+    layer = convolution(3, 12, size=8).layer
     values = draw(1, 3, 8, 8)
     directions = torch.linalg.qr(draw(64, 40)).Q.T
     features = layer(values).detach()
@@ -209,7 +198,7 @@ def test_the_search_ends_at_the_picture_that_shows_the_features():
 
 def test_a_search_that_gets_stuck_is_annealed_once_more():
     """Features that no picture shows exactly keep L-BFGS from its end."""
-    layer = convolution(3, 12, 8).layer
+    layer = convolution(3, 12, size=8).layer
     values = draw(1, 3, 8, 8)
     features = layer(values).detach()
     pictures = list(search(Measured([layer], features + 0.01 * draw(*features.shape, seed=1), None), torch.zeros_like(values)))

@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rounds import as_round, observe, random_batch, smooth_batch
+from tiny import convolution, draw, quietly
 from torch import nn
 
 from benchmarks.noise_curve import draw as draw_curves
@@ -51,23 +52,6 @@ QUICK = Recursive(iterations=3)
 
 def run(observation, attack=QUICK):
     return list(attack.reconstruct(observation, stream(0, "candidate")))
-
-
-def draw(*shape, seed=0):
-    return torch.randn(*shape, generator=stream(seed, f"{shape}"), dtype=torch.float64)
-
-
-def quietly(make):
-    """A module with torch's own initialisation, without leaving a trace in the global generator."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return make()
-
-
-def convolution(inputs=2, outputs=3, kernel=3, stride=1, padding=1, circular=False, size=6, pictures=1):
-    mode = "circular" if circular else "zeros"
-    layer = quietly(lambda: nn.Conv2d(inputs, outputs, kernel, stride, padding, padding_mode=mode)).double()
-    return Convolution(layer, (pictures, inputs, size, size))
 
 
 def dense(operator, shape):
