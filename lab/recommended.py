@@ -11,11 +11,14 @@ from dataclasses import replace
 
 from lab.attacks.gradient_matching import Derivative, GradientMatching
 from lab.attacks.head_start import HeadStart
+from lab.distances.top_heavy_cosine import TopHeavyCosine
 from lab.experiment import Experiment
 from lab.networks.base import Activation, Network
+from lab.networks.convnet import ConvNet
 from lab.networks.lenet import LeNet
 from lab.networks.resnet import ResNet
 from lab.networks.small_convnet import SmallConvNet
+from lab.optimisers.adam import Adam
 from lab.optimisers.base import Schedule
 from lab.optimisers.lbfgs import LBFGS
 from lab.priors.total_variation import TotalVariation
@@ -31,17 +34,22 @@ SECOND_ORDER = GradientMatching(
 )
 """Curvature of a smooth objective, on all scales at once: the frozen derivative has digits enough for it."""
 
+KINKED = GradientMatching(distance=TopHeavyCosine(), optimiser=Adam(step=0.05), annealing=0.1)
+"""For deep piecewise linear networks whose head sees places: the layers near the loss lead, past choices blurred by noise."""
+
 
 def recommended_attack(network: Network, *, trained: bool) -> GradientMatching:
     """The gradient matching that serves this network best.
 
     L-BFGS on Zhu's LeNet and on smooth ResNets (the smooth small ConvNet falls to signed Adam sooner);
-    a head start where a trained body can be undone; else the lab's default.
+    a head start where a trained body can be undone; the top-heavy cosine under noise on the ConvNet; else the lab's default.
     """
     if (isinstance(network, LeNet) and network.activation is Activation.SIGMOID) or _is_smooth_resnet(network):
         return SECOND_ORDER
     if trained and isinstance(network, SmallConvNet):
         return HeadStart()
+    if not trained and isinstance(network, ConvNet) and network.activation not in SMOOTH:
+        return KINKED
     return GradientMatching()
 
 

@@ -9,9 +9,10 @@ import torch
 from rounds import as_round, observe, random_batch, smooth_batch
 
 from lab import Experiment, reconstruct, score, simulate_round
-from lab.attacks.gradient_matching import GradientMatching, Start
+from lab.attacks.gradient_matching import Derivative, GradientMatching, Start
 from lab.attacks.grids import REACH
 from lab.attacks.plateau import Plateau
+from lab.attacks.search import Search
 from lab.datasets import gallery
 from lab.distances.base import Distance
 from lab.distances.cosine import Cosine
@@ -308,3 +309,50 @@ def test_no_picture_is_asked_about_twice_in_a_row(monkeypatch):
     states = run(attack, observe(LeNet(), smooth_batch(1)))
     assert not any(torch.equal(one, other) for one, other in pairwise(asked))
     assert len(asked) < 1.6 * len(states), "a line search ends where it last looked, most of the time"
+
+
+def asked(monkeypatch, attack, observation):
+    """The pictures whose updates an attack compares, and its candidates, step by step."""
+    pictures = []
+    compute = FrozenMatcher.__call__
+    monkeypatch.setattr(
+        FrozenMatcher,
+        "__call__",
+        lambda self, images, targets: pictures.append(images.clone()) or compute(self, images, targets),
+    )
+    candidates = [state.candidate for state in run(attack, observation)[:-1]]
+    return torch.stack(pictures), torch.stack(candidates)
+
+
+def test_annealing_compares_noisy_copies_less_and_less_and_at_last_the_candidate_itself(monkeypatch):
+    attack = replace(SHORT, annealing=0.2, iterations=40, coarse_to_fine=False)
+    pictures, candidates = asked(monkeypatch, attack, observe(SmallConvNet(width=4), random_batch(1)))
+    noise = pictures - candidates
+    expected = [0.1 * (1 + math.cos(math.pi * step / 40)) for step in range(38)]
+    assert noise[:38].flatten(1).std(1).tolist() == pytest.approx(expected, rel=0.1)
+    assert abs(float(noise[:20].mean())) < 0.005
+    assert not noise[38:].any()
+
+
+def test_annealing_leaves_the_priors_the_candidate_itself():
+    attack = replace(SHORT, annealing=0.2, coarse_to_fine=False)
+    first = run(attack, observe(SmallConvNet(width=4), random_batch(1)))[0]
+    assert first.terms["total_variation"] == 0, "the start is grey, and the noise no part of it"
+
+
+def test_a_line_search_sees_the_same_noise_for_a_whole_step(monkeypatch):
+    attack = replace(SHORT, annealing=0.2, optimiser=LBFGS(), derivative=Derivative.FROZEN, coarse_to_fine=False, iterations=2)
+    observation = observe(SmallConvNet(width=4), random_batch(1))
+    drawn = []
+    draw = Search._drawn
+    monkeypatch.setattr(Search, "_drawn", lambda self: drawn.append(draw(self)) or drawn[-1])
+    pictures, _ = asked(monkeypatch, attack, observation)
+    assert len(pictures) > len(drawn) == 3
+
+
+def test_annealing_is_seeded():
+    attack = replace(SHORT, annealing=0.2)
+    observation = observe(SmallConvNet(width=4), random_batch(1))
+    first, again, other = (run(attack, observation, seed)[-1].candidate for seed in (0, 0, 1))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)

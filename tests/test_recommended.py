@@ -14,11 +14,12 @@ from lab.edits import edit
 from lab.evaluate import ssim
 from lab.links import read, write
 from lab.networks.base import Activation
+from lab.networks.convnet import ConvNet
 from lab.networks.lenet import LeNet
 from lab.networks.resnet import ResNet
 from lab.networks.small_convnet import SmallConvNet
 from lab.randomness import stream
-from lab.recommended import SECOND_ORDER, followed, recommended_attack
+from lab.recommended import KINKED, SECOND_ORDER, followed, recommended_attack
 
 SMOOTH_RESNET = ResNet(depth=8, activation=Activation.SILU)
 CASES = [
@@ -29,6 +30,9 @@ CASES = [
     (LeNet(), True, SECOND_ORDER),
     (LeNet(activation=Activation.RELU), False, GradientMatching()),
     (ResNet(), True, GradientMatching()),
+    (ConvNet(width=16), False, KINKED),
+    (ConvNet(), True, GradientMatching()),
+    (ConvNet(activation=Activation.SILU), False, GradientMatching()),
     (SMOOTH_RESNET, False, SECOND_ORDER),
 ]
 

@@ -28,6 +28,10 @@ from lab.priors.base import Prior
 from lab.priors.total_variation import TotalVariation
 from lab.types import AttackState, Images, Observation, Outcome
 
+ANNEALING_HELP = (
+    "deviation of the noise on the candidate whose update is compared; it fades away before the budget ends, and blurs "
+    "the sharp choices of ReLUs and max-poolings until then; 0 adds none"
+)
 PATIENCE_HELP = (
     "end an attempt once the distance has not fallen by 1 % in so many steps; 0 never does, which suits steps that "
     "shrink along the budget: they bring the fall back"
@@ -68,6 +72,7 @@ class GradientMatching(Attack):
         Derivative, Help("double backward (exact), a finite difference with frozen kinks (frozen), or what is faster (auto)")
     ] = Derivative.AUTO
     boxed: Annotated[bool, Help("keep pixels in [0, 1] after each step")] = True
+    annealing: Annotated[float, Bounds(0.0, 1.0), Help(ANNEALING_HELP, "pixel range")] = 0.0
     patience: Annotated[int, Bounds(0, 1000), Help(PATIENCE_HELP, "steps")] = 0
 
     def reconstruct(

@@ -11,6 +11,7 @@ from lab.attacks.grids import Grids
 from lab.errors import LabError
 from lab.gradients import Match, Matcher, pull_back
 from lab.labels import recover_labels
+from lab.optimisers.base import Schedule
 from lab.types import Images, Labels, LabelSource, Observation, Targets
 
 if TYPE_CHECKING:
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 
 NOISE_DEVIATION = 0.25
 """The paper starts from a standard normal in normalised units; a unit there is about 0.25 in pixels."""
+
+
+STILL = 0.95
+"""Share of the budget after which no noise is added: the last steps see the candidate as it is."""
 
 
 class Remembering:
@@ -61,6 +66,8 @@ class Search:
         self.shapes = self.grids.zeros(self.pixels) if self.grids is not None and self.grids.any else None
         self.logits, self.fixed = self._targets(generator)
         self.stepper = attack.optimiser.stepper(self._leaves())
+        self.generator = generator
+        self.blur: Images | None = None
         self.progress = 0.0
         self.shares: list[Tensor | float] = []
         self.pending: Tensor | float | None = None
@@ -104,19 +111,29 @@ class Search:
     def evaluate(self, progress: float) -> tuple[float, dict[str, float]]:
         """The objective and its terms at the candidate, ``progress`` into the budget; leaves each leaf's gradient behind.
 
+        With annealing the distance is that of a noisy copy, the same one for the whole step; priors see the candidate.
         A relative prior steers, but its price is no part of the objective: its factor changes at each step.
         """
         self.shares, self.progress = [], progress
+        self.blur = self._drawn()
         terms = self._gradients()
         fixed = (prior.weight_at(progress) * terms[prior.name] for prior in self.attack.priors if not prior.relative)
         return terms["distance"] + sum(fixed), terms
+
+    def _drawn(self) -> Images | None:
+        """What this step adds to the candidate before its update is computed, less and less; None for nothing."""
+        if not self.attack.annealing or self.progress >= STILL:
+            return None
+        deviation = self.attack.annealing * Schedule.COSINE.factor(self.progress)
+        drawn = torch.randn(self.pixels.shape, generator=self.generator, dtype=self.pixels.dtype)
+        return deviation * drawn.to(self.pixels.device)
 
     def _gradients(self) -> dict[str, float]:
         """Set the gradients of all leaves; the prior's factors are those of the step's first evaluation."""
         images = self.images()
         targets: Targets | None = self.fixed if self.logits is None else self.logits.softmax(1)
         assert targets is not None
-        found = self.matcher(images, targets)
+        found = self.matcher(images if self.blur is None else images + self.blur, targets)
         slopes = [prior.slope(images) for prior in self.attack.priors]
         if not self.shares:
             pairs = zip(self.attack.priors, slopes, strict=True)

@@ -23,21 +23,20 @@ class BalancedCosine(Distance):
 
     def __call__(self, candidate: Gradients, shared: Gradients) -> Tensor:
         """0 where the directions agree, 2 where they are opposite; blind to length."""
-        roots = [weight**0.5 for weight in _weights(shared, dots(shared, shared))]
+        roots = [weight**0.5 for weight in self.weights(shared, dots(shared, shared))]
         return Cosine()(_scaled(candidate, roots), _scaled(shared, roots))
 
     def blender(self, shared: Gradients) -> Blender:
         """The angle with each tensor weighted: v_l = w_l (cos g_l / |g| - g*_l / |g*|) / |g|, with lengths weighted by w."""
         squares = dots(shared, shared)
-        return angle(shared, squares, _weights(shared, squares))
+        return angle(shared, squares, self.weights(shared, squares))
 
-
-def _weights(shared: Gradients, squares: list[float]) -> list[float]:
-    """For each tensor min(1, share of the parameters / share of the square length)."""
-    sizes = [tensor.numel() for tensor in shared.values()]
-    mean = sum(squares) / sum(sizes)
-    fair = [size * mean for size in sizes]
-    return [own / square if square > own else 1.0 for own, square in zip(fair, squares, strict=True)]
+    def weights(self, shared: Gradients, squares: list[float]) -> list[float]:
+        """For each tensor min(1, share of the parameters / share of the square length)."""
+        sizes = [tensor.numel() for tensor in shared.values()]
+        mean = sum(squares) / sum(sizes)
+        fair = [size * mean for size in sizes]
+        return [own / square if square > own else 1.0 for own, square in zip(fair, squares, strict=True)]
 
 
 def _scaled(update: Gradients, factors: list[float]) -> Gradients:

@@ -11,6 +11,7 @@ from lab.experiment import Experiment
 from lab.known_attacks import geiping2020_attack
 from lab.networks.convnet import ConvNet
 from lab.protocols.fedavg import FedAvg
+from lab.recommended import recommended_attack
 from lab.studies.base import Cell, Mark, PaperNumber, Study
 
 TAU = 1e-4
@@ -59,13 +60,17 @@ class Table2(Study):
         return tuple(cell for setting in _SETTINGS for cell in self._cells(setting))
 
     def _cells(self, setting: _Setting) -> Iterator[Cell]:
-        steps = self.steps(100, 2000)
+        steps = self.steps(200, 2000)
         smaller = (f"{steps} iterations instead of 8000",) if self.small else ()
+        network = ConvNet()
+        best = recommended_attack(network, trained=False)
         experiment = Experiment(
-            network=ConvNet(),
+            network=network,
             batch_size=setting.pictures,
             protocol=FedAvg(local_steps=setting.steps, batch_size=setting.batch, learning_rate=TAU),
-            attack=MeanGradient(iterations=steps),
+            attack=MeanGradient(
+                distance=best.distance, priors=best.priors, optimiser=best.optimiser, annealing=best.annealing, iterations=steps
+            ),
         )
         yield self.cell(f"{setting.title}, this lab's attack", experiment, setting.paper, smaller=smaller)
         if not self.small:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from lab.attacks.gradient_matching import GradientMatching
 from lab.experiment import Experiment
 from lab.networks.convnet import ConvNet
+from lab.recommended import recommended_attack
 from lab.studies.base import Cell, Mark, PaperNumber, Study
 
 _PAPER = {16: PaperNumber(19.0, None, Mark.RECALLED), 128: PaperNumber(23.0, None, Mark.RECALLED)}
@@ -23,14 +23,11 @@ class Width(Study):
 
     def cells(self) -> tuple[Cell, ...]:
         """One width a row."""
-        steps = self.steps(100, 4000)
+        return tuple(self._row(ConvNet(width=width)) for width in (16, 32, 64, 128))
+
+    def _row(self, network: ConvNet) -> Cell:
+        steps = self.steps(200, 4000)
         smaller = (f"{steps} iterations instead of 4000",) if self.small else ()
-        return tuple(
-            self.cell(
-                f"width {width}",
-                Experiment(network=ConvNet(width=width), attack=GradientMatching(iterations=steps)),
-                _PAPER.get(width),
-                smaller=smaller,
-            )
-            for width in (16, 32, 64, 128)
-        )
+        attack = replace(recommended_attack(network, trained=False), iterations=steps)
+        experiment = Experiment(network=network, attack=attack)
+        return self.cell(f"width {network.width}", experiment, _PAPER.get(network.width), smaller=smaller)
