@@ -111,6 +111,13 @@ def test_a_closed_form_has_no_loss_and_no_budget():
     assert not {"distance", "tv", "iterations", "attack.optimiser"} & set(controls)
 
 
+def test_the_emphasis_of_a_loss_stands_under_advanced():
+    on_convnet = edit(Experiment(), "network", "convnet")
+    found = {control["path"]: control for control in schema(on_convnet)}["attack.distance.emphasis"]
+    assert (found["title"], found["value"], found["advanced"]) == ("Emphasis of the loss", 1000.0, True)
+    assert edit(on_convnet, found["path"], 10.0).attack.distance.emphasis == 10.0
+
+
 def test_bounds_come_from_the_options():
     controls = by_path(Experiment())
     assert (controls["batch_size"]["low"], controls["batch_size"]["high"]) == (1, 100)

@@ -23,6 +23,7 @@ NAMES = {
     "squeezenet": "SqueezeNet",
     "euclidean": "Euclidean",
     "layer_cosine": "cosine by layer",
+    "top_heavy_cosine": "top-heavy cosine",
     "l1": "L1",
     "relu": "ReLU",
     "leaky_relu": "leaky ReLU",
@@ -120,6 +121,10 @@ def _advanced(experiment: Experiment) -> Iterator[Control]:
     yield from _defence(experiment.defences, fields["defences"])
     yield _choice("attack", "Attack", attack.name, fields["attack"], entries("attack"))
     yield from _plain_fields("network", experiment.network)
+    distance = getattr(attack, "distance", None)
+    if distance is not None:
+        for control in _plain_fields("attack.distance", distance):
+            yield control | {"title": f"{control['title']} of the loss"}
     yield _enum("labels", "Labels", experiment.labels, fields["labels"])
     optimiser = getattr(attack, "optimiser", None)
     if optimiser is not None:

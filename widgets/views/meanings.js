@@ -1,7 +1,7 @@
 // What each read-out means, in one plain sentence, behind a small button that a keyboard reaches.
 
 const MEANINGS = {
-  objective: "What the attack lowers: how far the guess's gradient is from the shared one. It never sees the secret.",
+  objective: "What the attack lowers: how far the guess's gradient is from the shared one. It never sees the secret. With annealing each step blurs the guess anew, and the curve jumps.",
   PSNR: "How small the average pixel error is, in decibels: 3 dB more halve the squared error. A blur can score high and show nothing.",
   SSIM: "Whether edges and textures stand where they should: 1 for equal pictures, near 0 for unrelated ones.",
   "a grey square gets": "The PSNR of a plain grey square, which knows nothing. Whoever is not clearly above it has learned little.",
