@@ -112,6 +112,7 @@ class Outcome(Enum):
     BUDGET_SPENT = "All iterations are done."
     STOPPED = "Stopped before the budget was spent."
     NOT_FINITE = "The objective stopped being a finite number; the best picture so far is kept. Try a smaller step."
+    SILENT = "Every shared number is zero: the network is quite sure of the label, or a defence kept all back. Nothing leaked."
     EXACT = "Read off exactly: the input is a ratio of two shared numbers (Proposition 3.1)."
     UP_TO_SCALE = "Without a bias the input is known only up to its scale; it is shown stretched to fit."
     FEATURES_ONLY = "The algebra gives the features that enter the fully connected layer, not the picture below them."

@@ -334,6 +334,13 @@ def test_annealing_compares_noisy_copies_less_and_less_and_at_last_the_candidate
     assert not noise[38:].any()
 
 
+def test_an_update_of_zeros_ends_the_attack_at_once_and_says_so():
+    observation = observe(SmallConvNet(width=4), random_batch(1))
+    silent = replace(observation, update={name: torch.zeros_like(part) for name, part in observation.update.items()})
+    (state,) = run(replace(SHORT, restarts=1), silent)
+    assert (state.outcome, state.iteration) == (Outcome.SILENT, 0)
+
+
 def test_annealing_leaves_the_priors_the_candidate_itself():
     attack = replace(SHORT, annealing=0.2, coarse_to_fine=False)
     first = run(attack, observe(SmallConvNet(width=4), random_batch(1)))[0]

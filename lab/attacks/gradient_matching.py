@@ -113,6 +113,8 @@ class GradientMatching(Attack):
             state = self._state(search, restart, iteration)
             if not math.isfinite(state.objective):
                 return replace(best or state, iteration=state.iteration, outcome=Outcome.NOT_FINITE)
+            if search.is_told_nothing:
+                return replace(state, outcome=Outcome.SILENT)
             yield state
             best = state if best is None or _ranking(state) <= _ranking(best) else best
             if plateau.reached(state.terms["distance"]):

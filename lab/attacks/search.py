@@ -59,6 +59,7 @@ class Search:
     ) -> None:
         self.attack = attack
         self.observation = observation
+        self.is_told_nothing = not any(bool(tensor.any()) for tensor in observation.update.values())
         self.matcher = Remembering(matcher)
         start = self._start(generator, noise=noise) if first is None else first.detach().clone()
         self.pixels = start.requires_grad_()
