@@ -37,6 +37,10 @@ SECOND_ORDER = GradientMatching(
 KINKED = GradientMatching(distance=TopHeavyCosine(), optimiser=Adam(step=0.05), annealing=0.1)
 """For deep piecewise linear networks whose head sees places: the layers near the loss lead, past choices blurred by noise."""
 
+KINKED_NARROW = replace(KINKED, distance=TopHeavyCosine(emphasis=10.0))
+"""A narrow network's last layers know too little to lead alone (width 16: 15.3 dB against 12.0; 4 pictures)."""
+ENOUGH_CHANNELS = 32
+
 
 def recommended_attack(network: Network, *, trained: bool) -> GradientMatching:
     """The gradient matching that serves this network best.
@@ -49,7 +53,7 @@ def recommended_attack(network: Network, *, trained: bool) -> GradientMatching:
     if trained and isinstance(network, SmallConvNet):
         return HeadStart()
     if not trained and isinstance(network, ConvNet) and network.activation not in SMOOTH:
-        return KINKED
+        return KINKED if network.width >= ENOUGH_CHANNELS else KINKED_NARROW
     return GradientMatching()
 
 
