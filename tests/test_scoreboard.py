@@ -58,10 +58,11 @@ def test_the_tables_read_aloud_and_mark_recalled_numbers():
 def test_a_cell_without_runs_is_named_below_its_table_and_a_budget_in_the_caption():
     first, second = STORED["labels"]["cells"][:2]
     study = STORED["labels"] | {"cells": [first, second | {"runs": 0}]}
-    text = scoreboard.table(study | {"study": study["study"] | {"iterations": 2000}})
+    text = scoreboard.table(study | {"study": study["study"] | {"iterations": 2000, "seeds": 3}})
     assert text.count("<td>") == len(scoreboard.HEADINGS) - 1
     assert text.endswith(f"<p>Not run: {html.escape(second['cell'])}.</p>")
-    assert "Every attack with 2,000 steps." in text
+    assert "Every attack with 2,000 steps. Each picture under 3 draws of the weights." in text
+    assert "draws" not in scoreboard.table(study)
 
 
 def test_results_name_no_machine():

@@ -124,6 +124,12 @@ def test_numbers_of_table_1_are_the_papers():
     assert str(by_name["ResNet20-4 trained, the paper's attack"]) == "13.95 ± 3.38 dB (recalled, unverified)"
 
 
+@pytest.mark.parametrize("study", [Table1(), Table1(budget=Budget.PAPER), Table1(iterations=7)], ids=("small", "paper", "7"))
+def test_no_two_cells_of_table_1_are_the_same_experiments(study):
+    measured = [tuple(map(key, cell.experiments)) for cell in study.cells()]
+    assert len(set(measured)) == len(measured)
+
+
 def test_a_study_takes_cifar_where_data_are_known_and_the_gallery_elsewhere(monkeypatch, tmp_path):
     monkeypatch.setenv("GRADLAB_DATA", "")
     changes = {"images": 2, "seeds": None, "budget": "paper"}

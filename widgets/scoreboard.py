@@ -61,7 +61,9 @@ def table(study: Study, page: str = PAGE) -> str:
 def _caption(study: Study) -> str:
     steps = study["study"]["iterations"]
     budget = f" Every attack with {steps:,} steps." if steps else ""
-    return f"<strong>{escape(study['title'])}</strong>. {escape(study['paper_item'])}.{budget}"
+    seeds = study["study"]["seeds"]
+    draws = f" Each picture under {seeds} draws of the weights." if seeds > 1 else ""
+    return f"<strong>{escape(study['title'])}</strong>. {escape(study['paper_item'])}.{budget}{draws}"
 
 
 def _not_run(study: Study) -> str:
