@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lab.attacks.gradient_matching import GradientMatching, Start
+from lab.distances.balanced_cosine import BalancedCosine
 from lab.distances.cosine import Cosine
 from lab.distances.euclidean import Euclidean
 from lab.optimisers.adam import Adam
@@ -49,4 +50,5 @@ def zhu2019_attack(iterations: int) -> GradientMatching:
 
 def smooth_network_attack(iterations: int) -> GradientMatching:
     """For sigmoid, tanh, SiLU and GELU: Adam on the gradient itself and little smoothing, as there are no kinks to jump."""
-    return GradientMatching(priors=(TotalVariation(weight=0.3, fade=0.01),), optimiser=Adam(step=0.03), iterations=iterations)
+    prior = TotalVariation(weight=0.3, fade=0.01)
+    return GradientMatching(BalancedCosine(), priors=(prior,), optimiser=Adam(step=0.03), iterations=iterations)

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from lab.attacks.gradient_matching import Derivative, GradientMatching
 from lab.attacks.head_start import HeadStart
+from lab.distances.balanced_cosine import BalancedCosine
 from lab.distances.top_heavy_cosine import TopHeavyCosine
 from lab.experiment import Experiment
 from lab.networks.base import Activation, Network
@@ -25,6 +26,7 @@ from lab.priors.total_variation import TotalVariation
 
 SMOOTH = (Activation.SIGMOID, Activation.TANH, Activation.SILU, Activation.GELU)
 SECOND_ORDER = GradientMatching(
+    distance=BalancedCosine(),
     priors=(TotalVariation(weight=1e-3, relative=False),),
     optimiser=LBFGS(schedule=Schedule.CONSTANT, history=100),
     iterations=300,
@@ -34,31 +36,33 @@ SECOND_ORDER = GradientMatching(
 )
 """Curvature of a smooth objective, on all scales at once: the frozen derivative has digits enough for it."""
 
-KINKED = GradientMatching(distance=TopHeavyCosine(), optimiser=Adam(step=0.05), annealing=0.1)
+KINKED = GradientMatching(distance=TopHeavyCosine(emphasis=1000.0), optimiser=Adam(step=0.05), annealing=0.1)
 """For deep piecewise linear networks whose head sees places: the layers near the loss lead, past choices blurred by noise."""
 
-KINKED_NARROW = replace(KINKED, distance=TopHeavyCosine(emphasis=10.0))
+KINKED_NARROW = replace(KINKED, distance=TopHeavyCosine())
 """A narrow network's last layers know too little to lead alone (width 16: 15.3 dB against 12.0; 4 pictures)."""
 ENOUGH_CHANNELS = 32
+
+EVEN = GradientMatching(distance=BalancedCosine())
+"""Nothing tears the gradient of a smooth network: every layer's tells of the picture alike."""
 
 
 def recommended_attack(network: Network, *, trained: bool) -> GradientMatching:
     """The gradient matching that serves this network best.
 
-    L-BFGS on Zhu's LeNet and on smooth ResNets (the smooth small ConvNet falls to signed Adam sooner);
-    a head start where a trained body can be undone; the top-heavy cosine under noise on the ConvNet; else the lab's default.
+    L-BFGS on Zhu's LeNet and on smooth ResNets (other smooth networks fall to signed Adam sooner, by an even cosine);
+    a head start where a trained body can be undone; noise on the candidate for the ConvNet; else the lab's default.
     """
-    if (isinstance(network, LeNet) and network.activation is Activation.SIGMOID) or _is_smooth_resnet(network):
+    smooth = getattr(network, "activation", None) in SMOOTH
+    if (isinstance(network, LeNet) and network.activation is Activation.SIGMOID) or (smooth and isinstance(network, ResNet)):
         return SECOND_ORDER
     if trained and isinstance(network, SmallConvNet):
         return HeadStart()
-    if not trained and isinstance(network, ConvNet) and network.activation not in SMOOTH:
+    if smooth:
+        return EVEN
+    if not trained and isinstance(network, ConvNet):
         return KINKED if network.width >= ENOUGH_CHANNELS else KINKED_NARROW
     return GradientMatching()
-
-
-def _is_smooth_resnet(network: Network) -> bool:
-    return isinstance(network, ResNet) and network.activation in SMOOTH
 
 
 def followed(before: Experiment, after: Experiment) -> Experiment:

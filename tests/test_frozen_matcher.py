@@ -1,6 +1,7 @@
 """The fast route to the mixed derivative: equal to the exact one, at a counted price, chosen where it is safe."""
 
 from functools import partial
+from statistics import mean
 
 import pytest
 import torch
@@ -34,6 +35,7 @@ from lab.optimisers.signed_adam import SignedAdam
 from lab.protocols.fedavg import FedAvg
 from lab.protocols.fedsgd import FedSGD
 from lab.randomness import stream
+from lab.types import Batch
 
 NETWORKS = [
     pytest.param(MLP(width=32), id="mlp"),
@@ -272,13 +274,18 @@ def test_the_route_is_chosen_by_itself(optimiser, derivative, route):
     assert isinstance(GradientMatching(optimiser=optimiser, derivative=derivative)._matcher(observation), route)
 
 
-def test_an_attack_on_the_fast_route_ends_as_well_as_on_the_exact_one():
-    batch = smooth_batch(1)
-    observation = observe(SmallConvNet(width=8), batch)
-    ends = []
-    for derivative in (Derivative.EXACT, Derivative.FROZEN):
-        attack = GradientMatching(iterations=100, derivative=derivative)
-        *_, last = attack.reconstruct(observation, stream(0, "candidate"))
-        ends.append(float(-10 * (last.candidate - batch.images).square().mean().log10()))
-    assert ends[1] > ends[0] - 0.5
-    assert ends[0] > 15
+def test_attacks_on_the_fast_route_end_as_well_as_on_the_exact_one():
+    """On average: two runs of signed steps that differ in nothing but rounding part by a decibel, either way."""
+    ends = {
+        derivative: mean(_end_db(smooth_batch(1, seed=seed), derivative) for seed in range(6))
+        for derivative in (Derivative.EXACT, Derivative.FROZEN)
+    }
+    assert ends[Derivative.FROZEN] > ends[Derivative.EXACT] - 0.5
+    assert ends[Derivative.EXACT] > 15
+
+
+def _end_db(batch: Batch, derivative: Derivative) -> float:
+    """PSNR after 100 steps."""
+    attack = GradientMatching(iterations=100, derivative=derivative)
+    *_, last = attack.reconstruct(observe(SmallConvNet(width=8), batch), stream(0, "candidate"))
+    return float(-10 * (last.candidate - batch.images).square().mean().log10())

@@ -14,8 +14,8 @@ import torch
 from lab.attacks.base import Attack
 from lab.attacks.plateau import Plateau
 from lab.attacks.search import Search
-from lab.distances.balanced_cosine import BalancedCosine
 from lab.distances.base import Distance
+from lab.distances.top_heavy_cosine import TopHeavyCosine
 from lab.errors import LabError
 from lab.frozen_matcher import FrozenMatcher
 from lab.frozen_pattern import can_freeze
@@ -57,11 +57,11 @@ class Derivative(Enum):
 class GradientMatching(Attack):
     """Minimise D(g(x), g*) + alpha R(x) over the picture x (Geiping et al. 2020, equation 4).
 
-    The defaults are this lab's own schedule: grey start, the balanced cosine, signed Adam with
+    The defaults are this lab's own schedule: grey start, the top-heavy cosine, signed Adam with
     cosine decay on all scales at once, total variation weighed against the match, less and less.
     """
 
-    distance: Annotated[Distance, Help("how two updates are compared: the loss of the attack")] = BalancedCosine()
+    distance: Annotated[Distance, Help("how two updates are compared: the loss of the attack")] = TopHeavyCosine()
     priors: Annotated[tuple[Prior, ...], Help("what a natural picture looks like")] = (TotalVariation(weight=0.6, fade=0.15),)
     optimiser: Annotated[Optimiser, Help("what moves the candidate")] = SignedAdam(step=0.03)
     iterations: Annotated[int, Bounds(1, 100_000, log=True), Help("steps of the attack", "steps")] = 200

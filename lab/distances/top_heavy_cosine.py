@@ -20,7 +20,7 @@ class TopHeavyCosine(BalancedCosine):
 
     emphasis: Annotated[
         float, Bounds(1.0, 1e6, log=True), Help("by what factor the last tensor's square counts more than the first one's")
-    ] = 1000.0
+    ] = 10.0
 
     def weights(self, shared: Gradients, squares: list[float]) -> list[float]:
         """The balance, times a factor that grows evenly from 1 / ``emphasis`` at the first tensor to 1 at the last."""
