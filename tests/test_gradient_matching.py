@@ -10,7 +10,7 @@ from rounds import as_round, observe, random_batch, smooth_batch
 
 from lab import Experiment, reconstruct, score, simulate_round
 from lab.attacks.gradient_matching import Derivative, GradientMatching, Start
-from lab.attacks.grids import REACH
+from lab.attacks.grids import REACH, Grids
 from lab.attacks.plateau import Plateau
 from lab.attacks.search import Search
 from lab.datasets import gallery
@@ -126,6 +126,14 @@ def test_coarse_to_fine_moves_broad_shapes_and_pixels_together():
 def broad_share(change):
     """The share of the square length that lives on a 4x4 grid."""
     return float(torch.nn.functional.avg_pool2d(change, 8).square().sum() * 64 / change.square().sum())
+
+
+def test_broad_shapes_are_drawn_up_once_a_step(monkeypatch):
+    """Between two steps they are zero, and drawing them would cost a percent of an iteration for nothing."""
+    drawn, up = [], Grids.up
+    monkeypatch.setattr(Grids, "up", lambda grids, shapes: drawn.append(shapes) or up(grids, shapes))
+    run(SHORT, observe(SmallConvNet(width=4), random_batch(1)))
+    assert len(drawn) == SHORT.iterations
 
 
 def test_pictures_too_small_for_a_coarser_grid_are_stepped_pixel_by_pixel():

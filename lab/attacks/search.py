@@ -65,6 +65,7 @@ class Search:
         self.pixels = start.requires_grad_()
         self.grids = Grids(self.pixels) if attack.coarse_to_fine else None
         self.shapes = self.grids.zeros(self.pixels) if self.grids is not None and self.grids.any else None
+        self.settled = True  # the shapes are zero and need not be drawn up
         self.logits, self.fixed = self._targets(generator)
         self.stepper = attack.optimiser.stepper(self._leaves())
         self.generator = generator
@@ -101,7 +102,7 @@ class Search:
     @torch.no_grad()
     def images(self) -> Images:
         """The candidate as a function of all leaves; between two steps it equals the pixels, bit by bit."""
-        if self.grids is None or self.shapes is None:
+        if self.grids is None or self.shapes is None or self.settled:
             return self.pixels.detach()
         return self.pixels + self.grids.up(self.shapes)
 
@@ -159,6 +160,7 @@ class Search:
         """One step of the stepper, then back into the box."""
         for group in self.stepper.param_groups:
             group["lr"] = self.attack.optimiser.step * self.attack.optimiser.schedule.factor(self.progress)
+        self.settled = False
         self.stepper.step(self._closure)
         self._settle()
 
@@ -169,6 +171,7 @@ class Search:
         self.pixels.copy_(images.clamp(0, 1) if self.attack.boxed else images)
         if self.shapes is not None:
             self.shapes.zero_()
+        self.settled = True
 
     def _closure(self) -> float:
         """What the stepper lowers, with gradients in place; the first call of a step uses what ``evaluate`` found."""
