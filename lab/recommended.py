@@ -44,21 +44,24 @@ KINKED_NARROW = replace(KINKED, distance=TopHeavyCosine())
 ENOUGH_CHANNELS = 32
 
 EVEN = GradientMatching(distance=BalancedCosine())
-"""Nothing tears the gradient of a smooth network: every layer's tells of the picture alike."""
+"""Nothing tears the gradient of a smooth network: every layer's tells of the picture alike.
+
+A trained ResNet's last layers tell little of it (ResNet20-4, 2,000 steps: 17.8 dB against 16.5 top-heavy; 6 pictures).
+"""
 
 
 def recommended_attack(network: Network, *, trained: bool) -> GradientMatching:
     """The gradient matching that serves this network best.
 
-    L-BFGS on Zhu's LeNet and on smooth ResNets (other smooth networks fall to signed Adam sooner, by an even cosine);
-    a head start where a trained body can be undone; noise on the candidate for the ConvNet; else the lab's default.
+    L-BFGS on Zhu's LeNet and on smooth ResNets (other smooth networks fall to signed Adam sooner, by an even cosine,
+    as trained ResNets do); a head start where a trained body can be undone; noise on the ConvNet's candidate; else the default.
     """
     smooth = getattr(network, "activation", None) in SMOOTH
     if (isinstance(network, LeNet) and network.activation is Activation.SIGMOID) or (smooth and isinstance(network, ResNet)):
         return SECOND_ORDER
     if trained and isinstance(network, SmallConvNet):
         return HeadStart()
-    if smooth:
+    if smooth or (trained and isinstance(network, ResNet)):
         return EVEN
     if not trained and isinstance(network, ConvNet):
         return KINKED if network.width >= ENOUGH_CHANNELS else KINKED_NARROW

@@ -29,7 +29,7 @@ CASES = [
     (LeNet(), False, SECOND_ORDER),
     (LeNet(), True, SECOND_ORDER),
     (LeNet(activation=Activation.RELU), False, GradientMatching()),
-    (ResNet(), True, GradientMatching()),
+    (ResNet(), True, EVEN),
     (ConvNet(width=16), False, KINKED_NARROW),
     (ConvNet(width=32), False, KINKED),
     (ConvNet(), True, GradientMatching()),
