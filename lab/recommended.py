@@ -53,8 +53,8 @@ A trained ResNet's last layers tell little of it (ResNet20-4, 2,000 steps: 17.8 
 def recommended_attack(network: Network, *, trained: bool) -> GradientMatching:
     """The gradient matching that serves this network best.
 
-    L-BFGS on Zhu's LeNet and on smooth ResNets (other smooth networks fall to signed Adam sooner, by an even cosine,
-    as trained ResNets do); a head start where a trained body can be undone; noise on the ConvNet's candidate; else the default.
+    L-BFGS on Zhu's LeNet and on smooth ResNets; a head start where a trained body can be undone; an even cosine on other
+    smooth networks (they fall to signed Adam sooner) and on trained ResNets; noise on the ConvNet; else the default.
     """
     smooth = getattr(network, "activation", None) in SMOOTH
     if (isinstance(network, LeNet) and network.activation is Activation.SIGMOID) or (smooth and isinstance(network, ResNet)):

@@ -65,7 +65,6 @@ class Search:
         self.pixels = start.requires_grad_()
         self.grids = Grids(self.pixels) if attack.coarse_to_fine else None
         self.shapes = self.grids.zeros(self.pixels) if self.grids is not None and self.grids.any else None
-        self.settled = True  # the shapes are zero and need not be drawn up
         self.logits, self.fixed = self._targets(generator)
         self.stepper = attack.optimiser.stepper(self._leaves())
         self.generator = generator
@@ -102,7 +101,7 @@ class Search:
     @torch.no_grad()
     def images(self) -> Images:
         """The candidate as a function of all leaves; between two steps it equals the pixels, bit by bit."""
-        if self.grids is None or self.shapes is None or self.settled:
+        if self.grids is None or self.shapes is None:
             return self.pixels.detach()
         return self.pixels + self.grids.up(self.shapes)
 
@@ -118,7 +117,7 @@ class Search:
         """
         self.shares, self.progress = [], progress
         self.blur = self._drawn()
-        terms = self._gradients()
+        terms = self._gradients(self.pixels.detach())  # the shapes are zero, and need not be drawn up
         fixed = (prior.weight_at(progress) * terms[prior.name] for prior in self.attack.priors if not prior.relative)
         return terms["distance"] + sum(fixed), terms
 
@@ -130,9 +129,8 @@ class Search:
         drawn = torch.randn(self.pixels.shape, generator=self.generator, dtype=self.pixels.dtype)
         return deviation * drawn.to(self.pixels.device)
 
-    def _gradients(self) -> dict[str, float]:
-        """Set the gradients of all leaves; the prior's factors are those of the step's first evaluation."""
-        images = self.images()
+    def _gradients(self, images: Images) -> dict[str, float]:
+        """Set the gradients of all leaves at this candidate; the prior's factors are those of the step's first evaluation."""
         targets: Targets | None = self.fixed if self.logits is None else self.logits.softmax(1)
         assert targets is not None
         found = self.matcher(images if self.blur is None else images + self.blur, targets)
@@ -160,7 +158,6 @@ class Search:
         """One step of the stepper, then back into the box."""
         for group in self.stepper.param_groups:
             group["lr"] = self.attack.optimiser.step * self.attack.optimiser.schedule.factor(self.progress)
-        self.settled = False
         self.stepper.step(self._closure)
         self._settle()
 
@@ -171,12 +168,11 @@ class Search:
         self.pixels.copy_(images.clamp(0, 1) if self.attack.boxed else images)
         if self.shapes is not None:
             self.shapes.zero_()
-        self.settled = True
 
     def _closure(self) -> float:
         """What the stepper lowers, with gradients in place; the first call of a step uses what ``evaluate`` found."""
         if self.pending is None:
-            self._gradients()
+            self._gradients(self.images())
         assert self.pending is not None
         value, self.pending = self.pending, None
         return float(value)
