@@ -352,6 +352,7 @@ def test_the_recording_is_of_the_default_experiment():
     assert recorded["round"]["images"] == described["images"].tobytes()
     np.testing.assert_allclose(np.frombuffer(recorded["round"]["sample"], np.float32), described["sample"], atol=1e-4)
     run = recorded["run"]
+    assert Experiment.from_plain(run["experiment"]) == experiment, "the defaults have moved on: python -m widgets.record"
     assert run["iterations"] == experiment.attack.iterations
     assert len(run["pixels"]) == len(run["frames"]) * run["height"] * run["width"] * 3
     assert run["frames"][0]["verdict"] == "Not recognisable"
