@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lab.quick_convolution import with_quick_convolution
 from lab.types import Gradients
 
 SMOOTH = (
@@ -134,4 +135,4 @@ def _with_tape(module: nn.Module | None, tape: Tape) -> nn.Module | None:
         return FreezableReLU(tape, 0.0)
     if isinstance(module, nn.LeakyReLU):
         return FreezableReLU(tape, module.negative_slope)
-    return FreezableMaxPool(tape, module) if isinstance(module, nn.MaxPool2d) else module
+    return FreezableMaxPool(tape, module) if isinstance(module, nn.MaxPool2d) else with_quick_convolution(module)

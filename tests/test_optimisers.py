@@ -47,10 +47,14 @@ def test_schedules_shrink_as_the_paper_says(schedule, progress, factor):
     assert schedule.factor(progress) == pytest.approx(factor)
 
 
-def test_the_first_click_does_not_wait_for_torchs_compiler():
+@pytest.mark.parametrize("network", ["SmallConvNet", "LeNet"])
+def test_the_first_click_does_not_wait_for_torchs_compiler(network):
     code = (
-        "import sys; from lab import Experiment, reconstruct, simulate_round; e = Experiment();"
-        "states = reconstruct(e, simulate_round(e).observation); next(states); next(states);"
+        "import sys; from lab import Experiment, reconstruct, simulate_round; from lab.networks.lenet import LeNet;"
+        "from lab.networks.small_convnet import SmallConvNet;"
+        "from lab.recommended import recommended_attack;"
+        f"network = {network}(); e = Experiment(network=network, attack=recommended_attack(network, trained=False));"
+        "states = reconstruct(e, simulate_round(e).observation); next(states); next(states); next(states);"
         "print([m for m in ('torch._dynamo', 'sympy', 'triton') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

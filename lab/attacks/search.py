@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -12,6 +13,7 @@ from lab.errors import LabError
 from lab.gradients import Match, Matcher, pull_back
 from lab.labels import recover_labels
 from lab.optimisers.base import Schedule
+from lab.priors.base import Prior
 from lab.types import Images, Labels, LabelSource, Observation, Targets
 
 if TYPE_CHECKING:
@@ -25,18 +27,34 @@ STILL = 0.95
 """Share of the budget after which no noise is added: the last steps see the candidate as it is."""
 
 
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What the objective is made of at a candidate, before priors are weighed."""
+
+    match: Match
+    prices: list[tuple[Tensor, Images]]
+    """Of each prior the price and its gradient."""
+
+
 class Remembering:
-    """A matcher that knows its last answer: a line search often ends where it last looked."""
+    """Looks at candidates and knows what it saw last: a line search often ends where it last looked."""
 
-    def __init__(self, matcher: Matcher) -> None:
-        self.matcher = matcher
-        self.last: tuple[Images, Targets, Match] | None = None
+    def __init__(self, matcher: Matcher, priors: tuple[Prior, ...]) -> None:
+        self.matcher, self.priors = matcher, priors
+        self.last: tuple[Images, Images | None, Targets, Seen] | None = None
 
-    def __call__(self, images: Images, targets: Targets) -> Match:
-        """The match, computed afresh unless this very question came last."""
-        if self.last is None or not (torch.equal(images, self.last[0]) and torch.equal(targets, self.last[1])):
-            self.last = (images.clone(), targets, self.matcher(images, targets))
-        return self.last[2]
+    def __call__(self, images: Images, blur: Images | None, targets: Targets) -> Seen:
+        """The match of the blurred candidate and the prices of the clear one, computed afresh unless this came last."""
+        if self.last is None or not self._is_last(images, blur, targets):
+            match = self.matcher(images if blur is None else images + blur, targets)
+            seen = Seen(match, [prior.slope(images) for prior in self.priors])
+            self.last = (images.clone(), blur, targets, seen)
+        return self.last[3]
+
+    def _is_last(self, images: Images, blur: Images | None, targets: Targets) -> bool:
+        assert self.last is not None
+        seen_at, blurred_by, aimed_at, _ = self.last
+        return blur is blurred_by and torch.equal(images, seen_at) and torch.equal(targets, aimed_at)
 
 
 class Search:
@@ -60,7 +78,7 @@ class Search:
         self.attack = attack
         self.observation = observation
         self.is_told_nothing = not any(bool(tensor.any()) for tensor in observation.update.values())
-        self.matcher = Remembering(matcher)
+        self.look = Remembering(matcher, attack.priors)
         start = self._start(generator, noise=noise) if first is None else first.detach().clone()
         self.pixels = start.requires_grad_()
         self.grids = Grids(self.pixels) if attack.coarse_to_fine else None
@@ -133,8 +151,8 @@ class Search:
         """Set the gradients of all leaves at this candidate; the prior's factors are those of the step's first evaluation."""
         targets: Targets | None = self.fixed if self.logits is None else self.logits.softmax(1)
         assert targets is not None
-        found = self.matcher(images if self.blur is None else images + self.blur, targets)
-        slopes = [prior.slope(images) for prior in self.attack.priors]
+        seen = self.look(images, self.blur, targets)
+        found, slopes = seen.match, seen.prices
         if not self.shares:
             pairs = zip(self.attack.priors, slopes, strict=True)
             self.shares = [prior.share(slope, found.image_gradient, self.progress) for prior, (_, slope) in pairs]

@@ -5,22 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-import torch
 from torch import Tensor
 
 from lab.optimisers.base import Optimiser, Schedule
+from lab.optimisers.quasi_newton import QuasiNewtonStepper
 from lab.optimisers.stepper import Stepper
 from lab.options import Bounds, Help
 
 
 @dataclass(frozen=True)
 class LBFGS(Optimiser):
-    """Limited-memory BFGS with a strong-Wolfe line search (Zhu et al. 2019 use it); best on smooth networks."""
+    """Limited-memory BFGS (Zhu et al. 2019 use it); best on smooth networks."""
 
     step: Annotated[float, Bounds(1e-4, 10.0, log=True), Help("length of the first trial step")] = 1.0
     schedule: Annotated[Schedule, Help("how the trial step shrinks along the budget")] = Schedule.CONSTANT
     history: Annotated[int, Bounds(1, 100), Help("gradients kept to model the curvature")] = 20
 
     def stepper(self, parameters: list[Tensor]) -> Stepper:
-        """Torch's L-BFGS, one quasi-Newton step an iteration."""
-        return torch.optim.LBFGS(parameters, self.step, 1, 8, 0.0, 0.0, self.history, "strong_wolfe")
+        """One quasi-Newton step an iteration."""
+        return QuasiNewtonStepper(parameters, self.step, self.history)

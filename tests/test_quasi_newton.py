@@ -1,0 +1,112 @@
+"""L-BFGS against the dense recursion that it stands for, known minima, and places without a way down."""
+
+import math
+
+import pytest
+import torch
+
+from lab.optimisers.curvature import Curvature
+from lab.optimisers.quasi_newton import QuasiNewtonStepper
+
+SIZE = 12
+
+
+def _pairs(count: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Steps on a random convex quadratic, and how its gradient changes along them."""
+    generator = torch.Generator().manual_seed(0)
+    root = torch.randn(SIZE, SIZE, generator=generator, dtype=torch.float64)
+    hessian = root @ root.T + torch.eye(SIZE, dtype=torch.float64)
+    steps = [torch.randn(SIZE, generator=generator, dtype=torch.float64) for _ in range(count)]
+    return [(step, hessian @ step) for step in steps]
+
+
+def _dense(pairs) -> torch.Tensor:
+    """H by the recursion of BFGS (Nocedal and Wright 2006, equation 6.17), from the scaled identity of the last pair."""
+    step, change = pairs[-1]
+    identity = torch.eye(SIZE, dtype=torch.float64)
+    inverse = identity * (step @ change) / (change @ change)
+    for step, change in pairs:
+        left = identity - torch.outer(step, change) / (step @ change)
+        inverse = left @ inverse @ left.T + torch.outer(step, step) / (step @ change)
+    return inverse
+
+
+@pytest.mark.parametrize("count", [1, 4, 5, 9, 10, 11, 23])
+def test_the_compact_form_is_the_recursion_over_the_last_pairs(count):
+    pairs, history = _pairs(count), 5
+    curvature = Curvature(pairs[0][0], history)
+    for pair in pairs:
+        curvature.remember(*pair)
+    gradient = torch.linspace(-1, 1, SIZE, dtype=torch.float64)
+    assert len(curvature) == min(count, history)
+    torch.testing.assert_close(curvature.undo(gradient), _dense(pairs[-history:]) @ gradient, rtol=1e-8, atol=1e-10)
+
+
+def test_without_pairs_it_is_the_identity_and_bends_downwards_are_not_kept():
+    curvature = Curvature(torch.zeros(SIZE), 5)
+    step = torch.ones(SIZE)
+    curvature.remember(step, -step)
+    curvature.remember(step, torch.zeros(SIZE))
+    curvature.remember(step, torch.full((SIZE,), math.nan))
+    assert len(curvature) == 0
+    assert torch.equal(curvature.undo(step), step)
+
+
+def _minimise(objective, leaves: list[torch.Tensor], steps: int) -> int:
+    """The steps taken, and how often the objective was asked for."""
+    asked = 0
+
+    def closure() -> float:
+        nonlocal asked
+        asked += 1
+        value = objective(*leaves)
+        for leaf, slope in zip(leaves, torch.autograd.grad(value, leaves), strict=True):
+            leaf.grad = slope
+        return float(value.detach())
+
+    stepper = QuasiNewtonStepper(leaves, 1.0, 10)
+    for _ in range(steps):
+        stepper.step(closure)
+    return asked
+
+
+def test_it_finds_the_minimum_of_rosenbrocks_valley():
+    x, y = (torch.tensor([value], dtype=torch.float64, requires_grad=True) for value in (-1.2, 1.0))
+    asked = _minimise(lambda x, y: ((1 - x) ** 2 + 100 * (y - x**2) ** 2).sum(), [x, y], 40)
+    assert (x.item(), y.item()) == pytest.approx((1, 1), abs=1e-6)
+    assert asked < 150
+
+
+def test_a_quadratic_takes_as_many_steps_as_it_has_directions():
+    scales = torch.tensor([1.0, 4.0, 30.0], dtype=torch.float64)
+    place = torch.full((3,), 2.0, dtype=torch.float64, requires_grad=True)
+    _minimise(lambda place: (scales * (place - 1) ** 2).sum(), [place], 20)
+    assert place.detach().tolist() == pytest.approx([1, 1, 1], abs=1e-8)
+
+
+@pytest.mark.parametrize("beyond", [math.nan, math.inf, 5.0])
+def test_where_nothing_leads_downhill_it_stays(beyond):
+    leaf = torch.zeros(3, requires_grad=True)
+    before = leaf.detach().clone()
+
+    def closure() -> float:
+        leaf.grad = torch.ones(3)
+        return 1.0 if torch.equal(leaf, before) else beyond
+
+    QuasiNewtonStepper([leaf], 1.0, 10).step(closure)
+    assert torch.equal(leaf, before)
+
+
+def test_rounding_in_the_value_does_not_stop_it():
+    """A value known to 1e-4 of itself only, as a cosine distance near its end: the slopes lead on."""
+    leaf = torch.full((4,), 0.02, dtype=torch.float64, requires_grad=True)
+    noise = torch.Generator().manual_seed(0)
+
+    def closure() -> float:
+        leaf.grad = 2 * leaf.detach()
+        return 1 + float((leaf.detach() ** 2).sum()) + 2e-4 * float(torch.rand((), generator=noise))
+
+    stepper = QuasiNewtonStepper([leaf], 1.0, 10)
+    for _ in range(10):
+        stepper.step(closure)
+    assert float(leaf.detach().abs().max()) < 1e-6
