@@ -44,7 +44,7 @@ balanced_cosine layer_cosine euclidean fedavg local_steps learning_rate width de
 batch_norm circular leaky_relu head_start convnet small_convnet imagenet_resnet squeezenet gaussian_noise pruning
 strength true false frozen exact joint inferred patience
 fashion_mnist cifar10 cifar100 mnist split train sigmoid noise scaling label_reading gradinversion recursive
-hand_over resnet widen bias rule top_heavy_cosine emphasis annealing mean_gradient
+hand_over resnet widen bias rule top_heavy_cosine emphasis annealing mean_gradient normalised_adam
 """.split()  # noqa: SIM905  (a list of 80 strings would be a screen)
 """The words that have a code, in the order of their codes. Append only: an old link must keep its meaning."""
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"

@@ -142,7 +142,7 @@ _LISTING = (
         "A trained network, compared by direction and length",
         "The same attack with the squared Euclidean distance finds nothing: only the distance differs.",
         "Geiping et al. 2020, section 4 and Table 1, trained networks, Euclidean",
-        "As cosine_trained, with signed Adam instead of the paper's L-BFGS.",
+        "As cosine_trained, with normalised Adam instead of the paper's L-BFGS.",
         Verdict.HIDDEN,
         _on_trained_network(Euclidean()),
     ),

@@ -54,7 +54,7 @@ def recommended_attack(network: Network, *, trained: bool) -> GradientMatching:
     """The gradient matching that serves this network best.
 
     L-BFGS on Zhu's LeNet and on smooth ResNets; a head start where a trained body can be undone; an even cosine on other
-    smooth networks (they fall to signed Adam sooner) and on trained ResNets; noise on the ConvNet; else the default.
+    smooth networks and on trained ResNets; noise on the ConvNet; else the default.
     """
     smooth = getattr(network, "activation", None) in SMOOTH
     if (isinstance(network, LeNet) and network.activation is Activation.SIGMOID) or (smooth and isinstance(network, ResNet)):

@@ -8,6 +8,7 @@ import torch
 
 from lab.optimisers.adam import Adam
 from lab.optimisers.base import Schedule
+from lab.optimisers.normalised_adam import NormalisedAdam
 from lab.optimisers.signed_adam import SignedAdam
 from lab.optimisers.stepper import AdamStepper
 
@@ -28,6 +29,14 @@ def test_signed_adam_sees_only_the_sign():
     gradient = torch.tensor([-3.0, 0.0, 1e-9])
     assert SignedAdam().direction(gradient).tolist() == [-1.0, 0.0, 1.0]
     assert Adam().direction(gradient) is gradient
+
+
+def test_normalised_adam_sees_every_gradient_at_the_same_size():
+    gradient = torch.tensor([-3.0, 0.0, 1e-9, 5.0], dtype=torch.float64)
+    direction = NormalisedAdam().direction(gradient)
+    torch.testing.assert_close(direction, gradient / 2.00000000025, rtol=1e-12, atol=0.0)
+    torch.testing.assert_close(NormalisedAdam().direction(1e-12 * gradient), direction)
+    assert torch.equal(NormalisedAdam().direction(torch.zeros(4)), torch.zeros(4))
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ NAMES = {
     "gelu": "GELU",
     "adam": "Adam",
     "signed_adam": "signed Adam",
+    "normalised_adam": "normalised Adam",
     "lbfgs": "L-BFGS",
     "zeros": "zero",
 }

@@ -22,7 +22,7 @@ from lab.frozen_pattern import can_freeze
 from lab.gradients import ExactMatcher, Matcher
 from lab.optimisers.base import Optimiser
 from lab.optimisers.lbfgs import LBFGS
-from lab.optimisers.signed_adam import SignedAdam
+from lab.optimisers.normalised_adam import NormalisedAdam
 from lab.options import Bounds, Help
 from lab.priors.base import Prior
 from lab.priors.total_variation import TotalVariation
@@ -57,13 +57,13 @@ class Derivative(Enum):
 class GradientMatching(Attack):
     """Minimise D(g(x), g*) + alpha R(x) over the picture x (Geiping et al. 2020, equation 4).
 
-    The defaults are this lab's own schedule: grey start, the top-heavy cosine, signed Adam with
+    The defaults are this lab's own schedule: grey start, the top-heavy cosine, normalised Adam with
     cosine decay on all scales at once, total variation weighed against the match, less and less.
     """
 
     distance: Annotated[Distance, Help("how two updates are compared: the loss of the attack")] = TopHeavyCosine()
-    priors: Annotated[tuple[Prior, ...], Help("what a natural picture looks like")] = (TotalVariation(weight=0.6, fade=0.15),)
-    optimiser: Annotated[Optimiser, Help("what moves the candidate")] = SignedAdam(step=0.03)
+    priors: Annotated[tuple[Prior, ...], Help("what a natural picture looks like")] = (TotalVariation(weight=0.7, fade=0.06),)
+    optimiser: Annotated[Optimiser, Help("what moves the candidate")] = NormalisedAdam(step=0.04)
     iterations: Annotated[int, Bounds(1, 100_000, log=True), Help("steps of the attack", "steps")] = 200
     restarts: Annotated[int, Bounds(1, 100), Help("attempts from different starts; the lowest distance wins")] = 1
     start: Annotated[Start, Help("the first candidate; restarts after the first always begin with noise")] = Start.GREY
