@@ -36,12 +36,15 @@ SECOND_ORDER = GradientMatching(
 )
 """Curvature of a smooth objective, on all scales at once: the frozen derivative has digits enough for it."""
 
-KINKED = GradientMatching(distance=TopHeavyCosine(emphasis=1000.0), optimiser=Adam(step=0.05), annealing=0.1)
-"""For deep piecewise linear networks whose head sees places: the layers near the loss lead, past choices blurred by noise."""
+TOP_HEAVY = GradientMatching(distance=TopHeavyCosine(emphasis=1000.0))
+"""For the wide ConvNet, whose head sees places: the layers near the loss lead (width 64: 33.8 dB against 29.9; 1 picture)."""
 
-KINKED_NARROW = replace(KINKED, distance=TopHeavyCosine())
-"""A narrow network's last layers know too little to lead alone (width 16: 15.3 dB against 12.0; 4 pictures)."""
-ENOUGH_CHANNELS = 32
+BLURRED = GradientMatching(optimiser=Adam(step=0.05), annealing=0.1)
+"""A narrow ConvNet's last layers know too little to lead alone: noise blurs past choices instead.
+
+Width 16: 17.1 dB against 15.9 without the noise and with the layers near the loss leading (3 pictures).
+"""
+ENOUGH_CHANNELS = 64
 
 EVEN = GradientMatching(distance=BalancedCosine())
 """Nothing tears the gradient of a smooth network: every layer's tells of the picture alike.
@@ -54,7 +57,7 @@ def recommended_attack(network: Network, *, trained: bool) -> GradientMatching:
     """The gradient matching that serves this network best.
 
     L-BFGS on Zhu's LeNet and on smooth ResNets; a head start where a trained body can be undone; an even cosine on other
-    smooth networks and on trained ResNets; noise on the ConvNet; else the default.
+    smooth networks and on trained ResNets; the last layers' lead on the wide ConvNet, noise on the narrow; else the default.
     """
     smooth = getattr(network, "activation", None) in SMOOTH
     if (isinstance(network, LeNet) and network.activation is Activation.SIGMOID) or (smooth and isinstance(network, ResNet)):
@@ -64,7 +67,7 @@ def recommended_attack(network: Network, *, trained: bool) -> GradientMatching:
     if smooth or (trained and isinstance(network, ResNet)):
         return EVEN
     if not trained and isinstance(network, ConvNet):
-        return KINKED if network.width >= ENOUGH_CHANNELS else KINKED_NARROW
+        return TOP_HEAVY if network.width >= ENOUGH_CHANNELS else BLURRED
     return GradientMatching()
 
 

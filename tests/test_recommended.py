@@ -19,7 +19,7 @@ from lab.networks.lenet import LeNet
 from lab.networks.resnet import ResNet
 from lab.networks.small_convnet import SmallConvNet
 from lab.randomness import stream
-from lab.recommended import EVEN, KINKED, KINKED_NARROW, SECOND_ORDER, followed, recommended_attack
+from lab.recommended import BLURRED, EVEN, SECOND_ORDER, TOP_HEAVY, followed, recommended_attack
 
 SMOOTH_RESNET = ResNet(depth=8, activation=Activation.SILU)
 CASES = [
@@ -30,8 +30,8 @@ CASES = [
     (LeNet(), True, SECOND_ORDER),
     (LeNet(activation=Activation.RELU), False, GradientMatching()),
     (ResNet(), True, EVEN),
-    (ConvNet(width=16), False, KINKED_NARROW),
-    (ConvNet(width=32), False, KINKED),
+    (ConvNet(width=32), False, BLURRED),
+    (ConvNet(width=64), False, TOP_HEAVY),
     (ConvNet(), True, GradientMatching()),
     (ConvNet(activation=Activation.SILU), False, EVEN),
     (SMOOTH_RESNET, False, SECOND_ORDER),
