@@ -27,9 +27,9 @@ class Curvature:
         self._scale = 1.0
         self._steps, self._changes = (like.new_empty(room, len(like)) for _ in range(2))
         """The steps s, and the changes y of the gradient along them."""
-        self._inner = torch.zeros(room, room, dtype=torch.float64, device=like.device)
-        """<s_i, y_j> for i <= j, zero below."""
-        self._squares = torch.zeros_like(self._inner)
+        self._inner = torch.empty(room, room, dtype=torch.float64, device=like.device)
+        """<s_i, y_j> for i <= j; nobody reads what is below, and rows without a step take no memory."""
+        self._squares = torch.empty_like(self._inner)
         """<y_i, y_j>."""
 
     def __len__(self) -> int:
