@@ -51,18 +51,18 @@ class QuickConvolution(nn.Module):
         """Shape (pictures, inputs, height, width) to (pictures, outputs, rows, columns)."""
         if images.shape != self._shape:
             self._choose(images)
-        return self._way(images)
+        return self._way(self, images)
 
     def _choose(self, images: Tensor) -> None:
         """Once for each shape: asking anew each time costs a small network a tenth of a training step."""
         sides = zip(images.shape[2:], self.kernel, self.stride, self.padding, strict=True)
         self._places = [(size + 2 * padding - kernel) // stride + 1 for size, kernel, stride, padding in sides]
         unfolded = len(images) * self.weight[0].numel() * math.prod(self._places)
-        self._shape, self._way = images.shape, self._stock
+        self._shape, self._way = images.shape, QuickConvolution._stock  # unbound: no cycle keeps the weights alive
         if images.is_cpu and min(self.kernel) >= LARGE_KERNEL and unfolded <= SMALL:
-            self._way = self._product
+            self._way = QuickConvolution._product
         elif images.is_cpu and images.shape[1] < FEW_CHANNELS and max(self.stride) > 1:
-            self._way = self._few_inputs
+            self._way = QuickConvolution._few_inputs
 
     def _stock(self, images: Tensor) -> Tensor:
         return functional.conv2d(images, self.weight, self.bias, self.stride, self.padding)

@@ -30,6 +30,7 @@ CASES = [
     (LeNet(), True, SECOND_ORDER),
     (LeNet(activation=Activation.RELU), False, GradientMatching()),
     (ResNet(), True, EVEN),
+    (ConvNet(width=16), False, BLURRED),
     (ConvNet(width=32), False, BLURRED),
     (ConvNet(width=64), False, TOP_HEAVY),
     (ConvNet(), True, GradientMatching()),

@@ -31,9 +31,16 @@ STILL = 0.95
 class Seen:
     """What the objective is made of at a candidate, before priors are weighed."""
 
+    images: Images
+    blur: Images | None
+    targets: Targets
     match: Match
     prices: list[tuple[Tensor, Images]]
     """Of each prior the price and its gradient."""
+
+    def answers(self, images: Images, blur: Images | None, targets: Targets) -> bool:
+        """Whether this is what would be seen there."""
+        return blur is self.blur and torch.equal(images, self.images) and torch.equal(targets, self.targets)
 
 
 class Remembering:
@@ -41,20 +48,15 @@ class Remembering:
 
     def __init__(self, matcher: Matcher, priors: tuple[Prior, ...]) -> None:
         self.matcher, self.priors = matcher, priors
-        self.last: tuple[Images, Images | None, Targets, Seen] | None = None
+        self.last: Seen | None = None
 
     def __call__(self, images: Images, blur: Images | None, targets: Targets) -> Seen:
         """The match of the blurred candidate and the prices of the clear one, computed afresh unless this came last."""
-        if self.last is None or not self._is_last(images, blur, targets):
+        if self.last is None or not self.last.answers(images, blur, targets):
             match = self.matcher(images if blur is None else images + blur, targets)
-            seen = Seen(match, [prior.slope(images) for prior in self.priors])
-            self.last = (images.clone(), blur, targets, seen)
-        return self.last[3]
-
-    def _is_last(self, images: Images, blur: Images | None, targets: Targets) -> bool:
-        assert self.last is not None
-        seen_at, blurred_by, aimed_at, _ = self.last
-        return blur is blurred_by and torch.equal(images, seen_at) and torch.equal(targets, aimed_at)
+            prices = [prior.slope(images) for prior in self.priors]
+            self.last = Seen(images.clone(), blur, targets, match, prices)
+        return self.last
 
 
 class Search:

@@ -6,25 +6,20 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from lab.optimisers.base import Optimiser
-from lab.optimisers.stepper import AdamStepper, Stepper
+from lab.optimisers.adam import Adam
 
 SMALLEST = 1e-30
 """Stands in for the size of a gradient that is zero."""
 
 
 @dataclass(frozen=True)
-class NormalisedAdam(Optimiser):
+class NormalisedAdam(Adam):
     """Adam that sees each gradient divided by its mean absolute value.
 
     The gradient of a cosine distance shrinks a few hundredfold within an attack, faster than Adam's memory of
     squares, which spans a thousand steps: plain Adam slows down. The sign (Geiping et al. 2020, section 5)
     keeps its pace, but forgets which pixels are nearly right, and makes them tremble.
     """
-
-    def stepper(self, parameters: list[Tensor]) -> Stepper:
-        """Adam of Kingma and Ba 2015."""
-        return AdamStepper(parameters, self.step)
 
     def direction(self, gradient: Tensor) -> Tensor:
         """The gradient at a mean size of 1 over all pictures; zero stays zero."""

@@ -56,16 +56,17 @@ class QuasiNewtonStepper:
         gradient = self._slopes()
         direction = self._curvature.undo(gradient).neg()
         line = _Line(self._places(), direction, value, float(direction.dot(gradient)))
-        length, slopes = self._search(closure, line, self._first_length(gradient)) if line.slope < 0 else (0.0, gradient)
-        if length:
-            self._curvature.remember(length * direction, slopes - gradient)
-        else:
+        found = self._search(closure, line, self._first_length(gradient)) if line.slope < 0 else None
+        if found is None:
             self._curvature.forget()
+        else:
+            length, slopes = found
+            self._curvature.remember(length * direction, slopes - gradient)
         return value
 
-    def _search(self, closure: Callable[[], float], line: _Line, length: float) -> tuple[float, Tensor]:
+    def _search(self, closure: Callable[[], float], line: _Line, length: float) -> tuple[float, Tensor] | None:
         """How far along the line the leaves were moved, and the slopes there: by halving and doubling within what is known."""
-        shortest, longest, reached = 0.0, math.inf, line.start
+        shortest, longest, reached = 0.0, math.inf, None
         for _ in range(TRIALS):
             self._move(line.at(length))
             found, slopes = closure(), self._slopes()
@@ -78,12 +79,12 @@ class QuasiNewtonStepper:
                     return length, slopes
             length = (shortest + longest) / 2 if longest < math.inf else 2 * length
         self._move(line.at(shortest))
-        return shortest, reached
+        return None if reached is None else (shortest, reached)
 
     def _first_length(self, gradient: Tensor) -> float:
         """The step size; in a first step, whose direction is the gradient itself, at most that over all leaves together."""
         lr = self.param_groups[0]["lr"]
-        return lr if len(self._curvature) else lr * min(1.0, 1 / max(float(gradient.abs().sum()), 1e-30))
+        return lr if len(self._curvature) else lr * min(1.0, 1 / float(gradient.abs().sum()))
 
     @property
     def _leaves(self) -> list[Tensor]:

@@ -6,17 +6,12 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from lab.optimisers.base import Optimiser
-from lab.optimisers.stepper import AdamStepper, Stepper
+from lab.optimisers.adam import Adam
 
 
 @dataclass(frozen=True)
-class SignedAdam(Optimiser):
+class SignedAdam(Adam):
     """Adam that sees only the sign of each pixel's gradient (Geiping et al. 2020, section 5)."""
-
-    def stepper(self, parameters: list[Tensor]) -> Stepper:
-        """Torch's Adam."""
-        return AdamStepper(parameters, self.step)
 
     def direction(self, gradient: Tensor) -> Tensor:
         """-1, 0 or 1 for each pixel: tiny gradients move the picture as fast as large ones."""
