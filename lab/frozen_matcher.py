@@ -183,10 +183,13 @@ def _as_leaves(weights: Gradients) -> Gradients:
 
 
 def _scaled_sum(passed: list[_Passed], rate: float) -> dict[str, Tensor]:
-    """Rate * (g_0 + g_1 + ...): the update, without the rounding of weights subtracted from weights."""
+    """Rate * (g_0 + g_1 + ...): the update, without the rounding of weights subtracted from weights.
+
+    A single step's slopes, which nothing else needs, become the update where they are.
+    """
     first, *others = (step.slopes for step in passed)
-    if not others and rate == 1:
-        return first
+    if not others:
+        return first if rate == 1 else {name: tensor.mul_(rate) for name, tensor in first.items()}
     total = {name: rate * tensor for name, tensor in first.items()}
     for slopes in others:
         for name, tensor in slopes.items():

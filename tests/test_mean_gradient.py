@@ -1,11 +1,14 @@
 """Matching the mean gradient: one local step's work, whatever the client did, and the same picture while steps are small."""
 
+import pytest
 import torch
 from rounds import as_round, observe, smooth_batch
 
 from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.mean_gradient import MeanGradient
+from lab.distances.euclidean import Euclidean
 from lab.evaluate import score
+from lab.gradients import parameter_gradient
 from lab.networks.small_convnet import SmallConvNet
 from lab.protocols.fedavg import FedAvg
 from lab.protocols.fedsgd import FedSGD
@@ -43,7 +46,16 @@ def test_one_step_is_plain_matching():
     batch = smooth_batch(dtype=torch.float64)
     stepped = observe(NETWORK, batch, FedAvg(local_steps=1, learning_rate=1e-3))
     plain = last(GradientMatching(iterations=5), observe(NETWORK, batch, FedSGD()))
-    torch.testing.assert_close(last(MeanGradient(iterations=5), stepped).candidate, plain.candidate)
+    torch.testing.assert_close(last(MeanGradient(iterations=5), stepped).candidate, plain.candidate, rtol=0, atol=1e-5)
+
+
+def test_it_compares_one_long_step_with_what_was_sent():
+    batch = smooth_batch(dtype=torch.float64)
+    observation = observe(NETWORK, batch, FedAvg(local_steps=4, learning_rate=1e-2))
+    first, *_ = MeanGradient(distance=Euclidean(), iterations=1).reconstruct(observation, torch.Generator().manual_seed(0))
+    gradient = parameter_gradient(observation.network, first.candidate, observation.labels)
+    gaps = (-0.04 * gradient[name] - sent for name, sent in observation.update.items())
+    assert first.terms["distance"] == pytest.approx(sum(float(gap.square().sum()) for gap in gaps), rel=1e-6)
 
 
 def quality(attack, rate):
