@@ -84,6 +84,7 @@ class FrozenMatcher:
             pulled, _ = self._pulled(0, passed[0], inputs, shift, bend=False)
         else:
             value, direction = self.slope(update)
+            update.clear()
             pulled = self._pull_down(passed, inputs, direction)
         return Match(value, pulled[0], pulled[1] if len(pulled) == 2 else None)
 
@@ -108,20 +109,32 @@ class FrozenMatcher:
         return update
 
     def _pull_down(self, passed: list[_Passed], inputs: _Inputs, direction: Gradients) -> list[Tensor]:
-        """dD/dleaves, from the last step to the first; ``direction`` is the cotangent of the weights after each."""
+        """dD/dleaves, from the last step to the first, each forgotten as soon as it is undone.
+
+        ``direction`` is the cotangent of the weights after each.
+        """
         totals = [torch.zeros_like(leaf) for leaf in inputs.leaves]
-        bends: Gradients = {}
-        steady = False
+        steady: Gradients = {}
         for index in reversed(range(len(passed))):
-            shift = PlainShift(self.local if index else self.start, direction, self.places)
-            found, fresh = self._pulled(index, passed[index], inputs, shift, bend=index > 0 and not steady)
-            totals = [total.add_(each) for total, each in zip(totals, found, strict=True)]
-            if fresh:
-                bends, steady = fresh, index * float(length(fresh)) <= STEADY * shift.length
-            if index > 0:
-                direction = {name: tensor.add_(bends[name]) for name, tensor in direction.items()}
-                self._walk(self.local, passed[index - 1].slopes, self.steps.rate)
+            steady = self._undo(index, passed.pop(), inputs, direction, totals, steady)
+            if index > 1:
+                self._walk(self.local, passed[-1].slopes, self.steps.rate)
         return totals
+
+    def _undo(
+        self, index: int, step: _Passed, inputs: _Inputs, direction: Gradients, totals: list[Tensor], steady: Gradients
+    ) -> Gradients:
+        """Pull ``direction`` back through one step; how that bends it, where the steps before bend it alike."""
+        shift = PlainShift(self.local if index else self.start, direction, self.places)
+        found, fresh = self._pulled(index, step, inputs, shift, bend=index > 0 and not steady)
+        for total, each in zip(totals, found, strict=True):
+            total.add_(each)
+        if not index:
+            return {}
+        bends = steady or fresh
+        for name, tensor in direction.items():
+            tensor.add_(bends[name])
+        return bends if steady or index * float(length(bends)) <= STEADY * shift.length else {}
 
     def _pulled(
         self, index: int, step: _Passed, inputs: _Inputs, shift: Shift, *, bend: bool
@@ -137,16 +150,16 @@ class FrozenMatcher:
         self, index: int, step: _Passed, inputs: _Inputs, shift: Shift, *, bend: bool
     ) -> tuple[tuple[Tensor, ...], float]:
         """The slopes at theta + h v with the step's kinks, and h; tried again where h was far from a good one."""
-        h = self.reach[index] / shift.length
-        found = self._slopes_at(h, step, inputs, shift, bend=bend)
-        for _ in range(RETRIES):
-            correction = self._correction(found[0], step.pulled[0])
-            self.reach[index] *= correction
-            if 1 / TOLERANCE < correction < TOLERANCE:
-                break
+        left = RETRIES
+        while True:
             h = self.reach[index] / shift.length
             found = self._slopes_at(h, step, inputs, shift, bend=bend)
-        return found, h
+            correction = self._correction(found[0], step.pulled[0])
+            self.reach[index] *= correction
+            if not left or 1 / TOLERANCE < correction < TOLERANCE:
+                return found, h
+            left -= 1
+            del found  # the next try asks for as much memory
 
     def _slopes_at(self, h: float, step: _Passed, inputs: _Inputs, shift: Shift, *, bend: bool) -> tuple[Tensor, ...]:
         """The slopes towards the leaves and, with ``bend``, towards the weights."""
@@ -185,13 +198,13 @@ def _as_leaves(weights: Gradients) -> Gradients:
 def _scaled_sum(passed: list[_Passed], rate: float) -> dict[str, Tensor]:
     """Rate * (g_0 + g_1 + ...): the update, without the rounding of weights subtracted from weights.
 
-    A single step's slopes, which nothing else needs, become the update where they are.
+    The first step's slopes, which nothing else needs, become the sum: who empties it has given their memory back.
     """
-    first, *others = (step.slopes for step in passed)
-    if not others:
-        return first if rate == 1 else {name: tensor.mul_(rate) for name, tensor in first.items()}
-    total = {name: rate * tensor for name, tensor in first.items()}
-    for slopes in others:
-        for name, tensor in slopes.items():
-            total[name].add_(tensor, alpha=rate)
+    total = passed[0].slopes
+    for step in passed[1:]:
+        for name, tensor in step.slopes.items():
+            total[name].add_(tensor)
+    if rate != 1:
+        for tensor in total.values():
+            tensor.mul_(rate)
     return total
