@@ -36,8 +36,18 @@ def test_down_is_the_adjoint_of_up_and_leaves_the_gaps_between_the_grids_alone()
 
 
 def test_a_small_picture_has_none():
-    assert not Grids(draw(1, 3, 7, 7)).any
-    assert Grids(draw(1, 3, 8, 8)).any
+    assert not Grids.fit(draw(1, 3, 7, 7))
+    assert Grids.fit(draw(1, 3, 8, 8))
+
+
+def test_spread_is_what_a_step_of_pixels_and_shapes_along_their_own_slopes_comes_to():
+    pixels = draw(2, 3, 9, 16).requires_grad_()
+    grids, target = Grids(pixels), draw(2, 3, 9, 16)
+    shapes = grids.zeros(pixels).requires_grad_()
+    price = ((pixels + grids.up(shapes) - target) ** 2).sum()
+    along_pixels, along_shapes = torch.autograd.grad(price, [pixels, shapes])
+    moved = along_pixels + grids.up(along_shapes * grids.inside)
+    torch.testing.assert_close(grids.spread(along_pixels), moved)
 
 
 @pytest.mark.parametrize("prior", [pytest.param(entry(), id=name) for name, entry in entries("prior").items()])

@@ -35,8 +35,10 @@ def _dense(pairs) -> torch.Tensor:
 def test_the_compact_form_is_the_recursion_over_the_last_pairs(count):
     pairs, history = _pairs(count), 5
     curvature = Curvature(pairs[0][0], history)
-    for pair in pairs:
-        curvature.remember(*pair)
+    place = torch.ones(SIZE, dtype=torch.float64)
+    for step, change in pairs:
+        curvature.remember(step, place, place + change)
+        place = place + change
     gradient = torch.linspace(-1, 1, SIZE, dtype=torch.float64)
     assert len(curvature) == min(count, history)
     torch.testing.assert_close(curvature.undo(gradient), _dense(pairs[-history:]) @ gradient, rtol=1e-8, atol=1e-10)
@@ -44,15 +46,14 @@ def test_the_compact_form_is_the_recursion_over_the_last_pairs(count):
 
 def test_without_pairs_it_is_the_identity_and_bends_downwards_are_not_kept():
     curvature = Curvature(torch.zeros(SIZE), 5)
-    step = torch.ones(SIZE)
-    curvature.remember(step, -step)
-    curvature.remember(step, torch.zeros(SIZE))
-    curvature.remember(step, torch.full((SIZE,), math.nan))
+    step, start = torch.ones(SIZE), torch.zeros(SIZE)
+    for end in (-step, start, torch.full((SIZE,), math.nan)):
+        curvature.remember(step, start, end)
     assert len(curvature) == 0
     assert torch.equal(curvature.undo(step), step)
 
 
-def _minimise(objective, leaves: list[torch.Tensor], steps: int) -> int:
+def _minimise(objective, leaves: list[torch.Tensor], steps: int, metric=None) -> int:
     """The steps taken, and how often the objective was asked for."""
     asked = 0
 
@@ -64,7 +65,7 @@ def _minimise(objective, leaves: list[torch.Tensor], steps: int) -> int:
             leaf.grad = slope
         return float(value.detach())
 
-    stepper = QuasiNewtonStepper(leaves, 1.0, 10)
+    stepper = QuasiNewtonStepper(leaves, 1.0, 10, metric)
     for _ in range(steps):
         stepper.step(closure)
     return asked
@@ -82,6 +83,27 @@ def test_a_quadratic_takes_as_many_steps_as_it_has_directions():
     place = torch.full((3,), 2.0, dtype=torch.float64, requires_grad=True)
     _minimise(lambda place: (scales * (place - 1) ** 2).sum(), [place], 20)
     assert place.detach().tolist() == pytest.approx([1, 1, 1], abs=1e-8)
+
+
+def test_a_metric_stands_for_leaves_of_its_own():
+    """With M = 1 + U U^T it goes where leaves p and s lead x = p + U s, step by step; another leaf is left as it is.
+
+    The slopes are so small that neither shortens its first step, which they would by different shares.
+    """
+    spread = torch.linspace(-1, 1, 12, dtype=torch.float64).reshape(6, 2)
+
+    def objective(x, z):
+        return 0.005 * ((torch.arange(1, 7) * (x - 1) ** 2).sum() + (x**4).sum() + (z - x[0]) ** 2)
+
+    def start(*sizes):
+        return [torch.zeros(size, dtype=torch.float64, requires_grad=True) for size in sizes]
+
+    for steps in (1, 2, 5, 14):
+        leaves, (x, z) = start(6, (), 2), start(6, ())
+        _minimise(lambda p, z, s: objective(p + spread @ s, z), leaves, steps)
+        _minimise(objective, [x, z], steps, metric=lambda slope: slope + spread @ (spread.T @ slope))
+        torch.testing.assert_close(x, leaves[0] + spread @ leaves[2], rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(z, leaves[1], rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("beyond", [math.nan, math.inf, 5.0])

@@ -18,7 +18,7 @@ class Grids:
     """All grids of a picture in one tensor, a block of its diagonal each, so that two small products draw them all.
 
     ``up`` is the sum over grids s of w_s times the bilinear enlargement of grid s to the picture's
-    size; that is separable, rows S columns^T. ``down`` is its adjoint.
+    size; that is separable, rows S columns^T. ``down`` is its adjoint. For pictures that ``fit``.
     """
 
     def __init__(self, like: Images) -> None:
@@ -26,12 +26,12 @@ class Grids:
         self.rows = _enlargements([height for height, _ in sizes], like.shape[-2]).to(like)
         self.columns = _enlargements([width for _, width in sizes], like.shape[-1]).to(like)
         blocks = [torch.ones(size) for size in sizes]
-        self.inside = torch.block_diag(*blocks).to(like) if blocks else like.new_zeros(0, 0)
+        self.inside = torch.block_diag(*blocks).to(like)
 
-    @property
-    def any(self) -> bool:
+    @staticmethod
+    def fit(like: Images) -> bool:
         """Whether the picture is large enough for a grid."""
-        return self.inside.numel() > 0
+        return bool(_sizes(*like.shape[-2:]))
 
     def zeros(self, like: Images) -> Tensor:
         """Flat shapes, (batch, channels, rows of all grids, columns of all grids)."""
@@ -44,6 +44,10 @@ class Grids:
     def down(self, slope: Images) -> Tensor:
         """From a gradient with respect to the pixels to that with respect to the shapes."""
         return (self.rows.T @ slope @ self.columns).mul_(self.inside)
+
+    def spread(self, slope: Images) -> Images:
+        """(1 + up down) of a slope: how far pixels and shapes together move where each follows its own."""
+        return slope + self.up(self.down(slope))
 
 
 def _sizes(height: int, width: int) -> list[tuple[int, int]]:
@@ -62,4 +66,4 @@ def _enlargements(sizes: list[int], whole: int) -> Tensor:
         * functional.interpolate(torch.eye(size, dtype=torch.float64)[:, None], whole, mode="linear")[:, 0].T
         for level, size in enumerate(sizes, 1)
     ]
-    return torch.cat(maps, 1) if maps else torch.zeros(whole, 0)
+    return torch.cat(maps, 1)

@@ -13,6 +13,7 @@ from lab.errors import LabError
 from lab.gradients import Match, Matcher, pull_back
 from lab.labels import recover_labels
 from lab.optimisers.base import Schedule
+from lab.optimisers.stepper import Stepper
 from lab.priors.base import Prior
 from lab.types import Images, Labels, LabelSource, Observation, Targets
 
@@ -64,7 +65,8 @@ class Search:
 
     Coarse to fine, the candidate is pixels + sum of w_s up(shape_s) over grids s (``Grids``), and the optimiser
     moves all of them at once: broad shapes settle within a few steps, and no step starts afresh
-    as it would after a change of resolution. The shapes are zero between two steps.
+    as it would after a change of resolution. The shapes are zero between two steps. An optimiser that can be given
+    a metric has no need of them: shapes that follow their gradients move the pixels by 1 + up down of theirs.
     """
 
     def __init__(
@@ -83,10 +85,10 @@ class Search:
         self.look = Remembering(matcher, attack.priors)
         start = self._start(generator, noise=noise) if first is None else first.detach().clone()
         self.pixels = start.requires_grad_()
-        self.grids = Grids(self.pixels) if attack.coarse_to_fine else None
-        self.shapes = self.grids.zeros(self.pixels) if self.grids is not None and self.grids.any else None
+        self.grids = Grids(self.pixels) if attack.coarse_to_fine and Grids.fit(self.pixels) else None
+        self.shapes: Tensor | None = None
         self.logits, self.fixed = self._targets(generator)
-        self.stepper = attack.optimiser.stepper(self._leaves())
+        self.stepper = self._stepper()
         self.generator = generator
         self.blur: Images | None = None
         self.progress = 0.0
@@ -114,6 +116,14 @@ class Search:
         if observation.labels is None:
             raise LabError("The labels are said to be known, but the observation holds none; infer them instead.")
         return None, observation.labels
+
+    def _stepper(self) -> Stepper:
+        """Over all leaves; the shapes are among them where the optimiser takes no metric."""
+        optimiser, grids = self.attack.optimiser, self.grids
+        with_metric = optimiser.metric_stepper(self._leaves(), grids.spread) if grids else None
+        if grids and with_metric is None:
+            self.shapes = grids.zeros(self.pixels)
+        return with_metric or optimiser.stepper(self._leaves())
 
     def _leaves(self) -> list[Tensor]:
         return [leaf for leaf in (self.pixels, self.shapes, self.logits) if leaf is not None]

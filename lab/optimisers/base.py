@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar
 from torch import Tensor
 
 from lab.catalogue import Entry
-from lab.optimisers.stepper import Stepper
+from lab.optimisers.stepper import Metric, Stepper
 from lab.options import Bounds, Help
 
 
@@ -42,6 +42,10 @@ class Optimiser(Entry):
     @abstractmethod
     def stepper(self, parameters: list[Tensor]) -> Stepper:
         """A fresh stepper over these leaves."""
+
+    def metric_stepper(self, parameters: list[Tensor], metric: Metric) -> Stepper | None:
+        """One that is told of the first leaf how far to follow a gradient; None where it has no use for that."""
+        return None
 
     def direction(self, gradient: Tensor) -> Tensor:
         """What the stepper is given instead of the image gradient."""

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lab.optimisers.base import Optimiser, Schedule
 from lab.optimisers.quasi_newton import QuasiNewtonStepper
-from lab.optimisers.stepper import Stepper
+from lab.optimisers.stepper import Metric, Stepper
 from lab.options import Bounds, Help
 
 
@@ -24,3 +24,7 @@ class LBFGS(Optimiser):
     def stepper(self, parameters: list[Tensor]) -> Stepper:
         """One quasi-Newton step an iteration."""
         return QuasiNewtonStepper(parameters, self.step, self.history)
+
+    def metric_stepper(self, parameters: list[Tensor], metric: Metric) -> Stepper:
+        """The same, its first guess of the curvature the inverse of the metric."""
+        return QuasiNewtonStepper(parameters, self.step, self.history, metric)

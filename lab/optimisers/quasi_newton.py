@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from lab.optimisers.curvature import Curvature
+from lab.optimisers.stepper import Metric
 
 FALL, FLATTER = 0.1, 0.9
 """delta and sigma of Wolfe's conditions, as Hager and Zhang 2005 set them."""
@@ -46,9 +47,11 @@ class QuasiNewtonStepper:
     Its first use also imports torch's compiler, for which a visitor's first click would have to wait.
     """
 
-    def __init__(self, parameters: list[Tensor], lr: float, history: int) -> None:
+    def __init__(self, parameters: list[Tensor], lr: float, history: int, metric: Metric | None = None) -> None:
+        """The metric is that of the first leaf, in its own shape."""
         self.param_groups: list[dict[str, Any]] = [{"params": parameters, "lr": lr}]
-        self._curvature = Curvature(self._places(), history)
+        self._metric = metric
+        self._curvature = Curvature(self._places(), history, self._spread)
 
     def step(self, closure: Callable[[], float]) -> float:
         """Evaluate, then move the leaves downhill; they stay where no trial leads there."""
@@ -56,12 +59,12 @@ class QuasiNewtonStepper:
         gradient = self._slopes()
         direction = self._curvature.undo(gradient).neg()
         line = _Line(self._places(), direction, value, float(direction.dot(gradient)))
-        found = self._search(closure, line, self._first_length(gradient)) if line.slope < 0 else None
+        found = self._search(closure, line, self._first_length(direction)) if line.slope < 0 else None
         if found is None:
             self._curvature.forget()
         else:
             length, slopes = found
-            self._curvature.remember(length * direction, slopes - gradient)
+            self._curvature.remember(length * direction, gradient, slopes)
         return value
 
     def _search(self, closure: Callable[[], float], line: _Line, length: float) -> tuple[float, Tensor] | None:
@@ -81,10 +84,18 @@ class QuasiNewtonStepper:
         self._move(line.at(shortest))
         return None if reached is None else (shortest, reached)
 
-    def _first_length(self, gradient: Tensor) -> float:
-        """The step size; in a first step, whose direction is the gradient itself, at most that over all leaves together."""
+    def _first_length(self, direction: Tensor) -> float:
+        """The step size; in a first step, which knows of no curvature, at most that over all leaves together."""
         lr = self.param_groups[0]["lr"]
-        return lr if len(self._curvature) else lr * min(1.0, 1 / float(gradient.abs().sum()))
+        return lr if len(self._curvature) else lr * min(1.0, 1 / float(direction.abs().sum()))
+
+    def _spread(self, gradient: Tensor) -> Tensor:
+        """The metric of the first leaf, the identity of the others."""
+        if self._metric is None:
+            return gradient
+        leaf = self._leaves[0]
+        first, others = gradient[: leaf.numel()], gradient[leaf.numel() :]
+        return torch.cat([self._metric(first.view_as(leaf)).flatten(), others])
 
     @property
     def _leaves(self) -> list[Tensor]:

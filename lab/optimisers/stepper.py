@@ -11,6 +11,9 @@ from torch import Tensor
 FIRST_DECAY, SECOND_DECAY, FLOOR = 0.9, 0.999, 1e-8
 """beta_1, beta_2 and epsilon of Kingma and Ba 2015."""
 
+Metric = Callable[[Tensor], Tensor]
+"""A symmetric positive definite M, from a leaf's gradient to the way down that seems good before any step is known."""
+
 
 @runtime_checkable
 class Stepper(Protocol):
