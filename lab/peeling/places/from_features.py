@@ -6,10 +6,13 @@ import math
 from collections.abc import Generator, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor, nn
+
+from lab.optimisers.quasi_newton import QuasiNewtonStepper
+from lab.optimisers.stepper import AdamStepper
 
 PRECISION = torch.float32
 """Features from float32 gradients carry no more digits, and half the bytes are twice as fast."""
@@ -19,6 +22,8 @@ MOST_CHUNKS = 60
 PATIENCE = 4
 """The misfit must fall to ``FALLS`` of what it was so many looks ago."""
 FALLS = 0.8
+FLAT = 1e-4
+"""A step that gains less, as a share of the square misfit, is the last one before the next look."""
 FITS = 1e-6
 STUCK = 1e-3
 """A relative misfit at which L-BFGS ends only between two kinks: annealed once more, it goes on."""
@@ -82,34 +87,61 @@ def search(measured: Measured, start: Tensor) -> Iterator[Tensor]:
 
 def _annealed(measured: Measured, picture: Tensor) -> Iterator[Tensor]:
     """Adam on noisy copies, noise and step shrinking together: sharp choices (max-pooling's, ReLUs') blur, then settle."""
-    stepper = torch.optim.Adam([picture])
+    stepper, look = AdamStepper([picture], FIRST_STEP), _Look(measured, picture)
     generator = torch.Generator().manual_seed(0)
     for iteration in range(ANNEALING):
         fade = (1 + math.cos(math.pi * iteration / ANNEALING)) / 2
         stepper.param_groups[0]["lr"] = FIRST_STEP * fade
         noise = torch.randn(picture.shape, generator=generator, dtype=PRECISION)
-        picture.grad = torch.autograd.grad(measured.misfit(picture + FIRST_NOISE * fade * noise), picture)[0]
-        stepper.step()
+        stepper.step(partial(look.beside, FIRST_NOISE * fade * noise))
         if iteration % CHUNK == CHUNK - 1:
             yield picture.detach().double()
 
 
 def _refined(measured: Measured, picture: Tensor) -> Generator[Tensor, None, float]:
     """L-BFGS, until little is gained; returns the relative misfit reached."""
-    stepper = torch.optim.LBFGS([picture], 1.0, CHUNK, 2 * CHUNK, 0.0, 0.0, HISTORY, "strong_wolfe")
-
-    def evaluate() -> Tensor:
-        misfit = measured.misfit(picture)
-        picture.grad = torch.autograd.grad(misfit, picture)[0]
-        return misfit.detach()
-
+    stepper, look = QuasiNewtonStepper([picture], 1.0, HISTORY), _Look(measured, picture)
     misfits = [math.inf] * PATIENCE
     for _ in range(MOST_CHUNKS):
-        stepper.step(evaluate)
-        misfits.append(float(measured.misfit(picture.detach())) ** 0.5)
+        _walk(stepper, look)
+        misfits.append(look() ** 0.5)
         if not math.isfinite(misfits[-1]):
             break
         yield picture.detach().double()
         if misfits[-1] <= FITS or misfits[-1] > FALLS * misfits[-1 - PATIENCE]:
             break
     return misfits[-1]
+
+
+def _walk(stepper: QuasiNewtonStepper, look: _Look) -> None:
+    """Up to ``CHUNK`` steps; fewer where the misfit falls no more, as at the end of the precision."""
+    for _ in range(CHUNK):
+        before = look()
+        stepper.step(look)
+        if look() > (1 - FLAT) * before:
+            return
+
+
+class _Look:
+    """The misfit of a picture, its gradient left behind; a step begins where the last one ended, and is told what was seen."""
+
+    def __init__(self, measured: Measured, picture: Tensor) -> None:
+        self.measured, self.picture = measured, picture
+        self.seen: Tensor | None = None
+        self.misfit = math.inf
+
+    def __call__(self) -> float:
+        if self.seen is None or not torch.equal(self.seen, self.picture):
+            self.misfit = self.at(self.picture)
+            self.seen = self.picture.detach().clone()
+        return self.misfit
+
+    def beside(self, noise: Tensor) -> float:
+        """Of a noisy copy."""
+        return self.at(self.picture + noise)
+
+    def at(self, shown: Tensor) -> float:
+        """Of anything that the picture leads to."""
+        misfit = self.measured.misfit(shown)
+        self.picture.grad = torch.autograd.grad(misfit, self.picture)[0]
+        return float(misfit.detach())
