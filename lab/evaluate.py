@@ -208,7 +208,7 @@ def true_layer_inputs(attacked: Round, state: AttackState) -> dict[str, Tensor]:
     network, seen = attacked.observation.network, {}
     modules = {module: name for name, module in network.named_modules() if name in names}
     hooks = [
-        m.register_forward_pre_hook(lambda m, inputs: seen.update({modules[m]: inputs[0].double().cpu()})) for m in modules
+        m.register_forward_pre_hook(lambda m, inputs: seen.update({modules[m]: inputs[0].cpu().double()})) for m in modules
     ]
     try:
         with torch.no_grad():

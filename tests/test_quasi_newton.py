@@ -53,6 +53,14 @@ def test_without_pairs_it_is_the_identity_and_bends_downwards_are_not_kept():
     assert torch.equal(curvature.undo(step), step)
 
 
+def test_what_is_in_double_precision_stays_on_the_cpu():
+    """Some accelerators have none; "meta" stands for any of them."""
+    curvature = Curvature(torch.zeros(SIZE, device="meta"), 5)
+    exact = [tensor for tensor in vars(curvature).values() if getattr(tensor, "dtype", None) == torch.float64]
+    assert exact
+    assert all(tensor.device.type == "cpu" for tensor in exact)
+
+
 def _minimise(objective, leaves: list[torch.Tensor], steps: int, metric=None) -> int:
     """The steps taken, and how often the objective was asked for."""
     asked = 0

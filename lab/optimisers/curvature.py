@@ -15,7 +15,7 @@ CONVEX = 1e-10
 
 @dataclass(frozen=True, eq=False)
 class _Seen:
-    """A gradient g, M g, and their products with the known steps S and changes Y, in double precision."""
+    """A gradient g, M g, and their products with the known steps S and changes Y, as ``_exact`` numbers."""
 
     gradient: Tensor
     spread: Tensor
@@ -54,7 +54,7 @@ class Curvature:
         self._seen: _Seen | None = None
         self._steps, self._changes = (like.new_empty(room, len(like)) for _ in range(2))
         """The steps s, and the changes y of the gradient along them."""
-        self._inner = torch.empty(room, room, dtype=torch.float64, device=like.device)
+        self._inner = torch.empty(room, room, dtype=torch.float64)
         """<s_i, y_j> for i <= j; nobody reads what is below, and rows without a step take no memory."""
         self._squares = torch.empty_like(self._inner)
         """<y_i, M y_j>."""
@@ -92,13 +92,13 @@ class Curvature:
         self._squares[known, last] = self._squares[last, known] = new.across - old.across
         self._inner[last, last], self._squares[last, last] = inner, square
         self._end, self._scale = last + 1, inner / square
-        self._seen = new.later(step.dot(after).double(), change.dot(new.spread).double())
+        self._seen = new.later(_exact(step.dot(after)), _exact(change.dot(new.spread)))
 
     def _see(self, gradient: Tensor) -> _Seen:
         if self._seen is None or not torch.equal(self._seen.gradient, gradient):
             spread = self.metric(gradient)
             along, across = self._steps[self._known] @ gradient, self._changes[self._known] @ spread
-            return _Seen(gradient, spread, along.double(), across.double())
+            return _Seen(gradient, spread, _exact(along), _exact(across))
         return self._seen
 
     def _make_room(self) -> None:
@@ -124,3 +124,8 @@ class Curvature:
         shares = torch.linalg.solve_triangular(inner.T, bent, upper=False)
         rest = gradient - solved[:, 0].to(gradient) @ self._changes[known]
         return (shares[:, 0].to(gradient) @ self._steps[known]).add_(self.metric(rest), alpha=self._scale)
+
+
+def _exact(numbers: Tensor) -> Tensor:
+    """In double precision on the CPU: some accelerators have none, and few numbers are soonest solved for there."""
+    return numbers.cpu().double()
