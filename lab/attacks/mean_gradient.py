@@ -18,7 +18,7 @@ from lab.types import AttackState, Gradients, Images, Observation, Targets
 
 @dataclass(frozen=True)
 class MeanGradient(GradientMatching):
-    """Gradient matching that takes all local steps for one, tau K long.
+    """Gradient matching that takes all local steps for a single one, tau K long.
 
     The change of the weights is -tau K times the mean of the K gradients that the client met. While tau K is
     small, all of them are nearly the first one, and no step needs to be simulated (Geiping et al. 2020, section 6,
