@@ -28,7 +28,7 @@ SMOOTH = (Activation.SIGMOID, Activation.TANH, Activation.SILU, Activation.GELU)
 SECOND_ORDER = GradientMatching(
     distance=BalancedCosine(),
     priors=(TotalVariation(weight=1e-3, relative=False),),
-    optimiser=LBFGS(schedule=Schedule.CONSTANT, history=100),
+    optimiser=LBFGS(schedule=Schedule.CONSTANT, history=60),
     iterations=300,
     derivative=Derivative.FROZEN,
     boxed=False,

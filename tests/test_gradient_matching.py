@@ -128,6 +128,13 @@ def broad_share(change):
     return float(torch.nn.functional.avg_pool2d(change, 8).square().sum() * 64 / change.square().sum())
 
 
+@pytest.mark.parametrize("shape", [(1, 3, 32, 32), (2, 1, 16, 40), (3, 4, 33, 9)])
+def test_the_metric_moves_pixels_as_shapes_that_follow_their_gradients_would(shape):
+    slope = torch.randn(shape, generator=stream(0, "slope"), dtype=torch.float64)
+    grids = Grids(slope)
+    torch.testing.assert_close(grids.spread(slope), slope + grids.up(grids.down(slope)))
+
+
 def test_broad_shapes_are_drawn_up_once_a_step(monkeypatch):
     """Between two steps they are zero, and drawing them would cost a percent of an iteration for nothing."""
     drawn, up = [], Grids.up

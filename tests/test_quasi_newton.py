@@ -20,28 +20,62 @@ def _pairs(count: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
     return [(step, hessian @ step) for step in steps]
 
 
-def _dense(pairs) -> torch.Tensor:
-    """H by the recursion of BFGS (Nocedal and Wright 2006, equation 6.17), from the scaled identity of the last pair."""
-    step, change = pairs[-1]
+METRICS = {
+    "identity": torch.eye(SIZE, dtype=torch.float64),
+    "uneven": torch.diag(torch.linspace(0.5, 3, SIZE, dtype=torch.float64)),
+}
+
+
+def _radius(pair, metric: torch.Tensor) -> float:
+    step, change = pair
+    return float(step @ change / (change @ metric @ change))
+
+
+def _kept(pairs, history: int, metric: torch.Tensor) -> list:
+    """The pairs that stay where, one coming after another, the flattest makes room."""
+    kept = []
+    for pair in pairs:
+        if len(kept) == history:
+            kept.pop(max(range(history), key=lambda place: _radius(kept[place], metric)))
+        kept.append(pair)
+    return kept
+
+
+def _dense(pairs, metric: torch.Tensor) -> torch.Tensor:
+    """H by the recursion of BFGS (Nocedal and Wright 2006, equation 6.17), from the metric times the largest radius."""
     identity = torch.eye(SIZE, dtype=torch.float64)
-    inverse = identity * (step @ change) / (change @ change)
+    inverse = metric * max(_radius(pair, metric) for pair in pairs)
     for step, change in pairs:
         left = identity - torch.outer(step, change) / (step @ change)
         inverse = left @ inverse @ left.T + torch.outer(step, step) / (step @ change)
     return inverse
 
 
-@pytest.mark.parametrize("count", [1, 4, 5, 9, 10, 11, 23])
-def test_the_compact_form_is_the_recursion_over_the_last_pairs(count):
-    pairs, history = _pairs(count), 5
-    curvature = Curvature(pairs[0][0], history)
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("history", [1, 5])
+@pytest.mark.parametrize("count", [1, 4, 5, 9, 10, 11, 23, 200])
+def test_the_compact_form_is_the_recursion_over_the_pairs_that_stay(count, history, metric):
+    pairs, spread = _pairs(count), METRICS[metric]
+    curvature = Curvature(pairs[0][0], history, lambda gradient: spread @ gradient)
     place = torch.ones(SIZE, dtype=torch.float64)
     for step, change in pairs:
         curvature.remember(step, place, place + change)
         place = place + change
     gradient = torch.linspace(-1, 1, SIZE, dtype=torch.float64)
     assert len(curvature) == min(count, history)
-    torch.testing.assert_close(curvature.undo(gradient), _dense(pairs[-history:]) @ gradient, rtol=1e-8, atol=1e-10)
+    wanted = _dense(_kept(pairs, history, spread), spread) @ gradient
+    torch.testing.assert_close(curvature.undo(gradient), wanted, rtol=1e-8, atol=1e-10)
+
+
+def test_what_is_forgotten_leaves_nothing_behind():
+    (step, change), (other, bent), *_ = _pairs(2)
+    used, fresh = (Curvature(step, 5) for _ in range(2))
+    used.remember(step, torch.zeros_like(change), change)
+    used.forget()
+    assert torch.equal(used.undo(step), step)
+    for curvature in (used, fresh):
+        curvature.remember(other, torch.zeros_like(bent), bent)
+    assert torch.equal(used.undo(step), fresh.undo(step))
 
 
 def test_without_pairs_it_is_the_identity_and_bends_downwards_are_not_kept():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -22,10 +24,10 @@ class Grids:
     """
 
     def __init__(self, like: Images) -> None:
-        sizes = _sizes(*like.shape[-2:])
-        self.rows = _enlargements([height for height, _ in sizes], like.shape[-2]).to(like)
-        self.columns = _enlargements([width for _, width in sizes], like.shape[-1]).to(like)
-        blocks = [torch.ones(size) for size in sizes]
+        self.sizes = _sizes(*like.shape[-2:])
+        self.rows = _enlargements([height for height, _ in self.sizes], like.shape[-2]).to(like)
+        self.columns = _enlargements([width for _, width in self.sizes], like.shape[-1]).to(like)
+        blocks = [torch.ones(size) for size in self.sizes]
         self.inside = torch.block_diag(*blocks).to(like)
 
     @staticmethod
@@ -47,7 +49,22 @@ class Grids:
 
     def spread(self, slope: Images) -> Images:
         """(1 + up down) of a slope: how far pixels and shapes together move where each follows its own."""
-        return slope + self.up(self.down(slope))
+        flat = slope.flatten(0, 1)
+        along_rows = (flat @ self._across).view(len(flat), -1, slope.shape[-1])
+        return torch.baddbmm(flat, self._down.expand(len(flat), -1, -1), along_rows).view_as(slope)
+
+    @cached_property
+    def _across(self) -> Tensor:
+        """C C^T of each grid's columns C, side by side."""
+        return torch.cat([part @ part.T for part in self._parts(self.columns, -1)], 1)
+
+    @cached_property
+    def _down(self) -> Tensor:
+        """R R^T of each grid's rows R, the grids' numbers for one row together."""
+        return torch.stack([part @ part.T for part in self._parts(self.rows, -2)], -1).flatten(1)
+
+    def _parts(self, enlargements: Tensor, side: int) -> tuple[Tensor, ...]:
+        return enlargements.split([size[side] for size in self.sizes], 1)
 
 
 def _sizes(height: int, width: int) -> list[tuple[int, int]]:

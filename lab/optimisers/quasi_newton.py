@@ -31,7 +31,7 @@ class _Line:
 
     def at(self, length: float) -> Tensor:
         """The leaves' places so far along; exactly the start at 0."""
-        return self.start + length * self.direction if length else self.start
+        return torch.add(self.start, self.direction, alpha=length) if length else self.start
 
     def falls(self, length: float, found: float, along: float) -> bool:
         """Whether a trial brought its share of the fall promised, or, as far as rounding lets one see, is no rise."""

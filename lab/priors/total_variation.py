@@ -28,8 +28,9 @@ class TotalVariation(Prior):
         for side in (-1, -2):
             length = images.shape[side] - 1
             gaps = images.diff(dim=side)
-            signs = gaps.sign().div_(max(1, gaps.numel()))
-            price += gaps.abs_().mean()
-            slope.narrow(side, 1, length).add_(signs)
-            slope.narrow(side, 0, length).sub_(signs)
+            share = 1 / max(1, gaps.numel())
+            price.add_(torch.linalg.vector_norm(gaps, 1), alpha=share)
+            signs = gaps.sign_()
+            slope.narrow(side, 1, length).add_(signs, alpha=share)
+            slope.narrow(side, 0, length).sub_(signs, alpha=share)
         return price, slope
