@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.attacks.base import Attack
+from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.mean_gradient import MeanGradient
 from lab.datasets.base import Dataset
 from lab.datasets.cifar10 import CIFAR10
@@ -62,7 +63,8 @@ _LISTING = (
     Case("small_convnet", "small ConvNet", SmallConvNet(), parts=PARTS, cheap=True),
     Case("trained_small_convnet", "small ConvNet, trained", SmallConvNet(), trained=True, parts=("race",), cheap=True),
     Case("convnet64", "ConvNet64", ConvNet(width=64), parts=PARTS),
-    Case("resnet20_4", "ResNet20-4", ResNet(depth=20, widen=4), parts=PARTS),
+    Case("resnet20_4", "ResNet20-4", ResNet(depth=20, widen=4), attack=GradientMatching(), parts=PARTS),
+    Case("resnet20_4_head_start", "ResNet20-4, head start", ResNet(depth=20, widen=4), parts=("race",)),
     Case("resnet18", "ResNet-18 at 224", ImageNetResNet(depth=18)),
     Case("fedavg_1x5", "ConvNet64, FedAvg, 1 picture, 5 steps", ConvNet(width=64), FedAvg(local_steps=5)),
     Case(

@@ -56,13 +56,14 @@ A trained ResNet's last layers tell little of it (ResNet20-4, 2,000 steps: 17.8 
 def recommended_attack(network: Network, *, trained: bool) -> GradientMatching:
     """The gradient matching that serves this network best.
 
-    L-BFGS on Zhu's LeNet and on smooth ResNets; a head start where a trained body can be undone; an even cosine on other
-    smooth networks and on trained ResNets; the last layers' lead on the wide ConvNet, noise on the narrow; else the default.
+    L-BFGS on Zhu's LeNet and on smooth ResNets; a head start where the body can be undone in a moment and matching alone
+    gets less far (ResNet20-4 untrained: SSIM 0.8 on all of 20 pictures, against 2); an even cosine on other smooth networks
+    and on trained ResNets; the last layers' lead on the wide ConvNet, noise on the narrow; else the default.
     """
     smooth = getattr(network, "activation", None) in SMOOTH
     if (isinstance(network, LeNet) and network.activation is Activation.SIGMOID) or (smooth and isinstance(network, ResNet)):
         return SECOND_ORDER
-    if trained and isinstance(network, SmallConvNet):
+    if isinstance(network, SmallConvNet if trained else ResNet):
         return HeadStart()
     if smooth or (trained and isinstance(network, ResNet)):
         return EVEN

@@ -1,18 +1,24 @@
 """The head start: closed form first, matching after it, and plain matching where the way down is barred."""
 
+import math
+from dataclasses import replace
+
 import pytest
 import torch
 from rounds import observe, smooth_batch
 
 from lab import Experiment, reconstruct, score, simulate_round
 from lab.attacks.gradient_matching import GradientMatching
-from lab.attacks.head_start import HeadStart
+from lab.attacks.head_start import DESCENT, WORTH_KEEPING, HeadStart
 from lab.datasets.gallery import Gallery
 from lab.networks.convnet import ConvNet
 from lab.networks.mlp import MLP
+from lab.networks.resnet import ResNet
 from lab.networks.small_convnet import SmallConvNet
+from lab.optimisers.signed_adam import SignedAdam
+from lab.peeling.case import Case, grey_state
 from lab.randomness import stream
-from lab.types import Outcome
+from lab.types import Batch, Outcome
 
 
 def run(attack, observation, first=None):
@@ -33,6 +39,46 @@ def test_what_the_algebra_solves_needs_no_matching():
     states = run(HeadStart(), observe(SmallConvNet(), batch))
     assert states[-1].outcome is Outcome.PEELED
     assert float((states[-1].candidate - batch.images).abs().max()) < 1e-3
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.1])
+def test_an_untrained_resnet_gives_the_picture_away(shift):
+    batch = smooth_batch(1)
+    images = (batch.images + shift).clamp(0, 1)
+    states = run(HeadStart(), observe(ResNet(depth=8, widen=4), Batch(images, batch.labels)))
+    assert states[-1].outcome in WORTH_KEEPING
+    assert float((states[-1].candidate - images).abs().max()) < 1e-2
+
+
+class Told(Case):
+    """A way down with these states."""
+
+    def __init__(self, states):
+        self.states = states
+
+    def descend(self, state):
+        yield from self.states
+
+
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [
+        ([(0.9, 0.1)], 0),
+        ([(0.2, 0.3), (0.1, 0.4), (0.1, 0.2), (0.1, 0.2), (0.05, 0.1)], 3),
+        ([(0.2, 0.5), (math.nan, math.nan)], 1),
+        ([(0.4, 1.0 - step / 100) for step in range(DESCENT + 5)], DESCENT),
+    ],
+    ids=["without hope", "as long as either falls", "without a picture", "at most so long"],
+)
+def test_the_way_down_goes_on_while_residual_or_mismatch_falls(told, kept):
+    grey = grey_state(observe(SmallConvNet(width=4), smooth_batch(1)))
+    states = [replace(grey, objective=mismatch, terms={"residual": residual}) for residual, mismatch in told]
+    assert list(HeadStart()._way_down(Told(states), grey)) == states[:kept]
+
+
+def test_without_a_head_start_it_is_the_same_matching():
+    attack = HeadStart(iterations=7, optimiser=SignedAdam(step=0.03))
+    assert attack.without() == GradientMatching(iterations=7, optimiser=SignedAdam(step=0.03))
 
 
 def test_pictures_set_apart_exactly_need_no_matching():

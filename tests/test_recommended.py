@@ -29,6 +29,8 @@ CASES = [
     (LeNet(), False, SECOND_ORDER),
     (LeNet(), True, SECOND_ORDER),
     (LeNet(activation=Activation.RELU), False, GradientMatching()),
+    (SmallConvNet(activation=Activation.SIGMOID), True, HeadStart()),
+    (ResNet(), False, HeadStart()),
     (ResNet(), True, EVEN),
     (ConvNet(width=16), False, BLURRED),
     (ConvNet(width=32), False, BLURRED),

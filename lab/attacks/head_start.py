@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import torch
 
 from lab.attacks.gradient_matching import GradientMatching
 from lab.peeling.case import WHOLE, Case, grey_state
-from lab.types import AttackState, Images, Observation
+from lab.types import AttackState, Images, Observation, Outcome
 
 HOPEFUL, BELIEVED = 0.5, 0.3
 """Relative residual of the joint equations: up to which the first one is worth going on from, and up to
 which the last one's picture is a better start than grey."""
 DESCENT = 24
 """Joint steps down to the picture before matching begins; each costs about as much as ten of matching's."""
+WORTH_KEEPING = (*WHOLE, Outcome.PEEL_CLOSE)
+"""Matching would lead away from a picture that explains so much."""
 POLISH = 0.003
 """Matching's step after a head start, in units of the pixel range: a larger one destroys what was found."""
 
@@ -25,11 +27,16 @@ POLISH = 0.003
 class HeadStart(GradientMatching):
     """Gradient matching that begins with the picture which the way down the layers gives in a few steps.
 
-    A trained network's features, known in closed form (Proposition 3.1), and its layers' weight
-    gradients tell broad shapes that matching from grey does not find. Matching then moves by small
-    steps. Where the way down is barred (pooling, skips, batches) or gives nothing believable, this
-    is gradient matching from its own start.
+    A network's features, known in closed form (Proposition 3.1), and its layers' weight gradients
+    tell shapes that matching from grey does not find, where it is trained or has skips; an untrained
+    ResNet of 48 channels and more gives away the picture itself. Matching then moves by small steps.
+    Where the way down is barred (batches, saturated units) or gives nothing believable, this is
+    gradient matching from its own start.
     """
+
+    def without(self) -> GradientMatching:
+        """The same matching from its own start."""
+        return GradientMatching(**{field.name: getattr(self, field.name) for field in fields(GradientMatching)})
 
     def reconstruct(
         self, observation: Observation, generator: torch.Generator, first: Images | None = None
@@ -45,19 +52,23 @@ class HeadStart(GradientMatching):
                 peeled = step
                 yield step
             verdict = case.verdict(peeled)
-            if verdict.outcome in WHOLE:
+            if verdict.outcome in WORTH_KEEPING:
                 yield replace(peeled, outcome=verdict.outcome, note=verdict.note)
                 return
         yield from self._match(observation, generator, peeled)
 
     def _way_down(self, case: Case, grey: AttackState) -> Iterator[AttackState]:
-        """States until the joint equations' residual stops falling, or the steps are spent; none without hope."""
-        lowest = HOPEFUL
+        """States until neither the joint equations' residual nor the picture's mismatch falls, or the steps are spent.
+
+        None without hope.
+        """
+        lowest = least = math.inf
         for number, step in enumerate(state for state in case.descend(grey) if math.isfinite(state.objective)):
             residual = step.terms.get("residual", step.objective)
-            if number == DESCENT or not residual < lowest:
+            falls = residual < lowest or step.objective < least
+            if number == DESCENT or residual >= HOPEFUL or not falls:
                 return
-            lowest = residual
+            lowest, least = min(lowest, residual), min(least, step.objective)
             yield step
 
     def _match(self, observation: Observation, generator: torch.Generator, peeled: AttackState) -> Iterator[AttackState]:

@@ -19,7 +19,7 @@ class LBFGS(Optimiser):
 
     step: Annotated[float, Bounds(1e-4, 10.0, log=True), Help("length of the first trial step")] = 1.0
     schedule: Annotated[Schedule, Help("how the trial step shrinks along the budget")] = Schedule.CONSTANT
-    history: Annotated[int, Bounds(1, 100), Help("steps kept to model the curvature; the flattest makes room for the next")] = 20
+    history: Annotated[int, Bounds(1, 100), Help("steps kept to model the curvature; the flattest goes first")] = 20
 
     def stepper(self, parameters: list[Tensor]) -> Stepper:
         """One quasi-Newton step an iteration."""

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from lab import checkpoints
 from lab.attacks.base import Attack
+from lab.attacks.head_start import HeadStart
 from lab.attacks.recursive import Recursive
 from lab.experiment import Experiment
 from lab.known_attacks import geiping2020_attack, smooth_network_attack, zhu2019_attack
@@ -72,8 +73,12 @@ class Table1(Study):
         yield self._cell(column, "the closed form", Recursive(iterations=self.steps(200, 200)))
 
     def _ours(self, column: _Column, steps: int) -> Attack:
-        """What the lab recommends for the network: second order with a budget of its own, or first order for as long."""
+        """What the lab recommends: second order with a budget of its own, or first order for as long.
+
+        Without a head start, for the closed form has a line of its own.
+        """
         attack = recommended_attack(column.network, trained=column.trained)
+        attack = attack.without() if isinstance(attack, HeadStart) else attack
         if isinstance(attack.optimiser, LBFGS):
             steps = self.steps(attack.iterations, attack.iterations)
         return replace(attack, iterations=steps)
