@@ -44,7 +44,9 @@ BLURRED = GradientMatching(optimiser=Adam(step=0.05), annealing=0.1)
 
 Width 16: 17.1 dB against 15.9 without the noise and with the layers near the loss leading (3 pictures).
 """
-ENOUGH_CHANNELS = 64
+LED_BLURRED = GradientMatching(distance=TopHeavyCosine(emphasis=1000.0), optimiser=Adam(step=0.05), annealing=0.1)
+"""Between the two, both help: width 32: 23.7 dB against 22.5 by the noise alone (3 pictures)."""
+SOME_CHANNELS, ENOUGH_CHANNELS = 32, 64
 
 EVEN = GradientMatching(distance=BalancedCosine())
 """Nothing tears the gradient of a smooth network: every layer's tells of the picture alike.
@@ -68,8 +70,15 @@ def recommended_attack(network: Network, *, trained: bool) -> GradientMatching:
     if smooth or (trained and isinstance(network, ResNet)):
         return EVEN
     if not trained and isinstance(network, ConvNet):
-        return TOP_HEAVY if network.width >= ENOUGH_CHANNELS else BLURRED
+        return _by_width(network.width)
     return GradientMatching()
+
+
+def _by_width(channels: int) -> GradientMatching:
+    """A ConvNet's: the more its last layers know, the more they lead, and the less past choices need blurring."""
+    if channels >= ENOUGH_CHANNELS:
+        return TOP_HEAVY
+    return LED_BLURRED if channels >= SOME_CHANNELS else BLURRED
 
 
 def followed(before: Experiment, after: Experiment) -> Experiment:

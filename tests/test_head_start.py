@@ -61,19 +61,29 @@ class Told(Case):
 
 
 @pytest.mark.parametrize(
-    ("told", "kept"),
+    ("told", "shown", "kept"),
     [
-        ([(0.9, 0.1)], 0),
-        ([(0.2, 0.3), (0.1, 0.4), (0.1, 0.2), (0.1, 0.2), (0.05, 0.1)], 3),
-        ([(0.2, 0.5), (math.nan, math.nan)], 1),
-        ([(0.4, 1.0 - step / 100) for step in range(DESCENT + 5)], DESCENT),
+        ([(0.9, 0.1)], 0, 0),
+        ([(0.2, math.nan), (0.9, 0.1), (0.2, 0.1)], 1, 0),
+        ([(0.2, 0.3), (0.1, 0.4), (0.1, 0.2), (0.1, 0.2), (0.05, 0.1)], 3, 3),
+        ([(0.2, 0.5), (0.1, math.nan)], 2, 1),
+        ([(0.4, 1.0 - step / 100) for step in range(DESCENT + 5)], DESCENT, DESCENT),
     ],
-    ids=["without hope", "as long as either falls", "without a picture", "at most so long"],
+    ids=["without hope", "without a picture", "as long as either falls", "a layer shows nothing", "at most so long"],
 )
-def test_the_way_down_goes_on_while_residual_or_mismatch_falls(told, kept):
+def test_the_way_down_goes_on_while_residual_or_mismatch_falls(told, shown, kept):
     grey = grey_state(observe(SmallConvNet(width=4), smooth_batch(1)))
-    states = [replace(grey, objective=mismatch, terms={"residual": residual}) for residual, mismatch in told]
-    assert list(HeadStart()._way_down(Told(states), grey)) == states[:kept]
+    states = [
+        replace(grey, iteration=number, objective=mismatch, terms={"residual": residual})
+        for number, (residual, mismatch) in enumerate(told, 1)
+    ]
+    reached = []
+
+    def walk():
+        reached.append((yield from HeadStart()._way_down(Told(states), grey)))
+
+    assert list(walk()) == [grey, *states[:shown]]
+    assert (reached[0].iteration, reached[0].terms) == (shown, [grey, *states][kept].terms)
 
 
 def test_without_a_head_start_it_is_the_same_matching():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, fields, replace
 
 import torch
@@ -48,28 +48,32 @@ class HeadStart(GradientMatching):
         case = Case(observation)
         peeled = grey_state(observation)
         if (observation.batch_size == 1 or not case.links) and case.obstacle() is None:
-            for step in self._way_down(case, peeled):
-                peeled = step
-                yield step
+            peeled = yield from self._way_down(case, peeled)
             verdict = case.verdict(peeled)
             if verdict.outcome in WORTH_KEEPING:
                 yield replace(peeled, outcome=verdict.outcome, note=verdict.note)
                 return
         yield from self._match(observation, generator, peeled)
 
-    def _way_down(self, case: Case, grey: AttackState) -> Iterator[AttackState]:
-        """States until neither the joint equations' residual nor the picture's mismatch falls, or the steps are spent.
+    def _way_down(self, case: Case, grey: AttackState) -> Generator[AttackState, None, AttackState]:
+        """A state a layer, then a state a joint step, while their residual or the picture's mismatch falls.
 
-        None without hope.
+        Returns the last picture, grey where there is no hope, numbered as the last state was.
         """
+        yield grey
+        reached, last, taken = grey, grey, 0
         lowest = least = math.inf
-        for number, step in enumerate(state for state in case.descend(grey) if math.isfinite(state.objective)):
-            residual = step.terms.get("residual", step.objective)
-            falls = residual < lowest or step.objective < least
-            if number == DESCENT or residual >= HOPEFUL or not falls:
-                return
-            lowest, least = min(lowest, residual), min(least, step.objective)
+        for step in case.descend(grey):
+            if math.isfinite(step.objective):
+                residual = step.terms.get("residual", step.objective)
+                falls = residual < lowest or step.objective < least
+                if taken == DESCENT or residual >= HOPEFUL or not falls:
+                    break
+                lowest, least = min(lowest, residual), min(least, step.objective)
+                reached, taken = step, taken + 1
+            last = step
             yield step
+        return replace(reached, iteration=last.iteration, iterations=last.iterations)
 
     def _match(self, observation: Observation, generator: torch.Generator, peeled: AttackState) -> Iterator[AttackState]:
         """Matching from the peeled picture where it is to be believed; its states count on from there."""
