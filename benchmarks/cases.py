@@ -36,12 +36,17 @@ class Case:
     protocol: Protocol = FedSGD()
     pictures: int = 1
     trained: bool = False
-    attack: Attack | None = None
+    attack: GradientMatching | None = None
     """The one recommended for the network where none is given."""
     parts: tuple[str, ...] = ("costs", "memory")
     """What is measured of it."""
     cheap: bool = False
     """Breaching's whole default run takes minutes here, not hours, so that the race can really run it."""
+
+    @property
+    def own_attack(self) -> GradientMatching:
+        """What it is attacked with unless somebody says otherwise."""
+        return self.attack or recommended_attack(self.network, trained=self.trained)
 
     def experiment(self, dataset: Dataset, seed: int, attack: Attack | None = None) -> Experiment:
         """The lab's experiment of this case; its own attack where none is given."""
@@ -51,7 +56,7 @@ class Case:
             network=self.network,
             trained=self.trained,
             protocol=self.protocol,
-            attack=attack or self.attack or recommended_attack(self.network, trained=self.trained),
+            attack=attack or self.own_attack,
             seed=seed,
         )
 

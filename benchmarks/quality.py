@@ -20,7 +20,6 @@ from lab import evaluate
 from lab.attacks.gradient_matching import Derivative, GradientMatching
 from lab.known_attacks import geiping2020_attack
 from lab.randomness import stream
-from lab.recommended import recommended_attack
 from lab.rounds import simulate_round
 
 BEARABLE_DB = 0.5
@@ -44,8 +43,7 @@ NUDGED = "exact, nudged"
 
 def contenders(case: Case, iterations: int) -> dict[str, GradientMatching]:
     """The attacks by name; ``iterations`` are the paper's."""
-    chosen = case.attack
-    ours = chosen if isinstance(chosen, GradientMatching) else recommended_attack(case.network, trained=case.trained)
+    ours = case.own_attack
     return {
         "frozen": replace(ours, derivative=Derivative.FROZEN),
         "exact": replace(ours, derivative=Derivative.EXACT),

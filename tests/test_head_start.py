@@ -9,14 +9,14 @@ from rounds import observe, smooth_batch
 
 from lab import Experiment, reconstruct, score, simulate_round
 from lab.attacks.gradient_matching import GradientMatching
-from lab.attacks.head_start import DESCENT, WORTH_KEEPING, HeadStart
+from lab.attacks.head_start import DESCENT, HeadStart
 from lab.datasets.gallery import Gallery
 from lab.networks.convnet import ConvNet
 from lab.networks.mlp import MLP
 from lab.networks.resnet import ResNet
 from lab.networks.small_convnet import SmallConvNet
 from lab.optimisers.signed_adam import SignedAdam
-from lab.peeling.case import Case, grey_state
+from lab.peeling.case import WORTH_KEEPING, Case, grey_state
 from lab.randomness import stream
 from lab.types import Batch, Outcome
 

@@ -9,16 +9,14 @@ from dataclasses import dataclass, fields, replace
 import torch
 
 from lab.attacks.gradient_matching import GradientMatching
-from lab.peeling.case import WHOLE, Case, grey_state
-from lab.types import AttackState, Images, Observation, Outcome
+from lab.peeling.case import WORTH_KEEPING, Case, grey_state
+from lab.types import AttackState, Images, Observation
 
 HOPEFUL, BELIEVED = 0.5, 0.3
 """Relative residual of the joint equations: up to which the first one is worth going on from, and up to
 which the last one's picture is a better start than grey."""
 DESCENT = 24
 """Joint steps down to the picture before matching begins; each costs about as much as ten of matching's."""
-WORTH_KEEPING = (*WHOLE, Outcome.PEEL_CLOSE)
-"""Matching would lead away from a picture that explains so much."""
 POLISH = 0.003
 """Matching's step after a head start, in units of the pixel range: a larger one destroys what was found."""
 

@@ -13,14 +13,14 @@ from lab.attacks.base import Attack
 from lab.attacks.gradient_matching import GradientMatching
 from lab.options import Bounds, Help
 from lab.peeling.body import Obstacle
-from lab.peeling.case import WHOLE, Case, grey_state, picture_of
+from lab.peeling.case import WORTH_KEEPING, Case, grey_state, picture_of
 from lab.peeling.explaining import mismatch, percent
 from lab.peeling.local_steps import FALLS, MOST_ROUNDS, straightened
 from lab.types import AttackState, Observation, Outcome
 
 BELIEVED = 0.15
 """Relative mismatch of a peeled picture up to which gradient matching does better from there than from grey."""
-FINISHED = (*WHOLE, Outcome.PEEL_CLOSE, Outcome.PEEL_NOISE, Outcome.NOT_FINITE)
+FINISHED = (*WORTH_KEEPING, Outcome.PEEL_NOISE, Outcome.NOT_FINITE)
 
 
 @dataclass(frozen=True)
