@@ -127,12 +127,13 @@ def budgets_(
 def quality_(
     case: Annotated[str, Option(metavar="NAME", help=f"one of {', '.join(CASES)}")] = "small_convnet",
     images: Annotated[int, Option(min=1, max=100, help="pictures")] = 20,
+    starts: Annotated[int, Option(min=1, help="of each route on each picture, which differ by rounding alone")] = 1,
     iterations: Annotated[int, Option(min=0, help="of the paper's settings; 0 leaves them out")] = 4800,
     data: Annotated[Path | None, Option(envvar="GRADLAB_DATA", help="folder of CIFAR-10; the gallery if left out")] = None,
 ) -> None:
     """Compare the end of the fast route with that of the exact one and of the paper's settings."""
     (found,) = chosen([case])
-    print(quality.markdown(found, quality.measure(found, Pictures(data), images, iterations, tell)))
+    print(quality.markdown(found, quality.measure(found, Pictures(data), images, starts, iterations, tell)))
 
 
 def _measured(bench: Bench, cases: list[Case], parts: list[str], json: Path | None) -> report.Report:

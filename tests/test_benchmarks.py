@@ -359,20 +359,37 @@ def test_the_trained_row_says_how_far_a_second_leads():
     assert told[1:] == ("0.75", "0.700 over 2 pictures (lowest 0.50; at the end 0.800)")
 
 
-def test_quality_counts_the_pictures_on_which_the_fast_route_lost():
-    def ends(*psnr_db):
-        return [quality.End(value, 0.5) for value in psnr_db]
+def ends(*psnr_db):
+    """The runs of one picture."""
+    return [quality.End(value, 0.5) for value in psnr_db]
 
-    ends_by_name = {
-        "frozen": ends(30.0, 20.0, 25.0),
-        "exact": ends(30.4, 22.0, 24.0),
-        quality.NUDGED: ends(29.0, 21.0, 24.0),
-        "paper": ends(9, 9, 9),
-    }
-    told = quality.markdown(TINY, ends_by_name)
+
+def test_quality_counts_the_pictures_on_which_the_fast_route_lost():
+    told = quality.markdown(
+        TINY,
+        {
+            "frozen": [ends(30.0), ends(20.0), ends(25.0)],
+            "exact": [ends(30.4), ends(22.0), ends(24.0)],
+            "paper": [ends(9), ends(9), ends(9)],
+        },
+    )
     assert "| frozen | 25.00 | 25.00 | 0.500 |" in told
-    assert "below the exact route, frozen: 1 of 3 (lowest -2.00 dB, mean -0.47 dB)" in told
-    assert "below the exact route, exact, nudged: 2 of 3 (lowest -1.40 dB, mean -0.80 dB)" in told
+    assert "below the exact one's: 1 of 3 pictures (lowest -2.00 dB, mean -0.47 dB)." in told
+
+
+def test_quality_tells_a_routes_loss_from_the_chance_of_one_run():
+    told = quality.markdown(TINY, {"frozen": [ends(30.0, 32.0)], "exact": [ends(32.0, 30.0)]})
+    assert "below the exact one's: 0 of 1 pictures (lowest +0.00 dB, mean +0.00 dB; standard error of one gap 1.41 dB" in told
+    assert "One run of frozen so far below one run of exact from another start: 0%." in told
+    assert "One run of exact so far below one run of exact from another start: 50%." in told
+
+
+def test_every_start_but_the_first_is_moved_by_rounding_alone():
+    case = replace(CASES["small_convnet"], attack=GradientMatching(iterations=3))
+    found = quality.measure(case, Pictures(None), images=1, starts=2, iterations=0, tell=lambda _: None)
+    (fast,), (exact,) = found["frozen"], found["exact"]
+    assert fast[0] != fast[1]
+    assert all(abs(end.psnr_db - exact[0].psnr_db) < 0.05 for end in fast + exact)
 
 
 def test_quality_compares_routes_that_differ_in_the_derivative_alone():
