@@ -61,6 +61,7 @@ class FrozenMatcher:
 
     def __init__(self, network: nn.Module, steps: LocalSteps, distance: Distance, shared: Gradients) -> None:
         self.model = Freezable(network)
+        self.model.tape.brief = len(steps.rows) > 1
         self.steps = steps
         self.start = dict(network.named_parameters())
         self.slope = distance.against(shared)

@@ -48,11 +48,32 @@ def _is_safe(module: nn.Module) -> bool:
 
 
 class Tape:
-    """What each kink decided, in the order in which the forward pass met them."""
+    """What each kink decided, in the order in which the forward pass met them.
+
+    A ``brief`` one keeps whether each unit spoke, not how loudly, and counts places in few bytes: a quarter of the memory
+    where the decisions of many local steps are kept at once, for one more trip through it.
+    """
 
     def __init__(self) -> None:
         self.decisions: deque[Tensor] = deque()
         self.replaying = False
+        self.brief = False
+
+    def keep_units(self, output: Tensor) -> None:
+        """What a ReLU let through."""
+        self.decisions.append(output > 0 if self.brief else output)
+
+    def keep_winners(self, winners: Tensor, places: int) -> None:
+        """Which of so many places a max-pooling took."""
+        self.decisions.append(winners.to(_smallest_count(places)) if self.brief else winners)
+
+    def winners(self) -> Tensor:
+        """The next max-pooling's places, as torch counts them."""
+        return self.decisions.popleft().to(torch.int64)
+
+
+def _smallest_count(places: int) -> torch.dtype:
+    return torch.int16 if places <= torch.iinfo(torch.int16).max else torch.int32
 
 
 class FreezableReLU(nn.Module):
@@ -64,15 +85,20 @@ class FreezableReLU(nn.Module):
         self.negative_slope = negative_slope
 
     def forward(self, values: Tensor) -> Tensor:
-        """Act(z), or act'(z_0) z where z_0 is what was recorded: the kernel of act's own backward pass."""
+        """Act(z), or act'(z_0) z where z_0 is what was recorded."""
         if self.tape.replaying:
-            recorded = self.tape.decisions.popleft()
-            if self.negative_slope:
-                return torch.ops.aten.leaky_relu_backward(values, recorded, self.negative_slope, True)
-            return torch.ops.aten.threshold_backward(values, recorded, 0)
+            return self._as_recorded(values, self.tape.decisions.popleft())
         output = functional.leaky_relu(values, self.negative_slope) if self.negative_slope else functional.relu(values)
-        self.tape.decisions.append(output.detach())
+        self.tape.keep_units(output.detach())
         return output
+
+    def _as_recorded(self, values: Tensor, units: Tensor) -> Tensor:
+        """By the kernel of act's own backward pass, or by a product, which keeps a byte a unit for its way back, not four."""
+        if self.negative_slope:
+            return torch.ops.aten.leaky_relu_backward(values, units.to(values.dtype), self.negative_slope, True)
+        if units.dtype == torch.bool:
+            return values * units
+        return torch.ops.aten.threshold_backward(values, units, 0)
 
 
 class FreezableMaxPool(nn.Module):
@@ -86,10 +112,10 @@ class FreezableMaxPool(nn.Module):
     def forward(self, values: Tensor) -> Tensor:
         """The largest of each window, or the one that was the largest."""
         if self.tape.replaying:
-            winners = self.tape.decisions.popleft()
+            winners = self.tape.winners()
             return values.flatten(2).gather(2, winners.flatten(2)).view_as(winners)
         output, winners = functional.max_pool2d(values, *self.arguments, return_indices=True)
-        self.tape.decisions.append(winners)
+        self.tape.keep_winners(winners, values[0, 0].numel())
         return output
 
 

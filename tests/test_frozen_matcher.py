@@ -20,7 +20,7 @@ from lab.distances.euclidean import Euclidean
 from lab.distances.layer_cosine import LayerCosine
 from lab.distances.top_heavy_cosine import TopHeavyCosine
 from lab.errors import LabError
-from lab.frozen_matcher import STEADY, FrozenMatcher
+from lab.frozen_matcher import STEADY, FrozenMatcher, _Inputs
 from lab.frozen_pattern import can_freeze
 from lab.gradients import ExactMatcher, parameter_gradient
 from lab.networks.base import Activation, BatchNorm, Padding
@@ -88,7 +88,11 @@ def test_the_fast_derivative_is_the_exact_one(network, dtype, noise):
 
 
 @pytest.mark.parametrize(("protocol", "distance"), list(zip(PROTOCOLS, [Euclidean(), Cosine(), LayerCosine()], strict=True)))
-@pytest.mark.parametrize("network", [MLP(width=32), LeNet(), ConvNet(width=4), ResNet(depth=8)], ids=lambda n: n.name)
+@pytest.mark.parametrize(
+    "network",
+    [MLP(width=32), LeNet(), ConvNet(width=4), ResNet(depth=8), SmallConvNet(width=8, activation=Activation.LEAKY_RELU)],
+    ids=lambda n: n.name,
+)
 def test_it_holds_through_local_steps_and_for_each_distance(network, protocol, distance):
     batch = smooth_batch(2, dtype=torch.float64)
     observation = observe(network, batch, protocol)
@@ -215,6 +219,18 @@ def test_five_local_steps_cost_nine_or_ten_training_steps_in_operations(rate, st
     fast(near(batch, 0.11), batch.labels)  # the first call finds the length of the step
     training = counted(lambda: parameter_gradient(observation.network, batch.images, batch.labels))
     assert counted(lambda: fast(near(batch, 0.1), batch.labels)) / training == pytest.approx(steps, abs=0.1)
+
+
+def test_local_steps_keep_their_decisions_in_an_eighth_to_a_quarter_of_the_memory():
+    network = SmallConvNet(width=8)
+    batch = smooth_batch(1)
+
+    def recorded(protocol):
+        _, fast = matchers(observe(network, batch, protocol), Cosine())
+        fast._record(_Inputs(batch.images.clone().requires_grad_(), batch.labels))
+        return sum(tensor.nbytes for tensor in fast.model.tape.decisions)
+
+    assert recorded(FedAvg(local_steps=2)) <= recorded(FedSGD()) / 4
 
 
 def test_the_network_is_left_alone_and_the_matcher_forgets_nothing():
