@@ -1,19 +1,24 @@
-"""Convolutions by matrix products, in the two places where torch's own kernels leave a processor waiting.
+"""Convolutions by matrix products, where torch's own kernels leave a processor waiting.
 
 Measured on one core, a product takes half to three quarters of the time of torch's kernels for kernels above 3x3
 on small pictures (all of LeNet), and the derivative towards the inputs two fifths of it where they are few and the
-stride is not 1 (the first layer of every ImageNet network). The numbers are those of the convolution, to rounding.
+stride is not 1 (the first layer of every ImageNet network). Torch also keeps weights in an order of its own: it sorts
+them before each use, and the slopes towards them afterwards, so that layers of many weights and few places (the last
+ones of every ResNet) take a third less by products. The numbers are those of the convolution, to rounding.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.grad import conv2d_weight
+from torch.nn.grad import conv2d_input, conv2d_weight
 
 LARGE_KERNEL = 4
 """Torch takes its heavier kernels from this side on."""
@@ -21,8 +26,16 @@ SMALL = 40_000
 """Up to so many numbers in the unfolded pictures, a product of matrices beats those kernels."""
 FEW_CHANNELS = 8
 """Fewer inputs than this do not fill a vector register."""
+HEAVY = 4
+"""From so many times more weights than unfolded inputs on, sorting them takes longer than a product without."""
+WORTHWHILE = 2**20
+"""Multiplications from which on a way of one's own pays for being called from Python."""
 STRIP = 2**18
 """Numbers of a strip of unfolded rows: 1 MB, which a core's cache holds."""
+
+Sides = tuple[int, int]
+Outputs = Callable[[Tensor, Tensor, Tensor | None, Sides, Sides], Tensor]
+"""From pictures, weight, bias, stride and padding, as ``functional.conv2d``."""
 
 
 def with_quick_convolution(module: nn.Module | None) -> nn.Module | None:
@@ -42,71 +55,106 @@ class QuickConvolution(nn.Module):
     def __init__(self, convolution: nn.Conv2d) -> None:
         super().__init__()
         self.weight, self.bias = convolution.weight, convolution.bias
-        self.kernel = convolution.kernel_size
-        self.stride = convolution.stride
-        self.padding = cast(tuple[int, int], convolution.padding)
+        self.kernel = cast(Sides, convolution.kernel_size)
+        self.stride = cast(Sides, convolution.stride)
+        self.padding = cast(Sides, convolution.padding)
         self._shape = torch.Size()
 
     def forward(self, images: Tensor) -> Tensor:
         """Shape (pictures, inputs, height, width) to (pictures, outputs, rows, columns)."""
         if images.shape != self._shape:
             self._choose(images)
-        return self._way(self, images)
+        return self._outputs(images, self.weight, self.bias, self.stride, self.padding)
 
     def _choose(self, images: Tensor) -> None:
         """Once for each shape: asking anew each time costs a small network a tenth of a training step."""
-        sides = zip(images.shape[2:], self.kernel, self.stride, self.padding, strict=True)
-        self._places = [(size + 2 * padding - kernel) // stride + 1 for size, kernel, stride, padding in sides]
-        unfolded = len(images) * self.weight[0].numel() * math.prod(self._places)
-        self._shape, self._way = images.shape, QuickConvolution._stock  # unbound: no cycle keeps the weights alive
-        if images.is_cpu and min(self.kernel) >= LARGE_KERNEL and unfolded <= SMALL:
-            self._way = QuickConvolution._product
-        elif images.is_cpu and images.shape[1] < FEW_CHANNELS and max(self.stride) > 1:
-            self._way = QuickConvolution._few_inputs
+        self._shape, self._outputs = images.shape, functional.conv2d
+        if images.is_cpu:
+            places = len(images) * math.prod(_places(images.shape, self.kernel, self.stride, self.padding))
+            self._outputs = self._best(places)
 
-    def _stock(self, images: Tensor) -> Tensor:
-        return functional.conv2d(images, self.weight, self.bias, self.stride, self.padding)
-
-    def _few_inputs(self, images: Tensor) -> Tensor:
-        return _FewInputs.apply(images, self.weight, self.bias, self.stride, self.padding)
-
-    def _product(self, images: Tensor) -> Tensor:
-        columns = functional.unfold(images, self.kernel, padding=self.padding, stride=self.stride)
-        weight = self.weight.flatten(1).expand(len(images), -1, -1)
-        product = weight @ columns if self.bias is None else torch.baddbmm(self.bias[:, None], weight, columns)
-        return product.unflatten(2, self._places)
+    def _best(self, places: int) -> Outputs:
+        """The quickest way to the outputs, with its way back, at so many places over all pictures."""
+        outputs, inputs = self.weight.shape[:2]
+        if min(self.kernel) >= LARGE_KERNEL and places * self.weight[0].numel() <= SMALL:
+            return _product
+        if outputs >= HEAVY * places and places * self.weight.numel() >= WORTHWHILE:
+            return partial(_Convolution.apply, ALL_BY_PRODUCTS)
+        if inputs < FEW_CHANNELS and max(self.stride) > 1:
+            return partial(_Convolution.apply, FEW_INPUTS)
+        return functional.conv2d
 
 
-class _FewInputs(torch.autograd.Function):
-    """Torch's convolution forward and towards the weights; a product, strip by strip, towards the pictures."""
+@dataclass(frozen=True)
+class Ways:
+    """How the outputs and the slopes towards inputs and weights are computed, each with the arguments of torch's own."""
+
+    outputs: Outputs = functional.conv2d
+    towards_inputs: Callable[..., Tensor] = conv2d_input
+    towards_weights: Callable[..., Tensor] = conv2d_weight
+
+
+class _Convolution(torch.autograd.Function):
+    """A convolution whose outputs and slopes each go their own way."""
 
     @staticmethod
     def forward(
-        ctx: Any, images: Tensor, weight: Tensor, bias: Tensor | None, stride: tuple[int, int], padding: tuple[int, int]
+        ctx: Any, ways: Ways, images: Tensor, weight: Tensor, bias: Tensor | None, stride: Sides, padding: Sides
     ) -> Tensor:
         ctx.save_for_backward(images, weight)
-        ctx.stride, ctx.padding = stride, padding
-        return functional.conv2d(images, weight, bias, stride, padding)
+        ctx.ways, ctx.sides = ways, (stride, padding)
+        return ways.outputs(images, weight, bias, stride, padding)
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         (slope,) = grad_outputs
         images, weight = ctx.saved_tensors
-        wanted = ctx.needs_input_grad
-        towards_images = _in_strips(slope, weight, images.shape, ctx.stride, ctx.padding) if wanted[0] else None
-        towards_weight = conv2d_weight(images, weight.shape, slope, ctx.stride, ctx.padding) if wanted[1] else None
-        return towards_images, towards_weight, slope.sum((0, 2, 3)) if wanted[2] else None, None, None
+        _, wants_inputs, wants_weights, wants_bias, *_ = ctx.needs_input_grad
+        towards_inputs = ctx.ways.towards_inputs(images.shape, weight, slope, *ctx.sides) if wants_inputs else None
+        towards_weights = ctx.ways.towards_weights(images, weight.shape, slope, *ctx.sides) if wants_weights else None
+        return None, towards_inputs, towards_weights, slope.sum((0, 2, 3)) if wants_bias else None, None, None
 
 
-def _in_strips(slope: Tensor, weight: Tensor, shape: torch.Size, stride: tuple[int, int], padding: tuple[int, int]) -> Tensor:
-    """The convolution's transpose: each output row's slope spread over the input rows that it saw."""
-    spread = weight.flatten(1).T
-    (height, width), (kernel_height, kernel_width) = shape[2:], weight.shape[2:]
+def _places(shape: torch.Size, kernel: Sides, stride: Sides, padding: Sides) -> list[int]:
+    """Rows and columns of the outputs."""
+    sides = zip(shape[2:], kernel, stride, padding, strict=True)
+    return [(size + 2 * pad - width) // step + 1 for size, width, step, pad in sides]
+
+
+def _product(images: Tensor, weight: Tensor, bias: Tensor | None, stride: Sides, padding: Sides) -> Tensor:
+    """The outputs: weights times unfolded inputs."""
+    kernel = cast(Sides, tuple(weight.shape[2:]))
+    columns = functional.unfold(images, kernel, padding=padding, stride=stride)
+    rows = weight.flatten(1).expand(len(images), -1, -1)
+    product = rows @ columns if bias is None else torch.baddbmm(bias[:, None], rows, columns)
+    return product.unflatten(2, _places(images.shape, kernel, stride, padding))
+
+
+def _product_towards_weights(images: Tensor, shape: torch.Size, slope: Tensor, stride: Sides, padding: Sides) -> Tensor:
+    """Slopes times unfolded inputs, over all places of all pictures."""
+    columns = functional.unfold(images, shape[2:], padding=padding, stride=stride)
+    return (slope.transpose(0, 1).flatten(1) @ columns.mT.flatten(0, 1)).view(shape)
+
+
+def _product_towards_inputs(shape: torch.Size, weight: Tensor, slope: Tensor, stride: Sides, padding: Sides) -> Tensor:
+    """Slopes times weights, folded back. In this order: the other one, weights first, walks them against the grain."""
+    columns = (slope.flatten(2).mT @ weight.flatten(1)).mT
+    return functional.fold(columns, shape[2:], weight.shape[2:], padding=padding, stride=stride)
+
+
+def _in_strips(shape: torch.Size, weight: Tensor, slope: Tensor, stride: Sides, padding: Sides) -> Tensor:
+    """Towards few inputs at many places: each output row's slope spread over the input rows that it saw."""
+    spread, kernel = weight.flatten(1).T, weight.shape[2:]
+    height, width = shape[2:]
     padded = slope.new_zeros(*shape[:2], height + 2 * padding[0], width + 2 * padding[1])
     rows = max(1, STRIP // (len(slope) * len(spread) * slope.shape[3]))
     for first in range(0, slope.shape[2], rows):
         part = slope[:, :, first : first + rows]
-        size = ((part.shape[2] - 1) * stride[0] + kernel_height, (part.shape[3] - 1) * stride[1] + kernel_width)
-        strip = functional.fold(spread @ part.flatten(2), size, (kernel_height, kernel_width), stride=stride)
+        size = ((part.shape[2] - 1) * stride[0] + kernel[0], (part.shape[3] - 1) * stride[1] + kernel[1])
+        strip = functional.fold(spread @ part.flatten(2), size, kernel, stride=stride)
         padded[:, :, first * stride[0] :, : size[1]][:, :, : size[0]] += strip
     return padded[:, :, padding[0] : padding[0] + height, padding[1] : padding[1] + width]
+
+
+FEW_INPUTS = Ways(towards_inputs=_in_strips)
+ALL_BY_PRODUCTS = Ways(_product, _product_towards_inputs, _product_towards_weights)

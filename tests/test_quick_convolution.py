@@ -13,6 +13,8 @@ from lab.randomness import stream
 
 PRODUCT = ((3, 12, 5, 2, 2), (6, 12, 5, 1, 2), (2, 3, (4, 6), (1, 3), (0, 2)))
 FEW_INPUTS = ((3, 8, 3, 2, 1), (1, 4, 3, 3, 1), (3, 5, (2, 3), (2, 1), 0))
+HEAVY = ((32, 200, 3, 3, 1), (64, 640, 1, 3, 0), (20, 700, 3, (3, 2), 1))
+"""Few places, many weights."""
 STOCK = ((8, 6, 3, 2, 1), (3, 4, 3, 1, 1))
 
 
@@ -50,9 +52,10 @@ def _images(pictures: int, inputs: int, height: int = 17, width: int = 14) -> to
 
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("pictures", [1, 3])
-@pytest.mark.parametrize("shape", PRODUCT + FEW_INPUTS + STOCK)
+@pytest.mark.parametrize("shape", PRODUCT + FEW_INPUTS + HEAVY + STOCK)
 def test_values_and_slopes_are_those_of_torch(monkeypatch, shape, pictures, bias):
     monkeypatch.setattr(quick_convolution, "STRIP", 500)  # several strips, the last one shorter
+    monkeypatch.setattr(quick_convolution, "WORTHWHILE", 0)
     convolution = _convolution(*shape, bias=bias)
     images = _images(pictures, shape[0])
     for ours, theirs in zip(_slopes(QuickConvolution(convolution), images), _slopes(convolution, images), strict=True):
@@ -71,6 +74,21 @@ def test_few_strided_inputs_get_their_slopes_by_products(shape):
     with _Operations() as seen:
         _slopes(QuickConvolution(_convolution(*shape)), _images(1, shape[0]))
     assert seen.towards_inputs == [False]
+
+
+@pytest.mark.parametrize("shape", HEAVY)
+def test_more_weights_than_places_are_met_by_products_alone(shape):
+    with _Operations() as seen:
+        _slopes(QuickConvolution(_convolution(*shape)), _images(1, shape[0]))
+    assert not any("convolution" in name for name in seen.names)
+
+
+def test_a_batch_whose_places_outnumber_the_weights_keeps_torchs_kernels():
+    quick = QuickConvolution(_convolution(64, 640, 1, 3, 0))
+    for pictures, by_products in ((1, True), (40, False), (1, True)):
+        with _Operations() as seen:
+            _slopes(quick, _images(pictures, 64))
+        assert ("convolution" not in seen.names) is by_products
 
 
 def test_the_way_is_chosen_anew_for_pictures_of_another_size():
