@@ -72,6 +72,25 @@ class Told(Case):
     ids=["without hope", "without a picture", "as long as either falls", "a layer shows nothing", "at most so long"],
 )
 def test_the_way_down_goes_on_while_residual_or_mismatch_falls(told, shown, kept):
+    check_way_down(HeadStart(), told, shown, kept)
+
+
+@pytest.mark.parametrize(
+    ("told", "shown", "kept"),
+    [
+        ([(0.9, 0.1)], 0, 0),
+        ([(0.1, 7.0), (0.1, 30.0), (0.1, 0.4), (0.1, 0.5), (0.1, 0.2), (0.05, 0.3)], 6, 5),
+        ([(0.1, 7.0), (0.9, 0.1)], 1, 1),
+        ([(0.1, 1.0 - step / 100) for step in range(DESCENT + 5)], DESCENT + 5, DESCENT + 5),
+    ],
+    ids=["without hope", "the best of all", "until hope is gone", "however long"],
+)
+def test_a_patient_one_takes_the_whole_way_down(told, shown, kept):
+    check_way_down(HeadStart(patient=True), told, shown, kept)
+
+
+def check_way_down(attack, told, shown, kept):
+    """How many states of those told come through, and which of them the matching begins with."""
     grey = grey_state(observe(SmallConvNet(width=4), smooth_batch(1)))
     states = [
         replace(grey, iteration=number, objective=mismatch, terms={"residual": residual})
@@ -80,7 +99,7 @@ def test_the_way_down_goes_on_while_residual_or_mismatch_falls(told, shown, kept
     reached = []
 
     def walk():
-        reached.append((yield from HeadStart()._way_down(Told(states), grey)))
+        reached.append((yield from attack._way_down(Told(states), grey)))
 
     assert list(walk()) == [grey, *states[:shown]]
     assert (reached[0].iteration, reached[0].terms) == (shown, [grey, *states][kept].terms)

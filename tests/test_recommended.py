@@ -19,7 +19,7 @@ from lab.networks.lenet import LeNet
 from lab.networks.resnet import ResNet
 from lab.networks.small_convnet import SmallConvNet
 from lab.randomness import stream
-from lab.recommended import BLURRED, EVEN, LED_BLURRED, SECOND_ORDER, TOP_HEAVY, followed, recommended_attack
+from lab.recommended import BLURRED, EVEN, LED_BLURRED, PATIENT, SECOND_ORDER, TOP_HEAVY, followed, recommended_attack
 
 SMOOTH_RESNET = ResNet(depth=8, activation=Activation.SILU)
 CASES = [
@@ -31,7 +31,7 @@ CASES = [
     (LeNet(activation=Activation.RELU), False, GradientMatching()),
     (SmallConvNet(activation=Activation.SIGMOID), True, HeadStart()),
     (ResNet(), False, HeadStart()),
-    (ResNet(), True, EVEN),
+    (ResNet(), True, PATIENT),
     (ConvNet(width=16), False, BLURRED),
     (ConvNet(width=31), False, BLURRED),
     (ConvNet(width=32), False, LED_BLURRED),

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, fields, replace
+from typing import Annotated
 
 import torch
 
 from lab.attacks.gradient_matching import GradientMatching
+from lab.options import Help
 from lab.peeling.case import WORTH_KEEPING, Case, grey_state
 from lab.types import AttackState, Images, Observation
 
@@ -28,9 +30,13 @@ class HeadStart(GradientMatching):
     A network's features, known in closed form (Proposition 3.1), and its layers' weight gradients
     tell shapes that matching from grey does not find, where it is trained or has skips; an untrained
     ResNet of 48 channels and more gives away the picture itself. Matching then moves by small steps.
-    Where the way down is barred (batches, saturated units) or gives nothing believable, this is
+    Where the way down is barred (batches, too few channels) or gives nothing believable, this is
     gradient matching from its own start.
     """
+
+    patient: Annotated[bool, Help("take the whole way down, not only its first steps: half a minute on a trained ResNet")] = (
+        False
+    )
 
     def without(self) -> GradientMatching:
         """The same matching from its own start."""
@@ -54,9 +60,9 @@ class HeadStart(GradientMatching):
         yield from self._match(observation, generator, peeled)
 
     def _way_down(self, case: Case, grey: AttackState) -> Generator[AttackState, None, AttackState]:
-        """A state a layer, then a state a joint step, while their residual or the picture's mismatch falls.
+        """A state a layer, then a state a joint step, while their residual or the picture's mismatch falls, or to the end.
 
-        Returns the last picture, grey where there is no hope, numbered as the last state was.
+        Returns the last picture, after the whole way the best one, grey where there is no hope; numbered as the last state was.
         """
         yield grey
         reached, last, taken = grey, grey, 0
@@ -64,18 +70,19 @@ class HeadStart(GradientMatching):
         for step in case.descend(grey):
             if math.isfinite(step.objective):
                 residual = step.terms.get("residual", step.objective)
-                falls = residual < lowest or step.objective < least
-                if taken == DESCENT or residual >= HOPEFUL or not falls:
+                better = step.objective < least
+                enough = not self.patient and (taken == DESCENT or not (better or residual < lowest))
+                if enough or residual >= HOPEFUL:
                     break
-                lowest, least = min(lowest, residual), min(least, step.objective)
-                reached, taken = step, taken + 1
+                lowest, least, taken = min(lowest, residual), min(least, step.objective), taken + 1
+                reached = step if better or not self.patient else reached
             last = step
             yield step
         return replace(reached, iteration=last.iteration, iterations=last.iterations)
 
     def _match(self, observation: Observation, generator: torch.Generator, peeled: AttackState) -> Iterator[AttackState]:
         """Matching from the peeled picture where it is to be believed; its states count on from there."""
-        believed = peeled.terms.get("residual", math.inf) <= BELIEVED
+        believed = peeled.terms.get("mismatch" if self.patient else "residual", math.inf) <= BELIEVED
         attack = replace(self, optimiser=replace(self.optimiser, step=POLISH), coarse_to_fine=False) if believed else self
         first = peeled.candidate.clamp(0, 1) if believed else None
         for state in super(HeadStart, attack).reconstruct(observation, generator, first):

@@ -30,8 +30,9 @@ CLEAN = 1e-5
 WITHIN_NOISE = 2.0
 """A mismatch up to this many times the noise is as good as the truth's own."""
 WHOLE = (Outcome.PEELED, Outcome.STRAIGHTENED, Outcome.EXACT, Outcome.SET_APART)
-WORTH_KEEPING = (*WHOLE, Outcome.PEEL_CLOSE)
 """Verdicts of a picture that explains every shared number: nothing is left for gradient matching to do."""
+WORTH_KEEPING = (*WHOLE, Outcome.PEEL_CLOSE)
+"""And of one that explains so much of them that matching would lead away from it."""
 
 
 class Case:
