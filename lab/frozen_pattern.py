@@ -63,6 +63,10 @@ class Tape:
         """What a ReLU let through."""
         self.decisions.append(output > 0 if self.brief else output)
 
+    def units(self, dtype: torch.dtype) -> Tensor:
+        """Positive where the next ReLU's units spoke."""
+        return self.decisions.popleft().to(dtype)
+
     def keep_winners(self, winners: Tensor, places: int) -> None:
         """Which of so many places a max-pooling took."""
         self.decisions.append(winners.to(_smallest_count(places)) if self.brief else winners)
@@ -85,20 +89,15 @@ class FreezableReLU(nn.Module):
         self.negative_slope = negative_slope
 
     def forward(self, values: Tensor) -> Tensor:
-        """Act(z), or act'(z_0) z where z_0 is what was recorded."""
+        """Act(z), or act'(z_0) z where z_0 is what was recorded: the kernel of act's own backward pass."""
         if self.tape.replaying:
-            return self._as_recorded(values, self.tape.decisions.popleft())
+            recorded = self.tape.units(values.dtype)
+            if self.negative_slope:
+                return torch.ops.aten.leaky_relu_backward(values, recorded, self.negative_slope, True)
+            return torch.ops.aten.threshold_backward(values, recorded, 0)
         output = functional.leaky_relu(values, self.negative_slope) if self.negative_slope else functional.relu(values)
         self.tape.keep_units(output.detach())
         return output
-
-    def _as_recorded(self, values: Tensor, units: Tensor) -> Tensor:
-        """By the kernel of act's own backward pass, or by a product, which keeps a byte a unit for its way back, not four."""
-        if self.negative_slope:
-            return torch.ops.aten.leaky_relu_backward(values, units.to(values.dtype), self.negative_slope, True)
-        if units.dtype == torch.bool:
-            return values * units
-        return torch.ops.aten.threshold_backward(values, units, 0)
 
 
 class FreezableMaxPool(nn.Module):

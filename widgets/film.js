@@ -29,6 +29,11 @@ function initialize({ model, signal }) {
     get position() { return film.index < 0 ? film.frames.length - 1 : Math.min(film.index, film.frames.length - 1); },
     get shown() { return film.frames[film.position] ?? null; },
     get iterations() { return film.source === "recorded" ? film.recording.iterations : film.state.iterations; },
+    /** "97 of 200"; "4" alone while the way down the layers goes on, whose end nobody knows. */
+    counted(frame) {
+      const open = film.state.status === "running" && frame.iteration >= film.iterations;
+      return open ? `${frame.iteration}` : `${frame.iteration} of ${film.iterations}`;
+    },
     on(name, callback) {
       listeners.set(name, [...(listeners.get(name) ?? []), callback]);
       return () => listeners.set(name, listeners.get(name).filter((other) => other !== callback));

@@ -51,7 +51,7 @@ async function render({ model, el, host }) {
     const frame = film.source === "live" ? film.shown : null;
     button.dataset.answer = secret ? "right" : "wrong";
     if (!secret) return void (answer.textContent = "Not that one. Watch a little longer.");
-    answer.textContent = frame ? `Right. You knew it at iteration ${frame.iteration} of ${film.iterations}, from numbers alone.` : LUCK;
+    answer.textContent = frame ? `Right. You knew it at iteration ${film.counted(frame)}, from numbers alone.` : LUCK;
     reveal();
   }
 

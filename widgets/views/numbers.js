@@ -22,6 +22,6 @@ function numbersPanel(film) {
   const rows = scoreRows(frame, numbers).flatMap(([name, value, control, meaning]) => [
     element("tr", { class: "lab-score" }, element("th", { scope: "row" }, name), element("td", {}, value), element("td", {}, control)),
     element("tr", { class: "lab-meaning" }, element("td", { colSpan: 3 }, meaning))]);
-  return [element("p", {}, `Iteration ${frame.iteration} of ${film.iterations}.`),
+  return [element("p", {}, `Iteration ${film.counted(frame)}.`),
     element("table", { class: "lab-table lab-scores" }, element("thead", {}, head), element("tbody", {}, ...rows))];
 }

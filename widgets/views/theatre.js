@@ -35,7 +35,7 @@ async function render({ model, el, host }) {
     drawnFrames += frame ? 1 : 0;
     empty.hidden = Boolean(frame);
     canvas.setAttribute("aria-label", frame ? `Reconstruction, iteration ${frame.iteration}: ${frame.verdict.toLowerCase()}.` : "No reconstruction yet.");
-    caption.textContent = frame ? `${film.source === "recorded" ? "Recorded" : "Live"} run. Iteration ${frame.iteration} of ${film.iterations}.` : "It only knows the numbers and the network.";
+    caption.textContent = frame ? `${film.source === "recorded" ? "Recorded" : "Live"} run. Iteration ${film.counted(frame)}.` : "It only knows the numbers and the network.";
     judge(frame);
     Object.assign(card.dataset, { frames: film.frames.length, drawn: drawnFrames, source: film.source, iteration: frame?.iteration ?? "" });
   }
