@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lab.attacks.base import Attack
-from lab.attacks.gradient_matching import GradientMatching
-from lab.attacks.mean_gradient import MeanGradient
+from lab.attacks.gradient_matching import GradientMatching, Steps
 from lab.datasets.base import Dataset
 from lab.datasets.cifar10 import CIFAR10
 from lab.datasets.gallery import NAMES, Gallery
@@ -23,7 +22,7 @@ from lab.networks.small_convnet import SmallConvNet
 from lab.protocols.base import Protocol
 from lab.protocols.fedavg import FedAvg
 from lab.protocols.fedsgd import FedSGD
-from lab.recommended import recommended_attack
+from lab.recommended import APART, TOP_HEAVY, recommended_attack
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class Case:
     @property
     def own_attack(self) -> GradientMatching:
         """What it is attacked with unless somebody says otherwise."""
-        return self.attack or recommended_attack(self.network, trained=self.trained)
+        return self.attack or recommended_attack(self.network, trained=self.trained, pictures=self.pictures)
 
     def experiment(self, dataset: Dataset, seed: int, attack: Attack | None = None) -> Experiment:
         """The lab's experiment of this case; its own attack where none is given."""
@@ -73,13 +72,21 @@ _LISTING = (
     Case("resnet18", "ResNet-18 at 224", ImageNetResNet(depth=18)),
     Case("fedavg_1x5", "ConvNet64, FedAvg, 1 picture, 5 steps", ConvNet(width=64), FedAvg(local_steps=5)),
     Case(
-        "fedavg_1x5_mean",
-        "the same at the paper's rate of 1e-4 (mean gradient)",
+        "fedavg_1x5_simulated",
+        "the same, each step simulated",
         ConvNet(width=64),
-        FedAvg(local_steps=5, learning_rate=1e-4),
-        attack=MeanGradient(),
+        FedAvg(local_steps=5),
+        attack=replace(TOP_HEAVY, local_steps=Steps.SIMULATED),
     ),
     Case("fedavg_4x4", "small ConvNet, FedAvg, 4 pictures, 4 steps", SmallConvNet(), FedAvg(local_steps=4), pictures=4),
+    Case(
+        "fedavg_4x4_simulated",
+        "the same, each step simulated",
+        SmallConvNet(),
+        FedAvg(local_steps=4),
+        pictures=4,
+        attack=replace(APART, local_steps=Steps.SIMULATED),
+    ),
     Case("batch_8", "ConvNet64, batch of 8", ConvNet(width=64), pictures=8),
 )
 

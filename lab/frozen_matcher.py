@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from copy import copy
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +18,8 @@ from lab.types import Gradients, Images, Targets
 TOLERANCE = 10
 """By how much the length of a step may miss the good one, either way, before it is tried again."""
 RETRIES = 3
+MANY = 2**20
+"""Weights from which on a pass takes so long that shortening the tape, for a quarter of its memory, does not show."""
 STEADY = 1e-3
 """Up to this share of its length the cotangent may bend along all local steps for one step's curvature to serve them all."""
 
@@ -61,17 +64,27 @@ class FrozenMatcher:
 
     def __init__(self, network: nn.Module, steps: LocalSteps, distance: Distance, shared: Gradients) -> None:
         self.model = Freezable(network)
-        self.model.tape.brief = len(steps.rows) > 1
         self.steps = steps
         self.start = dict(network.named_parameters())
-        self.slope = distance.against(shared)
-        self.blender = distance.blender(shared) if len(steps.rows) == 1 else None
-        self.shared = shared
+        self.model.tape.brief = len(steps.rows) > 1 or sum(tensor.numel() for tensor in self.start.values()) >= MANY
+        self.distance = distance
+        self._aim(shared)
         self.places = {} if self.blender else _room(self.start)
         self.local = _room(self.start) if len(steps.rows) > 1 else {}
         self.share = 3 * torch.finfo(next(iter(shared.values())).dtype).eps ** 0.5
         with torch.no_grad():
             self.reach = [self.share * float(length(self.start))] * len(steps.rows)
+
+    def _aim(self, shared: Gradients) -> None:
+        self.slope = self.distance.against(shared)
+        self.blender = self.distance.blender(shared) if len(self.steps.rows) == 1 else None
+        self.shared = shared
+
+    def towards(self, shared: Gradients) -> FrozenMatcher:
+        """The same, of another shared update, and with what was learnt of h."""
+        other = copy(self)
+        other._aim(shared)
+        return other
 
     def __call__(self, images: Images, targets: Targets) -> Match:
         """The distance and its gradients, each to about four digits in float32 and eight in float64."""

@@ -118,6 +118,27 @@ class FreezableMaxPool(nn.Module):
         return output
 
 
+class LeanBatchNorm(nn.Module):
+    """Batch norm by running statistics; while replaying towards pictures alone, a scale and a shift.
+
+    Torch's own keeps its input for the way back, though only slopes towards the weights need it.
+    """
+
+    def __init__(self, tape: Tape, norm: nn.BatchNorm2d) -> None:
+        super().__init__()
+        self.tape, self.eps = tape, norm.eps
+        self.weight, self.bias = norm.weight, norm.bias
+        self.mean, self.variance = cast(Tensor, norm.running_mean), cast(Tensor, norm.running_var)
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Weight (z - mean) / sqrt(variance + eps) + bias, channel by channel."""
+        if self.weight.requires_grad or not self.tape.replaying:
+            return functional.batch_norm(values, self.mean, self.variance, self.weight, self.bias, False, 0.0, self.eps)
+        scale = self.weight * torch.rsqrt(self.variance + self.eps)
+        shift = torch.addcmul(self.bias, self.mean, scale, value=-1)
+        return (values * scale[:, None, None]).add_(shift[:, None, None])
+
+
 class Freezable(nn.Module):
     """A copy of a network that writes its kinks on a tape and takes its weights from outside.
 
@@ -160,4 +181,6 @@ def _with_tape(module: nn.Module | None, tape: Tape) -> nn.Module | None:
         return FreezableReLU(tape, 0.0)
     if isinstance(module, nn.LeakyReLU):
         return FreezableReLU(tape, module.negative_slope)
+    if isinstance(module, nn.BatchNorm2d) and module.affine and module.running_mean is not None and not module.training:
+        return LeanBatchNorm(tape, module)
     return FreezableMaxPool(tape, module) if isinstance(module, nn.MaxPool2d) else with_quick_convolution(module)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -55,8 +55,17 @@ class Match:
     target_gradient: Tensor | None
 
 
-Matcher = Callable[[Images, Targets], Match]
-"""How well these pictures and targets match what was shared."""
+@runtime_checkable
+class Matcher(Protocol):
+    """How well pictures and targets match what was shared."""
+
+    def __call__(self, images: Images, targets: Targets) -> Match:
+        """The distance and its gradients."""
+        ...
+
+    def towards(self, shared: Gradients) -> Matcher:
+        """The same, of another shared update."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +79,10 @@ class ExactMatcher:
     def __call__(self, images: Images, targets: Targets) -> Match:
         """The distance and its exact gradients."""
         return match(self.rule, images, targets, self.distance, self.shared)
+
+    def towards(self, shared: Gradients) -> ExactMatcher:
+        """The same, of another shared update."""
+        return replace(self, shared=shared)
 
 
 def match(rule: UpdateRule, images: Images, targets: Targets, distance: Distance, shared: Gradients) -> Match:

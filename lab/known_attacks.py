@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lab.attacks.gradient_matching import GradientMatching, Start
+from lab.attacks.gradient_matching import GradientMatching, Start, Steps
 from lab.distances.balanced_cosine import BalancedCosine
 from lab.distances.cosine import Cosine
 from lab.distances.euclidean import Euclidean
@@ -21,7 +21,7 @@ weight alpha there is alpha / 0.25 here. The cosine does not change.
 
 
 def geiping2020_attack(iterations: int, step: float, total_variation: float, restarts: int = 1) -> GradientMatching:
-    """The paper's attack from its settings in normalised units: noise start, signed Adam, step decay, box."""
+    """The paper's attack from its settings in normalised units: noise start, signed Adam, step decay, box, each local step."""
     prior = TotalVariation(weight=total_variation / PIXELS_PER_NORMALISED_UNIT, relative=False)
     return GradientMatching(
         distance=Cosine(),
@@ -32,6 +32,7 @@ def geiping2020_attack(iterations: int, step: float, total_variation: float, res
         start=Start.NOISE,
         coarse_to_fine=False,
         boxed=True,
+        local_steps=Steps.SIMULATED,
     )
 
 
@@ -45,6 +46,7 @@ def zhu2019_attack(iterations: int) -> GradientMatching:
         start=Start.NOISE,
         coarse_to_fine=False,
         boxed=False,
+        local_steps=Steps.SIMULATED,
     )
 
 

@@ -24,7 +24,7 @@ from lab.errors import LabError, unknown_name
 from lab.experiment import Experiment
 from lab.options import Option, fields_of
 from lab.presets import find_preset
-from lab.recommended import followed, recommended_attack
+from lab.recommended import followed, recommended_for
 from lab.serialise import to_plain
 
 LONGEST = 300
@@ -45,6 +45,7 @@ batch_norm circular leaky_relu head_start convnet small_convnet imagenet_resnet 
 strength true false frozen exact joint inferred patience
 fashion_mnist cifar10 cifar100 mnist split train sigmoid noise scaling label_reading gradinversion recursive
 hand_over resnet widen bias rule top_heavy_cosine emphasis annealing mean_gradient normalised_adam
+surrogate simulated
 """.split()  # noqa: SIM905  (a list of 80 strings would be a screen)
 """The words that have a code, in the order of their codes. Append only: an old link must keep its meaning."""
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -68,7 +69,7 @@ class Link:
 def write(experiment: Experiment, hidden: Sequence[str] = ()) -> str:
     """The query (without its question mark) from which ``read`` makes the same experiment, but for ``left_out``."""
     portable = without_files(experiment)
-    default = replace(Experiment(), attack=recommended_attack(portable.network, trained=portable.trained))
+    default = replace(Experiment(), attack=recommended_for(portable))
     changed = [field for field in fields_of(Experiment) if getattr(portable, field.name) != getattr(default, field.name)]
     parts = [f"{field.name}={to_text(getattr(portable, field.name))}" for field in changed]
     parts += [f"hide={','.join(hidden)}"] if hidden else []
@@ -129,8 +130,8 @@ def read(query: str) -> Link:
 
 
 def _rank(part: str) -> int:
-    """A preset comes before what changes it, an entry before its fields, the network before an attack of one's own."""
-    first = ["preset", "network", "trained", "attack", "protocol"]
+    """A preset comes before what changes it, an entry before its fields, what an attack is recommended for before one."""
+    first = ["preset", "network", "trained", "batch_size", "attack", "protocol"]
     key = _pair(part)[0]
     return first.index(key) if key in first else len(first)
 

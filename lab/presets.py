@@ -20,6 +20,7 @@ from lab.networks.lenet import LeNet
 from lab.networks.mlp import MLP
 from lab.networks.resnet import ResNet
 from lab.protocols.fedavg import FedAvg
+from lab.recommended import APART
 from lab.types import LabelSource
 
 
@@ -113,7 +114,7 @@ _LISTING = (
     Preset(
         "local_steps",
         "Five local steps hide nothing",
-        "The client trains five steps on its photograph and sends only how its weights changed; the server unrolls the steps.",
+        "The client trains five steps and sends how its weights changed: that is nearly one step, five times as long.",
         "Geiping et al. 2020, Table 2, five local steps on one picture",
         "The small network, 200 iterations and this lab's schedule instead of ConvNet64 and 8,000.",
         Verdict.RECOGNISABLE,
@@ -126,7 +127,7 @@ _LISTING = (
         "Geiping et al. 2020, section 6, batches of pictures",
         "Four pictures and the small network instead of 100 pictures of CIFAR-100 and ResNet32-10.",
         Verdict.RECOGNISABLE,
-        Experiment(batch_size=4, attack=GradientMatching(iterations=400)),
+        Experiment(batch_size=4, attack=APART),
     ),
     Preset(
         "cosine_trained",
@@ -167,11 +168,11 @@ _LISTING = (
     Preset(
         "minibatches",
         "An epoch of two small batches",
-        "Four pictures, trained on two at a time for one epoch: the server unrolls both steps.",
+        "Four pictures, trained on two at a time for one epoch: both steps together are nearly one on all four.",
         "Geiping et al. 2020, Table 2, E = 1, n = 4, B = 2",
-        "The small network, 400 iterations and this lab's schedule instead of the ConvNet and 8,000.",
+        "The small network, 200 iterations and this lab's schedule instead of the ConvNet and 8,000.",
         Verdict.RECOGNISABLE,
-        Experiment(batch_size=4, protocol=FedAvg(local_steps=2, batch_size=2), attack=GradientMatching(iterations=400)),
+        Experiment(batch_size=4, protocol=FedAvg(local_steps=2, batch_size=2), attack=APART),
     ),
     Preset(
         "hundred_local_steps",
@@ -189,7 +190,7 @@ _LISTING = (
         "Geiping et al. 2020, section 6, batches of pictures",
         "Eight pictures and the small network instead of 100 pictures of CIFAR-100 and ResNet32-10.",
         Verdict.RECOGNISABLE,
-        Experiment(dataset=Gallery(labels=(0, 1, 2, 3, 4, 5, 6, 7)), batch_size=8, attack=GradientMatching(iterations=400)),
+        Experiment(dataset=Gallery(labels=(0, 1, 2, 3, 4, 5, 6, 7)), batch_size=8, attack=APART),
     ),
     Preset(
         "early_training",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from lab.attacks.gradient_matching import Steps
 from lab.catalogue import Entry
 from lab.experiment import Experiment
 from lab.options import Option, fields_of
@@ -89,6 +90,14 @@ _LISTING = (
         2016,
         "1602.07360",
     ),
+    Paper(
+        "zhu2023",
+        "Surrogate Model Extension (SME): A Fast and Accurate Weight Update Attack on Federated Learning",
+        "J. Zhu, R. Yao, M. B. Blaschko",
+        "ICML",
+        2023,
+        "2306.00127",
+    ),
     Paper("kingma2015", "Adam: A Method for Stochastic Optimization", "D. P. Kingma, J. Ba", "ICLR", 2015, "1412.6980"),
 )
 
@@ -116,7 +125,7 @@ _STANDS_ON = {
 def citation(experiment: Experiment) -> tuple[Paper, ...]:
     """The papers whose methods an experiment uses, the oldest first."""
     keys = {_STANDS_ON.get((entry.kind, entry.name), "") for entry in _entries(experiment)}
-    keys.add(_label_paper(experiment))
+    keys |= {_label_paper(experiment), _local_steps_paper(experiment)}
     return tuple(sorted((PAPERS[key] for key in keys if key), key=lambda paper: (paper.year, paper.key)))
 
 
@@ -124,6 +133,11 @@ def _label_paper(experiment: Experiment) -> str:
     if experiment.labels is LabelSource.INFERRED:
         return "zhao2020" if experiment.batch_size == 1 else "wainakh2022"
     return "zhu2019" if experiment.labels is LabelSource.JOINT else ""
+
+
+def _local_steps_paper(experiment: Experiment) -> str:
+    several = getattr(experiment.protocol, "local_steps", 1) > 1
+    return "zhu2023" if several and getattr(experiment.attack, "local_steps", None) is Steps.SURROGATE else ""
 
 
 def _entries(option: Option) -> Iterator[Entry]:

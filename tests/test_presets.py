@@ -3,7 +3,7 @@
 import pytest
 
 from lab import reconstruct, score, simulate_round
-from lab.attacks.gradient_matching import GradientMatching, Start
+from lab.attacks.gradient_matching import GradientMatching, Start, Steps
 from lab.errors import LabError
 from lab.experiment import Experiment
 from lab.networks.lenet import LeNet
@@ -63,7 +63,11 @@ def keys(experiment):
 def test_citations_follow_the_methods_in_use():
     assert keys(Experiment()) == ["geiping2020"]
     assert keys(PRESETS["zhu2019"].experiment) == ["zhu2019", "geiping2020"]
-    assert keys(Experiment(protocol=FedAvg(), labels=LabelSource.INFERRED)) == ["mcmahan2017", "geiping2020", "zhao2020"]
+    averaged = Experiment(protocol=FedAvg(local_steps=1), labels=LabelSource.INFERRED)
+    assert keys(averaged) == ["mcmahan2017", "geiping2020", "zhao2020"]
+    assert keys(Experiment(protocol=FedAvg())) == ["mcmahan2017", "geiping2020", "zhu2023"]
+    simulated = GradientMatching(local_steps=Steps.SIMULATED)
+    assert keys(Experiment(protocol=FedAvg(), attack=simulated)) == ["mcmahan2017", "geiping2020"]
     assert keys(PRESETS["recursive"].experiment) == ["zhu2021"]
     assert "wainakh2022" in keys(Experiment(batch_size=2, labels=LabelSource.INFERRED))
 

@@ -16,10 +16,21 @@ from lab.links import read, write
 from lab.networks.base import Activation
 from lab.networks.convnet import ConvNet
 from lab.networks.lenet import LeNet
+from lab.networks.mlp import MLP
 from lab.networks.resnet import ResNet
 from lab.networks.small_convnet import SmallConvNet
 from lab.randomness import stream
-from lab.recommended import BLURRED, EVEN, LED_BLURRED, PATIENT, SECOND_ORDER, TOP_HEAVY, followed, recommended_attack
+from lab.recommended import (
+    APART,
+    BLURRED,
+    EVEN,
+    LED_BLURRED,
+    PATIENT,
+    SECOND_ORDER,
+    TOP_HEAVY,
+    followed,
+    recommended_attack,
+)
 
 SMOOTH_RESNET = ResNet(depth=8, activation=Activation.SILU)
 CASES = [
@@ -49,6 +60,46 @@ def test_the_default_experiment_is_attacked_as_recommended():
 @pytest.mark.parametrize(("network", "trained", "attack"), CASES)
 def test_each_network_has_its_attack(network, trained, attack):
     assert recommended_attack(network, trained=trained) == attack
+
+
+@pytest.mark.parametrize(
+    ("network", "trained", "pictures", "attack"),
+    [
+        (SmallConvNet(), False, 2, GradientMatching()),
+        (SmallConvNet(), False, 3, APART),
+        (MLP(), False, 8, APART),
+        (MLP(activation=Activation.TANH), False, 8, EVEN),
+        (SmallConvNet(), True, 4, HeadStart()),
+        (MLP(), True, 4, GradientMatching()),
+        (ConvNet(width=64), False, 2, TOP_HEAVY),
+        (ConvNet(width=64), False, 8, LED_BLURRED),
+        (ConvNet(width=16), False, 8, BLURRED),
+    ],
+)
+def test_several_pictures_have_an_attack_of_their_own(network, trained, pictures, attack):
+    assert recommended_attack(network, trained=trained, pictures=pictures) == attack
+
+
+def test_the_attack_follows_the_number_of_pictures_and_back():
+    four = edit(Experiment(), "batch_size", 4)
+    assert four.attack == APART
+    assert edit(four, "batch_size", 1) == Experiment()
+    assert choose(Choices(edits=(("batch_size", 4),))).attack == APART
+    plain = replace(four, attack=GradientMatching())
+    for experiment, named in ((four, False), (plain, True)):
+        link = write(experiment)
+        assert ("attack" in link) is named
+        assert read(link).experiment == experiment
+
+
+def test_noise_sets_several_pictures_apart():
+    """Truth: SSIM of four pictures behind one gradient, each matched with its best."""
+    batch = smooth_batch(4)
+    ends = []
+    for attack in (GradientMatching(), APART):
+        *_, last = attack.reconstruct(observe(MLP(), batch), stream(0, "candidate"))
+        ends.append(float(ssim(last.candidate.clamp(0, 1), batch.images).mean()))
+    assert ends[1] > ends[0] + 0.01
 
 
 @pytest.mark.parametrize("entry", entries("network").values(), ids=lambda entry: entry.name)

@@ -15,10 +15,11 @@ from lab.networks.lenet import LeNet
 from lab.networks.mlp import MLP
 from lab.networks.small_convnet import SmallConvNet
 from lab.peeling.explaining import in_double
-from lab.peeling.local_steps import FALLS, rounding, straightened
+from lab.peeling.local_steps import FALLS, straightened
 from lab.protocols.fedavg import FedAvg
 from lab.protocols.fedsgd import FedSGD
 from lab.randomness import stream
+from lab.rounding import rounding
 from lab.types import Outcome
 
 

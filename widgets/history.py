@@ -88,11 +88,11 @@ def _shown(run: PastRun) -> dict[str, Any]:
 def _title(experiment: Experiment) -> str:
     """What was chosen: the network, and whatever differs from that network's usual attack and options."""
     from lab import Experiment
-    from lab.recommended import recommended_attack
+    from lab.recommended import recommended_for
     from widgets.differences import differences
 
     default, network = Experiment(), type(experiment.network)()
-    usual = replace(default, network=network, attack=recommended_attack(experiment.network, trained=experiment.trained))
+    usual = replace(default, network=network, attack=recommended_for(experiment))
     other = [each for each in differences(default, usual) if each.path == "network"]
     chosen = [*other, *differences(usual, experiment)]
     return ", ".join(f"{each.title}: {each.after}" for each in chosen) or "the default experiment"

@@ -14,6 +14,7 @@ import torch
 from lab.attacks.base import Attack
 from lab.attacks.plateau import Plateau
 from lab.attacks.search import Search
+from lab.attacks.surrogate import Surrogate
 from lab.distances.base import Distance
 from lab.distances.top_heavy_cosine import TopHeavyCosine
 from lab.errors import LabError
@@ -32,6 +33,10 @@ ANNEALING_HELP = (
     "deviation of the noise on the candidate whose update is compared; it fades away before the budget ends, and blurs "
     "the sharp choices of ReLUs and max-poolings until then; 0 adds none"
 )
+LOCAL_STEPS_HELP = (
+    "take the client's local steps for a single one in the middle of its way, set right now and then (surrogate), or "
+    "differentiate through each of them at every step of the attack (simulated), as the paper does, for many times the work"
+)
 PATIENCE_HELP = (
     "end an attempt once the distance has not fallen by 1 % in so many steps; 0 never does, which suits steps that "
     "shrink along the budget: they bring the fall back"
@@ -43,6 +48,13 @@ class Start(Enum):
 
     GREY = "grey"
     NOISE = "noise"
+
+
+class Steps(Enum):
+    """How a candidate is given the client's local steps."""
+
+    SURROGATE = "surrogate"
+    SIMULATED = "simulated"
 
 
 class Derivative(Enum):
@@ -68,6 +80,7 @@ class GradientMatching(Attack):
     restarts: Annotated[int, Bounds(1, 100), Help("attempts from different starts; the lowest distance wins")] = 1
     start: Annotated[Start, Help("the first candidate; restarts after the first always begin with noise")] = Start.GREY
     coarse_to_fine: Annotated[bool, Help("move broad shapes and pixels together, from 4x4 grids to all pixels")] = True
+    local_steps: Annotated[Steps, Help(LOCAL_STEPS_HELP)] = Steps.SURROGATE
     derivative: Annotated[
         Derivative, Help("double backward (exact), a finite difference with frozen kinks (frozen), or what is faster (auto)")
     ] = Derivative.AUTO
@@ -82,15 +95,17 @@ class GradientMatching(Attack):
 
         ``first`` is where the first restart begins, in place of the start chosen in the options.
         """
-        matcher = self._matcher(observation)
+        several = self.local_steps is Steps.SURROGATE and observation.local_steps > 1
+        surrogate = Surrogate(observation) if several else None
+        matcher = self._matcher(surrogate.observation if surrogate else observation)
         finals: list[AttackState] = []
         for restart in range(self.restarts):
             noise = self.start is Start.NOISE or restart > 0
             search = Search(self, observation, matcher, generator, noise=noise, first=None if restart else first)
-            finals.append((yield from self._attempt(search, restart)))
+            finals.append((yield from self._attempt(search, restart, surrogate)))
         best = min(finals, key=_ranking)
         outcome = best.outcome or Outcome.BUDGET_SPENT
-        yield replace(best, iteration=finals[-1].iteration, outcome=outcome)
+        yield replace(best, iteration=finals[-1].iteration, outcome=outcome, note=surrogate.note if surrogate else "")
 
     def _matcher(self, observation: Observation) -> Matcher:
         """The fast route where the network allows it and the optimiser needs no more than its four digits."""
@@ -105,11 +120,13 @@ class GradientMatching(Attack):
     def _bears_rounding(self) -> bool:
         return self.derivative is Derivative.AUTO and not isinstance(self.optimiser, LBFGS)
 
-    def _attempt(self, search: Search, restart: int) -> Generator[AttackState, None, AttackState]:
+    def _attempt(self, search: Search, restart: int, surrogate: Surrogate | None) -> Generator[AttackState, None, AttackState]:
         """One restart: evaluate x_k, report it, step to x_k+1. Returns the last state, or the best before a plateau or NaN."""
         state = best = None
         plateau = Plateau(self.patience)
         for iteration in range(self.iterations + 1):
+            if surrogate is not None and surrogate.is_due(iteration, self.iterations):
+                search.set_right(surrogate)
             state = self._state(search, restart, iteration)
             if not math.isfinite(state.objective):
                 return replace(best or state, iteration=state.iteration, outcome=Outcome.NOT_FINITE)

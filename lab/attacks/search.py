@@ -19,6 +19,7 @@ from lab.types import Images, Labels, LabelSource, Observation, Targets
 
 if TYPE_CHECKING:
     from lab.attacks.gradient_matching import GradientMatching
+    from lab.attacks.surrogate import Surrogate
 
 NOISE_DEVIATION = 0.25
 """The paper starts from a standard normal in normalised units; a unit there is about 0.25 in pixels."""
@@ -87,7 +88,7 @@ class Search:
         self.pixels = start.requires_grad_()
         self.grids = Grids(self.pixels) if attack.coarse_to_fine and Grids.fit(self.pixels) else None
         self.shapes: Tensor | None = None
-        self.logits, self.fixed = self._targets(generator)
+        self.logits, self.fixed = self._first_targets(generator)
         self.stepper = self._stepper()
         self.generator = generator
         self.blur: Images | None = None
@@ -104,7 +105,7 @@ class Search:
             return grey
         return grey + NOISE_DEVIATION * torch.randn(shape, generator=generator, dtype=like.dtype).to(like.device)
 
-    def _targets(self, generator: torch.Generator) -> tuple[Tensor | None, Labels | None]:
+    def _first_targets(self, generator: torch.Generator) -> tuple[Tensor | None, Labels | None]:
         """Free label logits (DLG's joint recovery), or labels given or recovered."""
         observation = self.observation
         if observation.label_source is LabelSource.JOINT:
@@ -139,6 +140,18 @@ class Search:
         """The labels as believed at present."""
         return self.fixed if self.logits is None else self.logits.detach().argmax(1)
 
+    def _targets(self) -> Targets:
+        """What the candidate is trained on: labels, or probabilities in the graph of their logits."""
+        targets = self.fixed if self.logits is None else self.logits.softmax(1)
+        assert targets is not None
+        return targets
+
+    def set_right(self, surrogate: Surrogate) -> None:
+        """From now on match what the present candidate says a single step has to match."""
+        shared = surrogate.corrected(self.pixels.detach(), self._targets().detach())
+        if shared is not None:
+            self.look = Remembering(self.look.matcher.towards(shared), self.attack.priors)
+
     def evaluate(self, progress: float) -> tuple[float, dict[str, float]]:
         """The objective and its terms at the candidate, ``progress`` into the budget; leaves each leaf's gradient behind.
 
@@ -161,8 +174,7 @@ class Search:
 
     def _gradients(self, images: Images) -> dict[str, float]:
         """Set the gradients of all leaves at this candidate; the prior's factors are those of the step's first evaluation."""
-        targets: Targets | None = self.fixed if self.logits is None else self.logits.softmax(1)
-        assert targets is not None
+        targets = self._targets()
         seen = self.look(images, self.blur, targets)
         found, slopes = seen.match, seen.prices
         if not self.shares:

@@ -11,15 +11,14 @@ way down and the drift improve each other in turn, a fixed point that only the t
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import torch
-from torch import Tensor
 
 from lab.peeling.body import Obstacle
 from lab.peeling.explaining import EXACT, in_double, known_labels, percent
 from lab.protocols.fedsgd import FedSGD
+from lab.rounding import rounding
 from lab.types import Images, Observation, Outcome
 
 AMPLIFIED = 50.0
@@ -42,25 +41,6 @@ def straightened(observation: Observation, images: Images) -> Observation:
     at_the_start = FedSGD().update(network, pixels, labels)
     straight = {name: shared[name] - (along_the_way[name] - at_the_start[name]) for name in shared}
     return replace(precise, protocol=FedSGD(), update=straight)
-
-
-def rounding(observation: Observation) -> float:
-    """The relative error of the update that rounding the weights after each step leaves.
-
-    A stored weight is off by up to half its last place, evenly spread: ulp / sqrt(12) on average,
-    sqrt(E) times that after E steps, however small the change itself.
-    """
-    weights = dict(observation.network.named_parameters())
-    error = sum(float(_last_place(weights[name].detach()).square().sum()) for name in observation.update) / 12
-    size = sum(float(change.double().square().sum()) for change in observation.update.values())
-    return math.sqrt(observation.local_steps * error / max(size, 1e-300))
-
-
-def _last_place(weights: Tensor) -> Tensor:
-    """The distance to the next number that the weights' type can hold, in float64; 0 beside 0, where hardly any is left."""
-    _, exponent = torch.frexp(weights)
-    half = torch.finfo(weights.dtype).eps / 2
-    return torch.ldexp(half * weights.ne(0).double(), exponent)
 
 
 def after_local_steps(observation: Observation, off: float) -> Obstacle:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from lab.attacks.gradient_matching import GradientMatching
@@ -12,6 +12,7 @@ from lab.datasets.gallery import NAMES, Gallery
 from lab.experiment import Experiment
 from lab.networks.resnet import ResNet
 from lab.networks.small_convnet import SmallConvNet
+from lab.recommended import recommended_attack
 from lab.studies.base import Cell, Mark, PaperNumber, Pictures, Study
 
 _SIZES = (1, 2, 4, 8, 16, 32, 100)
@@ -66,4 +67,5 @@ class Batch(Study):
             yield Cell("100 pictures of CIFAR-100, ResNet32-10", (experiment,), _HUNDRED)
 
     def _attack(self, size: int) -> GradientMatching:
-        return GradientMatching(iterations=self.steps(200 if size > 16 else 400, 4000))
+        attack = recommended_attack(SmallConvNet(), trained=False, pictures=size)
+        return replace(attack, iterations=self.steps(200 if size > 16 else 400, 4000))

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from lab.attacks.mean_gradient import MeanGradient
 from lab.experiment import Experiment
 from lab.known_attacks import geiping2020_attack
 from lab.networks.convnet import ConvNet
@@ -63,14 +62,11 @@ class Table2(Study):
         steps = self.steps(200, 2000)
         smaller = (f"{steps} iterations instead of 8000",) if self.small else ()
         network = ConvNet()
-        best = recommended_attack(network, trained=False)
         experiment = Experiment(
             network=network,
             batch_size=setting.pictures,
             protocol=FedAvg(local_steps=setting.steps, batch_size=setting.batch, learning_rate=TAU),
-            attack=MeanGradient(
-                distance=best.distance, priors=best.priors, optimiser=best.optimiser, annealing=best.annealing, iterations=steps
-            ),
+            attack=replace(recommended_attack(network, trained=False, pictures=setting.pictures), iterations=steps),
         )
         yield self.cell(f"{setting.title}, this lab's attack", experiment, setting.paper, smaller=smaller)
         if not self.small:

@@ -1,0 +1,115 @@
+"""Local steps as a single one: taken in the middle of the client's way, and set right by simulating now and then."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from typing import Annotated
+
+import torch
+from torch import nn
+
+from lab.distances.base import length
+from lab.gradients import LocalSteps, parameter_gradient
+from lab.networks.base import Classifier
+from lab.options import Help
+from lab.protocols.base import Protocol
+from lab.rounding import rounding
+from lab.types import Gradients, Images, Observation, Targets
+
+CORRECTIONS = 20
+"""So often, spread over a budget, the single step is set right; more bring nothing (small ConvNet, rates 1e-3 to 1e-1)."""
+ITERATION = 2
+"""Training steps that one costs. A correction costs one for each local step, and comes so rarely that all cost no more."""
+ROUNDED = 1e-3
+"""Where rounding the client's weights falsifies the update by more than this share, its steps are too small for bends."""
+
+FAR = 0.2
+"""A candidate whose simulated update misses the shared one by more, relative to it, was led astray by the bends."""
+
+
+class Surrogate:
+    """One step, tau K long, in place of a client's K local steps.
+
+    The weights change by -tau K times the mean of the gradients met along the way. On a straight and even way that is
+    the gradient at the mean place theta_0 + (K - 1) / (2 K) (theta_K - theta_0), to second order in tau, and the server
+    knows both ends (the surrogate model of Zhu, Yao and Blaschko 2023, who search for the place). So no step needs to be
+    simulated or differentiated (Geiping et al. 2020, section 6, do both) to match an update.
+
+    Where the way bends, the candidate's own update is simulated from time to time. What it differs by from that of the
+    single step is taken off the shared update, and what is left is matched by single steps: the truth stays a fixed point.
+    """
+
+    def __init__(self, client: Observation) -> None:
+        """For an observation of several local steps."""
+        self.client = client
+        steps = client.protocol.steps(client.batch_size)
+        count = len(steps.rows)
+        middle = _moved(client.network, client.update, (count - 1) / (2 * count))
+        self.observation = replace(client, network=middle, protocol=LongStep(rate=steps.rate * count))
+        """As if the client had taken a single step there."""
+        self.spacing = -(-count // ITERATION)
+        self.bends = rounding(client) <= ROUNDED
+        self.missed = 0.0
+        """By how much the last candidate's simulated update missed the shared one, relative to it."""
+
+    def is_due(self, iteration: int, iterations: int) -> bool:
+        """Whether a correction is worth its while now."""
+        return self.bends and iteration > 0 and iteration % max(self.spacing, iterations // CORRECTIONS) == 0
+
+    def corrected(self, images: Images, targets: Targets) -> Gradients | None:
+        """What a single step has to match for the simulated steps to match what was shared, as far as this candidate tells.
+
+        None where its simulated update explains nothing of the shared one: such a candidate tells of bends that are not there.
+        """
+        shared, single = self.client.update, self.observation
+        simulated = self.client.protocol.update(self.client.network, images, targets)
+        self.missed = float(length(_less(simulated, shared)) / length(shared))
+        if not self.missed < 1:
+            return None
+        bend = _less(simulated, single.protocol.update(single.network, images, targets))
+        return _less(shared, bend)
+
+    @property
+    def note(self) -> str:
+        """What else to try where the last candidate was led astray, in one sentence."""
+        if self.missed <= FAR:
+            return ""
+        told = "more than all of it" if self.missed > 1 else f"{self.missed:.0%}"
+        return (
+            f"This picture's own {self.client.local_steps} local steps miss the shared update by {told}; "
+            "simulating each of them (local_steps = simulated) takes longer and may get closer."
+        )
+
+
+@dataclass(frozen=True)
+class LongStep(Protocol):
+    """One step on the whole batch, of any length: what no client chooses, but all of a client's steps come to."""
+
+    rate: Annotated[float, Help("the length of the step")]
+
+    def update(self, model: nn.Module, images: Images, targets: Targets, *, differentiable: bool = False) -> Gradients:
+        """-rate dL/dtheta."""
+        gradient = parameter_gradient(model, images, targets, differentiable=differentiable)
+        return {name: -self.rate * tensor for name, tensor in gradient.items()}
+
+    def steps(self, pictures: int) -> LocalSteps:
+        """The one."""
+        return LocalSteps((None,), self.rate)
+
+    def mean_gradient(self, update: Gradients) -> Gradients:
+        """The gradient itself."""
+        return {name: -tensor / self.rate for name, tensor in update.items()}
+
+
+@torch.no_grad()
+def _moved(network: Classifier, change: Gradients, share: float) -> Classifier:
+    """A copy whose weights have gone this share of the change."""
+    copy = deepcopy(network)
+    for name, tensor in copy.named_parameters():
+        tensor.add_(change[name], alpha=share)
+    return copy
+
+
+def _less(one: Gradients, other: Gradients) -> Gradients:
+    return {name: tensor - other[name] for name, tensor in one.items()}
