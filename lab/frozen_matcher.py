@@ -18,8 +18,6 @@ from lab.types import Gradients, Images, Targets
 TOLERANCE = 10
 """By how much the length of a step may miss the good one, either way, before it is tried again."""
 RETRIES = 3
-MANY = 2**20
-"""Weights from which on a pass takes so long that shortening the tape, for a quarter of its memory, does not show."""
 STEADY = 1e-3
 """Up to this share of its length the cotangent may bend along all local steps for one step's curvature to serve them all."""
 
@@ -62,11 +60,14 @@ class FrozenMatcher:
     difference, above, curvature does. What one call saw sets the h of the next.
     """
 
-    def __init__(self, network: nn.Module, steps: LocalSteps, distance: Distance, shared: Gradients) -> None:
+    def __init__(
+        self, network: nn.Module, steps: LocalSteps, distance: Distance, shared: Gradients, *, lean: bool = False
+    ) -> None:
+        """A ``lean`` one keeps its tape short: less memory, a little more time; several local steps always do."""
         self.model = Freezable(network)
         self.steps = steps
         self.start = dict(network.named_parameters())
-        self.model.tape.brief = len(steps.rows) > 1 or sum(tensor.numel() for tensor in self.start.values()) >= MANY
+        self.model.tape.brief = lean or len(steps.rows) > 1
         self.distance = distance
         self._aim(shared)
         self.places = {} if self.blender else _room(self.start)

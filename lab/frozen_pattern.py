@@ -129,12 +129,13 @@ class LeanBatchNorm(nn.Module):
         self.tape, self.eps = tape, norm.eps
         self.weight, self.bias = norm.weight, norm.bias
         self.mean, self.variance = cast(Tensor, norm.running_mean), cast(Tensor, norm.running_var)
+        self.inverse = torch.rsqrt(self.variance + norm.eps)
 
     def forward(self, values: Tensor) -> Tensor:
         """Weight (z - mean) / sqrt(variance + eps) + bias, channel by channel."""
         if self.weight.requires_grad or not self.tape.replaying:
             return functional.batch_norm(values, self.mean, self.variance, self.weight, self.bias, False, 0.0, self.eps)
-        scale = self.weight * torch.rsqrt(self.variance + self.eps)
+        scale = self.weight * self.inverse
         shift = torch.addcmul(self.bias, self.mean, scale, value=-1)
         return (values * scale[:, None, None]).add_(shift[:, None, None])
 

@@ -21,7 +21,7 @@ from lab.distances.layer_cosine import LayerCosine
 from lab.distances.top_heavy_cosine import TopHeavyCosine
 from lab.errors import LabError
 from lab.frozen_matcher import STEADY, FrozenMatcher, _Inputs
-from lab.frozen_pattern import can_freeze
+from lab.frozen_pattern import Freezable, LeanBatchNorm, can_freeze
 from lab.gradients import ExactMatcher, parameter_gradient
 from lab.networks.base import Activation, BatchNorm, Padding
 from lab.networks.convnet import ConvNet
@@ -310,3 +310,20 @@ def _end_db(batch: Batch, attack: GradientMatching) -> float:
     """PSNR of the last candidate."""
     *_, last = attack.reconstruct(observe(SmallConvNet(width=8), batch), stream(0, "candidate"))
     return float(-10 * (last.candidate - batch.images).square().mean().log10())
+
+
+@pytest.mark.parametrize("replaying", [False, True])
+def test_only_the_first_pass_keeps_the_input_of_a_batch_norm(replaying):
+    """Counted from all that autograd saves; the outputs are torch's own in both passes."""
+    observation = observe(ConvNet(width=4), smooth_batch(dtype=torch.float64))
+    model = Freezable(observation.network)
+    model.use({name: tensor.detach() for name, tensor in observation.network.named_parameters()})
+    model.tape.replaying = replaying
+    norm = next(module for module in model.modules() if isinstance(module, LeanBatchNorm))
+    values = random_batch(shape=(len(norm.mean), 6, 6), dtype=torch.float64).images.requires_grad_()
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda tensor: kept.append(tensor.numel()) or tensor, lambda tensor: tensor):
+        found = norm(values)
+    expected = functional.batch_norm(values, norm.mean, norm.variance, norm.weight, norm.bias, False, 0.0, norm.eps)
+    torch.testing.assert_close(found, expected)
+    assert (max(kept) < values.numel()) is replaying

@@ -97,7 +97,7 @@ class GradientMatching(Attack):
         """
         several = self.local_steps is Steps.SURROGATE and observation.local_steps > 1
         surrogate = Surrogate(observation) if several else None
-        matcher = self._matcher(surrogate.observation if surrogate else observation)
+        matcher = self._matcher(surrogate.observation, lean=True) if surrogate else self._matcher(observation)
         finals: list[AttackState] = []
         for restart in range(self.restarts):
             noise = self.start is Start.NOISE or restart > 0
@@ -107,14 +107,18 @@ class GradientMatching(Attack):
         outcome = best.outcome or Outcome.BUDGET_SPENT
         yield replace(best, iteration=finals[-1].iteration, outcome=outcome, note=surrogate.note if surrogate else "")
 
-    def _matcher(self, observation: Observation) -> Matcher:
-        """The fast route where the network allows it and the optimiser needs no more than its four digits."""
+    def _matcher(self, observation: Observation, *, lean: bool = False) -> Matcher:
+        """The fast route where the network allows it and the optimiser needs no more than its four digits.
+
+        ``lean`` where a copy of the weights is in memory already.
+        """
         network, shared = observation.network, observation.update
         possible = can_freeze(network)
         if self.derivative is Derivative.FROZEN and not possible:
             raise LabError("The frozen derivative does not know every layer of this network; take derivative = exact or auto.")
         if possible and (self.derivative is Derivative.FROZEN or self._bears_rounding()):
-            return FrozenMatcher(network, observation.protocol.steps(observation.batch_size), self.distance, shared)
+            steps = observation.protocol.steps(observation.batch_size)
+            return FrozenMatcher(network, steps, self.distance, shared, lean=lean)
         return ExactMatcher(partial(observation.protocol.update, network, differentiable=True), self.distance, shared)
 
     def _bears_rounding(self) -> bool:
