@@ -164,6 +164,19 @@ def test_a_chip_is_let_go_when_the_experiment_changes_otherwise(session, film):
     assert (chips.chosen, chips.note) == ("", "")
 
 
+def test_a_chip_chosen_while_the_lab_loads_is_taken_afterwards():
+    session = Fake(None)
+    chips = Chips(Film(session), session)
+    chips._receive(chips, {"choose": "batch"}, [])
+    assert "still loading" in chips.note
+    session.experiment = Experiment()
+    assert session.experiment.batch_size == 8
+    assert chips.chosen == "batch"
+    assert "still loading" not in chips.note
+    change(session, (("seed", 5),))
+    assert (chips.chosen, session.experiment.batch_size) == ("", 8)
+
+
 def test_the_rail_puts_the_sentence_beside_the_control(session, film):
     rail = Rail(film, session)
     assert len(rail.thumbs) >= 12

@@ -12,7 +12,9 @@ from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.recursive import Recursive
 from lab.errors import LabError
 from widgets import Lab, Lesson, history, jobs, opening, reel, stage
+from widgets.film import Film
 from widgets.session import Session
+from widgets.views.chips import Chips
 
 QUICK = {"network": {"name": "mlp", "width": 16, "depth": 2}, "attack": {"name": "gradient_matching", "iterations": 40}}
 
@@ -168,6 +170,18 @@ def test_edits_answer_in_words_and_undo_restores():
             session.undo()
             await until(session, "ready")
             assert session.experiment == first
+
+    asyncio.run(story())
+
+
+def test_a_chip_and_a_start_before_the_lab_is_loaded_both_count():
+    async def story():
+        async with opened() as session:
+            chips = Chips(Film(session), session)
+            chips._receive(chips, {"choose": "batch"}, [])
+            session.start()
+            await until(session, "finished")
+            assert session.experiment.batch_size == 8
 
     asyncio.run(story())
 

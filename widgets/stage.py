@@ -202,6 +202,8 @@ class Stage(HasTraits):
             self.seconds_left, self.numbers = None, None
             self.message = notice
             self.status = "ready"
+        if valve is not self._valve:
+            return  # a view that heard of it asked for another at once: an early start is for that one
         wanted, self._start_wanted = self._start_wanted, 0.0
         if wanted:
             self._begin(wanted)

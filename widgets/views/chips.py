@@ -58,6 +58,8 @@ CHIPS = (
     ),
 )
 
+EARLY = "The lab is still loading; this is set as soon as it is there."
+
 
 class Chips(View):
     """Sets the experiment and says what has changed; the reader presses Attack."""
@@ -72,6 +74,8 @@ class Chips(View):
         self.session = session
         super().__init__(film)
         self._made: Any = None
+        self._early: Chip | None = None
+        """Chosen while the lab was loading; taken as soon as there is an experiment."""
         session.observe(self._forget, names=["experiment"])
         self.on_msg(self._receive)
 
@@ -82,13 +86,16 @@ class Chips(View):
                 self._choose(chip)
 
     def _choose(self, chip: Chip) -> None:
+        self._early = chip if self.session.experiment is None else None
         before = self.session.experiment
         error = change(self.session, chip.edits)
         self._made = None if error else edited(before, chip.edits)
         self.chosen = "" if error else chip.key
-        self.note = error or chip.note
+        self.note = EARLY if self._early else error or chip.note
 
     def _forget(self, change: Any) -> None:
         """The experiment is another one than the chip made: nothing is chosen any more."""
-        if change.new != self._made:
+        if self._early is not None:
+            self._choose(self._early)
+        elif change.new != self._made:
             self.chosen = self.note = ""
