@@ -89,7 +89,7 @@ class Chips(View):
         self._early = chip if self.session.experiment is None else None
         before = self.session.experiment
         error = change(self.session, chip.edits)
-        self._made = None if error else edited(before, chip.edits)
+        self._made = None if error or before is None else edited(before, chip.edits)
         self.chosen = "" if error else chip.key
         self.note = EARLY if self._early else error or chip.note
 
