@@ -57,6 +57,12 @@ class Fake(traitlets.HasTraits):
         self.asked.append(("show", experiment))
         self.experiment = experiment
 
+    def once_loaded(self, make):
+        self.early = make
+
+    def load(self, experiment):
+        self.experiment = self.early(experiment)
+
     def algebra(self, row):
         self.asked.append(("algebra", row))
         return {"readable": True, "rows": 10, "slopes": np.zeros(10)}
@@ -148,6 +154,14 @@ def test_a_guess_draws_a_secret_that_the_reader_has_not_seen(session, film):
     assert session.experiment.batch_size == 1
 
 
+def test_a_guess_begun_while_the_lab_loads_draws_a_secret_afterwards():
+    session = Fake(None)
+    guess = Guess(Film(session), session)
+    guess._receive(guess, {"type": "begin"}, [])
+    session.load(Experiment())
+    assert session.experiment.dataset.first not in ("", Experiment().dataset.first)
+
+
 @pytest.mark.parametrize("chip", CHIPS, ids=lambda chip: chip.key)
 def test_every_chip_makes_a_valid_experiment(chip, session, film):
     chips = Chips(film, session)
@@ -169,7 +183,7 @@ def test_a_chip_chosen_while_the_lab_loads_is_taken_afterwards():
     chips = Chips(Film(session), session)
     chips._receive(chips, {"choose": "batch"}, [])
     assert "still loading" in chips.note
-    session.experiment = Experiment()
+    session.load(Experiment())
     assert session.experiment.batch_size == 8
     assert chips.chosen == "batch"
     assert "still loading" not in chips.note

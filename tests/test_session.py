@@ -15,6 +15,7 @@ from widgets import Lab, Lesson, history, jobs, opening, reel, stage
 from widgets.film import Film
 from widgets.session import Session
 from widgets.views.chips import Chips
+from widgets.views.guess import Guess
 
 QUICK = {"network": {"name": "mlp", "width": 16, "depth": 2}, "attack": {"name": "gradient_matching", "iterations": 40}}
 
@@ -182,6 +183,22 @@ def test_a_chip_and_a_start_before_the_lab_is_loaded_both_count():
             session.start()
             await until(session, "finished")
             assert session.experiment.batch_size == 8
+
+    asyncio.run(story())
+
+
+def test_what_was_wished_for_early_is_the_first_round_and_the_last_wish_counts():
+    async def story():
+        async with opened() as session:
+            rounds = []
+            session.observe(lambda change: rounds.append(change.new), names=["round_info"])
+            chips, guess = Chips(Film(session), session), Guess(Film(session), session)
+            chips._receive(chips, {"choose": "batch"}, [])
+            guess._receive(guess, {"type": "begin"}, [])
+            await until(session, "ready")
+            assert (session.experiment.batch_size, chips.chosen) == (1, "")
+            assert session.experiment.dataset.first != Experiment().dataset.first
+            assert len(rounds) == 1
 
     asyncio.run(story())
 

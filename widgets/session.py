@@ -54,6 +54,16 @@ class Session(Stage):
             self._undo.append(self._wanted)
             self._prepare(experiment)
 
+    def once_loaded(self, make: Callable[[Experiment], Experiment]) -> None:
+        """While the lab is loading: begin with what ``make`` makes of the first experiment. The last one asked for counts."""
+        self._early = make
+
+    def _opened(self, opened: opening.Opening, valve: Valve) -> None:
+        super()._opened(opened, valve)
+        early, self._early = self._early, None
+        if early is not None:
+            self.set_trait("message", self._change(early) or self.message)
+
     def open_link(self, query: str) -> None:
         """Take what a link says: its experiment, and what it hides. What is wrong in it becomes a notice."""
         source, valve = opening.from_link(query), self._drop()

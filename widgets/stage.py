@@ -85,6 +85,7 @@ class Stage(HasTraits):
         self._round: Round | None = None
         self._last_beat: float | None = None
         self._start_wanted = 0.0
+        self._early: Callable[[Experiment], Experiment] | None = None  # the last change asked for while nothing was loaded
         self._publisher: asyncio.Task[None] | None = None
         source, valve = source if callable(source) else opening.from_changes(source or {}), self._valve
         self._worker.submit(lambda: self._open(source, valve))
@@ -202,8 +203,6 @@ class Stage(HasTraits):
             self.seconds_left, self.numbers = None, None
             self.message = notice
             self.status = "ready"
-        if valve is not self._valve:
-            return  # a view that heard of it asked for another at once: an early start is for that one
         wanted, self._start_wanted = self._start_wanted, 0.0
         if wanted:
             self._begin(wanted)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import traitlets
 
-from widgets.controls import Edits, change, edited
+from widgets.controls import Edits, edited
 from widgets.views.base import View, script, style
+
+if TYPE_CHECKING:
+    from lab import Experiment
 
 
 @dataclass(frozen=True)
@@ -74,8 +77,6 @@ class Chips(View):
         self.session = session
         super().__init__(film)
         self._made: Any = None
-        self._early: Chip | None = None
-        """Chosen while the lab was loading; taken as soon as there is an experiment."""
         session.observe(self._forget, names=["experiment"])
         self.on_msg(self._receive)
 
@@ -86,16 +87,24 @@ class Chips(View):
                 self._choose(chip)
 
     def _choose(self, chip: Chip) -> None:
-        self._early = chip if self.session.experiment is None else None
-        before = self.session.experiment
-        error = change(self.session, chip.edits)
-        self._made = None if error or before is None else edited(before, chip.edits)
-        self.chosen = "" if error else chip.key
-        self.note = EARLY if self._early else error or chip.note
+        if self.session.experiment is None:
+            self.session.once_loaded(lambda experiment: self._take(chip, experiment))
+            self.note = EARLY
+            return
+        from lab import LabError
+
+        try:
+            self.session.show(self._take(chip, self.session.experiment))
+        except LabError as error:
+            self._made, self.chosen, self.note = None, "", str(error)
+
+    def _take(self, chip: Chip, experiment: Experiment) -> Experiment:
+        """The experiment with the chip's edits, and the chip marked as chosen."""
+        self._made = edited(experiment, chip.edits)
+        self.chosen, self.note = chip.key, chip.note
+        return self._made
 
     def _forget(self, change: Any) -> None:
         """The experiment is another one than the chip made: nothing is chosen any more."""
-        if self._early is not None:
-            self._choose(self._early)
-        elif change.new != self._made:
+        if change.new != self._made:
             self.chosen = self.note = ""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from widgets.controls import change
+from widgets.controls import Edits, change, edited
 from widgets.views.base import View, script, style
+
+if TYPE_CHECKING:
+    from lab import Experiment
 
 
 class Guess(View):
@@ -21,12 +24,17 @@ class Guess(View):
         self.on_msg(self._receive)
 
     def _receive(self, _: Any, content: Any, buffers: Any) -> None:
-        if isinstance(content, dict) and content.get("type") == "begin" and self.session.experiment is not None:
-            change(self.session, (("batch_size", 1), ("picture", self._secret())))
+        if not isinstance(content, dict) or content.get("type") != "begin":
+            return
+        if self.session.experiment is None:
+            self.session.once_loaded(lambda experiment: edited(experiment, _another_secret(experiment)))
+        else:
+            change(self.session, _another_secret(self.session.experiment))
 
-    def _secret(self) -> str:
-        """A picture of the gallery, but not the present one, which the reader has seen."""
-        from lab.datasets.gallery import NAMES
 
-        present = getattr(self.session.experiment.dataset, "first", "")
-        return random.SystemRandom().choice([name for name in NAMES if name != present])
+def _another_secret(experiment: Experiment) -> Edits:
+    """One picture of the gallery, but not the present one, which the reader has seen."""
+    from lab.datasets.gallery import NAMES
+
+    present = getattr(experiment.dataset, "first", "")
+    return (("batch_size", 1), ("picture", random.SystemRandom().choice([name for name in NAMES if name != present])))
