@@ -7,7 +7,7 @@ import torch
 from rounds import as_round, observe, random_batch, smooth_batch
 
 from lab.attacks.gradient_matching import Derivative, GradientMatching, Steps
-from lab.attacks.surrogate import CORRECTIONS, ROUNDED, Surrogate
+from lab.attacks.surrogate import CORRECTIONS, ROUNDED, Correction, Surrogate
 from lab.distances.euclidean import Euclidean
 from lab.evaluate import score
 from lab.gradients import parameter_gradient
@@ -92,14 +92,14 @@ def test_corrected_by_the_truth_the_truth_is_matched(size):
     observed = observe(NETWORK, batch, FedAvg(local_steps=4, batch_size=size, learning_rate=0.1))
     surrogate = Surrogate(observed)
     before = gap(single(surrogate, batch), observed.update)
-    corrected = surrogate.corrected(batch.images, batch.labels)
+    corrected = surrogate.correction(batch.images, batch.labels).shared
     assert before > 1e-2
     assert gap(single(surrogate, batch), corrected) < 1e-12
 
 
 def test_a_candidate_whose_update_explains_nothing_corrects_nothing():
     observed = observe(NETWORK, random_batch(labels=[0]), FedAvg(local_steps=3, learning_rate=0.1))
-    assert Surrogate(observed).corrected(random_batch(seed=1).images, torch.tensor([5])) is None
+    assert Surrogate(observed).correction(random_batch(seed=1).images, torch.tensor([5])).shared is None
 
 
 def test_the_clients_network_and_update_stay_as_they_are():
@@ -179,6 +179,22 @@ def test_a_candidate_led_astray_is_told_of(rate, told):
     assert bool(note) is told
 
 
+@pytest.mark.parametrize("astray", [0, 1])
+def test_each_restart_is_told_of_by_itself(astray, monkeypatch):
+    """One of two attempts is said to go astray: the note stands beside the end if, and only if, that attempt won."""
+    seen = []
+
+    def correction(surrogate, images, targets):
+        seen.append(len(seen) // 6)  # of 20 iterations every third, the first aside, is due
+        return Correction(None, 0.5 if seen[-1] == astray else 0.1)
+
+    monkeypatch.setattr(Surrogate, "correction", correction)
+    observed = observe(NETWORK, smooth_batch(), FedAvg(local_steps=5, learning_rate=1e-2))
+    end = last(GradientMatching(iterations=20, restarts=2), observed)
+    assert seen == [0] * 6 + [1] * 6
+    assert bool(end.note) is (end.restart == astray)
+
+
 def test_without_corrections_large_steps_cost_quality(monkeypatch):
     corrected = quality(GradientMatching(iterations=100), 0.1)
     monkeypatch.setattr(Surrogate, "is_due", lambda *_: False)
@@ -189,8 +205,8 @@ def test_without_corrections_large_steps_cost_quality(monkeypatch):
 @pytest.mark.parametrize("source", list(LabelSource))
 def test_every_derivative_and_source_of_labels_is_corrected(derivative, source, monkeypatch):
     seen = []
-    genuine = Surrogate.corrected
-    monkeypatch.setattr(Surrogate, "corrected", lambda *given: seen.append(genuine(*given)) or seen[-1])
+    genuine = Surrogate.correction
+    monkeypatch.setattr(Surrogate, "correction", lambda *given: seen.append(genuine(*given)) or seen[-1])
     observed = observe(NETWORK, smooth_batch(), FedAvg(local_steps=3, learning_rate=1e-2), source)
     state = last(GradientMatching(iterations=20, derivative=derivative), observed)
     assert math.isfinite(state.objective)

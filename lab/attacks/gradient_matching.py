@@ -101,11 +101,13 @@ class GradientMatching(Attack):
         finals: list[AttackState] = []
         for restart in range(self.restarts):
             noise = self.start is Start.NOISE or restart > 0
-            search = Search(self, observation, matcher, generator, noise=noise, first=None if restart else first)
-            finals.append((yield from self._attempt(search, restart, surrogate)))
+            start = None if restart else first
+            search = Search(self, observation, matcher, generator, noise=noise, first=start, surrogate=surrogate)
+            end = yield from self._attempt(search, restart)
+            finals.append(replace(end, note=search.note))
         best = min(finals, key=_ranking)
         outcome = best.outcome or Outcome.BUDGET_SPENT
-        yield replace(best, iteration=finals[-1].iteration, outcome=outcome, note=surrogate.note if surrogate else "")
+        yield replace(best, iteration=finals[-1].iteration, outcome=outcome)
 
     def _matcher(self, observation: Observation, *, lean: bool = False) -> Matcher:
         """The fast route where the network allows it and the optimiser needs no more than its four digits.
@@ -124,13 +126,12 @@ class GradientMatching(Attack):
     def _bears_rounding(self) -> bool:
         return self.derivative is Derivative.AUTO and not isinstance(self.optimiser, LBFGS)
 
-    def _attempt(self, search: Search, restart: int, surrogate: Surrogate | None) -> Generator[AttackState, None, AttackState]:
+    def _attempt(self, search: Search, restart: int) -> Generator[AttackState, None, AttackState]:
         """One restart: evaluate x_k, report it, step to x_k+1. Returns the last state, or the best before a plateau or NaN."""
         state = best = None
         plateau = Plateau(self.patience)
         for iteration in range(self.iterations + 1):
-            if surrogate is not None and surrogate.is_due(iteration, self.iterations):
-                search.set_right(surrogate)
+            search.set_right(iteration)
             state = self._state(search, restart, iteration)
             if not math.isfinite(state.objective):
                 return replace(best or state, iteration=state.iteration, outcome=Outcome.NOT_FINITE)

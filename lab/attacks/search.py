@@ -79,8 +79,10 @@ class Search:
         *,
         noise: bool,
         first: Images | None = None,
+        surrogate: Surrogate | None = None,
     ) -> None:
         self.attack = attack
+        self.surrogate, self.missed = surrogate, 0.0
         self.observation = observation
         self.is_told_nothing = not any(bool(tensor.any()) for tensor in observation.update.values())
         self.look = Remembering(matcher, attack.priors)
@@ -146,11 +148,19 @@ class Search:
         assert targets is not None
         return targets
 
-    def set_right(self, surrogate: Surrogate) -> None:
-        """From now on match what the present candidate says a single step has to match."""
-        shared = surrogate.corrected(self.pixels.detach(), self._targets().detach())
-        if shared is not None:
-            self.look = Remembering(self.look.matcher.towards(shared), self.attack.priors)
+    def set_right(self, iteration: int) -> None:
+        """Where a correction is due: from now on match what the present candidate says a single step has to match."""
+        if self.surrogate is None or not self.surrogate.is_due(iteration, self.attack.iterations):
+            return
+        correction = self.surrogate.correction(self.pixels.detach(), self._targets().detach())
+        self.missed = correction.missed
+        if correction.shared is not None:
+            self.look = Remembering(self.look.matcher.towards(correction.shared), self.attack.priors)
+
+    @property
+    def note(self) -> str:
+        """What the last correction has to say about the candidate."""
+        return "" if self.surrogate is None else self.surrogate.note(self.missed)
 
     def evaluate(self, progress: float) -> tuple[float, dict[str, float]]:
         """The objective and its terms at the candidate, ``progress`` into the budget; leaves each leaf's gradient behind.

@@ -13,6 +13,7 @@ from lab.distances.base import length
 from lab.gradients import LocalSteps, parameter_gradient
 from lab.networks.base import Classifier
 from lab.options import Help
+from lab.peeling.explaining import percent
 from lab.protocols.base import Protocol
 from lab.rounding import rounding
 from lab.types import Gradients, Images, Observation, Targets
@@ -26,6 +27,17 @@ ROUNDED = 1e-3
 
 FAR = 0.2
 """A candidate whose simulated update misses the shared one by more, relative to it, was led astray by the bends."""
+
+
+@dataclass(frozen=True, eq=False)
+class Correction:
+    """What a candidate's simulated local steps tell of the bends of the way."""
+
+    shared: Gradients | None
+    """What a single step has to match for the simulated ones to match what was shared. None where these explain nothing of
+    it: such a candidate tells of bends that are not there."""
+    missed: float
+    """By how much the candidate's simulated update misses the shared one, relative to it."""
 
 
 class Surrogate:
@@ -50,32 +62,26 @@ class Surrogate:
         """As if the client had taken a single step there."""
         self.spacing = -(-count // ITERATION)
         self.bends = rounding(client) <= ROUNDED
-        self.missed = 0.0
-        """By how much the last candidate's simulated update missed the shared one, relative to it."""
 
     def is_due(self, iteration: int, iterations: int) -> bool:
         """Whether a correction is worth its while now."""
         return self.bends and iteration > 0 and iteration % max(self.spacing, iterations // CORRECTIONS) == 0
 
-    def corrected(self, images: Images, targets: Targets) -> Gradients | None:
-        """What a single step has to match for the simulated steps to match what was shared, as far as this candidate tells.
-
-        None where its simulated update explains nothing of the shared one: such a candidate tells of bends that are not there.
-        """
+    def correction(self, images: Images, targets: Targets) -> Correction:
+        """What simulating this candidate's steps tells."""
         shared, single = self.client.update, self.observation
         simulated = self.client.protocol.update(self.client.network, images, targets)
-        self.missed = float(length(_less(simulated, shared)) / length(shared))
-        if not self.missed < 1:
-            return None
+        missed = float(length(_less(simulated, shared)) / length(shared))
+        if not missed < 1:
+            return Correction(None, missed)
         bend = _less(simulated, single.protocol.update(single.network, images, targets))
-        return _less(shared, bend)
+        return Correction(_less(shared, bend), missed)
 
-    @property
-    def note(self) -> str:
-        """What else to try where the last candidate was led astray, in one sentence."""
-        if self.missed <= FAR:
+    def note(self, missed: float) -> str:
+        """What else to try where the last candidate missed the shared update by so much; empty where it came near."""
+        if missed <= FAR:
             return ""
-        told = "more than all of it" if self.missed > 1 else f"{self.missed:.0%}"
+        told = "more than all of it" if missed > 1 else percent(missed)
         return (
             f"This picture's own {self.client.local_steps} local steps miss the shared update by {told}; "
             "simulating each of them (local_steps = simulated) takes longer and may get closer."
