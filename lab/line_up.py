@@ -59,6 +59,14 @@ def verdict(rank: int, similarity: float) -> Verdict:
     return Verdict.HINT if rank <= 2 and similarity >= HINT_LIKENESS else Verdict.HIDDEN
 
 
+def told(rank: int, similarity: float) -> str:
+    """A place in words, to be followed by "of 8": "1st", or "like none" where the first, too, is unlike.
+
+    Noise comes first one time in eight; beside *Not recognisable*, a first place would only puzzle.
+    """
+    return "like none" if rank == 1 and similarity < HINT_LIKENESS else ordinal(rank)
+
+
 def ordinal(number: int) -> str:
     """A place in words: 1st, 2nd, 3rd, 4th ... 11th ... 21st."""
     ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")

@@ -18,7 +18,6 @@ from lab.commands.running import Bar
 from lab.entry_text import parse_entry
 from lab.experiment import Experiment
 from lab.failures import FAILURES
-from lab.line_up import ordinal
 from lab.networks.base import Activation, Network
 from lab.networks.resnet import ResNet
 from lab.optimisers.adam import Adam
@@ -265,8 +264,3 @@ def test_a_comma_in_a_path_belongs_to_the_path():
     from lab.datasets.folder import Folder
 
     assert parse_entry(Dataset, "folder:path=/my,own (new)/pictures,first=2") == Folder("/my,own (new)/pictures", 2)
-
-
-def test_ordinals():
-    said = [ordinal(number) for number in (1, 2, 3, 4, 11, 12, 13, 21, 101, 112)]
-    assert said == ["1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "101st", "112th"]

@@ -53,7 +53,7 @@ class Post:
 
 def frame(number: int, run: int, post: Post, scores: Scores) -> Frame:
     """The frame of a state with its scores."""
-    from lab.line_up import ordinal
+    from lab.line_up import told
 
     state = post.state
     return Frame(
@@ -64,7 +64,7 @@ def frame(number: int, run: int, post: Post, scores: Scores) -> Frame:
         psnr_db=scores.psnr_db,
         ssim=scores.ssim,
         verdict=scores.verdict.value,
-        line_up=f"{ordinal(scores.line_up_rank)} of {scores.line_up_size} in the line-up",
+        line_up=f"{told(scores.line_up_rank, scores.likeness)} of {scores.line_up_size} in the line-up",
         image=tiled(pixels(state.candidate)),
         seconds=post.seconds,
         numbers=score_table(scores),

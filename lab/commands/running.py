@@ -13,7 +13,7 @@ from lab import device
 from lab.commands.recording import Ended, Recording, drive, interruptible
 from lab.evaluate import Scores, score
 from lab.experiment import Experiment
-from lab.line_up import ordinal
+from lab.line_up import told
 from lab.outputs import Finished, ready_folder, write_outputs
 from lab.rounds import reconstruct, simulate_round
 from lab.types import AttackState
@@ -107,7 +107,7 @@ def summary(finished: Finished, out: Path | None, written: list[str]) -> str:
     scores = finished.scores
     lines = [
         finished.state.outcome.value,
-        f"Verdict: {scores.verdict.value}. In the line-up the true picture comes {_places(scores)}.",
+        f"Verdict: {scores.verdict.value}, {_places(scores)} in the line-up.",
         f"PSNR {scores.psnr_db:.1f} dB (a grey picture gets {scores.grey_psnr_db:.1f} dB, the mean of the other pictures "
         f"{scores.mean_psnr_db:.1f} dB), SSIM {scores.ssim:.3f}.",
         f"{finished.iterations} iterations in {finished.seconds:.2f} s ({finished.iterations_per_second:.1f} a second) "
@@ -124,5 +124,5 @@ def summary(finished: Finished, out: Path | None, written: list[str]) -> str:
 
 def _places(scores: Scores) -> str:
     """The place of each private picture: "1st of 8", or "1st, 1st, 3rd of 8"."""
-    places = [ordinal(picture.line_up_rank) for picture in scores.pictures]
+    places = [told(picture.line_up_rank, picture.likeness) for picture in scores.pictures]
     return f"{', '.join(places)} of {scores.line_up_size}"

@@ -3,7 +3,7 @@
 function scoreRows(frame, numbers) {
   const [first] = numbers.pictures ?? [];
   const rows = [
-    ["Line-up", `${numbers.line_up_rank} of ${numbers.line_up_size}`, `1 in ${numbers.line_up_size} by chance`, "Among eight pictures, the place of the secret when they are ordered by likeness to the reconstruction. The verdict rests on this."],
+    ["Line-up", `${numbers.line_up_rank} of ${numbers.line_up_size}`, `1 in ${numbers.line_up_size} by chance`, "Among eight pictures, the place of the secret when they are ordered by likeness to the reconstruction. The verdict rests on this and on the likeness: the first place among eight unlike pictures is luck."],
     ["Likeness", short(numbers.likeness), "0", "Correlation of the shapes in both pictures: 1 is alike, unrelated ones stay below 0.2; brightness, contrast and fine noise do not count."],
     ["PSNR", `${short(frame.psnr_db, 1)} dB`, `grey ${short(numbers.grey_psnr_db, 1)}, mean ${short(numbers.mean_psnr_db, 1)} dB`, MEANINGS.PSNR],
     ["SSIM", short(frame.ssim), "0", MEANINGS.SSIM],
