@@ -160,6 +160,29 @@ def test_the_view_compares_the_present_experiment_or_the_pair_of_presets(monkeyp
     asyncio.run(story())
 
 
+@pytest.mark.parametrize("then", ["nothing", "closed", "edited"])
+def test_the_pair_of_presets_asked_for_while_loading_runs_once_the_lab_is_there(monkeypatch, then):
+    async def story():
+        async with opened() as session:
+            view = Compare(Film(session), session)
+            begun = []
+            monkeypatch.setattr(view.comparison, "start", begun.append)
+            assert session.status == "loading"
+            view._receive(view, {"type": "preset"}, [])
+            assert view.state["status"] == "waiting"
+            assert "still loading" in view.state["message"]
+            if then == "closed":
+                view._receive(view, {"type": "stop"}, [])
+                assert view.state == {"status": "idle", "message": ""}
+            await until(session, "ready")
+            if then == "edited":
+                assert session.edit("seed", 3) == ""
+                await until(session, "ready")
+            assert begun == ([] if then == "closed" else [[PRESETS[name].experiment for name in compare_module.PRESETS]])
+
+    asyncio.run(story())
+
+
 def test_the_pair_of_presets_differs_in_the_loss_alone():
     left, right = (PRESETS[name].experiment for name in compare_module.PRESETS)
     assert [each.path for each in differences(left, right)] == ["distance"]

@@ -94,7 +94,20 @@ async function render({ model, el, host }) {
     tell({ type: "compare", path: what.value, values });
   }
 
+  /** The form says what is being compared, also where a chip chose it. */
+  function reflect({ title, labels }) {
+    const found = model.get("contrasts").findIndex((each) => each.title === title);
+    if (found < 0) return;
+    what.selectedIndex = found;
+    fillValues();
+    [one, other].forEach((box, index) => {
+      const place = contrast().options.findIndex(({ label }) => label === labels[index]);
+      if (place >= 0) box.selectedIndex = place;
+    });
+  }
+
   function clear() {
+    reflect(model.get("shown"));
     moments = [];
     at = 0;
     cards = model.get("shown").labels.map((_, index) => sideCard(model.get("shown"), index));
@@ -139,12 +152,7 @@ async function render({ model, el, host }) {
   /** Open with the pair that a chip names, or with the form's choices. */
   function open(preset) {
     card.hidden = false;
-    if (preset) {
-      tell({ type: "preset" });
-      what.value = "distance";
-      fillValues();
-      other.selectedIndex = Math.max(0, contrast().options.findIndex((option) => option.value === "euclidean"));
-    }
+    if (preset) tell({ type: "preset" });
     card.scrollIntoView({ block: "nearest" });
     what.focus({ preventScroll: true });
   }

@@ -13,6 +13,7 @@ from widgets.views.base import View, script, style
 
 PRESETS = ("cosine_trained", "euclidean_trained")
 """The pair that shows best why the loss matters: on an untrained network both succeed."""
+EARLY = {"status": "waiting", "message": "The lab is still loading; both runs begin as soon as it is there."}
 
 
 class Compare(View):
@@ -27,6 +28,7 @@ class Compare(View):
 
     def __init__(self, film: Any, session: Any) -> None:
         self.session, self.comparison = session, Comparison(session)
+        self._early = False  # whether the presets were asked for while the lab was loading
         super().__init__(film)
         session.observe(self._offer, names=["experiment"])
         self.comparison.observe(self._tell_state, names=["status", "message"])
@@ -36,8 +38,11 @@ class Compare(View):
         self._offer()
 
     def _offer(self, change: Any = None) -> None:
-        if self.session.experiment is not None:
-            self.contrasts = contrasts(self.session.experiment)
+        if self.session.experiment is None:
+            return
+        self.contrasts = contrasts(self.session.experiment)
+        if self._early:
+            self._vary_presets()
 
     def _tell_state(self, change: Any = None) -> None:
         self.state = {"status": self.comparison.status, "message": self.comparison.message}
@@ -58,10 +63,12 @@ class Compare(View):
         kind = content.get("type") if isinstance(content, dict) else None
         if kind == "compare" and self.session.experiment is not None:
             self._vary(content.get("path"), content.get("values"))
-        elif kind == "preset" and self.session.experiment is not None:
+        elif kind == "preset":
             self._vary_presets()
         elif kind == "stop":
+            self._early = False
             self.comparison.stop()
+            self._tell_state()
         elif kind == "drawn" and isinstance(content.get("id"), int):
             self.comparison.acknowledge(content["id"])
 
@@ -82,6 +89,11 @@ class Compare(View):
         self._begin(contrast["title"], labels, experiments)
 
     def _vary_presets(self) -> None:
+        """The pair; a wish that comes too early is granted as soon as the lab is loaded."""
+        self._early = self.session.experiment is None
+        if self._early:
+            self.state = EARLY
+            return
         from lab.presets import PRESETS as LISTING
         from widgets.differences import differences
 
