@@ -14,7 +14,7 @@ from lab.defences.pruning import Pruning
 from lab.edits import edit
 from lab.failures import FAILURES
 from widgets import recording
-from widgets.controls import change, schema
+from widgets.controls import change, edited, schema
 from widgets.film import Film
 from widgets.frames import Frame, describe_round
 from widgets.views.chips import CHIPS, Chips
@@ -359,6 +359,21 @@ def test_a_frame_crosses_the_wire_as_words_and_bytes(session, film, monkeypatch)
     assert buffers == [bytes([3] * 48)]
     film._receive(film, {"type": "drawn", "frame": 3}, [])
     assert session.asked == [("acknowledge", 3)]
+
+
+@pytest.mark.parametrize(
+    ("edits", "run", "cleared"),
+    [((), 1, False), ((("trained", True),), 1, True), ((), 2, True)],
+    ids=["default", "other", "again"],
+)
+def test_the_recording_goes_as_soon_as_another_experiment_or_run_is_there(monkeypatch, edits, run, cleared):
+    session = Fake()
+    session.status = "loading"
+    film = Film(session)
+    sent = sent_by(film, monkeypatch)
+    session.experiment, session.run = edited(Experiment(), edits), run
+    session.status = "ready"
+    assert [content for content, _ in sent] == ([{"type": "clear", "run": run}] if cleared else [])
 
 
 def test_a_browser_that_joins_late_gets_all_frames(session, film, monkeypatch):

@@ -49,8 +49,15 @@ class Film(anywidget.AnyWidget):
 
     def _show_state(self, change: Any = None) -> None:
         self.state = self._state()
-        if self.session.status == "ready" and self.session.run > 1:  # before the first run the recording stays
+        if self.session.status == "ready" and not self._is_recorded():
             self.send({"type": "clear", "run": self.session.run})
+
+    def _is_recorded(self) -> bool:
+        """Whether the recording is of what is on the stage, and nothing else was there before."""
+        from lab import Experiment
+
+        recorded = self.recording.get("experiment")
+        return self.session.run == 1 and recorded is not None and self.session.experiment == Experiment.from_plain(recorded)
 
     def _show_round(self, change: Any = None) -> None:
         if self.session.round_info is not None:
