@@ -72,8 +72,14 @@ _LISTING = (
     Case("resnet18", "ResNet-18 at 224", ImageNetResNet(depth=18)),
     Case("fedavg_1x5", "ConvNet64, FedAvg, 1 picture, 5 steps", ConvNet(width=64), FedAvg(local_steps=5)),
     Case(
+        "fedavg_1x5_bent",
+        "the same at a rate of 0.01, set right",
+        ConvNet(width=64),
+        FedAvg(local_steps=5, learning_rate=1e-2),
+    ),
+    Case(
         "fedavg_1x5_simulated",
-        "the same, each step simulated",
+        "the first, each step simulated",
         ConvNet(width=64),
         FedAvg(local_steps=5),
         attack=replace(TOP_HEAVY, local_steps=Steps.SIMULATED),

@@ -3,9 +3,9 @@
 Resident memory is read from the kernel, so everything counts: tensors, graphs, the scratch space of
 convolutions. A fresh process for each figure keeps one contender's leftovers out of another's; glibc is told
 to map every block above 64 kB by itself, so that what is freed leaves the resident set at once. The figure is
-the high-water mark during three iterations above what the process held before them, once a run of two
-iterations has loaded all libraries and filled all caches: weights, picture and shared update are not in it,
-what an attack keeps from one iteration to the next is.
+the high-water mark during the first iterations above what the process held before them, once a run of two
+has loaded all libraries and filled all caches: weights, picture and shared update are not in it, what an
+attack keeps from one iteration to the next is.
 Pages are counted, so below about 1 MB it says little. On a graphics card it is the allocator's own peak.
 """
 
@@ -22,7 +22,8 @@ from benchmarks import process_memory
 from benchmarks.cases import CASES, Pictures
 from benchmarks.costs import CONTENDERS, Stretch, stretches
 
-WARM_UP, MEASURED = 2, 3
+WARM_UP, MEASURED = 2, 22
+"""Long enough for what an attack does every tenth iteration: a second time, beside what the first left behind."""
 HONEST_HEAP = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "0", "MALLOC_ARENA_MAX": "1"}
 
 

@@ -101,6 +101,7 @@ class FrozenMatcher:
             value, direction = self.slope(update)
             update.clear()
             pulled = self._pull_down(passed, inputs, direction)
+        self.model.use(self.start)  # the weights it stood at last are as large as the network, and nobody needs them now
         return Match(value, pulled[0], pulled[1] if len(pulled) == 2 else None)
 
     def _record(self, inputs: _Inputs) -> list[_Passed]:

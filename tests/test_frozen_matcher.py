@@ -5,6 +5,7 @@ from statistics import mean
 
 import pytest
 import torch
+from living import Living, size_of
 from rounds import observe, random_batch, smooth_batch
 from torch import nn
 from torch.nn import functional
@@ -231,6 +232,17 @@ def test_local_steps_keep_their_decisions_in_an_eighth_to_a_quarter_of_the_memor
         return sum(tensor.nbytes for tensor in fast.model.tape.decisions)
 
     assert recorded(FedAvg(local_steps=2)) <= recorded(FedSGD()) / 4
+
+
+def test_between_two_calls_no_second_set_of_weights_is_kept():
+    batch = random_batch()
+    observed = observe(MLP(width=512), batch)
+    _, fast = matchers(observed, Cosine())
+    with Living() as memory:
+        found = fast(smooth_batch().images, batch.labels)
+        assert memory.now < 0.1 * size_of(observed.network)
+    assert float(found.distance) > 0
+    assert memory.peak > size_of(observed.network), "the gradient was counted"
 
 
 def test_the_network_is_left_alone_and_the_matcher_forgets_nothing():

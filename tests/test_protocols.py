@@ -4,6 +4,7 @@ from copy import deepcopy
 
 import pytest
 import torch
+from living import Living, size_of
 from rounds import observe, random_batch
 from torch.nn.functional import cross_entropy
 
@@ -58,6 +59,15 @@ def test_a_client_does_not_change_its_network():
     FedAvg(local_steps=3, learning_rate=0.5).update(observation.network, batch.images, batch.labels)
     for name, tensor in observation.network.state_dict().items():
         assert torch.equal(tensor, before[name])
+
+
+def test_a_client_needs_its_weights_and_one_gradient_however_many_steps_it_takes():
+    batch = random_batch()
+    network = observe(MLP(width=512), batch).network
+    for steps in (1, 4):
+        with Living() as memory:
+            FedAvg(local_steps=steps, learning_rate=1e-3).update(network, batch.images, batch.labels)
+        assert 1.9 < memory.peak / size_of(network) < 2.1
 
 
 def test_one_local_step_sends_the_gradient_scaled():

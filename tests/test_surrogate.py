@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from living import Living, size_of
 from rounds import as_round, observe, random_batch, smooth_batch
 
 from lab.attacks.gradient_matching import Derivative, GradientMatching, Steps
@@ -120,6 +121,17 @@ def test_its_corrections_are_spread_evenly_and_cost_no_more_than_the_matching():
     due = [k for k in range(201) if Surrogate(many).is_due(k, 200)]
     assert due == [50, 100, 150, 200]
     assert len(due) * 100 <= 200 * 2
+
+
+def test_a_correction_needs_two_sets_of_weights_and_keeps_one():
+    batch = random_batch()
+    observed = observe(MLP(width=512, activation=Activation.TANH), batch, FedAvg(local_steps=4, learning_rate=1e-3))
+    surrogate, weights = Surrogate(observed), size_of(observed.network)
+    with Living() as memory:
+        kept = surrogate.correction(0.9 * batch.images, batch.labels)
+        assert kept.shared is not None
+        assert 0.95 < memory.now / weights < 1.05
+    assert memory.peak / weights < 2.1
 
 
 def test_steps_too_small_for_float32_need_none():

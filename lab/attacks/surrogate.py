@@ -58,7 +58,8 @@ class Surrogate:
         steps = client.protocol.steps(client.batch_size)
         count = len(steps.rows)
         middle = _moved(client.network, client.update, (count - 1) / (2 * count))
-        self.observation = replace(client, network=middle, protocol=LongStep(rate=steps.rate * count))
+        self.long_step = LongStep(rate=steps.rate * count)
+        self.observation = replace(client, network=middle, protocol=self.long_step)
         """As if the client had taken a single step there."""
         self.spacing = -(-count // ITERATION)
         self.bends = rounding(client) <= ROUNDED
@@ -69,13 +70,18 @@ class Surrogate:
 
     def correction(self, images: Images, targets: Targets) -> Correction:
         """What simulating this candidate's steps tells."""
-        shared, single = self.client.update, self.observation
+        shared = self.client.update
         simulated = self.client.protocol.update(self.client.network, images, targets)
-        missed = float(length(_less(simulated, shared)) / length(shared))
-        if not missed < 1:
-            return Correction(None, missed)
-        bend = _less(simulated, single.protocol.update(single.network, images, targets))
-        return Correction(_less(shared, bend), missed)
+        missing = _taken_from(shared, simulated)
+        missed = float(length(missing) / length(shared))
+        return Correction(self._added_to(missing, images, targets) if missed < 1 else None, missed)
+
+    def _added_to(self, missing: Gradients, images: Images, targets: Targets) -> Gradients:
+        """What the candidate's single step sends, and what its simulated ones are missing; written over that."""
+        gradient = parameter_gradient(self.observation.network, images, targets)
+        for name, tensor in missing.items():
+            tensor.add_(gradient[name], alpha=-self.long_step.rate)
+        return missing
 
     def note(self, missed: float) -> str:
         """What else to try where the last candidate missed the shared update by so much; empty where it came near."""
@@ -117,5 +123,6 @@ def _moved(network: Classifier, change: Gradients, share: float) -> Classifier:
     return copy
 
 
-def _less(one: Gradients, other: Gradients) -> Gradients:
-    return {name: tensor - other[name] for name, tensor in one.items()}
+def _taken_from(one: Gradients, other: Gradients) -> Gradients:
+    """One - other, written over the other."""
+    return {name: torch.sub(tensor, other[name], out=other[name]) for name, tensor in one.items()}

@@ -28,19 +28,37 @@ class FedAvg(Protocol):
     learning_rate: Annotated[float, Bounds(1e-6, 1.0, log=True), Help("the client's step size tau")] = 1e-4
 
     def update(self, model: nn.Module, images: Images, targets: Targets, *, differentiable: bool = False) -> Gradients:
-        """theta_E - theta_0, by unrolled SGD theta <- theta - tau dL/dtheta."""
+        """theta_E - theta_0, by SGD theta <- theta - tau dL/dtheta."""
+        run = self._unrolled if differentiable else self._trained
+        return run(model, images, targets)
+
+    def _unrolled(self, model: nn.Module, images: Images, targets: Targets) -> Gradients:
+        """All steps in one graph."""
         start: dict[str, Tensor] = dict(model.named_parameters())
-        weights = start if differentiable else {name: tensor.detach().requires_grad_() for name, tensor in start.items()}
+        weights = start
         for step in range(self.local_steps):
             rows = self._rows(step, len(images)).to(images.device)
             value = loss(functional_call(model, weights, (images[rows],)), targets[rows])
-            slopes = torch.autograd.grad(value, list(weights.values()), create_graph=differentiable)
+            slopes = torch.autograd.grad(value, list(weights.values()), create_graph=True)
             moved = (weight - self.learning_rate * slope for weight, slope in zip(weights.values(), slopes, strict=True))
             weights = dict(zip(weights, moved, strict=True))
-            if not differentiable:
-                weights = {name: tensor.detach().requires_grad_() for name, tensor in weights.items()}
-        change = {name: weights[name] - start[name] for name in start}
-        return change if differentiable else {name: tensor.detach() for name, tensor in change.items()}
+        return {name: weights[name] - start[name] for name in start}
+
+    def _trained(self, model: nn.Module, images: Images, targets: Targets) -> Gradients:
+        """Step by step on weights of its own, so that memory holds them and one gradient."""
+        start = {name: tensor.detach() for name, tensor in model.named_parameters()}
+        weights = {name: tensor.clone() for name, tensor in start.items()}
+        for step in range(self.local_steps):
+            rows = self._rows(step, len(images)).to(images.device)
+            self._descend(model, weights, images[rows], targets[rows])
+        return {name: tensor.sub_(start[name]) for name, tensor in weights.items()}
+
+    def _descend(self, model: nn.Module, weights: dict[str, Tensor], images: Images, targets: Targets) -> None:
+        """Move the weights by one step."""
+        leaves = {name: tensor.detach().requires_grad_() for name, tensor in weights.items()}
+        slopes = torch.autograd.grad(loss(functional_call(model, leaves, (images,)), targets), list(leaves.values()))
+        for weight, slope in zip(weights.values(), slopes, strict=True):
+            weight.sub_(slope, alpha=self.learning_rate)
 
     def steps(self, pictures: int) -> LocalSteps:
         """``local_steps`` steps at the client's rate."""
