@@ -178,6 +178,15 @@ def test_a_chip_is_let_go_when_the_experiment_changes_otherwise(session, film):
     assert (chips.chosen, chips.note) == ("", "")
 
 
+@pytest.mark.parametrize(("key", "left"), [("losses", ""), ("batch", "batch"), ("algebra", "algebra")])
+def test_closing_what_a_chip_opened_lets_go_of_that_chip_alone(key, left, session, film):
+    chips = Chips(film, session)
+    chips._receive(chips, {"choose": key}, [])
+    chips._receive(chips, {"closed": "compare"}, [])
+    assert chips.chosen == left
+    assert bool(chips.note) == bool(left)
+
+
 def test_a_chip_chosen_while_the_lab_loads_is_taken_afterwards():
     session = Fake(None)
     chips = Chips(Film(session), session)

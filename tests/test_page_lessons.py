@@ -42,8 +42,12 @@ def test_two_losses_run_side_by_side_on_one_clock(page):
     )
     assert faults_light_and_dark(page) == ""
     keep_picture(page, "page-compare")
+    chip = page.locator('.lab-chips [data-key="losses"]')
+    assert chip.get_attribute("aria-pressed") == "true"
     page.get_by_role("button", name="Close", exact=True).click()
     assert not card.is_visible()
+    page.locator('.lab-chips [data-key="losses"][aria-pressed="false"]').wait_for()
+    assert page.locator(".lab-note").inner_text() == ""
 
 
 def test_a_sweep_shows_one_picture_for_each_value(page):

@@ -1,8 +1,9 @@
 async function render({ model, el, host }) {
   const film = await filmOf(model, host);
   const note = element("p", { class: "lab-soft lab-note", role: "status", "aria-live": "polite" });
+  const tell = (content) => { try { model.send(content); } catch { note.textContent = "The engine no longer answers; reload the page."; } };
   const choose = (key, opens) => {
-    try { model.send({ choose: key }); } catch { note.textContent = "The engine no longer answers; reload the page."; }
+    tell({ choose: key });
     if (opens === "compare") film.tell("compare", true);
     else if (opens) film.tell("tab", opens);
   };
@@ -19,6 +20,7 @@ async function render({ model, el, host }) {
   model.on("change:chosen", draw);
   model.on("change:note", draw);
   draw();
+  return film.on("closed", (part) => tell({ closed: part }));
 }
 
 export default { render };

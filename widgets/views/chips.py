@@ -81,10 +81,12 @@ class Chips(View):
         self.on_msg(self._receive)
 
     def _receive(self, _: Any, content: Any, buffers: Any) -> None:
-        key = content.get("choose") if isinstance(content, dict) else None
+        told = content if isinstance(content, dict) else {}
         for chip in CHIPS:
-            if chip.key == key:
+            if chip.key == told.get("choose"):
                 self._choose(chip)
+            elif chip.key == self.chosen and chip.opens == told.get("closed"):
+                self.chosen = self.note = ""
 
     def _choose(self, chip: Chip) -> None:
         if self.session.experiment is None:

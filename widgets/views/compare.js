@@ -160,6 +160,7 @@ async function render({ model, el, host }) {
   function leave() {
     card.hidden = true;
     tell({ type: "stop" });
+    film.tell("closed", "compare");
   }
 
   el.append(card);
