@@ -12,7 +12,7 @@ from lab.attacks.gradient_matching import GradientMatching
 from lab.catalogue import Entry, entries
 from lab.datasets.inline import Inline
 from lab.edits import edit
-from lab.links import CODES, LONGEST, WORDS, left_out, read, write
+from lab.links import CODES, DIGITS, LONGEST, WORDS, left_out, read, write
 from lab.networks.mlp import MLP
 from lab.options import fields_of
 from lab.presets import PRESETS
@@ -23,16 +23,14 @@ NO_FILES = {"inline", "folder", "npz"}
 
 
 def few_digits(low, high):
-    """Numbers as people type them."""
-    return some.floats(low, high).map(lambda number: min(high, max(low, float(f"{number:.4g}"))))
+    """Numbers as people type them, of no more digits than every link has room for."""
+    return some.floats(low, high).map(lambda number: min(high, max(low, float(f"{number:.{min(DIGITS)}g}"))))
 
 
 def values(field, floats):
     """Plain data of any value that a field may take, files and pictures left out."""
     if field.choices is not None:
         return some.sampled_from(field.choices)
-    if field.type == tuple[int, ...]:
-        return some.lists(some.integers(0, 9), max_size=4)
     if field.type == tuple[int, ...]:
         return some.lists(some.integers(0, 9), max_size=4)
     if "tuple" in str(field.type):
