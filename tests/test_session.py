@@ -203,6 +203,46 @@ def test_what_was_wished_for_early_is_the_first_round_and_the_last_wish_counts()
     asyncio.run(story())
 
 
+@pytest.mark.parametrize("late", [False, True], ids=["before the default is there", "while its round is computed"])
+def test_an_early_wish_waits_for_the_link_that_the_page_came_with(late):
+    async def story():
+        async with opened({}) as session:
+            chips = Chips(Film(session), session)
+            while late and session._wanted is None:
+                await asyncio.sleep(0)
+            session.open_link("network=lenet")
+            assert session.experiment is None
+            chips._receive(chips, {"choose": "batch"}, [])
+            await until(session, "ready")
+            assert (session.experiment.network.name, session.experiment.batch_size) == ("lenet", 8)
+            assert chips.chosen == "batch"
+
+    asyncio.run(story())
+
+
+def test_a_wish_is_granted_also_while_the_first_round_is_being_computed(monkeypatch):
+    gate, simulate = threading.Event(), jobs.simulate
+
+    def slow(experiment):
+        gate.wait(30)
+        return simulate(experiment)
+
+    async def story():
+        monkeypatch.setattr(jobs, "simulate", slow)
+        async with opened() as session:
+            chips = Chips(Film(session), session)
+            async with asyncio.timeout(60):
+                while session._wanted is None:
+                    await asyncio.sleep(0.01)
+            assert session.experiment is None
+            chips._receive(chips, {"choose": "batch"}, [])
+            gate.set()
+            await until(session, "ready")
+            assert (session.experiment.batch_size, chips.chosen) == (8, "batch")
+
+    asyncio.run(story())
+
+
 def test_quick_edits_add_up():
     async def story():
         async with opened() as session:

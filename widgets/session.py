@@ -57,16 +57,21 @@ class Session(Stage):
     def once_loaded(self, make: Callable[[Experiment], Experiment]) -> None:
         """While the lab is loading: begin with what ``make`` makes of the first experiment. The last one asked for counts."""
         self._early = make
+        self._grant()
 
     def _opened(self, opened: opening.Opening, valve: Valve) -> None:
         super()._opened(opened, valve)
-        early, self._early = self._early, None
-        if early is not None:
+        self._grant()
+
+    def _grant(self) -> None:
+        """Make the change asked for early, once it is known of what: a link may still be on its way."""
+        if self._early is not None and self._wanted is not None:
+            early, self._early = self._early, None
             self.set_trait("message", self._change(early) or self.message)
 
     def open_link(self, query: str) -> None:
         """Take what a link says: its experiment, and what it hides. What is wrong in it becomes a notice."""
-        source, valve = opening.from_link(query), self._drop()
+        source, valve, self._wanted = opening.from_link(query), self._drop(), None
         self._worker.submit(lambda: self._open(source, valve))
 
     def restore(self, number: int) -> None:
