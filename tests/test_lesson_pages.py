@@ -6,10 +6,9 @@ import nbformat
 import pytest
 from accessibility import faults
 from lessons import LESSONS, quick, read
-from visiting import ROOT, Visitor, keep_picture, primary, serving, wait_for_status
+from visiting import PHONE, ROOT, Visitor, keep_picture, primary, serving, wait_for_status
 
 PATIENCE_MS = 120_000
-PHONE = {"width": 390, "height": 844}
 FULL_PAGE = "00-meet-the-lab.ipynb"
 LAUNCH = (
     "import sys, pathlib, widgets.serve as s; s.NOTEBOOKS = pathlib.Path(sys.argv[1]); s.serve(int(sys.argv[2]), False, True)"

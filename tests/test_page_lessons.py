@@ -2,7 +2,7 @@
 
 import pytest
 from accessibility import faults, faults_light_and_dark
-from visiting import keep_picture, primary, wait_for_frames, wait_for_status
+from visiting import PHONE, keep_picture, primary, wait_for_frames, wait_for_status
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -42,6 +42,13 @@ def test_two_losses_run_side_by_side_on_one_clock(page):
     )
     assert faults_light_and_dark(page) == ""
     keep_picture(page, "page-compare")
+    page.set_viewport_size(PHONE)
+    one, other = left.bounding_box(), right.bounding_box()
+    assert one["y"] == other["y"], "side by side on a phone, too"
+    assert one["x"] + one["width"] < other["x"]
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    keep_picture(page, "page-compare-phone")
+    page.set_viewport_size({"width": 1280, "height": 900})
     chip = page.locator('.lab-chips [data-key="losses"]')
     assert chip.get_attribute("aria-pressed") == "true"
     page.get_by_role("button", name="Close", exact=True).click()

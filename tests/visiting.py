@@ -16,6 +16,7 @@ from benchmarks.page import kernel as kernel_behind
 ROOT = Path(__file__).parent.parent
 OUT = ROOT / "out"
 PATIENCE_MS = 90_000
+PHONE = {"width": 390, "height": 844}
 
 
 @pytest.fixture(scope="session")

@@ -44,7 +44,7 @@ function secretCard(secret) {
   const canvas = element("canvas", { class: "lab-picture", role: "img", "aria-label": `The private picture: ${secret.alt}` });
   const tiled = tile(bytes(secret.images), secret.count, secret.height, secret.width);
   paint(canvas, tiled.rgb, tiled.height, tiled.width);
-  return element("article", { class: "lab-side", "aria-label": "The secret" }, element("h3", {}, "The secret"), element("div", { class: "lab-frame" }, canvas));
+  return element("article", { class: "lab-side lab-secret", "aria-label": "The secret" }, element("h3", {}, "The secret"), element("div", { class: "lab-frame" }, canvas));
 }
 
 async function render({ model, el, host }) {
