@@ -32,7 +32,7 @@ LONGEST = 300
 SAFE = ":,()+=~._-"
 """Signs that an address takes as they are."""
 
-DIGITS = (6, 4, 3)
+DIGITS = (6, 4, 3, 2)
 """What is kept of numbers for which a link is too long: as many digits as fit."""
 FILES_STAY = "The link leaves out the pictures or weights that come from your own files; export the run as JSON to keep them."
 
@@ -45,7 +45,7 @@ batch_norm circular leaky_relu head_start convnet small_convnet imagenet_resnet 
 strength true false frozen exact joint inferred patience
 fashion_mnist cifar10 cifar100 mnist split train sigmoid noise scaling label_reading gradinversion recursive
 hand_over resnet widen bias rule top_heavy_cosine emphasis annealing mean_gradient normalised_adam
-surrogate simulated
+surrogate simulated patient
 """.split()  # noqa: SIM905  (a list of 80 strings would be a screen)
 """The words that have a code, in the order of their codes. Append only: an old link must keep its meaning."""
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -75,7 +75,8 @@ def write(experiment: Experiment, hidden: Sequence[str] = ()) -> str:
     parts += [f"hide={','.join(hidden)}"] if hidden else []
     while parts:
         words = "&".join(quote(part, safe=SAFE) for part in parts)
-        for form in (words, _in_codes(words), *(_rounded(_in_codes(words), digits) for digits in DIGITS)):
+        coded = _in_codes(words)
+        for form in (words, _terse(coded), *(_terse(_rounded(coded, digits)) for digits in DIGITS)):
             if len(form) <= LONGEST:
                 return form
         parts.remove(max(parts, key=len))  # a list of a hundred labels fits no link
@@ -83,9 +84,14 @@ def write(experiment: Experiment, hidden: Sequence[str] = ()) -> str:
 
 
 def _in_codes(words: str) -> str:
-    """Codes for words, and no zero before a decimal point."""
-    coded = re.sub(r"[a-z_0-9]+", lambda word: CODES.get(word[0], word[0]), words)
-    return re.sub(r"(?<=[=,(])0(?=\.\d)", "", coded)
+    return re.sub(r"[a-z_0-9]+", lambda word: CODES.get(word[0], word[0]), words)
+
+
+def _terse(words: str) -> str:
+    """No sign in a number that tells nothing: .1 for 0.1, 3e4 for 3e+04, 0 for 0.0."""
+    words = re.sub(r"(?<=[=,(])(\d+)\.0(?=[,)&]|$)", r"\1", words)
+    words = re.sub(r"(?<=[=,(])0(?=\.\d)", "", words)
+    return re.sub(r"(?<=\d)e([-+])0*(?=\d)", lambda sign: "e" + sign[1].strip("+"), words)
 
 
 def _rounded(words: str, digits: int) -> str:
