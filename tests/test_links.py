@@ -2,12 +2,13 @@
 
 from enum import Enum
 from typing import get_args
+from unittest import mock
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from lab import Experiment, reconstruct, simulate_round
+from lab import Experiment, links, reconstruct, simulate_round
 from lab.attacks.gradient_matching import GradientMatching
 from lab.catalogue import Entry, entries
 from lab.datasets.inline import Inline
@@ -20,6 +21,14 @@ from lab.priors.l2 import L2
 
 FREE_TEXT = {"weights", "root", "path", "pictures"}
 NO_FILES = {"inline", "folder", "npz"}
+
+
+AMPLE = 400
+"""Characters that every experiment fits into, with numbers of three digits; a few need more than ``LONGEST``."""
+
+
+def ample_room():
+    return mock.patch.object(links, "LONGEST", AMPLE)
 
 
 def few_digits(low, high):
@@ -88,6 +97,29 @@ def test_one_choice_of_any_kind_comes_back_from_its_link(field, data):
     assert (link.hidden, link.notices) == (("picture", "seed"), ())
     assert link.experiment == experiment
     assert left_out(experiment) == ""
+
+
+@settings(max_examples=60, deadline=None)
+@given(options(Experiment))
+def test_any_experiment_comes_back_from_a_link_that_has_room_for_it(plain):
+    experiment = Experiment.from_plain(plain)
+    with ample_room():
+        query = write(experiment, ["picture", "seed"])
+        link = read(f"?{query}")
+    assert len(query) <= AMPLE
+    assert (link.hidden, link.notices) == (("picture", "seed"), ())
+    assert link.experiment == experiment
+
+
+@settings(max_examples=60, deadline=None)
+@given(options(Experiment, some.floats))
+def test_endless_digits_are_rounded_and_nothing_else_is_lost_where_there_is_room(plain):
+    experiment = Experiment.from_plain(plain)
+    with ample_room():
+        query = write(experiment)
+        assert len(query) <= AMPLE
+        assert (read(query).experiment == experiment) == (left_out(experiment) == "")
+    assert without_numbers(read(query).experiment.to_plain()) == without_numbers(experiment.to_plain())
 
 
 @settings(max_examples=60, deadline=None)
