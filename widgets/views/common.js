@@ -78,6 +78,11 @@ async function filmOf(model, host) {
   return (await host.getWidget(model.get("film"))).exports;
 }
 
+/** Sends a message to a view's kernel side; where nobody is there any more, that is said in ``place``. */
+function teller(model, place) {
+  return (content) => { try { model.send(content); } catch { place.textContent = "The engine no longer answers; reload the page."; } };
+}
+
 /** Subscribe to several events of the film; returns the function that ends all subscriptions. */
 function follow(film, events) {
   const ends = Object.entries(events).map(([name, callback]) => film.on(name, callback));

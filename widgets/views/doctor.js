@@ -1,10 +1,10 @@
 async function render({ model, el, host }) {
   const film = await filmOf(model, host);
-  const tell = (content) => { try { model.send(content); } catch { said.textContent = "The engine no longer answers; reload the page."; } };
   const list = element("div", { class: "lab-cases" });
   const title = element("h3", {});
   const cause = element("p", {});
   const said = element("p", { class: "lab-soft", role: "status", "aria-live": "polite" });
+  const tell = teller(model, said);
   const mend = element("button", { class: "lab-mend", type: "button", onclick: () => tell({ mend: true }) });
   const story = element("div", { class: "lab-case", hidden: true }, title, cause, mend, said);
   const card = element("details", { class: "lab-card lab-doctor", "aria-label": "When attacks fail" },
