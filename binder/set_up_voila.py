@@ -7,7 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from widgets.serve import FOLDER, SETTINGS
+from widgets.serving.serve import FOLDER, SETTINGS
 
 
 def set_up(prefix: Path) -> None:

@@ -11,7 +11,8 @@ from visiting import PHONE, ROOT, Visitor, keep_picture, primary, serving, wait_
 PATIENCE_MS = 120_000
 FULL_PAGE = "00-meet-the-lab.ipynb"
 LAUNCH = (
-    "import sys, pathlib, widgets.serve as s; s.NOTEBOOKS = pathlib.Path(sys.argv[1]); s.serve(int(sys.argv[2]), False, True)"
+    "import sys, pathlib, widgets.serving.serve as s; "
+    "s.NOTEBOOKS = pathlib.Path(sys.argv[1]); s.serve(int(sys.argv[2]), False, True)"
 )
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]

@@ -331,7 +331,7 @@ def test_axe_finds_nothing(visit):
 
 def test_a_port_in_use_is_one_sentence(address):
     port = address.rstrip("/").rpartition(":")[2]
-    command = [sys.executable, "-m", "widgets.serve", "--port", port, "--no-browser"]
+    command = [sys.executable, "-m", "widgets.serving", "--port", port, "--no-browser"]
     answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=os.environ)
     assert answer.returncode == 2
     assert answer.stderr == f"Port {port} is already in use; choose another one with --port.\n"

@@ -22,7 +22,7 @@ PHONE = {"width": 390, "height": 844}
 @pytest.fixture(scope="session")
 def address():
     """The address of the lab's own server, on a free port, as ``gradlab serve`` starts it."""
-    with serving("-m", "widgets.serve", "--no-browser", "--port") as address:
+    with serving("-m", "widgets.serving", "--no-browser", "--port") as address:
         yield address
 
 

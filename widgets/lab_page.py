@@ -9,8 +9,8 @@ from widgets import opening
 from widgets.attended import Attended
 from widgets.film import Film
 from widgets.parts import EVERYTHING, views
+from widgets.serving.surroundings import LESSONS_HERE
 from widgets.session import Session
-from widgets.surroundings import LESSONS_HERE
 
 
 class LabPage(Attended):

@@ -19,4 +19,4 @@ def serve(port: int, *, browser: bool, lessons: bool = False) -> int:
         raise LabError(f"--port {port} is out of range; give a port from {LOWEST_PORT} to {HIGHEST_PORT}, such as 8866.")
     opening = "--browser" if browser else "--no-browser"
     what = ["--lessons"] if lessons else []
-    return run_child([sys.executable, "-m", "widgets.serve", "--port", str(port), opening, *what])
+    return run_child([sys.executable, "-m", "widgets.serving", "--port", str(port), opening, *what])

@@ -1,4 +1,4 @@
-"""``python -m widgets.serve``: the lab's page on this machine, through Voila."""
+"""Serve the lab's page on this machine, through Voila."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from typing import Annotated, Any
 
 import typer
 
-from widgets.surroundings import LESSONS_HERE
+from widgets.serving.surroundings import LESSONS_HERE
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parent.parent
 NOTEBOOKS = FOLDER.parent / "notebooks"
 PAGE = NOTEBOOKS / "00-meet-the-lab.ipynb"
 MEBIBYTE = 2**20
@@ -134,7 +134,3 @@ def _answers(address: str) -> bool:
     except OSError:
         return False
     return True
-
-
-if __name__ == "__main__":
-    typer.run(serve)
