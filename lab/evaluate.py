@@ -11,7 +11,10 @@ from torch import Tensor, nn
 
 from lab.line_up import Verdict, place, verdict
 from lab.registration import Registration, register
-from lab.types import AttackState, Images, Round
+from lab.types import AttackState, Images, Labels, LabelSource, Round
+
+FARTHEST = 1e30
+"""Stands in for the distance to what is not a number."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,7 @@ class PictureScore:
     """Structural similarity (Wang et al. 2004), 1 for equal pictures."""
     label: int
     label_recovered: int | None
+    """The label that moved with its reconstruction, or, of labels that nothing ties to pictures, its own where it is among them."""
     matched: int
     """Which reconstruction of the batch was paired with this private picture."""
     line_up_rank: int
@@ -72,7 +76,7 @@ def score(attacked: Round, state: AttackState) -> Scores:
         line_up_size=len(attacked.line_up),
         likeness=typical.likeness,
         verdict=verdict(typical.line_up_rank, typical.likeness),
-        label_accuracy=None if labels is None else float((labels == attacked.batch.labels).float().mean()),
+        label_accuracy=labels_right(attacked, state),
         grey_psnr_db=float(psnr_db(torch.full_like(truth, 0.5), truth).mean()),
         mean_psnr_db=float(psnr_db(attacked.line_up[1:].mean(0).expand_as(truth), truth).mean()),
         max_abs_error=_closed_form_error(attacked, state),
@@ -109,7 +113,7 @@ def labels_right(attacked: Round, state: AttackState) -> float | None:
     return sum(common.values()) / len(attacked.batch.labels)
 
 
-def _picture_scores(attacked: Round, paired: Images, pairing: Tensor, labels: Tensor | None) -> tuple[PictureScore, ...]:
+def _picture_scores(attacked: Round, paired: Images, pairing: Tensor, labels: list[int] | None) -> tuple[PictureScore, ...]:
     truth = attacked.batch.images
     errors, ratios, similarities = mse(paired, truth), psnr_db(paired, truth), ssim(paired, truth)
     places = [_line_up_of(attacked, paired, index) for index in range(len(truth))]
@@ -119,7 +123,7 @@ def _picture_scores(attacked: Round, paired: Images, pairing: Tensor, labels: Te
             psnr_db=float(ratios[index]),
             ssim=float(similarities[index]),
             label=int(attacked.batch.labels[index]),
-            label_recovered=None if labels is None else int(labels[index]),
+            label_recovered=None if labels is None else labels[index],
             matched=int(pairing[index]),
             line_up_rank=places[index][0],
             likeness=places[index][1],
@@ -134,21 +138,27 @@ def _line_up_of(attacked: Round, paired: Images, index: int) -> tuple[int, float
     return place(paired[index : index + 1], suspects)
 
 
-def _recovered_labels(attacked: Round, state: AttackState, pairing: Tensor) -> Tensor | None:
-    """The labels that the attack found by itself; None where it was given them."""
+def _recovered_labels(attacked: Round, state: AttackState, pairing: Tensor) -> list[int] | None:
+    """The label found for each private picture; None where the attack was told them, or found none."""
     if attacked.observation.labels is not None or state.labels is None:
         return None
-    return state.labels[pairing]
+    if attacked.observation.label_source is LabelSource.JOINT:
+        return state.labels[pairing].tolist()
+    return _dealt_out(state.labels, attacked.batch.labels)
+
+
+def _dealt_out(found: Labels, true: Labels) -> list[int]:
+    """Labels read off a whole batch, a picture each: to each its own as long as there is one, then the others in order."""
+    left, owned = Counter(found.tolist()), list[bool]()
+    for label in true.tolist():
+        owned.append(left[label] > 0)
+        left[label] -= owned[-1]
+    others = left.elements()
+    return [label if own else next(others) for label, own in zip(true.tolist(), owned, strict=True)]
 
 
 def _closed_form_error(attacked: Round, state: AttackState) -> float | None:
     return None if state.features is None else input_error(attacked, state.features)
-
-
-def _told_order(attacked: Round) -> Tensor:
-    """The private pictures' numbers as closed forms give them: in the order of the labels told, of inferred ones ascending."""
-    labels = attacked.batch.labels
-    return torch.arange(len(labels)) if attacked.observation.labels is not None else labels.cpu().argsort(stable=True)
 
 
 def true_head_input(attacked: Round) -> Float[Tensor, "batch features"]:
@@ -158,11 +168,12 @@ def true_head_input(attacked: Round) -> Float[Tensor, "batch features"]:
 
 
 def input_error(attacked: Round, recovered: Float[Tensor, "pictures features"]) -> float:
-    """Largest error of recovered head inputs against those of as many private pictures: in pixels, or in features."""
+    """Largest error of recovered head inputs against those of the private pictures they are nearest to: in pixels, or in features."""
     network = attacked.observation.network
     is_picture = isinstance(network.features, nn.Identity)
     scale = network.normalise.std.max() if is_picture else 1.0
-    truths = true_head_input(attacked)[_told_order(attacked)[: len(recovered)]]
+    truths = true_head_input(attacked)
+    truths = truths[best_matching(recovered.to(truths), truths)]
     return float(((recovered - truths).abs() * scale).max())
 
 
@@ -212,11 +223,20 @@ def true_layer_inputs(attacked: Round, state: AttackState) -> dict[str, Tensor]:
     ]
     try:
         with torch.no_grad():
-            network(attacked.batch.images[_told_order(attacked)])
+            network(attacked.batch.images[_order(attacked, state)])
     finally:
         for hook in hooks:
             hook.remove()
     return seen
+
+
+def _order(attacked: Round, state: AttackState) -> Tensor:
+    """The numbers of the private pictures in the order in which a closed form gives them: that of what enters the head.
+
+    Told by the truth, since nothing tells which of two pictures with one label comes first.
+    """
+    truths = true_head_input(attacked)
+    return torch.arange(len(truths)) if state.features is None else best_matching(state.features.to(truths), truths)
 
 
 def mse(candidate: Images, truth: Images) -> Float[Tensor, " batch"]:
@@ -236,12 +256,15 @@ def ssim(candidate: Images, truth: Images) -> Float[Tensor, " batch"]:
     return similarity_map(candidate, truth, window_size=7).flatten(1).mean(1)
 
 
-def best_matching(truth: Images, candidate: Images) -> Tensor:
-    """For each private picture the index of its reconstruction, by least total square error."""
-    if len(truth) == 1:
-        return torch.zeros(1, dtype=torch.long, device=truth.device)
+def best_matching(wanted: Tensor, offered: Tensor) -> Tensor:
+    """For each of the wanted pictures (or inputs) the number of the one offered for it, by least total square error.
+
+    As many may be offered or more; none is taken twice.
+    """
+    if len(wanted) == len(offered) == 1:
+        return torch.zeros(1, dtype=torch.long, device=wanted.device)
     from scipy.optimize import linear_sum_assignment  # imported here: only a batch needs it, and scipy is slow to load
 
-    costs = torch.cdist(truth.flatten(1), candidate.flatten(1)).square()
-    _, columns = linear_sum_assignment(costs.detach().cpu().numpy())
-    return torch.as_tensor(columns, device=truth.device)
+    costs = torch.cdist(wanted.flatten(1), offered.flatten(1)).square().detach().cpu().nan_to_num(nan=FARTHEST, posinf=FARTHEST)
+    _, columns = linear_sum_assignment(costs.numpy())
+    return torch.as_tensor(columns, device=wanted.device)
