@@ -13,7 +13,7 @@ from lab.line_up import Verdict, place, verdict
 from lab.registration import Registration, register
 from lab.types import AttackState, Images, Labels, LabelSource, Round
 
-FARTHEST = 1e30
+FARTHEST = 1e9
 """Stands in for the distance to what is not a number."""
 
 
@@ -28,7 +28,7 @@ class PictureScore:
     """Structural similarity (Wang et al. 2004), 1 for equal pictures."""
     label: int
     label_recovered: int | None
-    """The label that moved with its reconstruction, or, of labels that nothing ties to pictures, its own where it is among them."""
+    """The label that moved with its reconstruction; of labels that nothing ties to pictures, its own where one of them is."""
     matched: int
     """Which reconstruction of the batch was paired with this private picture."""
     line_up_rank: int
@@ -168,7 +168,7 @@ def true_head_input(attacked: Round) -> Float[Tensor, "batch features"]:
 
 
 def input_error(attacked: Round, recovered: Float[Tensor, "pictures features"]) -> float:
-    """Largest error of recovered head inputs against those of the private pictures they are nearest to: in pixels, or in features."""
+    """Largest error of recovered head inputs against those of the nearest private pictures: in pixels, or in features."""
     network = attacked.observation.network
     is_picture = isinstance(network.features, nn.Identity)
     scale = network.normalise.std.max() if is_picture else 1.0
@@ -265,6 +265,7 @@ def best_matching(wanted: Tensor, offered: Tensor) -> Tensor:
         return torch.zeros(1, dtype=torch.long, device=wanted.device)
     from scipy.optimize import linear_sum_assignment  # imported here: only a batch needs it, and scipy is slow to load
 
-    costs = torch.cdist(wanted.flatten(1), offered.flatten(1)).square().detach().cpu().nan_to_num(nan=FARTHEST, posinf=FARTHEST)
+    costs = torch.cdist(wanted.flatten(1), offered.flatten(1)).square().detach().cpu().double()
+    costs = costs.nan_to_num(FARTHEST).clamp_max(FARTHEST)
     _, columns = linear_sum_assignment(costs.numpy())
     return torch.as_tensor(columns, device=wanted.device)
