@@ -74,11 +74,12 @@ def conditions(attacked: Round, reading: LayerReading, *, is_picture: bool) -> t
     observation = attacked.observation
     silent = int((reading.output_gradient.abs() < 1e-12).sum())
     local_steps = observation.local_steps
+    unmoved = is_picture and reading.has_bias and observation.batch_size == 1
     return (
         Condition("No bias", not reading.has_bias, _bias_sentence(reading)),
         Condition("A silent unit", silent > 0, _silent_sentence(silent, len(reading.output_gradient))),
         Condition("Several pictures", observation.batch_size > 1, _batch_sentence(observation.batch_size)),
-        Condition("Local steps", local_steps > 1, _steps_sentence(local_steps)),
+        Condition("Local steps", local_steps > 1 and not unmoved, _steps_sentence(local_steps, unmoved=unmoved)),
         Condition("Convolutions below", not is_picture, _body_sentence(is_picture)),
     )
 
@@ -103,10 +104,20 @@ def _batch_sentence(pictures: int) -> str:
     return f"{pictures} pictures were added up, so each ratio is a weighted mixture of {pictures} inputs, not one of them."
 
 
-def _steps_sentence(steps: int) -> str:
+def _steps_sentence(steps: int, *, unmoved: bool) -> str:
     if steps == 1:
-        return "The gradient was sent as it is. After local steps the weights move under way, and the ratio is approximate."
-    return f"The client took {steps} local steps: the ratio averages {steps} slightly different gradients and is approximate."
+        return (
+            "The gradient was sent as it is. Local steps would move the weights under way, but not what enters the first "
+            "layer: there the ratio stays exact. Below moving layers it becomes approximate."
+        )
+    if unmoved:
+        return (
+            f"The client took {steps} local steps, and all weights moved. But the same x entered this layer at each of them: "
+            "dL/dW and dL/db are sums with the same weights, and x is still their ratio. Weight decay or Adam would spoil that."
+        )
+    return (
+        f"The client took {steps} local steps: what is divided are sums of {steps} different gradients, so it is approximate."
+    )
 
 
 def _body_sentence(is_picture: bool) -> str:

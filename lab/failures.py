@@ -8,6 +8,7 @@ from typing import Any
 
 from lab.attacks.analytic import Analytic
 from lab.attacks.gradient_matching import GradientMatching
+from lab.attacks.recursive import Recursive
 from lab.datasets.gallery import Gallery
 from lab.defences.scaling import Scaling
 from lab.distances.cosine import Cosine
@@ -20,6 +21,7 @@ from lab.networks.base import Activation
 from lab.networks.lenet import LeNet
 from lab.networks.mlp import MLP
 from lab.priors.total_variation import TotalVariation
+from lab.protocols.fedavg import FedAvg
 from lab.types import LabelSource
 
 
@@ -124,6 +126,16 @@ _LISTING = (
         Experiment(attack=Analytic()),
         "carry the algebra down through the convolutions",
         (("attack", "recursive"),),
+    ),
+    Failure(
+        "moving_layers",
+        "Layers that moved under way",
+        "During sixteen local steps the convolutions moved, and with them the features: the numbers add up sixteen gradients "
+        "at sixteen places, though a first layer's input never moves and stays an exact ratio.",
+        Verdict.HIDDEN,
+        Experiment(network=LeNet(), protocol=FedAvg(local_steps=16, learning_rate=0.01), attack=Recursive(hand_over=False)),
+        "put a fully connected layer first",
+        (("network", "mlp"),),
     ),
     Failure(
         "saturated_sigmoids",

@@ -117,8 +117,20 @@ class Outcome(Enum):
     UP_TO_SCALE = "Without a bias the input is known only up to its scale; it is shown stretched to fit."
     FEATURES_ONLY = "The algebra gives the features that enter the fully connected layer, not the picture below them."
     MIXTURE = "With several pictures each ratio is a mixture of them; a row is pure only where one picture alone is active."
-    AFTER_LOCAL_STEPS = "After local steps the weights moved under way, so the ratio is only approximate."
-    INCONSISTENT = "The shared numbers do not fit one single input (noise or a defence), so the ratio is only approximate."
+    UNMOVED_INPUT = (
+        "Read off exactly: the weights moved under way, but the first layer's input never did, and the ratio is still it."
+    )
+    UNCONFIRMED_RATIO = (
+        "One input fits every row, but its own local steps do not send these numbers: the ratio is exact if the client's steps "
+        "are sums of gradients (momentum), and false if they are not (Adam)."
+    )
+    AFTER_LOCAL_STEPS = (
+        "After local steps the layers that tell this input had moved under way, so the ratio is only approximate."
+    )
+    INCONSISTENT = (
+        "The shared numbers do not fit one single input (noise, rounding, weight decay or a defence), so the ratio is only "
+        "approximate."
+    )
     DEAD_UNITS = "Every unit of the layer is silent: all its gradients are zero, and a ratio of zeros says nothing."
     NO_LINEAR_LAYER = "This network has no fully connected layer to read the input from."
     LABELS_ONLY = "The labels alone were read off the last layer; no picture was sought."

@@ -18,7 +18,6 @@ from lab.networks.lenet import LeNet
 from lab.networks.mlp import MLP
 from lab.networks.small_convnet import SmallConvNet
 from lab.networks.squeezenet import SqueezeNet
-from lab.protocols.fedavg import FedAvg
 from lab.randomness import stream
 from lab.types import LabelSource, Observation, Outcome
 
@@ -142,14 +141,6 @@ def test_silent_units_leave_nothing_to_read():
         observation.network.head[0].bias.fill_(-100.0)
     silent = replace(observation, update=observation.protocol.update(observation.network, batch.images, batch.labels))
     assert attack(silent).outcome is Outcome.DEAD_UNITS
-
-
-def test_local_steps_are_named_even_where_they_hardly_matter():
-    batch = random_batch(1, SHAPE)
-    observation = observe(MLP(depth=2, width=16, activation=Activation.TANH), batch, FedAvg(local_steps=3, learning_rate=1e-2))
-    state = attack(observation)
-    assert state.outcome is Outcome.AFTER_LOCAL_STEPS
-    assert direction_cosine(state.candidate, batch.images) > 0.99
 
 
 def test_noise_is_seen_in_the_residual():

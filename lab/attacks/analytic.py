@@ -14,10 +14,14 @@ from lab.attacks.base import Attack
 from lab.errors import LabError
 from lab.labels import recover_labels
 from lab.options import Bounds, Help
+from lab.peeling.explaining import EXACT, fit, percent
+from lab.rounding import rounding
 from lab.types import AttackState, Gradients, Images, Labels, LabelSource, Observation, Outcome
 
 CONSISTENT = 1e-3
 """Largest relative residual ||dW - dz x^T|| / ||dW|| at which the shared numbers still fit one input."""
+ROUNDED_TWICE = 4.0
+"""The client rounded its weights and so does the picture's own run: both together stay below so many times the one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,11 +60,17 @@ class Analytic(Attack):
             return
         first = readings[-1]
         is_picture = isinstance(observation.network.features, nn.Identity)
-        candidate = _as_picture(first, observation) if is_picture else state.candidate
-        outcome = diagnose(first, observation, is_picture=is_picture)
-        terms = {"residual": first.residual}
-        features = first.recovered_input.unsqueeze(0)
-        yield replace(state, candidate=candidate, objective=first.residual, terms=terms, features=features, outcome=outcome)
+        picture = _as_picture(first, observation) if is_picture else None
+        outcome, note = diagnose(first, observation, picture)
+        yield replace(
+            state,
+            candidate=state.candidate if picture is None else picture,
+            objective=first.residual,
+            terms={"residual": first.residual},
+            features=first.recovered_input.unsqueeze(0),
+            outcome=outcome,
+            note=note,
+        )
 
 
 def read_layers(observation: Observation, row: int | None = None) -> list[LayerReading]:
@@ -194,17 +204,33 @@ def _as_picture(reading: LayerReading, observation: Observation) -> Images:
     return pixels.detach().expand(observation.batch_size, -1, -1, -1).clone()
 
 
-def diagnose(reading: LayerReading, observation: Observation, *, is_picture: bool) -> Outcome:
-    """What the reading is worth, and the first reason why it is not exact."""
+def diagnose(reading: LayerReading, observation: Observation, picture: Images | None) -> tuple[Outcome, str]:
+    """What the reading is worth, the first reason why it is not exact, and a number; ``picture`` where it is one."""
     if observation.batch_size > 1:
-        return Outcome.MIXTURE
+        return Outcome.MIXTURE, ""
+    if observation.local_steps > 1 and (picture is None or not (reading.has_bias or reading.up_to_scale)):
+        return Outcome.AFTER_LOCAL_STEPS, ""
     if reading.up_to_scale:
-        return Outcome.UP_TO_SCALE
-    if observation.local_steps > 1:
-        return Outcome.AFTER_LOCAL_STEPS
+        return Outcome.UP_TO_SCALE, ""
     if reading.residual > CONSISTENT:
-        return Outcome.INCONSISTENT
-    return Outcome.EXACT if is_picture else Outcome.FEATURES_ONLY
+        return Outcome.INCONSISTENT, ""
+    if picture is None:
+        return Outcome.FEATURES_ONLY, ""
+    return after_steps(observation, picture) if observation.local_steps > 1 else (Outcome.EXACT, "")
+
+
+def after_steps(observation: Observation, picture: Images) -> tuple[Outcome, str]:
+    """What the input of a network's first layer is worth, read as one ratio after several local steps.
+
+    One picture enters that layer unchanged at every step: sums of gradients, however weighted (SGD, momentum), are
+    sum_k c_k dz_k x^T and sum_k c_k dz_k, and their ratio is x. Steps of Adam give sign(x) instead, which fits as well;
+    so the claim is that the picture's own steps send the shared numbers, but for their length.
+    """
+    found, rounded = fit(observation, picture), rounding(observation)
+    note = f"{observation.local_steps} local steps; the picture's own update is {percent(found.off)} off"
+    note += f", where rounding the weights alone makes {percent(rounded)}."
+    confirmed = found.off <= max(EXACT, ROUNDED_TWICE * rounded)
+    return Outcome.UNMOVED_INPUT if confirmed else Outcome.UNCONFIRMED_RATIO, note
 
 
 def _grey_state(observation: Observation) -> AttackState:

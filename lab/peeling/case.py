@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lab.attacks.analytic import LayerReading, read_layers
+from lab.attacks.analytic import LayerReading, after_steps, read_layers
 from lab.peeling.batch import BatchReading, read_batch
 from lab.peeling.body import Link, Obstacle, chain, obstacle
 from lab.peeling.descent import Descent
@@ -29,7 +29,7 @@ CLEAN = 1e-5
 """Relative noise up to which the shared numbers count as plain float32."""
 WITHIN_NOISE = 2.0
 """A mismatch up to this many times the noise is as good as the truth's own."""
-WHOLE = (Outcome.PEELED, Outcome.STRAIGHTENED, Outcome.EXACT, Outcome.SET_APART)
+WHOLE = (Outcome.PEELED, Outcome.STRAIGHTENED, Outcome.EXACT, Outcome.SET_APART, Outcome.UNMOVED_INPUT)
 """Verdicts of a picture that explains every shared number: nothing is left for gradient matching to do."""
 WORTH_KEEPING = (*WHOLE, Outcome.PEEL_CLOSE)
 """And of one that explains so much of them that matching would lead away from it."""
@@ -154,6 +154,8 @@ class Case:
         """What the picture is worth, and the first reason why it is not exact."""
         off = state.objective
         if self.observation.local_steps > 1:
+            if not self.links and self.observation.batch_size == 1 and self.readings[-1].has_bias:
+                return Obstacle(*after_steps(self.observation, state.candidate))
             return after_local_steps(self.observation, off)
         several = self.observation.batch_size > 1
         if off <= EXACT and self.noise.relative <= CLEAN:

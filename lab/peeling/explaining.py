@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from copy import deepcopy
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 
+from lab.distances.base import flat
 from lab.labels import recover_labels
 from lab.types import Images, Labels, Observation
 
@@ -25,6 +26,25 @@ def mismatch(observation: Observation, images: Images) -> float:
     pairs = [(update[name], shared) for name, shared in observation.update.items()]
     wrong = math.sqrt(sum(float((mine - shared).detach().square().sum()) for mine, shared in pairs))
     return wrong / max(math.sqrt(sum(float(shared.square().sum()) for _, shared in pairs)), 1e-300)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How a picture explains a shared update of unknown length."""
+
+    factor: float
+    """s, by which the client's numbers are longer than the picture's own; 0 where these point away from them."""
+    off: float
+    """||s g(x) - g*|| / ||g*||."""
+
+
+def fit(observation: Observation, images: Images) -> Fit:
+    """The factor s >= 0 with which the picture's own update comes nearest to the shared one, and what is left then."""
+    labels = known_labels(observation)
+    made = observation.protocol.update(observation.network, images.to(observation.device), labels)
+    own, shared = flat(made).detach().double(), flat(observation.update).double()
+    factor = max(0.0, float(own @ shared / own.square().sum().clamp_min(1e-300)))
+    return Fit(factor, float((factor * own - shared).norm() / shared.norm().clamp_min(1e-300)))
 
 
 def known_labels(observation: Observation) -> Labels:
