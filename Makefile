@@ -1,9 +1,11 @@
 # The house rules in four words: setup, lab, test, check; for teachers: course, slides. A second call does nothing again that is done.
+# WORKERS says how many tests run side by side: each worker has a server, a browser and kernels of its own.
 # TORCH=cpu takes PyTorch's CPU build (200 MB instead of 5 GB) where its index can be reached.
 
 PYTHON ?= python3
 TORCH ?=
 PORT ?= 8866
+WORKERS ?= 2
 BIN := .venv/bin
 READY := .venv/.ready
 
@@ -33,7 +35,7 @@ browser: setup
 	$(BIN)/python -m tests.chromium
 
 test: setup browser
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 check: setup
 	$(BIN)/ruff check .
