@@ -1,4 +1,5 @@
-# The house rules in four words: setup, lab, test, check; for teachers: course, slides. A second call does nothing again that is done.
+# The house rules in four words: setup, lab, test, check; for teachers: course, slides; for whoever serves it: audit.
+# A second call does nothing again that is done.
 # WORKERS says how many tests run side by side: each worker has a server, a browser and kernels of its own.
 # TORCH=cpu takes PyTorch's CPU build (200 MB instead of 5 GB) where its index can be reached.
 
@@ -9,7 +10,7 @@ WORKERS ?= 2
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: lab setup test check course slides browser clean
+.PHONY: lab setup test check audit course slides browser beside clean
 
 lab: setup
 	$(BIN)/gradlab serve --port $(PORT)
@@ -34,7 +35,10 @@ slides: setup
 browser: setup
 	$(BIN)/python -m tests.chromium
 
-test: setup browser
+beside: setup
+	$(BIN)/python -m tests.beside
+
+test: setup browser beside
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 check: setup
@@ -42,6 +46,10 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 	$(MAKE) test
+
+# Asks PyPI's service for known vulnerabilities of every pinned package; fails, too, where it gets no answer.
+audit: setup
+	$(BIN)/uv tool run pip-audit==2.10.1 --strict --disable-pip --no-deps --requirement constraints.txt
 
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis build *.egg-info

@@ -1,0 +1,61 @@
+"""What some tests need beside Python: JupyterHub's proxy (npm), and what checks the files in ``deploy/`` (Debian).
+
+``python -m tests.beside`` says where each is, installs what is missing where it can, or says how to get it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+BUILD = Path(__file__).parent.parent / "build"
+PROXY = "configurable-http-proxy@5.3.0"
+DEBIAN = {"nginx": "nginx", "caddy": "caddy", "docker-compose": "docker-compose", "systemd-analyze": "systemd"}
+"""Each program, and the package of Debian that has it."""
+
+
+def find(program: str) -> str | None:
+    """The path of a program: on the PATH, among the system's own, or where npm has put it for the tests."""
+    places = [os.environ.get("PATH", ""), "/usr/sbin", str(BUILD / "node_modules" / ".bin")]
+    return shutil.which(program, path=os.pathsep.join(places))
+
+
+def missing(program: str) -> str:
+    """Why a test is skipped, and what to do about it."""
+    package = DEBIAN.get(program)
+    how = f"apt-get install {package}" if package else f"npm install --prefix build {PROXY}"
+    return f"There is no {program} on this machine: {how}, or run: python -m tests.beside."
+
+
+def is_required() -> bool:
+    """Continuous integration must not skip."""
+    return os.environ.get("CI") == "true"
+
+
+def _install() -> None:
+    """From npm into ``build/``, from Debian as root only; what the installers have to say goes to standard error."""
+    commands = []
+    if find("configurable-http-proxy") is None and shutil.which("npm"):
+        commands += [["npm", "install", "--no-save", "--no-audit", "--no-fund", "--prefix", str(BUILD), PROXY]]
+    packages = [package for program, package in DEBIAN.items() if find(program) is None]
+    if packages and hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("apt-get"):
+        commands += [["apt-get", "update"], ["apt-get", "install", "--yes", "--no-install-recommends", *packages]]
+    for command in commands:
+        subprocess.run(command, env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"}, stdout=sys.stderr, check=False)
+
+
+def main() -> int:
+    """Exit status 0 unless something is required and cannot be had."""
+    programs = ("configurable-http-proxy", *DEBIAN)
+    if not all(map(find, programs)):
+        _install()
+    for program in programs:
+        print(find(program) or missing(program))
+    return 1 if is_required() and not all(map(find, programs)) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
