@@ -109,7 +109,7 @@ def training_steps(attacked: Round, steps: int) -> list[Span]:
 
 
 def simulate(experiment: Experiment, device: torch.device, threads: int) -> Round:
-    """A round on ``device``; the lab's own choice of threads is overruled so that all contenders have the same."""
+    """A round on ``device``; from now on everyone has so many threads, and the lab takes one where one is faster."""
     attacked = simulate_round(experiment, device)
     torch.set_num_threads(threads)
     return attacked

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar, Token
 from pathlib import Path
+from threading import Lock
+from typing import ClassVar
 
 import torch
 from torch import nn
@@ -35,13 +40,13 @@ def available_devices() -> list[str]:
     return [*found, "cpu"]
 
 
-def describe(device: torch.device) -> str:
-    """The device in words a reader knows: "CPU, 1 thread" or the graphics card's name."""
+def describe(device: torch.device, network: nn.Module) -> str:
+    """The device on which this network is attacked, in words a reader knows: "CPU, 1 thread" or the graphics card's name."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     if device.type == "mps":
         return "Apple GPU"
-    threads = torch.get_num_threads()
+    threads = threads_for(network)
     return f"CPU, {threads} thread{'s' if threads > 1 else ''}"
 
 
@@ -50,12 +55,54 @@ def can_fall_back(error: RuntimeError, device: torch.device) -> bool:
     return device.type != "cpu" and "out of memory" in str(error).lower()
 
 
-def set_threads(network: nn.Module) -> int:
-    """One thread for a small network, all the cores we may use for a large one; returns the count."""
+def threads_for(network: nn.Module) -> int:
+    """One for a small network; for a large one all the cores we may use, and never more than the user's own limit."""
     small = sum(parameter.numel() for parameter in network.parameters()) < SMALL_NETWORK
-    threads = 1 if small else usable_cores()
-    torch.set_num_threads(threads)
-    return threads
+    return 1 if small else min(usable_cores(), _Threads.limit())
+
+
+@contextmanager
+def computing(threads: int) -> Iterator[None]:
+    """Within this context torch computes with at most so many threads, afterwards with as many as before.
+
+    Never with more than the user's own limit: what torch would take by itself, which follows ``OMP_NUM_THREADS`` and
+    ``torch.set_num_threads``. What torch keeps belongs to the process: of contexts in several threads the last one out
+    restores that limit.
+    """
+    entered = _Threads.enter(threads)
+    try:
+        yield
+    finally:
+        _Threads.leave(entered)
+
+
+class _Threads:
+    """The limits of the process and of each of its own threads, while there are contexts that have set others."""
+
+    lock, inside, own = Lock(), 0, 0
+    here: ClassVar[ContextVar[int]] = ContextVar("limit of this thread", default=0)
+
+    @classmethod
+    def limit(cls) -> int:
+        """That of the innermost context around, or the user's."""
+        return cls.here.get() or (cls.own if cls.inside else torch.get_num_threads())
+
+    @classmethod
+    def enter(cls, threads: int) -> Token[int]:
+        with cls.lock:
+            if not cls.inside:
+                cls.own = torch.get_num_threads()
+            cls.inside += 1
+            entered = cls.here.set(min(threads, cls.limit()))
+            torch.set_num_threads(cls.here.get())
+        return entered
+
+    @classmethod
+    def leave(cls, entered: Token[int]) -> None:
+        with cls.lock:
+            cls.here.reset(entered)
+            cls.inside -= 1
+            torch.set_num_threads(cls.here.get() or cls.own)
 
 
 def usable_cores() -> int:

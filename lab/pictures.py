@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from lab.errors import LabError
+from lab.one_at_a_time import ONE_AT_A_TIME
 from lab.types import Images
 
 Picture = Float[Tensor, "3 side side"]
@@ -108,7 +109,7 @@ def to_tensor(image: Image.Image) -> Tensor:
 def _decoded(data: bytes, size: int, what: str) -> Image.Image:
     """The central square, upright and in RGB, up to 4 times too wide. The declared size is checked before decoding."""
     try:
-        with warnings.catch_warnings():
+        with ONE_AT_A_TIME, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of bombs and odd metadata; the limit below decides
             image = Image.open(io.BytesIO(data), formats=_FORMATS)
             if image.width * image.height > MOST_PIXELS:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import torch
 
@@ -36,8 +36,8 @@ def _simulate(experiment: Experiment, where: torch.device) -> Round:
     batch = _private_batch(experiment).to(where)
     network = build_network(experiment, batch).to(where)
     _check_labels(batch, network)
-    device.set_threads(network)
-    clean = experiment.protocol.update(network, batch.images, batch.labels)
+    with device.computing(device.threads_for(network)):
+        clean = experiment.protocol.update(network, batch.images, batch.labels)
     observation = Observation(
         network=network,
         protocol=experiment.protocol,
@@ -53,14 +53,28 @@ def _simulate(experiment: Experiment, where: torch.device) -> Round:
 def reconstruct(experiment: Experiment, observation: Observation) -> Iterator[AttackState]:
     """The experiment's attack on the observation; the first candidate depends on the seed alone.
 
+    It computes with the threads that serve the network; between two states the caller has its own.
     Where a graphics card's memory runs out, the attack starts over on the CPU.
     """
+    states, threads = _attacked(experiment, observation), device.threads_for(observation.network)
+    try:
+        while True:
+            with device.computing(threads):
+                state = next(states, None)
+            if state is None:
+                return
+            yield state
+    finally:
+        states.close()
+
+
+def _attacked(experiment: Experiment, observation: Observation) -> Generator[AttackState, None, None]:
     try:
         yield from experiment.attack.reconstruct(observation, stream(experiment.seed, "candidate"))
     except RuntimeError as error:
         if not device.can_fall_back(error, observation.device):
             raise
-        yield from reconstruct(experiment, observation.to(torch.device("cpu")))
+        yield from _attacked(experiment, observation.to(torch.device("cpu")))
 
 
 def build_network(experiment: Experiment, batch: Batch) -> Classifier:

@@ -29,7 +29,7 @@ def simulate(experiment: Experiment) -> tuple[Round, str]:
     from lab import device, simulate_round
 
     attacked = simulate_round(experiment)
-    return attacked, device.describe(attacked.observation.device)
+    return attacked, device.describe(attacked.observation.device, attacked.observation.network)
 
 
 def drive(

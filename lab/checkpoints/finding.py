@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
+
+from lab import data_folder
 
 STAGES = Path(__file__).parent / "stages"
 """Shipped weights after so many epochs of a training: ``small_convnet-epoch-1.safetensors`` and so on."""
@@ -17,7 +18,7 @@ def located(path: str) -> Path:
     given = Path(path)
     if given.is_absolute() or given.is_file():
         return given
-    data = os.environ.get("GRADLAB_DATA", "")
+    data = data_folder.current()
     places = [Path(data) / path, *sorted(Path(data).glob(f"*/{given}"))] if data else []
     return next((place for place in (*places, STAGES / path) if place.is_file()), given)
 

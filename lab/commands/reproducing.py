@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from lab import data_folder
 from lab.catalogue import find
 from lab.commands.child import run_child
 from lab.commands.recording import Interruption, interruptible
@@ -54,7 +54,7 @@ class Told:
 def prepare(name: str, changes: dict[str, Any], place: Place) -> Study:
     """The study called ``name`` with what was typed; on CIFAR-10 where a folder of data is known. Raises ``LabError``."""
     entry = find("study", name)
-    known = place.data is not None or bool(os.environ.get("GRADLAB_DATA"))
+    known = place.data is not None or bool(data_folder.current())
     given = {key: value for key, value in changes.items() if value is not None}
     study = from_plain(Study, {"name": entry.name, **given})  # type: ignore[type-abstract]
     return replace(study, pictures=Pictures.CIFAR10 if known else Pictures.GALLERY)
@@ -66,11 +66,9 @@ def reproduce(name: str, changes: dict[str, Any], place: Place) -> Told:
     Raises ``LabError`` for wrong input, or where a folder or the scheduler cannot be used.
     """
     study, out = prepare(name, changes, place), place.out or Path("runs", "studies", name)
-    if place.data is not None:
-        os.environ["GRADLAB_DATA"] = str(place.data.absolute())
     ready_folder(out)
     store, problems = Store(out / "experiments"), list[Step]()
-    with interruptible() as interruption:
+    with data_folder.given("" if place.data is None else str(place.data.absolute())), interruptible() as interruption:
         for step in _measured(study, store, place, interruption):
             problems += [step] if step.problem else []
     found = rows(study, store)
@@ -89,7 +87,7 @@ def _measured(study: Study, store: Store, place: Place, interruption: Interrupti
         if not todo:
             return
         with connected(min(_workers(place), len(todo)), place.scheduler) as client:
-            for step in sweep(todo, store, client, os.environ.get("GRADLAB_DATA", "")):
+            for step in sweep(todo, store, client, data_folder.current()):
                 bar.update()
                 yield step
                 if interruption.asked:

@@ -75,7 +75,7 @@ def _finished(experiment: Experiment, recording: Recording, ended: Ended) -> Fin
         iterations=ended.iterations,
         seconds=ended.seconds,
         stopped_after=ended.stopped_after,
-        device=device.describe(ended.state.candidate.device),
+        device=device.describe(ended.state.candidate.device, recording.attacked.observation.network),
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,8 +14,10 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor
 
+from lab import data_folder
 from lab.datasets.base import Dataset
 from lab.errors import LabError
+from lab.one_at_a_time import ONE_AT_A_TIME
 from lab.options import Bounds, Help
 from lab.pictures import resized
 from lab.types import Batch, Suspects
@@ -40,7 +41,7 @@ class PublishedSet(Dataset):
     @property
     def folder(self) -> Path:
         """Where the files lie, or are downloaded to: in a folder of several sets, that called after this one."""
-        root = Path(self.root or os.environ.get("GRADLAB_DATA", "") or "~/.cache/gradlab").expanduser()
+        root = Path(self.root or data_folder.current() or "~/.cache/gradlab").expanduser()
         own = (root / self.name, root / f"{self.name}_test")
         return next((folder for folder in own if folder.is_dir() and not (folder / "raw").is_dir()), root)
 
@@ -88,7 +89,7 @@ def fetched(download: Callable[[], Any], name: str, folder: Path) -> Any:
     """The result of one of torchvision's downloads; every failure becomes one sentence."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with contextlib.redirect_stderr(io.StringIO()):  # torchvision draws a progress bar; the engine draws nothing
+        with ONE_AT_A_TIME, contextlib.redirect_stderr(io.StringIO()):  # torchvision draws a bar; the engine nothing
             return download()
     except (OSError, RuntimeError, EOFError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__

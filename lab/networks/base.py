@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lab.catalogue import Entry
+from lab.randomness import DrawingFrom
 
 CIFAR_STATISTICS = ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
 GREY_STATISTICS = ((0.5,), (0.25,))
@@ -115,8 +116,8 @@ class Network(Entry):
 
     def build(self, image_shape: tuple[int, int, int], classes: int, generator: torch.Generator) -> Classifier:
         """An untrained network in eval mode. ``image_shape`` is (channels, height, width)."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(torch.randint(2**31, (), generator=generator)))
+        seed = int(torch.randint(2**31, (), generator=generator))
+        with DrawingFrom(torch.Generator().manual_seed(seed)):
             body, head = self.modules(image_shape, classes)
             return Classifier(Normalise(*self.statistics(image_shape[0])), body, head, classes).eval()
 

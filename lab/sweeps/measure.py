@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from dataclasses import asdict
 from importlib.metadata import version
@@ -11,7 +10,8 @@ from typing import Any
 
 import torch
 
-from lab.device import describe
+from lab import data_folder
+from lab.device import computing, describe
 from lab.evaluate import PictureScore, labels_right, reconstructions, registrations, score
 from lab.experiment import Experiment
 from lab.outputs import finite
@@ -35,11 +35,12 @@ def measure(plain: dict[str, Any], data: str = "") -> Measured:
     Everything random comes from the experiment's seed, so a repetition gives the same result but for the seconds.
     Raises ``LabError`` where pictures or weights cannot be had.
     """
-    if data:
-        os.environ["GRADLAB_DATA"] = data
-    experiment = Experiment.from_plain(plain)
+    with data_folder.given(data), computing(1):  # a sweep runs as many workers as there are cores to use
+        return _measured(Experiment.from_plain(plain))
+
+
+def _measured(experiment: Experiment) -> Measured:
     attacked = simulate_round(experiment)
-    torch.set_num_threads(1)  # a sweep runs as many workers as there are cores to use
     began, cpu = time.perf_counter(), time.process_time()
     *_, last = reconstruct(experiment, attacked.observation)
     seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - cpu
@@ -72,7 +73,7 @@ def result(experiment: Experiment, attacked: Round, last: AttackState, seconds: 
             "gradient_norm": math.sqrt(sum(float(tensor.square().sum()) for tensor in gradient.values())),
             "seconds": seconds,
             "cpu_seconds": cpu_seconds,
-            "device": describe(attacked.observation.device),
+            "device": describe(attacked.observation.device, attacked.observation.network),
             "versions": {name: version(name) for name in ("inverting-gradients-lab", "torch")},
         }
     )
