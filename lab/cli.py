@@ -121,6 +121,7 @@ def run(
     seed: Annotated[int | None, Option(metavar="N", parser=whole, help="the seed of everything random")] = None,
     device: Annotated[str, Option(metavar="NAME", help="auto, cpu, cuda or mps")] = "auto",
     out: Annotated[Path | None, Option(metavar="DIR", help="folder for result.json, pictures, history and replay")] = None,
+    download: Annotated[bool, Option("--download", help="fetch the published data set and weights that are missing")] = False,
 ) -> None:
     """Attack one round of federated learning; flags win over the preset or the experiment file."""
     from lab.commands.choosing import Choices, choose, stopped_after
@@ -156,6 +157,10 @@ def run(
         )
     )
     last = stopped_after(experiment) if experiment is not None and iterations is None and seconds is None else None
+    if download:
+        from lab.commands.fetching import fetch_for
+
+        fetch_for(chosen)
     told = attack_it(chosen, device, Limits(seconds, last), out)
     print(told.summary)
     if told.interrupted:
@@ -163,9 +168,23 @@ def run(
 
 
 @app.command()
+def fetch(
+    names: Annotated[
+        list[str], typer.Argument(metavar="NAME...", help="such as cifar10, squeezenet, imagenet_resnet:depth=50")
+    ],
+    data: Annotated[Path | None, Option(metavar="PATH", help="folder of the data sets; $GRADLAB_DATA if left out")] = None,
+) -> None:
+    """Download published data sets and weights; nothing else of the lab downloads unasked."""
+    from lab.commands.fetching import fetch as fetch_it
+
+    for name in names:
+        print(fetch_it(name, data))
+
+
+@app.command()
 def train(
     network: Annotated[str, typer.Argument(metavar="NETWORK[:option=value,...]", help="gradlab list network shows them")],
-    data: Annotated[Path, Option(metavar="PATH", help="folder with the data set; it is downloaded there if need be")],
+    data: Annotated[Path, Option(metavar="PATH", help="folder with the data set; if it is not there, it is downloaded to it")],
     dataset: Annotated[str, Option(metavar="NAME", help="which published data set")] = "cifar10",
     epochs: Annotated[int | None, Option(metavar="N", parser=whole, help="passes over the training pictures")] = None,
     batch: Annotated[int | None, Option(metavar="N", parser=whole, help="pictures in one step")] = None,

@@ -150,6 +150,7 @@ def result(finished: Finished) -> dict[str, Any]:
             "outcome": finished.outcome,
             "outcome_text": state.outcome.value,
             "verdict": scores.verdict.value,
+            "notes": list(finished.attacked.batch.notes),
             "device": finished.device,
             "iterations": finished.iterations,
             "seconds": finished.seconds,

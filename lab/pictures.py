@@ -7,38 +7,58 @@ import binascii
 import io
 import struct
 import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError, features
 from torch import Tensor
 from torch.nn.functional import interpolate
 
 from lab.errors import LabError
+from lab.foreign_pictures import foreign
 from lab.one_at_a_time import ONE_AT_A_TIME
+from lab.tones import FILLS, Tones, tones_between, tones_of
 from lab.types import Images
 
-Picture = Float[Tensor, "3 side side"]
+Picture = Float[Tensor, "channel side side"]
 Squares = Float[Tensor, "batch channel side side"]
 
 MOST_BYTES = 20 * 2**20
 MOST_PIXELS = 50_000_000
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
-"""Endings by which a folder's pictures are found; a single picture may have any."""
-
-_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+_AVIF = ("AVIF",) if features.check("avif") else ()
+_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", *_AVIF)
 """Formats that are opened; others (EPS among them, which starts a program) never are."""
 
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", *([".avif"] if _AVIF else []))
+"""Endings by which a folder's pictures are found; a single picture may have any."""
+
+_GREY_MODES = ("1", "L", "LA", "La")
 _DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
+_BY_EXTREMA = {"I": "i4", "F": "f4", "I;16": "u2"}
+"""Deep modes of which Pillow tells the extrema without a copy of the picture, and the numbers they hold."""
+_LUMA = (0.299, 0.587, 0.114)
+"""How much red, green and blue count in a grey value (ITU-R BT.601), as Pillow and torchvision have it."""
 _ORIENTATION = 0x0112
 """EXIF's number for which side is up."""
 _ADVICE = "give a picture such as a PNG or JPEG"
 _SMALLER = "give a smaller picture"
 
 
-def read_picture(path: Path, size: int) -> Picture:
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """A picture as it was understood."""
+
+    pixels: Picture
+    """In [0, 1]; one channel where the file is grey, else three."""
+    tones: Tones | None
+    """What was drawn black and white, where that is not simply the file's range."""
+
+
+def read_picture(path: Path, size: int) -> Decoded:
     """The picture in a file: upright, its central square, scaled to ``size`` x ``size`` pixels, in [0, 1].
 
     Raises ``LabError`` for a file that is missing, a folder, empty, truncated, too large or no picture.
@@ -60,13 +80,29 @@ def read_bytes(path: Path) -> bytes:
         raise LabError(f"The picture file {path} cannot be read ({error.strerror}); check its permissions.") from None
 
 
-def decode_picture(data: bytes, size: int, what: str = "the upload") -> Picture:
+def decode_picture(data: bytes, size: int, what: str = "the upload") -> Decoded:
     """As ``read_picture``, from the content of a file; ``what`` names it in errors."""
     if not data:
         raise LabError(f"{what} is empty (0 bytes); {_ADVICE}.")
     if len(data) > MOST_BYTES:
         raise _too_heavy(what, len(data))
-    return to_tensor(_decoded(data, size, what).resize((size, size), Image.Resampling.LANCZOS))
+    image, tones = _decoded(data, size, what)
+    return Decoded(to_tensor(image.resize((size, size), Image.Resampling.LANCZOS)), tones)
+
+
+def stacked(pictures: Sequence[Picture]) -> Squares:
+    """Pictures as one batch: grey where all are grey, else all in colour."""
+    channels = max(len(picture) for picture in pictures)
+    return torch.stack([in_channels(picture, channels) for picture in pictures])
+
+
+def in_channels(images: Tensor, channels: int) -> Tensor:
+    """Pictures (..., channel, height, width) in as many channels: grey repeated, colours weighed as brightness."""
+    if images.shape[-3] == channels:
+        return images
+    luma = torch.tensor(_LUMA).to(images).view(3, 1, 1)
+    grey = images if images.shape[-3] != 3 else (images * luma).sum(-3, keepdim=True)
+    return grey.mean(-3, keepdim=True).repeat_interleave(channels, -3)
 
 
 def encode_png(image: Tensor) -> bytes:
@@ -106,29 +142,60 @@ def to_tensor(image: Image.Image) -> Tensor:
     return torch.from_numpy(pixels).reshape(image.height, image.width, -1).permute(2, 0, 1).float() / 255
 
 
-def _decoded(data: bytes, size: int, what: str) -> Image.Image:
-    """The central square, upright and in RGB, up to 4 times too wide. The declared size is checked before decoding."""
+def _decoded(data: bytes, size: int, what: str) -> tuple[Image.Image, Tones | None]:
+    """The central square, upright, in L or RGB, up to 4 times too wide. The declared size is checked before decoding."""
     try:
         with ONE_AT_A_TIME, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of bombs and odd metadata; the limit below decides
             image = Image.open(io.BytesIO(data), formats=_FORMATS)
             if image.width * image.height > MOST_PIXELS:
                 raise _too_large(what, f"{image.width} x {image.height} pixels")
+            if _deep_colours(image):
+                _check_colours(image, what)
             image.draft(image.mode, (2 * size, 2 * size))  # lets a JPEG be decoded at a fraction of its size
-            return _rgb(ImageOps.exif_transpose(_small_square(image, 4 * size)))
+            tones = _tones(image)
+            upright = ImageOps.exif_transpose(_small_square(image, 4 * size))
+            return _plain(upright, tones and tones[0]), tones[0] if tones and tones[1] else None
     except Image.DecompressionBombError:
         raise _too_large(what, "hundreds of millions of pixels") from None
     except UnidentifiedImageError:
-        raise LabError(f"{what} is not a picture that can be read; {_ADVICE}.") from None
+        raise foreign(data, what) or LabError(f"{what} is not a picture that can be read; {_ADVICE}.") from None
     except (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error):
         raise LabError(f"{what} is damaged or cut short; save or download the picture again.") from None
+
+
+def _deep_colours(image: Image.Image) -> bool:
+    """Whether the file holds 16 bits a channel of which Pillow reads the upper 8 alone."""
+    return image.mode not in _DEEP_MODES and any(";16" in str(tile) for tile in getattr(image, "tile", ()))
+
+
+def _check_colours(image: Image.Image, what: str) -> None:
+    """Colours that fill their 16 bits lose nothing to the eye; those that use the lower bits only would turn out black."""
+    lowest, highest = zip(*image.convert("RGB").getextrema(), strict=True)  # type: ignore[arg-type]
+    if 0 < max(highest) - min(lowest) <= 255 * FILLS or max(highest) == 0:
+        raise LabError(
+            f"{what} has colours of 16 bits that fill less than a quarter of that range, of which nothing would be seen; "
+            "save it with 8 bits a channel, scaled to the full range."
+        )
+
+
+def _tones(image: Image.Image) -> tuple[Tones, bool] | None:
+    """Of one deep channel what is drawn black and white, from all numbers of the file; None for 8 bits, shown as they are."""
+    if image.mode not in _DEEP_MODES:
+        return None
+    kind = _BY_EXTREMA.get(image.mode)
+    low, high = image.getextrema() if kind else (np.nan, np.nan)
+    if kind is None or not np.isfinite([low, high]).all():  # type: ignore[arg-type]
+        return tones_of(np.asarray(image))
+    return tones_between(float(low), float(high), np.dtype(kind))  # type: ignore[arg-type]
 
 
 def _small_square(image: Image.Image, side: int) -> Image.Image:
     """The central square, by area means at most ``side`` pixels wide: what follows then copies little memory."""
     orientation = image.getexif().get(_ORIENTATION, 1)
     if image.mode in ("1", "P", "PA"):  # a mean of palette numbers means nothing
-        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+        plain = "L" if image.mode == "1" else "RGB"
+        image = image.convert("RGBA" if image.has_transparency_data else plain)
     short = min(image.size)
     side = min(side, short)
     left, top = (image.width - short) / 2, (image.height - short) / 2
@@ -137,22 +204,15 @@ def _small_square(image: Image.Image, side: int) -> Image.Image:
     return square
 
 
-def _rgb(image: Image.Image) -> Image.Image:
-    """Any mode as RGB: 16 bits are scaled rather than clipped, transparency is laid on white."""
-    if image.mode in _DEEP_MODES:
-        return Image.fromarray(_eight_bits(np.asarray(image))).convert("RGB")
+def _plain(image: Image.Image, tones: Tones | None) -> Image.Image:
+    """Any mode as L or RGB: deep channels are scaled rather than clipped, transparency is laid on white."""
+    if tones is not None:
+        return Image.fromarray((tones.applied(np.asarray(image)) * 255).round().astype(np.uint8))
+    mode = "L" if image.mode in _GREY_MODES else "RGB"
     if not image.has_transparency_data:
-        return image.convert("RGB")
+        return image.convert(mode)
     layer = image.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
-
-
-def _eight_bits(values: np.ndarray) -> np.ndarray:
-    """One deep channel as uint8: 16 bits by their full range, wider numbers by the smallest usual range that holds them."""
-    usual = {"u": (65535.0,), "i": (255.0, 65535.0), "f": (1.0, 255.0, 65535.0)}[values.dtype.kind]
-    finite = np.where(np.isfinite(values), values, 0.0)
-    full = next((limit for limit in usual if finite.max() <= limit), finite.max())
-    return (finite.clip(0, full) / full * 255).round().astype(np.uint8)
+    return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert(mode)
 
 
 def _too_heavy(what: str, size: int) -> LabError:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from dataclasses import replace
+from itertools import product
 
 import torch
 
@@ -11,6 +13,7 @@ from lab.datasets.gallery import decoys
 from lab.errors import LabError
 from lab.experiment import Experiment
 from lab.networks.base import Classifier
+from lab.pictures import in_channels
 from lab.randomness import stream
 from lab.types import AttackState, Batch, Gradients, LabelSource, Observation, Round, Suspects
 
@@ -34,7 +37,8 @@ def simulate_round(experiment: Experiment, on: torch.device | None = None) -> Ro
 
 def _simulate(experiment: Experiment, where: torch.device) -> Round:
     batch = _private_batch(experiment).to(where)
-    network = build_network(experiment, batch).to(where)
+    network, batch = build_network(experiment, batch)
+    network = network.to(where)
     _check_labels(batch, network)
     with device.computing(device.threads_for(network)):
         clean = experiment.protocol.update(network, batch.images, batch.labels)
@@ -77,17 +81,40 @@ def _attacked(experiment: Experiment, observation: Observation) -> Generator[Att
         yield from _attacked(experiment, observation.to(torch.device("cpu")))
 
 
-def build_network(experiment: Experiment, batch: Batch) -> Classifier:
-    """The network with fresh or trained weights, in eval mode, sized for the batch and its classes."""
-    classes = (
-        checkpoints.classes(experiment.network, experiment.weights)
-        if experiment.trained
-        else len(experiment.dataset.class_names)
-    )
-    network = experiment.network.build(batch.image_shape, classes, stream(experiment.seed, "weights"))
-    if experiment.trained:
-        checkpoints.load(network, experiment.network, experiment.weights)
-    return network
+def build_network(experiment: Experiment, batch: Batch) -> tuple[Classifier, Batch]:
+    """The network with fresh or trained weights, in eval mode, sized for the batch and its classes; and the batch.
+
+    Weights that were trained on grey pictures get grey ones, and those trained on colours three channels; the batch's
+    notes say so, and whatever else was made of the weights. Raises ``LabError`` where they do not fit.
+    """
+    if not experiment.trained:
+        return _built(experiment, batch.image_shape, len(experiment.dataset.class_names)), batch
+    weights = checkpoints.weights(experiment.network, experiment.weights)
+    own, height, width = batch.image_shape
+    tried = []
+    for channels, classes in product(dict.fromkeys((own, 3, 1)), weights.classes):
+        network = _built(experiment, (channels, height, width), classes)
+        notes = weights.put_into(network)
+        if notes is not None:
+            return network, _seen_by(network, batch, channels, notes)
+        tried.append(network)
+    raise weights.misfit(min(tried, key=weights.strangeness))
+
+
+def _built(experiment: Experiment, image_shape: tuple[int, int, int], classes: int) -> Classifier:
+    return experiment.network.build(image_shape, classes, stream(experiment.seed, "weights"))
+
+
+def _seen_by(network: Classifier, batch: Batch, channels: int, notes: tuple[str, ...]) -> Batch:
+    """The batch in as many channels as the weights take."""
+    if channels != batch.image_shape[0]:
+        kind = (
+            "grey pictures, so these were turned grey"
+            if channels == 1
+            else "colours, so these grey pictures got three channels"
+        )
+        notes = (*notes, f"The weights take {kind}.")
+    return replace(batch, images=in_channels(batch.images, channels), notes=batch.notes + notes)
 
 
 def _check_labels(batch: Batch, network: Classifier) -> None:
@@ -116,4 +143,4 @@ def _line_up(batch: Batch, experiment: Experiment) -> Suspects:
     others = experiment.dataset.others(len(batch.images), count, experiment.size, generator)
     if others is None:
         others = decoys(batch.images, count, generator)
-    return torch.cat([batch.images[:1], others.to(batch.images)])
+    return torch.cat([batch.images[:1], in_channels(others.to(batch.images), batch.image_shape[0])])

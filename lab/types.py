@@ -45,6 +45,8 @@ class Batch:
 
     images: Images
     labels: Labels
+    notes: tuple[str, ...] = ()
+    """What was made of the pictures and weights given that needs saying, a sentence each."""
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -54,7 +56,7 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on another device."""
-        return Batch(self.images.to(device), self.labels.to(device))
+        return replace(self, images=self.images.to(device), labels=self.labels.to(device))
 
 
 @dataclass(frozen=True, eq=False)

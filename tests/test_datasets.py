@@ -203,18 +203,24 @@ def test_npz_refuses(tmp_path):
     def answer(**arrays):
         return refused(lambda: load(Npz(write_npz(tmp_path / "bad.npz", **arrays))))
 
-    assert "holds no array 'labels'; save it by numpy.savez(path, images=..., labels=...)." in answer(images=good)
-    assert "has 2 images and 3 labels; give one label for each." in answer(images=good, labels=np.arange(3))
-    for wrong in (np.array([0.5, 1]), np.array([-1, 0]), np.array([[0, 1]]), np.array([], int)):
-        assert "must be whole numbers from 0 on, one for each picture." in answer(images=good, labels=wrong)
-    assert "have the shape (2, 8, 8, 5); give (n, h, w), (n, h, w, 3) or (n, 3, h, w)." in answer(
+    assert answer(images=good, labels=np.arange(3)) == (
+        "npz: the array labels of bad.npz has 3 labels (shape (3,)) for 2 pictures; give one label for each."
+    )
+    assert "must hold whole numbers or names, one for each picture; it holds float64." in answer(
+        images=good, labels=np.array([0.5, 1])
+    )
+    assert "has 0 labels (shape (0,)) for 2 pictures" in answer(images=good, labels=np.array([], int))
+    assert "the array images of bad.npz has the shape (2, 8, 8, 5), which is none of pictures; give (n, h, w)" in answer(
         images=pixels(2, 8, 8, 5), labels=labels
     )
-    assert "have the shape (2, 8)" in answer(images=pixels(2, 8), labels=labels)
-    for wrong in (good * 1.0, good / 255 - 0.5, np.full_like(good, np.nan, np.float32), good.astype(np.int32)):
-        assert "must be uint8 from 0 to 255, or floats from 0 to 1." in answer(images=wrong, labels=labels)
+    assert "has the shape (2, 8)" in answer(images=pixels(2, 8), labels=labels)
+    assert "holds NaN or infinity; give numbers for all pixels." in answer(
+        images=np.full_like(good, np.nan, np.float32), labels=labels
+    )
     objects = np.array([{"a": 1}, 2], dtype=object)
-    assert "is no readable .npz file; save it by numpy.savez without objects in it." in answer(images=objects, labels=labels)
+    assert "is made of Python objects, which are not opened; save plain numbers by numpy.savez." in answer(
+        images=good, labels=objects
+    )
     path = write_npz(tmp_path / "good.npz", images=good, labels=labels)
     assert "holds 2 pictures, so 3 from number 0 on cannot be had" in refused(lambda: load(Npz(path), 3))
     assert "npz: there is no file ''; give the path of an .npz file." in refused(lambda: load(Npz()))
@@ -234,9 +240,9 @@ def test_npz_never_runs_a_pickle(tmp_path):
 
 
 def test_npz_refuses_what_would_unpack_beyond_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr("lab.datasets.npz.MOST_BYTES", 1000)
+    monkeypatch.setattr("lab.arrays.MOST_BYTES", 1000)
     path = write_npz(tmp_path / "bomb.npz", images=np.zeros((10, 32, 32), np.uint8), labels=np.arange(10))
-    assert "takes more than 1 GiB" in refused(lambda: load(Npz(path)))
+    assert "takes more than 9.31323e-07 GiB; save less in it." in refused(lambda: load(Npz(path)))
 
 
 # CIFAR-10 as sheets
@@ -357,11 +363,15 @@ def offline(monkeypatch):
 
 
 @pytest.mark.parametrize("kind", [CIFAR10, CIFAR100, MNIST, FashionMNIST])
-def test_offline(kind, tmp_path, offline, capfd):
+def test_what_is_not_there_is_said_and_never_downloaded(kind, tmp_path, monkeypatch):
+    monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: pytest.fail("a download that nobody asked for"))
     text = refused(lambda: load(kind(root=str(tmp_path))))
-    assert text.startswith(f"{kind.__name__} is not in {tmp_path} and cannot be downloaded (")
-    assert text.endswith("copy its files there, name another folder by root or $GRADLAB_DATA, or connect to the internet.")
-    assert capfd.readouterr() == ("", "")
+    assert text == (
+        f"The data set {kind.__name__} is not on this machine, and nothing is downloaded unasked; fetch it once "
+        f"({kind.megabytes} MB) by: gradlab fetch {kind.name} --data {tmp_path}, or name a folder that holds its files by root "
+        "or $GRADLAB_DATA."
+    )
+    assert refused(lambda: load(kind(root=str(tmp_path), split=Split.TRAIN))) == text
 
 
 def write_batches(root, name, monkeypatch, per_file):

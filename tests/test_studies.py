@@ -26,7 +26,7 @@ from widgets import study_figure
 
 ROOT = Path(__file__).parent.parent
 STUDIES = {name: entry for name, entry in entries("study").items() if entry.kind == "study"}
-WITHOUT_DOWNLOADS = ("no file of weights", "cannot be downloaded")
+WITHOUT_DOWNLOADS = ("no file of weights", "nothing is downloaded unasked")
 
 
 def tiny(experiment):

@@ -88,6 +88,8 @@ def describe_round(experiment: Experiment, attacked: Round) -> dict[str, Any]:
         "tile": tiled(pixels(attacked.batch.images)),
         "line_up": pixels(attacked.line_up),
         "alt": alt_text(experiment),
+        "grey": attacked.batch.images.shape[1] == 1,
+        "notes": list(attacked.batch.notes),
         "label": experiment.dataset.class_names[label] if label < len(experiment.dataset.class_names) else str(label),
         "numbers": sum(tensor.numel() for tensor in update.values()),
         "tensors": len(update),

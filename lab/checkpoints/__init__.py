@@ -10,19 +10,17 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-from torch import Tensor
-
 from lab.checkpoints import imagenet
 from lab.checkpoints.card import Card, Recipe, read_card
 from lab.checkpoints.finding import located
-from lab.checkpoints.store import read
+from lab.checkpoints.opening import keeps_order, opened
+from lab.checkpoints.tree import leaves
+from lab.checkpoints.weights import Weights
 from lab.errors import LabError
 from lab.networks.base import BatchNorm, Classifier, Network
 from lab.serialise import differences, to_plain
 
 FOLDER = Path(__file__).parent
-
-_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
 
 @cache
@@ -49,7 +47,7 @@ def classes(options: Network, path: str = "") -> int:
     Raises ``LabError`` where a file is given and cannot be read; 10 where there are no weights to ask.
     """
     if path:
-        return _last_layer(_local(options, path)).shape[0]
+        return weights(options, path).classes[0]
     if imagenet.published(options):
         return imagenet.CLASSES
     found = card(options)
@@ -63,50 +61,35 @@ def at_hand(options: Network, path: str = "") -> bool:
     return imagenet.cached(options).is_file() if imagenet.published(options) else card(options) is not None
 
 
-def load(network: Classifier, options: Network, path: str = "") -> None:
+def load(network: Classifier, options: Network, path: str = "") -> tuple[str, ...]:
     """Load trained weights in place: those of the file ``path``, else the published or the shipped ones.
 
-    Raises ``LabError`` where there are none, a download fails, or they do not fit the network.
+    Returns what needs saying of them. Raises ``LabError`` where there are none at hand, or they do not fit the network.
     """
-    weights, where = _weights(options, path)
-    weights = _with_fitting_statistics(network, weights)
-    _check_fit(network, weights, where)
-    network.load_state_dict(weights)
+    found = weights(options, path)
+    notes = found.put_into(network)
+    if notes is None:
+        raise found.misfit(network)
+    return notes
 
 
-def _with_fitting_statistics(network: Classifier, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Without stored statistics where the network uses the batch's own; with the step counters that older files lack."""
-    kept = network.state_dict()
-    counters = {name: value for name, value in kept.items() if name.endswith("num_batches_tracked")}
-    return counters | {name: value for name, value in weights.items() if name in kept or not name.endswith(_STATISTICS)}
+def weights(options: Network, path: str = "") -> Weights:
+    """The trained weights for a network: those of the file ``path``, else the published or the shipped ones.
 
-
-def _weights(options: Network, path: str) -> tuple[dict[str, Tensor], str]:
-    """The tensors by our names, and in words where they come from."""
+    Raises ``LabError`` where there are none at hand, or the file cannot be read.
+    """
     if path:
-        return _local(options, path), path
+        file = located(path)
+        content = leaves(opened(file), file)
+        return Weights(content, path, lambda tensors: imagenet.renamed(options, tensors), in_order=keeps_order(file))
     if imagenet.published(options):
-        return imagenet.download(options), "torchvision"
+        file = imagenet.at_hand(options)
+        return Weights(leaves(opened(file), file), "torchvision", lambda tensors: imagenet.renamed(options, tensors))
     name = _shipped_name(options)
     if name is None:
         raise _none_shipped(options)
-    return read(FOLDER / f"{name}.safetensors"), f"the shipped {name}"
-
-
-def _local(options: Network, path: str) -> dict[str, Tensor]:
-    return imagenet.renamed(options, read(located(path)))
-
-
-def _last_layer(weights: dict[str, Tensor]) -> Tensor:
-    """The weight that comes last when the numbers in names are read as numbers (``head.10`` after ``head.2``)."""
-    names = [name for name in weights if name.endswith("weight")]
-    if not names:
-        raise LabError("The file holds no layer's weight; give the weights of a network.")
-    return weights[max(names, key=_place)]
-
-
-def _place(name: str) -> list[tuple[bool, int, str]]:
-    return [(not part.isdigit(), int(part) if part.isdigit() else 0, part) for part in name.split(".")]
+    file = FOLDER / f"{name}.safetensors"
+    return Weights(leaves(opened(file), file), f"the shipped {name}", in_order=False)
 
 
 def _shipped_name(options: Network) -> str | None:
@@ -130,20 +113,3 @@ def _described(options: Network) -> str:
     changed = differences(to_plain(options), to_plain(type(options)()))
     text = ",".join(f"{name}={value}" for name, value in changed.items() if name != "name")
     return f"{options.name}:{text}" if text else options.name
-
-
-def _check_fit(network: Classifier, weights: dict[str, Tensor], where: str) -> None:
-    """The same names with the same shapes on both sides, or a ``LabError`` naming the first difference."""
-    wanted = network.state_dict()
-    for name in (*wanted, *weights):
-        if name not in weights or name not in wanted:
-            what = "lack" if name in wanted else "have a surplus"
-            raise LabError(
-                f"The weights of {where} are for another network: they {what} {name!r}; choose the network they fit."
-            )
-        if weights[name].shape != wanted[name].shape:
-            raise LabError(
-                f"The weights of {where} do not fit: {name!r} has the shape {tuple(weights[name].shape)} where "
-                f"{tuple(wanted[name].shape)} is wanted; choose pictures of the size and colours, and the classes, "
-                "that they were trained on, or other weights."
-            )

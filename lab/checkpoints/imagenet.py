@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor, hub
 
-from lab.checkpoints.store import read
-from lab.errors import LabError
+from lab.downloads import fetched, missing
 from lab.networks.base import Network
 from lab.networks.imagenet_resnet import ImageNetResNet
 from lab.networks.squeezenet import SqueezeNet
@@ -21,44 +21,61 @@ _OURS = {
 """Of each network: the beginnings of torchvision's names and of ours; the first that fits counts."""
 
 
+def publishes(network: type) -> bool:
+    """Whether torchvision publishes weights for networks of this kind."""
+    return network in _OURS
+
+
 def published(options: Network) -> bool:
     """Whether torchvision publishes weights for this network."""
-    return type(options) in _OURS
+    return publishes(type(options))
 
 
-def download(options: Network) -> dict[str, Tensor]:
-    """The published weights (IMAGENET1K_V1) under our names; downloaded once, then kept by torchvision.
-
-    Raises ``LabError`` where they cannot be downloaded.
-    """
+def at_hand(options: Network) -> Path:
+    """The file of the published weights. Raises ``LabError`` where it was not fetched yet: nothing is downloaded unasked."""
     file = cached(options)
-    if not file.exists():
-        _fetch(_address(options), file)
-    return renamed(options, read(file))
+    if not file.is_file():
+        raise missing(
+            f"The published weights {file.name} are", _described(options), _megabytes(options), "give a file by --weights"
+        )
+    return file
+
+
+def fetch(options: Network) -> Path:
+    """Download the published weights (IMAGENET1K_V1) to where torchvision keeps them, unless they are there.
+
+    The name of the file ends in the beginning of its checksum, such as ``resnet18-f37072fd.pth``, which is verified.
+    Raises ``LabError`` where that fails.
+    """
+    file, url = cached(options), _published(options).url
+    if not file.is_file():
+        checksum = file.stem.rpartition("-")[2]
+        fetched(
+            lambda: hub.download_url_to_file(url, str(file), checksum, progress=False), f"The weights {file.name}", file.parent
+        )
+    return file
 
 
 def cached(options: Network) -> Path:
     """Where torchvision itself keeps the published weights of a network."""
-    return Path(hub.get_dir()) / "checkpoints" / _address(options).rpartition("/")[2]
+    return Path(hub.get_dir()) / "checkpoints" / _published(options).url.rpartition("/")[2]
 
 
-def _address(options: Network) -> str:
+def _published(options: Network) -> Any:
+    """Torchvision's entry for the weights: their address and their size."""
     from torchvision import models  # imported here: it costs half a second that most runs need not pay
 
     model = f"resnet{options.depth}" if isinstance(options, ImageNetResNet) else "squeezenet1_0"
-    return models.get_model_weights(model).IMAGENET1K_V1.url  # type: ignore[attr-defined]
+    return models.get_model_weights(model).IMAGENET1K_V1  # type: ignore[attr-defined]
 
 
-def _fetch(url: str, file: Path) -> None:
-    """Download a file whose name ends in the beginning of its checksum, such as ``resnet18-f37072fd.pth``."""
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        hub.download_url_to_file(url, str(file), file.stem.rpartition("-")[2], progress=False)
-    except (OSError, RuntimeError, EOFError) as error:
-        raise LabError(
-            f"The ImageNet weights {file.name} cannot be downloaded ({str(error) or type(error).__name__}); connect to the "
-            f"internet once, or download {url} elsewhere and give that file as weights."
-        ) from None
+def _megabytes(options: Network) -> float:
+    return _published(options).meta["_file_size"]
+
+
+def _described(options: Network) -> str:
+    """The network as ``gradlab fetch`` takes it."""
+    return f"{options.name}:depth={options.depth}" if isinstance(options, ImageNetResNet) else options.name
 
 
 def renamed(options: Network, weights: dict[str, Tensor]) -> dict[str, Tensor]:

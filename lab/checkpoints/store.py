@@ -1,13 +1,11 @@
-"""Weights on disk: our own files (``.safetensors`` with a card beside it) and foreign ones."""
+"""The lab's own weights on disk: ``.safetensors`` with a card beside it."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-import torch
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from safetensors.torch import save_file
+from torch import nn
 
 from lab.checkpoints.card import Card, write_card
 from lab.errors import LabError
@@ -29,25 +27,3 @@ def save(folder: Path, name: str, network: nn.Module, card: Card, *, half: bool 
     except OSError as error:
         raise LabError(f"The weights cannot be written to {folder} ({error.strerror}); choose another folder.") from None
     return path
-
-
-def read(path: Path) -> dict[str, Tensor]:
-    """The tensors in a ``.safetensors`` or PyTorch file by name, floats as float32. No code in the file is run.
-
-    Raises ``LabError`` for a file that is missing or holds no weights.
-    """
-    if not path.is_file():
-        raise LabError(f"There is no file of weights {path}; give the path of a .safetensors or .pth file.")
-    try:
-        content = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
-    except Exception:  # torch.load fails on foreign bytes in many ways, KeyError among them
-        raise LabError(f"{path} holds no weights that can be read safely; give a .safetensors or .pth file.") from None
-    return _tensors(content, path)
-
-
-def _tensors(content: Any, path: Path) -> dict[str, Tensor]:
-    """The state dictionary, also where it is wrapped as ``{"state_dict": ...}``."""
-    inner = content.get("state_dict", content) if isinstance(content, dict) else content
-    if not isinstance(inner, dict) or not inner or not all(isinstance(value, Tensor) for value in inner.values()):
-        raise LabError(f"{path} is not a dictionary of tensors by name; save it by torch.save(network.state_dict(), path).")
-    return {str(name): value.float() if value.is_floating_point() else value for name, value in inner.items()}

@@ -117,6 +117,7 @@ def summary(finished: Finished, out: Path | None, written: list[str]) -> str:
         lines.insert(3, f"The largest error of the input read off by algebra is {scores.max_abs_error:.2g}.")
     if scores.label_accuracy is not None:
         lines.insert(3, f"Labels recovered: {100 * scores.label_accuracy:.0f} %.")
+    lines += finished.attacked.batch.notes
     if out is not None:
         lines.append(f"Written to {out}: {', '.join(written)}.")
     return "\n".join(lines)

@@ -10,6 +10,9 @@ import torch
 from lab.catalogue import Entry
 from lab.types import Batch, Suspects
 
+MOST_CLASSES = 22_000
+"""ImageNet has 21,841. The last layer grows with the classes: without a limit, a file could ask for all memory."""
+
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 

@@ -18,11 +18,16 @@ class CIFAR10(CifarSet):
     """60,000 colour photographs of 32 x 32 pixels in 10 classes."""
 
     per_file: ClassVar[int] = 10_000
+    megabytes: ClassVar[float] = 170
 
     @property
     def class_names(self) -> tuple[str, ...]:
         """From airplane to truck."""
         return CIFAR10_CLASSES
+
+    def at_hand(self) -> bool:
+        """Whether sheets or torchvision's files are there."""
+        return sheets.present(self.folder) or super().at_hand()
 
     def length(self, split: Split) -> int:
         """50,000 or 10,000, or what lies in the folder as sheets (``lab.datasets.sheets``)."""

@@ -24,6 +24,7 @@ class CIFAR100(CifarSet):
     """60,000 colour photographs of 32 x 32 pixels in 100 classes."""
 
     per_file: ClassVar[int] = 50_000
+    megabytes: ClassVar[float] = 169
 
     @property
     def class_names(self) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from lab.datasets.idx import IdxSet
 
@@ -23,6 +24,8 @@ NAMES = (
 @dataclass(frozen=True)
 class FashionMNIST(IdxSet):
     """70,000 pieces of clothing, grey, 28 x 28 pixels."""
+
+    megabytes: ClassVar[float] = 31
 
     @property
     def class_names(self) -> tuple[str, ...]:

@@ -9,16 +9,20 @@ from typing import Annotated
 
 import torch
 
-from lab.datasets.base import CIFAR10_CLASSES, Dataset
+from lab import foreign_pictures
+from lab.datasets.base import CIFAR10_CLASSES, MOST_CLASSES, Dataset
 from lab.errors import LabError
 from lab.options import Bounds, Help
-from lab.pictures import SUFFIXES, read_picture
+from lab.pictures import SUFFIXES, read_picture, stacked
 from lab.types import Batch
+
+SYSTEMS_OWN = ("__macosx", "@eadir", "$recycle.bin", "system volume information", "lost+found")
+"""Folders, in small letters, that systems make for themselves; whatever begins with a dot is hidden as well."""
 
 
 @dataclass(frozen=True)
 class Folder(Dataset):
-    """A folder of your own pictures; sub-folders are the classes."""
+    """A folder of your own pictures; sub-folders are the classes, and what is hidden is left alone."""
 
     path: Annotated[str, Help("the folder")] = ""
     first: Annotated[int, Bounds(0, 10**7), Help("number of the first private picture in the order of paths, from 0")] = 0
@@ -32,12 +36,14 @@ class Folder(Dataset):
         with one class nothing is learnt and no gradient flows.
         """
         names = sorted({path.parent.name for path in self._files() if path.parent != Path(self.path)})
+        if len(names) > MOST_CLASSES:
+            raise LabError(f"folder: {self.path} has {len(names)} sub-folders; at most {MOST_CLASSES} classes are possible.")
         if set(names) <= set(CIFAR10_CLASSES):
             return CIFAR10_CLASSES
         return tuple(names) if len(names) > 1 else (names[0], f"not {names[0]}")
 
     def load(self, count: int, size: int, generator: torch.Generator) -> Batch:
-        """``count`` pictures from ``first`` on, in the order of their paths: central squares, scaled."""
+        """``count`` pictures from ``first`` on, in the order of their paths: central squares, scaled. Grey where all are."""
         files, names = self._files(), self.class_names
         chosen = files[self.first : self.first + count]
         if len(chosen) < count:
@@ -46,7 +52,9 @@ class Folder(Dataset):
                 "add pictures, or take a smaller first or batch."
             )
         labels = [0 if file.parent == Path(self.path) else names.index(file.parent.name) for file in chosen]
-        return Batch(torch.stack([read_picture(file, size) for file in chosen]), torch.tensor(labels))
+        pictures = [read_picture(file, size) for file in chosen]
+        notes = [picture.tones.told(file.name) for picture, file in zip(pictures, chosen, strict=True) if picture.tones]
+        return Batch(stacked([picture.pixels for picture in pictures]), torch.tensor(labels), tuple(notes))
 
     def _files(self) -> list[Path]:
         """The pictures of the sub-folders, or of the folder itself where those have none."""
@@ -54,13 +62,28 @@ class Folder(Dataset):
         if not self.path or not root.is_dir():
             raise LabError(f"folder: there is no folder {self.path!r}; give the path of a folder with pictures.")
         try:
-            found = _pictures(root.glob("*/*")) or _pictures(root.iterdir())
+            found = _visible(root, SUFFIXES)
+            unread = [] if found else _visible(root, foreign_pictures.SUFFIXES)
         except OSError as error:
             raise LabError(f"folder: {self.path} cannot be read ({error.strerror}); check its permissions.") from None
+        if unread:
+            kinds = ", ".join(sorted({path.suffix.lower() for path in unread}))
+            raise LabError(f"folder: {self.path} holds pictures that are not read here ({kinds}); save them as PNG or JPEG.")
         if not found:
             raise LabError(f"folder: {self.path} holds no pictures; put files such as PNG or JPEG there or in sub-folders.")
         return found
 
 
-def _pictures(paths: Iterable[Path]) -> list[Path]:
-    return sorted(path for path in paths if path.suffix.lower() in SUFFIXES and path.is_file())
+def _visible(root: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    """Files of these endings in the sub-folders, or in the folder itself where those have none; nothing hidden."""
+    return _like(root.glob("*/*"), root, suffixes) or _like(root.iterdir(), root, suffixes)
+
+
+def _like(paths: Iterable[Path], root: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    return sorted(
+        path for path in paths if path.suffix.lower() in suffixes and not _hidden(path.relative_to(root)) and path.is_file()
+    )
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith(".") or part.lower() in SYSTEMS_OWN for part in path.parts)

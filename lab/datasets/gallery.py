@@ -16,6 +16,7 @@ from PIL import Image
 from lab.datasets.base import Dataset
 from lab.errors import LabError
 from lab.options import Choices, Help
+from lab.pictures import in_channels
 from lab.types import Batch, Images, Suspects
 
 FOLDER = Path(__file__).parent / "pictures"
@@ -84,6 +85,6 @@ def decoys(images: Images, count: int, generator: torch.Generator) -> Suspects:
 
 def _like(other: torch.Tensor, images: Images) -> torch.Tensor:
     """A picture with as many channels and pixels as the batch."""
-    grey = other.mean(0, keepdim=True).expand(images.shape[1], -1, -1) if images.shape[1] != 3 else other
+    alike = in_channels(other, images.shape[1])
     size = images.shape[-2:]
-    return grey if grey.shape[-2:] == size else torch.nn.functional.interpolate(grey[None], size, mode="area")[0]
+    return alike if alike.shape[-2:] == size else torch.nn.functional.interpolate(alike[None], size, mode="area")[0]

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lab.datasets.published import PublishedSet, Split, fetched
+from lab.datasets.published import PublishedSet, Split
 from lab.errors import LabError
 
 
@@ -22,7 +22,7 @@ class IdxSet(PublishedSet):
     """A set in four idx files: those of torchvision's download, or lying plainly in the folder."""
 
     def length(self, split: Split) -> int:
-        """What the header of the labels' file says; downloads the set where it is missing."""
+        """What the header of the labels' file says."""
         return _read(self._file(split, "labels-idx1"), 0, 0)[1]
 
     def pixels(self, split: Split, first: int, count: int) -> tuple[Tensor, Tensor]:
@@ -31,26 +31,24 @@ class IdxSet(PublishedSet):
         labels, _ = _read(self._file(split, "labels-idx1"), first, count)
         return images[:, None], labels.long()
 
+    def at_hand(self) -> bool:
+        """Whether any of the four files is there."""
+        kinds = ("images-idx3", "labels-idx1")
+        return any(self._find(split, what) is not None for split in Split for what in kinds)
+
     def _file(self, split: Split, what: str) -> Path:
         found = self._find(split, what)
-        if found is None:
-            self._download()
-            found = self._find(split, what)
-        if found is None:
-            raise LabError(f"{self.name}: {self.folder} lacks the {split.value} {what} file; delete the folder and try again.")
-        return found
+        if found is not None:
+            return found
+        if not self.at_hand():
+            raise self.missing()
+        raise LabError(f"{self.name}: {self.folder} lacks the {split.value} {what} file; copy it there, or delete the others.")
 
     def _find(self, split: Split, what: str) -> Path | None:
         """Torchvision's place first: plain files in a folder that several sets share could be another set's."""
         name = f"{'train' if split is Split.TRAIN else 't10k'}-{what}-ubyte"
         places = (self.folder / type(self).__name__ / "raw", self.folder)
         return next((path for place in places for path in (place / name, place / f"{name}.gz") if path.is_file()), None)
-
-    def _download(self) -> None:
-        from torchvision import datasets  # imported here: it costs half a second that most runs need not pay
-
-        name = type(self).__name__
-        fetched(lambda: getattr(datasets, name)(str(self.folder), download=True), name, self.folder)
 
 
 def _read(path: Path, first: int, count: int) -> tuple[Tensor, int]:

@@ -9,10 +9,11 @@ from typing import Annotated
 
 import torch
 
-from lab.datasets.base import CIFAR10_CLASSES, Dataset
+from lab.datasets.base import CIFAR10_CLASSES, MOST_CLASSES, Dataset
 from lab.errors import LabError
 from lab.options import Bounds, Help
-from lab.pictures import decode_picture, encode_png, from_text, read_bytes, to_text
+from lab.pictures import decode_picture, encode_png, from_text, read_bytes, stacked, to_text
+from lab.tones import Tones
 from lab.types import Batch
 
 
@@ -22,7 +23,8 @@ class Inline(Dataset):
 
     pictures: Annotated[tuple[str, ...], Help("pictures, each a PNG or JPEG file as base64 text")] = ()
     labels: Annotated[tuple[int, ...], Help("the class number of each picture")] = ()
-    classes: Annotated[int, Bounds(2, 1000), Help("how many classes there are; the labels count from 0")] = 10
+    classes: Annotated[int, Bounds(2, MOST_CLASSES), Help("how many classes there are; the labels count from 0")] = 10
+    tones: Annotated[tuple[Tones, ...], Help("the numbers drawn black and white in each picture; empty: 0 and 255")] = ()
 
     def check(self) -> None:
         """As many labels as pictures, each the number of a class."""
@@ -38,8 +40,10 @@ class Inline(Dataset):
 
         Raises ``LabError`` for what is no picture and for labels that do not fit.
         """
-        pictures = tuple(to_text(encode_png(decode_picture(data, size, name))) for data, name in files)
-        return cls(pictures, tuple(labels) or (0,) * len(pictures), classes)
+        decoded = [decode_picture(data, size, name) for data, name in files]
+        tones = tuple(picture.tones or Tones() for picture in decoded)
+        pictures = tuple(to_text(encode_png(picture.pixels)) for picture in decoded)
+        return cls(pictures, tuple(labels) or (0,) * len(pictures), classes, tones if set(tones) != {Tones()} else ())
 
     @classmethod
     def from_paths(cls, paths: Sequence[Path], labels: Sequence[int], size: int, classes: int = 10) -> Inline:
@@ -52,9 +56,10 @@ class Inline(Dataset):
         return CIFAR10_CLASSES if self.classes == 10 else tuple(f"class {number}" for number in range(self.classes))
 
     def load(self, count: int, size: int, generator: torch.Generator) -> Batch:
-        """The first ``count`` pictures; those of another size are scaled."""
+        """The first ``count`` pictures; those of another size are scaled. Grey where all of them are."""
         if count > len(self.pictures):
             raise LabError(f"inline: there are {len(self.pictures)} pictures, not {count}; give more or take a smaller batch.")
         named = [(text, f"inline picture {number}") for number, text in enumerate(self.pictures[:count], 1)]
-        images = [decode_picture(from_text(text, name), size, name) for text, name in named]
-        return Batch(torch.stack(images), torch.tensor(self.labels[:count]))
+        images = [decode_picture(from_text(text, name), size, name).pixels for text, name in named]
+        notes = [tones.told(f"picture {number}") for number, tones in enumerate(self.tones[:count], 1) if tones != Tones()]
+        return Batch(stacked(images), torch.tensor(self.labels[:count]), tuple(notes))

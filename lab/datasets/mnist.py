@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from lab.datasets.idx import IdxSet
 
@@ -10,6 +11,8 @@ from lab.datasets.idx import IdxSet
 @dataclass(frozen=True)
 class MNIST(IdxSet):
     """70,000 handwritten digits, grey, 28 x 28 pixels."""
+
+    megabytes: ClassVar[float] = 12
 
     @property
     def class_names(self) -> tuple[str, ...]:

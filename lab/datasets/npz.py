@@ -1,87 +1,84 @@
-"""Pictures from NumPy's ``.npz`` files, with the arrays ``images`` and ``labels``."""
+"""Pictures from NumPy's ``.npz`` files, whatever the arrays are called that hold pictures and labels."""
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import torch
-from torch import Tensor
 
+from lab import arrays
+from lab.datasets.array_names import PARTS, Pair, paired
 from lab.datasets.base import CIFAR10_CLASSES, Dataset
+from lab.datasets.class_numbers import Classes, understood
+from lab.datasets.layouts import channels_first, pictures_in
 from lab.errors import LabError
-from lab.options import Bounds, Help
+from lab.options import Bounds, Choices, Help
 from lab.pictures import central_square, resized
+from lab.tones import tones_of
 from lab.types import Batch
-
-MOST_BYTES = 2**30
-"""The arrays may be this large when unpacked."""
 
 
 @dataclass(frozen=True)
 class Npz(Dataset):
-    """An .npz file with the arrays images and labels."""
+    """An .npz file with pictures and labels, named as images and labels or as MedMNIST, Keras and others name them."""
 
     path: Annotated[str, Help("the .npz file")] = ""
     first: Annotated[int, Bounds(0, 10**7), Help("number of the first private picture, from 0")] = 0
+    part: Annotated[str, Choices(("", *PARTS)), Help("of a file in parts the one to take; empty takes the first there is")] = ""
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """CIFAR-10's names while the labels fit them, else numbers."""
-        highest = int(self._labels().max())
-        return CIFAR10_CLASSES if highest < len(CIFAR10_CLASSES) else tuple(f"class {n}" for n in range(highest + 1))
+        """CIFAR-10's while the labels fit them; the file's own where it holds names or identifiers; else numbers."""
+        return self._read_classes(*self._found()).names
 
     def load(self, count: int, size: int, generator: torch.Generator) -> Batch:
         """``count`` pictures from ``first`` on: central squares, scaled smoothly."""
-        images, labels = self._array("images"), self._labels()
-        if len(images) != len(labels):
-            raise LabError(f"npz: {self.path} has {len(images)} images and {len(labels)} labels; give one label for each.")
+        pair, found = self._found()
+        classes = self._read_classes(pair, found)
+        whole = arrays.read(Path(self.path), pair.images)
+        images = channels_first(whole, _shape(found, pair.labels), self._where(pair.images))
         if self.first + count > len(images):
             raise LabError(
                 f"npz: {self.path} holds {len(images)} pictures, so {count} from number {self.first} on cannot be had; "
                 "take a smaller first or batch."
             )
         part = slice(self.first, self.first + count)
-        return Batch(resized(central_square(self._pixels(images[part], images.shape)), size), labels[part])
+        pixels, told = self._pixels(whole, images[part], pair)
+        labels = torch.from_numpy(classes.numbers[part].astype(np.int64))
+        return Batch(resized(central_square(pixels), size), labels, tuple(filter(None, (pair.note, classes.note, told))))
 
-    def _labels(self) -> Tensor:
-        labels = self._array("labels")
-        if labels.ndim != 1 or labels.dtype.kind not in "iu" or not labels.size or labels.min() < 0:
-            raise LabError(f"npz: the labels in {self.path} must be whole numbers from 0 on, one for each picture.")
-        return torch.from_numpy(labels.astype(np.int64))
+    def _found(self) -> tuple[Pair, dict[str, arrays.Header]]:
+        """Which arrays are wanted, and what the file says of all of them."""
+        if not Path(self.path).is_file():
+            raise LabError(f"npz: there is no file {self.path!r}; give the path of an .npz file.")
+        found = arrays.headers(Path(self.path))
+        return paired(found, self.part, Path(self.path).name), found
 
-    def _pixels(self, images: np.ndarray, shape: tuple[int, ...]) -> Tensor:
-        """Floats of shape (count, channels, height, width) in [0, 1]. ``shape`` is that of the whole array."""
-        channels_last = images[..., None] if images.ndim == 3 else images
-        if channels_last.ndim == 4 and channels_last.shape[-1] not in (1, 3):
-            channels_last = channels_last.transpose(0, 2, 3, 1)
-        if channels_last.ndim != 4 or channels_last.shape[-1] not in (1, 3):
-            raise LabError(
-                f"npz: the images in {self.path} have the shape {shape}; give (n, h, w), (n, h, w, 3) or (n, 3, h, w)."
-            )
-        pixels = channels_last.astype(np.float32) / (255 if images.dtype == np.uint8 else 1)
-        if images.dtype != np.uint8 and (images.dtype.kind != "f" or not (pixels.min() >= 0 and pixels.max() <= 1)):
-            raise LabError(f"npz: the images in {self.path} must be uint8 from 0 to 255, or floats from 0 to 1.")
-        return torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
+    def _where(self, array: str) -> str:
+        """An array in words; the file by its name alone, as what is said of a run may be shown to others."""
+        return f"the array {array} of {Path(self.path).name}"
 
-    def _array(self, name: str) -> np.ndarray:
-        """One array of the file, its declared size checked before it is unpacked; pickles are never opened."""
-        try:
-            with zipfile.ZipFile(self.path) as archive:
-                if archive.getinfo(f"{name}.npy").file_size > MOST_BYTES:
-                    raise LabError(f"npz: {name} in {self.path} takes more than 1 GiB; save fewer pictures.")
-                with archive.open(f"{name}.npy") as file:
-                    return np.lib.format.read_array(file, allow_pickle=False)
-        except FileNotFoundError:
-            raise LabError(f"npz: there is no file {self.path!r}; give the path of an .npz file.") from None
-        except KeyError:
-            raise LabError(
-                f"npz: {self.path} holds no array {name!r}; save it by numpy.savez(path, images=..., labels=...)."
-            ) from None
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
-            raise LabError(
-                f"npz: {self.path} is no readable .npz file; save it by numpy.savez without objects in it."
-            ) from None
+    def _read_classes(self, pair: Pair, found: dict[str, arrays.Header]) -> Classes:
+        labels = _shape(found, pair.labels)
+        pictures = pictures_in(found[pair.images].shape, labels)
+        if pair.labels is None:
+            nothing = "There are no labels, so every picture is of class 0."
+            return Classes(np.zeros(pictures, np.int64), CIFAR10_CLASSES, nothing)
+        return understood(arrays.read(Path(self.path), pair.labels), pictures, self._where(pair.labels))
+
+    def _pixels(self, whole: np.ndarray, images: np.ndarray, pair: Pair) -> tuple[torch.Tensor, str]:
+        """Floats in [0, 1], by the tones of the whole array, and what needs saying of them."""
+        where = self._where(pair.images)
+        if whole.dtype.kind not in "biuf":
+            raise LabError(f"npz: {where} is made of {whole.dtype}; give numbers.")
+        if whole.dtype.kind == "f" and not np.isfinite(whole).all():
+            raise LabError(f"npz: {where} holds NaN or infinity; give numbers for all pixels.")
+        tones, unusual = tones_of(whole)
+        return torch.from_numpy(tones.applied(images)).contiguous(), tones.told(where) if unusual else ""
+
+
+def _shape(found: dict[str, arrays.Header], name: str | None) -> tuple[int, ...] | None:
+    return None if name is None else found[name].shape

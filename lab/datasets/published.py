@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 from abc import abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, ClassVar
 
 import torch
 from torch import Tensor
 
 from lab import data_folder
 from lab.datasets.base import Dataset
+from lab.downloads import fetched, missing
 from lab.errors import LabError
-from lab.one_at_a_time import ONE_AT_A_TIME
 from lab.options import Bounds, Help
 from lab.pictures import resized
 from lab.types import Batch, Suspects
@@ -32,7 +29,7 @@ class Split(Enum):
 
 @dataclass(frozen=True)
 class PublishedSet(Dataset):
-    """A data set that torchvision can download."""
+    """A data set that torchvision can download, where that is asked for (``fetch``)."""
 
     first: Annotated[int, Bounds(0, 69_999), Help("number of the first private picture; the batch takes those after it")] = 0
     split: Annotated[Split, Help("pictures meant for training or for testing")] = Split.TEST
@@ -50,9 +47,30 @@ class PublishedSet(Dataset):
     def class_names(self) -> tuple[str, ...]:
         """The set's own names, in the order of their numbers."""
 
+    megabytes: ClassVar[float]
+    """What a download of the set weighs."""
+
+    @abstractmethod
+    def at_hand(self) -> bool:
+        """Whether pictures of the set lie in the folder."""
+
+    def fetch(self) -> None:
+        """Download the set into the folder by torchvision, unless it is there. Raises ``LabError`` where that fails."""
+        if not self.at_hand():
+            from torchvision import datasets  # imported here: it costs half a second that most runs need not pay
+
+            whole = getattr(datasets, type(self).__name__)
+            fetched(lambda: whole(str(self.folder), download=True), type(self).__name__, self.folder)
+
+    def missing(self) -> LabError:
+        """The error where the set does not lie in the folder: nothing is downloaded unasked."""
+        place = f"{self.name} --data {self.root}" if self.root else self.name
+        otherwise = "name a folder that holds its files by root or $GRADLAB_DATA"
+        return missing(f"The data set {type(self).__name__} is", place, self.megabytes, otherwise)
+
     @abstractmethod
     def length(self, split: Split) -> int:
-        """How many pictures of a split are at hand. Raises ``LabError`` where there are none and none can be downloaded."""
+        """How many pictures of a split are at hand. Raises ``LabError`` where there are none."""
 
     @abstractmethod
     def pixels(self, split: Split, first: int, count: int) -> tuple[Tensor, Tensor]:
@@ -83,17 +101,3 @@ class PublishedSet(Dataset):
     def everything(self, split: Split) -> tuple[Tensor, Tensor]:
         """All pictures of a split, uint8, and their labels: what training reads."""
         return self.pixels(split, 0, self.length(split))
-
-
-def fetched(download: Callable[[], Any], name: str, folder: Path) -> Any:
-    """The result of one of torchvision's downloads; every failure becomes one sentence."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with ONE_AT_A_TIME, contextlib.redirect_stderr(io.StringIO()):  # torchvision draws a bar; the engine nothing
-            return download()
-    except (OSError, RuntimeError, EOFError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise LabError(
-            f"{name} is not in {folder} and cannot be downloaded ({reason}); copy its files there, "
-            "name another folder by root or $GRADLAB_DATA, or connect to the internet."
-        ) from None

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pickle import UnpicklingError
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from lab.datasets.published import PublishedSet, Split, fetched
+from lab.datasets.published import PublishedSet, Split
+from lab.errors import LabError
 
 
 @dataclass(frozen=True)
 class CifarSet(PublishedSet):
-    """One of the two sets, called as torchvision calls it; downloaded when first wanted."""
+    """One of the two sets, called as torchvision calls it."""
 
     lengths: ClassVar[dict[Split, int]] = {Split.TRAIN: 50_000, Split.TEST: 10_000}
     per_file: ClassVar[int]
@@ -33,12 +35,26 @@ class CifarSet(PublishedSet):
         start = first - numbers[0] * self.per_file
         return pixels[start : start + count], labels[start : start + count]
 
-    def _open(self, split: Split, number: int) -> Any:
-        """Torchvision's data set reduced to one of its files, whose checksum it verifies."""
+    def at_hand(self) -> bool:
+        """Whether torchvision's folder is there."""
+        return (self.folder / self._torchvisions().base_folder).is_dir()
+
+    def _torchvisions(self) -> Any:
         from torchvision import datasets  # imported here: it costs half a second that most runs need not pay
 
-        name = type(self).__name__
-        whole, train = getattr(datasets, name), split is Split.TRAIN
+        return getattr(datasets, type(self).__name__)
+
+    def _open(self, split: Split, number: int) -> Any:
+        """Torchvision's data set reduced to one of its files, whose checksum it verifies. Raises ``LabError``."""
+        if not self.at_hand():
+            raise self.missing()
+        whole, train = self._torchvisions(), split is Split.TRAIN
         files = {"train_list": [whole.train_list[number]] if train else [], "test_list": [] if train else whole.test_list}
-        one_file = type(name, (whole,), files)
-        return fetched(lambda: one_file(str(self.folder), train=train, download=True), name, self.folder)
+        one_file = type(whole.__name__, (whole,), files)
+        try:
+            return one_file(str(self.folder), train=train, download=False)
+        except (OSError, RuntimeError, ValueError, EOFError, UnpicklingError):
+            name = (files["train_list"] or files["test_list"])[0][0]
+            raise LabError(
+                f"{self.name}: {name} is missing or damaged; delete its folder and fetch or copy the set again."
+            ) from None
