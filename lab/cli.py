@@ -235,11 +235,20 @@ def serve(
     port: Annotated[int, Option(metavar="N", parser=whole, help="port on this machine")] = 8866,
     browser: Annotated[bool, Option("--browser/--no-browser", help="open the page in the browser")] = True,
     lessons: Annotated[bool, Option("--lessons", help="serve the lessons of the course, to read, instead of the page")] = False,
+    public: Annotated[bool, Option("--public", help="for strangers: a bound on everything, and a queue")] = False,
+    settings: Annotated[Path | None, Option(metavar="FILE", help="TOML such as deploy/gradlab.toml; with --public")] = None,
+    host: Annotated[list[str] | None, Option(metavar="NAME", help="a name by which browsers reach it; repeat it")] = None,
+    listen: Annotated[str | None, Option(metavar="ADDRESS", help="0.0.0.0 in a container; localhost if left out")] = None,
 ) -> None:
     """Serve the page on this machine until Ctrl-C."""
     from lab.commands.serving import serve as serve_it
 
-    raise typer.Exit(serve_it(port, browser=browser, lessons=lessons))
+    words = ["--browser" if browser else "--no-browser"]
+    words += [flag for flag, wanted in (("--lessons", lessons), ("--public", public)) if wanted]
+    words += ["--settings", str(settings)] if settings is not None else []
+    words += [word for name in host or () for word in ("--host", name)]
+    words += ["--listen", listen] if listen is not None else []
+    raise typer.Exit(serve_it(port, words))
 
 
 @app.command(

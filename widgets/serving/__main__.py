@@ -4,4 +4,6 @@ import typer
 
 from widgets.serving.serve import serve
 
-typer.run(serve)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app.command()(serve)
+app()

@@ -1,4 +1,4 @@
-"""Serve the lab's page on this machine, through Voila."""
+"""Serve the lab's page, to oneself or to many, through Voila."""
 
 from __future__ import annotations
 
@@ -12,49 +12,22 @@ import time
 import urllib.error
 import urllib.request
 import webbrowser
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from widgets.serving.surroundings import LESSONS_HERE
+from lab.errors import LabError
+from widgets.serving.configuration import LESSONS, PAGE, TEMPLATES
+from widgets.serving.settings import PUBLIC, Settings, read
+from widgets.serving.surroundings import LESSONS_HERE, MOST_BYTES, MOST_SECONDS
+from widgets.serving.watchdog import Watchdog
 
-FOLDER = Path(__file__).parent.parent
-NOTEBOOKS = FOLDER.parent / "notebooks"
-PAGE = NOTEBOOKS / "00-meet-the-lab.ipynb"
-MEBIBYTE = 2**20
-
-SETTINGS: dict[str, dict[str, Any]] = {
-    "Voila": {
-        # Voila's own page closes its kernel with a request that lacks the token against cross-site
-        # forgery, gets 403 and leaks the kernel (voila issue 1458). Nothing is lost by not asking for
-        # the token: there is no login and no cookie, and a kernel answers only to who knows its id.
-        "tornado_settings": {"disable_check_xsrf": True, "websocket_max_message_size": 32 * MEBIBYTE},
-        "port_retries": 0,
-        "log_level": "ERROR",  # its warnings are about things that are so on purpose
-    },
-    "VoilaConfiguration": {
-        "template": "gradlab",
-        "strip_sources": True,
-        "show_tracebacks": False,
-        "allow_template_override": "NO",
-        "allow_theme_override": "NO",
-        "file_allowlist": [r"favicon\.ico"],  # the page needs no file from the served folder
-        "extension_allowlist": ["@voila-dashboards/widgets-manager8", "@jupyter-widgets/jupyterlab-manager", "anywidget"],
-        "preheat_kernel": True,
-        "default_pool_size": 1,
-    },
-    "MappingKernelManager": {"cull_idle_timeout": 120, "cull_interval": 30, "cull_connected": False},
-}
-"""A page that is watched talks to its kernel every five seconds; one that is not is closed after two minutes."""
-
-LESSONS: dict[str, Any] = {
-    "template": "gradlab-lesson",
-    "allow_template_override": "NOTEBOOK",  # the full page among them names its own; the notebooks are all ours
-    "classic_tree": True,  # the table of contents, as a template of ours
-    "preheat_kernel": False,
-}
-"""What differs for the lessons: pages of text with their contents, and no ten kernels waiting."""
+NOTEBOOKS = Path(__file__).parent.parent.parent / "notebooks"
+FRONT_PAGE = "00-meet-the-lab.ipynb"
+SHARE_OF_PROCESSOR = 0.9
+"""The lab itself ends a visitor's runs a little before the system would end the engine."""
 
 
 def serve(
@@ -63,43 +36,96 @@ def serve(
     lessons: Annotated[
         bool, typer.Option("--lessons", help="The lessons of the course, to read, and the page among them.")
     ] = False,
+    public: Annotated[bool, typer.Option("--public", help="For strangers: a bound on everything, and a queue.")] = False,
+    settings: Annotated[Path | None, typer.Option(help="A TOML file such as deploy/gradlab.toml; for --public.")] = None,
+    host: Annotated[list[str] | None, typer.Option(help="A name under which browsers reach the server.")] = None,
+    listen: Annotated[str, typer.Option(help="The address to listen on, such as 0.0.0.0 in a container.")] = "",
 ) -> None:
     """Serve the lab's page, or the lessons with it, until interrupted."""
-    if not _is_free(port):
-        sys.stderr.write(f"Port {port} is already in use; choose another one with --port.\n")
-        raise SystemExit(2)
+    try:
+        told = _told(public, settings, host or [], listen)
+        _check_address(told.listen, port)
+    except LabError as error:
+        sys.stderr.write(f"{error}\n")
+        raise SystemExit(2) from None
+    watchdog = Watchdog()  # before anything is imported or started that a copy of this process should not have
     with tempfile.TemporaryDirectory(prefix="gradient-lab-") as folder:
-        for notebook in sorted(NOTEBOOKS.glob("0*.ipynb")) if lessons else (PAGE,):
+        for notebook in sorted(NOTEBOOKS.glob("0*.ipynb")) if lessons else (NOTEBOOKS / FRONT_PAGE,):
             shutil.copy(notebook, folder)  # a folder with nothing else in it: Voila hands out its files
-        threading.Thread(target=_announce, args=(port, browser), daemon=True).start()
-        _run(Path(folder), port, lessons=lessons)
+        threading.Thread(target=_announce, args=(port, browser and not public), daemon=True).start()
+        _run(Path(folder), port, told, watchdog, lessons=lessons, public=public)
 
 
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
+def _told(public: bool, file: Path | None, hosts: list[str], listen: str) -> Settings:
+    """The settings: a file's or the defaults, and what the command line says over them."""
+    if file is not None and not public:
+        raise LabError("--settings is for a server that strangers use; give --public as well.")
+    told = read(file) if file is not None else PUBLIC if public else Settings()
+    return replace(told, hosts=(*told.hosts, *hosts), listen=listen or told.listen)
 
 
-def _run(folder: Path, port: int, *, lessons: bool) -> None:
+def _check_address(listen: str, port: int) -> None:
+    """Raise ``LabError`` where the server could not listen."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(listen, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except socket.gaierror:
+        raise LabError(f"{listen!r} is no address of this machine; give --listen localhost or --listen 0.0.0.0.") from None
+    except PermissionError:
+        raise LabError(f"Port {port} may not be used by you; choose one from 1024 on with --port.") from None
+    except OSError:
+        raise LabError(f"Port {port} is already in use; choose another one with --port.") from None
+
+
+def _run(folder: Path, port: int, told: Settings, watchdog: Watchdog, *, lessons: bool, public: bool) -> None:
     """Hand over to Voila; the kernels find the lab and the page's template whatever the folder is."""
-    _prepend("JUPYTER_PATH", FOLDER / "template")
-    _prepend("PYTHONPATH", FOLDER.parent)
+    _prepend("JUPYTER_PATH", TEMPLATES)
+    _prepend("PYTHONPATH", NOTEBOOKS.parent)
     os.environ.setdefault("IPYTHONDIR", _quiet_profile(folder / ".ipython"))
-    from traitlets.config import Config
-    from voila.app import Voila
+    _tell_the_engines(told, lessons=lessons)
+    from widgets.serving.forking import ForkServer
 
-    config = Config(SETTINGS)
-    config.Voila.port = port
-    config.Voila.open_browser = False
-    if lessons:
-        os.environ[LESSONS_HERE] = "1"
-        config.VoilaConfiguration.update(LESSONS)
-    Voila.launch_instance(argv=[str(folder if lessons else folder / PAGE.name)], config=config)
+    ForkServer.start()  # imports what the engines need while Voila imports what the server does
+    from traitlets.config import Config
+
+    from widgets.serving import journal
+    from widgets.serving.server import LabServer
+
+    journal.begin(public=public)
+    config = Config(_config(told, port, lessons=lessons, public=public))
+    served = folder if lessons else folder / FRONT_PAGE
+    LabServer.launch_instance(argv=[str(served)], config=config, told=told, watchdog=watchdog)
+
+
+def _tell_the_engines(told: Settings, *, lessons: bool) -> None:
+    """By environment variables, which every engine inherits."""
+    values = {
+        LESSONS_HERE: "1" if lessons else "",
+        MOST_BYTES: str(told.round_bytes or ""),
+        MOST_SECONDS: str(int(SHARE_OF_PROCESSOR * told.engine_cpu_seconds) or ""),
+    }
+    os.environ.update({name: value for name, value in values.items() if value})
+
+
+def _config(told: Settings, port: int, *, lessons: bool, public: bool) -> dict[str, dict[str, Any]]:
+    """What the parts of Voila and Jupyter read their traits from."""
+    page = PAGE | {"default_pool_size": told.ready_engines} | (LESSONS if lessons else {})
+    return {
+        "Voila": {"port": port, "open_browser": False, "log_level": "ERROR"},  # its warnings are about things on purpose
+        "VoilaConfiguration": page,
+        "MappingKernelManager": {"allow_tracebacks": False},
+        "KernelManager": {"transport": "tcp" if os.name == "nt" else "ipc"},  # a port could be knocked at by others
+        "KernelRestarter": {"restart_limit": 0},  # an engine that starts again knows nothing of its page
+        "KernelProvisionerFactory": {"default_provisioner_name": "gradlab-fork"},
+        "ForkProvisioner": {"most_bytes": told.engine_bytes, "most_cpu_seconds": told.engine_cpu_seconds},
+        "GuardedConnection": {
+            "pages_only": True,
+            "messages_per_second": float(told.messages_per_second),
+            "burst": 5.0 * told.messages_per_second,
+        },
+    }
 
 
 def _quiet_profile(folder: Path) -> str:
@@ -118,7 +144,7 @@ def _prepend(variable: str, folder: Path) -> None:
 def _announce(port: int, browser: bool) -> None:
     """Say where the page is once it answers, not before."""
     address = f"http://localhost:{port}/"
-    while not _answers(f"{address}voila/static/voila.js"):
+    while not _answers(f"{address}health"):
         time.sleep(0.1)
     sys.stdout.write(f"The lab is at {address} (stop it with Ctrl+C).\n")
     sys.stdout.flush()
