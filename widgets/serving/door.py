@@ -74,7 +74,7 @@ class Door(Application):
 
 
 class SafeAnswer(OutputTransform):
-    """Every answer: no cookie, no version, a content security policy; an error is one sentence and no more."""
+    """Every answer: no version, a content security policy; an error is one sentence and no more."""
 
     def __init__(self, request: HTTPServerRequest) -> None:
         self.nonce = secrets.token_urlsafe(16)
@@ -94,7 +94,6 @@ class SafeAnswer(OutputTransform):
         chunk = self._signed(chunk)
         if whole and "Content-Length" in headers:
             headers["Content-Length"] = str(len(chunk))
-        _only_our_cookies(headers)
         headers.pop("Server", None)
         headers.update(HEADERS)
         headers["Content-Security-Policy"] = policy(self.nonce)
@@ -113,15 +112,6 @@ class SafeAnswer(OutputTransform):
         return chunk.replace(b"<script", f'<script nonce="{self.nonce}"'.encode()) if self.is_page else chunk
 
 
-def _only_our_cookies(headers: HTTPHeaders) -> None:
-    cookies = [cookie for cookie in headers.get_list("Set-Cookie") if cookie.startswith(OURS)]
-    headers.pop("Set-Cookie", None)
-    for cookie in cookies:
-        headers.add("Set-Cookie", cookie)
-
-
-OURS = "gradlab-"
-"""What the names of our own cookies begin with: a place in the queue."""
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",

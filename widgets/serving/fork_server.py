@@ -106,6 +106,7 @@ def serve(channel: socket.socket) -> dict[str, Any] | None:
 
 def become_kernel(request: dict[str, Any]) -> None:
     """Be the kernel of a connection file, with the environment and in the folder that the request names."""
+    import ipywidgets
     import numpy as np
     import torch
     from ipykernel.kernelapp import IPKernelApp
@@ -122,6 +123,7 @@ def become_kernel(request: dict[str, Any]) -> None:
     torch.seed()  # two copies must not draw the same numbers
     app = IPKernelApp.instance(parent_handle=os.getppid())  # ends with its parent
     app.initialize(["-f", request["file"]])
+    ipywidgets.load_ipython_extension(app.shell)  # which it does on import, where there is a kernel already
     app.start()
 
 

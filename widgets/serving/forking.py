@@ -148,6 +148,8 @@ class ForkServer:
 
     def _lose(self) -> None:
         """The fork server is gone, and the system has ended its kernels: from now on plain ones."""
+        if self._channel.fileno() < 0:
+            return
         if self._loop is not None and self._answers is not None:
             self._loop.remove_reader(self._channel)
             self._answers.put_nowait(None)

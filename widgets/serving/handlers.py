@@ -43,6 +43,10 @@ class PageHandler(TornadoVoilaHandler):
             raise
         self.visitors.delivered(visit)
 
+    def write_error(self, status_code: int, **keywords: Any) -> None:
+        """Nothing: the door writes its sentence, and no template sets a cookie."""
+        self.finish()
+
     @property
     def visitors(self) -> Any:
         """The server's list."""

@@ -28,6 +28,7 @@ def begin(*, public: bool) -> None:
         handler.setFormatter(JsonFormatter("{asctime}{levelname}{name}{message}", style="{"))
     logging.basicConfig(handlers=[handler], level=logging.WARNING if public else logging.ERROR, force=True)
     LOG.setLevel(logging.INFO if public else logging.ERROR)
+    logging.getLogger("tornado.general").setLevel(logging.ERROR)  # it warns of Jupyter's own pings
 
 
 def request_done(handler: Any) -> None:

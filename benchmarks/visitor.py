@@ -1,0 +1,134 @@
+"""A visitor without a browser: fetches the page, speaks the page's protocol, runs the default attack.
+
+It costs a hundredth of a browser's processor time, so that a crowd of visitors fits on the machine that serves them.
+What it sends is what the page's scripts send (``widgets/film.js``, ``widgets/views/transport.js``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import websockets
+from jupyter_server.services.kernels.connection.base import deserialize_msg_from_ws_v1, serialize_msg_to_ws_v1
+from tornado.httpclient import AsyncHTTPClient
+
+from widgets.serving.messages import PROTOCOL
+
+KERNEL = re.compile(r'"kernelId":\s*"([\w-]+)"')
+HEARTBEAT_S = 5.0
+LARGEST = 64 * 2**20
+
+
+@dataclass
+class Visitor:
+    """One visitor of the lab at ``address``; every figure is in seconds since it asked for the page."""
+
+    address: str
+    page: str = ""
+    kernel: str = ""
+    models: dict[str, dict[str, Any]] = field(default_factory=dict)
+    moments: dict[str, float] = field(default_factory=dict)
+    verdict: str = ""
+    psnr_db: float | None = None
+
+    async def fetch(self) -> None:
+        """Ask for the page; it is whole when its engine has run the notebook."""
+        self._began = time.perf_counter()
+        answer = await AsyncHTTPClient().fetch(self.address, request_timeout=600, connect_timeout=600)
+        self.page = answer.body.decode()
+        found = KERNEL.search(self.page)
+        if found is None:
+            raise RuntimeError("the page names no engine: the server is full")
+        self.kernel = found[1]
+        self._note("page")
+
+    async def connect(self) -> None:
+        """Open the socket and ask for the widgets, as the page does."""
+        session = uuid.uuid4().hex
+        address = f"{self.address.replace('http', 'ws', 1)}api/kernels/{self.kernel}/channels?session_id={session}"
+        self.socket = await websockets.connect(address, subprotocols=[PROTOCOL], max_size=LARGEST, open_timeout=300)
+        control = uuid.uuid4().hex
+        await self._send("comm_open", {"comm_id": control, "target_name": "jupyter.widget.control", "data": {}})
+        await self._send("comm_msg", {"comm_id": control, "data": {"method": "request_states"}})
+        await self.until(lambda: "Film" in self.models)
+        self._note("widgets")
+        await self.say("Film", {"type": "hello"})
+        self._pulse = asyncio.create_task(self._beat())
+
+    async def attack(self, *, as_fast_as_it_goes: bool = True) -> None:
+        """Run what the page shows to its end."""
+        await self.until(lambda: self.status in ("ready", "finished"))
+        self._note("ready")
+        if as_fast_as_it_goes:
+            await self.say("Transport", {"type": "pace", "seconds": 0.0})
+        await self.say("Transport", {"type": "start"})
+        await self.until(lambda: self.status == "finished")
+        self._note("verdict")
+
+    async def leave(self, *, politely: bool = True) -> None:
+        """Close the page; a crashed browser says nothing."""
+        self._pulse.cancel()
+        if politely:
+            await AsyncHTTPClient().fetch(f"{self.address}voila/api/shutdown/{self.kernel}", method="POST", body="")
+        await self.socket.close()
+
+    async def visit(self) -> Visitor:
+        """Everything from the page to the verdict; stays on the page."""
+        await self.fetch()
+        await self.connect()
+        await self.attack()
+        return self
+
+    @property
+    def status(self) -> str:
+        """The session's, as the page shows it."""
+        return self.models.get("Film", {}).get("state", {}).get("status", "")
+
+    async def say(self, widget: str, content: dict[str, Any]) -> None:
+        """A message of a widget's script to its Python side."""
+        data = {"method": "custom", "content": content}
+        await self._send("comm_msg", {"comm_id": self.models[widget]["comm_id"], "data": data})
+
+    async def until(self, there: Callable[[], bool]) -> None:
+        """Take what the server sends until something is there."""
+        while not there():
+            await self._take(await self.socket.recv())
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT_S)
+            await self.say("Film", {"type": "heartbeat"})
+
+    async def _send(self, kind: str, content: dict[str, Any]) -> None:
+        header = {"msg_id": uuid.uuid4().hex, "msg_type": kind, "username": "", "session": "", "date": "", "version": "5.3"}
+        parts = [json.dumps(part).encode() for part in (header, {}, {"version": "1.0.0"}, content)]
+        await self.socket.send(serialize_msg_to_ws_v1(parts, "shell"))
+
+    async def _take(self, message: Any) -> None:
+        _, (header, _, _, content, *_) = deserialize_msg_from_ws_v1(message)
+        if json.loads(header)["msg_type"] != "comm_msg":
+            return
+        told = json.loads(content)
+        data = told["data"]
+        if data.get("method") == "update_states":
+            for comm, model in data["states"].items():
+                name = str(model["state"].get("_anywidget_id", "")).rpartition(".")[2]
+                self.models[name] = model["state"] | {"comm_id": comm}
+        elif data.get("method") == "update":
+            for model in self.models.values():
+                if model["comm_id"] == told["comm_id"]:
+                    model.update(data["state"])
+        elif data.get("method") == "custom" and data["content"].get("type") == "frame":
+            frame = data["content"]
+            self.verdict, self.psnr_db = frame["verdict"], frame["psnr_db"]
+            await self.say("Film", {"type": "drawn", "frame": frame["id"]})
+
+    def _note(self, moment: str) -> None:
+        self.moments[moment] = time.perf_counter() - self._began
