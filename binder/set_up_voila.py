@@ -7,19 +7,23 @@ import shutil
 import sys
 from pathlib import Path
 
-from widgets.serving.serve import FOLDER, SETTINGS
+from widgets.serving.configuration import CULLING, GUARD, PAGE, TEMPLATES
 
 
 def set_up(prefix: Path) -> None:
     """Put the templates under PREFIX/share/jupyter and the settings under PREFIX/etc/jupyter."""
-    shutil.copytree(FOLDER / "template" / "voila", prefix / "share" / "jupyter" / "voila", dirs_exist_ok=True)
-    # A kernel kept ready for every notebook of the repository would not fit into a visitor's memory.
-    settings = {"VoilaConfiguration": SETTINGS["VoilaConfiguration"] | {"preheat_kernel": False}}
-    settings |= {"MappingKernelManager": SETTINGS["MappingKernelManager"]}
+    shutil.copytree(TEMPLATES / "voila", prefix / "share" / "jupyter" / "voila", dirs_exist_ok=True)
+    settings = {
+        # A kernel kept ready for every notebook of the repository would not fit into a visitor's memory.
+        "VoilaConfiguration": PAGE | {"preheat_kernel": False},
+        "MappingKernelManager": CULLING,
+        "ServerApp": {"kernel_websocket_connection_class": GUARD},
+    }
     file = prefix / "etc" / "jupyter" / "jupyter_server_config.json"
     file.parent.mkdir(parents=True, exist_ok=True)
     present = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    file.write_text(json.dumps(present | settings, indent=2) + "\n", encoding="utf-8")
+    merged = {name: present.get(name, {}) | values for name, values in settings.items()}
+    file.write_text(json.dumps(present | merged, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

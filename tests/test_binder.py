@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from widgets.serving.configuration import GUARD
+
 ROOT = Path(__file__).parent.parent
 BINDER = ROOT / "binder"
 
@@ -38,7 +40,7 @@ def test_present_settings_of_the_server_are_kept(tmp_path):
     file.write_text('{"ServerApp": {"ip": "x"}}')
     set_up(tmp_path)
     told = json.loads(file.read_text())
-    assert told["ServerApp"] == {"ip": "x"}
+    assert told["ServerApp"] == {"ip": "x", "kernel_websocket_connection_class": GUARD}
     assert told["VoilaConfiguration"]["template"] == "gradlab"
 
 

@@ -90,8 +90,14 @@ def test_serve_hands_port_and_browser_on_and_returns_the_status(monkeypatch):
     monkeypatch.setattr(serving, "run_child", lambda command: commands.append(command) or 5)
     gradlab("serve", "--port", "9000", "--no-browser", status=5)
     gradlab("serve", "--port", "9001", "--no-browser", "--lessons", status=5)
+    named = ("--settings", "x.toml", "--host", "a.example", "--host", "b.example", "--listen", "0.0.0.0")
+    gradlab("serve", "--port", "9002", "--public", *named, status=5)
     served = [sys.executable, "-m", "widgets.serving", "--port"]
-    assert commands == [[*served, "9000", "--no-browser"], [*served, "9001", "--no-browser", "--lessons"]]
+    assert commands == [
+        [*served, "9000", "--no-browser"],
+        [*served, "9001", "--no-browser", "--lessons"],
+        [*served, "9002", "--browser", "--public", *named],
+    ]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -6,9 +6,11 @@ import os
 import random
 import signal
 import subprocess
+import tomllib
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
+from pathlib import Path
 
 import psutil
 import pytest
@@ -19,6 +21,9 @@ from visiting import serving
 from websockets.sync.client import connect
 
 from benchmarks.visitor import PROTOCOL, Visitor
+from lab.options import fields_of
+from widgets.serving.settings import PUBLIC as PUBLIC_SETTINGS
+from widgets.serving.settings import Settings, read
 
 PUBLIC = """
 visitors = 2
@@ -367,6 +372,12 @@ def test_however_the_server_ends_nothing_of_it_is_left(how):
         asyncio.run(visiting(address, server))
         _, alive = psutil.wait_procs(family, timeout=60)
         assert [each.cmdline() for each in alive] == []
+
+
+def test_the_documented_file_holds_every_setting_at_its_default():
+    file = Path(__file__).parent.parent / "deploy" / "gradlab.toml"
+    assert set(tomllib.loads(file.read_text())) == {field.name for field in fields_of(Settings)}
+    assert read(file) == PUBLIC_SETTINGS
 
 
 SETTINGS = [

@@ -10,11 +10,6 @@ from jupyter_server.auth.identity import IdentityProvider, User
 class Anybody(IdentityProvider):
     """An identity for whoever comes, without a cookie or a token."""
 
-    @property
-    def auth_enabled(self) -> bool:
-        """There is no login."""
-        return False
-
     def get_user(self, handler: Any) -> User:
         """The one user there is."""
         return User("visitor")

@@ -98,7 +98,7 @@ class GuardedConnection(ZMQChannelsWebsocketConnection):
 
     def _is_for_a_page(self, message: list[Any]) -> bool:
         _, parts = self.session.feed_identities(message)
-        return self.session.unpack(parts[1])["msg_type"] in FOR_PAGES
+        return self.get_part("header", None, parts[1:])["msg_type"] in FOR_PAGES
 
     def _close(self, code: int, told: str, reason: str) -> None:
         LOG.warning("socket closed", extra={"kernel": self.kernel_id, "reason": reason})

@@ -82,7 +82,7 @@ class ForkServer:
         self._answers: asyncio.Queue[Any] | None = None
         self._turn: asyncio.Lock | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._able: bool | None = None  # unknown until it has told so
+        self._able = self._has_told = False
 
     @classmethod
     def start(cls) -> None:
@@ -113,8 +113,8 @@ class ForkServer:
             return await self._answer()
 
     async def _is_able(self) -> bool:
-        if self._able is None:
-            hindrance = await self._answer()
+        if not self._has_told:
+            hindrance, self._has_told = await self._answer(), True
             self._able = hindrance == ""
             if not self._able:
                 LOG.info("plain kernels", extra={"reason": hindrance or "the fork server has ended"})
@@ -154,7 +154,7 @@ class ForkServer:
             self._loop.remove_reader(self._channel)
             self._answers.put_nowait(None)
         self._channel.close()
-        self._able = False
+        self._able, self._has_told = False, True
         for kernel in self._kernels.values():
             kernel.returncode = -signal.SIGKILL
         self._kernels.clear()

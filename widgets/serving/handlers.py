@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Any
 
 from tornado.web import HTTPError, RequestHandler
@@ -52,7 +51,7 @@ class PageHandler(TornadoVoilaHandler):
         """The server's list."""
         return self.settings["visitors"]
 
-    @cached_property
+    @property
     def kernel_manager(self) -> Any:
         """The manager, watched for which engine it hands out."""
         return _HandingOut(self.settings["kernel_manager"], self.visit)
@@ -85,8 +84,8 @@ class _HandingOut:
 
     async def start_kernel(self, **keywords: Any) -> str:
         """One that is started now."""
-        self._visit.kernel = await self._manager.start_kernel(**keywords)
-        return self._visit.kernel
+        self._visit.kernel = kernel = await self._manager.start_kernel(**keywords)
+        return kernel
 
 
 class Health(RequestHandler):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from widgets.serving.visitors import Visitors
@@ -25,5 +27,5 @@ class Measures:
         """Everything, in Prometheus' text format."""
         return generate_latest(self.registry)
 
-    def _gauge(self, name: str, meaning: str, value: object) -> None:
+    def _gauge(self, name: str, meaning: str, value: Callable[[], float]) -> None:
         Gauge(name, meaning, registry=self.registry).set_function(value)

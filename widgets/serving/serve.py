@@ -24,7 +24,8 @@ from widgets.serving.settings import PUBLIC, Settings, read
 from widgets.serving.surroundings import LESSONS_HERE, MOST_BYTES, MOST_SECONDS
 from widgets.serving.watchdog import Watchdog
 
-NOTEBOOKS = Path(__file__).parent.parent.parent / "notebooks"
+ROOT = Path(__file__).parent.parent.parent
+NOTEBOOKS = ROOT / "notebooks"
 FRONT_PAGE = "00-meet-the-lab.ipynb"
 SHARE_OF_PROCESSOR = 0.9
 """The lab itself ends a visitor's runs a little before the system would end the engine."""
@@ -82,7 +83,7 @@ def _check_address(listen: str, port: int) -> None:
 def _run(folder: Path, port: int, told: Settings, watchdog: Watchdog, *, lessons: bool, public: bool) -> None:
     """Hand over to Voila; the kernels find the lab and the page's template whatever the folder is."""
     _prepend("JUPYTER_PATH", TEMPLATES)
-    _prepend("PYTHONPATH", NOTEBOOKS.parent)
+    _prepend("PYTHONPATH", ROOT)
     os.environ.setdefault("IPYTHONDIR", _quiet_profile(folder / ".ipython"))
     _tell_the_engines(told, lessons=lessons)
     from widgets.serving.forking import ForkServer

@@ -38,21 +38,23 @@ class LabServer(Voila):
     told = Instance(Settings)
     watchdog = Instance(Watchdog)
     callbacks = ListTrait(Instance(tornado.ioloop.PeriodicCallback))
-    http = Instance(HTTPServer, allow_none=True)
+    http: HTTPServer | None = None
 
     identity_provider_class = Anybody
     kernel_websocket_connection_class = GuardedConnection
 
-    def init_settings(self) -> dict[str, Any]:
+    def init_settings(self) -> Any:
         """Voila's, with ours."""
         self.visitors = Visitors(self.told)
         self.measures = Measures(self.visitors)
         ours = {"visitors": self.visitors, "measures": self.measures, "log_function": journal.request_done}
-        return super().init_settings() | SERVER | ours
+        voilas: Any = super().init_settings()
+        return voilas | SERVER | ours
 
-    def init_handlers(self) -> list[Any]:
+    def init_handlers(self) -> Any:
         """Voila's handlers but for those that nobody here needs, and ours."""
-        kept = [rule for rule in super().init_handlers() if rule[1] is not RequestInfoSocketHandler]
+        voilas: Any = super().init_handlers()
+        kept = [rule for rule in voilas if rule[1] is not RequestInfoSocketHandler]
         kept = [(rule[0], handlers.PageHandler, *rule[2:]) if rule[1] is TornadoVoilaHandler else rule for rule in kept]
         ours = [(r"/health", handlers.Health), (r"/queue", handlers.Queue)]
         ours += [(r"/metrics", handlers.Metrics)] if self.told.metrics else []
