@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -113,15 +113,23 @@ class Weights:
         return fitting[0][1], several if len(fitting) > 1 else ""
 
     def _by_order(self, wanted: Tensors) -> tuple[Tensors, str] | None:
-        """By the shapes of all tensors of one dictionary or list: part of one could be a layer of a deeper network."""
-        for _, tensors in _parts(self.leaves):
+        """By the shapes of all tensors of one dictionary or list, the innermost that has them.
+
+        What lies in dictionaries beside it must be an optimiser's or fit as well: otherwise this is a layer of a deeper
+        network, or one network of several.
+        """
+        fitting: dict[Names, tuple[Tensors, dict[str, str]]] = {}
+        for prefix, tensors in _parts(self.leaves):
             values = {name: tensor for name, tensor in _comparable(tensors, wanted).items() if tensor.ndim}
             matched = _matched_in_order(values, wanted) if self.in_order else _matched_by_shape(values, wanted)
             if matched is not None:
-                pairs = [f"{theirs} as {ours}" for ours, theirs in list(matched.items())[:2]]
-                note = f"The names in {self._file} are foreign: matched by shape and order ({', '.join(pairs)} ...)."
-                return {ours: values[theirs] for ours, theirs in matched.items()}, note
-        return None
+                fitting[prefix] = values, matched
+        if not fitting or any(_unexplained(names, fitting) for names in self.leaves):
+            return None
+        values, matched = fitting[max(fitting, key=len)]
+        pairs = [f"{theirs} as {ours}" for ours, theirs in list(matched.items())[:2]]
+        note = f"The names in {self._file} are foreign: matched by shape and order ({', '.join(pairs)} ...)."
+        return {ours: values[theirs] for ours, theirs in matched.items()}, note
 
     def _subtrees(self, wanted: Tensors) -> Iterator[tuple[Names, Tensors]]:
         """Every part of the file that could be a whole network, dots in names being the limits of parts, outermost first."""
@@ -161,6 +169,12 @@ def _parts(leaves: Leaves) -> Iterator[tuple[Names, Tensors]]:
             parts.setdefault(names[:depth], {})[".".join(names[depth:])] = tensor
     for prefix in sorted(parts, key=len):
         yield prefix, parts[prefix]
+
+
+def _unexplained(names: Names, fitting: Collection[Names]) -> bool:
+    """Whether a tensor lies in a dictionary that is neither an optimiser's nor fits the network."""
+    inside = any(names[: len(prefix)] == prefix for prefix in fitting)
+    return len(names) > 1 and not inside and not _of_optimiser(names)
 
 
 def _wanted(network: Classifier) -> Tensors:
