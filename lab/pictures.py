@@ -90,8 +90,8 @@ def decode_picture(data: bytes, size: int, what: str = "the upload") -> Decoded:
     return Decoded(to_tensor(image.resize((size, size), Image.Resampling.LANCZOS)), tones)
 
 
-def stacked(pictures: Sequence[Picture]) -> Squares:
-    """Pictures as one batch: grey where all are grey, else all in colour."""
+def stacked(pictures: Sequence[Tensor]) -> Squares:
+    """Pictures of shape (1 or 3, side, side) as one batch: grey where all are grey, else all in colour."""
     channels = max(len(picture) for picture in pictures)
     return torch.stack([in_channels(picture, channels) for picture in pictures])
 

@@ -141,6 +141,25 @@ def test_a_bad_upload_is_answered_by_a_sentence_and_a_good_one_is_used(page, tmp
     page.wait_for_function("document.querySelector('.lab-client canvas').getAttribute('aria-label').includes('astronaut')")
 
 
+def test_a_deep_grey_picture_keeps_its_depth_on_the_way_and_the_page_says_what_was_made_of_it(page, tmp_path):
+    """A browser would keep 8 of its 16 bits, of which the upper ones are nearly empty."""
+    Image.fromarray(np.linspace(16, 2992, 64 * 64).reshape(64, 64).astype(np.uint16)).save(tmp_path / "deep.png")
+    page.locator(".lab-file").set_input_files(tmp_path / "deep.png")
+    page.locator(".lab-client .lab-notes").filter(has_text="so that 16 is black and 2992 is white.").wait_for()
+    assert "pixels in grey" in page.locator(".lab-client").inner_text()
+    page.get_by_role("button", name="Undo", exact=True).click()
+    page.wait_for_function("document.querySelector('.lab-client canvas').getAttribute('aria-label').includes('astronaut')")
+    assert page.locator(".lab-client .lab-notes").is_hidden()
+    assert "pixels in colour" in page.locator(".lab-client").inner_text()
+
+
+def test_the_page_offers_no_file_that_is_refused(page):
+    offered = page.locator(".lab-file").get_attribute("accept").split(",")
+    assert "image/*" not in offered
+    assert {f"image/{kind}" for kind in ("png", "jpeg", "webp", "gif", "bmp", "tiff")} <= set(offered)
+    assert not [kind for kind in offered if "svg" in kind or "hei" in kind]
+
+
 def test_forty_megabytes_are_made_small_in_the_browser_or_refused_by_a_sentence(page, tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (3700, 3700, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "noise.png", compress_level=0)

@@ -26,15 +26,15 @@ def understood(labels: np.ndarray, pictures: int, where: str) -> Classes:
     """The classes behind an array of labels. Raises ``LabError`` with what is there where it cannot be understood."""
     flat, note = _one_each(labels, pictures, where)
     if flat.dtype.kind in "US":
-        return _named(flat.astype(str), where)
+        return _named(np.char.decode(flat, "latin-1") if flat.dtype.kind == "S" else flat, where)
     numbers = _whole(flat, where)
     if numbers.min() >= 0 and numbers.max() < MOST_NUMBERS:
         return Classes(numbers.astype(np.int64), _numbered(int(numbers.max()) + 1), note)
     values, places = np.unique(numbers, return_inverse=True)
     _check_count(len(values), where)
-    if len(values) == values[-1] + 1:
+    if values[0] == 0 and values[-1] == len(values) - 1:
         return Classes(places, _numbered(len(values)), note)
-    names = tuple(map(str, values.tolist()))
+    names = _with_counterpart(values)
     return Classes(places, names, f"The identifiers in {where} were numbered in their order ({_shown(names)}).")
 
 
@@ -73,8 +73,14 @@ def _named(flat: np.ndarray, where: str) -> Classes:
     _check_count(len(values), where)
     if set(values.tolist()) <= set(CIFAR10_CLASSES):
         return Classes(np.array([CIFAR10_CLASSES.index(name) for name in flat]), CIFAR10_CLASSES)
-    names = tuple(values.tolist()) if len(values) > 1 else (str(values[0]), f"not {values[0]}")
+    names = _with_counterpart(values)
     return Classes(places, names, f"The names in {where} were numbered in alphabetical order ({_shown(names)}).")
+
+
+def _with_counterpart(values: np.ndarray) -> tuple[str, ...]:
+    """The values as names; a lone one gets a counterpart, as with one class nothing is learnt and no gradient flows."""
+    names = tuple(str(value)[:60] for value in values.tolist())
+    return names if len(names) > 1 else (names[0], f"not {names[0]}")
 
 
 def _shown(names: tuple[str, ...]) -> str:
