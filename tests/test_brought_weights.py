@@ -5,6 +5,7 @@ import os
 import pathlib
 import random
 import zipfile
+from collections import Counter, defaultdict
 
 import numpy as np
 import pytest
@@ -116,7 +117,7 @@ def test_wrappers_inside_names_layouts_in_memory_and_counters_change_nothing(tmp
         name: name.replace(".0.", ".0._orig_mod.", 1).replace("features.", "features.module.", 1) for name in numbers(source)
     }
     content = {names[name]: torch.nn.Parameter(value) for name, value in numbers(source).items()}
-    content |= {"features.0.total_ops": torch.zeros(1), "n_averaged": torch.tensor(4)}
+    content |= {"features.0.total_ops": torch.zeros(1), "n_averaged": torch.tensor(4), "epoch": torch.tensor(3)}
     torch.save(content, tmp_path / "w.pth")
     got, notes = loaded(options, tmp_path / "w.pth")
     assert same(got, numbers(source))
@@ -257,7 +258,9 @@ def test_a_damaged_file_leaves_the_network_as_it_was(tmp_path):
 
 def test_whole_numbers_are_no_weights(tmp_path):
     torch.save({name: value.to(torch.int8) for name, value in numbers(trained(LeNet())).items()}, tmp_path / "w.pth")
-    assert "holds int8 where floats are wanted; give weights that are not quantised." in refused(LeNet(), tmp_path / "w.pth")
+    assert "holds int8 where floats are wanted; give plain weights, neither quantised nor complex." in refused(
+        LeNet(), tmp_path / "w.pth"
+    )
 
 
 class Own(torch.nn.Module):
@@ -281,6 +284,25 @@ def test_weights_beside_a_pickled_network_are_found(tmp_path):
     truth = numbers(trained(LeNet()))
     torch.save({"model": Own(), "state_dict": truth}, tmp_path / "both.pth")
     assert same(loaded(LeNet(), tmp_path / "both.pth")[0], truth)
+
+
+class Settings(dict):
+    """A dictionary of somebody's own kind."""
+
+
+@pytest.mark.parametrize(
+    "wrap", [lambda sd: Settings(net=Settings(sd), a=1), lambda sd: defaultdict(dict, net=sd), lambda sd: Counter(net=sd)]
+)
+def test_dictionaries_of_every_kind_are_dictionaries(tmp_path, wrap):
+    truth = numbers(trained(LeNet()))
+    torch.save(wrap(truth), tmp_path / "w.pth")
+    assert same(loaded(LeNet(), tmp_path / "w.pth")[0], truth)
+
+
+def test_shapes_without_numbers_are_no_weights(tmp_path):
+    torch.save({name: value.to("meta") for name, value in numbers(trained(LeNet())).items()}, tmp_path / "w.pth")
+    assert "'features.0.weight' of" in refused(LeNet(), tmp_path / "w.pth")
+    assert "has a shape but no numbers; save the weights from a real device." in refused(LeNet(), tmp_path / "w.pth")
 
 
 def test_a_program_is_told_how_to_save(tmp_path):

@@ -8,6 +8,7 @@ nothing. Of NumPy's arrays the bytes are kept, so that they can be tensors.
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,14 @@ class Beside:
     def is_module(self) -> bool:
         """Whether this was a layer or a whole network."""
         return isinstance(self.state, dict) and "_modules" in self.state
+
+
+class Dictionary(Beside):
+    """A dictionary of a kind of its own, such as ``defaultdict``: PyTorch's reader fills none but plain ones."""
+
+    def __new__(cls, *_: Any) -> Any:
+        """A plain one."""
+        return OrderedDict()
 
 
 class NumberType(Beside):
@@ -64,6 +73,6 @@ NUMPYS_OWN = {f"{home}.{name}": kind for home in _HOMES for name, kind in _NUMPY
 """What NumPy's arrays, numbers and dtypes are called in pickles, of versions 1 and 2."""
 
 
-def stand_in(name: str) -> type[Beside]:
+def stand_in(name: str, otherwise: type[Beside] = Beside) -> type[Beside]:
     """The class that takes the place of what is called ``name`` in a file."""
-    return NUMPYS_OWN.get(name, Beside)
+    return NUMPYS_OWN.get(name, otherwise)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 import zipfile
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from safetensors.torch import load_file
 from torch import serialization
 
 from lab import arrays
-from lab.checkpoints.inert import NUMPYS_OWN, stand_in
+from lab.checkpoints.inert import NUMPYS_OWN, Dictionary, stand_in
 from lab.errors import LabError
 from lab.one_at_a_time import ONE_AT_A_TIME
 
@@ -76,10 +77,19 @@ def _is_counted(name: str) -> bool:
 
 
 def _torchs(path: Path) -> Any:
-    """A file of ``torch.save``, with stand-ins for all names that PyTorch does not know to be harmless."""
+    """A file of ``torch.save``, with stand-ins for all names that PyTorch does not know to be harmless.
+
+    A name does not tell whether it is a dictionary's: where one was to be filled, all are taken for dictionaries.
+    """
     names = {*_foreign_names(path), *NUMPYS_OWN}
-    allowed = [(stand_in(name), name) for name in names]
-    with ONE_AT_A_TIME, serialization.safe_globals(allowed), warnings.catch_warnings():  # type: ignore[arg-type]
+    try:
+        return _with_stand_ins(path, [(stand_in(name), name) for name in names])
+    except UnpicklingError:
+        return _with_stand_ins(path, [(stand_in(name, Dictionary), name) for name in names])
+
+
+def _with_stand_ins(path: Path, allowed: list[Any]) -> Any:
+    with ONE_AT_A_TIME, serialization.safe_globals(allowed), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return torch.load(path, "cpu", weights_only=True)
 

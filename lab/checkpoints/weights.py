@@ -120,7 +120,7 @@ class Weights:
         """
         fitting: dict[Names, tuple[Tensors, dict[str, str]]] = {}
         for prefix, tensors in _parts(self.leaves):
-            values = {name: tensor for name, tensor in _comparable(tensors, wanted).items() if tensor.ndim}
+            values = _comparable(tensors, wanted)
             matched = _matched_in_order(values, wanted) if self.in_order else _matched_by_shape(values, wanted)
             if matched is not None:
                 fitting[prefix] = values, matched
@@ -140,16 +140,22 @@ class Weights:
             yield prefix, _comparable(self.renamed(tensors), wanted)
 
     def _nearest(self, wanted: Tensors) -> Tensors:
-        """The part of the file that shares most names with the network; of equals the largest."""
-        parts = [tensors for _, tensors in self._subtrees(wanted)]
-        return max(parts, key=lambda tensors: (len(tensors.keys() & wanted.keys()), sum(map(torch.numel, tensors.values()))))
+        """The part of the file that shares most names with the network; of equals the largest, then the innermost."""
+
+        def nearness(part: tuple[Names, Tensors]) -> tuple[int, int, int]:
+            prefix, tensors = part
+            return len(tensors.keys() & wanted.keys()), sum(map(torch.numel, tensors.values())), len(prefix)
+
+        return max(self._subtrees(wanted), key=nearness)[1]
 
     def _ready(self, name: str, tensor: Tensor) -> Tensor:
         """In single precision, every number finite. Raises ``LabError`` naming the tensor otherwise."""
+        if tensor.is_meta:
+            raise LabError(f"{name!r} of {self.where} has a shape but no numbers; save the weights from a real device.")
         if not tensor.is_floating_point():
             raise LabError(
                 f"{name!r} of {self.where} holds {str(tensor.dtype).removeprefix('torch.')} where floats are wanted; "
-                "give weights that are not quantised."
+                "give plain weights, neither quantised nor complex."
             )
         single = tensor.float()
         bad = int((~single.isfinite()).sum())
@@ -186,10 +192,10 @@ def _counters(network: Classifier) -> Tensors:
 
 
 def _comparable(tensors: Tensors, wanted: Tensors) -> Tensors:
-    """Without counters, and without stored statistics where the network uses the batch's own."""
+    """Without counters and other single numbers, and without stored statistics where the network uses the batch's own."""
     statistics = any(name.endswith(STATISTICS) for name in wanted)
     unused = _BESIDE if statistics else (*_BESIDE, *STATISTICS)
-    return {name: value for name, value in tensors.items() if name in wanted or not name.endswith(unused)}
+    return {name: value for name, value in tensors.items() if name in wanted or (value.ndim and not name.endswith(unused))}
 
 
 def _same_shapes(given: Tensors, wanted: Tensors) -> bool:
