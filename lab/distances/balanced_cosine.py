@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from lab.distances.base import Blender, Distance, dots
+from lab.distances.base import Blender, Distance, balance, dots
 from lab.distances.cosine import Cosine, angle
 from lab.types import Gradients
 
@@ -32,11 +32,8 @@ class BalancedCosine(Distance):
         return angle(shared, squares, self.weights(shared, squares))
 
     def weights(self, shared: Gradients, squares: list[float]) -> list[float]:
-        """For each tensor min(1, share of the parameters / share of the square length)."""
-        sizes = [tensor.numel() for tensor in shared.values()]
-        mean = sum(squares) / sum(sizes)
-        fair = [size * mean for size in sizes]
-        return [own / square if square > own else 1.0 for own, square in zip(fair, squares, strict=True)]
+        """The balance of the shared update; a subclass may weigh in something else."""
+        return balance(shared, squares)
 
 
 def _scaled(update: Gradients, factors: list[float]) -> Gradients:

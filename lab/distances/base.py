@@ -104,3 +104,14 @@ def length(update: Gradients) -> Tensor:
 def flat(update: Gradients) -> Tensor:
     """All tensors of an update, one after another, as one vector."""
     return torch.cat([tensor.flatten() for tensor in update.values()])
+
+
+def balance(shared: Gradients, squares: list[float]) -> list[float]:
+    """A weight for each tensor's square: min(1, its share of the parameters / its share of the shared square length).
+
+    So weighted, no tensor of the shared update is louder than its number of parameters; quieter ones stay as they are.
+    """
+    sizes = [tensor.numel() for tensor in shared.values()]
+    mean = sum(squares) / sum(sizes)
+    fair = [size * mean for size in sizes]
+    return [own / square if square > own else 1.0 for own, square in zip(fair, squares, strict=True)]
