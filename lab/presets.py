@@ -9,8 +9,8 @@ from lab.attacks.gradient_matching import GradientMatching, Start
 from lab.attacks.recursive import Recursive
 from lab.datasets.gallery import Gallery
 from lab.defences.scaling import Scaling
-from lab.distances.balanced_cosine import BalancedCosine
 from lab.distances.base import Distance
+from lab.distances.cosine import Cosine
 from lab.distances.euclidean import Euclidean
 from lab.errors import unknown_name
 from lab.evaluate import Verdict
@@ -38,9 +38,13 @@ class Preset:
 
 
 def _on_trained_network(distance: Distance) -> Experiment:
-    """One pair of experiments that differ in the distance alone; from noise, as the paper starts, each seed is another run."""
+    """One pair of experiments that differ in the distance alone; from noise, as the paper starts, each seed is another run.
+
+    On the fully connected network no layer is so loud that it drowns the others; on the trained small ConvNet the paper's
+    cosine fails like the Euclidean distance, and wins only once the layers are balanced.
+    """
     attack = GradientMatching(distance=distance, start=Start.NOISE)
-    return Experiment(dataset=Gallery(first="cat"), trained=True, attack=attack)
+    return Experiment(dataset=Gallery(first="horse"), network=MLP(), trained=True, attack=attack)
 
 
 _LISTING = (
@@ -132,11 +136,11 @@ _LISTING = (
     Preset(
         "cosine_trained",
         "A trained network, compared by direction",
-        "After training, matching the direction of the gradient (each tensor by its share) still gives the picture away.",
+        "After training, matching the direction of the gradient, by the paper's one cosine, still gives the picture away.",
         "Geiping et al. 2020, section 4 and Table 1, trained networks, cosine",
-        "One gallery photograph, the small network (trained to 83 % of 400 CIFAR-10 test pictures), 200 iterations.",
+        "One gallery photograph and a fully connected network instead of LeNet and ResNet20-4 on CIFAR-10; 200 iterations.",
         Verdict.RECOGNISABLE,
-        _on_trained_network(BalancedCosine()),
+        _on_trained_network(Cosine()),
     ),
     Preset(
         "euclidean_trained",

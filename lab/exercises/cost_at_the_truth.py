@@ -37,6 +37,6 @@ def _judge(g: Tensor, factor: float) -> Judge:
 EXERCISE = Exercise(
     lesson=4,
     task="cost_at_the_truth(g, c): (cosine cost, squared Euclidean cost) of the candidate's g against the shared c g, c > 0",
-    praise="The true picture costs the cosine nothing, whatever the factor. The Euclidean cost rejects it.",
+    praise="The true picture costs the cosine nothing, whatever the factor. The Euclidean cost charges it for the factor.",
     cases=cases,
 )

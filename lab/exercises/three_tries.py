@@ -9,20 +9,21 @@ from typing import Any
 import torch
 
 from lab.attacks.base import Attack
-from lab.attacks.gradient_matching import GradientMatching
+from lab.attacks.gradient_matching import GradientMatching, Start
+from lab.datasets.gallery import Gallery
+from lab.distances.euclidean import Euclidean
 from lab.errors import LabError
 from lab.evaluate import score
 from lab.exercises.base import Case, Exercise
 from lab.experiment import Experiment
 from lab.line_up import Verdict
-from lab.presets import find_preset
 from lab.rounds import reconstruct, simulate_round
 from lab.serialise import from_plain
 from lab.types import Round
 
 MOST_TRIES = 3
 MOST_ITERATIONS = 400
-PRESET = "euclidean_trained"
+BASE = Experiment(dataset=Gallery(first="cat"), trained=True, attack=GradientMatching(distance=Euclidean(), start=Start.NOISE))
 """The cat on the trained network, attacked with the wrong cost."""
 
 
@@ -36,18 +37,17 @@ def _judge(answer: Any) -> str:
         return "give a list of tries, each a dictionary of options of the attack, such as [{'iterations': 100}]."
     if len(answer) > MOST_TRIES:
         return f"these are {len(answer)} tries; you have {MOST_TRIES}. Say first why each should help."
-    base = find_preset(PRESET).experiment
-    attacked = simulate_round(base)
-    tried = [(one, _attempt(base, attacked, one)) for one in answer]
+    attacked = simulate_round(BASE)
+    tried = [(one, _attempt(attacked, one)) for one in answer]
     return "" if any(fault == "" for _, fault in tried) else _hint(*tried[-1])
 
 
-def _attempt(base: Experiment, attacked: Round, options: dict[str, Any]) -> str:
+def _attempt(attacked: Round, options: dict[str, Any]) -> str:
     """Empty where the picture is recognisable, else how near it came. Raises ``LabError`` for wrong options."""
-    attack = from_plain(Attack, {"name": "gradient_matching"} | base.to_plain()["attack"] | options)
+    attack = from_plain(Attack, {"name": "gradient_matching"} | BASE.to_plain()["attack"] | options)
     if not isinstance(attack, GradientMatching) or attack.iterations * attack.restarts > MOST_ITERATIONS:
         raise LabError(f"Iterations times restarts may be {MOST_ITERATIONS} in all; here it is not patience that is missing.")
-    *_, last = reconstruct(replace(base, attack=attack), attacked.observation)
+    *_, last = reconstruct(replace(BASE, attack=attack), attacked.observation)
     found = score(attacked, last)
     return "" if found.verdict is Verdict.RECOGNISABLE else f"likeness {found.likeness:.2f}"
 
@@ -57,6 +57,8 @@ def _hint(options: dict[str, Any], fault: str) -> str:
     name = distance.get("name") if isinstance(distance, dict) else distance
     if name == "euclidean":
         return f"still hidden ({fault}): you compare lengths, which tell how surprised the network is. Which cost does not?"
+    if name == "balanced_euclidean":
+        return f"not yet ({fault}): the layers are balanced now, but you still compare lengths. Which cost does neither?"
     if name == "balanced_cosine":
         return f"nearly ({fault}): this cost weighs layers fairly, but the steps ran out; {MOST_ITERATIONS} are allowed."
     return (
@@ -67,6 +69,6 @@ def _hint(options: dict[str, Any], fault: str) -> str:
 EXERCISE = Exercise(
     lesson=5,
     task="three_tries(): at most three attacks on the trained network, as dictionaries of options, one of which succeeds",
-    praise="A trained network gives less away, yet enough for whoever compares directions.",
+    praise="A trained network gives less away, yet enough for whoever compares directions and lets no layer drown the others.",
     cases=cases,
 )

@@ -36,7 +36,7 @@ CHIPS = (
     Chip(
         "losses",
         "Compare two losses",
-        "On a trained network, by direction and by length, side by side. The experiment above stays as it is.",
+        "A horse, a trained network: by direction alone, and by direction and length. The experiment above stays as it is.",
         (),
         opens="compare",
     ),

@@ -12,7 +12,7 @@ from widgets.film import frame_data, image_bytes, plain, round_data
 from widgets.views.base import View, script, style
 
 PRESETS = ("cosine_trained", "euclidean_trained")
-"""The pair that shows best why the loss matters: on an untrained network both succeed."""
+"""The paper's own pair, which differs in the loss alone: on an untrained network both succeed."""
 EARLY = {"status": "waiting", "message": "The lab is still loading; both runs begin as soon as it is there."}
 
 
