@@ -11,7 +11,7 @@ rows c_i, and the logits are c_i K with K = R [W, b]^T. That closes a circle on 
 
 which Newton's method solves from a guess at the probabilities. Few starts are needed where all
 labels differ; where some are equal the guesses must break the tie, and which of these is which
-does not matter. At most as many pictures as classes.
+does not matter. Each p_i - e_i sums to zero over the classes, so at most one picture fewer than there are classes.
 """
 
 from __future__ import annotations
