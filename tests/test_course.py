@@ -1,13 +1,18 @@
 """The course that teachers hand out: solutions stay behind, graded notebooks hold no widget, both graders' forms are kept."""
 
 import ast
+import io
+import re
+from types import SimpleNamespace
 
+import cloudpickle
 import pytest
 from lessons import LESSONS, read, solutions
+from nbclient import NotebookClient
 from nbformat import validate
 from typer.testing import CliRunner
 
-from lab.exercises import NotYet
+from lab.exercises import judge
 from lab.exercises.checking import exercises
 from notebooks.course.__main__ import app
 from notebooks.course.lesson import lessons, tagged
@@ -71,16 +76,67 @@ def read_lesson(slug):
     return next(lesson.notebook for lesson in lessons() if lesson.slug == slug)
 
 
+def judged(function, seeds, name, monkeypatch):
+    """What the judge's process says of this function, without the process."""
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(cloudpickle.dumps(function))))
+    return judge.main(name, *seeds)
+
+
 @pytest.mark.parametrize("slug", SLUGS)
-def test_the_instructors_notebook_runs_and_a_wrong_answer_fails_in_it(built, slug):
-    notebook = graded(built, slug)
-    namespace = {}
+def test_the_instructors_answers_cross_over_to_the_judge_and_are_right(built, slug, monkeypatch, capsys):
+    namespace, found = {"__name__": "__main__"}, {}
+    for cell in code(graded(built, slug)):
+        told = cell.metadata.get("nbgrader", {})
+        if not told.get("grade"):
+            exec(cell.source, namespace)
+            continue
+        name = told["grade_id"].removesuffix("-test")
+        assert re.search(rf'"{name}", "0"]\n.*\ncommand \+= \["{SEED}"]', cell.source)
+        assert f"cloudpickle.dumps({name})" in cell.source
+        found[name] = judged(namespace[name], ["0", str(SEED)], name, monkeypatch)
+        assert capsys.readouterr().out == "Right.\n"
+        assert judged(lambda *_: "wrong", ["0", str(SEED)], name, monkeypatch) == 1
+        assert capsys.readouterr().out != "Right.\n"
+    assert set(found.values()) == {0}
+
+
+CHEATS = """
+import sys, types
+import lab.exercises, lab.exercises.checking, lab.exercises.feedback, lab.exercises.judge
+yes = lambda *_, **__: None
+lab.exercises.grade = lab.exercises.checking.grade = lab.exercises.judge.grade = yes
+right = lab.exercises.feedback.Feedback(True, "")
+lab.exercises.check = lab.exercises.checking.check = lab.exercises.checking._tried = lambda *_: right
+lab.exercises.checking.exercises = lambda: {}
+lab.exercises.judge.main = lambda *_: 0
+lab.exercises.NotYet = lab.exercises.feedback.NotYet = Warning
+sys.modules["lab.exercises"] = types.SimpleNamespace(grade=yes)
+command, judged = [], types.SimpleNamespace(returncode=0, stdout=b"Right.\\n")
+"""
+"""What a student's cell may do to the kernel that its test runs in."""
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore::RuntimeWarning")
+@pytest.mark.parametrize("cheat", ["", CHEATS], ids=["honest", "cheating"])
+def test_a_graded_notebook_pays_for_right_answers_alone_whatever_its_cells_did_to_the_lab(built, tmp_path, cheat):
+    """As nbgrader does it: all cells in one kernel, errors allowed, a point for a test without one."""
+    notebook = graded(built, "02-one-layer-gives-it-away")
+    (tmp_path / "lab" / "exercises").mkdir(parents=True)
+    (tmp_path / "lab" / "exercises" / "judge.py").write_text("print('Right.')")
+    wrong = "def mixture_of(delta, x):\n    return x.mean(0)\n"
     for cell in code(notebook):
-        exec(cell.source, namespace)
-        if cell.metadata.get("nbgrader", {}).get("grade"):
-            name = cell.metadata["nbgrader"]["grade_id"].removesuffix("-test")
-            with pytest.raises(NotYet):
-                exec(cell.source, namespace | {name: lambda *_: "wrong"})
+        if cell.id == "mixture_of":
+            cell.source = wrong + cheat
+    NotebookClient(notebook, timeout=300, allow_errors=True, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    points = {
+        cell.metadata["nbgrader"]["grade_id"]: not any(output.output_type == "error" for output in cell.outputs)
+        for cell in code(notebook)
+        if cell.metadata.get("nbgrader", {}).get("grade")
+    }
+    assert points == {"invert_fc-test": True, "mixture_of-test": False}
+    (told,) = [cell for cell in code(notebook) if cell.id == "mixture_of-test"]
+    assert "plain mean" in told.outputs[-1].evalue
 
 
 @pytest.mark.parametrize("slug", SLUGS)

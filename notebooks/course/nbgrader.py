@@ -20,6 +20,18 @@ c.ExecutePreprocessor.timeout = 60
 c.ClearSolutions.code_stub = {"python": "raise NotImplementedError"}
 """
 
+TEST = """import subprocess, sys
+import cloudpickle
+
+command = [sys.executable, "-P", "-m", "lab.exercises.judge", "{name}", "0"]
+### BEGIN HIDDEN TESTS
+command += ["{seed}"]
+### END HIDDEN TESTS
+judged = subprocess.run(command, input=cloudpickle.dumps({name}), capture_output=True)
+assert judged.returncode == 0 and judged.stdout == b"Right.\\n", judged.stdout.decode() or judged.stderr.decode()[-300:]
+"""
+"""Another process judges: what the answer's cell did to the lab in this kernel does not reach it."""
+
 
 def assignment(lesson: Lesson, seed: int) -> NotebookNode:
     """The instructor's version; ``nbgrader generate_assignment`` makes the students' of it.
@@ -35,8 +47,7 @@ def assignment(lesson: Lesson, seed: int) -> NotebookNode:
 def _cells(exercise: Exercise, seed: int) -> list[NotebookNode]:
     name = exercise.name
     answer = f"{exercise.signature}\n    ### BEGIN SOLUTION\n{exercise.body}\n    ### END SOLUTION"
-    hidden = f'### BEGIN HIDDEN TESTS\ngrade("{name}", {name}, seed={seed})\n### END HIDDEN TESTS'
-    test = f'from lab.exercises import grade\n\ngrade("{name}", {name})\n{hidden}'
+    test = TEST.format(name=name, seed=seed)
     return [
         new_markdown_cell(exercise.task, id=f"{name}-task"),
         new_code_cell(answer, id=name, metadata=_metadata(name, solution=True)),
