@@ -1,15 +1,23 @@
-"""Still figures for lessons: rows of pictures, tables, bars and curves, as accessible HTML that follows light and dark."""
+"""Still figures for lessons: rows of pictures, tables, bars and curves, as HTML that means the same without its styles.
+
+Whatever is drawn is a PNG inside the HTML: a notebook that is not trusted, a copy from a colleague say, shows pictures and
+tables, and neither SVG nor most styles. Numbers are text, beside the drawing.
+"""
 
 from __future__ import annotations
 
 import base64
 import html
+import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-HUES = ("var(--lab-leak, #c2410c)", "var(--lab-private, #0b7285)", "#7c5cbf", "#5f6b76")
-"""What leaks, what is private, and two more."""
-WIDE, HIGH, MARGIN = 560, 240, 44
+HUES = ("#d9480f", "#0b7285", "#7c5cbf", "#5f6b76")
+"""What leaks, what is private, and two more: each tells itself apart on white and on the dark theme."""
+BAR_WIDE, BAR_HIGH = 200, 14
+"""Of the longest bar, in pixels."""
+CURVES_WIDE, CURVES_HIGH, FINE = 560, 240, 2
+"""Of a plot, in pixels, and how many dots make a pixel."""
 
 
 class Figure:
@@ -36,9 +44,9 @@ def _picture(image: Any, caption: str, side: int) -> str:
 
     said = html.escape(caption)
     source = "data:image/png;base64," + base64.b64encode(encode_png(image)).decode("ascii")
-    style = f"width:{side}px;height:auto;image-rendering:pixelated;border-radius:8px;display:block"
+    style = "height:auto;image-rendering:pixelated;border-radius:8px;display:block"
     text = f'<figcaption style="max-width:{side}px;font-size:13px;line-height:1.35;margin-top:4px">{said}</figcaption>'
-    return f'<figure style="margin:0"><img src="{source}" alt="{said}" style="{style}">{text}</figure>'
+    return f'<figure style="margin:0"><img src="{source}" alt="{said}" width="{side}" style="{style}">{text}</figure>'
 
 
 def said(sentence: str) -> Figure:
@@ -69,64 +77,64 @@ def bars(values: Mapping[str, float], unit: str = "") -> Figure:
     low, high = min(0.0, *values.values()), max(0.0, *values.values())
     rows = "".join(_bar(name, value, low, (high - low) or 1.0, unit) for name, value in values.items())
     words = "\n".join(f"{name}: {_told(value)}{unit}" for name, value in values.items())
-    return Figure(f'<table style="width:100%;max-width:640px"><tbody>{rows}</tbody></table>', words)
+    return Figure(f"<table><tbody>{rows}</tbody></table>", words)
 
 
 def _bar(name: str, value: float, low: float, span: float, unit: str) -> str:
-    """One row: the bar begins at zero, which stands where the least value leaves room for it."""
-    left, width = 100 * (min(value, 0.0) - low) / span, 100 * abs(value) / span
-    shape = f"height:14px;border-radius:4px;margin-left:{left:.1f}%;width:{width:.1f}%;background:{HUES[value < 0]}"
+    """One row; no width is set in shares, so that any layout of tables keeps label, bar and value apart."""
+    drawn = _image(_strip(value, low, span), "", BAR_WIDE)
+    cell = '<td style="text-align:left;padding:4px 12px">'
     return (
-        f'<tr><th scope="row" style="text-align:left;padding:4px 12px 4px 0;white-space:nowrap">{html.escape(name)}</th>'
-        f'<td style="width:99%;padding:4px 0"><div aria-hidden="true" style="{shape}"></div></td>'
-        f'<td style="text-align:left;padding:4px 0 4px 12px;white-space:nowrap">{_told(value)}{html.escape(unit)}</td></tr>'
+        f'<tr><th scope="row" style="text-align:left;padding:4px 12px 4px 0">{html.escape(name)}</th>'
+        f"{cell}{drawn}</td>{cell}{_told(value)}{html.escape(unit)}</td></tr>"
     )
+
+
+def _strip(value: float, low: float, span: float) -> bytes:
+    """The bar as a PNG, clear where it is not; it begins at zero, which stands where the least value leaves room for it."""
+    from PIL import Image, ImageColor
+
+    zero, end = (round((place - low) / span * BAR_WIDE) for place in (0.0, value))
+    strip = Image.new("RGBA", (BAR_WIDE, BAR_HIGH), (0, 0, 0, 0))
+    strip.paste(ImageColor.getrgb(HUES[value < 0]), (min(zero, end), 0, max(zero, end), BAR_HIGH))
+    if low < 0:
+        strip.paste((128, 128, 128), (min(zero, BAR_WIDE - 1), 0, min(zero, BAR_WIDE - 1) + 1, BAR_HIGH))
+    file = io.BytesIO()
+    strip.save(file, "PNG", optimize=True)
+    return file.getvalue()
 
 
 def curves(series: Mapping[str, Sequence[float]], x: str, y: str, every: int = 1) -> Figure:
     """A line for each series, one value ``every`` so many x, on one scale, with a key that tells first and last value."""
-    values = [value for line in series.values() for value in line]
-    low, high, last = min(values), max(values), every * (max(map(len, series.values())) - 1)
-    lines = "".join(_line(line, low, high, HUES[place % len(HUES)], place) for place, line in enumerate(series.values()))
-    key = "".join(_key(name, line, HUES[place % len(HUES)], place) for place, (name, line) in enumerate(series.items()))
     words = "; ".join(f"{name} {_course(line)}" for name, line in series.items())
-    drawn = (
-        f'<svg viewBox="0 0 {WIDE} {HIGH}" role="img" aria-label="{html.escape(f"{y} over {x}: {words}", quote=True)}" '
-        f'style="width:100%;max-width:{WIDE}px;height:auto;font-size:13px" fill="currentColor">'
-        f"{_axes(x, y, low, high, last)}{lines}</svg>"
-    )
-    return Figure(f'<div>{drawn}<div style="font-size:13px">{key}</div></div>', f"{y} over {x}: {words}.")
+    drawn = _image(_plot(series, x, y, every), f"{y} over {x}: {words}", CURVES_WIDE)
+    return Figure(f"<div>{drawn}<p>{html.escape(words)}</p></div>", f"{y} over {x}: {words}.")
 
 
-def _axes(x: str, y: str, low: float, high: float, last: int) -> str:
-    bottom = HIGH - MARGIN / 2
+def _plot(series: Mapping[str, Sequence[float]], x: str, y: str, every: int) -> bytes:
+    """A PNG, dark on white in either theme, and on paper."""
+    from matplotlib.figure import Figure as Drawing
+
+    size = CURVES_WIDE / 100, CURVES_HIGH / 100
+    drawing = Drawing(figsize=size, dpi=100 * FINE, layout="constrained")
+    axes = drawing.add_subplot(xlabel=x, title=y)
+    for place, (name, line) in enumerate(series.items()):
+        steps = [every * step for step in range(len(line))]
+        axes.plot(steps, line, label=name, color=HUES[place % len(HUES)], linestyle=(0, (4, 2)) if place else "-")
+    axes.spines[["top", "right"]].set_visible(False)
+    if len(series) > 1:
+        axes.legend(frameon=False)
+    file = io.BytesIO()
+    drawing.savefig(file, format="png")
+    return file.getvalue()
+
+
+def _image(png: bytes, alternative: str, wide: int) -> str:
+    """A picture inside HTML, with its width as an attribute: styles may be taken away."""
+    source = "data:image/png;base64," + base64.b64encode(png).decode("ascii")
     return (
-        f'<path d="M{MARGIN} 18V{bottom}H{WIDE}" fill="none" stroke="currentColor" stroke-opacity=".4"/>'
-        f'<text x="{MARGIN + 6}" y="14">{html.escape(y)}</text>'
-        f'<text x="{MARGIN}" y="{HIGH - 4}">0</text>'
-        f'<text x="{WIDE}" y="{HIGH - 4}" text-anchor="end">{html.escape(x)} {last}</text>'
-        f'<text x="{MARGIN - 6}" y="28" text-anchor="end">{_brief(high)}</text>'
-        f'<text x="{MARGIN - 6}" y="{bottom}" text-anchor="end">{_brief(low)}</text>'
+        f'<img src="{source}" alt="{html.escape(alternative, quote=True)}" width="{wide}" style="max-width:100%;height:auto">'
     )
-
-
-def _line(line: Sequence[float], low: float, high: float, hue: str, place: int) -> str:
-    bottom, last = HIGH - MARGIN / 2, max(1, len(line) - 1)
-    points = (
-        f"{MARGIN + (WIDE - MARGIN) * step / last:.1f},{bottom - (bottom - 24) * (value - low) / ((high - low) or 1):.1f}"
-        for step, value in enumerate(line)
-    )
-    dashes = f' stroke-dasharray="{6 * place} 4"' if place else ""
-    return f'<polyline points="{" ".join(points)}" fill="none" style="stroke:{hue}" stroke-width="2"{dashes}/>'
-
-
-def _key(name: str, line: Sequence[float], hue: str, place: int) -> str:
-    border = "dashed" if place else "solid"
-    swatch = (
-        f'<i aria-hidden="true" style="display:inline-block;width:22px;border-top:2px {border} {hue};margin:0 6px 4px 0"></i>'
-    )
-    text = f"{html.escape(name)} {_course(line)}"
-    return f'<span style="display:inline-block;margin-right:18px">{swatch}{text}</span>'
 
 
 def _course(line: Sequence[float]) -> str:
