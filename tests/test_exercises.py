@@ -1,16 +1,18 @@
 """The self-checks: typical wrong answers each get a hint of their own, and nothing a student does is a traceback."""
 
 import signal
+import sys
 import threading
+import time
 from functools import cache
 
 import pytest
 import torch
+from lessons import solutions
 from wrong_answers import WRONG
 
-from lab.exercises import Feedback, NotYet, check, checking, grade
-from lab.exercises.checking import exercises
-from lab.exercises.deadline import TooSlow, deadline
+from lab.exercises import Feedback, NotYet, check, checking, deadline, grade
+from lab.exercises.checking import Allowance, exercises
 
 CASES = [(name, place) for name, wrong in WRONG.items() for place in range(len(wrong))]
 
@@ -60,12 +62,59 @@ def unfinished(dW, db):
     raise NotImplementedError
 
 
-def greedy(dW, db):
+def swallowing(dW, db):
     while True:
         try:
             sum(range(1000))
         except Exception:
             continue
+
+
+def swallowing_all(dW, db):
+    while True:
+        try:
+            sum(range(1000))
+        except:  # noqa: E722
+            continue
+
+
+def standing_still(dW, db):
+    row, rows = 0, len(db)
+    while row < rows:
+        db.abs()
+    return dW[0]
+
+
+def counting_for_ever(dW, db):
+    row = 0
+    while True:
+        row += 1
+
+
+def too_many_rows(dW, db):
+    total = torch.zeros_like(dW[0])
+    for _ in range(10**9):
+        total += dW.sum(0)
+    return total
+
+
+def one_long_call(dW, db):
+    return dW[0] * sum(number % 7 for number in range(10**12))
+
+
+def asleep(dW, db):
+    time.sleep(3600)
+
+
+def dozing(dW, db):
+    while True:
+        time.sleep(0.005)
+
+
+def locked(dW, db):
+    lock = threading.Lock()
+    lock.acquire()
+    lock.acquire()
 
 
 WHATEVER = [
@@ -89,17 +138,98 @@ def test_whatever_a_student_gives_is_answered_by_a_sentence(answer, words):
     assert words in found.sentence
 
 
-def test_a_loop_that_never_ends_is_stopped(monkeypatch):
-    monkeypatch.setattr(checking, "LIMIT_S", 0.2)
-    assert "still busy" in check("invert_fc", greedy).sentence
+LATE = [
+    (swallowing, "`while True:`, which never ends"),
+    (swallowing_all, "`while True:`, which never ends"),
+    (standing_still, "`while row < rows:`, which never ends"),
+    (counting_for_ever, "`while True:`, which never ends"),
+    (too_many_rows, "still at work at `total += dW.sum(0)`; a right answer takes a moment"),
+    (one_long_call, "a right answer takes a moment"),
+    (asleep, "waited for 0 s without computing at `time.sleep(3600)`"),
+    (dozing, "waited for 0 s without computing"),
+    (locked, "waited for 0 s without computing at `lock.acquire()`"),
+]
 
 
-def test_the_deadline_puts_the_old_handler_back():
-    before = signal.getsignal(signal.SIGPROF)
-    with pytest.raises(TooSlow), deadline(0.05):
-        greedy(None, None)
+@pytest.mark.parametrize(("answer", "words"), LATE, ids=lambda value: getattr(value, "__name__", ""))
+def test_what_never_ends_what_is_too_much_and_what_only_waits_are_told_apart(monkeypatch, answer, words):
+    monkeypatch.setattr(checking, "LIMIT_S", 0.6)
+    monkeypatch.setattr(deadline, "WAITING_S", 0.3)
+    assert words in check("invert_fc", answer).sentence
+
+
+def test_waiting_does_not_use_up_the_time_to_compute_nor_computing_the_time_to_wait(monkeypatch):
+    monkeypatch.setattr(deadline, "WAITING_S", 0.3)
+    with deadline.Watch(None, 0.3) as watch:
+        time.sleep(0.15)
+    assert watch.used_s < 0.1
+    with deadline.Watch(None, 60.0) as watch:
+        while time.thread_time() < watch.begun + 0.6:
+            pass
+    assert watch.used_s > 0.5
+
+
+def test_the_watch_puts_everything_back():
+    before, threads = signal.getsignal(signal.SIGPROF), threading.active_count()
+    with pytest.raises(deadline.OutOfTime), deadline.Watch(swallowing_all, 0.2):
+        swallowing_all(None, None)
     assert signal.getsignal(signal.SIGPROF) is before
-    assert signal.getitimer(signal.ITIMER_PROF) == (0.0, 0.0)
+    assert threading.active_count() == threads
+    assert sys.gettrace() is None or "lab" not in getattr(sys.gettrace(), "__module__", "")
+
+
+@pytest.fixture
+def allowances(monkeypatch):
+    """The allowance of every check that is made."""
+    kept = []
+    monkeypatch.setattr(checking, "Allowance", lambda: kept.append(Allowance()) or kept[-1])
+    return kept
+
+
+COMPUTING = [name for name in exercises() if name not in ("three_tries", "one_change_that_hides")]
+"""The other two only name experiments, which the lab runs."""
+
+
+@pytest.mark.parametrize("name", COMPUTING)
+def test_the_limit_is_four_times_what_the_model_solution_takes(name, allowances):
+    assert check(name, solutions()[name]).passed
+    assert allowances[0].limit_s >= 4 * allowances[0].used_s
+
+
+def test_what_takes_long_is_timed_on_this_machine_and_at_this_time(allowances, monkeypatch):
+    """Both in processor time of this thread, one after the other: a slow or busy machine is slow for both."""
+    check("match_gradient", solutions()["match_gradient"])  # what it uses is imported
+    monkeypatch.setattr(checking, "LIMIT_S", 0.01)
+    assert check("match_gradient", solutions()["match_gradient"]).passed
+    assert allowances[1].limit_s >= 4 * allowances[1].used_s > 0.04
+
+
+@pytest.mark.parametrize("leave", [exit, sys.exit, quit, lambda: (_ for _ in ()).throw(GeneratorExit)])
+def test_a_function_that_leaves_the_program_is_answered_by_a_sentence(leave):
+    found = check("invert_fc", lambda dW, db: leave())
+    assert not found.passed
+    assert "ended the program" in found.sentence or "stopped" in found.sentence
+
+
+def test_whoever_stops_the_cell_stops_it():
+    def stopped(dW, db):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        check("invert_fc", stopped)
+
+
+class Odd(list):
+    """Looks like a list and cannot be counted."""
+
+    def __len__(self):
+        raise ValueError("no")
+
+
+@pytest.mark.parametrize("name", exercises())
+@pytest.mark.parametrize("odd", [Odd(), {1: Odd()}, object(), 10**400, torch.tensor(1j), [[1], [2, 3]], print])
+def test_answers_of_any_kind_are_looked_at_without_a_traceback(name, odd):
+    assert not check(name, lambda *_: odd).passed
 
 
 def test_a_check_works_in_any_thread():

@@ -23,13 +23,15 @@ def of_the_picture(model, x, y):
     return torch.autograd.grad(functional.cross_entropy(model(x), y), x)[0]
 
 
-def descend(gradient_of, shared, x, steps, rate, sign=1, aim=True):
+def descend(gradient_of, shared, x, steps, rate, sign=1, aim=True, tensors=None, clear=True):
     x = x.clone().requires_grad_()
     adam = torch.optim.Adam([x], lr=rate)
     for _ in range(steps):
-        pairs = zip(gradient_of(x), shared, strict=True)
+        pairs = list(zip(gradient_of(x), shared, strict=True))[:tensors]
         cost = sign * sum((a - b if aim else a).square().sum() for a, b in pairs)
-        x.grad = torch.autograd.grad(cost, x)[0]
+        if clear:
+            adam.zero_grad()
+        cost.backward()
         adam.step()
     return x.detach()
 
@@ -57,9 +59,30 @@ def layer_angles(g, star):
     return [functional.cosine_similarity(a.flatten(), b.flatten(), dim=0) for a, b in zip(g, star, strict=True)]
 
 
-def with_noise(g, deviation, seed):
-    generator = torch.Generator().manual_seed(seed)
-    return {name: tensor + deviation(tensor) * torch.randn(tensor.shape, generator=generator) for name, tensor in g.items()}
+def with_noise(g, deviation, seed, draw=torch.randn):
+    generator = torch.Generator()
+    generator.seed() if seed is None else generator.manual_seed(seed)
+    return {name: tensor + deviation(tensor) * draw(tensor.shape, generator=generator) for name, tensor in g.items()}
+
+
+def uniform(shape, generator):
+    return (torch.rand(shape, generator=generator) - 0.5) * 12**0.5
+
+
+def two_valued(shape, generator):
+    return torch.randn(shape, generator=generator).sign()
+
+
+def one_sided(shape, generator):
+    return torch.randn(shape, generator=generator).abs()
+
+
+def right_size(g, strength):
+    return lambda tensor: strength * norm(g) / count(g) ** 0.5
+
+
+def summed_norms(g):
+    return sum(tensor.norm() for tensor in g.values())
 
 
 def norm(g):
@@ -164,6 +187,8 @@ WRONG = {
         (compared_once, "computed 1 times"),
         (lambda *given: descend(*given, sign=-1), "has grown"),
         (lambda *given: descend(*given, aim=False), "subtract g*"),
+        (lambda *given: descend(*given, tensors=1), "others do not"),
+        (lambda *given: descend(*given, clear=False), "zero_grad"),
         (hanging, "x.detach()"),
         (lambda gradient_of, shared, x, steps, rate: gradient_of(x), "tensor of shape"),
     ],
@@ -191,6 +216,7 @@ WRONG = {
         (lambda: [{"iterations": 5 * n} for n in range(1, 6)], "you have 3"),
         (lambda: [{"iterations": 30}], "you compare lengths"),
         (lambda: [{"distance": {"name": "cosine"}, "iterations": 50}], "drown the others"),
+        (lambda: [{"distance": {"name": "balanced_euclidean"}, "iterations": 50}], "you still compare lengths"),
         (lambda: [{"distance": {"name": "balanced_cosine"}, "iterations": 5000}], "400 in all"),
         (lambda: [{"distance": {"name": "balanced_cosine"}, "iterations": 30}], "the steps ran out"),
         (lambda: {"iterations": 100}, "list of tries"),
@@ -219,6 +245,15 @@ WRONG = {
         (lambda g, strength, seed: with_noise(g, lambda t: strength * norm(g), seed), "divide by sqrt(d)"),
         (lambda g, strength, seed: with_noise(g, lambda t: strength, seed), "standard deviation `strength`"),
         (lambda g, strength, seed: with_noise(g, lambda t: strength * t.norm() / t.numel() ** 0.5, seed), "quiet tensors"),
+        (
+            lambda g, strength, seed: with_noise(g, lambda t: strength * summed_norms(g) / count(g) ** 0.5, seed),
+            "add as squares",
+        ),
+        (lambda g, strength, seed: with_noise(g, right_size(g, strength), 7), "another seed gave the same"),
+        (lambda g, strength, seed: with_noise(g, right_size(g, strength), None), "same seed gave other noise"),
+        (lambda g, strength, seed: with_noise(g, right_size(g, strength), seed, uniform), "not normal"),
+        (lambda g, strength, seed: with_noise(g, right_size(g, strength), seed, two_valued), "same noise as another"),
+        (lambda g, strength, seed: with_noise(g, right_size(g, strength), seed, one_sided), "leans to one side"),
         (same_noise, "same noise"),
         (in_place, "work on a copy"),
     ],

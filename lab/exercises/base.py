@@ -22,6 +22,8 @@ class Case:
     judge: Judge
     where: str
     """When this case arises, as the middle of a sentence: "for a batch of 3 pictures"."""
+    pace: Callable[[], float] | None = None
+    """A piece of the work that a right answer is, and how many such pieces it takes; for cases that take long."""
 
 
 Cases = Callable[[torch.Generator], Iterator[Case]]

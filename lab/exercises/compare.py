@@ -23,11 +23,18 @@ def difference(answer: Any, right: Any, tolerance: float, floor: float) -> str:
 
 def told(value: Any) -> str:
     """A value in a few words."""
-    if isinstance(value, Tensor) and value.numel() > 1:
+    if isinstance(value, Tensor) and (value.numel() != 1 or value.is_complex()):
         return f"a tensor of shape {tuple(value.shape)}"
     if isinstance(value, Tensor | float):
         return f"{float(value):.4g}"
-    return f"{value!r}" if isinstance(value, int | str | None) else f"a {type(value).__name__}"
+    if isinstance(value, int | str | None) and len(text := repr(value) if not _is_huge(value) else "") in range(1, 80):
+        return text
+    return f"a {type(value).__name__}"
+
+
+def _is_huge(value: Any) -> bool:
+    """A whole number that Python itself does not write down."""
+    return isinstance(value, int) and abs(value) > 10**80
 
 
 def _of_mappings(answer: Any, right: Mapping[Any, Any], tolerance: float, floor: float) -> str:
@@ -52,7 +59,7 @@ def _of_numbers(answer: Any, right: Tensor | float, tolerance: float, floor: flo
     wanted = torch.as_tensor(right, dtype=torch.float64).detach()
     try:
         given = torch.as_tensor(answer, dtype=torch.float64).detach()
-    except (TypeError, ValueError, RuntimeError):
+    except (TypeError, ValueError, RuntimeError, OverflowError):
         kind = f"a tensor of shape {tuple(wanted.shape)}" if wanted.ndim else "a number"
         return f"The answer is {told(answer)}; give {kind}."
     if given.shape != wanted.shape:
