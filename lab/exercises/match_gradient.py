@@ -99,7 +99,7 @@ def _pace(watched: Watched, start: Images) -> float:
     """A few gradients, each with a backward pass through it."""
     x = start.clone().requires_grad_()
     for _ in range(STEPS // PIECES):
-        torch.autograd.grad(sum(tensor.sum() for tensor in watched(x)), x)
+        torch.autograd.grad(torch.stack([tensor.sum() for tensor in watched(x)]).sum(), x)
     watched.calls = 0
     return PIECES
 
