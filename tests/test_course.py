@@ -94,9 +94,9 @@ def test_the_instructors_answers_cross_over_to_the_judge_and_are_right(built, sl
         assert re.search(rf'"{name}", "0"]\n.*\ncommand \+= \["{SEED}"]', cell.source)
         assert f"cloudpickle.dumps({name})" in cell.source
         found[name] = judged(namespace[name], ["0", str(SEED)], name, monkeypatch)
-        assert capsys.readouterr().out == "Right.\n"
+        assert capsys.readouterr().out == "Right."
         assert judged(lambda *_: "wrong", ["0", str(SEED)], name, monkeypatch) == 1
-        assert capsys.readouterr().out != "Right.\n"
+        assert capsys.readouterr().out != "Right."
     assert set(found.values()) == {0}
 
 
@@ -111,7 +111,7 @@ lab.exercises.checking.exercises = lambda: {}
 lab.exercises.judge.main = lambda *_: 0
 lab.exercises.NotYet = lab.exercises.feedback.NotYet = Warning
 sys.modules["lab.exercises"] = types.SimpleNamespace(grade=yes)
-command, judged = [], types.SimpleNamespace(returncode=0, stdout=b"Right.\\n")
+command, judged = [], types.SimpleNamespace(returncode=0, stdout=b"Right.")
 """
 """What a student's cell may do to the kernel that its test runs in."""
 
@@ -123,7 +123,7 @@ def test_a_graded_notebook_pays_for_right_answers_alone_whatever_its_cells_did_t
     """As nbgrader does it: all cells in one kernel, errors allowed, a point for a test without one."""
     notebook = graded(built, "02-one-layer-gives-it-away")
     (tmp_path / "lab" / "exercises").mkdir(parents=True)
-    (tmp_path / "lab" / "exercises" / "judge.py").write_text("print('Right.')")
+    (tmp_path / "lab" / "exercises" / "judge.py").write_text("import sys; sys.stdout.write('Right.')")
     wrong = "def mixture_of(delta, x):\n    return x.mean(0)\n"
     for cell in code(notebook):
         if cell.id == "mixture_of":

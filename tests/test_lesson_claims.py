@@ -90,7 +90,7 @@ def test_lesson_3_without_a_bias_the_row_sums_tell_the_label_where_features_are_
         network = {"name": "mlp", "depth": 2, "width": 64, "activation": activation, "bias": False}
         for picture in ("cat", "duck", "horse"):
             made = attempt(network=network, picture=picture, iterations=1, labels="inferred")
-            assert made.scores.labels_right == 1
+            assert made.scores.label_accuracy == 1
 
 
 def test_lesson_4_length_tells_the_training_a_thousandfold():

@@ -28,7 +28,7 @@ command = [sys.executable, "-P", "-m", "lab.exercises.judge", "{name}", "0"]
 command += ["{seed}"]
 ### END HIDDEN TESTS
 judged = subprocess.run(command, input=cloudpickle.dumps({name}), capture_output=True)
-assert judged.returncode == 0 and judged.stdout == b"Right.\\n", judged.stdout.decode() or judged.stderr.decode()[-300:]
+assert judged.returncode == 0 and judged.stdout == b"Right.", judged.stdout.decode() or judged.stderr.decode()[-300:]
 """
 """Another process judges: what the answer's cell did to the lab in this kernel does not reach it."""
 
