@@ -30,6 +30,13 @@ def export(kind: str, run: PastRun, attacked: Round) -> bytes:
     return comparison(_batch(_paired(attacked, last.numbers)), _batch(last.image))
 
 
+def small(image: np.ndarray) -> bytes:
+    """One picture (height, width, 3) of bytes as a PNG, as small as it is."""
+    from lab.pictures import encode_png
+
+    return encode_png(_batch(image)[0])
+
+
 def _paired(attacked: Round, numbers: dict[str, Any]) -> np.ndarray:
     """The private pictures as one, each where its reconstruction stands."""
     truth = pixels(attacked.batch.images)

@@ -18,6 +18,8 @@ BAR_WIDE, BAR_HIGH = 200, 14
 """Of the longest bar, in pixels."""
 CURVES_WIDE, CURVES_HIGH, FINE = 560, 240, 2
 """Of a plot, in pixels, and how many dots make a pixel."""
+KEPT_WIDE = 320
+"""Of the picture that stays of a live view, in pixels."""
 
 
 class Figure:
@@ -47,6 +49,12 @@ def _picture(image: Any, caption: str, side: int) -> str:
     style = "height:auto;image-rendering:pixelated;border-radius:8px;display:block"
     text = f'<figcaption style="max-width:{side}px;font-size:13px;line-height:1.35;margin-top:4px">{said}</figcaption>'
     return f'<figure style="margin:0"><img src="{source}" alt="{said}" width="{side}" style="{style}">{text}</figure>'
+
+
+def kept(png: bytes | None, sentence: str) -> Figure:
+    """A picture, where there is one, over a sentence that tells what it is; the view beside it may hide it by its class."""
+    drawn = "" if png is None else _image(png, sentence, KEPT_WIDE)
+    return Figure(f'<figure class="lab-still">{drawn}<figcaption>{html.escape(sentence)}</figcaption></figure>', sentence)
 
 
 def said(sentence: str) -> Figure:

@@ -73,7 +73,7 @@ def _shown(run: PastRun) -> dict[str, Any]:
     thumbnail = np.ascontiguousarray(last.image[::step, ::step])
     return {
         "number": run.number,
-        "title": _title(run.experiment),
+        "title": title(run.experiment),
         "verdict": last.verdict,
         "line_up": last.line_up,
         "psnr_db": last.psnr_db,
@@ -85,7 +85,7 @@ def _shown(run: PastRun) -> dict[str, Any]:
     }
 
 
-def _title(experiment: Experiment) -> str:
+def title(experiment: Experiment) -> str:
     """What was chosen: the network, and whatever differs from that network's usual attack and options."""
     from lab import Experiment
     from lab.recommended import recommended_for

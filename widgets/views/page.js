@@ -37,6 +37,12 @@ function isTyping({ target, ctrlKey, metaKey, altKey }) {
   return ctrlKey || metaKey || altKey || !(target instanceof Element) || target.closest("input, select, textarea, dialog") !== null || !(target === document.body || target.closest(".lab"));
 }
 
+/** Where a kernel answers, the pictures kept for readers without one are not shown on the screen. */
+function hideStills(content) {
+  if (content?.type !== "here" || document.getElementById("lab-no-stills")) return;
+  document.head.append(element("style", { id: "lab-no-stills" }, "@media screen { .lab-still { display: none; } }"));
+}
+
 /** The way to the course, where the server of this page has it. */
 function lessonsLink() {
   return element("a", { href: `${document.body.dataset.baseUrl}tree` }, "Lessons");
@@ -103,6 +109,8 @@ async function render({ model, el, host, signal }) {
     await child.render({ el: place, signal });
   }));
   hide();
+  model.on("msg:custom", hideStills);
+  try { model.send({ type: "hello" }); } catch { /* nobody answers: the still pictures stay */ }
   root.dataset.ready = "true";
   document.dispatchEvent(new CustomEvent("lab:ready"));
   return film.on("state", hide);
