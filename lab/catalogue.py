@@ -58,10 +58,10 @@ def _concrete(module: Any, kind: str) -> list[type[Entry]]:
     return [c for c in classes if issubclass(c, Entry) and not inspect.isabstract(c) and getattr(c, "kind", "") == kind]
 
 
-def find(kind: str, name: str) -> type[Entry]:
+def find(kind: str, name: Any) -> type[Entry]:
     """The entry called ``name``. Raises ``LabError`` with the nearest name suggested."""
     listing = entries(kind)
-    if name not in listing:
+    if not isinstance(name, str) or name not in listing:
         raise unknown_name(kind, name, listing)
     return listing[name]
 

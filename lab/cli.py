@@ -12,7 +12,7 @@ import typer
 from typer import Option
 from typer.core import TyperGroup
 
-from lab.errors import LabError
+from lab.errors import LabError, quoted
 
 WRONG_INPUT, BROKEN, INTERRUPTED = 2, 1, 130
 
@@ -56,7 +56,7 @@ def whole(text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise typer.BadParameter(f"{text!r} is not a whole number; give one such as 200.") from None
+        raise typer.BadParameter(f"{quoted(text)} is not a whole number; give one such as 200.") from None
 
 
 def number(text: str) -> float:
@@ -64,7 +64,7 @@ def number(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise typer.BadParameter(f"{text!r} is not a number; give one such as 0.1.") from None
+        raise typer.BadParameter(f"{quoted(text)} is not a number; give one such as 0.1.") from None
 
 
 app = typer.Typer(

@@ -39,8 +39,9 @@ def _set(plain: Any, keys: list[str], value: Any) -> None:
 
 def _present(plain: Any, key: str) -> Any:
     """The key as the data holds it: a position in a list, or a name in an object."""
-    if isinstance(plain, list) and key.isdigit() and int(key) < len(plain):
-        return int(key)
+    places = [str(place) for place in range(len(plain))] if isinstance(plain, list) else []
+    if key in places:
+        return places.index(key)
     if not isinstance(plain, dict) or key not in plain:
         raise unknown_name("option", key, plain if isinstance(plain, dict) else ())
     return key
@@ -75,12 +76,17 @@ def _tv(experiment: Experiment, plain: Plain, value: Any) -> None:
     others = [prior for prior in attack["priors"] if prior["name"] != "total_variation"]
     present = [prior for prior in attack["priors"] if prior["name"] == "total_variation"]
     wanted = (present[0] if present else {"name": "total_variation"}) | {"weight": value}
-    attack["priors"] = others if value == 0 else [*others, wanted]
+    attack["priors"] = others if _is_none(value) else [*others, wanted]
+
+
+def _is_none(value: Any) -> bool:
+    """The number 0, which is not the word false."""
+    return value == 0 and not isinstance(value, bool)
 
 
 def _local_steps(experiment: Experiment, plain: Plain, value: Any) -> None:
     """0 sends the gradient (FedSGD); from 1 on the weight change after that many steps (FedAvg)."""
-    if value == 0:
+    if _is_none(value):
         plain["protocol"] = {"name": "fedsgd"}
     else:
         plain["protocol"] = _averaging(plain) | {"local_steps": value}

@@ -16,7 +16,7 @@ from typing import Any, TypeVar, get_args, get_origin
 
 from lab import catalogue
 from lab.catalogue import Entry
-from lab.errors import LabError
+from lab.errors import LabError, quoted
 from lab.options import Option, fields_of
 from lab.serialise import from_plain
 
@@ -65,7 +65,7 @@ def _assignments(options: str, where: str) -> list[tuple[str, str]]:
         elif found:
             found[-1] = (found[-1][0], f"{found[-1][1]},{piece}")
         else:
-            raise LabError(f"{where}: {piece!r} is not of the form option=value; write NAME:option=value,option=value.")
+            raise LabError(f"{where}: {quoted(piece)} is not of the form option=value; write NAME:option=value,option=value.")
     return found
 
 
@@ -98,7 +98,7 @@ def _nested(wanted: type[Option], text: str) -> Any:
     """``NAME`` or ``NAME(option=value,...)`` inside another entry."""
     name, bracket, options = text.partition("(")
     if bracket and not options.endswith(")"):
-        raise LabError(f"{text!r} has a bracket that does not close; write NAME(option=value,...).")
+        raise LabError(f"{quoted(text)} has a bracket that does not close; write NAME(option=value,...).")
     return _plain(wanted.kind, name.strip(), options[:-1]) if issubclass(wanted, Entry) else text
 
 

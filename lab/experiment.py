@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+from lab import json_text
 from lab.attacks.base import Attack
 from lab.attacks.gradient_matching import GradientMatching
 from lab.datasets.base import Dataset
@@ -15,7 +15,7 @@ from lab.defences.base import Defence
 from lab.errors import LabError
 from lab.networks.base import Network
 from lab.networks.small_convnet import SmallConvNet
-from lab.options import Bounds, Choices, Help, Option
+from lab.options import AtMost, Bounds, Choices, Help, Option
 from lab.protocols.base import Protocol
 from lab.protocols.fedsgd import FedSGD
 from lab.serialise import differences, from_plain, to_plain
@@ -33,7 +33,7 @@ class Experiment(Option):
     trained: Annotated[bool, Help("weights from training, or fresh random ones")] = False
     weights: Annotated[str, Help("a file with weights (.safetensors, .pth); empty takes the shipped or published ones")] = ""
     protocol: Annotated[Protocol, Help("what the client sends")] = FedSGD()
-    defences: Annotated[tuple[Defence, ...], Help("what the client does to the update before it leaves")] = ()
+    defences: Annotated[tuple[Defence, ...], AtMost(16), Help("what the client does to the update before it leaves")] = ()
     labels: Annotated[LabelSource, Help("whether the server knows the labels, infers them, or optimises them jointly")] = (
         LabelSource.KNOWN
     )
@@ -61,15 +61,19 @@ class Experiment(Option):
     @classmethod
     def from_file(cls, path: Path) -> Experiment:
         """Read a JSON file: an experiment, or a result that holds one."""
-        try:
-            data = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise LabError(f"There is no experiment file {path}; give the path of a JSON file.") from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise LabError(f"The experiment file {path} cannot be read ({type(error).__name__}); give a JSON file.") from None
-        except json.JSONDecodeError as error:
-            place = f"line {error.lineno}, column {error.colno}"
-            raise LabError(
-                f"The experiment file {path} is not valid JSON ({place}: {error.msg}); mend or export it again."
-            ) from None
+        data = read_json(path)
         return cls.from_plain(data["experiment"] if isinstance(data, dict) and "experiment" in data else data)
+
+
+def read_json(path: Path) -> Any:
+    """What an experiment's JSON file says. Raises ``LabError`` where it cannot be read."""
+    try:
+        return json_text.read(path, "a JSON file, and cannot be read; give the path of one")
+    except FileNotFoundError:
+        raise LabError(f"There is no experiment file {path}; give the path of a JSON file.") from None
+    except OSError as error:
+        raise LabError(f"The experiment file {path} cannot be read ({error.strerror}); give a JSON file.") from None
+    except json_text.NotJsonError as error:
+        raise LabError(
+            f"The experiment file {path} cannot be read: it is not valid JSON ({error}); mend or export it again."
+        ) from None

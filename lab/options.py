@@ -16,7 +16,10 @@ from enum import Enum
 from functools import cache
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
-from lab.errors import LabError, unknown_name
+from lab.errors import LabError, quoted, spoken, unknown_name
+
+MOST_ITEMS = 100
+MOST_LETTERS = 4000
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,14 @@ class Choices:
     """The only values a field may take."""
 
     values: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class AtMost:
+    """How long a list may be, in items, and a text (or each text of a list), in characters."""
+
+    items: int = MOST_ITEMS
+    letters: int = MOST_LETTERS
 
 
 @dataclass(frozen=True)
@@ -53,6 +64,7 @@ class Field:
     bounds: Bounds | None
     choices: tuple[Any, ...] | None
     help: Help
+    at_most: AtMost = AtMost()
 
 
 class Option:
@@ -86,6 +98,7 @@ def _describe(field: dataclasses.Field[Any], hint: Any) -> Field:
         bounds=_first(notes, Bounds),
         choices=choices.values if choices else None,
         help=_first(notes, Help) or Help(""),
+        at_most=_first(notes, AtMost) or AtMost(),
     )
 
 
@@ -107,19 +120,32 @@ def label(option: type) -> str:
 def check_value(field: Field, value: Any, owner: type) -> Any:
     """The value as the field wants it (an int becomes a float, a list a tuple), or a ``LabError``."""
     where = f"{label(owner)}: {field.name}"
+    check_length(field, value, where)
     value = _as_type(value, field.type, where)
     if field.choices is not None and value not in field.choices:
         allowed = ", ".join(str(choice) for choice in field.choices)
-        raise LabError(f"{where} = {value!r} is not possible; choose one of: {allowed}.")
+        raise LabError(f"{where} = {quoted(value)} is not possible; choose one of: {allowed}.")
     if field.bounds is not None and value is not None:
         _check_bounds(value, field.bounds, where, field.help.unit)
     return value
 
 
+def check_length(field: Field, value: Any, where: str) -> None:
+    """Raise ``LabError`` for a list, or a text in it, that is longer than the field bears; before anything is made of it."""
+    if isinstance(value, list | tuple):
+        if len(value) > field.at_most.items:
+            raise LabError(f"{where} has {len(value)} items; give at most {field.at_most.items}.")
+        for item in value:
+            check_length(field, item, where)
+    if isinstance(value, str) and len(value) > field.at_most.letters:
+        raise LabError(f"{where} = {quoted(value)} has {len(value)} characters; give at most {field.at_most.letters}.")
+
+
 def _check_bounds(value: float, bounds: Bounds, where: str, unit: str) -> None:
-    if math.isnan(value) or not bounds.low <= value <= bounds.high:
+    if not bounds.low <= value <= bounds.high:  # not a number is in no range
         suffix = f" {unit}" if unit else ""
-        raise LabError(f"{where} = {value:g} is out of range; give a value from {bounds.low:g} to {bounds.high:g}{suffix}.")
+        allowed = f"give a value from {bounds.low:g} to {bounds.high:g}{suffix}"
+        raise LabError(f"{where} = {spoken(value)} is out of range; {allowed}.")
 
 
 def _as_type(value: Any, wanted: Any, where: str) -> Any:
@@ -128,15 +154,23 @@ def _as_type(value: Any, wanted: Any, where: str) -> Any:
         return None if value is None else _as_type(value, _without_none(wanted), where)
     if origin is tuple:
         if not isinstance(value, list | tuple):
-            raise LabError(f"{where} = {value!r} must be a list.")
+            raise LabError(f"{where} = {quoted(value)} must be a list.")
         return tuple(_as_type(item, get_args(wanted)[0], where) for item in value)
     if isinstance(wanted, type) and issubclass(wanted, Enum):
         return _as_enum(value, wanted, where)
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        return _as_float(value)
     if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
-        raise LabError(f"{where} = {value!r} must be {_plain(wanted)}.")
+        raise LabError(f"{where} = {quoted(value)} must be {_plain(wanted)}.")
     return value
+
+
+def _as_float(value: int) -> float:
+    """The number as a float; one beyond all floats is infinite, which is in no range."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.copysign(math.inf, value)
 
 
 def _without_none(union: Any) -> Any:

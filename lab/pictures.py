@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import binascii
 import io
+import os
 import struct
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -19,6 +21,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from lab.errors import LabError
+from lab.files import opened
 from lab.foreign_pictures import foreign
 from lab.one_at_a_time import ONE_AT_A_TIME
 from lab.tones import FILLS, Tones, tones_between, tones_of
@@ -68,16 +71,21 @@ def read_picture(path: Path, size: int) -> Decoded:
 
 def read_bytes(path: Path) -> bytes:
     """The content of a file of at most 20 MiB. Raises ``LabError``."""
-    if path.is_dir():
-        raise LabError(f"{path} is a folder, not a picture; give the path of one picture file.")
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise _too_heavy(str(path), path.stat().st_size)
-        return path.read_bytes()
+        with opened(path, "a picture; give the path of one picture file") as file:
+            return _bounded(file, str(path))
     except FileNotFoundError:
         raise LabError(f"There is no picture file {path}; check the path.") from None
     except OSError as error:
         raise LabError(f"The picture file {path} cannot be read ({error.strerror}); check its permissions.") from None
+
+
+def _bounded(file: BinaryIO, what: str) -> bytes:
+    """All that a file holds; no more than one byte too much is read."""
+    data = file.read(MOST_BYTES + 1)
+    if len(data) > MOST_BYTES:
+        raise _too_heavy(what, max(len(data), os.fstat(file.fileno()).st_size))
+    return data
 
 
 def decode_picture(data: bytes, size: int, what: str = "the upload") -> Decoded:

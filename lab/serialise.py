@@ -11,8 +11,8 @@ from enum import Enum
 from typing import Any, get_args, get_origin
 
 from lab import catalogue
-from lab.errors import LabError, unknown_name
-from lab.options import Field, Option, fields_of, label
+from lab.errors import LabError, quoted, unknown_name
+from lab.options import Field, Option, check_length, fields_of, label
 
 
 def to_plain(value: Any) -> Any:
@@ -31,7 +31,7 @@ def from_plain(wanted: type, data: Any, where: str = "experiment") -> Any:
     Raises ``LabError`` for unknown keys, unknown names, wrong types and values out of bounds.
     """
     if not isinstance(data, dict):
-        raise LabError(f"{where} = {data!r} must be an object in braces, such as {_example(wanted)}.")
+        raise LabError(f"{where} = {quoted(data)} must be an object in braces, such as {_example(wanted)}.")
     concrete = _concrete(wanted, data, where)
     fields = {field.name: field for field in fields_of(concrete)}
     given = {key: value for key, value in data.items() if key != "name" or not issubclass(wanted, catalogue.Entry)}
@@ -46,7 +46,7 @@ def _concrete(wanted: type, data: dict[str, Any], where: str) -> type:
         return wanted
     if "name" not in data:
         raise LabError(f'{where} has no name; say which {wanted.kind} by "name", such as {_example(wanted)}.')
-    return catalogue.find(wanted.kind, str(data["name"]))
+    return catalogue.find(wanted.kind, data["name"])
 
 
 def _example(wanted: type) -> str:
@@ -56,6 +56,7 @@ def _example(wanted: type) -> str:
 
 
 def _value(field: Field, data: Any, where: str) -> Any:
+    check_length(field, data, where)
     return _typed(field.type, data, where)
 
 

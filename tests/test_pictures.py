@@ -232,10 +232,10 @@ def test_a_heavy_file_is_refused_unread(tmp_path):
 def test_unreadable_file(tmp_path, monkeypatch):
     (tmp_path / "secret.png").write_bytes(b"x")
 
-    def refuse(self):
+    def refuse(*_):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("pathlib.Path.read_bytes", refuse)
+    monkeypatch.setattr("lab.files.os.open", refuse)
     with pytest.raises(LabError, match=r"cannot be read \(Permission denied\); check its permissions\.$"):
         read_picture(tmp_path / "secret.png", 32)
 

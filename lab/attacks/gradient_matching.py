@@ -24,7 +24,7 @@ from lab.gradients import ExactMatcher, Matcher
 from lab.optimisers.base import Optimiser
 from lab.optimisers.lbfgs import LBFGS
 from lab.optimisers.normalised_adam import NormalisedAdam
-from lab.options import Bounds, Help
+from lab.options import AtMost, Bounds, Help
 from lab.priors.base import Prior
 from lab.priors.total_variation import TotalVariation
 from lab.types import AttackState, Images, Observation, Outcome
@@ -74,7 +74,9 @@ class GradientMatching(Attack):
     """
 
     distance: Annotated[Distance, Help("how two updates are compared: the loss of the attack")] = TopHeavyCosine()
-    priors: Annotated[tuple[Prior, ...], Help("what a natural picture looks like")] = (TotalVariation(weight=0.7, fade=0.06),)
+    priors: Annotated[tuple[Prior, ...], AtMost(64), Help("what a natural picture looks like")] = (
+        TotalVariation(weight=0.7, fade=0.06),
+    )
     optimiser: Annotated[Optimiser, Help("what moves the candidate")] = NormalisedAdam(step=0.04)
     iterations: Annotated[int, Bounds(1, 100_000, log=True), Help("steps of the attack", "steps")] = 200
     restarts: Annotated[int, Bounds(1, 100), Help("attempts from different starts; the lowest distance wins")] = 1

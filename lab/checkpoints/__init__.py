@@ -6,6 +6,7 @@ with which options they are for, how they were trained and how well they do.
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -57,7 +58,7 @@ def classes(options: Network, path: str = "") -> int:
 def at_hand(options: Network, path: str = "") -> bool:
     """Whether trained weights can be had without a download: the file, the published ones once fetched, the shipped ones."""
     if path:
-        return located(path).is_file()
+        return os.path.isfile(located(path))
     return imagenet.cached(options).is_file() if imagenet.published(options) else card(options) is not None
 
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from lab.errors import LabError
 from lab.networks.base import Network
-from lab.options import Bounds, Help, Option
+from lab.options import AtMost, Bounds, Help, Option
 from lab.serialise import from_plain, to_plain
 
 
@@ -53,11 +53,11 @@ class Card(Option):
 
     network: Annotated[Network, Help("what was trained")]
     classes: Annotated[int, Bounds(1, 100_000), Help("classes told apart")]
-    image_shape: Annotated[tuple[int, ...], Help("(channels, height, width) of the pictures")]
+    image_shape: Annotated[tuple[int, ...], AtMost(3), Help("(channels, height, width) of the pictures")]
     recipe: Annotated[Recipe, Help("how it was trained")]
     data: Annotated[str, Help("on which data set")]
     training_pictures: Annotated[int, Bounds(1, 2**31), Help("on how many pictures")]
-    accuracy: Annotated[tuple[Accuracy, ...], Help("measured on pictures never trained on")]
+    accuracy: Annotated[tuple[Accuracy, ...], AtMost(20), Help("measured on pictures never trained on")]
     torch: Annotated[str, Help("PyTorch's version")]
     date: Annotated[str, Help("when the training ended")]
     after_epochs: Annotated[float | None, Bounds(0, 1000), Help("so far along the recipe; empty at its end", "epochs")] = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from glob import escape
 from pathlib import Path
 
 from lab import data_folder
@@ -16,11 +18,11 @@ def located(path: str) -> Path:
     So an experiment can name weights without naming a machine's folders. A path that means nothing comes back as it is.
     """
     given = Path(path)
-    if given.is_absolute() or given.is_file():
+    if given.is_absolute() or os.path.isfile(given):
         return given
     data = data_folder.current()
-    places = [Path(data) / path, *sorted(Path(data).glob(f"*/{given}"))] if data else []
-    return next((place for place in (*places, STAGES / path) if place.is_file()), given)
+    places = [Path(data) / path, *sorted(Path(data).glob(f"*/{escape(path)}"))] if data else []
+    return next((place for place in (*places, STAGES / path) if os.path.isfile(place)), given)
 
 
 def stages(network: str) -> dict[float, str]:

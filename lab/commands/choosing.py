@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,8 +14,8 @@ from lab.datasets.inline import Inline
 from lab.defences.base import Defence
 from lab.edits import edit
 from lab.entry_text import parse_entry
-from lab.errors import LabError
-from lab.experiment import Experiment
+from lab.errors import LabError, quoted
+from lab.experiment import Experiment, read_json
 from lab.networks.base import Network
 from lab.presets import find_preset
 from lab.protocols.fedavg import FedAvg
@@ -120,8 +119,8 @@ def _check_pictures(choices: Choices, pictures: int, labels: int) -> None:
 
 def stopped_after(path: Path) -> int | None:
     """Where the run behind a ``result.json`` was cut short, so that repeating it ends there too."""
-    data = json.loads(path.read_text(encoding="utf-8"))
+    data = read_json(path)
     after = data.get("stopped_after") if "experiment" in data else None
     if after is not None and (not isinstance(after, int) or after < 0):
-        raise LabError(f"stopped_after = {after!r} in {path} must be a whole number from 0 on, or null.")
+        raise LabError(f"stopped_after = {quoted(after)} in {path} must be a whole number from 0 on, or null.")
     return after

@@ -16,7 +16,7 @@ from lab.catalogue import find
 from lab.commands.child import run_child
 from lab.commands.recording import Interruption, interruptible
 from lab.device import usable_cores
-from lab.errors import LabError
+from lab.errors import LabError, quoted
 from lab.outputs import ready_folder
 from lab.serialise import from_plain
 from lab.studies.base import Pictures, Study
@@ -80,7 +80,7 @@ def _measured(study: Study, store: Store, place: Place, interruption: Interrupti
     """Steps of the sweep behind a progress bar with the time left; ends early after Ctrl-C."""
     wanted = [cell for cell in study.cells() if place.only.lower() in cell.name.lower()]
     if not wanted:
-        raise LabError(f"No cell of {study.name} contains {place.only!r}; take a part of a name from its table.")
+        raise LabError(f"No cell of {study.name} contains {quoted(place.only)}; take a part of a name from its table.")
     experiments = [experiment for cell in wanted for experiment in cell.experiments]
     todo = missing(experiments, store)
     with _bar(len(todo), len(experiments)) as bar:

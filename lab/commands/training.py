@@ -16,7 +16,7 @@ from lab.commands.recording import interruptible
 from lab.datasets.base import Dataset
 from lab.datasets.published import PublishedSet
 from lab.entry_text import parse_entry
-from lab.errors import LabError
+from lab.errors import LabError, quoted
 from lab.networks.base import Network
 from lab.training import TrainingProgress, train
 
@@ -36,7 +36,7 @@ def parse_stages(text: str) -> tuple[float, ...]:
     try:
         return tuple(float(part) for part in text.split(",") if part.strip())
     except ValueError:
-        raise LabError(f"--keep-epochs {text!r} is no list of epochs; give numbers such as 0,0.2,1,10.") from None
+        raise LabError(f"--keep-epochs {quoted(text)} is no list of epochs; give numbers such as 0,0.2,1,10.") from None
 
 
 def run(

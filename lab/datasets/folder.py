@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +60,7 @@ class Folder(Dataset):
     def _files(self) -> list[Path]:
         """The pictures of the sub-folders, or of the folder itself where those have none."""
         root = Path(self.path)
-        if not self.path or not root.is_dir():
+        if not self.path or not os.path.isdir(root):
             raise LabError(f"folder: there is no folder {self.path!r}; give the path of a folder with pictures.")
         try:
             found = _visible(root, SUFFIXES)
@@ -81,7 +82,9 @@ def _visible(root: Path, suffixes: tuple[str, ...]) -> list[Path]:
 
 def _like(paths: Iterable[Path], root: Path, suffixes: tuple[str, ...]) -> list[Path]:
     return sorted(
-        path for path in paths if path.suffix.lower() in suffixes and not _hidden(path.relative_to(root)) and path.is_file()
+        path
+        for path in paths
+        if path.suffix.lower() in suffixes and not _hidden(path.relative_to(root)) and os.path.isfile(path)
     )
 
 

@@ -14,8 +14,8 @@ import torch
 from PIL import Image
 
 from lab.datasets.base import Dataset
-from lab.errors import LabError
-from lab.options import Choices, Help
+from lab.errors import LabError, spoken
+from lab.options import AtMost, Choices, Help
 from lab.pictures import in_channels
 from lab.types import Batch, Images, Suspects
 
@@ -39,14 +39,16 @@ class Gallery(Dataset):
 
     first: Annotated[str, Choices(NAMES), Help("the first private picture; a larger batch takes those after it")] = NAMES[0]
 
-    labels: Annotated[tuple[int, ...], Help("class numbers dealt out in turn; empty takes the nearest CIFAR-10 classes")] = ()
+    labels: Annotated[
+        tuple[int, ...], AtMost(100), Help("class numbers dealt out in turn; empty takes the nearest CIFAR-10 classes")
+    ] = ()
 
     def check(self) -> None:
         """Labels are class numbers."""
         for label in self.labels:
             if not 0 <= label < len(self.class_names):
                 raise LabError(
-                    f"gallery: the label {label} is out of range; give numbers from 0 to {len(self.class_names) - 1}."
+                    f"gallery: the label {spoken(label)} is out of range; give numbers from 0 to {len(self.class_names) - 1}."
                 )
 
     def load(self, count: int, size: int, generator: torch.Generator) -> Batch:

@@ -10,21 +10,28 @@ from typing import Annotated
 import torch
 
 from lab.datasets.base import CIFAR10_CLASSES, MOST_CLASSES, Dataset
-from lab.errors import LabError
-from lab.options import Bounds, Help
-from lab.pictures import decode_picture, encode_png, from_text, read_bytes, stacked, to_text
+from lab.errors import LabError, spoken
+from lab.options import AtMost, Bounds, Help
+from lab.pictures import MOST_BYTES, decode_picture, encode_png, from_text, read_bytes, stacked, to_text
 from lab.tones import Tones
 from lab.types import Batch
+
+MOST_LETTERS = 4 * MOST_BYTES // 3 + 4
+"""Of one picture in base64."""
 
 
 @dataclass(frozen=True)
 class Inline(Dataset):
     """Pictures given by hand, kept inside the experiment as PNG in base64."""
 
-    pictures: Annotated[tuple[str, ...], Help("pictures, each a PNG or JPEG file as base64 text")] = ()
-    labels: Annotated[tuple[int, ...], Help("the class number of each picture")] = ()
+    pictures: Annotated[
+        tuple[str, ...], AtMost(100, MOST_LETTERS), Help("pictures, each a PNG or JPEG file as base64 text")
+    ] = ()
+    labels: Annotated[tuple[int, ...], AtMost(100), Help("the class number of each picture")] = ()
     classes: Annotated[int, Bounds(2, MOST_CLASSES), Help("how many classes there are; the labels count from 0")] = 10
-    tones: Annotated[tuple[Tones, ...], Help("the numbers drawn black and white in each picture; empty: 0 and 255")] = ()
+    tones: Annotated[
+        tuple[Tones, ...], AtMost(100), Help("the numbers drawn black and white in each picture; empty: 0 and 255")
+    ] = ()
 
     def check(self) -> None:
         """As many labels as pictures, each the number of a class."""
@@ -32,7 +39,9 @@ class Inline(Dataset):
             raise LabError(f"inline: {len(self.pictures)} pictures have {len(self.labels)} labels; give one label for each.")
         for label in self.labels:
             if not 0 <= label < self.classes:
-                raise LabError(f"inline: the label {label} is out of range; give a class number from 0 to {self.classes - 1}.")
+                raise LabError(
+                    f"inline: the label {spoken(label)} is out of range; give a class number from 0 to {self.classes - 1}."
+                )
 
     @classmethod
     def from_bytes(cls, files: Sequence[tuple[bytes, str]], size: int, labels: Sequence[int] = (), classes: int = 10) -> Inline:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -52,7 +53,7 @@ class Npz(Dataset):
 
     def _found(self) -> tuple[Pair, dict[str, arrays.Header]]:
         """Which arrays are wanted, and what the file says of all of them."""
-        if not Path(self.path).is_file():
+        if not os.path.isfile(self.path):
             raise LabError(f"npz: there is no file {self.path!r}; give the path of an .npz file.")
         found = arrays.headers(Path(self.path))
         return paired(found, self.part, Path(self.path).name), found
