@@ -11,7 +11,7 @@ A link names no file and carries no picture: whoever opens it may be somebody el
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote, unquote
@@ -28,7 +28,9 @@ from lab.recommended import followed, recommended_for
 from lab.serialise import to_plain
 
 LONGEST = 300
-"""Characters of a query."""
+"""Characters of a query that is written."""
+LONGEST_READ = 2000
+"""Of one that is read: somebody may have written it by hand."""
 SAFE = ":,()+=~._-"
 """Signs that an address takes as they are."""
 
@@ -117,19 +119,27 @@ def without_files(experiment: Experiment) -> Experiment:
 
 
 def _has_text(option: Option) -> bool:
-    """Whether some field holds free text: a path, or a picture."""
-    free = [field for field in fields_of(type(option)) if field.choices is None and "str" in str(field.type)]
+    """Whether some field holds free text that is no name: a path, or a picture."""
+    texts = [field for field in fields_of(type(option)) if field.choices is None and "str" in str(field.type)]
+    free = [field for field in texts if not field.is_name]
     return any(getattr(option, field.name) != field.default for field in free)
 
 
-def read(query: str) -> Link:
-    """What a query says; parts that are wrong are left out with a notice. Never raises."""
+def read(query: str, check: Callable[[Experiment], Any] = lambda experiment: None) -> Link:
+    """What a query says; parts that are wrong, or after which ``check`` raises ``LabError``, are left out with a notice.
+
+    Never raises.
+    """
     link = Link(Experiment())
     query = query.rpartition("?")[2].replace(" ", "+")
+    if len(query) > LONGEST_READ:
+        return replace(link, notices=("The link is too long to be one of the lab's; it was not read.",))
     parts = [part for part in query.split("&") if part]
     for part in sorted(parts, key=_rank):
         try:
-            link = _with(link, *_pair(part))
+            changed = _with(link, *_pair(part))
+            check(changed.experiment)
+            link = changed
         except LabError as error:
             link = replace(link, notices=(*link.notices, str(error)))
     return link

@@ -47,6 +47,11 @@ class AtMost:
 
 
 @dataclass(frozen=True)
+class Name:
+    """Says of a text that it is a name, which means the same to everybody: no path, no picture."""
+
+
+@dataclass(frozen=True)
 class Help:
     """What a field means, in one plain sentence, and its unit."""
 
@@ -65,6 +70,7 @@ class Field:
     choices: tuple[Any, ...] | None
     help: Help
     at_most: AtMost = AtMost()
+    is_name: bool = False
 
 
 class Option:
@@ -99,6 +105,7 @@ def _describe(field: dataclasses.Field[Any], hint: Any) -> Field:
         choices=choices.values if choices else None,
         help=_first(notes, Help) or Help(""),
         at_most=_first(notes, AtMost) or AtMost(),
+        is_name=_first(notes, Name) is not None,
     )
 
 

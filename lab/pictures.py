@@ -33,7 +33,7 @@ Squares = Float[Tensor, "batch channel side side"]
 MOST_BYTES = 20 * 2**20
 MOST_PIXELS = 50_000_000
 _AVIF = ("AVIF",) if features.check("avif") else ()
-_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", *_AVIF)
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", *_AVIF)
 """Formats that are opened; others (EPS among them, which starts a program) never are."""
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", *([".avif"] if _AVIF else []))
@@ -155,7 +155,7 @@ def _decoded(data: bytes, size: int, what: str) -> tuple[Image.Image, Tones | No
     try:
         with ONE_AT_A_TIME, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of bombs and odd metadata; the limit below decides
-            image = Image.open(io.BytesIO(data), formats=_FORMATS)
+            image = Image.open(io.BytesIO(data), formats=FORMATS)
             if image.width * image.height > MOST_PIXELS:
                 raise _too_large(what, f"{image.width} x {image.height} pixels")
             if _deep_colours(image):

@@ -53,6 +53,13 @@ class Fake(traitlets.HasTraits):
     def on_frame(self, callback):
         self.callback = callback
 
+    @property
+    def wanted(self):
+        return self.experiment
+
+    def take(self, step):
+        self.show(step(self.experiment))
+
     def show(self, experiment):
         self.asked.append(("show", experiment))
         self.experiment = experiment

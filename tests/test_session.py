@@ -208,7 +208,7 @@ def test_an_early_wish_waits_for_the_link_that_the_page_came_with(late):
     async def story():
         async with opened({}) as session:
             chips = Chips(Film(session), session)
-            while late and session._wanted is None:
+            while late and session.wanted is None:
                 await asyncio.sleep(0)
             session.open_link("network=lenet")
             assert session.experiment is None
@@ -232,7 +232,7 @@ def test_a_wish_is_granted_also_while_the_first_round_is_being_computed(monkeypa
         async with opened() as session:
             chips = Chips(Film(session), session)
             async with asyncio.timeout(60):
-                while session._wanted is None:
+                while session.wanted is None:
                     await asyncio.sleep(0.01)
             assert session.experiment is None
             chips._receive(chips, {"choose": "batch"}, [])

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from widgets.sentences import LOADING
+
 if TYPE_CHECKING:
     from lab import Experiment
     from lab.options import Field, Option
@@ -37,7 +39,8 @@ NAMES = {
 }
 """How an entry is written where its file name would look odd."""
 
-LOADING = "The lab is still loading; try again in a moment."
+FOLDER = "folder"
+"""The path of the choice among the folders lent, which no single option stands behind."""
 STEPS_HELP = "0 sends the gradient itself (FedSGD); else the client trains first and sends how its weights changed (FedAvg)"
 SUGGESTED_STEPS = (0, 1, 5, 16)
 SUGGESTED_BATCHES = (1, 2, 4, 8)
@@ -45,22 +48,22 @@ SUGGESTED_STRENGTHS = {"gaussian_noise": (0.1, 1, 3, 10), "pruning": (0.9, 0.99,
 
 
 def edited(experiment: Experiment, edits: Edits) -> Experiment:
-    """The experiment after several edits. Raises ``LabError`` for the first that is not allowed."""
-    from lab.edits import edit
+    """The experiment after several edits that the form offers. Raises ``LabError`` for the first that is not allowed."""
+    from widgets import gate
 
     for path, value in edits:
-        experiment = edit(experiment, path, value)
+        experiment = gate.edited(experiment, path, value)
     return experiment
 
 
 def change(session: Any, edits: Edits) -> str:
-    """Make several edits as one change; the answer is empty, or the sentence that says why not."""
-    if session.experiment is None:
+    """Make several edits as one change of what was asked for last; the answer is empty, or the sentence that says why not."""
+    if session.wanted is None:
         return LOADING
     from lab import LabError
 
     try:
-        session.show(edited(session.experiment, edits))
+        session.take(lambda experiment: edited(experiment, edits))
     except LabError as error:
         return str(error)
     return ""
@@ -75,10 +78,12 @@ def _main(experiment: Experiment) -> Iterator[Control]:
     """What the rail shows without unfolding anything."""
     from lab.catalogue import entries
     from lab.datasets.gallery import NAMES as PICTURES
+    from lab.datasets.gallery import Gallery
 
     fields = _fields(experiment)
-    picture = _choice("picture", "Picture", getattr(experiment.dataset, "first", ""), fields["dataset"], PICTURES)
-    yield picture | {"kind": "gallery"}
+    shown = experiment.dataset.first if isinstance(experiment.dataset, Gallery) else ""
+    yield _choice("picture", "Picture", shown, fields["dataset"], PICTURES) | {"kind": "gallery"}
+    yield from _folders(experiment.dataset, fields["dataset"])
     networks = _simplest_first(entries("network"))
     yield _choice("network", "Network", experiment.network.name, fields["network"], networks)
     yield _switch("trained", "Its weights", experiment.trained, fields["trained"], on="trained", off="untrained")
@@ -91,6 +96,18 @@ def _main(experiment: Experiment) -> Iterator[Control]:
     yield _number("batch_size", "Pictures in the batch", experiment.batch_size, size, suggestions=SUGGESTED_BATCHES)
     yield from _budget(experiment.attack, attack)
     yield _number("seed", "Seed", experiment.seed, fields["seed"])
+
+
+def _folders(dataset: Any, field: Field) -> Iterator[Control]:
+    """The folders that this machine lends, where it lends any, and which of its pictures comes first."""
+    from lab.datasets.lent_folder import LentFolder, lent
+
+    chosen = dataset.folder if isinstance(dataset, LentFolder) else ""
+    if lent():
+        control = _choice(FOLDER, "Folder of this machine", chosen, field, ("", *sorted(lent())))
+        yield control | {"options": [{**each, "label": str(each["value"]) or "none"} for each in control["options"]]}
+    if chosen:
+        yield _number("dataset.first", "Number of the first picture", dataset.first, _fields(dataset)["first"])
 
 
 def _local_steps(experiment: Experiment) -> Control:

@@ -5,18 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import anywidget
 import numpy as np
 import traitlets
 
 from widgets import recording
+from widgets.messages import Listener, Message
 from widgets.views.base import script
 
 STATE = ("status", "message", "device", "pace_seconds", "iterations", "hidden", "only")
 """What the views show of a session beside its frames."""
 
 
-class Film(anywidget.AnyWidget):
+class Film(Listener):
     """Sends each frame once; the browser keeps them all, shows any of them and says when one is drawn.
 
     ``recording``, ``round`` and ``state`` are read by the browser and never written by it:
@@ -41,7 +41,6 @@ class Film(anywidget.AnyWidget):
         session.observe(self._show_round, names=["round_info"])
         session.observe(lambda change: self._send_history(), names=["restored"])
         session.on_frame(self._show_frame)
-        self.on_msg(self._receive)
         self._show_round()
 
     def _state(self) -> dict[str, Any]:
@@ -73,17 +72,16 @@ class Film(anywidget.AnyWidget):
             "seconds_left": session.seconds_left,
         }
 
-    def _receive(self, _: Any, content: Any, buffers: Any) -> None:
+    def _hear(self, message: Message) -> None:
         """Answer the browser: ``drawn`` asks for the next frame, ``hello`` for all that were kept."""
-        kind = content.get("type") if isinstance(content, dict) else None
-        if kind == "drawn" and isinstance(content.get("frame"), int):
-            self.session.acknowledge(content["frame"])
-        elif kind == "heartbeat":
+        if message.kind == "drawn" and (drawn := message.whole("frame")) is not None:
+            self.session.acknowledge(drawn)
+        elif message.kind == "heartbeat":
             self.session.heartbeat()
             self.send({"type": "pulse"})
-        elif kind == "open" and self.reads_address and isinstance(content.get("query"), str):
-            self.session.open_link(content["query"])
-        elif kind == "hello":
+        elif message.kind == "open" and self.reads_address and isinstance(message.content.get("query"), str):
+            self.session.open_link(message.content["query"])
+        elif message.kind == "hello":
             self.session.heartbeat()
             self._send_history()
 

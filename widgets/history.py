@@ -59,11 +59,11 @@ class History:
         return [_shown(run) for run in self.runs]
 
 
-def spread(frames: list[Frame]) -> tuple[Frame, ...]:
-    """At most ``MOST_FRAMES`` of them, evenly spread, with the first and the last."""
-    if len(frames) <= MOST_FRAMES:
+def spread(frames: list[Frame], most: int = MOST_FRAMES) -> tuple[Frame, ...]:
+    """At most so many of them, evenly spread, with the first and the last; of one alone the last."""
+    if len(frames) <= most:
         return tuple(frames)
-    places = np.linspace(0, len(frames) - 1, MOST_FRAMES).round().astype(int)
+    places = np.linspace(len(frames) - 1, 0, most).round().astype(int)[::-1]
     return tuple(frames[place] for place in places)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,9 +12,9 @@ from widgets.sentences import sentence
 if TYPE_CHECKING:
     from lab import Experiment
 
-WITHIN_PARTS = ("advanced", "camera", "upload")
+WITHIN_PARTS = ("advanced", "camera", "upload", "folder")
 """What ``hide=`` may name besides a control, a part of the page or a tab: the folded controls."""
-LONGEST_QUERY = 2000
+MOST_NOTICES = 4
 
 
 @dataclass(frozen=True)
@@ -47,14 +48,15 @@ def from_link(query: str) -> Source:
     """What a link says (``lab.links``); each part that is wrong is left out with a notice."""
 
     def opening() -> Opening:
+        from lab.errors import quoted
         from lab.links import read
+        from widgets.gate import admitted
 
-        if len(query) > LONGEST_QUERY:
-            return Opening(read("").experiment, notice="The link is too long to be one of the lab's; it was not read.")
-        link = read(query)
+        link = read(query, admitted)
         unknown = [name for name in link.hidden if not _can_hide(name)]
-        notices = [*link.notices, *(f"There is nothing called {name!r} to hide." for name in unknown)]
-        told = f"In the link: {' '.join(notices)} The rest of it is shown." if notices else ""
+        notices = [*link.notices, *(f"There is nothing called {quoted(name)} to hide." for name in unknown)]
+        more = f" There are {len(notices) - MOST_NOTICES} more faults." if len(notices) > MOST_NOTICES else ""
+        told = f"In the link: {' '.join(notices[:MOST_NOTICES])}{more} The rest of it is shown." if notices else ""
         return Opening(link.experiment, tuple(name for name in link.hidden if name not in unknown), told)
 
     return opening
@@ -68,9 +70,11 @@ def from_experiment(experiment: Experiment) -> Source:
 def _can_hide(name: str) -> bool:
     """Whether there is such a part, or could be such a control."""
     from lab.edits import SHORT_NAMES
+    from lab.errors import LONGEST_NAME
     from lab.experiment import Experiment
     from lab.options import fields_of
     from widgets.parts import EVERYTHING
 
     fields = {field.name for field in fields_of(Experiment)}
-    return name in (*EVERYTHING, *WITHIN_PARTS, *SHORT_NAMES) or name.partition(".")[0] in fields
+    is_path = re.fullmatch(r"[a-z_]+(\.[a-z0-9_]+){0,4}", name) is not None and len(name) <= LONGEST_NAME
+    return name in (*EVERYTHING, *WITHIN_PARTS, *SHORT_NAMES) or (is_path and name.partition(".")[0] in fields)

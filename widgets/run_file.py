@@ -3,31 +3,35 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import io
 import json
 import math
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from widgets.film import plain
 from widgets.frames import Frame
-from widgets.history import MOST_FRAMES, PastRun
+from widgets.gate import admitted
+from widgets.headers import declared_pixels
+from widgets.history import MOST_FRAMES, PastRun, spread
+from widgets.messages import LARGEST_WHOLE
 
 if TYPE_CHECKING:
     from lab import LabError
 
 FORMAT = "inverting-gradients-lab run 1"
-MOST_PIXELS = 2_400 * 2_400
-"""Of one frame: a hundred pictures of 224 pixels in a grid."""
+MOST_PIXELS = 32_000_000
+"""Of all frames together: sixty with nine pictures of 224 pixels each are 27 million."""
+MOST_ITERATIONS = 10**9
 NUMBERS = ("iteration", "objective", "psnr_db", "ssim", "seconds")
 WORDS = ("verdict", "line_up")
 
 
 def written(run: PastRun) -> bytes:
     """The file. Its ``experiment`` is complete: ``gradlab run --experiment FILE`` repeats the run."""
-    frames = [_frame_data(frame) for frame in run.frames]
+    frames = [_frame_data(frame) for frame in spread(list(run.frames), _most(run.frames[0]))]
     data = {
         "format": FORMAT,
         "experiment": run.experiment.to_plain(),
@@ -38,19 +42,26 @@ def written(run: PastRun) -> bytes:
     return (json.dumps(data, allow_nan=False) + "\n").encode()
 
 
+def _most(frame: Frame) -> int:
+    """How many frames of this size the file may hold: what ``read`` takes back."""
+    return max(1, min(MOST_FRAMES, MOST_PIXELS // (frame.image.shape[0] * frame.image.shape[1])))
+
+
 def read(data: bytes) -> PastRun:
     """The run in a file. Raises ``LabError`` with a sentence for anything wrong in it."""
     from lab import Experiment
 
     content = _content(data)
-    frames = tuple(_frame(number, frame) for number, frame in enumerate(content["frames"], 1))
+    pngs = [_png(number, frame) for number, frame in enumerate(content["frames"], 1)]
+    _check_pixels(pngs)
+    frames = tuple(_frame(*each) for each in zip(range(1, MOST_FRAMES + 1), content["frames"], pngs, strict=False))
     if len({frame.image.shape for frame in frames}) != 1:
         raise _damaged("its frames differ in size")
     iterations = content.get("iterations")
-    if not isinstance(iterations, int) or iterations < 0:
+    if isinstance(iterations, bool) or not isinstance(iterations, int) or not 0 <= iterations <= MOST_ITERATIONS:
         raise _damaged("it does not say how many iterations there were")
-    experiment = Experiment.from_plain(content.get("experiment"))
-    return PastRun(0, experiment, frames, str(content.get("message", ""))[:300], iterations)
+    experiment = admitted(Experiment.from_plain(content.get("experiment")))
+    return PastRun(0, experiment, frames, _words(content.get("message"), 300), iterations)
 
 
 def _frame_data(frame: Frame) -> dict[str, Any]:
@@ -63,10 +74,12 @@ def _frame_data(frame: Frame) -> dict[str, Any]:
 
 
 def _content(data: bytes) -> dict[str, Any]:
+    from lab.json_text import NotJsonError, parsed
+
     try:
-        content = json.loads(data)
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
-        raise _damaged("it is not JSON") from None
+        content = parsed(data)
+    except NotJsonError as error:
+        raise _damaged(f"it is not JSON that a run is saved as ({error})") from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise _damaged(f"it does not say format = {FORMAT!r}")
     frames = content.get("frames")
@@ -75,14 +88,34 @@ def _content(data: bytes) -> dict[str, Any]:
     return content
 
 
-def _frame(number: int, data: Any) -> Frame:
+def _png(number: int, data: Any) -> bytes:
+    """The PNG file inside a frame."""
     if not isinstance(data, dict):
         raise _damaged(f"frame {number} is not an object")
+    try:
+        return base64.b64decode(data["png"], validate=True)
+    except (KeyError, TypeError, ValueError):  # binascii's error is one of the last
+        raise _unreadable(number) from None
+
+
+def _check_pixels(pngs: list[bytes]) -> None:
+    """All frames together, counted by their headers before any is unpacked."""
+    total = 0
+    for number, png in enumerate(pngs, 1):
+        try:
+            total += declared_pixels(png, ["PNG"])
+        except ValueError:
+            raise _unreadable(number) from None
+        if total > MOST_PIXELS:
+            raise _damaged(f"the pictures of its frames are too large, from frame {number} on")
+
+
+def _frame(number: int, data: dict[str, Any], png: bytes) -> Frame:
     iteration, *values = (_number(data.get(name), f"{name} of frame {number}") for name in NUMBERS)
     objective, psnr_db, ssim, seconds = values
-    verdict, line_up = (str(data.get(name, ""))[:60] for name in WORDS)
-    whole = int(iteration) if math.isfinite(iteration) else 0
-    image, numbers = _picture(number, data.get("png")), _scores(data.get("numbers"))
+    verdict, line_up = (_words(data.get(name), 60) for name in WORDS)
+    whole = int(iteration) if abs(iteration) <= MOST_ITERATIONS else 0
+    image, numbers = _picture(number, png), _scores(data.get("numbers"))
     return Frame(number, 0, whole, objective, psnr_db, ssim, verdict, line_up, image, seconds, numbers)
 
 
@@ -90,35 +123,54 @@ def _scores(data: Any) -> dict[str, Any]:
     """The table of scores as far as it is one: single numbers, and those of each picture."""
     if not isinstance(data, dict):
         return {}
-    pictures = [_singles(picture) for picture in data.get("pictures", ()) if isinstance(picture, dict)]
+    listed = data.get("pictures")
+    pictures = [_singles(picture) for picture in (listed if isinstance(listed, list) else ()) if isinstance(picture, dict)]
     places = sorted(picture.get("matched", -1) for picture in pictures)
     return _singles(data) | ({"pictures": pictures} if places == list(range(len(places))) else {})
 
 
 def _singles(data: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in data.items() if isinstance(value, int | float) and not isinstance(value, bool)}
+    """The numbers among them that a score is called by."""
+    from lab.evaluate import PictureScore, Scores
+
+    known = {field.name for kind in (Scores, PictureScore) for field in fields(kind)} | {"psnr_db", "ssim"}
+    return {name: data[name] for name in data if name in known and _is_number(data[name])}
+
+
+def _is_number(value: Any) -> bool:
+    """Whether it is one that a browser can hold."""
+    is_whole = isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST_WHOLE
+    return is_whole or isinstance(value, float)
 
 
 def _number(value: Any, what: str) -> float:
     """A number; None stands for one that was not finite."""
     if value is None:
         return math.nan
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if not _is_number(value):
         raise _damaged(f"the {what} is not a number")
     return float(value)
 
 
-def _picture(number: int, text: Any) -> np.ndarray:
-    """The pixels of a PNG in base64, uint8, (height, width, 3)."""
-    from PIL import Image, UnidentifiedImageError
+def _words(value: Any, longest: int) -> str:
+    """A text without signs that print nothing; empty where there is none."""
+    from lab.errors import printable
+
+    return printable(value[:longest])[:longest] if isinstance(value, str) else ""
+
+
+def _picture(number: int, png: bytes) -> np.ndarray:
+    """The pixels of a PNG file, uint8, (height, width, 3)."""
+    from PIL import Image
 
     try:
-        image = Image.open(io.BytesIO(base64.b64decode(str(text), validate=True)), formats=["PNG"])
-        if image.width * image.height > MOST_PIXELS:
-            raise _damaged(f"the picture of frame {number} is too large")
-        return np.array(image.convert("RGB"))
-    except (binascii.Error, ValueError, OSError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError):
-        raise _damaged(f"the picture of frame {number} cannot be read") from None
+        return np.array(Image.open(io.BytesIO(png), formats=["PNG"]).convert("RGB"))
+    except Exception:  # Pillow fails on damaged bytes in many ways
+        raise _unreadable(number) from None
+
+
+def _unreadable(number: int) -> LabError:
+    return _damaged(f"the picture of frame {number} cannot be read")
 
 
 def _damaged(why: str) -> LabError:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+LOADING = "The lab is still loading; try again in a moment."
+
 
 def sentence(error: Exception) -> str:
     """One sentence without a traceback: a lab error speaks for itself."""

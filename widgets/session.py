@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from widgets import opening
 from widgets.descent_data import failed, waiting
 from widgets.history import PastRun, spread
+from widgets.sentences import LOADING
 from widgets.stage import INTERVAL_S, Stage
+from widgets.wishes import Step
 from widgets.worker import Valve
 
 if TYPE_CHECKING:
@@ -48,11 +50,14 @@ class Session(Stage):
 
         return self._change(edited)
 
+    def take(self, step: Step) -> None:
+        """Change the experiment last asked for; ``undo`` takes it back. Raises what the step raises, and nothing is lost."""
+        if self.wanted is not None and self._wishes.take(step):
+            self._prepare()
+
     def show(self, experiment: Experiment) -> None:
-        """Take another experiment; ``undo`` brings the present one back."""
-        if self._wanted is not None and experiment != self._wanted:
-            self._undo.append(self._wanted)
-            self._prepare(experiment)
+        """Take another experiment."""
+        self.take(lambda _: experiment)
 
     def once_loaded(self, make: Callable[[Experiment], Experiment]) -> None:
         """While the lab is loading: begin with what ``make`` makes of the first experiment. The last one asked for counts."""
@@ -65,26 +70,36 @@ class Session(Stage):
 
     def _grant(self) -> None:
         """Make the change asked for early, once it is known of what: a link may still be on its way."""
-        if self._early is not None and self._wanted is not None:
+        if self._early is not None and self.wanted is not None:
             early, self._early = self._early, None
-            self.set_trait("message", self._change(early) or self.message)
+            self.set_trait("message", self._grant_one(early, self.wanted) or self.message)
+
+    def _grant_one(self, early: Step, experiment: Experiment) -> str:
+        """Answers like ``edit``. The wish is asked once, here: it may have something to tell, and steps must be pure."""
+        from lab import LabError
+
+        try:
+            self.show(early(experiment))
+        except LabError as error:
+            return str(error)
+        return ""
 
     def open_link(self, query: str) -> None:
         """Take what a link says: its experiment, and what it hides. What is wrong in it becomes a notice."""
-        source, valve, self._wanted = opening.from_link(query), self._drop(), None
+        source, valve = opening.from_link(query), self._drop()
+        self._wishes.begin(None)
         self._worker.submit(lambda: self._open(source, valve))
 
     def restore(self, number: int) -> None:
         """Show a past run again: its experiment, its frames, its verdict."""
         past = self.past.find(number)
-        if past is not None:
+        if past is not None and self.wanted is not None:
             self.show_run(past)
 
     def show_run(self, past: PastRun) -> None:
         """Show a run that is over, of this session or from a file; ``undo`` brings the present experiment back."""
-        if self._wanted is not None and past.experiment != self._wanted:
-            self._undo.append(self._wanted)
-        self._prepare(past.experiment, past)
+        self._wishes.take(lambda _: past.experiment)
+        self._prepare(past)
 
     def present(self) -> PastRun | None:
         """The run shown, as it stands; None before its first frame."""
@@ -106,8 +121,8 @@ class Session(Stage):
         from lab import LabError
         from widgets.run_file import read
 
-        if self._wanted is None:
-            return "The lab is still loading; try again in a moment."
+        if self.wanted is None:
+            return LOADING
         try:
             self.show_run(read(data))
         except LabError as error:
@@ -123,8 +138,8 @@ class Session(Stage):
 
     def undo(self) -> None:
         """Take the last change back."""
-        if self._undo:
-            self._prepare(self._undo.pop())
+        if self._wishes.undo():
+            self._prepare()
 
     def upload(self, data: bytes, name: str) -> str:
         """Take the reader's own picture (bytes of a picture file); it stays in memory. Answers like ``edit``."""
@@ -137,17 +152,16 @@ class Session(Stage):
 
         return self._change(with_own_picture)
 
-    def _change(self, make: Callable[[Experiment], Experiment]) -> str:
-        """Show what ``make`` makes of the experiment last asked for; empty, or the sentence that says why not."""
-        if self._wanted is None:
-            return "The lab is still loading; try again in a moment."
+    def _change(self, step: Step) -> str:
+        """As ``take``; empty, or the sentence that says why not."""
+        if self.wanted is None:
+            return LOADING
         from lab import LabError
 
         try:
-            changed = make(self._wanted)
+            self.take(step)
         except LabError as error:
             return str(error)
-        self.show(changed)
         return ""
 
     def algebra(self, row: int | None = None) -> dict[str, Any] | None:
@@ -159,7 +173,7 @@ class Session(Stage):
     def descend(self) -> None:
         """Undo the layers of the present round one by one; ``descent`` follows. Waits for a running attack."""
         if self.status == "loading" or self._round is None:
-            self.descent = failed("The lab is still loading; try again in a moment.")
+            self.descent = failed(LOADING)
         elif self.status == "paused":
             self.descent = failed("The attack is paused and holds the worker; resume or reset it, then try again.")
         elif self.descent.get("status") not in ("waiting", "running"):
@@ -180,4 +194,4 @@ class Session(Stage):
     @property
     def can_undo(self) -> bool:
         """Whether there is a change to take back."""
-        return bool(self._undo)
+        return self._wishes.can_undo

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from traitlets import Any as AnyTrait
@@ -14,12 +15,17 @@ from widgets import jobs, opening
 from widgets.descent_data import failed, way_down
 from widgets.frames import Frame, describe_round, frame
 from widgets.history import History, PastRun, renumbered
+from widgets.quiet import TROUBLE, quietly
 from widgets.reel import Reel
 from widgets.sentences import sentence
+from widgets.wishes import Plan, Wishes
 from widgets.worker import Valve, Worker
 
 if TYPE_CHECKING:
     from lab import AttackState, Experiment, Round
+
+    Prepared = tuple[Experiment, Round, str]
+    """An experiment, its round, and in words the device that it was computed on."""
 
 INTERVAL_S = 0.1
 """At most one frame in this time."""
@@ -80,8 +86,7 @@ class Stage(HasTraits):
         self._valve = Valve()
         self._way_down = Valve()  # that of the newest way down; stopped once another experiment is asked for
         self._borrowed = Valve()  # that of whoever borrowed the worker last
-        self._undo: list[Experiment] = []
-        self._wanted: Experiment | None = None  # the last one asked for; ``experiment`` is the last one prepared
+        self._wishes = Wishes()
         self._round: Round | None = None
         self._last_beat: float | None = None
         self._start_wanted = 0.0
@@ -89,6 +94,11 @@ class Stage(HasTraits):
         self._publisher: asyncio.Task[None] | None = None
         source, valve = source if callable(source) else opening.from_changes(source or {}), self._valve
         self._worker.submit(lambda: self._open(source, valve))
+
+    @property
+    def wanted(self) -> Experiment | None:
+        """The experiment last asked for, while ``experiment`` is the one last prepared; None while nothing is known yet."""
+        return self._wishes.wanted
 
     @property
     def frames(self) -> list[Frame]:
@@ -126,8 +136,8 @@ class Stage(HasTraits):
 
     def reset(self) -> None:
         """Back to the untouched start of the same experiment."""
-        if self._wanted is not None:
-            self._prepare(self._wanted)
+        if self.wanted is not None:
+            self._prepare()
 
     def close(self) -> None:
         """Stop everything and wait for the worker."""
@@ -164,11 +174,11 @@ class Stage(HasTraits):
         self._last_beat = None if self._last_beat is None else time.monotonic()
         self._publisher = self._loop.create_task(self._publish(valve))
 
-    def _prepare(self, experiment: Experiment, past: PastRun | None = None) -> None:
-        """Drop the present run and let the worker simulate the round of ``experiment``; then show ``past``, if any."""
-        self._wanted, valve = experiment, self._drop()
+    def _prepare(self, past: PastRun | None = None) -> None:
+        """Drop the present run and let the worker simulate the round that is wanted; then show ``past``, if any."""
+        plan, shown, valve = self._wishes.plan, self.experiment, self._drop()
         self.set_trait("message", "The client computes its update.")
-        self._worker.submit(lambda: self._simulate(experiment, valve, past=past))
+        self._worker.submit(lambda: self._simulate(plan, shown, valve, past=past))
 
     def _drop(self) -> Valve:
         """End whatever runs; returns the valve of what comes next."""
@@ -186,16 +196,19 @@ class Stage(HasTraits):
     def _opened(self, opened: opening.Opening, valve: Valve) -> None:
         """A link replaces everything: there is nothing to undo."""
         if valve is self._valve:
-            self._wanted, self.hidden = opened.experiment, [*self.hidden, *opened.hidden]
-            self._undo.clear()
+            self._wishes.begin(opened.experiment)
+            self.hidden = list(dict.fromkeys([*self.hidden, *opened.hidden]))
 
-    def _prepared(self, experiment: Experiment, attacked: Round, device: str, valve: Valve, notice: str) -> None:
+    def _prepared(self, made: Prepared, kept: list[Experiment] | None, valve: Valve, notice: str) -> None:
+        """Show the round; of the changes asked for, only those that led to ``kept`` could be made, or all of them."""
         if valve is not self._valve:
             return  # another experiment was asked for in the meantime
+        experiment, attacked, device = made
+        self._wishes.settle(kept)
         self.reel.begin()
         self._round = attacked
         with self.hold_trait_notifications():
-            self.experiment = self._wanted = experiment
+            self.experiment = experiment
             self.round_info = describe_round(experiment, attacked)
             self.device = device
             self.iteration, self.attack_seconds, self.iterations_per_second = 0, 0.0, 0.0
@@ -225,9 +238,7 @@ class Stage(HasTraits):
         with self.hold_trait_notifications():
             self.message = sentence
             self.status = "failed" if self._round is None else "ready"
-        self._wanted = self.experiment
-        if self._undo and self._undo[-1] == self.experiment:
-            self._undo.pop()
+        self._wishes.settle([])
 
     async def _publish(self, valve: Valve) -> None:
         """Send the newest state on, at most every ``INTERVAL_S`` and only after the last was drawn."""
@@ -288,7 +299,14 @@ class Stage(HasTraits):
 
     def _tell(self, callback: Callable[..., None], *arguments: Any) -> None:
         if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(callback, *arguments)
+            self._loop.call_soon_threadsafe(self._told, partial(callback, *arguments))
+
+    def _told(self, callback: Callable[[], None]) -> None:
+        """On the event loop: an observer that fails must not leave the page waiting."""
+        if not quietly(callback):
+            waits = self.status == "loading"
+            self.set_trait("message", TROUBLE)
+            self.set_trait("status", ("failed" if self._round is None else "ready") if waits else self.status)
 
     def _open(self, source: opening.Source, valve: Valve) -> None:
         try:
@@ -298,19 +316,40 @@ class Stage(HasTraits):
             self._tell(self._not_prepared, sentence(error), valve)
             return
         self._tell(self._opened, opened, valve)
-        self._simulate(opened.experiment, valve, opened.notice)
+        self._simulate(Plan(opened.experiment, (), opened.experiment), None, valve, opened.notice)
 
-    def _simulate(self, experiment: Experiment, valve: Valve, notice: str = "", past: PastRun | None = None) -> None:
+    def _simulate(
+        self, plan: Plan, shown: Experiment | None, valve: Valve, notice: str = "", past: PastRun | None = None
+    ) -> None:
         if valve.stopped:
             return
-        try:
-            attacked, device = jobs.simulate(experiment)
-        except Exception as error:
-            self._tell(self._not_prepared, sentence(error), valve)
+        made = _made(lambda: plan.wanted)
+        if isinstance(made, str):
+            self._simulate_one_by_one(plan, shown, valve, made)
             return
-        self._tell(self._prepared, experiment, attacked, device, valve, notice)
+        self._tell(self._prepared, made, None, valve, notice)
         if past is not None:
             self._tell(self._shown_again, past, valve)
+
+    def _simulate_one_by_one(self, plan: Plan, shown: Experiment | None, valve: Valve, notice: str) -> None:
+        """Of several changes at least one could not be prepared: each is tried by itself, and only that one is lost."""
+        last: Prepared | str | None = None
+        kept: list[Experiment] = []
+        for step in plan.steps if len(plan.steps) > 1 else ():
+            if valve.stopped:
+                return
+            made = _made(partial(step, kept[-1] if kept else plan.base))
+            if isinstance(made, str):
+                notice = made
+            elif made[0] != (kept[-1] if kept else plan.base):
+                last = made
+                kept.append(made[0])
+        if last is None and shown is not None and plan.base != shown:
+            last = _made(lambda: plan.base)  # what an undo has brought back just before
+        if last is None or isinstance(last, str):
+            self._tell(self._not_prepared, notice, valve)
+        else:
+            self._tell(self._prepared, last, kept, valve, notice)
 
     def _attack(self, experiment: Experiment, attacked: Round, valve: Valve) -> None:
         try:
@@ -330,3 +369,12 @@ class Stage(HasTraits):
                 self._tell(self._went_down, found, valve)
         except Exception as error:
             self._tell(self._went_down, failed(sentence(error)), valve)
+
+
+def _made(make: Callable[[], Experiment]) -> Prepared | str:
+    """The round of an experiment, or the sentence that says why there is none."""
+    try:
+        experiment = make()
+        return (experiment, *jobs.simulate(experiment))
+    except Exception as error:  # a thread's exception shows nowhere else
+        return sentence(error)

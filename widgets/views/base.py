@@ -7,6 +7,8 @@ from typing import Any
 
 import anywidget
 
+from widgets.messages import Listener
+
 FOLDER = Path(__file__).parent
 
 
@@ -20,7 +22,7 @@ def style(*names: str) -> str:
     return "\n".join((FOLDER / f"{name}.css").read_text(encoding="utf-8") for name in names)
 
 
-class View(anywidget.AnyWidget):
+class View(Listener):
     """Base of all views: it draws the film it is given and knows nothing of the session behind it."""
 
     film = anywidget.WidgetTrait().tag(sync=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import traitlets
 
 from widgets.controls import Edits, edited
+from widgets.messages import Message
 from widgets.views.base import View, script, style
 
 if TYPE_CHECKING:
@@ -78,25 +79,25 @@ class Chips(View):
         super().__init__(film)
         self._made: Any = None
         session.observe(self._forget, names=["experiment"])
-        self.on_msg(self._receive)
 
-    def _receive(self, _: Any, content: Any, buffers: Any) -> None:
-        told = content if isinstance(content, dict) else {}
+    def _hear(self, message: Message) -> None:
+        wanted, closed = message.text("choose"), message.text("closed")
         for chip in CHIPS:
-            if chip.key == told.get("choose"):
+            if chip.key == wanted:
                 self._choose(chip)
-            elif chip.key == self.chosen and chip.opens == told.get("closed"):
+            elif closed and chip.key == self.chosen and chip.opens == closed:
                 self.chosen = self.note = ""
 
     def _choose(self, chip: Chip) -> None:
-        if self.session.experiment is None:
+        if self.session.wanted is None or self.session.experiment is None:
             self.session.once_loaded(lambda experiment: self._take(chip, experiment))
             self.note = EARLY
             return
         from lab import LabError
 
         try:
-            self.session.show(self._take(chip, self.session.experiment))
+            self._take(chip, self.session.wanted)
+            self.session.take(lambda experiment: edited(experiment, chip.edits))
         except LabError as error:
             self._made, self.chosen, self.note = None, "", str(error)
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import traitlets
 
 from widgets.comparison import Comparison
 from widgets.contrasts import chosen, contrasts
+from widgets.controls import edited
 from widgets.film import frame_data, image_bytes, plain, round_data
+from widgets.messages import Message
 from widgets.views.base import View, script, style
+
+if TYPE_CHECKING:
+    from lab import Experiment
 
 PRESETS = ("cosine_trained", "euclidean_trained")
 """The paper's own pair, which differs in the loss alone: on an untrained network both succeed."""
@@ -34,7 +39,6 @@ class Compare(View):
         self.comparison.observe(self._tell_state, names=["status", "message"])
         self.comparison.observe(self._tell_secrets, names=["secrets"])
         self.comparison.follow(self._send_moment)
-        self.on_msg(self._receive)
         self._offer()
 
     def _offer(self, change: Any = None) -> None:
@@ -59,30 +63,28 @@ class Compare(View):
             {"type": "moment", "id": len(self.comparison.frames), "sides": sides}, buffers=[image_bytes(f) for f in moment]
         )
 
-    def _receive(self, _: Any, content: Any, buffers: Any) -> None:
-        kind = content.get("type") if isinstance(content, dict) else None
-        if kind == "compare" and self.session.experiment is not None:
-            self._vary(content.get("path"), content.get("values"))
-        elif kind == "preset":
+    def _hear(self, message: Message) -> None:
+        if message.kind == "compare" and self.session.wanted is not None:
+            self._vary(self.session.wanted, message.text("path"), message.content.get("values"))
+        elif message.kind == "preset":
             self._vary_presets()
-        elif kind == "stop":
+        elif message.kind == "stop":
             self._early = False
             self.comparison.stop()
             self._tell_state()
-        elif kind == "drawn" and isinstance(content.get("id"), int):
-            self.comparison.acknowledge(content["id"])
+        elif message.kind == "drawn" and (drawn := message.whole("id")) is not None:
+            self.comparison.acknowledge(drawn)
 
-    def _vary(self, path: Any, values: Any) -> None:
-        """The present experiment with each of these values, if there are such a control and such values."""
+    def _vary(self, experiment: Experiment, path: str, values: Any) -> None:
+        """The experiment with each of these values, if there are such a control and such values."""
         from lab import LabError
-        from lab.edits import edit
 
-        found = chosen(self.session.experiment, path, values)
+        found = chosen(experiment, path, values)
         if found is None:
             return
         contrast, labels = found
         try:
-            experiments = [edit(self.session.experiment, path, value) for value in values]
+            experiments = [edited(experiment, ((path, value),)) for value in values]
         except LabError as error:
             self.state = {"status": "failed", "message": str(error)}
             return

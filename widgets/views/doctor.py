@@ -6,6 +6,7 @@ from typing import Any
 
 import traitlets
 
+from widgets.messages import Message
 from widgets.views.base import View, script, style
 
 
@@ -21,7 +22,6 @@ class Doctor(View):
         self.session = session
         super().__init__(film)
         session.observe(self._recognise, names=["experiment"])
-        self.on_msg(self._receive)
         self._recognise()
 
     def _recognise(self, change: Any = None) -> None:
@@ -47,16 +47,15 @@ class Doctor(View):
         else:
             self.case = {}
 
-    def _receive(self, _: Any, content: Any, buffers: Any) -> None:
+    def _hear(self, message: Message) -> None:
         """Run the failure of that name, or the mended experiment of the one shown."""
-        if not isinstance(content, dict) or self.session.experiment is None:
+        if self.session.experiment is None:
             return
         from lab.failures import FAILURES
 
-        name = content.get("show")
-        if isinstance(name, str) and name in FAILURES:
-            self._run(FAILURES[name].experiment)
-        elif content.get("mend") is True and self.case:
+        if message.text("show") in FAILURES:
+            self._run(FAILURES[message.text("show")].experiment)
+        elif message.truth("mend") and self.case:
             self._run(FAILURES[str(self.case["name"])].mended)
 
     def _run(self, experiment: Any) -> None:

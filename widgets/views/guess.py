@@ -6,6 +6,7 @@ import random
 from typing import TYPE_CHECKING, Any
 
 from widgets.controls import Edits, change, edited
+from widgets.messages import Message
 from widgets.views.base import View, script, style
 
 if TYPE_CHECKING:
@@ -21,15 +22,14 @@ class Guess(View):
     def __init__(self, film: Any, session: Any) -> None:
         self.session = session
         super().__init__(film)
-        self.on_msg(self._receive)
 
-    def _receive(self, _: Any, content: Any, buffers: Any) -> None:
-        if not isinstance(content, dict) or content.get("type") != "begin":
+    def _hear(self, message: Message) -> None:
+        if message.kind != "begin":
             return
-        if self.session.experiment is None:
+        if self.session.wanted is None or self.session.experiment is None:
             self.session.once_loaded(lambda experiment: edited(experiment, _another_secret(experiment)))
         else:
-            change(self.session, _another_secret(self.session.experiment))
+            change(self.session, _another_secret(self.session.wanted))
 
 
 def _another_secret(experiment: Experiment) -> Edits:

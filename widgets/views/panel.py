@@ -9,6 +9,7 @@ import numpy as np
 import traitlets
 
 from widgets.film import plain
+from widgets.messages import Message
 from widgets.views.base import View, script, style
 
 TABS = ("algebra", "difference", "layers", "numbers", "history")
@@ -30,7 +31,6 @@ class Panel(View):
         session.observe(self._show, names=["round_info"])
         session.observe(self._descended, names=["descent"])
         session.observe(self._remembered, names=["history"])
-        self.on_msg(self._receive)
         self._show()
 
     def _show(self, change: Any = None) -> None:
@@ -47,16 +47,15 @@ class Panel(View):
     def _remembered(self, change: Any = None) -> None:
         self.history = plain(self.session.history)
 
-    def _receive(self, _: Any, content: Any, buffers: Any) -> None:
+    def _hear(self, message: Message) -> None:
         """Derive for the row that was picked, if there is such a row; go down where that is asked for."""
-        row = content.get("row") if isinstance(content, dict) else None
-        if isinstance(content, dict) and content.get("descend") is True:
+        if message.truth("descend"):
             self.session.descend()
-        elif isinstance(content, dict) and isinstance(content.get("watch"), bool):
-            self.session.watches_layers = content["watch"]
-        elif isinstance(content, dict) and isinstance(content.get("restore"), int):
-            self.session.restore(content["restore"])
-        elif isinstance(row, int) and 0 <= row < self.algebra.get("rows", 0):
+        elif (watches := message.truth("watch")) is not None:
+            self.session.watches_layers = watches
+        elif (number := message.whole("restore")) is not None:
+            self.session.restore(number)
+        elif (row := message.whole("row")) is not None and 0 <= row < self.algebra.get("rows", 0):
             self._derive(row)
 
 

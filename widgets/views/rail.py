@@ -7,6 +7,7 @@ from typing import Any
 import traitlets
 
 from widgets.controls import change, schema
+from widgets.messages import Message
 from widgets.views.base import View, script, style
 
 LARGEST_UPLOAD = 8_000_000
@@ -28,7 +29,6 @@ class Rail(View):
         self.session = session
         super().__init__(film)
         session.observe(self._show, names=["experiment"])
-        self.on_msg(self._receive)
         self._show()
 
     def _show(self, change: Any = None) -> None:
@@ -41,18 +41,16 @@ class Rail(View):
         self.controls = schema(self.session.experiment)
         self.errors = {}
 
-    def _receive(self, _: Any, content: Any, buffers: Any) -> None:
-        kind = content.get("type") if isinstance(content, dict) else None
-        if kind == "edit" and isinstance(content.get("path"), str):
-            path, value = content["path"], content.get("value")
-            self._answer(path, change(self.session, ((path, value),)))
-        elif kind == "at_once":
-            self.at_once = content.get("wanted") is True
-        elif kind == "undo":
+    def _hear(self, message: Message) -> None:
+        if message.kind == "edit" and (path := message.text("path")):
+            self._answer(path, change(self.session, ((path, message.content.get("value")),)))
+        elif message.kind == "at_once":
+            self.at_once = message.truth("wanted") is True
+        elif message.kind == "undo":
             self.session.undo()
             self._follow()
-        elif kind == "upload" and buffers and len(buffers[0]) <= LARGEST_UPLOAD:
-            self._answer("picture", self.session.upload(bytes(buffers[0]), str(content.get("name"))[:80]))
+        elif message.kind == "upload" and (data := message.file(LARGEST_UPLOAD)) is not None:
+            self._answer("picture", self.session.upload(data, message.text("name")[:80] or "the picture"))
 
     def _answer(self, path: str, sentence: str) -> None:
         """Show or clear the sentence beside a control; a new dictionary, so that the browser hears of it twice."""

@@ -7,6 +7,8 @@ from typing import Any
 import traitlets
 
 from widgets.controls import schema
+from widgets.exports import KINDS
+from widgets.messages import Message
 from widgets.views.base import View, script, style
 
 LONGEST_ADDRESS = 1000
@@ -27,7 +29,6 @@ class Share(View):
         self.session = session
         super().__init__(film)
         session.observe(self._show, names=["experiment", "hidden"])
-        self.on_msg(self._receive)
         self._show()
 
     def _show(self, change: Any = None) -> None:
@@ -43,32 +44,35 @@ class Share(View):
                 {"path": each["path"], "title": each["title"]} for each in schema(experiment) if not each["advanced"]
             ]
 
-    def _receive(self, _: Any, content: Any, buffers: Any) -> None:
-        """Draw a QR code of an address; hide what a teacher has chosen."""
-        kind = content.get("type") if isinstance(content, dict) else None
-        if kind == "qr" and isinstance(content.get("address"), str) and len(content["address"]) <= LONGEST_ADDRESS:
-            self.send({"type": "qr", "address": content["address"], "rows": qr_code(content["address"])})
-        elif kind == "hide" and self._are_controls(content.get("paths")):
+    def _hear(self, message: Message) -> None:
+        """Draw a QR code of an address; hide what a teacher has chosen; save and open runs."""
+        if message.kind == "qr" and _is_address(address := message.text("address", LONGEST_ADDRESS)):
+            self.send({"type": "qr", "address": address, "rows": qr_code(address)})
+        elif message.kind == "hide" and self._are_controls(paths := message.names("paths")):
             others = [name for name in self.session.hidden if not self._are_controls([name])]
-            self.session.hidden = [*others, *content["paths"]]
-        elif kind == "save" and content.get("as") in ("png", "gif", "json"):
-            self._save(content["as"])
-        elif kind == "open" and buffers and len(buffers[0]) <= LARGEST_FILE:
-            self.send({"type": "opened", "sentence": self.session.open_run(bytes(buffers[0]))})
+            self.session.hidden = [*others, *(paths or ())]
+        elif message.kind == "save" and message.text("as") in KINDS:
+            self._save(message.text("as"))
+        elif message.kind == "open" and (data := message.file(LARGEST_FILE)) is not None:
+            self.send({"type": "opened", "sentence": self.session.open_run(data)})
 
     def _save(self, kind: str) -> None:
         """Send the file: Voila lets nobody download one, so the browser saves it from its memory."""
         from lab import LabError
-        from widgets.exports import KINDS
 
         try:
             self.send({"type": "file", "kind": kind, "mime": KINDS[kind]}, buffers=[self.session.export(kind)])
         except LabError as error:
             self.send({"type": "opened", "sentence": str(error)})
 
-    def _are_controls(self, paths: Any) -> bool:
+    def _are_controls(self, paths: list[str] | None) -> bool:
         known = [each["path"] for each in self.can_hide]
-        return isinstance(paths, list) and all(path in known for path in paths)
+        return paths is not None and all(path in known for path in paths)
+
+
+def _is_address(text: str) -> bool:
+    """Whether it may be one; in other signs than these an address is not written, and not all fit a QR code."""
+    return text.isascii() and text.isprintable() and text != ""
 
 
 def qr_code(address: str) -> list[str]:

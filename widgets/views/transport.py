@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from widgets.messages import Message
 from widgets.views.base import View, script, style
 
 STEPS = (1, 10, 100)
-PACES = (6.0, 0.0)
+PACES = (6, 0)
 
 
 class Transport(View):
@@ -20,22 +21,20 @@ class Transport(View):
     def __init__(self, film: Any, session: Any) -> None:
         self.session = session
         super().__init__(film)
-        self.on_msg(self._receive)
 
-    def _receive(self, _: Any, content: Any, buffers: Any) -> None:
+    def _hear(self, message: Message) -> None:
         """Do what was asked for, if it is one of the commands; anything else is ignored."""
-        kind = content.get("type") if isinstance(content, dict) else None
-        commands: dict[Any, Callable[[], None]] = {
+        commands: dict[str, Callable[[], None]] = {
             "start": self._start,
             "pause": self.session.pause,
             "reset": self.session.reset,
         }
-        if isinstance(kind, str) and kind in commands:
-            commands[kind]()
-        elif kind == "step" and content.get("count") in STEPS:
-            self.session.step(int(content["count"]))
-        elif kind == "pace" and content.get("seconds") in PACES:
-            self.session.pace_seconds = float(content["seconds"])
+        if message.kind in commands:
+            commands[message.kind]()
+        elif message.kind == "step" and (count := message.whole("count")) in STEPS:
+            self.session.step(count)
+        elif message.kind == "pace" and (seconds := message.whole("seconds")) in PACES:
+            self.session.pace_seconds = float(seconds)
 
     def _start(self) -> None:
         if self.session.status == "failed":

@@ -1,0 +1,104 @@
+"""A folder of pictures by name: the owner of a machine lends it, and nobody else needs to know where it lies."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import torch
+
+from lab.datasets.base import Dataset
+from lab.datasets.folder import Folder
+from lab.errors import LabError, quoted, unknown_name
+from lab.files import check_ordinary
+from lab.options import AtMost, Bounds, Help, Name
+from lab.pictures import SUFFIXES
+from lab.types import Batch
+
+T = TypeVar("T")
+LENT = "GRADLAB_FOLDERS"
+"""The environment variable that lists the folders lent, as PATH does its own."""
+MOST_FILES = 100_000
+LONGEST_NAME = 255
+
+
+@dataclass(frozen=True)
+class LentFolder(Dataset):
+    """A folder of pictures that the owner of this machine lends by name; sub-folders are the classes."""
+
+    folder: Annotated[str, Name(), AtMost(letters=LONGEST_NAME), Help("the folder's name")] = ""
+    first: Annotated[int, Bounds(0, 10**7), Help("number of the first private picture in the order of paths, from 0")] = 0
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """As those of a ``Folder``."""
+        return self._told(lambda folder: folder.class_names)
+
+    def load(self, count: int, size: int, generator: torch.Generator) -> Batch:
+        """As a ``Folder`` does, but nothing that does not lie in it: a link that leads elsewhere is refused."""
+        return self._told(lambda folder: folder.load(count, size, generator))
+
+    def _told(self, ask: Callable[[Folder], T]) -> T:
+        """What the folder answers; errors call it by its name, not by its place."""
+        root = find(self.folder)
+        try:
+            _check_inside(root)
+            return ask(Folder(str(root), self.first))
+        except LabError as error:
+            raise LabError(str(error).replace(str(root), self.folder)) from None
+
+
+def lent() -> dict[str, Path]:
+    """The folders that this machine lends, by name."""
+    paths = [Path(text) for text in os.environ.get(LENT, "").split(os.pathsep) if text]
+    return {path.name: path for path in paths}
+
+
+def find(name: str) -> Path:
+    """The folder lent by that name. Raises ``LabError`` where there is none."""
+    folders = lent()
+    if not folders:
+        raise LabError(
+            f"There is no folder {quoted(name)} on this machine, which lends none; its owner can by: gradlab serve --data DIR."
+        )
+    if name not in folders:
+        raise unknown_name("folder on this machine", name, folders)
+    return folders[name]
+
+
+def lend(folders: Sequence[Path]) -> str:
+    """What to set the variable ``LENT`` to. Raises ``LabError`` for what is no folder, and where two have one name."""
+    found: dict[str, Path] = {}
+    for folder in (Path(os.path.abspath(folder)) for folder in folders):
+        if not os.path.isdir(folder):
+            raise LabError(f"There is no folder {folder} to lend; give --data the path of a folder with pictures.")
+        if not folder.name or os.pathsep in str(folder):
+            raise LabError(f"The folder {folder} cannot be lent, as it has no name of its own; give another one.")
+        if folder.name in found:
+            raise LabError(f"Two folders are called {folder.name!r}: {found[folder.name]} and {folder}; rename one of them.")
+        found[folder.name] = folder
+    return os.pathsep.join(map(str, found.values()))
+
+
+def _check_inside(root: Path) -> None:
+    """Raise ``LabError`` where a picture leads out of the folder, or is no ordinary file."""
+    real = root.resolve()
+    try:
+        for path in _pictures(root):
+            if not path.resolve().is_relative_to(real):
+                raise LabError(f"{path} is a link that leads out of the folder; put the picture itself there.")
+            check_ordinary(path.stat().st_mode, "a picture; take it out of the folder", str(path))
+    except (OSError, RuntimeError):  # the latter for links in a circle
+        raise LabError(f"folder: {root} cannot be read; check its permissions and links.") from None
+
+
+def _pictures(root: Path) -> Iterator[Path]:
+    """Whatever has a picture's name in the folder or its sub-folders."""
+    found = list(islice(chain(root.glob("*"), root.glob("*/*")), MOST_FILES + 1))
+    if len(found) > MOST_FILES:
+        raise LabError(f"folder: {root} holds more than {MOST_FILES:,} files; lend a smaller one.")
+    return (path for path in found if path.suffix.lower() in SUFFIXES)
