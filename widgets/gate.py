@@ -1,7 +1,7 @@
 """The gate: what an experiment behind a page may be made of, whoever asks for it: the form, a link, a run file.
 
 A page is opened by strangers, and also one's own page is spoken to by other pages. So nothing that arrives names a
-place of this machine, and nothing that arrives makes it download. What the owner's own Python has put on the page
+place of this machine (and nothing in the lab downloads unasked). What the owner's own Python has put on the page
 (``Lab(dataset=...)``) stays while other things are changed. Kept free of the page: plain functions that raise ``LabError``.
 """
 
@@ -23,7 +23,7 @@ ON_THE_COMMAND_LINE = "use it by gradlab run, or in Python"
 
 
 def admitted(experiment: Experiment, present: Experiment | None = None) -> Experiment:
-    """The experiment itself, if it names no file, no folder but those lent by name, and nothing that is not on this machine.
+    """The experiment itself, if it names no file, no folder but those lent by name, and no set that does not come with the lab.
 
     Data and weights that ``present`` has, too, name nothing new. Raises ``LabError``.
     """
@@ -31,8 +31,6 @@ def admitted(experiment: Experiment, present: Experiment | None = None) -> Exper
         _check_dataset(experiment)
     if present is None or experiment.weights != present.weights:
         _check_weights(experiment)
-    if experiment.trained and not experiment.weights:
-        _check_at_hand(experiment)
     return experiment
 
 
@@ -90,15 +88,6 @@ def _check_weights(experiment: Experiment) -> None:
 
     if experiment.weights and experiment.weights not in [path.name for path in STAGES.glob("*.safetensors")]:
         raise _refused("takes no weights from a file of one's own")
-
-
-def _check_at_hand(experiment: Experiment) -> None:
-    """Published weights are not downloaded because a page is clicked."""
-    from lab import checkpoints
-    from lab.checkpoints import imagenet
-
-    if imagenet.published(experiment.network) and not checkpoints.at_hand(experiment.network):
-        raise _refused(f"downloads no weights, and those of {experiment.network.name} are not on this machine")
 
 
 def _refused(why: str) -> LabError:
