@@ -19,7 +19,7 @@ from lab.options import fields_of
 from lab.presets import PRESETS
 from lab.priors.l2 import L2
 
-FREE_TEXT = {"weights", "root", "path", "pictures"}
+FREE_TEXT = {"weights", "root", "path", "pictures", "folder"}
 NO_FILES = {"inline", "folder", "npz"}
 
 
