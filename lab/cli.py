@@ -33,17 +33,22 @@ class Sentences(TyperGroup):
         words = list(sys.argv[1:] if args is None else args)
         try:
             status = super().main(words, prog_name or "gradlab", complete_var, False, windows_expand_args, **extra)
-        except (LabError, typer.TyperException) as error:
-            _fail(error.format_message() if isinstance(error, typer.TyperException) else str(error), WRONG_INPUT)
+        except typer.TyperException as error:
+            _fail(_told(error), WRONG_INPUT)
+        except LabError as error:
+            _fail(str(error), WRONG_INPUT)
         except Exception as error:
             if words[:1] == ["--debug"]:
                 traceback.print_exc()
-            _fail(
-                f"gradlab failed in a way that it should not ({type(error).__name__}: {error}). Run it again as "
-                "'gradlab --debug ...' and report what it prints.",
-                BROKEN,
-            )
+            what = f"gradlab failed in a way that it should not ({type(error).__name__}: {error})"
+            _fail(f"{LabError(what)}. Run it again as 'gradlab --debug ...' and report what it prints.", BROKEN)
         sys.exit(status if isinstance(status, int) else 0)
+
+
+def _told(error: typer.TyperException) -> str:
+    """What Typer says of the words that it was given, on one line; a whole page of help, where it says that, as it is."""
+    message = error.format_message()
+    return message if message.startswith("Usage:") else str(LabError(message))
 
 
 def _fail(sentence: str, status: int) -> NoReturn:
@@ -239,6 +244,7 @@ def serve(
     settings: Annotated[Path | None, Option(metavar="FILE", help="TOML such as deploy/gradlab.toml; with --public")] = None,
     host: Annotated[list[str] | None, Option(metavar="NAME", help="a name by which browsers reach it; repeat it")] = None,
     listen: Annotated[str | None, Option(metavar="ADDRESS", help="0.0.0.0 in a container; localhost if left out")] = None,
+    data: Annotated[list[Path] | None, Option(metavar="DIR", help="a folder of pictures to offer by name; repeat it")] = None,
 ) -> None:
     """Serve the page on this machine until Ctrl-C."""
     from lab.commands.serving import serve as serve_it
@@ -247,6 +253,7 @@ def serve(
     words += [flag for flag, wanted in (("--lessons", lessons), ("--public", public)) if wanted]
     words += ["--settings", str(settings)] if settings is not None else []
     words += [word for name in host or () for word in ("--host", name)]
+    words += [word for folder in data or () for word in ("--data", str(folder))]
     words += ["--listen", listen] if listen is not None else []
     raise typer.Exit(serve_it(port, words))
 

@@ -100,7 +100,8 @@ def _main(experiment: Experiment) -> Iterator[Control]:
 
 def _folders(dataset: Any, field: Field) -> Iterator[Control]:
     """The folders that this machine lends, where it lends any, and which of its pictures comes first."""
-    from lab.datasets.lent_folder import LentFolder, lent
+    from lab.datasets.lent_folder import LentFolder
+    from lab.lent_folders import lent
 
     chosen = dataset.folder if isinstance(dataset, LentFolder) else ""
     if lent():

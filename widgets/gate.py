@@ -52,17 +52,18 @@ def edited(experiment: Experiment, path: str, value: Any) -> Experiment:
 
 def _check_dataset(experiment: Experiment) -> None:
     """The gallery, pictures inside the experiment, and the folders that the owner lends."""
-    from lab.datasets import lent_folder
     from lab.datasets.gallery import Gallery
     from lab.datasets.inline import Inline
+    from lab.datasets.lent_folder import LentFolder
+    from lab.lent_folders import find
 
     dataset = experiment.dataset
     if isinstance(dataset, Gallery):
         return
     if isinstance(dataset, Inline):
         _check_size(dataset)
-    elif isinstance(dataset, lent_folder.LentFolder):
-        lent_folder.find(dataset.folder)
+    elif isinstance(dataset, LentFolder):
+        find(dataset.folder)
     else:
         raise _refused(f"takes no pictures from {dataset.name}: they do not come with the lab")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 import zipfile
 from pathlib import Path
@@ -25,9 +26,9 @@ def opened(path: Path) -> Any:
 
     Raises ``LabError`` for a file that is missing or cannot be read safely.
     """
-    if path.is_dir():
+    if os.path.isdir(path):
         raise LabError(f"{path} is a folder; give the path of a .safetensors or .pth file.")
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise LabError(f"There is no file of weights {path}; give the path of a .safetensors or .pth file.")
     try:
         return _content(path)

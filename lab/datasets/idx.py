@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import struct
 import zlib
 from dataclasses import dataclass
@@ -48,7 +49,7 @@ class IdxSet(PublishedSet):
         """Torchvision's place first: plain files in a folder that several sets share could be another set's."""
         name = f"{'train' if split is Split.TRAIN else 't10k'}-{what}-ubyte"
         places = (self.folder / type(self).__name__ / "raw", self.folder)
-        return next((path for place in places for path in (place / name, place / f"{name}.gz") if path.is_file()), None)
+        return next((path for place in places for path in (place / name, place / f"{name}.gz") if os.path.isfile(path)), None)
 
 
 def _read(path: Path, first: int, count: int) -> tuple[Tensor, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import abstractmethod
 from dataclasses import dataclass
 from enum import Enum
@@ -40,7 +41,7 @@ class PublishedSet(Dataset):
         """Where the files lie, or are downloaded to: in a folder of several sets, that called after this one."""
         root = Path(self.root or data_folder.current() or "~/.cache/gradlab").expanduser()
         own = (root / self.name, root / f"{self.name}_test")
-        return next((folder for folder in own if folder.is_dir() and not (folder / "raw").is_dir()), root)
+        return next((folder for folder in own if os.path.isdir(folder) and not os.path.isdir(folder / "raw")), root)
 
     @property
     @abstractmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pickle import UnpicklingError
 from typing import Any, ClassVar
@@ -37,7 +38,7 @@ class CifarSet(PublishedSet):
 
     def at_hand(self) -> bool:
         """Whether torchvision's folder is there."""
-        return (self.folder / self._torchvisions().base_folder).is_dir()
+        return os.path.isdir(self.folder / self._torchvisions().base_folder)
 
     def _torchvisions(self) -> Any:
         from torchvision import datasets  # imported here: it costs half a second that most runs need not pay

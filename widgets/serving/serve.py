@@ -19,6 +19,7 @@ from typing import Annotated, Any
 import typer
 
 from lab.errors import LabError
+from lab.lent_folders import LENT, lend
 from widgets.serving.configuration import LESSONS, PAGE, TEMPLATES
 from widgets.serving.settings import PUBLIC, Settings, read
 from widgets.serving.surroundings import LESSONS_HERE, MOST_BYTES, MOST_SECONDS
@@ -41,11 +42,13 @@ def serve(
     settings: Annotated[Path | None, typer.Option(help="A TOML file such as deploy/gradlab.toml; for --public.")] = None,
     host: Annotated[list[str] | None, typer.Option(help="A name under which browsers reach the server.")] = None,
     listen: Annotated[str, typer.Option(help="The address to listen on, such as 0.0.0.0 in a container.")] = "",
+    data: Annotated[list[Path] | None, typer.Option(help="A folder of pictures that the page offers by name.")] = None,
 ) -> None:
     """Serve the lab's page, or the lessons with it, until interrupted."""
     try:
         told = _told(public, settings, host or [], listen)
         _check_address(told.listen, port)
+        os.environ.update({LENT: lend(data)} if data else {})  # for the engines; without any, what is set stays
     except LabError as error:
         sys.stderr.write(f"{error}\n")
         raise SystemExit(2) from None
