@@ -13,13 +13,9 @@ from __future__ import annotations
 
 import json
 import re
-import signal
-import socket
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -28,6 +24,7 @@ from typing import Any
 import psutil
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from benchmarks.crowd import served
 from lab.experiment import Experiment
 from lab.rounds import reconstruct, simulate_round
 from tests import chromium
@@ -44,23 +41,6 @@ COUNT_FRAMES = """() => {
   };
   look();
 }"""
-
-
-@contextmanager
-def served() -> Iterator[tuple[str, psutil.Process]]:
-    """The lab's own server on a free port: its address and its process."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "widgets.serving", "--port", str(port), "--no-browser"]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    try:
-        assert server.stdout is not None
-        server.stdout.readline()
-        yield f"http://localhost:{port}/", psutil.Process(server.pid)
-    finally:
-        server.send_signal(signal.SIGINT)
-        server.communicate(timeout=60)
 
 
 def open_page(browser: Browser, address: str) -> tuple[Page, float]:
