@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lab.errors import LabError
-from lab.labels import last_linear
+from lab.labels import last_linear, sent
 from lab.types import Labels, Observation
 
 
@@ -30,11 +30,11 @@ def ilrg(observation: Observation) -> Labels:
 
     Pictures of class j are taken to share the features h_j = dL/dW_j / dL/db_j, hence the probabilities
     p_j = softmax(W h_j + b). Then K dL/db_i = sum_j n_j p_ji - n_i with sum n = K tells the counts n.
-    Raises ``LabError`` where the last layer has no bias.
+    Raises ``LabError`` where the last layer's bias has no gradient.
     """
     name, layer = last_linear(observation.network)
-    if layer.bias is None:
-        raise LabError(f"iLRG divides by the gradient of a bias, and {name} has none; choose another rule.")
+    if layer.bias is None or f"{name}.bias" not in observation.update:
+        raise LabError(f"iLRG divides by the gradient of a bias, and of {name} none was sent; choose another rule.")
     slopes, weight = _gradient(observation, f"{name}.bias"), _gradient(observation, f"{name}.weight")
     counts = _counts(_probabilities(layer, weight, slopes), slopes, observation.batch_size)
     return _spelt_out(counts, observation.batch_size).to(observation.device)
@@ -83,4 +83,4 @@ def _weight_gradient(observation: Observation) -> Float[Tensor, "classes feature
 
 
 def _gradient(observation: Observation, name: str) -> Tensor:
-    return observation.protocol.mean_gradient(observation.update)[name].detach().cpu()
+    return sent(observation, name).detach().cpu()

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from lab.distances.base import Distance, length
 from lab.frozen_pattern import Freezable
-from lab.gradients import LocalSteps, Match, loss
+from lab.gradients import LocalSteps, Match, loss, trainable
 from lab.shifts import BlendShift, PlainShift, Shift
 from lab.types import Gradients, Images, Targets
 
@@ -66,7 +66,7 @@ class FrozenMatcher:
         """A ``lean`` one keeps its tape short: less memory, a little more time; several local steps always do."""
         self.model = Freezable(network)
         self.steps = steps
-        self.start = dict(network.named_parameters())
+        self.start = trainable(network)
         self.model.tape.brief = lean or len(steps.rows) > 1
         self.distance = distance
         self._aim(shared)
@@ -100,7 +100,8 @@ class FrozenMatcher:
         else:
             value, direction = self.slope(update)
             update.clear()
-            pulled = self._pull_down(passed, inputs, direction)
+            nowhere = [torch.zeros_like(leaf) for leaf in inputs.leaves]
+            pulled = self._pull_down(passed, inputs, direction) if value.isfinite() else nowhere
         self.model.use(self.start)  # the weights it stood at last are as large as the network, and nobody needs them now
         return Match(value, pulled[0], pulled[1] if len(pulled) == 2 else None)
 
@@ -113,7 +114,8 @@ class FrozenMatcher:
             if passed:
                 weights = self._walk(weights, passed[-1].slopes, -self.steps.rate)
             self.model.tape.decisions = deque()
-            found = torch.autograd.grad(self._loss(weights, inputs, rows), [*weights.values(), *inputs.leaves])
+            wanted = [*weights.values(), *inputs.leaves]
+            found = torch.autograd.grad(self._loss(weights, inputs, rows), wanted, materialize_grads=True)
             slopes = dict(zip(weights, found, strict=False))
             passed.append(_Passed(rows, slopes, found[len(slopes) :], self.model.tape.decisions))
         return passed
@@ -183,7 +185,7 @@ class FrozenMatcher:
         weights = _as_leaves(shifted) if bend else shifted
         self.model.tape.decisions = deque(step.decisions)
         wanted = [*inputs.leaves, *weights.values()] if bend else inputs.leaves
-        return torch.autograd.grad(self._loss(weights, inputs, step.rows), wanted)
+        return torch.autograd.grad(self._loss(weights, inputs, step.rows), wanted, materialize_grads=True)
 
     def _correction(self, after: Tensor, before: Tensor) -> float:
         """By what to lengthen the step for dL/dx to change by the wanted share; 1 where it does not change at all."""

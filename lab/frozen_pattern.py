@@ -151,14 +151,14 @@ class Freezable(nn.Module):
         shared = {id(tensor): tensor for tensor in (*network.parameters(), *network.buffers())}
         self.tape = Tape()
         self.network = _with_tapes(deepcopy(network, shared), self.tape)
-        self.slots = [self._slot(name) for name, _ in self.network.named_parameters()]
+        self.slots = [self._slot(name) for name, weight in self.network.named_parameters() if weight.requires_grad]
 
     def _slot(self, name: str) -> tuple[dict[str, nn.Parameter | None], str]:
         path, _, last = name.rpartition(".")
         return self.network.get_submodule(path)._parameters, last
 
     def use(self, weights: Gradients) -> None:
-        """Compute with these weights from now on, keyed and ordered as the network's own.
+        """Compute with these weights from now on, keyed and ordered as the network's own that train.
 
         ``torch.func.functional_call`` does the same, but costs as much as a layer of a small network.
         """

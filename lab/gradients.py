@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from lab.attention import PlainAttention
+from lab.errors import LabError
 from lab.types import Gradients, Images, Targets
 
 if TYPE_CHECKING:
@@ -28,10 +30,22 @@ def loss(logits: Tensor, targets: Targets) -> Tensor:
 
 def parameter_gradient(model: nn.Module, images: Images, targets: Targets, *, differentiable: bool = False) -> Gradients:
     """dL/dtheta of the batch; with ``differentiable`` it stays in the graph of ``images``."""
-    parameters = dict(model.named_parameters())
-    value = loss(model(images), targets)
-    gradients = torch.autograd.grad(value, list(parameters.values()), create_graph=differentiable)
-    return dict(zip(parameters, gradients, strict=True))
+    weights = trainable(model)
+    return slopes(loss(model(images), targets), weights, differentiable=differentiable)
+
+
+def trainable(model: nn.Module) -> dict[str, Tensor]:
+    """The parameters that a client trains, by name. Raises ``LabError`` where there are none."""
+    found: dict[str, Tensor] = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+    if not found:
+        raise LabError("Every parameter of this network is frozen, so a client has nothing to send; let some of them train.")
+    return found
+
+
+def slopes(value: Tensor, weights: Gradients, *, differentiable: bool = False) -> dict[str, Tensor]:
+    """dvalue/dweights; zeros for a weight that takes no part, as its client sends them."""
+    found = torch.autograd.grad(value, list(weights.values()), create_graph=differentiable, materialize_grads=True)
+    return dict(zip(weights, found, strict=True))
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +107,8 @@ def match(rule: UpdateRule, images: Images, targets: Targets, distance: Distance
     """
     inputs = [tensor.detach().requires_grad_() for tensor in (images, targets) if tensor.is_floating_point()]
     soft = inputs[1] if len(inputs) == 2 else targets
-    update = rule(inputs[0], soft)
+    with PlainAttention():
+        update = rule(inputs[0], soft)
     value, direction = distance.slope({name: tensor.detach() for name, tensor in update.items()}, shared)
     pulled = pull_back(list(update.values()), inputs, list(direction.values()))
     return Match(value, pulled[0], pulled[1] if len(pulled) == 2 else None)

@@ -33,10 +33,16 @@ def recover_labels(observation: Observation) -> Labels:
 def _logit_gradient(observation: Observation) -> Tensor:
     """dL/dlogits averaged over the batch: the bias gradient, or the row sums of dL/dW over the features' sum."""
     name, last = last_linear(observation.network)
-    gradient = observation.protocol.mean_gradient(observation.update)
-    if last.bias is not None:
-        return gradient[f"{name}.bias"].clone()
-    return gradient[f"{name}.weight"].sum(1) / _feature_sum(observation, last)
+    if f"{name}.bias" in observation.update:
+        return sent(observation, f"{name}.bias").clone()
+    return sent(observation, f"{name}.weight").sum(1) / _feature_sum(observation, last)
+
+
+def sent(observation: Observation, name: str) -> Tensor:
+    """The mean gradient of one parameter. Raises ``LabError`` where the update lacks it."""
+    if name not in observation.update:
+        raise LabError(f"Labels cannot be inferred: the update holds nothing of {name}. Let the server know the labels.")
+    return observation.protocol.mean_gradient(observation.update)[name]
 
 
 def last_linear(network: nn.Module) -> tuple[str, nn.Linear]:

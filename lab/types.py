@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+
+from lab.receiving import received
 
 if TYPE_CHECKING:
     from lab.networks.base import Classifier
@@ -28,7 +30,10 @@ Targets = Int[Tensor, " batch"] | Float[Tensor, "batch classes"]
 """Class numbers, or a probability for each class (labels that an attack optimises jointly)."""
 
 Gradients = Mapping[str, Tensor]
-"""Keyed like ``Module.named_parameters()``; a FedAvg weight change has the same form."""
+"""Keyed like the ``Module.named_parameters()`` that train; a FedAvg weight change has the same form."""
+
+Received = Gradients if TYPE_CHECKING else Any
+"""An update that has passed the door (``lab.receiving``); what comes to the door may be anything."""
 
 
 class LabelSource(Enum):
@@ -65,11 +70,17 @@ class Observation:
 
     network: Classifier
     protocol: Protocol
-    update: Gradients
+    update: Received
     image_shape: tuple[int, int, int]
     batch_size: int
     label_source: LabelSource
     labels: Labels | None
+
+    def __post_init__(self) -> None:
+        """What came in passes the door: keyed, ordered and cast as the network has it. Raises ``LabError`` where it cannot."""
+        network, update = received(self.network, self.update)
+        object.__setattr__(self, "network", network)
+        object.__setattr__(self, "update", update)
 
     @property
     def classes(self) -> int:
@@ -114,6 +125,9 @@ class Outcome(Enum):
     BUDGET_SPENT = "All iterations are done."
     STOPPED = "Stopped before the budget was spent."
     NOT_FINITE = "The objective stopped being a finite number; the best picture so far is kept. Try a smaller step."
+    NEVER_FINITE = (
+        "The objective is no finite number even at the start: the shared numbers, or the network's, are too large for it."
+    )
     SILENT = "Every shared number is zero: the network is quite sure of the label, or a defence kept all back. Nothing leaked."
     EXACT = "Read off exactly: the input is a ratio of two shared numbers (Proposition 3.1)."
     UP_TO_SCALE = "Without a bias the input is known only up to its scale; it is shown stretched to fit."
@@ -135,6 +149,7 @@ class Outcome(Enum):
     )
     DEAD_UNITS = "Every unit of the layer is silent: all its gradients are zero, and a ratio of zeros says nothing."
     NO_LINEAR_LAYER = "This network has no fully connected layer to read the input from."
+    NOT_SENT = "The update lacks numbers that the algebra reads; matching gradients takes what is there."
     LABELS_ONLY = "The labels alone were read off the last layer; no picture was sought."
     PEELED = "Read off layer by layer, from the features down to the picture: it explains every shared number."
     PEEL_CLOSE = "Read off layer by layer: the picture leaves less than a hundredth of the shared numbers unexplained."

@@ -112,7 +112,7 @@ def test_counts_are_exact_where_pictures_of_a_class_are_alike():
 
 
 def test_ilrg_without_a_bias_says_so():
-    with pytest.raises(LabError, match=r"iLRG divides by the gradient of a bias, and head\.2 has none; choose another rule"):
+    with pytest.raises(LabError, match=r"iLRG divides by the gradient of a bias, and of head\.2 none was sent; choose"):
         read(Rule.ILRG, MLP(depth=2, width=8, bias=False), [1])
 
 

@@ -559,12 +559,6 @@ def test_a_dead_top_layer_is_named():
     assert last.outcome is Outcome.DEAD_UNITS
 
 
-def test_numbers_that_are_not_finite_are_named():
-    observation = observe(LeNet(), smooth_batch())
-    spoiled = {name: torch.full_like(t, math.nan) for name, t in observation.update.items()}
-    assert run(replace(observation, update=spoiled))[-1].outcome is Outcome.NOT_FINITE
-
-
 def test_circular_padding_is_read_exactly_too():
     batch = smooth_batch()
     last = run(observe(LeNet(padding=Padding.CIRCULAR), batch))[-1]

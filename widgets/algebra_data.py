@@ -25,7 +25,8 @@ def algebra(experiment: Experiment, attacked: Round, row: int | None = None) -> 
     """
     from torch import nn
 
-    from lab import LabError, Outcome
+    from lab import LabError
+    from lab.attacks.analytic import why_unread
     from lab.derivation import derive
 
     notice = ""
@@ -35,8 +36,7 @@ def algebra(experiment: Experiment, attacked: Round, row: int | None = None) -> 
         derivation, notice = derive(attacked), str(error)
     has_body = not isinstance(attacked.observation.network.features, nn.Identity)
     if derivation is None:
-        no_layer = not any(name.startswith("head.") for name in attacked.observation.update)
-        reason = Outcome.NO_LINEAR_LAYER if no_layer else Outcome.DEAD_UNITS
+        reason, _ = why_unread(attacked.observation)
         return {"readable": False, "sentence": reason.value, "has_body": has_body}
     divisor = float(derivation.bias_gradient[derivation.row])
     shown = _shown(derivation)

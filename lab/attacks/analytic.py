@@ -55,8 +55,8 @@ class Analytic(Attack):
         readings = read_layers(observation, self.row)
         state = _grey_state(observation)
         if not readings:
-            reason = Outcome.DEAD_UNITS if _linear_layers(observation) else Outcome.NO_LINEAR_LAYER
-            yield replace(state, outcome=reason)
+            outcome, note = why_unread(observation)
+            yield replace(state, outcome=outcome, note=note)
             return
         first = readings[-1]
         is_picture = isinstance(observation.network.features, nn.Identity)
@@ -94,6 +94,17 @@ def read_layers(observation: Observation, row: int | None = None) -> list[LayerR
     return readings
 
 
+def why_unread(observation: Observation) -> tuple[Outcome, str]:
+    """Why ``read_layers`` gave nothing, with a number."""
+    layers = [name for name, _ in _linear_layers(observation)]
+    if not layers:
+        return Outcome.NO_LINEAR_LAYER, "0 fully connected layers."
+    unsent = [name for name in layers if f"{name}.weight" not in observation.update]
+    if unsent:
+        return Outcome.NOT_SENT, f"Nothing of {' and '.join(unsent)} was sent."
+    return Outcome.DEAD_UNITS, "A fully connected layer has a gradient of 0 throughout."
+
+
 @dataclass(frozen=True, eq=False)
 class _Above:
     """What the layer above tells about dL/dz of this one, shape (outputs,)."""
@@ -111,9 +122,9 @@ def _at_the_top(observation: Observation) -> _Above | None:
 
 
 def _read_layer(name: str, gradient: Gradients, above: _Above | None, row: int | None) -> LayerReading | None:
-    """Read one layer from its gradients and what is known from above; None where all its gradients are zero."""
-    weight, bias = gradient[f"{name}.weight"], gradient.get(f"{name}.bias")
-    if not weight.any():
+    """Read one layer from its gradients and what is known from above; None where its gradients are zero, or were not sent."""
+    weight, bias = gradient.get(f"{name}.weight"), gradient.get(f"{name}.bias")
+    if weight is None or not weight.any():
         return None
     if bias is not None and bias.any():
         unit = largest(bias) if row is None else _checked_row(row, bias)

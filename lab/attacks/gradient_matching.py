@@ -136,7 +136,8 @@ class GradientMatching(Attack):
             search.set_right(iteration)
             state = self._state(search, restart, iteration)
             if not math.isfinite(state.objective):
-                return replace(best or state, iteration=state.iteration, outcome=Outcome.NOT_FINITE)
+                outcome = Outcome.NEVER_FINITE if best is None else Outcome.NOT_FINITE
+                return replace(best or state, iteration=state.iteration, outcome=outcome)
             if search.is_told_nothing:
                 return replace(state, outcome=Outcome.SILENT)
             yield state
@@ -164,4 +165,4 @@ class GradientMatching(Attack):
 def _ranking(state: AttackState) -> tuple[bool, float]:
     """Restarts that ended well come first; then the lowest distance."""
     distance = state.terms["distance"]
-    return state.outcome is Outcome.NOT_FINITE, distance if math.isfinite(distance) else math.inf
+    return state.outcome in (Outcome.NOT_FINITE, Outcome.NEVER_FINITE), distance if math.isfinite(distance) else math.inf

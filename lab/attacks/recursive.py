@@ -20,7 +20,7 @@ from lab.types import AttackState, Observation, Outcome
 
 BELIEVED = 0.15
 """Relative mismatch of a peeled picture up to which gradient matching does better from there than from grey."""
-FINISHED = (*WORTH_KEEPING, Outcome.PEEL_NOISE, Outcome.NOT_FINITE)
+FINISHED = (*WORTH_KEEPING, Outcome.PEEL_NOISE)
 
 
 @dataclass(frozen=True)
@@ -95,8 +95,9 @@ def _straighten(observation: Observation, state: AttackState) -> Generator[Attac
     for _ in range(MOST_ROUNDS):
         if not math.isfinite(state.objective):
             break
-        case = Case(observation, straightened(observation, state.candidate))
-        if case.obstacle() is not None:
+        straight = straightened(observation, state.candidate)
+        case = None if straight is None else Case(observation, straight)
+        if case is None or case.obstacle() is not None:
             break
         found = yield from _descend(case, state)
         if not found.objective < FALLS * state.objective:

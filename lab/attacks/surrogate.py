@@ -118,8 +118,9 @@ class LongStep(Protocol):
 def _moved(network: Classifier, change: Gradients, share: float) -> Classifier:
     """A copy whose weights have gone this share of the change."""
     copy = deepcopy(network)
-    for name, tensor in copy.named_parameters():
-        tensor.add_(change[name], alpha=share)
+    weights = dict(copy.named_parameters())
+    for name, tensor in change.items():
+        weights[name].add_(tensor, alpha=share)
     return copy
 
 

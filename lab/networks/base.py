@@ -89,6 +89,9 @@ class Classifier(nn.Module):
         self.features = features
         self.head = head
         self.classes = classes
+        for module in self.modules():
+            if getattr(module, "inplace", False):  # what a layer was given is looked at again: by derivatives, and by algebra
+                module.inplace = False
 
     def embed(self, images: Tensor) -> Tensor:
         """What enters the head, shape (batch, features)."""

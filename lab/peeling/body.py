@@ -36,7 +36,8 @@ class Obstacle:
 def chain(network: Classifier, image_shape: tuple[int, int, int], pictures: int = 1) -> list[Link]:
     """The body's modules from the picture upwards, with the shape that enters each; pass-through ones left out."""
     body = network.features
-    modules = list(body.named_children()) if isinstance(body, nn.Sequential) else [("", body)]
+    plain = isinstance(body, nn.Sequential) and type(body).forward is nn.Sequential.forward
+    modules = list(body.named_children()) if plain else [("", body)]
     kept = [(f"features.{name}" if name else "features", m) for name, m in modules if not isinstance(m, PASSED_THROUGH)]
     reference = next(network.parameters())
     values: Tensor = torch.zeros(pictures, *image_shape, dtype=reference.dtype, device=reference.device)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lab.attacks.analytic import LayerReading, after_steps, read_layers
+from lab.attacks.analytic import LayerReading, after_steps, read_layers, why_unread
 from lab.peeling.batch import BatchReading, read_batch
 from lab.peeling.body import Link, Obstacle, chain, obstacle
 from lab.peeling.descent import Descent
@@ -44,11 +44,10 @@ class Case:
 
     def __init__(self, observation: Observation, straight: Observation | None = None) -> None:
         self.observation = observation
-        self.finite = all(bool(tensor.isfinite().all()) for tensor in observation.update.values())
-        self.anything = self.finite and any(bool(tensor.any()) for tensor in observation.update.values())
+        self.anything = any(bool(tensor.any()) for tensor in observation.update.values())
         self.precise = straight or in_double(observation)
         self.gradients = self.precise.protocol.mean_gradient(self.precise.update)
-        self.readings = read_layers(self.precise) if self.finite else []
+        self.readings = read_layers(self.precise)
         self.links = chain(self.precise.network, observation.image_shape, observation.batch_size)
         self.noise = _noise(self.readings, self.gradients, observation.batch_size)
         self.last = Progress((), None)
@@ -62,11 +61,22 @@ class Case:
         if not self.readings:
             return None
         if self.observation.batch_size > 1:
+            if self.unsent:
+                return None
             return read_batch(self.precise, self.gradients)
         lowest = self.readings[-1]
         weight = dict(self.precise.network.named_parameters())[f"{lowest.name}.weight"].detach()
         inputs, slopes = _all_rows(lowest, self.gradients), weight.T @ lowest.output_gradient
         return BatchReading(inputs.unsqueeze(0), slopes.unsqueeze(0))
+
+    @property
+    def unsent(self) -> list[str]:
+        """Parameters of layers that are solved by their gradients, and of which the update holds none."""
+        read = (nn.Linear, nn.Conv2d, nn.BatchNorm2d)
+        layers = [name for name, module in self.precise.network.named_modules() if isinstance(module, read)]
+        weights = dict(self.precise.network.named_parameters())
+        names = (f"{layer}.{part}" for layer in layers for part in ("weight", "bias"))
+        return [name for name in names if name in weights and name not in self.gradients]
 
     @property
     def features(self) -> Tensor | None:
@@ -75,10 +85,10 @@ class Case:
 
     def obstacle(self) -> Obstacle | None:
         """What keeps the descent from beginning."""
-        if not self.finite:
-            return Obstacle(Outcome.NOT_FINITE, "The update holds numbers that are not finite.")
         if not self.readings:
-            return _without_reading(self.observation)
+            return Obstacle(*why_unread(self.observation))
+        if self.unsent:
+            return Obstacle(Outcome.NOT_SENT, f"Nothing of {' and '.join(self.unsent)} was sent.")
         if self.head is None:
             return Obstacle(Outcome.PEEL_BATCH, _batch_note(self.observation, self.gradients))
         if self.observation.batch_size == 1 and self.readings[-1].up_to_scale:
@@ -231,13 +241,6 @@ def _batch_note(observation: Observation, gradients: Gradients) -> str:
     sizes = torch.linalg.svdvals(gradients[f"{layers[-1]}.weight"])
     rank = int((sizes > 1e-5 * sizes[0]).sum())
     return f"{pictures}: the gradient of {layers[-1]} has rank {rank} where one picture would leave rank 1."
-
-
-def _without_reading(observation: Observation) -> Obstacle:
-    linear = [name for name, module in observation.network.head.named_children() if isinstance(module, nn.Linear)]
-    if not linear:
-        return Obstacle(Outcome.NO_LINEAR_LAYER, "0 fully connected layers.")
-    return Obstacle(Outcome.DEAD_UNITS, "A fully connected layer has a gradient of 0 throughout.")
 
 
 def grey_state(observation: Observation) -> AttackState:

@@ -28,10 +28,11 @@ FALLS = 0.95
 MOST_ROUNDS = 20
 
 
-def straightened(observation: Observation, images: Images) -> Observation:
+def straightened(observation: Observation, images: Images) -> Observation | None:
     """The observation as one gradient at the shared weights, in float64: the mean gradient less the drift of ``images``.
 
-    Exact for the private pictures themselves. ``images``: shape (batch, channels, height, width), pixels in 0..1.
+    Exact for the private pictures themselves; None where the steps of ``images`` run away to infinity.
+    ``images``: shape (batch, channels, height, width), pixels in 0..1.
     """
     precise = in_double(observation)
     pixels, labels = images.detach().to("cpu", torch.float64), known_labels(precise).cpu()
@@ -40,6 +41,8 @@ def straightened(observation: Observation, images: Images) -> Observation:
     along_the_way = protocol.mean_gradient(protocol.update(network, pixels, labels))
     at_the_start = FedSGD().update(network, pixels, labels)
     straight = {name: shared[name] - (along_the_way[name] - at_the_start[name]) for name in shared}
+    if not all(bool(tensor.isfinite().all()) for tensor in straight.values()):
+        return None
     return replace(precise, protocol=FedSGD(), update=straight)
 
 

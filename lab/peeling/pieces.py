@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
+from lab.attention import PlainAttention
 from lab.peeling.activations import POINTWISE, derivative
 from lab.peeling.convolution import Convolution
 
@@ -72,7 +73,8 @@ class RecordedPiece(Piece):
 
     def __init__(self, module: nn.Module, values: Tensor) -> None:
         self._input = values.detach().requires_grad_()
-        self._recorded = module(self._input)
+        with PlainAttention():
+            self._recorded = module(self._input.clone())  # a module that works in place must not write over a leaf
         self.output = self._recorded.detach()
         self._dual: tuple[Tensor, Tensor] | None = None
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from lab.gradients import LocalSteps, loss
+from lab.gradients import LocalSteps, loss, slopes, trainable
 from lab.options import Bounds, Help
 from lab.protocols.base import Protocol
 from lab.types import Gradients, Images, Targets
@@ -34,19 +34,18 @@ class FedAvg(Protocol):
 
     def _unrolled(self, model: nn.Module, images: Images, targets: Targets) -> Gradients:
         """All steps in one graph."""
-        start: dict[str, Tensor] = dict(model.named_parameters())
+        start = trainable(model)
         weights = start
         for step in range(self.local_steps):
             rows = self._rows(step, len(images)).to(images.device)
             value = loss(functional_call(model, weights, (images[rows],)), targets[rows])
-            slopes = torch.autograd.grad(value, list(weights.values()), create_graph=True)
-            moved = (weight - self.learning_rate * slope for weight, slope in zip(weights.values(), slopes, strict=True))
-            weights = dict(zip(weights, moved, strict=True))
+            found = slopes(value, weights, differentiable=True)
+            weights = {name: weight - self.learning_rate * found[name] for name, weight in weights.items()}
         return {name: weights[name] - start[name] for name in start}
 
     def _trained(self, model: nn.Module, images: Images, targets: Targets) -> Gradients:
         """Step by step on weights of its own, so that memory holds them and one gradient."""
-        start = {name: tensor.detach() for name, tensor in model.named_parameters()}
+        start = {name: tensor.detach() for name, tensor in trainable(model).items()}
         weights = {name: tensor.clone() for name, tensor in start.items()}
         for step in range(self.local_steps):
             rows = self._rows(step, len(images)).to(images.device)
@@ -56,9 +55,8 @@ class FedAvg(Protocol):
     def _descend(self, model: nn.Module, weights: dict[str, Tensor], images: Images, targets: Targets) -> None:
         """Move the weights by one step."""
         leaves = {name: tensor.detach().requires_grad_() for name, tensor in weights.items()}
-        slopes = torch.autograd.grad(loss(functional_call(model, leaves, (images,)), targets), list(leaves.values()))
-        for weight, slope in zip(weights.values(), slopes, strict=True):
-            weight.sub_(slope, alpha=self.learning_rate)
+        for name, slope in slopes(loss(functional_call(model, leaves, (images,)), targets), leaves).items():
+            weights[name].sub_(slope, alpha=self.learning_rate)
 
     def steps(self, pictures: int) -> LocalSteps:
         """``local_steps`` steps at the client's rate."""

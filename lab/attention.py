@@ -1,0 +1,32 @@
+"""Attention that can be differentiated twice."""
+
+from __future__ import annotations
+
+from threading import Lock
+
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+
+class PlainAttention:
+    """While somebody is inside, attention is computed by matrix products and a softmax.
+
+    Torch's fused kernels are faster, but have no second derivative, which matching gradients needs. Its switch is the
+    process's: the first to come turns it, the last to go turns it back, whatever threads they are in.
+    """
+
+    _lock, _inside, _switch = Lock(), 0, sdpa_kernel(SDPBackend.MATH)
+
+    def __enter__(self) -> None:
+        cls = PlainAttention
+        with cls._lock:
+            if cls._inside == 0:
+                cls._switch = sdpa_kernel(SDPBackend.MATH)
+                cls._switch.__enter__()
+            cls._inside += 1
+
+    def __exit__(self, *raised: object) -> None:
+        cls = PlainAttention
+        with cls._lock:
+            cls._inside -= 1
+            if cls._inside == 0:
+                cls._switch.__exit__(None, None, None)
