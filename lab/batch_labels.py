@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from lab.errors import LabError
 from lab.labels import last_linear, sent
 from lab.types import Labels, Observation
+from lab.whole_counts import SURE, factor_of_whole_counts
 
 
 def idlg(observation: Observation) -> Labels:
@@ -32,12 +33,30 @@ def ilrg(observation: Observation) -> Labels:
     p_j = softmax(W h_j + b). Then K dL/db_i = sum_j n_j p_ji - n_i with sum n = K tells the counts n.
     Raises ``LabError`` where the last layer's bias has no gradient.
     """
+    probabilities, slopes = _by_class(observation)
+    counts = _counts(probabilities, ilrg_factor(observation) * slopes, observation.batch_size)
+    return _spelt_out(counts, observation.batch_size).to(observation.device)
+
+
+def ilrg_factor(observation: Observation) -> float:
+    """By what to multiply dL/db for the counts, linear in it, to come out whole; 1 where nothing tells another length."""
+    pictures, (probabilities, slopes) = observation.batch_size, _by_class(observation)
+    if pictures == 1 or float(probabilities.max()) > SURE:
+        return 1.0
+    left = torch.cat([probabilities.T - torch.eye(len(slopes)), torch.ones(1, len(slopes))]).double()
+    right = torch.zeros(len(slopes) + 1, 2, dtype=torch.float64)
+    right[-1, 0], right[:-1, 1] = pictures, pictures * slopes.double()
+    base, slope = torch.linalg.lstsq(left, right, driver="gelsd").solution.T
+    return factor_of_whole_counts(base, slope, pictures)
+
+
+def _by_class(observation: Observation) -> tuple[Float[Tensor, "classes classes"], Float[Tensor, " classes"]]:
+    """The probabilities of a picture of each class, and dL/db."""
     name, layer = last_linear(observation.network)
     if layer.bias is None or f"{name}.bias" not in observation.update:
         raise LabError(f"iLRG divides by the gradient of a bias, and of {name} none was sent; choose another rule.")
     slopes, weight = _gradient(observation, f"{name}.bias"), _gradient(observation, f"{name}.weight")
-    counts = _counts(_probabilities(layer, weight, slopes), slopes, observation.batch_size)
-    return _spelt_out(counts, observation.batch_size).to(observation.device)
+    return _probabilities(layer, weight, slopes), slopes
 
 
 def _probabilities(

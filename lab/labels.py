@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from lab.errors import LabError
 from lab.randomness import stream
 from lab.types import Labels, Observation
+from lab.whole_counts import SURE, factor_of_whole_counts
 
 GUESSES = 4
 """Random pictures that stand for the unknown ones where a scale must be guessed."""
@@ -20,14 +21,33 @@ def recover_labels(observation: Observation) -> Labels:
     only negative entry is the label. Without a bias the row sums of dL/dW = (p - y) h^T have
     the same signs wherever the features h are >= 0 (ReLU, sigmoid; not SiLU or tanh).
     Several pictures (after LLG, Wainakh et al. 2022): take the most negative class, give back
-    what one picture contributes (1 / batch), and repeat.
+    what one picture contributes (1 / batch), and repeat; at another length than told where that alone makes whole counts.
     """
     slopes = _logit_gradient(observation)
+    slopes *= whole_factor(observation)
     found: list[int] = []
     for _ in range(observation.batch_size):
         found.append(int(slopes.argmin()))
         slopes[found[-1]] += 1 / observation.batch_size
     return torch.tensor(sorted(found), device=observation.device)
+
+
+def whole_factor(observation: Observation) -> float:
+    """By what to multiply n dL/dlogits = n p - counts for the counts to come out whole, with p guessed from noise; else 1."""
+    if observation.batch_size == 1:
+        return 1.0
+    with torch.no_grad():
+        chances = observation.network(_noise(observation)).softmax(1).mean(0).cpu()
+    if float(chances.max()) > SURE:
+        return 1.0
+    pictures = observation.batch_size
+    return factor_of_whole_counts(pictures * chances, -pictures * _logit_gradient(observation).cpu(), pictures)
+
+
+def _noise(observation: Observation) -> Tensor:
+    """Pictures that stand for the unknown ones."""
+    noise = torch.rand(GUESSES, *observation.image_shape, generator=stream(0, "pictures for guessing labels"))
+    return noise.to(next(observation.network.parameters()))
 
 
 def _logit_gradient(observation: Observation) -> Tensor:
@@ -57,10 +77,9 @@ def _feature_sum(observation: Observation, last: nn.Linear) -> Tensor:
     """What the features of a picture add up to, guessed from noise: only its order of magnitude matters."""
     seen: list[Tensor] = []
     hook = last.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0]))
-    noise = torch.rand(GUESSES, *observation.image_shape, generator=stream(0, "pictures for guessing labels"))
     try:
         with torch.no_grad():
-            observation.network(noise.to(last.weight))
+            observation.network(_noise(observation))
     finally:
         hook.remove()
     return seen[0].sum(1).mean().abs().clamp_min(1e-30)

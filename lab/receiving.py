@@ -57,7 +57,7 @@ def _named(update: Any, parameters: Mapping[str, nn.Parameter]) -> dict[str, Any
 def _cast(name: str, given: Any, parameter: nn.Parameter) -> Tensor:
     """One tensor as the parameter's gradient would be, outside any graph."""
     try:
-        tensor = torch.as_tensor(given).detach()
+        tensor = torch.as_tensor(given)
     except (TypeError, ValueError, RuntimeError):
         raise LabError(f"{name} of the update is a {type(given).__name__} and no array of numbers; give a tensor.") from None
     if tensor.is_complex():
@@ -69,6 +69,8 @@ def _cast(name: str, given: Any, parameter: nn.Parameter) -> Tensor:
             f"{name} of the update has the shape {tuple(tensor.shape)}, and the network's has {tuple(parameter.shape)}; "
             "send the update of this network."
         )
+    if tensor.requires_grad:
+        tensor = tensor.detach()
     if tensor.is_quantized:
         tensor = tensor.dequantize()
     if tensor.layout is not torch.strided:

@@ -11,7 +11,7 @@ import torch
 
 from lab import batch_labels
 from lab.attacks.base import Attack
-from lab.labels import recover_labels
+from lab.labels import recover_labels, whole_factor
 from lab.options import Help
 from lab.types import AttackState, Labels, Observation, Outcome
 
@@ -32,6 +32,8 @@ _RULES: dict[Rule, Callable[[Observation], Labels]] = {
     Rule.ILRG: batch_labels.ilrg,
 }
 
+_FACTORS: dict[Rule, Callable[[Observation], float]] = {Rule.LLG: whole_factor, Rule.ILRG: batch_labels.ilrg_factor}
+
 
 @dataclass(frozen=True)
 class LabelReading(Attack):
@@ -47,4 +49,14 @@ class LabelReading(Attack):
         shape = (observation.batch_size, *observation.image_shape)
         grey = torch.full(shape, 0.5, dtype=like.dtype, device=like.device)
         labels = _RULES[self.rule](observation)
-        yield AttackState(1, 1, grey, 0.0, {}, labels=labels, outcome=Outcome.LABELS_ONLY)
+        note = self._length_note(observation) if observation.batch_size > 1 else ""
+        yield AttackState(1, 1, grey, 0.0, {}, labels=labels, outcome=Outcome.LABELS_ONLY, note=note)
+
+    def _length_note(self, observation: Observation) -> str:
+        """What counts of repeated labels take the length of the update for; the other rules do not mind it."""
+        if self.rule not in _FACTORS:
+            return ""
+        factor = _FACTORS[self.rule](observation)
+        if factor == 1:
+            return "Repeats are counted by the length of the update, which is taken as told."
+        return f"The counts come out whole if the update was sent {1 / factor:.2g} times as long as the batch's own."

@@ -13,7 +13,7 @@ from lab.distances.base import length
 from lab.gradients import LocalSteps, parameter_gradient
 from lab.networks.base import Classifier
 from lab.options import Help
-from lab.peeling.explaining import percent
+from lab.peeling.explaining import fitted, percent
 from lab.protocols.base import Protocol
 from lab.rounding import rounding
 from lab.types import Gradients, Images, Observation, Targets
@@ -72,15 +72,16 @@ class Surrogate:
         """What simulating this candidate's steps tells."""
         shared = self.client.update
         simulated = self.client.protocol.update(self.client.network, images, targets)
-        missing = _taken_from(shared, simulated)
+        factor = fitted(simulated, shared).factor
+        missing = _taken_from(shared, simulated, factor)
         missed = float(length(missing) / length(shared))
-        return Correction(self._added_to(missing, images, targets) if missed < 1 else None, missed)
+        return Correction(self._added_to(missing, images, targets, factor) if missed < 1 else None, missed)
 
-    def _added_to(self, missing: Gradients, images: Images, targets: Targets) -> Gradients:
-        """What the candidate's single step sends, and what its simulated ones are missing; written over that."""
+    def _added_to(self, missing: Gradients, images: Images, targets: Targets, factor: float) -> Gradients:
+        """What the candidate's single step sends, ``factor`` times, and what its simulated ones miss; written over that."""
         gradient = parameter_gradient(self.observation.network, images, targets)
         for name, tensor in missing.items():
-            tensor.add_(gradient[name], alpha=-self.long_step.rate)
+            tensor.add_(gradient[name], alpha=-self.long_step.rate * factor)
         return missing
 
     def note(self, missed: float) -> str:
@@ -124,6 +125,6 @@ def _moved(network: Classifier, change: Gradients, share: float) -> Classifier:
     return copy
 
 
-def _taken_from(one: Gradients, other: Gradients) -> Gradients:
-    """One - other, written over the other."""
-    return {name: torch.sub(tensor, other[name], out=other[name]) for name, tensor in one.items()}
+def _taken_from(one: Gradients, other: Gradients, factor: float) -> Gradients:
+    """One - factor * other, written over the other."""
+    return {name: torch.sub(tensor, other[name], alpha=factor, out=other[name]) for name, tensor in one.items()}

@@ -91,7 +91,7 @@ class Classifier(nn.Module):
         self.classes = classes
         for module in self.modules():
             if getattr(module, "inplace", False):  # what a layer was given is looked at again: by derivatives, and by algebra
-                module.inplace = False
+                vars(module)["inplace"] = False
 
     def embed(self, images: Tensor) -> Tensor:
         """What enters the head, shape (batch, features)."""

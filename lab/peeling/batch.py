@@ -70,7 +70,7 @@ def _by_silent_units(network: Classifier, gradients: Gradients, labels: Labels) 
     apart = disaggregate(gradients["head.0.weight"], gradients["head.0.bias"], len(labels), weight, bias, generator)
     if apart is None or apart.misfit > CONSISTENT:
         return None
-    order = _order(network, apart.inputs, len(labels) * apart.slopes, labels)
+    order = _order(network, apart.inputs, apart.slopes, labels)
     return BatchReading(apart.inputs[order], apart.slopes[order] @ weight)
 
 
@@ -81,7 +81,7 @@ def _is_open(network: Classifier) -> bool:
 
 
 def _order(network: Classifier, inputs: Tensor, slopes: Tensor, labels: Labels) -> Tensor:
-    """For each label the input whose own gradient with that label is the slope found, shape (pictures,)."""
+    """For each label the input whose own gradient with that label points where the slope found does, shape (pictures,)."""
     from scipy.optimize import linear_sum_assignment  # imported here: only a batch needs it, and scipy is slow to load
 
     values = network.head[:1](inputs).detach().requires_grad_()
@@ -91,5 +91,5 @@ def _order(network: Classifier, inputs: Tensor, slopes: Tensor, labels: Labels) 
         wanted = torch.full((len(inputs),), label)
         loss = functional.cross_entropy(logits, wanted, reduction="sum")
         (made,) = torch.autograd.grad(loss, values, retain_graph=True)
-        costs[row] = (made - slopes).square().sum(1)
+        costs[row] = -torch.cosine_similarity(made, slopes)
     return torch.as_tensor(linear_sum_assignment(costs.numpy())[1])

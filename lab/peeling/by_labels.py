@@ -7,8 +7,9 @@ The gradient of the logits' layer is a sum over the batch,
 of rank n. Its singular vectors give U R with n columns and rows, so [f_i, 1] = c_i R for unknown
 rows c_i, and the logits are c_i K with K = R [W, b]^T. That closes a circle on n x n numbers,
 
-    1/n (softmax(C K) - E)^T C^-1 = U,   C R_last = 1,
+    1/n (softmax(C K) - E)^T C^-1 = u U,   C R_last = 1,
 
+with u = 1, or 1/s where the gradient was sent s times as long (clipped, or a sum over the batch): one unknown more,
 which Newton's method solves from a guess at the probabilities. Few starts are needed where all
 labels differ; where some are equal the guesses must break the tie, and which of these is which
 does not matter. Each p_i - e_i sums to zero over the classes, so at most one picture fewer than there are classes.
@@ -42,9 +43,13 @@ class Apart:
     inputs: Tensor
     """f, shape (pictures, inputs)."""
     slopes: Tensor
-    """dL/dlogits of each picture's share of the loss, (p - e) / n, shape (pictures, classes)."""
+    """dL/dlogits of each picture's share of the loss as it was sent, s (p - e) / n, shape (pictures, classes)."""
     misfit: float
     """Of the equations of the circle: 0 where they hold."""
+
+
+Closed = tuple[Tensor, float, float]
+"""C, the factor u, and what is left of the equations."""
 
 
 def set_apart(weight_gradient: Tensor, bias_gradient: Tensor, weight: Tensor, bias: Tensor, labels: Tensor) -> Apart | None:
@@ -59,9 +64,9 @@ def set_apart(weight_gradient: Tensor, bias_gradient: Tensor, weight: Tensor, bi
     basis = sizes[:count, None] * right[:count]
     circle = Circle(left[:, :count], basis @ torch.cat([weight, bias[:, None]], 1).T, basis[:, -1], labels)
     for guess in _guesses(bias, labels):
-        mixing, misfit = circle.close(guess)
-        if misfit <= SOLVED:
-            return Apart((mixing @ basis)[:, :-1], circle.slopes(mixing), misfit)
+        mixing, factor, misfit = circle.close(guess)
+        if misfit <= SOLVED and factor > 0:
+            return Apart((mixing @ basis)[:, :-1], circle.slopes(mixing) / factor, misfit)
     return None
 
 
@@ -79,7 +84,7 @@ def _guesses(bias: Tensor, labels: Tensor) -> Iterator[Tensor]:
 
 @dataclass(frozen=True, eq=False)
 class Circle:
-    """The equations for the mixing C, shape (pictures, pictures)."""
+    """The equations for the mixing C, shape (pictures, pictures), and the factor u; both as one vector of unknowns."""
 
     left: Tensor
     """U, shape (classes, pictures)."""
@@ -97,14 +102,14 @@ class Circle:
         wrong = logits.softmax(1) - functional.one_hot(self.labels, logits.shape[1])
         return wrong / len(self.labels)
 
-    def residual(self, mixing: Tensor) -> Tensor:
+    def residual(self, unknowns: Tensor) -> Tensor:
         """What is left of the equations, as one vector."""
-        square = mixing.view(len(self.labels), -1)
-        made = self.slopes(square).T @ square - self.left
+        square = unknowns[:-1].view(len(self.labels), -1)
+        made = self.slopes(square).T @ square - unknowns[-1] * self.left
         return torch.cat([made.flatten(), square @ self.ones - 1])
 
     def derivative(self, mixing: Tensor) -> Tensor:
-        """How the residual moves with C, shape (equations, unknowns).
+        """How the residual moves with C and u, shape (equations, unknowns).
 
         With S the slopes and D_ijc = dS_ic / dC_ij = p_ic (K_jc - p_i . K_j) / n, the entry (c, l) of S^T C moves with
         C_ij by S_ic where l = j, and by D_ijc C_il.
@@ -115,11 +120,15 @@ class Circle:
         made = torch.einsum("ic,lj->clij", self.slopes(mixing), torch.eye(count).to(mixing))
         made = made + torch.einsum("ijc,il->clij", moved, mixing)
         ones = torch.einsum("ki,j->kij", torch.eye(count).to(mixing), self.ones)
-        return torch.cat([made.flatten(0, 1).flatten(1), ones.flatten(1)])
+        by_factor = torch.cat([-self.left.flatten(), torch.zeros(count).to(mixing)])
+        return torch.cat([torch.cat([made.flatten(0, 1).flatten(1), ones.flatten(1)]), by_factor[:, None]], 1)
 
-    def close(self, guess: Tensor) -> tuple[Tensor, float]:
-        """C and its misfit by damped Newton steps (Levenberg and Marquardt) from guessed logits."""
-        found = torch.linalg.lstsq(self._slopes(guess).T, self.left, driver="gelsd").solution.flatten()
+    def close(self, guess: Tensor) -> Closed:
+        """C, u and their misfit by damped Newton steps (Levenberg and Marquardt) from guessed logits."""
+        mixing = torch.linalg.lstsq(self._slopes(guess).T, self.left, driver="gelsd").solution
+        ones = mixing @ self.ones
+        factor = (ones.sum() / ones.square().sum().clamp_min(1e-300)).view(1)
+        found = torch.cat([factor * mixing.flatten(), factor])
         left, damping = self.residual(found), 1e-3
         for _ in range(STEPS):
             moved = found - self._step(found, left, damping)
@@ -131,10 +140,10 @@ class Circle:
                     break
             else:
                 damping *= 10
-        return found.view(len(self.labels), -1), float(left.norm())
+        return found[:-1].view(len(self.labels), -1), float(found[-1]), float(left.norm())
 
     def _step(self, found: Tensor, left: Tensor, damping: float) -> Tensor:
-        slopes = self.derivative(found.view(len(self.labels), -1))
+        slopes = self.derivative(found[:-1].view(len(self.labels), -1))
         normal = slopes.T @ slopes
         steep = normal.diagonal()
         return torch.linalg.solve(normal + damping * steep.clamp_min(1e-12 * steep.max()).diag(), slopes.T @ left)

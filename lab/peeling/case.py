@@ -15,7 +15,7 @@ from lab.attacks.analytic import LayerReading, after_steps, read_layers, why_unr
 from lab.peeling.batch import BatchReading, read_batch
 from lab.peeling.body import Link, Obstacle, chain, obstacle
 from lab.peeling.descent import Descent
-from lab.peeling.explaining import CLOSE, EXACT, in_double, mismatch, percent
+from lab.peeling.explaining import CLOSE, EXACT, fit, in_double, mismatch, percent
 from lab.peeling.levels import Progress
 from lab.peeling.local_steps import after_local_steps
 from lab.peeling.places.top import Top, find_top
@@ -161,7 +161,13 @@ class Case:
         )
 
     def verdict(self, state: AttackState) -> Obstacle:
-        """What the picture is worth, and the first reason why it is not exact."""
+        """What the picture is worth, the first reason why it is not exact, and its length where that is not as told."""
+        found = self._verdict(state)
+        if not math.isfinite(state.objective):
+            return found
+        return replace(found, note=f"{found.note}{fit(self.observation, state.candidate).note}")
+
+    def _verdict(self, state: AttackState) -> Obstacle:
         off = state.objective
         if self.observation.local_steps > 1:
             if not self.links and self.observation.batch_size == 1 and self.readings[-1].has_bias:

@@ -7,44 +7,67 @@ from copy import deepcopy
 from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 
-from lab.distances.base import flat
 from lab.labels import recover_labels
-from lab.types import Images, Labels, Observation
+from lab.types import Gradients, Images, Labels, Observation
 
 EXACT = 1e-3
 """Relative mismatch ||g(x) - g*|| / ||g*|| up to which the picture explains the shared numbers."""
+
+CLEARLY = 0.5
+"""Another length than the one told is believed where it leaves less than this share of what that one leaves."""
 
 CLOSE = 1e-2
 """Relative mismatch that gradient matching, begun at the peeled picture, never brought lower."""
 
 
-def mismatch(observation: Observation, images: Images) -> float:
-    """||g(x) - g*|| / ||g*||: how far the picture is from explaining what was shared."""
-    labels = known_labels(observation)
-    update = observation.protocol.update(observation.network, images.to(observation.device), labels)
-    pairs = [(update[name], shared) for name, shared in observation.update.items()]
-    wrong = math.sqrt(sum(float((mine - shared).detach().square().sum()) for mine, shared in pairs))
-    return wrong / max(math.sqrt(sum(float(shared.square().sum()) for _, shared in pairs)), 1e-300)
-
-
 @dataclass(frozen=True)
 class Fit:
-    """How a picture explains a shared update of unknown length."""
+    """How a picture explains a shared update, whose length may not be what it is told to be."""
 
     factor: float
-    """s, by which the client's numbers are longer than the picture's own; 0 where these point away from them."""
+    """s, by which the shared numbers are longer than the picture's own: 1 unless another explains clearly more."""
     off: float
     """||s g(x) - g*|| / ||g*||."""
 
+    @property
+    def note(self) -> str:
+        """What is to be said of the length; nothing where it is as told."""
+        return "" if self.factor == 1 else f" It was sent {self.factor:.3g} times as long as the picture's own."
+
+
+def fitted(made: Gradients, shared: Gradients) -> Fit:
+    """How ``made`` explains what was shared, as it is or at another length (clipped, summed over the batch)."""
+    products = [_products(tensor, shared[name]) for name, tensor in made.items()]
+    own, both, whole = (max(sum(part), 1e-300) for part in zip(*products, strict=True))
+    factor = both / own
+    told, best = (_off(made, shared, s) / math.sqrt(whole) for s in (1.0, factor))
+    return Fit(factor, best) if best < CLEARLY * told else Fit(1.0, told)
+
+
+def _products(made: Tensor, shared: Tensor) -> tuple[float, float, float]:
+    """<g, g>, <g, g*> and <g*, g*> of one tensor."""
+    one, other = made.detach().double().flatten(), shared.double().flatten()
+    return float(one @ one), float(one @ other), float(other @ other)
+
+
+def _off(made: Gradients, shared: Gradients, factor: float) -> float:
+    """||s g - g*||."""
+    gaps = (factor * tensor.detach() - shared[name] for name, tensor in made.items())
+    return math.sqrt(sum(float(gap.double().square().sum()) for gap in gaps))
+
 
 def fit(observation: Observation, images: Images) -> Fit:
-    """The factor s >= 0 with which the picture's own update comes nearest to the shared one, and what is left then."""
+    """How the picture's own update explains the shared one."""
     labels = known_labels(observation)
     made = observation.protocol.update(observation.network, images.to(observation.device), labels)
-    own, shared = flat(made).detach().double(), flat(observation.update).double()
-    factor = max(0.0, float(own @ shared / own.square().sum().clamp_min(1e-300)))
-    return Fit(factor, float((factor * own - shared).norm() / shared.norm().clamp_min(1e-300)))
+    return fitted(made, observation.update)
+
+
+def mismatch(observation: Observation, images: Images) -> float:
+    """||s g(x) - g*|| / ||g*||: how far the picture is from explaining what was shared (``Fit``)."""
+    return fit(observation, images).off
 
 
 def known_labels(observation: Observation) -> Labels:

@@ -16,7 +16,7 @@ from dataclasses import replace
 import torch
 
 from lab.peeling.body import Obstacle
-from lab.peeling.explaining import EXACT, in_double, known_labels, percent
+from lab.peeling.explaining import EXACT, fitted, in_double, known_labels, percent
 from lab.protocols.fedsgd import FedSGD
 from lab.rounding import rounding
 from lab.types import Images, Observation, Outcome
@@ -40,7 +40,8 @@ def straightened(observation: Observation, images: Images) -> Observation | None
     shared = protocol.mean_gradient(precise.update)
     along_the_way = protocol.mean_gradient(protocol.update(network, pixels, labels))
     at_the_start = FedSGD().update(network, pixels, labels)
-    straight = {name: shared[name] - (along_the_way[name] - at_the_start[name]) for name in shared}
+    length = fitted(along_the_way, shared).factor
+    straight = {name: shared[name] / length - (along_the_way[name] - at_the_start[name]) for name in shared}
     if not all(bool(tensor.isfinite().all()) for tensor in straight.values()):
         return None
     return replace(precise, protocol=FedSGD(), update=straight)

@@ -1,0 +1,37 @@
+"""How long an update is, told by its labels: there are whole numbers of pictures of each class."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+LONGEST, STEP = 1000.0, 1.01
+"""Factors are tried from 1 / ``LONGEST`` to it, each ``STEP`` times the last."""
+WHOLE = 0.12
+"""So far from whole numbers, root mean square, counts may be: what guessed probabilities are off by."""
+SURE = 0.5
+"""A network that gives a class more than this is no witness: its probabilities of other pictures cannot be guessed so well."""
+CLEARLY = 0.5
+"""Another factor than 1 is believed where its counts are less than this share as far from whole as those of 1 are."""
+
+
+def factor_of_whole_counts(base: Float[Tensor, " classes"], slope: Float[Tensor, " classes"], pictures: int) -> float:
+    """R for which the counts ``base`` + r ``slope`` come out whole; 1, the length as told, unless another is clearly better.
+
+    A shared gradient that is 1/r times as long as the batch's own (a clipped one, a sum over the batch) still tells the
+    labels: classes without a picture and those with one, two or three stand apart by whole steps at one length alone.
+    """
+    steps = int(torch.log(torch.tensor(LONGEST)) / torch.log(torch.tensor(STEP)))
+    factors = STEP ** torch.arange(-steps, steps + 1, dtype=torch.float64)
+    misses = _miss(base.double() + factors[:, None] * slope.double(), pictures)
+    told, best = float(misses[steps]), int(misses.argmin())
+    clearly = float(misses[best]) < min(WHOLE, CLEARLY * told)
+    return float(factors[best]) if clearly else 1.0
+
+
+def _miss(counts: Float[Tensor, "factors classes"], pictures: int) -> Float[Tensor, " factors"]:
+    """How far each row is from whole numbers >= 0 that add up to the pictures, root mean square."""
+    whole = counts.round().clamp_min(0)
+    astray = (whole.sum(1) - pictures).abs()
+    return ((counts - whole).square().sum(1) + astray).div(counts.shape[1]).sqrt()
