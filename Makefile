@@ -22,6 +22,7 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip install --python $(BIN)/python --constraint constraints.txt \
 		$(if $(TORCH),--torch-backend $(TORCH)) --editable ".[test]"
+	$(BIN)/python binder/set_up_voila.py .venv
 	touch $(READY)
 
 course: setup

@@ -1,4 +1,7 @@
-"""``python binder/set_up_voila.py PREFIX``: the page's template and its settings, for the Voila inside a Jupyter server."""
+"""``python binder/set_up_voila.py PREFIX``: what a Jupyter server needs to serve the lab: on Binder, in a hub, at home.
+
+The page's template and settings for the Voila inside it, and the guard of every kernel's socket.
+"""
 
 from __future__ import annotations
 

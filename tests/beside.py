@@ -1,6 +1,7 @@
 """What some tests need beside Python: JupyterHub's proxy (npm), and what checks the files in ``deploy/`` (Debian).
 
-``python -m tests.beside`` says where each is, installs what is missing where it can, or says how to get it.
+``python -m tests.beside`` says where each is or how to get it. The proxy it installs into ``build/``; Debian's
+packages only for continuous integration, for on a machine of one's own they would start servers.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 BUILD = Path(__file__).parent.parent / "build"
 PROXY = "configurable-http-proxy@5.3.0"
 DEBIAN = {"nginx": "nginx", "caddy": "caddy", "docker-compose": "docker-compose", "systemd-analyze": "systemd"}
@@ -18,16 +21,25 @@ DEBIAN = {"nginx": "nginx", "caddy": "caddy", "docker-compose": "docker-compose"
 
 
 def find(program: str) -> str | None:
-    """The path of a program: on the PATH, among the system's own, or where npm has put it for the tests."""
-    places = [os.environ.get("PATH", ""), "/usr/sbin", str(BUILD / "node_modules" / ".bin")]
+    """The path of a program: on the PATH, among the system's own, or where pip or npm has put it for the tests."""
+    places = [os.environ.get("PATH", ""), "/usr/sbin", str(Path(sys.executable).parent), str(BUILD / "node_modules" / ".bin")]
     return shutil.which(program, path=os.pathsep.join(places))
 
 
 def missing(program: str) -> str:
     """Why a test is skipped, and what to do about it."""
-    package = DEBIAN.get(program)
-    how = f"apt-get install {package}" if package else f"npm install --prefix build {PROXY}"
-    return f"There is no {program} on this machine: {how}, or run: python -m tests.beside."
+    elsewhere = {"configurable-http-proxy": f"npm install --prefix build {PROXY}", "hadolint": "pip install .[test]"}
+    how = elsewhere.get(program) or f"apt-get install {DEBIAN[program]}"
+    return f"There is no {program} on this machine: {how}."
+
+
+def path_of(program: str) -> str:
+    """The path of a program that a test needs; a newcomer without it skips the test."""
+    found = find(program)
+    if found is None and not is_required():
+        pytest.skip(missing(program))
+    assert found, missing(program)
+    return found
 
 
 def is_required() -> bool:
@@ -36,12 +48,12 @@ def is_required() -> bool:
 
 
 def _install() -> None:
-    """From npm into ``build/``, from Debian as root only; what the installers have to say goes to standard error."""
+    """What the installers have to say goes to standard error."""
     commands = []
     if find("configurable-http-proxy") is None and shutil.which("npm"):
         commands += [["npm", "install", "--no-save", "--no-audit", "--no-fund", "--prefix", str(BUILD), PROXY]]
     packages = [package for program, package in DEBIAN.items() if find(program) is None]
-    if packages and hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("apt-get"):
+    if packages and is_required() and shutil.which("apt-get"):
         commands += [["apt-get", "update"], ["apt-get", "install", "--yes", "--no-install-recommends", *packages]]
     for command in commands:
         subprocess.run(command, env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"}, stdout=sys.stderr, check=False)

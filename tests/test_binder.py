@@ -12,6 +12,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from guarded import withstands
 
 from widgets.serving.configuration import GUARD
 
@@ -37,11 +38,13 @@ def test_what_binder_runs_can_be_run():
 def test_present_settings_of_the_server_are_kept(tmp_path):
     file = tmp_path / "etc" / "jupyter" / "jupyter_server_config.json"
     file.parent.mkdir(parents=True)
-    file.write_text('{"ServerApp": {"ip": "x"}}')
-    set_up(tmp_path)
-    told = json.loads(file.read_text())
-    assert told["ServerApp"] == {"ip": "x", "kernel_websocket_connection_class": GUARD}
-    assert told["VoilaConfiguration"]["template"] == "gradlab"
+    file.write_text('{"ServerApp": {"ip": "x"}, "LabApp": {"a": 1}}')
+    for _ in range(2):  # a second time changes nothing
+        set_up(tmp_path)
+        told = json.loads(file.read_text())
+        assert told["ServerApp"] == {"ip": "x", "kernel_websocket_connection_class": GUARD}
+        assert told["LabApp"] == {"a": 1}
+        assert told["VoilaConfiguration"]["template"] == "gradlab"
 
 
 def set_up(prefix):
@@ -86,6 +89,9 @@ def test_the_page_under_voila_in_a_jupyter_server(tmp_path):
     server = subprocess.Popen(command, cwd=ROOT, env=environment(**paths), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         page = asked(f"http://localhost:{port}/voila/render/notebooks/00-meet-the-lab.ipynb?token=told")
+        kernel = json.loads(asked(f"http://localhost:{port}/api/kernels?token=told"))[0]["id"]
+        withstands(f"ws://localhost:{port}/api/kernels/{kernel}/channels", {"Authorization": "token told"})
+        assert kernel in asked(f"http://localhost:{port}/api/kernels?token=told")
     finally:
         server.terminate()
         server.wait(timeout=60)

@@ -17,6 +17,7 @@ import psutil
 import pytest
 import websocket
 import yaml
+from guarded import PROTOCOL, withstands
 from visiting import free_port
 
 requests = pytest.importorskip("requests")
@@ -28,7 +29,6 @@ USERS = ("ada", "ben", "cleo")
 PASSWORD = "a password for the three of them"
 pytestmark = pytest.mark.slow
 
-SUBPROTOCOL = "v1.kernel.websocket.jupyter.org"
 SPEC = yaml.safe_load((Path(jupyter_server.__file__).parent / "services" / "api" / "api.yaml").read_text())
 METHODS = ("get", "post", "put", "patch", "delete")
 TOLD_TO_ALL = "/api/"  # the server's version, by which a hub sees that it is up
@@ -75,10 +75,7 @@ c.Spawner.pre_spawn_hook = furnish
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory):
     """The hub as ``deploy/jupyterhub_config.py`` has it, but for accounts of the system and the limits that go with them."""
-    proxy = beside.find("configurable-http-proxy")
-    if proxy is None and not beside.is_required():
-        pytest.skip(beside.missing("configurable-http-proxy"))
-    assert proxy is not None, beside.missing("configurable-http-proxy")
+    proxy = beside.path_of("configurable-http-proxy")
     folder = tmp_path_factory.mktemp("hub")
     subprocess.run([sys.executable, str(ROOT / "binder" / "set_up_voila.py"), str(folder)], cwd=ROOT, check=True, env=path())
     port = free_port()
@@ -236,11 +233,17 @@ def handshake(whose, headers=None, cookies=None):
     cookie = "; ".join(f"{name}={value}" for name, value in (cookies or {}).items())
     address = f"{whose.home}/api/kernels/{whose.kernel}/channels".replace("http", "ws", 1)
     try:
-        socket = websocket.create_connection(address, header=header, cookie=cookie, subprotocols=[SUBPROTOCOL], timeout=60)
+        socket = websocket.create_connection(address, header=header, cookie=cookie, subprotocols=[PROTOCOL], timeout=60)
     except websocket.WebSocketBadStatusException as refusal:
         return refusal.status_code
     socket.close()
     return 101
+
+
+def test_a_users_server_withstands_what_is_no_message(three):
+    for one in three:
+        withstands(f"{one.home}/api/kernels/{one.kernel}/channels".replace("http", "ws", 1), one.token)
+        assert one.own(f"/api/kernels/{one.kernel}").ok
 
 
 def test_nobody_asks_the_hub_about_another(hub, three):

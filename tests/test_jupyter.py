@@ -33,12 +33,16 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 def server(tmp_path_factory):
     """The address of a Jupyter server of our own on copies of the page and of lessons as students get them, few iterations.
 
+    It has the settings that ``make setup`` gives the lab's own JupyterLab, the guard of its sockets among them.
     JupyterLab opens again what its workspace held: each test of it has a workspace of its own.
     """
     folder = tmp_path_factory.mktemp("notebooks")
     (folder / NOTEBOOK).write_bytes((ROOT / "notebooks" / NOTEBOOK).read_bytes())
     for lesson in lessons():
         nbformat.write(quick(student(lesson)), folder / f"{lesson.slug}.ipynb")
+    prefix = tmp_path_factory.mktemp("prefix")
+    set_up = [sys.executable, str(ROOT / "binder" / "set_up_voila.py"), str(prefix)]
+    subprocess.run(set_up, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True)
     port = free_port()
     options = [
         f"--ServerApp.root_dir={folder}",
@@ -48,7 +52,10 @@ def server(tmp_path_factory):
         "--allow-root",
         "--IdentityProvider.token=told",
     ]
-    process = subprocess.Popen([sys.executable, "-m", "jupyterlab", *options], stderr=subprocess.PIPE, text=True)
+    environment = os.environ | {"JUPYTER_CONFIG_PATH": f"{prefix}/etc/jupyter"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "jupyterlab", *options], env=environment, stderr=subprocess.PIPE, text=True
+    )
     for line in process.stderr:
         if re.search(r"is running at", line):
             break

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import socket
 import ssl
 import subprocess
@@ -64,15 +65,6 @@ def upstream():
     yield port
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
-
-
-def tool(name):
-    """The path of a program; a newcomer without it skips."""
-    found = beside.find(name)
-    if found is None and not beside.is_required():
-        pytest.skip(beside.missing(name))
-    assert found, beside.missing(name)
-    return found
 
 
 @contextmanager
@@ -147,8 +139,8 @@ def changed(text, changes):
 
 @pytest.fixture(scope="module")
 def nginx(upstream, tmp_path_factory):
-    """nginx with the file of ``deploy/``, but for its ports, certificate, rate and the folders of a system."""
-    program, folder, port = tool("nginx"), tmp_path_factory.mktemp("nginx"), free_port()
+    """nginx with the file of ``deploy/``, but for its ports, certificate, rates and the folders of a system."""
+    program, folder, port = beside.path_of("nginx"), tmp_path_factory.mktemp("nginx"), free_port()
     authority = Certipy(store_dir=str(folder))
     ca = authority.create_ca("authority")
     files = authority.create_signed_pair("lab", "authority", alt_names=[f"DNS:{NAME}"])["files"]
@@ -158,7 +150,8 @@ def nginx(upstream, tmp_path_factory):
         "listen 80;": f"listen 127.0.0.1:{free_port()};",
         "listen 443 ": f"listen 127.0.0.1:{port} ",
         "127.0.0.1:8866": f"127.0.0.1:{upstream}",
-        "rate=100r/s": "rate=1r/s",
+        "rate=200r/s": "rate=1r/s",
+        "burst=4000": "burst=300",
     }
     (folder / "site.conf").write_text(changed((DEPLOY / "nginx.conf").read_text(), changes))
     user = "user root;" if os.geteuid() == 0 else ""  # the folder is ours alone
@@ -174,7 +167,7 @@ def nginx(upstream, tmp_path_factory):
 @pytest.fixture(scope="module")
 def caddy(upstream, tmp_path_factory):
     """Caddy with the file of ``deploy/``, without a certificate: it would ask for one beyond this machine."""
-    program, folder, port = tool("caddy"), tmp_path_factory.mktemp("caddy"), free_port()
+    program, folder, port = beside.path_of("caddy"), tmp_path_factory.mktemp("caddy"), free_port()
     told = {"GRADLAB_SITE": f"http://{NAME}:{port}", "GRADLAB_UPSTREAM": f"127.0.0.1:{upstream}"}
     environment = os.environ | told | {"HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
     said = subprocess.run([program, "fmt", DEPLOY / "Caddyfile"], capture_output=True, text=True, env=environment, check=True)
@@ -250,8 +243,15 @@ def test_another_name_is_not_answered(front):
     assert "host" not in body, "it did not reach the lab"
 
 
-def test_nginx_lets_a_class_in_and_stops_a_flood(nginx):
-    """The last of these tests: after it, the limit of its address is reached. The test's nginx forgets slowly."""
+def test_nginx_has_room_for_a_class_behind_one_address():
+    """Thirty pages at once; how many files a page has, and connections to a host a browser opens, with a socket beside."""
+    text = (DEPLOY / "nginx.conf").read_text()
+    assert int(re.search(r"burst=(\d+)", text).group(1)) >= 30 * 129
+    assert int(re.search(r"limit_conn gradlab_address (\d+)", text).group(1)) >= 30 * (6 + 1)
+
+
+def test_nginx_stops_a_flood(nginx):
+    """The last of these tests: after it, the limit of its address is reached. The test's nginx has a smaller one."""
     with closing(HTTPConnection(NAME, nginx.port)) as connection:
         connection.sock = nginx.dial()
         statuses = [status_of(connection) for _ in range(600)]
