@@ -18,6 +18,7 @@ from typing import Any
 import websockets
 from jupyter_server.services.kernels.connection.base import deserialize_msg_from_ws_v1, serialize_msg_to_ws_v1
 from tornado.httpclient import AsyncHTTPClient
+from websockets.typing import Subprotocol
 
 from widgets.serving.messages import PROTOCOL
 
@@ -53,7 +54,9 @@ class Visitor:
         """Open the socket and ask for the widgets, as the page does."""
         session = uuid.uuid4().hex
         address = f"{self.address.replace('http', 'ws', 1)}api/kernels/{self.kernel}/channels?session_id={session}"
-        self.socket = await websockets.connect(address, subprotocols=[PROTOCOL], max_size=LARGEST, open_timeout=300)
+        self.socket = await websockets.connect(
+            address, subprotocols=[Subprotocol(PROTOCOL)], max_size=LARGEST, open_timeout=300
+        )
         control = uuid.uuid4().hex
         await self._send("comm_open", {"comm_id": control, "target_name": "jupyter.widget.control", "data": {}})
         await self._send("comm_msg", {"comm_id": control, "data": {"method": "request_states"}})

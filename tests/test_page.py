@@ -348,6 +348,18 @@ def test_axe_finds_nothing(visit):
         page.get_by_role("button", name=theme).click()
 
 
+def test_the_page_needs_nothing_that_its_policy_forbids(visit):
+    """As every reader has it; other tests evaluate scripts of their own in the page, and so go around the policy."""
+    page = visit(bypass_csp=False)
+    wait_for_status(page, "ready")
+    page.get_by_role("button", name="As fast as it goes").click()
+    primary(page).click()
+    wait_for_status(page, "finished")
+    page.get_by_role("tab", name="Numbers").click()
+    page.get_by_role("button", name="QR code").click()
+    page.locator("dialog[open] svg, dialog[open] canvas").first.wait_for()
+
+
 def test_a_port_in_use_is_one_sentence(address):
     port = address.rstrip("/").rpartition(":")[2]
     command = [sys.executable, "-m", "widgets.serving", "--port", port, "--no-browser"]
