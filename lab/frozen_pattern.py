@@ -15,36 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lab.gradients import trainable
 from lab.quick_convolution import with_quick_convolution
 from lab.types import Gradients
-
-SMOOTH = (
-    nn.Conv2d,
-    nn.Linear,
-    nn.BatchNorm2d,
-    nn.AvgPool2d,
-    nn.AdaptiveAvgPool2d,
-    nn.Sigmoid,
-    nn.Tanh,
-    nn.SiLU,
-    nn.GELU,
-    nn.Flatten,
-    nn.Identity,
-)
-KINKED = (nn.ReLU, nn.LeakyReLU, nn.MaxPool2d)
-KNOWN_BODIES = ("lab.networks.", "torchvision.models.resnet", "torchvision.models.squeezenet", "torch.nn.modules.container")
-"""Modules whose ``forward`` only calls their children, adds, concatenates and flattens."""
-
-
-def can_freeze(network: nn.Module) -> bool:
-    """Whether every kink of the network is one that can be frozen, and nothing in it is random."""
-    return all(_is_safe(module) for module in network.modules())
-
-
-def _is_safe(module: nn.Module) -> bool:
-    if isinstance(module, nn.Dropout):
-        return not module.training
-    return type(module) in (*SMOOTH, *KINKED) or type(module).__module__.startswith(KNOWN_BODIES)
 
 
 class Tape:
@@ -151,19 +124,23 @@ class Freezable(nn.Module):
         shared = {id(tensor): tensor for tensor in (*network.parameters(), *network.buffers())}
         self.tape = Tape()
         self.network = _with_tapes(deepcopy(network, shared), self.tape)
-        self.slots = [self._slot(name) for name, weight in self.network.named_parameters() if weight.requires_grad]
+        self.weights = trainable(network)
+        """The network's own that train."""
+        self.slots = [self._slots(weight) for weight in self.weights.values()]
 
-    def _slot(self, name: str) -> tuple[dict[str, nn.Parameter | None], str]:
-        path, _, last = name.rpartition(".")
-        return self.network.get_submodule(path)._parameters, last
+    def _slots(self, weight: Tensor) -> list[tuple[dict[str, nn.Parameter | None], str]]:
+        """Each place that holds it: a parameter may be shared by several layers."""
+        held = [module._parameters for module in self.network.modules()]
+        return [(places, name) for places in held for name, tensor in places.items() if tensor is weight]
 
     def use(self, weights: Gradients) -> None:
         """Compute with these weights from now on, keyed and ordered as the network's own that train.
 
         ``torch.func.functional_call`` does the same, but costs as much as a layer of a small network.
         """
-        for (slots, name), tensor in zip(self.slots, weights.values(), strict=True):
-            slots[name] = cast(nn.Parameter, tensor)
+        for slots, tensor in zip(self.slots, weights.values(), strict=True):
+            for places, name in slots:
+                places[name] = cast(nn.Parameter, tensor)
 
     def forward(self, images: Tensor) -> Tensor:
         """The logits."""
@@ -178,10 +155,19 @@ def _with_tapes(network: nn.Module, tape: Tape) -> nn.Module:
 
 
 def _with_tape(module: nn.Module | None, tape: Tape) -> nn.Module | None:
-    if isinstance(module, nn.ReLU):
+    """The module's stand-in; a subclass, which may do more than its base, is left as it is."""
+    kind = type(module)
+    if kind is nn.ReLU:
         return FreezableReLU(tape, 0.0)
-    if isinstance(module, nn.LeakyReLU):
+    if isinstance(module, nn.LeakyReLU) and kind is nn.LeakyReLU:
         return FreezableReLU(tape, module.negative_slope)
-    if isinstance(module, nn.BatchNorm2d) and module.affine and module.running_mean is not None and not module.training:
+    if isinstance(module, nn.MaxPool2d) and kind is nn.MaxPool2d:
+        return FreezableMaxPool(tape, module)
+    if isinstance(module, nn.BatchNorm2d) and kind is nn.BatchNorm2d and _scales(module):
         return LeanBatchNorm(tape, module)
-    return FreezableMaxPool(tape, module) if isinstance(module, nn.MaxPool2d) else with_quick_convolution(module)
+    return with_quick_convolution(module)
+
+
+def _scales(norm: nn.BatchNorm2d) -> bool:
+    """Whether it does nothing but that: by weights of its own and stored statistics."""
+    return norm.affine and norm.running_mean is not None and not norm.training

@@ -40,7 +40,8 @@ Outputs = Callable[[Tensor, Tensor, Tensor | None, Sides, Sides], Tensor]
 
 def with_quick_convolution(module: nn.Module | None) -> nn.Module | None:
     """The same convolution with its weights, by products where they pay; any other module as it is."""
-    return QuickConvolution(module) if isinstance(module, nn.Conv2d) and _is_plain(module) else module
+    plain = isinstance(module, nn.Conv2d) and type(module) is nn.Conv2d and _is_plain(module)
+    return QuickConvolution(module) if plain else module
 
 
 def _is_plain(convolution: nn.Conv2d) -> bool:

@@ -7,22 +7,19 @@ import pytest
 import torch
 from living import Living, size_of
 from rounds import observe, random_batch, smooth_batch
-from torch import nn
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from lab.attacks.gradient_matching import Derivative, GradientMatching
-from lab.catalogue import entries
 from lab.distances.balanced_cosine import BalancedCosine
 from lab.distances.base import length
 from lab.distances.cosine import Cosine
 from lab.distances.euclidean import Euclidean
 from lab.distances.layer_cosine import LayerCosine
 from lab.distances.top_heavy_cosine import TopHeavyCosine
-from lab.errors import LabError
 from lab.frozen_matcher import STEADY, FrozenMatcher, _Inputs
-from lab.frozen_pattern import Freezable, LeanBatchNorm, can_freeze
+from lab.frozen_pattern import Freezable, LeanBatchNorm
 from lab.gradients import ExactMatcher, parameter_gradient
 from lab.networks.base import Activation, BatchNorm, Padding
 from lab.networks.convnet import ConvNet
@@ -260,33 +257,6 @@ def test_the_network_is_left_alone_and_the_matcher_forgets_nothing():
     assert all(parameter.grad is None for parameter in observation.network.parameters())
     for name, tensor in observation.network.state_dict().items():
         assert torch.equal(tensor, before[name])
-
-
-@pytest.mark.parametrize("entry", [pytest.param(entry, id=name) for name, entry in entries("network").items()])
-def test_every_network_of_the_catalogue_can_be_frozen(entry):
-    assert can_freeze(entry().build((3, 64, 64), 10, stream(0, "weights")))
-
-
-class Hidden(nn.Module):
-    """A kink that no module shows."""
-
-    def __init__(self):
-        super().__init__()
-        self.layer = nn.Conv2d(3, 4, 3)
-
-    def forward(self, values):
-        return self.layer(values).abs()
-
-
-@pytest.mark.parametrize("body", [Hidden(), nn.Sequential(nn.PReLU()), nn.Sequential(nn.Dropout())], ids=lambda b: repr(b)[:12])
-def test_what_is_not_known_is_not_frozen(body):
-    observation = observe(MLP(width=8), random_batch(1))
-    observation.network.features = body
-    body.train()
-    assert not can_freeze(observation.network)
-    with pytest.raises(LabError, match="does not know every layer of this network; take derivative = exact or auto"):
-        GradientMatching(derivative=Derivative.FROZEN)._matcher(observation)
-    assert isinstance(GradientMatching()._matcher(observation), ExactMatcher)
 
 
 @pytest.mark.parametrize(

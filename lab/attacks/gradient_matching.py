@@ -19,7 +19,7 @@ from lab.distances.base import Distance
 from lab.distances.top_heavy_cosine import TopHeavyCosine
 from lab.errors import LabError
 from lab.frozen_matcher import FrozenMatcher
-from lab.frozen_pattern import can_freeze
+from lab.frozen_proof import can_freeze
 from lab.gradients import ExactMatcher, Matcher
 from lab.optimisers.base import Optimiser
 from lab.optimisers.lbfgs import LBFGS
@@ -37,6 +37,11 @@ LOCAL_STEPS_HELP = (
     "take the client's local steps for a single one in the middle of its way, set right now and then (surrogate), or "
     "differentiate through each of them at every step of the attack (simulated), as the paper does, for many times the work"
 )
+NOT_PROVED = (
+    "The frozen derivative does not prove right for this network: something in it is random, or bends in a way that no layer "
+    "of its own shows; take derivative = exact or auto."
+)
+SLOWER = "The fast derivative does not prove right for this network, so each step differentiated twice: slower, and as good."
 PATIENCE_HELP = (
     "end an attempt once the distance has not fallen by 1 % in so many steps; 0 never does, which suits steps that "
     "shrink along the budget: they bring the fall back"
@@ -106,27 +111,31 @@ class GradientMatching(Attack):
             start = None if restart else first
             search = Search(self, observation, matcher, generator, noise=noise, first=start, surrogate=surrogate)
             end = yield from self._attempt(search, restart)
-            finals.append(replace(end, note=search.note))
+            finals.append(replace(end, note=f"{search.note} {self._note(matcher)}".strip()))
         best = min(finals, key=_ranking)
         outcome = best.outcome or Outcome.BUDGET_SPENT
         yield replace(best, iteration=finals[-1].iteration, outcome=outcome)
 
     def _matcher(self, observation: Observation, *, lean: bool = False) -> Matcher:
-        """The fast route where the network allows it and the optimiser needs no more than its four digits.
+        """The fast route where it is proved right for the network and the optimiser needs no more than its four digits.
 
         ``lean`` where a copy of the weights is in memory already.
         """
         network, shared = observation.network, observation.update
-        possible = can_freeze(network)
-        if self.derivative is Derivative.FROZEN and not possible:
-            raise LabError("The frozen derivative does not know every layer of this network; take derivative = exact or auto.")
-        if possible and (self.derivative is Derivative.FROZEN or self._bears_rounding()):
-            steps = observation.protocol.steps(observation.batch_size)
-            return FrozenMatcher(network, steps, self.distance, shared, lean=lean)
+        if self.derivative is Derivative.FROZEN or self._bears_rounding():
+            if can_freeze(observation):
+                steps = observation.protocol.steps(observation.batch_size)
+                return FrozenMatcher(network, steps, self.distance, shared, lean=lean)
+            if self.derivative is Derivative.FROZEN:
+                raise LabError(NOT_PROVED)
         return ExactMatcher(partial(observation.protocol.update, network, differentiable=True), self.distance, shared)
 
     def _bears_rounding(self) -> bool:
         return self.derivative is Derivative.AUTO and not isinstance(self.optimiser, LBFGS)
+
+    def _note(self, matcher: Matcher) -> str:
+        """That the fast route was wanted and not taken."""
+        return SLOWER if self._bears_rounding() and isinstance(matcher, ExactMatcher) else ""
 
     def _attempt(self, search: Search, restart: int) -> Generator[AttackState, None, AttackState]:
         """One restart: evaluate x_k, report it, step to x_k+1. Returns the last state, or the best before a plateau or NaN."""
