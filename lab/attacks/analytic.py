@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lab.attacks.base import Attack
+from lab.attacks.confirming import least_at_any_scale, unexplained
 from lab.errors import LabError
 from lab.labels import recover_labels
 from lab.options import Bounds, Help
@@ -61,7 +62,7 @@ class Analytic(Attack):
         first = readings[-1]
         is_picture = isinstance(observation.network.features, nn.Identity)
         picture = _as_picture(first, observation) if is_picture else None
-        outcome, note = diagnose(first, observation, picture)
+        outcome, note = diagnose(readings, observation, picture)
         yield replace(
             state,
             candidate=state.candidate if picture is None else picture,
@@ -215,19 +216,43 @@ def _as_picture(reading: LayerReading, observation: Observation) -> Images:
     return pixels.detach().expand(observation.batch_size, -1, -1, -1).clone()
 
 
-def diagnose(reading: LayerReading, observation: Observation, picture: Images | None) -> tuple[Outcome, str]:
-    """What the reading is worth, the first reason why it is not exact, and a number; ``picture`` where it is one."""
+def diagnose(readings: list[LayerReading], observation: Observation, picture: Images | None) -> tuple[Outcome, str]:
+    """What the lowest reading is worth, the first reason why it is not exact, and a number; ``picture`` where it is one."""
+    reading = readings[-1]
     if observation.batch_size > 1:
         return Outcome.MIXTURE, ""
     if observation.local_steps > 1 and (picture is None or not (reading.has_bias or reading.up_to_scale)):
         return Outcome.AFTER_LOCAL_STEPS, ""
-    if reading.up_to_scale:
-        return Outcome.UP_TO_SCALE, ""
     if reading.residual > CONSISTENT:
         return Outcome.INCONSISTENT, ""
-    if picture is None:
-        return Outcome.FEATURES_ONLY, ""
-    return after_steps(observation, picture) if observation.local_steps > 1 else (Outcome.EXACT, "")
+    if observation.local_steps > 1 and picture is not None and not reading.up_to_scale:
+        return after_steps(observation, picture)
+    off, allowed = _unexplained(readings, observation), CONSISTENT
+    if observation.local_steps > 1:
+        allowed = max(allowed, ROUNDED_TWICE * rounding(observation))
+    if off > allowed:
+        return (
+            Outcome.INCONSISTENT,
+            f"One input fits {reading.name}, but leaves {percent(off)} of the other numbers unexplained.",
+        )
+    if reading.up_to_scale:
+        return Outcome.UP_TO_SCALE, ""
+    return Outcome.FEATURES_ONLY if picture is None else Outcome.EXACT, ""
+
+
+def _unexplained(readings: list[LayerReading], observation: Observation) -> float:
+    """What the lowest reading, though it fits its own layer, leaves unexplained of the others."""
+    lowest, labels = readings[-1], observation.labels
+    if labels is None:
+        labels = readings[0].output_gradient.argmin().view(1)  # dL/dz = p - y is negative at the label alone
+
+    def left(inputs: Tensor) -> float:
+        if observation.local_steps == 1:
+            return unexplained(observation, inputs, labels)
+        return fit(observation, observation.network.normalise.inverse(inputs.view(1, *observation.image_shape))).off
+
+    inputs = lowest.recovered_input.unsqueeze(0)
+    return least_at_any_scale(left, inputs) if lowest.up_to_scale else left(inputs)
 
 
 def after_steps(observation: Observation, picture: Images) -> tuple[Outcome, str]:
