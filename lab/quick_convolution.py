@@ -40,8 +40,9 @@ Outputs = Callable[[Tensor, Tensor, Tensor | None, Sides, Sides], Tensor]
 
 def with_quick_convolution(module: nn.Module | None) -> nn.Module | None:
     """The same convolution with its weights, by products where they pay; any other module as it is."""
-    plain = isinstance(module, nn.Conv2d) and type(module) is nn.Conv2d and _is_plain(module)
-    return QuickConvolution(module) if plain else module
+    if not isinstance(module, nn.Conv2d) or type(module) is not nn.Conv2d:  # a subclass may do more than its base
+        return module
+    return QuickConvolution(module) if _is_plain(module) else module
 
 
 def _is_plain(convolution: nn.Conv2d) -> bool:

@@ -6,6 +6,7 @@ matrix, too. What layers above it shared, and dL/dz itself, agree only where the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -34,7 +35,7 @@ def unexplained(observation: Observation, inputs: Tensor, labels: Labels) -> flo
 def least_at_any_scale(find: Callable[[Tensor], float], inputs: Tensor) -> float:
     """What ``find`` leaves unexplained of an input known up to its scale, at the scale where that is least."""
     inputs = inputs / inputs.square().mean().sqrt().clamp_min(1e-30)
-    scales = LOUDNESSES
+    scales, left = LOUDNESSES, [math.inf]
     for _ in range(CLOSER):
         left = [find(float(scale) * inputs) for scale in scales]
         best = int(torch.tensor(left).argmin())
