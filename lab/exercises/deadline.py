@@ -10,13 +10,16 @@ import sys
 import textwrap
 import threading
 import time
+from pathlib import Path
 from types import CodeType, FrameType, TracebackType
 from typing import Any
 
 TICK_S = 0.1
 """How often the watch looks."""
 IDLE = 0.02
-"""Below this share of a tick in computing, a tick was spent waiting: a process that fights for a busy processor gets more."""
+"""Below this share of a tick in computing, or in the queue for a processor, a tick was spent waiting."""
+QUEUE = Path("/proc/thread-self/schedstat")
+"""Linux tells there, second, how long a thread has been ready to run and did not, in nanoseconds."""
 WAITING_S = 10.0
 """So much waiting is allowed: nothing in an exercise has to be waited for."""
 
@@ -44,7 +47,7 @@ class Watch:
         self.possible = hasattr(signal, "pthread_kill") and threading.current_thread() is threading.main_thread()
 
     def __enter__(self) -> Watch:
-        self.begun = self.seen = time.thread_time()
+        self.begun, self.seen = time.thread_time(), _busy_s()
         self.over = threading.Event()
         if self.possible:
             self.handler = signal.signal(signal.SIGPROF, self._look)
@@ -69,9 +72,9 @@ class Watch:
         """One tick, in the thread that is watched."""
         if self.over.is_set():
             return
-        now = time.thread_time()
-        self.waited_s += TICK_S if now - self.seen < IDLE * TICK_S else 0.0
-        self.seen, self.used_s = now, now - self.begun
+        busy = _busy_s()
+        self.waited_s += TICK_S if busy - self.seen < IDLE * TICK_S else 0.0
+        self.seen, self.used_s = busy, time.thread_time() - self.begun
         own = _of(frame, self.code)
         if self.used_s > self.limit_s / 2:
             self.states.add(_state(own))
@@ -108,6 +111,15 @@ class Watch:
             f"After {self.limit_s:.0f} s of computing it was still at work{_at(own)}; a right answer takes {usual} on this "
             "machine. Do less work, or look for a loop that goes on too long."
         )
+
+
+def _busy_s() -> float:
+    """How long this thread has computed, or stood in the queue for a processor that others used; where that is told."""
+    try:
+        queued_s = int(QUEUE.read_text().split()[1]) / 1e9
+    except OSError:
+        queued_s = 0.0
+    return time.thread_time() + queued_s
 
 
 def _waited(own: FrameType | None) -> str:
