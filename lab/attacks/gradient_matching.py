@@ -122,13 +122,17 @@ class GradientMatching(Attack):
         ``lean`` where a copy of the weights is in memory already.
         """
         network, shared = observation.network, observation.update
-        if self.derivative is Derivative.FROZEN or self._bears_rounding():
+        if self.wants_frozen():
             if can_freeze(observation):
                 steps = observation.protocol.steps(observation.batch_size)
                 return FrozenMatcher(network, steps, self.distance, shared, lean=lean)
             if self.derivative is Derivative.FROZEN:
                 raise LabError(NOT_PROVED)
         return ExactMatcher(partial(observation.protocol.update, network, differentiable=True), self.distance, shared)
+
+    def wants_frozen(self) -> bool:
+        """Whether the derivative is a finite difference with frozen kinks, where the network is proved to allow it."""
+        return self.derivative is Derivative.FROZEN or self._bears_rounding()
 
     def _bears_rounding(self) -> bool:
         return self.derivative is Derivative.AUTO and not isinstance(self.optimiser, LBFGS)

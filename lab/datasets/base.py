@@ -20,6 +20,8 @@ class Dataset(Entry):
     """Base of all data sets."""
 
     kind: ClassVar[str] = "dataset"
+    channels: ClassVar[int] = 3
+    """Of each picture; at most so many where the pictures decide."""
 
     @property
     def class_names(self) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ import zlib
 from dataclasses import dataclass
 from io import BufferedIOBase
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -21,6 +22,8 @@ from lab.errors import LabError
 @dataclass(frozen=True)
 class IdxSet(PublishedSet):
     """A set in four idx files: those of torchvision's download, or lying plainly in the folder."""
+
+    channels: ClassVar[int] = 1
 
     def length(self, split: Split) -> int:
         """What the header of the labels' file says."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from enum import Enum
+from functools import reduce
+from math import prod
 from typing import ClassVar
 
 import torch
@@ -11,6 +13,7 @@ from torch import Tensor, nn
 
 from lab.catalogue import Entry
 from lab.randomness import DrawingFrom
+from lab.shapes import output_shape
 
 CIFAR_STATISTICS = ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
 GREY_STATISTICS = ((0.5,), (0.25,))
@@ -125,7 +128,6 @@ class Network(Entry):
             return Classifier(Normalise(*self.statistics(image_shape[0])), body, head, classes).eval()
 
 
-def feature_count(body: nn.Module, image_shape: tuple[int, int, int]) -> int:
-    """How many numbers the body gives for one picture."""
-    with torch.no_grad():
-        return body.eval()(torch.zeros(1, *image_shape)).numel()
+def feature_count(body: nn.Sequential, image_shape: tuple[int, int, int]) -> int:
+    """How many numbers a chain of layers gives for one picture."""
+    return prod(reduce(lambda shape, layer: output_shape(layer, shape), body, (1, *image_shape)))

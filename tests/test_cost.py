@@ -1,0 +1,281 @@
+"""What an experiment costs, told before it begins: never below the truth, and not far above it."""
+
+import subprocess
+import sys
+from itertools import islice
+from pathlib import Path
+
+import pytest
+import torch
+from living import Living, size_of
+from torch.utils.flop_counter import conv_flop_count
+
+from lab import Experiment, LabError, reconstruct, simulate_round
+from lab.attacks.analytic import Analytic
+from lab.attacks.gradient_matching import Derivative, GradientMatching, Start, Steps
+from lab.attacks.head_start import HeadStart
+from lab.attacks.recursive import Recursive
+from lab.catalogue import FOLDERS, entries
+from lab.cost import cost
+from lab.cost.limits import SMALLER, Limits, proposals
+from lab.cost.sketch import sketch
+from lab.datasets.gallery import Gallery
+from lab.edits import edit
+from lab.networks.base import Activation, BatchNorm, Padding
+from lab.networks.convnet import ConvNet
+from lab.networks.imagenet_resnet import ImageNetResNet
+from lab.networks.lenet import LeNet
+from lab.networks.mlp import MLP
+from lab.networks.resnet import ResNet
+from lab.networks.small_convnet import SmallConvNet
+from lab.networks.squeezenet import SqueezeNet
+from lab.optimisers.lbfgs import LBFGS
+from lab.presets import PRESETS
+from lab.protocols.fedavg import FedAvg
+from lab.randomness import stream
+from lab.types import LabelSource
+
+ROOT = Path(__file__).parent.parent
+FACTOR = 2.5
+"""The estimate is at most so many times the truth ..."""
+SMALL_CHANGE = 10e6
+"""... and so many bytes: pictures, and what the way down of a tiny network needs beside its layers."""
+STATES = 4
+"""An attack's first states: from the second step on it asks for no more than before."""
+MATCHED = MLP(depth=2, width=256)
+SIMULATED = GradientMatching(local_steps=Steps.SIMULATED)
+EXACT = GradientMatching(derivative=Derivative.EXACT)
+
+
+def every(kind):
+    return [pytest.param(entry, id=entry.name) for entry in entries(kind).values()]
+
+
+def peak(experiment, states=STATES):
+    """The most bytes of torch's blocks that lived at the same time in the round and the attack's first states."""
+    with Living() as memory:
+        attacked = simulate_round(experiment, torch.device("cpu"))
+        for _ in islice(reconstruct(experiment, attacked.observation), states):
+            pass
+    return memory.peak
+
+
+def check(experiment, states=STATES):
+    truth, told = peak(experiment, states), cost(experiment).bytes
+    assert truth <= told <= FACTOR * truth + SMALL_CHANGE, f"{told / 1e6:.2f} MB said, {truth / 1e6:.2f} MB taken"
+
+
+TINY = {
+    "mlp": MATCHED,
+    "lenet": LeNet(),
+    "small_convnet": SmallConvNet(width=8),
+    "convnet": ConvNet(width=4),
+    "resnet": ResNet(depth=8),
+    "imagenet_resnet": ImageNetResNet(18),
+    "squeezenet": SqueezeNet(),
+}
+
+
+def test_each_network_of_the_catalogue_is_tried():
+    assert set(TINY) == set(entries("network"))
+
+
+@pytest.mark.parametrize("attack", [GradientMatching(), EXACT, Analytic()], ids=["frozen", "exact", "analytic"])
+@pytest.mark.parametrize("network", TINY.values(), ids=TINY)
+def test_memory_of_each_network_under_matching_and_reading(network, attack):
+    size = 64 if isinstance(network, SqueezeNet) else 32
+    check(Experiment(network=network, image_size=size, attack=attack), states=2)
+
+
+@pytest.mark.parametrize("derivative", [Derivative.EXACT, Derivative.FROZEN], ids=lambda value: value.value)
+@pytest.mark.parametrize("distance", every("distance"))
+def test_memory_of_each_distance(distance, derivative):
+    check(Experiment(network=MATCHED, attack=GradientMatching(distance=distance(), derivative=derivative)))
+
+
+@pytest.mark.parametrize("optimiser", every("optimiser"))
+def test_memory_of_each_optimiser(optimiser):
+    check(Experiment(network=MATCHED, attack=GradientMatching(optimiser=optimiser(), start=Start.NOISE)))
+
+
+def test_memory_of_a_long_history():
+    attack = GradientMatching(optimiser=LBFGS(history=30), derivative=Derivative.FROZEN, start=Start.NOISE)
+    check(Experiment(network=LeNet(), batch_size=8, attack=attack), states=34)
+
+
+@pytest.mark.parametrize("defence", every("defence"))
+def test_memory_of_each_defence(defence):
+    check(Experiment(network=MATCHED, defences=(defence(), defence())))
+
+
+@pytest.mark.parametrize("source", LabelSource, ids=lambda source: source.value)
+def test_memory_of_each_source_of_labels(source):
+    check(Experiment(network=MATCHED, batch_size=3, labels=source))
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [GradientMatching(iterations=20), SIMULATED, GradientMatching(local_steps=Steps.SIMULATED, derivative=Derivative.EXACT)],
+)
+@pytest.mark.parametrize("steps", [1, 2, 5])
+@pytest.mark.parametrize("network", [MATCHED, ConvNet(width=4)], ids=lambda network: network.name)
+def test_memory_of_local_steps(network, steps, attack):
+    protocol = FedAvg(local_steps=steps, batch_size=2)
+    check(
+        Experiment(network=network, batch_size=4, protocol=protocol, attack=attack), states=12 if attack.iterations == 20 else 2
+    )
+
+
+@pytest.mark.parametrize("activation", Activation, ids=lambda activation: activation.value)
+@pytest.mark.parametrize("derivative", [Derivative.AUTO, Derivative.EXACT], ids=lambda value: value.value)
+def test_memory_of_each_activation(activation, derivative):
+    attack = GradientMatching(derivative=derivative)
+    check(Experiment(network=ConvNet(width=4, activation=activation), batch_size=4, attack=attack), states=2)
+
+
+@pytest.mark.parametrize("derivative", [Derivative.AUTO, Derivative.EXACT], ids=lambda value: value.value)
+@pytest.mark.parametrize("options", [{"padding": Padding.CIRCULAR}, {"batch_norm": BatchNorm.TRAIN}], ids=str)
+def test_memory_of_paddings_and_statistics(options, derivative):
+    check(
+        Experiment(network=ConvNet(width=4, **options), batch_size=4, attack=GradientMatching(derivative=derivative)), states=2
+    )
+
+
+APART = Gallery(labels=tuple(range(10)))
+DESCENTS = {
+    "mlp": Experiment(network=MATCHED, attack=Recursive(hand_over=False)),
+    "mlp without bias": Experiment(network=MLP(depth=2, width=256, bias=False), attack=Recursive(hand_over=False)),
+    "batch": Experiment(network=MATCHED, dataset=APART, batch_size=3, attack=Recursive(hand_over=False)),
+    "convolutions": Experiment(network=SmallConvNet(width=8), attack=Recursive(hand_over=False)),
+    "sigmoids": Experiment(network=LeNet(), attack=Recursive(hand_over=False)),
+    "head start": Experiment(network=ResNet(depth=8, widen=4), attack=HeadStart()),
+    "handed over": Experiment(network=ConvNet(width=4), attack=Recursive()),
+}
+
+
+@pytest.mark.parametrize("experiment", DESCENTS.values(), ids=DESCENTS)
+def test_memory_of_the_way_down(experiment):
+    check(experiment, states=12)
+
+
+def test_every_attack_and_protocol_is_counted():
+    for kind in ("attack", "protocol"):
+        for entry in entries(kind).values():
+            assert cost(Experiment(**{kind: entry()})).bytes > 0
+
+
+@pytest.mark.parametrize("network", TINY.values(), ids=TINY)
+def test_a_sketch_holds_what_the_network_has(network):
+    built = network.build((3, 64, 64), 10, stream(0, "weights"))
+    drawn = sketch(network, (3, 64, 64), 10)
+    numbers = sum(tensor.numel() for tensor in (*built.parameters(), *built.buffers()))
+    assert drawn.weights == numbers
+    assert 4 * drawn.weights >= size_of(built)
+    assert drawn.products == products(built, torch.zeros(1, 3, 64, 64))
+
+
+def products(network, images):
+    """Multiply-adds of a forward pass, from the shapes that each layer really met."""
+    met = []
+
+    def meet(layer, inputs, output):
+        if isinstance(layer, torch.nn.Conv2d):
+            met.append(conv_flop_count(inputs[0].shape, layer.weight.shape, output.shape) // 2)
+        else:
+            met.append(inputs[0].numel() * layer.out_features)
+
+    for layer in network.modules():
+        if isinstance(layer, torch.nn.Conv2d | torch.nn.Linear):
+            layer.register_forward_hook(meet)
+    with torch.no_grad():
+        network(images)
+    return sum(met)
+
+
+def test_what_made_the_bounds_necessary():
+    """An MLP that took 7 GB, weights and their gradient; a ConvNet that took 4.7 GB, what it keeps for the way back."""
+    mlp = cost(Experiment(network=MLP(depth=8, width=4096), image_size=224))
+    weights = 3 * 224**2 * 4096 + 6 * 4096**2 + 4096 * 10 + 7 * 4096 + 10
+    assert 8 * weights <= mlp.round_bytes <= 7e9 <= mlp.bytes
+    convnet = cost(Experiment(network=ConvNet(), image_size=224, batch_size=8))
+    assert 4.7e9 <= convnet.round_bytes <= 1.25 * 4.7e9
+
+
+def test_nothing_is_loaded_or_allocated_for_an_estimate():
+    """Not even what torch imports for its own tensors without memory."""
+    code = (
+        "import resource, sys; from lab import Experiment; from lab.cost import cost; from lab.networks.mlp import MLP\n"
+        "from lab.networks.resnet import ResNet\n"
+        "before, most = set(sys.modules), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "cost(Experiment()), cost(Experiment(network=ResNet(depth=110, widen=10)))\n"
+        "assert cost(Experiment(network=MLP(depth=8, width=4096), image_size=224)).bytes > 7e9\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - most, *set(sys.modules) - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    kilobytes, *modules = done.stdout.split()
+    assert int(kilobytes) < 30_000
+    assert not any("sympy" in name or "dynamo" in name for name in modules)
+
+
+@pytest.mark.parametrize("path", SMALLER)
+def test_more_of_anything_never_costs_less(path):
+    """Bisection leans on it."""
+    small, large = {
+        "batch_size": (2, 5),
+        "image_size": (32, 64),
+        "network.width": (64, 70),
+        "network.widen": (1, 3),
+        "network.depth": (20, 32),
+        "local_steps": (2, 9),
+        "iterations": (10, 300),
+        "restarts": (1, 3),
+    }[path]
+    network = ResNet() if path in ("network.widen", "network.depth") else SmallConvNet()
+    for attack in (GradientMatching(), SIMULATED):
+        start = Experiment(network=network, protocol=FedAvg(), attack=attack)
+        one, other = (cost(edit(start, path, value)) for value in (small, large))
+        assert one.bytes <= other.bytes
+        assert one.seconds < other.seconds
+
+
+@pytest.mark.parametrize("limits", [Limits(bytes=300e6), Limits(seconds=30), Limits(20e6, 5)], ids=["memory", "time", "both"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"network": MLP(depth=8, width=4096), "image_size": 224},
+        {"network": ConvNet(), "image_size": 224, "batch_size": 8},
+        {"network": ResNet(depth=110, widen=10), "batch_size": 20},
+        {"protocol": FedAvg(local_steps=1000), "attack": SIMULATED},
+        {"network": ConvNet(), "attack": GradientMatching(iterations=100_000, restarts=100)},
+    ],
+    ids=["mlp", "convnet", "resnet", "local steps", "iterations"],
+)
+def test_what_is_proposed_fits_and_a_little_more_does_not(changes, limits):
+    experiment = Experiment(**changes)
+    with pytest.raises(LabError, match=r"This experiment asks for .* allowed here\.") as refused:
+        limits.check(experiment)
+    found = proposals(experiment, lambda other: limits.allow(cost(other)))
+    assert found, "something near it fits"
+    for proposal in found:
+        changed = experiment
+        for part in proposal.split(" and "):
+            path, _, value = part.partition(" = ")
+            changed = edit(changed, path, int(value))
+        limits.check(changed)
+    assert found[0] in str(refused.value)
+
+
+def test_what_people_do_is_allowed_where_a_gigabyte_and_ten_minutes_are():
+    for preset in PRESETS.values():
+        Limits(bytes=1e9, seconds=600).check(preset.experiment)
+
+
+def test_without_limits_nothing_is_estimated():
+    Limits().check(Experiment(network=MLP(depth=8, width=4096), image_size=224, batch_size=24))
+
+
+def test_the_kinds_that_cost_are_all_tried_above():
+    """A new kind of choice would need a test here."""
+    assert set(FOLDERS) == {
+        "network", "dataset", "protocol", "defence", "attack", "distance", "prior", "optimiser", "study",
+    }  # fmt: skip
