@@ -38,8 +38,10 @@ from lab.types import LabelSource
 ROOT = Path(__file__).parent.parent
 FACTOR = 2.5
 """The estimate is at most so many times the truth ..."""
-SMALL_CHANGE = 10e6
-"""... and so many bytes: pictures, and what the way down of a tiny network needs beside its layers."""
+SMALL_CHANGE = 1e6
+"""... and so many bytes more, for pictures beside those of the batch ..."""
+WAY_DOWN = 90e6
+"""... or for the matrix that tells how well a solve of many iterations was conditioned."""
 STATES = 4
 """An attack's first states: from the second step on it asks for no more than before."""
 MATCHED = MLP(depth=2, width=256)
@@ -60,9 +62,9 @@ def peak(experiment, states=STATES):
     return memory.peak
 
 
-def check(experiment, states=STATES):
+def check(experiment, states=STATES, small_change=SMALL_CHANGE):
     truth, told = peak(experiment, states), cost(experiment).bytes
-    assert truth <= told <= FACTOR * truth + SMALL_CHANGE, f"{told / 1e6:.2f} MB said, {truth / 1e6:.2f} MB taken"
+    assert truth <= told <= FACTOR * truth + small_change, f"{told / 1e6:.2f} MB said, {truth / 1e6:.2f} MB taken"
 
 
 TINY = {
@@ -153,9 +155,10 @@ DESCENTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("experiment", DESCENTS.values(), ids=DESCENTS)
 def test_memory_of_the_way_down(experiment):
-    check(experiment, states=12)
+    check(experiment, states=12, small_change=WAY_DOWN)
 
 
 def test_every_attack_and_protocol_is_counted():
@@ -238,20 +241,22 @@ def test_more_of_anything_never_costs_less(path):
         assert one.seconds < other.seconds
 
 
-@pytest.mark.parametrize("limits", [Limits(bytes=300e6), Limits(seconds=30), Limits(20e6, 5)], ids=["memory", "time", "both"])
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"network": MLP(depth=8, width=4096), "image_size": 224},
-        {"network": ConvNet(), "image_size": 224, "batch_size": 8},
-        {"network": ResNet(depth=110, widen=10), "batch_size": 20},
-        {"protocol": FedAvg(local_steps=1000), "attack": SIMULATED},
-        {"network": ConvNet(), "attack": GradientMatching(iterations=100_000, restarts=100)},
-    ],
-    ids=["mlp", "convnet", "resnet", "local steps", "iterations"],
-)
-def test_what_is_proposed_fits_and_a_little_more_does_not(changes, limits):
-    experiment = Experiment(**changes)
+MUCH = {
+    "mlp": Experiment(network=MLP(depth=8, width=4096), image_size=224),
+    "convnet": Experiment(network=ConvNet(), image_size=224, batch_size=8),
+    "resnet": Experiment(network=ResNet(depth=110, widen=10), batch_size=20),
+    "local steps": Experiment(protocol=FedAvg(local_steps=1000), attack=SIMULATED),
+}
+LONG = {"iterations": Experiment(network=ConvNet(), attack=GradientMatching(iterations=100_000, restarts=100))}
+REFUSED = [
+    *(pytest.param(each, Limits(bytes=300e6), id=f"{name}, memory") for name, each in MUCH.items()),
+    *(pytest.param(each, Limits(seconds=30), id=f"{name}, time") for name, each in (MUCH | LONG).items()),
+    *(pytest.param(each, Limits(60e6, 10), id=f"{name}, both") for name, each in (MUCH | LONG).items()),
+]
+
+
+@pytest.mark.parametrize(("experiment", "limits"), REFUSED)
+def test_what_is_proposed_fits(experiment, limits):
     with pytest.raises(LabError, match=r"This experiment asks for .* allowed here\.") as refused:
         limits.check(experiment)
     found = proposals(experiment, lambda other: limits.allow(cost(other)))

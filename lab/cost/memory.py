@@ -21,11 +21,14 @@ from lab.defences.pruning import Pruning
 from lab.distances.base import Distance
 from lab.experiment import Experiment
 from lab.optimisers.lbfgs import LBFGS
+from lab.peeling.descent import SMOOTH
 from lab.peeling.places.from_features import HISTORY
 
 BYTES = 4
 PICTURES_BESIDE = 50
 """The gallery and its mirror images, among which decoys are sought, and copies on the way."""
+CONDITION = 4 * 2 * SMOOTH.inner**2
+"""What the condition of a solve is told by: square matrices of its iterations, in double precision."""
 COPIES = 12
 """Of the candidate: its gradients, moments, shapes, the best and the newest state, the score's maps."""
 
@@ -115,7 +118,7 @@ def _(attack: Analytic, sizes: Sizes) -> int:
 @_attack.register
 def _(attack: GradientMatching, sizes: Sizes) -> int:
     history = attack.optimiser.history if isinstance(attack.optimiser, LBFGS) else 0
-    remembered = 2 * history * sizes.pictures * sizes.drawn.pixels
+    remembered = 3 * history * sizes.pictures * sizes.drawn.pixels
     if sizes.steps > 1 and attack.local_steps is Steps.SURROGATE:
         return remembered + _surrogate(attack, sizes)
     return remembered + _matcher(attack, sizes, sizes.steps, sizes.rows)
@@ -155,7 +158,7 @@ def _(attack: Recursive, sizes: Sizes) -> int:
 def _descent(sizes: Sizes) -> int:
     """Everything once more in double precision, and what the solves of single layers need."""
     searched = (2 * HISTORY + COPIES) * sizes.drawn.pixels
-    return 4 * sizes.drawn.weights + 2 * _reading(sizes) + max(_solves(sizes), _places(sizes.drawn)) + searched
+    return 4 * sizes.drawn.weights + 2 * _reading(sizes) + max(_solves(sizes), _places(sizes.drawn)) + searched + CONDITION
 
 
 def _solves(sizes: Sizes) -> int:
