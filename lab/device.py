@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar, Token
 from pathlib import Path
 from threading import Lock
@@ -103,6 +103,17 @@ class _Threads:
             cls.here.reset(entered)
             cls.inside -= 1
             torch.set_num_threads(cls.here.get() or cls.own)
+
+
+def memory() -> float:
+    """Bytes that this process may use: the machine's, or the container's share of them; infinite where nobody tells."""
+    found = [float("inf")]
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        found.append(float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")))
+    for file in ("memory.max", "memory/memory.limit_in_bytes"):
+        with suppress(OSError, ValueError):
+            found.append(float((CGROUP / file).read_text()))
+    return min(found)
 
 
 def usable_cores() -> int:

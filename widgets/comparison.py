@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from traitlets import HasTraits, List, Unicode
 
-from widgets import jobs
+from widgets import allowance, jobs
 from widgets.frames import Frame, Post, describe_round, frame
 from widgets.reel import ACKNOWLEDGE_S
 from widgets.sentences import sentence
@@ -126,7 +126,7 @@ class Comparison(HasTraits):
         except Exception as error:  # a thread's exception shows nowhere else
             self._tell(self._ended, sentence(error), "failed", valve)
             return
-        self._tell(self._ended, "All runs are done.", "finished", valve)
+        self._tell(self._ended, allowance.SPENT if allowance.spent() else "All runs are done.", "finished", valve)
 
     def _race(self, experiments: list[Experiment], rounds: list[Round], valve: Valve) -> None:
         """One iteration of each side in turn, until all have ended."""
@@ -136,7 +136,7 @@ class Comparison(HasTraits):
         posts: list[Post | None] = [None] * len(runs)
         began = time.monotonic()
         try:
-            while time.monotonic() - began < jobs.RUN_LIMIT_S and valve.take():
+            while time.monotonic() - began < jobs.RUN_LIMIT_S and not allowance.spent() and valve.take():
                 tick = time.perf_counter()
                 posts = [_next(run, post) for run, post in zip(runs, posts, strict=True)]
                 self._newest = [post for post in posts if post is not None]

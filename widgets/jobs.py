@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from widgets import allowance
 from widgets.frames import Post
 
 if TYPE_CHECKING:
@@ -25,11 +27,22 @@ def load() -> None:
 
 
 def simulate(experiment: Experiment) -> tuple[Round, str]:
-    """The round, and the device that it was computed on, in words."""
+    """The round, and the device that it was computed on, in words.
+
+    Every experiment passes here, whoever asks for it. Raises ``LabError`` for one that costs more than is allowed.
+    """
     from lab import device, simulate_round
 
+    allowance.check(experiment)
     attacked = simulate_round(experiment)
     return attacked, device.describe(attacked.observation.device, attacked.observation.network)
+
+
+def allow_way_down(experiment: Experiment) -> None:
+    """Raise ``LabError`` where undoing the layers of this experiment's network costs more than is allowed."""
+    from lab.attacks.recursive import Recursive
+
+    allowance.check(replace(experiment, attack=Recursive(hand_over=False)))
 
 
 def drive(
@@ -52,7 +65,7 @@ def drive(
     states = reconstruct(experiment, attacked.observation)
     spent, state = 0.0, None
     try:
-        while spent < RUN_LIMIT_S and valve.take():
+        while spent < RUN_LIMIT_S and not allowance.spent() and valve.take():
             began = time.perf_counter()
             state = next(states)
             spent += time.perf_counter() - began
@@ -60,6 +73,8 @@ def drive(
             if state.outcome is not None:
                 return f"{state.outcome.value} {state.note}".strip()
             valve.rest(rest_s(state) - (time.perf_counter() - began))
-        return Outcome.STOPPED.value if valve.stopped else OVER_THE_LIMIT
+        if valve.stopped:
+            return Outcome.STOPPED.value
+        return allowance.SPENT if allowance.spent() else OVER_THE_LIMIT
     finally:
         states.close()  # type: ignore[attr-defined]  (a generator)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from widgets import allowance
 from widgets.sentences import sentence
 
 if TYPE_CHECKING:
@@ -28,6 +29,18 @@ class Opening:
 
 Source = Callable[[], Opening]
 """Called on the worker thread, once the lab is loaded."""
+
+
+def affordable(opened: Opening) -> Opening:
+    """The same, or the default experiment with a sentence, where the one asked for costs more than is allowed."""
+    from lab import Experiment, LabError
+
+    try:
+        allowance.check(opened.experiment)
+    except LabError as error:
+        notice = f"{opened.notice} {error} The default experiment is shown instead."
+        return replace(opened, experiment=Experiment(), notice=notice.strip())
+    return opened
 
 
 def from_changes(changes: dict[str, Any]) -> Source:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from traitlets import Any as AnyTrait
 from traitlets import Bool, Dict, Float, HasTraits, Int, List, Unicode
 
-from widgets import jobs, opening
+from widgets import allowance, jobs, opening
 from widgets.descent_data import failed, way_down
 from widgets.frames import Frame, describe_round, frame
 from widgets.history import History, PastRun, renumbered
@@ -214,7 +214,7 @@ class Stage(HasTraits):
             self.iteration, self.attack_seconds, self.iterations_per_second = 0, 0.0, 0.0
             self.iterations = getattr(experiment.attack, "iterations", 1) * getattr(experiment.attack, "restarts", 1)
             self.seconds_left, self.numbers = None, None
-            self.message = notice
+            self.message = f"{notice} {allowance.note()}".strip()
             self.status = "ready"
         wanted, self._start_wanted = self._start_wanted, 0.0
         if wanted:
@@ -282,7 +282,7 @@ class Stage(HasTraits):
         valve.stop()
         self._publisher, self._valve = None, Valve()
         with self.hold_trait_notifications():
-            self.message, self.status, self.seconds_left = sentence, status, None
+            self.message, self.status, self.seconds_left = f"{sentence} {allowance.note()}".strip(), status, None
         self._remember()
 
     def _remember(self) -> None:
@@ -311,7 +311,7 @@ class Stage(HasTraits):
     def _open(self, source: opening.Source, valve: Valve) -> None:
         try:
             jobs.load()
-            opened = source()
+            opened = opening.affordable(source())
         except Exception as error:  # a thread's exception shows nowhere else
             self._tell(self._not_prepared, sentence(error), valve)
             return
@@ -365,8 +365,11 @@ class Stage(HasTraits):
 
     def _go_down(self, experiment: Experiment, attacked: Round, valve: Valve) -> None:
         try:
-            for found in way_down(experiment, attacked, lambda: valve.stopped):
+            jobs.allow_way_down(experiment)
+            for found in way_down(experiment, attacked, lambda: valve.stopped or allowance.spent()):
                 self._tell(self._went_down, found, valve)
+            if allowance.spent():
+                self._tell(self._went_down, failed(allowance.SPENT), valve)
         except Exception as error:
             self._tell(self._went_down, failed(sentence(error)), valve)
 

@@ -14,6 +14,7 @@ from lab.attacks.analytic import Analytic
 from lab.attacks.base import Attack
 from lab.attacks.gradient_matching import GradientMatching, Steps
 from lab.attacks.head_start import HeadStart
+from lab.attacks.label_reading import LabelReading
 from lab.attacks.recursive import Recursive
 from lab.cost.sketch import Sketch
 from lab.defences.gaussian_noise import GaussianNoise
@@ -111,7 +112,7 @@ def _attack(attack: Attack, sizes: Sizes) -> int:
 
 
 @_attack.register
-def _(attack: Analytic, sizes: Sizes) -> int:
+def _(attack: Analytic | LabelReading, sizes: Sizes) -> int:
     return _reading(sizes)
 
 

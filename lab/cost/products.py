@@ -11,6 +11,7 @@ from lab.attacks.analytic import Analytic
 from lab.attacks.base import Attack
 from lab.attacks.gradient_matching import GradientMatching, Steps
 from lab.attacks.head_start import HeadStart
+from lab.attacks.label_reading import LabelReading
 from lab.attacks.recursive import Recursive
 from lab.attacks.surrogate import CORRECTIONS, ITERATION
 from lab.cost.memory import Sizes
@@ -72,7 +73,7 @@ def _attack(attack: Attack, sizes: Sizes) -> int:
 
 
 @_attack.register
-def _(attack: Analytic, sizes: Sizes) -> int:
+def _(attack: Analytic | LabelReading, sizes: Sizes) -> int:
     """A product as large as each layer that is read; of one without a bias, its singular vectors."""
     heads = [layer for layer in sizes.drawn.layers if layer.head]
     return sum(layer.weights * (OUTER if layer.biased else OUTER * min(layer.inputs, layer.outputs)) for layer in heads)

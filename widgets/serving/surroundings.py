@@ -5,6 +5,6 @@ from __future__ import annotations
 LESSONS_HERE = "GRADLAB_LESSONS"
 """Set where the server has the lessons, too: the full page then links to them."""
 MOST_BYTES = "GRADLAB_MOST_BYTES"
-"""The memory that one experiment may need, where there is a limit."""
+"""The most bytes that an experiment's numbers may take at the same time; the program itself is not among them."""
 MOST_SECONDS = "GRADLAB_MOST_SECONDS"
-"""The processor time that a visitor may take in all, where there is a limit."""
+"""The most processor seconds that a kernel may use, from its start to its end, and that one experiment may cost."""
