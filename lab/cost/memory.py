@@ -28,6 +28,8 @@ from lab.peeling.places.from_features import HISTORY
 BYTES = 4
 PICTURES_BESIDE = 50
 """The gallery and its mirror images, among which decoys are sought, and copies on the way."""
+PROOF = 5
+"""Times the weights: what the proof takes that the kinks of a network may be frozen, which tries both ways on one picture."""
 CONDITION = 4 * 2 * SMOOTH.inner**2
 """What the condition of a solve is told by: square matrices of its iterations, in double precision."""
 COPIES = 12
@@ -113,7 +115,8 @@ def _attack(attack: Attack, sizes: Sizes) -> int:
 
 @_attack.register
 def _(attack: Analytic | LabelReading, sizes: Sizes) -> int:
-    return _reading(sizes)
+    """The ratio is held against the rest of the head, in double precision."""
+    return 4 * sizes.drawn.weights + 2 * _reading(sizes)
 
 
 @_attack.register
@@ -136,9 +139,15 @@ def _matcher(attack: GradientMatching, sizes: Sizes, steps: int, rows: int) -> i
     """One look at a candidate."""
     weights, largest = sizes.drawn.weights, sizes.drawn.largest_weight
     blends = type(attack.distance).blender is not Distance.blender
-    if not attack.goes_frozen(possible=sizes.drawn.freezable):
+    if not attack.wants_frozen():
         graph = (5 * steps + 3) * sizes.kept(rows) // 2
         return (steps + (4 if blends else 6)) * weights + largest + graph
+    return max(_frozen(sizes, steps, rows, blends=blends), PROOF * weights + largest + 4 * sizes.kept(1))
+
+
+def _frozen(sizes: Sizes, steps: int, rows: int, *, blends: bool) -> int:
+    """A finite difference, for which what the kinks decide is kept."""
+    weights, largest = sizes.drawn.weights, sizes.drawn.largest_weight
     passes = sizes.kept(rows) + 2 * sizes.decided(rows)
     if steps == 1:
         return passes + (weights if blends else 6 * weights + largest)

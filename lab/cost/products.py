@@ -82,7 +82,7 @@ def _(attack: Analytic | LabelReading, sizes: Sizes) -> int:
 @_attack.register
 def _(attack: GradientMatching, sizes: Sizes) -> int:
     looks = attack.restarts * (attack.iterations + 1) * (TRIALS if isinstance(attack.optimiser, LBFGS) else 1)
-    frozen = attack.goes_frozen(possible=sizes.drawn.freezable)
+    frozen = attack.wants_frozen()
     if sizes.steps > 1 and attack.local_steps is Steps.SURROGATE:
         corrections = attack.restarts * min(CORRECTIONS, attack.iterations * ITERATION // sizes.steps)
         correction = round_products(sizes) + _passes(STEP, sizes, sizes.pictures)

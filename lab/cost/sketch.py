@@ -15,7 +15,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lab.frozen_pattern import KINKED, can_freeze
 from lab.networks.base import Network, Normalise
 from lab.networks.resnet import Block
 from lab.shapes import output_shape
@@ -23,6 +22,7 @@ from lab.shapes import output_shape
 META = torch.device("meta")
 KEEPS_INPUT = (nn.Conv2d, nn.BatchNorm2d, nn.Linear, nn.LeakyReLU, nn.SiLU, nn.GELU, nn.MaxPool2d)
 """Layers whose way back needs what entered them."""
+KINKED = (nn.ReLU, nn.LeakyReLU, nn.MaxPool2d)
 KEEPS_OUTPUT = (nn.ReLU, nn.Sigmoid, nn.Tanh)
 
 
@@ -61,8 +61,6 @@ class Sketch:
     """What the forward pass keeps for the way back."""
     decided: int
     """What ReLUs and max-poolings decide."""
-    freezable: bool
-    """Whether its kinks can be frozen (``lab.frozen_pattern``)."""
 
     is_open: bool
     """Whether neither a max-pooling nor a skip stands between its layers: the way down meets each of them."""
@@ -97,7 +95,6 @@ def sketch(network: Network, image_shape: tuple[int, int, int], classes: int) ->
         pixels=math.prod(image_shape),
         kept=sum(passed.numel() for passed in drawn.kept.values()) + drawn.beside,
         decided=drawn.decided,
-        freezable=can_freeze(whole),
         is_open=not any(isinstance(module, nn.MaxPool2d | Block) for module in whole.modules()),
     )
 
