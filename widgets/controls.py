@@ -26,6 +26,7 @@ NAMES = {
     "euclidean": "Euclidean",
     "layer_cosine": "cosine by layer",
     "top_heavy_cosine": "top-heavy cosine",
+    "soft_signs": "soft signs",
     "l1": "L1",
     "relu": "ReLU",
     "leaky_relu": "leaky ReLU",

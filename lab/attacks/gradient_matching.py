@@ -14,8 +14,10 @@ import torch
 from lab.attacks.base import Attack
 from lab.attacks.plateau import Plateau
 from lab.attacks.search import Search
+from lab.attacks.sent_entries import SentEntries
 from lab.attacks.surrogate import Surrogate
 from lab.distances.base import Distance
+from lab.distances.soft_signs import SoftSigns
 from lab.distances.top_heavy_cosine import TopHeavyCosine
 from lab.errors import LabError
 from lab.frozen_matcher import FrozenMatcher
@@ -28,6 +30,7 @@ from lab.options import AtMost, Bounds, Help
 from lab.priors.base import Prior
 from lab.priors.total_variation import TotalVariation
 from lab.types import AttackState, Images, Observation, Outcome
+from lab.update_reading import Reading, Trace, read_update
 
 ANNEALING_HELP = (
     "deviation of the noise on the candidate whose update is compared; it fades away before the budget ends, and blurs "
@@ -46,6 +49,15 @@ PATIENCE_HELP = (
     "end an attempt once the distance has not fallen by 1 % in so many steps; 0 never does, which suits steps that "
     "shrink along the budget: they bring the fall back"
 )
+READING_HELP = (
+    "let the update say what was done to it (signs, pruning, noise): then what was sent is compared, under a smoothness that "
+    "suits; a smoothness that was chosen stays, and all with it"
+)
+SMOOTHNESS = (TotalVariation(weight=0.7, fade=0.06),)
+"""For exact gradients: at the end nearly nothing."""
+SMOOTHNESS_OF_SIGNS = (TotalVariation(weight=0.7, fade=0.3),)
+SMOOTHNESS_OF_NOISE = TotalVariation(weight=3.0, fade=0.2)
+"""At noise as long as the gradient; of less, so much less is added to the usual."""
 
 
 class Start(Enum):
@@ -79,9 +91,7 @@ class GradientMatching(Attack):
     """
 
     distance: Annotated[Distance, Help("how two updates are compared: the loss of the attack")] = TopHeavyCosine()
-    priors: Annotated[tuple[Prior, ...], AtMost(64), Help("what a natural picture looks like")] = (
-        TotalVariation(weight=0.7, fade=0.06),
-    )
+    priors: Annotated[tuple[Prior, ...], AtMost(64), Help("what a natural picture looks like")] = SMOOTHNESS
     optimiser: Annotated[Optimiser, Help("what moves the candidate")] = NormalisedAdam(step=0.04)
     iterations: Annotated[int, Bounds(1, 100_000, log=True), Help("steps of the attack", "steps")] = 200
     restarts: Annotated[int, Bounds(1, 100), Help("attempts from different starts; the lowest distance wins")] = 1
@@ -94,6 +104,7 @@ class GradientMatching(Attack):
     boxed: Annotated[bool, Help("keep pixels in [0, 1] after each step")] = True
     annealing: Annotated[float, Bounds(0.0, 1.0), Help(ANNEALING_HELP, "pixel range")] = 0.0
     patience: Annotated[int, Bounds(0, 1000), Help(PATIENCE_HELP, "steps")] = 0
+    reading: Annotated[bool, Help(READING_HELP)] = True
 
     def reconstruct(
         self, observation: Observation, generator: torch.Generator, first: Images | None = None
@@ -102,19 +113,34 @@ class GradientMatching(Attack):
 
         ``first`` is where the first restart begins, in place of the start chosen in the options.
         """
+        read = read_update(observation) if self.reading and self.priors == SMOOTHNESS else Reading(Trace.PLAIN)
+        attack = self.suited_to(read)
         several = self.local_steps is Steps.SURROGATE and observation.local_steps > 1
         surrogate = Surrogate(observation) if several else None
-        matcher = self._matcher(surrogate.observation, lean=True) if surrogate else self._matcher(observation)
+        matcher = attack._matcher(surrogate.observation, lean=True) if surrogate else attack._matcher(observation)
         finals: list[AttackState] = []
         for restart in range(self.restarts):
             noise = self.start is Start.NOISE or restart > 0
             start = None if restart else first
-            search = Search(self, observation, matcher, generator, noise=noise, first=start, surrogate=surrogate)
+            search = Search(attack, observation, matcher, generator, noise=noise, first=start, surrogate=surrogate)
             end = yield from self._attempt(search, restart)
-            finals.append(replace(end, note=f"{search.note} {self._note(matcher)}".strip()))
+            told = (read.sentence, search.note, self._note(matcher))
+            finals.append(replace(end, note=" ".join(filter(None, told))))
         best = min(finals, key=_ranking)
         outcome = best.outcome or Outcome.BUDGET_SPENT
         yield replace(best, iteration=finals[-1].iteration, outcome=outcome)
+
+    def suited_to(self, read: Reading) -> GradientMatching:
+        """The same attack as suits an update that was read so."""
+        if read.trace is Trace.SIGNS:
+            return replace(self, distance=SoftSigns(), priors=SMOOTHNESS_OF_SIGNS)
+        if read.trace is Trace.SPARSE:
+            return replace(self, distance=SentEntries(self.distance))
+        if read.trace is Trace.NOISE:
+            (usual,), most, share = SMOOTHNESS, SMOOTHNESS_OF_NOISE, min(1.0, read.amount)
+            weight, fade = (a + (b - a) * share for a, b in ((usual.weight, most.weight), (usual.fade, most.fade)))
+            return replace(self, priors=(TotalVariation(weight=weight, fade=fade),))
+        return self
 
     def _matcher(self, observation: Observation, *, lean: bool = False) -> Matcher:
         """The fast route where it is proved right for the network and the optimiser needs no more than its four digits.

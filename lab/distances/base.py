@@ -55,7 +55,7 @@ class Distance(Entry):
             return _written(blender, candidate, shared)
         leaves = {name: tensor.detach().requires_grad_() for name, tensor in candidate.items()}
         value = self(leaves, shared)
-        directions = torch.autograd.grad(value, list(leaves.values()))
+        directions = torch.autograd.grad(value, list(leaves.values()), materialize_grads=True)
         return value.detach(), dict(zip(leaves, directions, strict=True))
 
     def against(self, shared: Gradients) -> Slope:

@@ -1,0 +1,137 @@
+"""What was done to an update is read off it, and the matching that suits is the better one."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from rounds import observe, smooth_batch
+
+from lab.attacks.gradient_matching import SMOOTHNESS, GradientMatching
+from lab.attacks.sent_entries import SentEntries
+from lab.catalogue import entries
+from lab.defences.gaussian_noise import GaussianNoise
+from lab.defences.pruning import Pruning
+from lab.evaluate import ssim
+from lab.gradients import match
+from lab.known_attacks import geiping2020_attack
+from lab.networks.convnet import ConvNet
+from lab.networks.lenet import LeNet
+from lab.networks.mlp import MLP
+from lab.networks.resnet import ResNet
+from lab.networks.small_convnet import SmallConvNet
+from lab.priors.total_variation import TotalVariation
+from lab.protocols.fedavg import FedAvg
+from lab.protocols.fedsgd import FedSGD
+from lab.randomness import stream
+from lab.update_reading import Trace, read_update
+
+NETWORKS = [SmallConvNet(), MLP(), LeNet(), ConvNet(width=8), ResNet(depth=8)]
+PLAIN = {
+    "as it is": lambda tensor: tensor,
+    "halved": lambda tensor: tensor / 2,
+    "float16": lambda tensor: tensor.half(),
+    "bfloat16": lambda tensor: tensor.bfloat16(),
+    "int8": lambda tensor: (tensor / tensor.abs().max() * 127).round() * tensor.abs().max() / 127,
+    "silence": torch.zeros_like,
+}
+
+
+def changed(observed, change):
+    return replace(observed, update={name: change(tensor) for name, tensor in observed.update.items()})
+
+
+def defended(observed, defence):
+    return replace(observed, update=defence.apply(observed.update, stream(0, "defence")))
+
+
+@pytest.mark.parametrize("network", NETWORKS, ids=lambda network: network.name)
+@pytest.mark.parametrize("protocol", [FedSGD(), FedAvg(local_steps=4, learning_rate=0.01)], ids=lambda protocol: protocol.name)
+@pytest.mark.parametrize("pictures", [1, 4])
+def test_a_plain_update_has_no_trace(network, protocol, pictures):
+    observed = observe(network, smooth_batch(pictures), protocol)
+    for form, change in PLAIN.items():
+        assert read_update(changed(observed, change)).trace is Trace.PLAIN, form
+
+
+@pytest.mark.parametrize("network", NETWORKS, ids=lambda network: network.name)
+@pytest.mark.parametrize("pictures", [1, 4])
+def test_each_change_leaves_its_trace(network, pictures):
+    observed = observe(network, smooth_batch(pictures))
+    assert read_update(changed(observed, torch.sign)).trace is Trace.SIGNS
+    assert read_update(changed(observed, lambda tensor: tensor.sign() * tensor.abs().mean())).trace is Trace.SIGNS
+    for share in (0.9, 0.99):
+        read = read_update(defended(observed, Pruning(strength=share)))
+        assert read.trace is Trace.SPARSE
+        assert read.amount >= share - 1e-3
+
+
+@pytest.mark.parametrize("network", NETWORKS, ids=lambda network: network.name)
+@pytest.mark.parametrize("strength", [0.3, 1.0, 3.0])
+def test_noise_is_told_in_its_size(network, strength):
+    read = read_update(defended(observe(network, smooth_batch()), GaussianNoise(strength=strength)))
+    assert read.trace is Trace.NOISE
+    assert read.amount == pytest.approx(strength, rel=0.2)
+
+
+def test_what_was_chosen_stays():
+    """The paper's attack and any smoothness that somebody set know nothing of traces; nor does one told not to read."""
+    observed = changed(observe(SmallConvNet(width=8), smooth_batch(size=16)), torch.sign)
+    tuned = GradientMatching(priors=(TotalVariation(weight=0.5, fade=0.06),), iterations=2)
+    for attack in (geiping2020_attack(2, 0.1, 0.1), tuned, GradientMatching(iterations=2, reading=False)):
+        *_, last = attack.reconstruct(observed, stream(0, "candidate"))
+        assert "signs" not in last.note
+    *_, last = GradientMatching(iterations=2).reconstruct(observed, stream(0, "candidate"))
+    assert last.note == Trace.SIGNS.value
+
+
+def test_a_plain_update_is_attacked_as_without_reading():
+    observed = observe(SmallConvNet(width=8), smooth_batch(size=16))
+    ends = []
+    for reading in (True, False):
+        *_, last = GradientMatching(iterations=5, reading=reading).reconstruct(observed, stream(0, "candidate"))
+        ends.append(last)
+    assert torch.equal(ends[0].candidate, ends[1].candidate)
+    assert ends[0].note == ""
+
+
+SPOILT = {
+    "signs": (lambda observed: changed(observed, torch.sign), 0.2),
+    "pruned": (lambda observed: defended(observed, Pruning(strength=0.99)), 0.03),
+    "noise": (lambda observed: defended(observed, GaussianNoise(strength=1.0)), 0.03),
+}
+
+
+@pytest.mark.parametrize("trace", SPOILT)
+def test_the_matching_that_suits_is_the_better_one(trace):
+    """Truth: SSIM, the mean over four soft pictures with a network each; margins are half of what was measured."""
+    spoil, margin = SPOILT[trace]
+    likeness = {True: 0.0, False: 0.0}
+    for seed in range(4):
+        batch = smooth_batch(seed=seed)
+        observed = spoil(observe(SmallConvNet(), batch, seed=seed))
+        for reading in likeness:
+            attack = GradientMatching(iterations=100, reading=reading)
+            *_, last = attack.reconstruct(observed, stream(seed, "candidate"))
+            likeness[reading] += float(ssim(last.candidate, batch.images).mean()) / 4
+    assert likeness[True] > likeness[False] + margin, likeness
+    assert attack.priors == SMOOTHNESS
+
+
+@pytest.mark.parametrize("inner", [entry() for entry in entries("distance").values()], ids=lambda inner: inner.name)
+def test_what_was_not_sent_is_not_compared(inner):
+    """Truth: double backward, and the same distance with other numbers where nothing was sent."""
+    batch = smooth_batch(size=8, dtype=torch.float64)
+    observed = defended(observe(SmallConvNet(width=4), batch), Pruning(strength=0.9))
+    distance = SentEntries(inner)
+    images = 0.9 * batch.images + 0.05
+
+    def rule(candidate, targets):
+        return observed.protocol.update(observed.network, candidate, targets, differentiable=True)
+
+    leaf = images.clone().requires_grad_()
+    total = distance(rule(leaf, batch.labels), observed.update)
+    found = match(rule, images, batch.labels, distance, observed.update)
+    torch.testing.assert_close(found.image_gradient, torch.autograd.grad(total, leaf)[0])
+    own = {name: tensor.detach() for name, tensor in rule(images, batch.labels).items()}
+    other = {name: torch.where(observed.update[name] == 0, tensor + 1, tensor) for name, tensor in own.items()}
+    assert float(distance(own, observed.update)) == float(distance(other, observed.update))
