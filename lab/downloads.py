@@ -20,7 +20,7 @@ def missing(what: str, name: str, megabytes: float, otherwise: str) -> LabError:
     """The error for something published that is not on this machine; ``name`` is what ``gradlab fetch`` calls it."""
     return LabError(
         f"{what} not on this machine, and nothing is downloaded unasked; "
-        f"fetch it once ({megabytes:.0f} MB) by: gradlab fetch {name}, or {otherwise}."
+        f"download once ({megabytes:.0f} MB) by: gradlab fetch {name}, or {otherwise}."
     )
 
 

@@ -279,7 +279,7 @@ def test_published_weights_are_never_downloaded_unasked(hub, monkeypatch):
     monkeypatch.setattr("torch.hub.download_url_to_file", lambda *_, **__: pytest.fail("a download that nobody asked for"))
     text = refused(lambda: checkpoints.load(built(ImageNetResNet(50), LARGE, 1000), ImageNetResNet(50)))
     assert text == (
-        "The published weights resnet50-0676ba61.pth are not on this machine, and nothing is downloaded unasked; fetch it once "
+        "The published weights resnet50-0676ba61.pth are not on this machine, and nothing is downloaded unasked; download once "
         "(98 MB) by: gradlab fetch imagenet_resnet:depth=50, or give a file by --weights."
     )
     assert checkpoints.classes(ImageNetResNet(50)) == imagenet.CLASSES == 1000

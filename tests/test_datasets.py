@@ -59,7 +59,7 @@ def pixels(*shape):
 
 
 def test_the_catalogue_lists_every_set_and_no_helper():
-    names = {"cifar10", "cifar100", "fashion_mnist", "folder", "gallery", "inline", "mnist", "npz"}
+    names = {"cifar10", "cifar100", "fashion_mnist", "folder", "gallery", "inline", "lent_folder", "mnist", "npz"}
     assert set(entries("dataset")) == names
 
 
@@ -367,7 +367,7 @@ def test_what_is_not_there_is_said_and_never_downloaded(kind, tmp_path, monkeypa
     monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: pytest.fail("a download that nobody asked for"))
     text = refused(lambda: load(kind(root=str(tmp_path))))
     assert text == (
-        f"The data set {kind.__name__} is not on this machine, and nothing is downloaded unasked; fetch it once "
+        f"The data set {kind.__name__} is not on this machine, and nothing is downloaded unasked; download once "
         f"({kind.megabytes} MB) by: gradlab fetch {kind.name} --data {tmp_path}, or name a folder that holds its files by root "
         "or $GRADLAB_DATA."
     )

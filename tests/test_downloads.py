@@ -67,7 +67,7 @@ def test_a_run_asks_nobody_and_says_what_is_needed_first(bare, words):
     status, sentence = told("run", *words)
     assert status == 2
     assert bare == []
-    assert "not on this machine, and nothing is downloaded unasked; fetch it once (" in sentence
+    assert "not on this machine, and nothing is downloaded unasked; download once (" in sentence
     assert f"by: gradlab fetch {words[-1]}, or " in sentence
 
 
@@ -148,4 +148,4 @@ def test_the_page_has_no_way_to_download():
     code = "\n".join(
         path.read_text() for folder in ("widgets", "lab/studies", "lab/sweeps") for path in (root / folder).rglob("*.py")
     )
-    assert not any(word in code for word in ("fetching", "downloads", ".fetch(", "download=True"))
+    assert not any(word in code for word in ("lab.downloads", "commands.fetching", ".fetch(", "download=True"))

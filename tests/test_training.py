@@ -198,7 +198,7 @@ def test_too_few_pictures():
 
 def test_no_data(tmp_path):
     text = refused(lambda: reports(tmp_path / "run", data=CIFAR10(root=str(tmp_path))))
-    assert f"fetch it once (170 MB) by: gradlab fetch cifar10 --data {tmp_path}, or name a folder" in text
+    assert f"download once (170 MB) by: gradlab fetch cifar10 --data {tmp_path}, or name a folder" in text
 
 
 def test_a_folder_with_another_training(tmp_path):
