@@ -116,7 +116,8 @@ def _attack(attack: Attack, sizes: Sizes) -> int:
 @_attack.register
 def _(attack: Analytic | LabelReading, sizes: Sizes) -> int:
     """The ratio is held against the rest of the head, in double precision."""
-    return 4 * sizes.drawn.weights + 2 * _reading(sizes)
+    head = sum(layer.weights for layer in sizes.drawn.layers if layer.head)
+    return 4 * head + 2 * _reading(sizes) + sizes.drawn.weights // 2
 
 
 @_attack.register
