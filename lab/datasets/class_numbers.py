@@ -80,7 +80,7 @@ def _named(flat: np.ndarray, where: str) -> Classes:
 def _with_counterpart(values: np.ndarray) -> tuple[str, ...]:
     """The values as names; a lone one gets a counterpart, as with one class nothing is learnt and no gradient flows."""
     names = tuple(str(value)[:60] for value in values.tolist())
-    return names if len(names) > 1 else (names[0], f"not {names[0]}")
+    return (*names, f"not {names[0]}") if len(values) == 1 else names
 
 
 def _shown(names: tuple[str, ...]) -> str:
