@@ -24,9 +24,10 @@ from lab import checkpoints
 from lab.attacks.base import Attack
 from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.recursive import Recursive
+from lab.classifier import Classifier
 from lab.datasets import sheets
 from lab.evaluate import best_matching, psnr_db
-from lab.networks.base import Activation, Classifier, Network
+from lab.networks.base import Activation, Network
 from lab.networks.convnet import ConvNet
 from lab.networks.lenet import LeNet
 from lab.networks.mlp import MLP

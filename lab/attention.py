@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from threading import Lock
-
-from torch.nn.attention import SDPBackend, sdpa_kernel
+from typing import ClassVar
 
 
 class PlainAttention:
@@ -14,9 +14,12 @@ class PlainAttention:
     process's: the first to come turns it, the last to go turns it back, whatever threads they are in.
     """
 
-    _lock, _inside, _switch = Lock(), 0, sdpa_kernel(SDPBackend.MATH)
+    _lock, _inside = Lock(), 0
+    _switch: ClassVar[AbstractContextManager[None]] = nullcontext()
 
     def __enter__(self) -> None:
+        from torch.nn.attention import SDPBackend, sdpa_kernel
+
         cls = PlainAttention
         with cls._lock:
             if cls._inside == 0:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from lab.late import Float, Tensor, nn, torch
 
 from lab.errors import LabError
 from lab.labels import last_linear, sent

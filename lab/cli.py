@@ -6,13 +6,17 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from typer import Option
 from typer.core import TyperGroup
 
 from lab.errors import LabError, quoted
+
+if TYPE_CHECKING:
+    from lab.commands.running import Told
+    from lab.experiment import Experiment
 
 WRONG_INPUT, BROKEN, INTERRUPTED = 2, 1, 130
 
@@ -130,8 +134,6 @@ def run(
 ) -> None:
     """Attack one round of federated learning; flags win over the preset or the experiment file."""
     from lab.commands.choosing import Choices, choose, stopped_after
-    from lab.commands.running import Limits
-    from lab.commands.running import run as attack_it
 
     if seconds is not None and not seconds > 0:
         raise LabError(f"--seconds {seconds:g} is out of range; give a number of seconds above 0.")
@@ -166,10 +168,17 @@ def run(
         from lab.commands.fetching import fetch_for
 
         fetch_for(chosen)
-    told = attack_it(chosen, device, Limits(seconds, last), out)
+    told = _attacked(chosen, device, seconds, last, out)
     print(told.summary)
     if told.interrupted:
         raise typer.Exit(INTERRUPTED)
+
+
+def _attacked(experiment: Experiment, device: str, seconds: float | None, last: int | None, out: Path | None) -> Told:
+    """What came out; only now, with nothing left to refuse, is there something to compute."""
+    from lab.commands.running import Limits, run
+
+    return run(experiment, device, Limits(seconds, last), out)
 
 
 @app.command()

@@ -6,10 +6,9 @@ import io
 import math
 from collections.abc import Sequence
 
-import torch
 from PIL import Image, ImageDraw, ImageFont
-from torch import Tensor
-from torch.nn.functional import pad
+
+from lab.late import Tensor, functional, torch
 
 from lab.types import Images
 
@@ -26,7 +25,7 @@ def tiled(images: Images) -> Tensor:
         return images[0]
     columns = math.ceil(math.sqrt(len(images)))
     missing = -len(images) % columns
-    framed = pad(torch.cat([images, torch.ones(missing, *images.shape[1:])]), (0, GAP, 0, GAP), value=1.0)
+    framed = functional.pad(torch.cat([images, torch.ones(missing, *images.shape[1:])]), (0, GAP, 0, GAP), value=1.0)
     rows = [torch.cat(list(row), 2) for row in framed.split(columns)]
     return torch.cat(rows, 1)[:, :-GAP, :-GAP]
 

@@ -10,8 +10,7 @@ from pathlib import Path
 from threading import Lock
 from typing import ClassVar
 
-import torch
-from torch import nn
+from lab.late import nn, torch
 
 from lab.errors import LabError, unknown_name
 

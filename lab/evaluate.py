@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from lab.late import Float, Tensor, nn, torch
 
 from lab.line_up import Verdict, place, verdict
 from lab.registration import Registration, register

@@ -15,8 +15,8 @@ from lab.distances.cosine import Cosine
 from lab.distances.euclidean import Euclidean
 from lab.edits import edit
 from lab.errors import unknown_name
-from lab.evaluate import Verdict
 from lab.experiment import Experiment
+from lab.line_up import Verdict
 from lab.networks.base import Activation
 from lab.networks.lenet import LeNet
 from lab.networks.mlp import MLP

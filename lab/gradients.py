@@ -6,9 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-import torch
-from torch import Tensor
-from torch.nn import functional
+from lab.late import Tensor, functional, torch
 
 from lab.attention import PlainAttention
 from lab.errors import LabError

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor, nn
+from lab.late import Tensor, nn, torch
 
 from lab.errors import LabError
 from lab.randomness import stream

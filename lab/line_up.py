@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from jaxtyping import Float
-from torch import Tensor
-from torch.nn import functional
+from lab.late import Float, Tensor, functional
 
 from lab.types import Images, Suspects
 

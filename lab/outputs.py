@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+from lab.late import Tensor
 
 from lab.contact_sheets import comparison, replay, tiled
 from lab.errors import LabError

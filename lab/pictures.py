@@ -13,12 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-import numpy as np
-import torch
-from jaxtyping import Float
 from PIL import Image, ImageOps, UnidentifiedImageError, features
-from torch import Tensor
-from torch.nn.functional import interpolate
+
+from lab.late import Float, Tensor, functional, np, torch
 
 from lab.errors import LabError
 from lab.files import opened
@@ -141,7 +138,7 @@ def resized(images: Images, size: int) -> Squares:
     """
     if images.shape[-2:] == (size, size):
         return images
-    return interpolate(images, (size, size), mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
+    return functional.interpolate(images, (size, size), mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
 
 
 def to_tensor(image: Image.Image) -> Tensor:

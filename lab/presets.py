@@ -13,9 +13,9 @@ from lab.distances.base import Distance
 from lab.distances.cosine import Cosine
 from lab.distances.euclidean import Euclidean
 from lab.errors import unknown_name
-from lab.evaluate import Verdict
 from lab.experiment import Experiment
 from lab.known_attacks import geiping2020_attack, zhu2019_attack
+from lab.line_up import Verdict
 from lab.networks.lenet import LeNet
 from lab.networks.mlp import MLP
 from lab.networks.resnet import ResNet

@@ -6,14 +6,13 @@ from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from typing import Any, TypeVar
 
-import torch
-from torch import Tensor, nn
+from lab.late import Tensor, nn, torch
 
 from lab.errors import LabError
 
 NAMED = 3
 """So many names are spelt out in a sentence, and the others counted."""
-AnyModule = TypeVar("AnyModule", bound=nn.Module)
+AnyModule = TypeVar("AnyModule", bound="nn.Module")
 
 
 def received(network: AnyModule, update: Any) -> tuple[AnyModule, dict[str, Tensor]]:

@@ -9,10 +9,10 @@ from itertools import product
 import torch
 
 from lab import checkpoints, device
+from lab.classifier import Classifier
 from lab.datasets.gallery import decoys
 from lab.errors import LabError
 from lab.experiment import Experiment
-from lab.networks.base import Classifier
 from lab.pictures import in_channels
 from lab.randomness import stream
 from lab.types import AttackState, Batch, Gradients, LabelSource, Observation, Round, Suspects

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-import numpy as np
+from lab.late import np
 
 from lab.options import Bounds, Help, Option
 

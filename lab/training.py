@@ -24,9 +24,10 @@ from lab import device
 from lab.augmentation import TrainingPictures
 from lab.checkpoints.card import Accuracy, Card, Recipe, Rule
 from lab.checkpoints.store import save
+from lab.classifier import Classifier
 from lab.datasets.published import PublishedSet
 from lab.errors import LabError
-from lab.networks.base import Classifier, Network
+from lab.networks.base import Network
 from lab.randomness import stream
 from lab.serialise import to_plain
 

@@ -8,14 +8,12 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-import torch
-from jaxtyping import Float, Int
-from torch import Tensor
+from lab.late import Float, Int, Tensor, torch
 
 from lab.receiving import received
 
 if TYPE_CHECKING:
-    from lab.networks.base import Classifier
+    from lab.classifier import Classifier
     from lab.peeling.report import LayerRecovery
     from lab.protocols.base import Protocol
 

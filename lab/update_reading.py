@@ -6,8 +6,7 @@ import math
 from dataclasses import dataclass
 from enum import Enum
 
-import torch
-from torch import nn
+from lab.late import nn, torch
 
 from lab.types import Observation
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import torch
-from jaxtyping import Float
-from torch import Tensor
+from lab.late import Float, Tensor, torch
 
 LONGEST, STEP = 1000.0, 1.01
 """Factors are tried from 1 / ``LONGEST`` to it, each ``STEP`` times the last."""

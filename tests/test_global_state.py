@@ -19,11 +19,12 @@ from torch import nn
 from lab import Experiment, data_folder, device, reconstruct, score, simulate_round
 from lab.attacks.base import Attack
 from lab.catalogue import entries
+from lab.drawing import DrawingFrom
 from lab.networks.mlp import MLP
 from lab.networks.resnet import ResNet
 from lab.options import fields_of
 from lab.pictures import decode_picture
-from lab.randomness import DrawingFrom, stream
+from lab.randomness import stream
 from lab.types import AttackState
 
 LARGE, TINY = MLP(width=400), MLP(width=8)

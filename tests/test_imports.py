@@ -1,6 +1,7 @@
 """Who may import whom, and what ``import lab`` costs, told by modules and not by the clock."""
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -66,6 +67,65 @@ def test_importing_the_lab_loads_little_beyond_torch():
     assert "lab" in loaded
     heavy = {"kornia", "torchvision", "scipy", "pandas", "sklearn", "sympy", "typer", "tqdm", "beartype"}
     assert not loaded & (heavy | FRONT_END)
+
+
+NO_TENSOR_NEEDED = (
+    "--help",
+    *(f"{command} --help" for command in ("list", "run", "train", "reproduce", "serve")),
+    "",
+    "nope",
+    "list",
+    "list --json",
+    "list network",
+    "list preset --json",
+    "list nope",
+    "run --nope",
+    "run --preset nope",
+    "run --network nope",
+    "run --network mlp:nope=1",
+    "run --network mlp:depth=-1",
+    "run --attack gradient_matching:priors=nope",
+    "run --defence nope",
+    "run --distance nope",
+    "run --iterations many",
+    "run --iterations 0",
+    "run --seconds 0",
+    "run --batch 1000",
+    "run --local-lr 0.1",
+    "run --label 3",
+    "run --image missing.png",
+    "run --image missing.png --label 1000",
+    "run --experiment missing.json",
+    "run --trained --network resnet --weights missing.pth --untrained",
+    "train nope --data missing",
+    "train mlp --data missing --dataset gallery",
+    "train mlp --data missing --epochs 0",
+    "train mlp --data missing --keep-epochs all",
+    "reproduce nope",
+    "reproduce table1 --images 0",
+    "reproduce table1 --budget vast",
+    "reproduce table1 --workers 0",
+    "reproduce table1 --only nope",
+    "serve --port 0",
+    "fetch nope",
+    "fetch gallery",
+)
+"""What is told from the arguments alone."""
+
+
+@pytest.mark.parametrize("words", NO_TENSOR_NEEDED)
+def test_nobody_waits_for_torch_to_be_listed_helped_or_refused(words, tmp_path):
+    code = (
+        "import runpy, sys; sys.argv = ['gradlab', *sys.argv[1:]]\n"
+        "try: runpy.run_module('lab.cli', run_name='__main__')\n"
+        "finally: print('loaded:', *(set(sys.modules) & {'torch', 'torchvision', 'kornia', 'scipy'}))"
+    )
+    command = [sys.executable, "-c", code, *words.split()]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr
+    assert done.returncode == (0 if "--help" in words or (words.startswith("list") and "nope" not in words) else 2), done.stderr
+    assert done.stdout.splitlines()[-1] == "loaded:"
 
 
 def test_each_module_of_the_engine_imports_on_its_own():

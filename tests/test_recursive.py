@@ -18,8 +18,9 @@ from benchmarks.recursive import run as run_case
 from lab import Experiment, simulate_round
 from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.recursive import Recursive
+from lab.classifier import Classifier, Normalise
 from lab.evaluate import best_matching, layer_scores, psnr_db
-from lab.networks.base import Activation, BatchNorm, Classifier, Normalise, Padding
+from lab.networks.base import Activation, BatchNorm, Padding
 from lab.networks.convnet import ConvNet
 from lab.networks.lenet import LeNet
 from lab.networks.mlp import MLP

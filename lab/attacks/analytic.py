@@ -6,9 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Annotated
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from lab.late import Tensor, functional, nn, torch
 
 from lab.attacks.base import Attack
 from lab.attacks.confirming import least_at_any_scale, unexplained

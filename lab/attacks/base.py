@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from typing import ClassVar
 
-import torch
+from lab.late import torch
 
 from lab.catalogue import Entry
 from lab.types import AttackState, Observation

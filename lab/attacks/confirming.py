@@ -9,15 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-import torch
-from torch import Tensor
+from lab.late import Tensor, torch
 
 from lab.distances.base import flat
 from lab.gradients import loss
 from lab.types import Gradients, Labels, Observation
 
-LOUDNESSES = torch.logspace(-2, 2, 25)
-"""First guesses at the length of an input known up to its scale: its root mean square, as normalised pixels have about 1."""
+LOUDNESSES = (-2, 2, 25)
+"""Powers of ten from and to, and how many between: first guesses at the length of an input known up to its scale.
+
+That is its root mean square; normalised pixels have about 1."""
 CLOSER = 5
 """So often the best guess's neighbourhood is looked at closer, four times each."""
 
@@ -35,7 +36,7 @@ def unexplained(observation: Observation, inputs: Tensor, labels: Labels) -> flo
 def least_at_any_scale(find: Callable[[Tensor], float], inputs: Tensor) -> float:
     """What ``find`` leaves unexplained of an input known up to its scale, at the scale where that is least."""
     inputs = inputs / inputs.square().mean().sqrt().clamp_min(1e-30)
-    scales, left = LOUDNESSES, [math.inf]
+    scales, left = torch.logspace(*LOUDNESSES), [math.inf]
     for _ in range(CLOSER):
         left = [find(float(scale) * inputs) for scale in scales]
         best = int(torch.tensor(left).argmin())

@@ -9,7 +9,7 @@ from enum import Enum
 from functools import partial
 from typing import Annotated
 
-import torch
+from lab.late import torch
 
 from lab.attacks.base import Attack
 from lab.attacks.plateau import Plateau
@@ -20,8 +20,6 @@ from lab.distances.base import Distance
 from lab.distances.soft_signs import SoftSigns
 from lab.distances.top_heavy_cosine import TopHeavyCosine
 from lab.errors import LabError
-from lab.frozen_matcher import FrozenMatcher
-from lab.frozen_proof import can_freeze
 from lab.gradients import ExactMatcher, Matcher
 from lab.optimisers.base import Optimiser
 from lab.optimisers.lbfgs import LBFGS
@@ -147,6 +145,9 @@ class GradientMatching(Attack):
 
         ``lean`` where a copy of the weights is in memory already.
         """
+        from lab.frozen_matcher import FrozenMatcher
+        from lab.frozen_proof import can_freeze
+
         network, shared = observation.network, observation.update
         if self.wants_frozen():
             if can_freeze(observation):

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 
-import torch
-from torch import Tensor
-from torch.nn import functional
+from lab.late import Tensor, functional, torch
 
 from lab.types import Images
 

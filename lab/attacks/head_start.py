@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, fields, replace
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import torch
+from lab.late import torch
 
 from lab.attacks.gradient_matching import GradientMatching
 from lab.options import Help
-from lab.peeling.case import WORTH_KEEPING, Case, grey_state
 from lab.types import AttackState, Images, Observation
+
+if TYPE_CHECKING:
+    from lab.peeling.case import Case
 
 HOPEFUL, BELIEVED = 0.5, 0.3
 """Relative residual of the joint equations: up to which the first one is worth going on from, and up to
@@ -46,6 +48,8 @@ class HeadStart(GradientMatching):
         self, observation: Observation, generator: torch.Generator, first: Images | None = None
     ) -> Iterator[AttackState]:
         """States of the way down, then those of the matching; ``first`` replaces the head start."""
+        from lab.peeling.case import WORTH_KEEPING, Case, grey_state
+
         if first is not None:
             yield from super().reconstruct(observation, generator, first)
             return

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Annotated
 
-import torch
+from lab.late import torch
 
 from lab import batch_labels
 from lab.attacks.base import Attack

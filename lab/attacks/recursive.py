@@ -5,22 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import torch
+from lab.late import torch
 
 from lab.attacks.base import Attack
 from lab.attacks.gradient_matching import GradientMatching
 from lab.options import Bounds, Help
-from lab.peeling.body import Obstacle
-from lab.peeling.case import WORTH_KEEPING, Case, grey_state, picture_of
 from lab.peeling.explaining import mismatch, percent
-from lab.peeling.local_steps import FALLS, MOST_ROUNDS, straightened
 from lab.types import AttackState, Observation, Outcome
+
+if TYPE_CHECKING:
+    from lab.peeling.body import Obstacle
+    from lab.peeling.case import Case
 
 BELIEVED = 0.15
 """Relative mismatch of a peeled picture up to which gradient matching does better from there than from grey."""
-FINISHED = (*WORTH_KEEPING, Outcome.PEEL_NOISE)
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,8 @@ class Recursive(Attack):
 
     def reconstruct(self, observation: Observation, generator: torch.Generator) -> Iterator[AttackState]:
         """A state a layer, top to bottom, then a state a step of the joint solve; grey until the picture is reached."""
+        from lab.peeling.case import WORTH_KEEPING, Case, grey_state
+
         state = grey_state(observation)
         yield state
         case = Case(observation)
@@ -48,7 +50,7 @@ class Recursive(Attack):
             broken = case.verdict(state)
         elif case.features is not None:
             state = replace(state, features=case.features)
-        finished = broken.outcome in FINISHED
+        finished = broken.outcome in (*WORTH_KEEPING, Outcome.PEEL_NOISE)
         if finished or not self.hand_over or not case.anything:
             yield replace(state, outcome=broken.outcome, note=broken.note)
             return
@@ -81,6 +83,8 @@ class Recursive(Attack):
 
 def _descend(case: Case, state: AttackState) -> Generator[AttackState, None, AttackState]:
     """The states of one way down; returns the last with the picture that explains most."""
+    from lab.peeling.case import picture_of
+
     before = state.iteration
     state = replace(state, objective=math.nan)
     for step in case.descend(state):
@@ -92,6 +96,9 @@ def _descend(case: Case, state: AttackState) -> Generator[AttackState, None, Att
 
 def _straighten(observation: Observation, state: AttackState) -> Generator[AttackState, None, AttackState]:
     """The way down again, each time without the drift that the last picture causes, as long as that explains more."""
+    from lab.peeling.case import Case, picture_of
+    from lab.peeling.local_steps import FALLS, MOST_ROUNDS, straightened
+
     for _ in range(MOST_ROUNDS):
         if not math.isfinite(state.objective):
             break

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+from lab.late import Tensor, no_grad, torch
 
 from lab.attacks.grids import Grids
 from lab.errors import LabError
@@ -131,7 +130,7 @@ class Search:
     def _leaves(self) -> list[Tensor]:
         return [leaf for leaf in (self.pixels, self.shapes, self.logits) if leaf is not None]
 
-    @torch.no_grad()
+    @no_grad
     def images(self) -> Images:
         """The candidate as a function of all leaves; between two steps it equals the pixels, bit by bit."""
         if self.grids is None or self.shapes is None:
@@ -213,7 +212,7 @@ class Search:
         self.stepper.step(self._closure)
         self._settle()
 
-    @torch.no_grad()
+    @no_grad
     def _settle(self) -> None:
         """Fold the shapes into the pixels, and keep these in the box."""
         images = self.images()

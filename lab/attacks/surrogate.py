@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import torch
-from torch import nn
+from lab.late import nn, no_grad, torch
 
 from lab.distances.base import length
 from lab.gradients import LocalSteps, parameter_gradient
-from lab.networks.base import Classifier
 from lab.options import Help
 from lab.peeling.explaining import fitted, percent
 from lab.protocols.base import Protocol
 from lab.rounding import rounding
 from lab.types import Gradients, Images, Observation, Targets
+
+if TYPE_CHECKING:
+    from lab.classifier import Classifier
 
 CORRECTIONS = 20
 """So often, spread over a budget, the single step is set right; more bring nothing (small ConvNet, rates 1e-3 to 1e-1)."""
@@ -115,7 +116,7 @@ class LongStep(Protocol):
         return {name: -tensor / self.rate for name, tensor in update.items()}
 
 
-@torch.no_grad()
+@no_grad
 def _moved(network: Classifier, change: Gradients, share: float) -> Classifier:
     """A copy whose weights have gone this share of the change."""
     copy = deepcopy(network)

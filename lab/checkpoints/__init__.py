@@ -10,6 +10,7 @@ import os
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lab.checkpoints import imagenet
 from lab.checkpoints.card import Card, Recipe, read_card
@@ -18,8 +19,11 @@ from lab.checkpoints.opening import keeps_order, opened
 from lab.checkpoints.tree import leaves
 from lab.checkpoints.weights import Weights
 from lab.errors import LabError
-from lab.networks.base import BatchNorm, Classifier, Network
+from lab.networks.base import BatchNorm, Network
 from lab.serialise import differences, to_plain
+
+if TYPE_CHECKING:
+    from lab.classifier import Classifier
 
 FOLDER = Path(__file__).parent
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, hub
+from lab.late import Tensor, torch
 
 from lab.downloads import fetched, missing
 from lab.networks.base import Network
@@ -51,14 +51,16 @@ def fetch(options: Network) -> Path:
     if not file.is_file():
         checksum = file.stem.rpartition("-")[2]
         fetched(
-            lambda: hub.download_url_to_file(url, str(file), checksum, progress=False), f"The weights {file.name}", file.parent
+            lambda: torch.hub.download_url_to_file(url, str(file), checksum, progress=False),
+            f"The weights {file.name}",
+            file.parent,
         )
     return file
 
 
 def cached(options: Network) -> Path:
     """Where torchvision itself keeps the published weights of a network."""
-    return Path(hub.get_dir()) / "checkpoints" / _published(options).url.rpartition("/")[2]
+    return Path(torch.hub.get_dir()) / "checkpoints" / _published(options).url.rpartition("/")[2]
 
 
 def _published(options: Network) -> Any:

@@ -11,9 +11,7 @@ import math
 from collections import OrderedDict
 from typing import Any
 
-import numpy as np
-import torch
-from torch import Tensor
+from lab.late import Tensor, np, torch
 
 
 class Beside:

@@ -9,9 +9,7 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
-import torch
-from safetensors.torch import load_file
-from torch import serialization
+from lab.late import torch
 
 from lab import arrays
 from lab.checkpoints.inert import NUMPYS_OWN, Dictionary, stand_in
@@ -46,6 +44,8 @@ def keeps_order(path: Path) -> bool:
 def _content(path: Path) -> Any:
     beginning = _beginning(path)
     if _is_safetensors(beginning):
+        from safetensors.torch import load_file
+
         return load_file(path)
     if beginning.startswith(b"\x93NUMPY"):
         return [torch.from_numpy(arrays.read_single(path))]
@@ -90,7 +90,7 @@ def _torchs(path: Path) -> Any:
 
 
 def _with_stand_ins(path: Path, allowed: list[Any]) -> Any:
-    with ONE_AT_A_TIME, serialization.safe_globals(allowed), warnings.catch_warnings():
+    with ONE_AT_A_TIME, torch.serialization.safe_globals(allowed), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return torch.load(path, "cpu", weights_only=True)
 
@@ -98,6 +98,6 @@ def _with_stand_ins(path: Path, allowed: list[Any]) -> Any:
 def _foreign_names(path: Path) -> list[str]:
     """The names in the file that its reader would have to import; none are told of files older than PyTorch 1.6."""
     try:
-        return serialization.get_unsafe_globals_in_checkpoint(path)
+        return torch.serialization.get_unsafe_globals_in_checkpoint(path)
     except ValueError:
         return []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from safetensors.torch import save_file
 from torch import nn
 
 from lab.checkpoints.card import Card, write_card
@@ -16,6 +15,8 @@ def save(folder: Path, name: str, network: nn.Module, card: Card, *, half: bool 
 
     Returns the path of the first. Raises ``LabError`` where the folder cannot be written.
     """
+    from safetensors.torch import save_file
+
     halved = {key for key, _ in network.named_parameters()} if half else set[str]()
     kept = {key: value.half() if key in halved else value for key, value in network.state_dict().items()}
     weights = {key: value.detach().cpu().contiguous() for key, value in kept.items()}

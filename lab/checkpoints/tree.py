@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
+from lab.late import Tensor, torch
 
 from lab.checkpoints.inert import Array, Beside
 from lab.checkpoints.opening import HOW

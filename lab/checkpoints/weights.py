@@ -6,13 +6,15 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+from lab.late import Tensor, torch
 
 from lab.checkpoints.tree import Leaves, Names
 from lab.errors import LabError
-from lab.networks.base import Classifier
+
+if TYPE_CHECKING:
+    from lab.classifier import Classifier
 
 WRAPPERS = {"module", "_module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
 """What DataParallel, Opacus, torch.compile and others put into names, anywhere in them."""

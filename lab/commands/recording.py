@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import math
-import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -106,27 +103,3 @@ def drive(
         if state.iteration < state.iterations and enough(state, seconds):
             stopped = replace(recording.best(), outcome=Outcome.STOPPED)
             return Ended(stopped, state.iteration, seconds, state.iteration)
-
-
-class Interruption:
-    """Whether Ctrl-C was pressed."""
-
-    def __init__(self) -> None:
-        self.asked = False
-
-    def __call__(self, signal_number: int, frame: Any) -> None:
-        """The first Ctrl-C asks the attack to end after this iteration, the second ends at once."""
-        if self.asked:
-            raise KeyboardInterrupt
-        self.asked = True
-
-
-@contextmanager
-def interruptible() -> Iterator[Interruption]:
-    """Ctrl-C becomes a wish inside this block, so that what was found can be written."""
-    interruption = Interruption()
-    before = signal.signal(signal.SIGINT, interruption)
-    try:
-        yield interruption
-    finally:
-        signal.signal(signal.SIGINT, before)

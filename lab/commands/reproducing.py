@@ -14,12 +14,12 @@ from tqdm import tqdm
 from lab import data_folder
 from lab.catalogue import find
 from lab.commands.child import run_child
-from lab.commands.recording import Interruption, interruptible
+from lab.commands.interruption import Interruption, interruptible
 from lab.device import usable_cores
 from lab.errors import LabError, quoted
 from lab.outputs import ready_folder
 from lab.serialise import from_plain
-from lab.studies.base import Pictures, Study
+from lab.studies.base import Cell, Pictures, Study
 from lab.sweeps.cluster import connected
 from lab.sweeps.rows import Row, rows
 from lab.sweeps.sheets import contact_sheet
@@ -66,27 +66,32 @@ def reproduce(name: str, changes: dict[str, Any], place: Place) -> Told:
     Raises ``LabError`` for wrong input, or where a folder or the scheduler cannot be used.
     """
     study, out = prepare(name, changes, place), place.out or Path("runs", "studies", name)
+    cells, workers = _wanted(study, place.only), _workers(place)
     ready_folder(out)
     store, problems = Store(out / "experiments"), list[Step]()
     with data_folder.given("" if place.data is None else str(place.data.absolute())), interruptible() as interruption:
-        for step in _measured(study, store, place, interruption):
+        for step in _measured(cells, store, workers, place.scheduler, interruption):
             problems += [step] if step.problem else []
     found = rows(study, store)
     written = write(study, found, store, out)
     return Told(_summary(study, found, problems, written, out), interruption.asked)
 
 
-def _measured(study: Study, store: Store, place: Place, interruption: Interruption) -> Iterator[Step]:
-    """Steps of the sweep behind a progress bar with the time left; ends early after Ctrl-C."""
-    wanted = [cell for cell in study.cells() if place.only.lower() in cell.name.lower()]
+def _wanted(study: Study, only: str) -> list[Cell]:
+    wanted = [cell for cell in study.cells() if only.lower() in cell.name.lower()]
     if not wanted:
-        raise LabError(f"No cell of {study.name} contains {quoted(place.only)}; take a part of a name from its table.")
-    experiments = [experiment for cell in wanted for experiment in cell.experiments]
+        raise LabError(f"No cell of {study.name} contains {quoted(only)}; take a part of a name from its table.")
+    return wanted
+
+
+def _measured(cells: list[Cell], store: Store, workers: int, scheduler: str, interruption: Interruption) -> Iterator[Step]:
+    """Steps of the sweep behind a progress bar with the time left; ends early after Ctrl-C."""
+    experiments = [experiment for cell in cells for experiment in cell.experiments]
     todo = missing(experiments, store)
     with _bar(len(todo), len(experiments)) as bar:
         if not todo:
             return
-        with connected(min(_workers(place), len(todo)), place.scheduler) as client:
+        with connected(min(workers, len(todo)), scheduler) as client:
             for step in sweep(todo, store, client, data_folder.current()):
                 bar.update()
                 yield step

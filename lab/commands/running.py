@@ -10,7 +10,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from lab import device
-from lab.commands.recording import Ended, Recording, drive, interruptible
+from lab.commands.interruption import interruptible
+from lab.commands.recording import Ended, Recording, drive
 from lab.evaluate import Scores, score
 from lab.experiment import Experiment
 from lab.line_up import told

@@ -5,20 +5,22 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
 from lab import checkpoints
 from lab.catalogue import entries
 from lab.checkpoints.card import Recipe
-from lab.commands.recording import interruptible
+from lab.commands.interruption import interruptible
 from lab.datasets.base import Dataset
 from lab.datasets.published import PublishedSet
 from lab.entry_text import parse_entry
 from lab.errors import LabError, quoted
 from lab.networks.base import Network
-from lab.training import TrainingProgress, train
+
+if TYPE_CHECKING:
+    from lab.training import TrainingProgress
 
 
 def prepare(network: str, dataset: str, folder: Path, changes: dict[str, Any]) -> tuple[Network, PublishedSet, Recipe]:
@@ -51,6 +53,8 @@ def run(
 ) -> str:
     """Train to the end and say where the weights are. Raises ``KeyboardInterrupt`` with a sentence after Ctrl-C."""
     options, data, recipe = prepare(network, dataset, folder, changes)
+    from lab.training import train  # imported here: what was typed is checked by now, and only a training needs torch
+
     data.fetch()  # asked for by naming the folder: the help of --data says so
     accuracy = 0.0
     with interruptible() as interruption, tqdm(desc="train", unit=" steps", file=sys.stderr, dynamic_ncols=True) as bar:

@@ -15,8 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lab.networks.base import Network, Normalise
-from lab.networks.resnet import Block
+from lab.classifier import Normalise
+from lab.networks.base import Network
+from lab.residual import Block
 from lab.shapes import output_shape
 
 META = torch.device("meta")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import ClassVar
 
-import torch
+from lab.late import torch
 
 from lab.catalogue import Entry
 from lab.types import Batch, Suspects

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from torch import Tensor
+from lab.late import Tensor
 
 from lab.datasets import sheets
 from lab.datasets.base import CIFAR10_CLASSES

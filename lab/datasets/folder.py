@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import torch
+from lab.late import torch
 
 from lab import foreign_pictures
 from lab.datasets.base import CIFAR10_CLASSES, MOST_CLASSES, Dataset

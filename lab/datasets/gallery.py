@@ -9,9 +9,9 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
-import torch
 from PIL import Image
+
+from lab.late import np, torch
 
 from lab.datasets.base import Dataset
 from lab.errors import LabError, spoken

@@ -11,9 +11,7 @@ from io import BufferedIOBase
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
-import torch
-from torch import Tensor
+from lab.late import Tensor, np, torch
 
 from lab.datasets.published import PublishedSet, Split
 from lab.errors import LabError

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import torch
+from lab.late import torch
 
 from lab.datasets.base import CIFAR10_CLASSES, MOST_CLASSES, Dataset
 from lab.errors import LabError, spoken

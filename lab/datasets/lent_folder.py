@@ -8,7 +8,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Annotated, TypeVar
 
-import torch
+from lab.late import torch
 
 from lab.datasets.base import Dataset
 from lab.datasets.folder import Folder

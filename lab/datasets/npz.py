@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
-import torch
+from lab.late import np, torch
 
 from lab import arrays
 from lab.datasets.array_names import PARTS, Pair, paired

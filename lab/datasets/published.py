@@ -9,8 +9,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-import torch
-from torch import Tensor
+from lab.late import Tensor, torch
 
 from lab import data_folder
 from lab.datasets.base import Dataset

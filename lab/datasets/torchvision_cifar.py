@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pickle import UnpicklingError
 from typing import Any, ClassVar
 
-import torch
-from torch import Tensor
+from lab.late import Tensor, torch
 
 from lab.datasets.published import PublishedSet, Split
 from lab.errors import LabError

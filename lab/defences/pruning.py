@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-import torch
+from lab.late import torch
 
 from lab.defences.base import Defence
 from lab.distances.base import flat

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import Tensor
+from lab.late import Tensor
 
 from lab.distances.base import Blender, Distance, balance, dots
 from lab.distances.cosine import Cosine, angle

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
+from lab.late import Tensor, no_grad, torch
 
 from lab.distances.base import Distance, Slope, balance, dots, sumprod
 from lab.types import Gradients
@@ -32,7 +31,7 @@ class BalancedEuclidean(Distance):
         """The slope with the weights computed once."""
         weights = dict(zip(shared, balance(shared, dots(shared, shared)), strict=True))
 
-        @torch.no_grad()
+        @no_grad
         def slope(candidate: Gradients) -> tuple[Tensor, Gradients]:
             gaps = {name: tensor - shared[name] for name, tensor in candidate.items()}
             value = sumprod([weights[name] for name in gaps], dots(gaps, gaps))

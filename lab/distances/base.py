@@ -7,8 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
-from torch import Tensor
+from lab.late import Tensor, no_grad, torch
 
 from lab.catalogue import Entry
 from lab.types import Gradients
@@ -70,7 +69,7 @@ class Distance(Entry):
         return None
 
 
-@torch.no_grad()
+@no_grad
 def _written(blender: Blender, candidate: Gradients, shared: Gradients) -> tuple[Tensor, Gradients]:
     """The slope with its blend written down."""
     value, blend = blender(candidate)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
-from torch.nn import functional
+from lab.late import Tensor, functional, no_grad
 
 from lab.distances.base import Blend, Blender, Distance, dots, flat, sumprod
 from lab.types import Gradients
@@ -36,7 +34,7 @@ def angle(shared: Gradients, squares: list[float], weights: list[float]) -> Blen
     """1 - cos and its v_l = w_l (cos g_l / |g| - g*_l / |g*|) / |g|, with the tensors' square lengths weighted by w."""
     other_square = max(sumprod(weights, squares), TINY**2)
 
-    @torch.no_grad()
+    @no_grad
     def blend(candidate: Gradients) -> tuple[Tensor, Blend]:
         own_squares, products = dots(candidate, candidate), dots(candidate, shared)
         own_square = max(sumprod(weights, own_squares), TINY**2)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
+from lab.late import Tensor, no_grad
 
 from lab.distances.base import Distance, dot, flat
 from lab.types import Gradients
@@ -19,7 +18,7 @@ class Euclidean(Distance):
         """The squared length of the difference, summed over all parameters."""
         return (flat(candidate) - flat(shared)).square().sum()
 
-    @torch.no_grad()
+    @no_grad
     def slope(self, candidate: Gradients, shared: Gradients) -> tuple[Tensor, Gradients]:
         """In closed form: v = 2 (g - g*)."""
         gaps = {name: tensor - shared[name] for name, tensor in candidate.items()}

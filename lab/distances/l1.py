@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import Tensor
+from lab.late import Tensor
 
 from lab.distances.base import Distance, flat
 from lab.types import Gradients

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
-from torch.nn import functional
+from lab.late import Tensor, functional, torch
 
 from lab.distances.base import Distance, flat
 from lab.types import Gradients

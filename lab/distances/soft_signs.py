@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from torch import Tensor
-from torch.nn import functional
+from lab.late import Tensor, functional
 
 from lab.distances.base import Distance, flat
 from lab.options import Bounds, Help

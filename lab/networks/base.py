@@ -6,14 +6,14 @@ from abc import abstractmethod
 from enum import Enum
 from functools import reduce
 from math import prod
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import torch
-from torch import Tensor, nn
+from lab.late import nn, torch
 
 from lab.catalogue import Entry
-from lab.randomness import DrawingFrom
-from lab.shapes import output_shape
+
+if TYPE_CHECKING:
+    from lab.classifier import Classifier
 
 CIFAR_STATISTICS = ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
 GREY_STATISTICS = ((0.5,), (0.25,))
@@ -32,17 +32,15 @@ class Activation(Enum):
 
     def layer(self) -> nn.Module:
         """A fresh layer, never in place: attacks differentiate twice through it."""
-        return _LAYERS[self]()
-
-
-_LAYERS = {
-    Activation.RELU: nn.ReLU,
-    Activation.LEAKY_RELU: nn.LeakyReLU,
-    Activation.SIGMOID: nn.Sigmoid,
-    Activation.TANH: nn.Tanh,
-    Activation.SILU: nn.SiLU,
-    Activation.GELU: nn.GELU,
-}
+        layers = {
+            Activation.RELU: nn.ReLU,
+            Activation.LEAKY_RELU: nn.LeakyReLU,
+            Activation.SIGMOID: nn.Sigmoid,
+            Activation.TANH: nn.Tanh,
+            Activation.SILU: nn.SiLU,
+            Activation.GELU: nn.GELU,
+        }
+        return layers[self]()
 
 
 class Padding(Enum):
@@ -63,48 +61,6 @@ class BatchNorm(Enum):
         return nn.BatchNorm2d(channels, track_running_stats=self is BatchNorm.EVAL)
 
 
-class Normalise(nn.Module):
-    """(pixels - mean) / std, per channel."""
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Pixels in [0, 1] to zero mean and unit spread."""
-        return (images - self.mean) / self.std
-
-    def inverse(self, values: Tensor) -> Tensor:
-        """Back to pixels in [0, 1]."""
-        return values * self.std + self.mean
-
-
-class Classifier(nn.Module):
-    """``normalise`` -> ``features`` (any body) -> flatten -> ``head`` (fully connected layers and activations)."""
-
-    def __init__(self, normalise: Normalise, features: nn.Module, head: nn.Sequential, classes: int) -> None:
-        super().__init__()
-        self.normalise = normalise
-        self.features = features
-        self.head = head
-        self.classes = classes
-        for module in self.modules():
-            if getattr(module, "inplace", False):  # what a layer was given is looked at again: by derivatives, and by algebra
-                vars(module)["inplace"] = False
-
-    def embed(self, images: Tensor) -> Tensor:
-        """What enters the head, shape (batch, features)."""
-        return self.features(self.normalise(images)).flatten(1)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits, shape (batch, classes)."""
-        return self.head(self.embed(images))
-
-
 class Network(Entry):
     """Base of all networks: an entry is a frozen set of options and builds its modules."""
 
@@ -122,6 +78,9 @@ class Network(Entry):
 
     def build(self, image_shape: tuple[int, int, int], classes: int, generator: torch.Generator) -> Classifier:
         """An untrained network in eval mode. ``image_shape`` is (channels, height, width)."""
+        from lab.classifier import Classifier, Normalise
+        from lab.drawing import DrawingFrom
+
         seed = int(torch.randint(2**31, (), generator=generator))
         with DrawingFrom(torch.Generator().manual_seed(seed)):
             body, head = self.modules(image_shape, classes)
@@ -130,4 +89,6 @@ class Network(Entry):
 
 def feature_count(body: nn.Sequential, image_shape: tuple[int, int, int]) -> int:
     """How many numbers a chain of layers gives for one picture."""
+    from lab.shapes import output_shape
+
     return prod(reduce(lambda shape, layer: output_shape(layer, shape), body, (1, *image_shape)))

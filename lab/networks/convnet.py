@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from torch import nn
+from lab.late import nn
 
 from lab.networks.base import Activation, BatchNorm, Network, Padding, feature_count
 from lab.options import Bounds, Help

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
-from torch import nn
+from lab.late import nn
 
 from lab.networks.base import IMAGENET_STATISTICS, Network
 from lab.options import Choices, Help

@@ -7,7 +7,7 @@ from itertools import pairwise
 from math import prod
 from typing import Annotated
 
-from torch import nn
+from lab.late import nn
 
 from lab.networks.base import Activation, Network
 from lab.options import Bounds, Help

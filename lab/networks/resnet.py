@@ -5,32 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from torch import Tensor, nn
+from lab.late import nn
 
 from lab.networks.base import Activation, BatchNorm, Network, Padding
 from lab.options import Bounds, Choices, Help
-
-
-class Block(nn.Module):
-    """act(x + BN(conv(act(BN(conv(x)))))), with a 1x1 convolution on the shortcut where the shape changes."""
-
-    def __init__(self, inputs: int, outputs: int, stride: int, options: ResNet) -> None:
-        super().__init__()
-        self.residual = nn.Sequential(
-            options.convolution(inputs, outputs, 3, stride),
-            options.batch_norm.layer(outputs),
-            options.activation.layer(),
-            options.convolution(outputs, outputs, 3, 1),
-            options.batch_norm.layer(outputs),
-        )
-        changes = stride != 1 or inputs != outputs
-        projection = (options.convolution(inputs, outputs, 1, stride), options.batch_norm.layer(outputs))
-        self.shortcut = nn.Sequential(*projection) if changes else nn.Identity()
-        self.activation = options.activation.layer()
-
-    def forward(self, values: Tensor) -> Tensor:
-        """The residual added to the shortcut."""
-        return self.activation(self.residual(values) + self.shortcut(values))
 
 
 @dataclass(frozen=True)
@@ -49,6 +27,8 @@ class ResNet(Network):
 
     def modules(self, image_shape: tuple[int, int, int], classes: int) -> tuple[nn.Module, nn.Sequential]:
         """Three stages of (depth - 2) / 6 blocks, global average pooling, one linear layer."""
+        from lab.residual import Block
+
         base = 16 * self.widen
         stem = [self.convolution(image_shape[0], base, 3, 1), self.batch_norm.layer(base), self.activation.layer()]
         blocks: list[nn.Module] = []

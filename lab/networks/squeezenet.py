@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from torch import nn
+from lab.late import nn
 
 from lab.networks.base import IMAGENET_STATISTICS, Network
 from lab.networks.imagenet_resnet import without_in_place

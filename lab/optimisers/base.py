@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Annotated, ClassVar
 
-from torch import Tensor
+from lab.late import Tensor
 
 from lab.catalogue import Entry
 from lab.optimisers.stepper import Metric, Stepper

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from torch import Tensor
+from lab.late import Tensor
 
 from lab.optimisers.base import Optimiser, Schedule
 from lab.optimisers.quasi_newton import QuasiNewtonStepper

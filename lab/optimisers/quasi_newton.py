@@ -7,8 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-from torch import Tensor
+from lab.late import Tensor, no_grad, torch
 
 from lab.optimisers.curvature import Curvature
 from lab.optimisers.stepper import Metric
@@ -109,7 +108,7 @@ class QuasiNewtonStepper:
             [torch.zeros_like(leaf).flatten() if leaf.grad is None else leaf.grad.flatten() for leaf in self._leaves]
         )
 
-    @torch.no_grad()
+    @no_grad
     def _move(self, places: Tensor) -> None:
         sizes = [leaf.numel() for leaf in self._leaves]
         for leaf, part in zip(self._leaves, places.split(sizes), strict=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import Tensor
+from lab.late import Tensor
 
 from lab.optimisers.adam import Adam
 

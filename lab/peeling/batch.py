@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lab.networks.base import Classifier
+from lab.classifier import Classifier
 from lab.peeling.activations import POINTWISE, invert
 from lab.peeling.by_labels import set_apart
 from lab.peeling.disaggregation import CONSISTENT, disaggregate

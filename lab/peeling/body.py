@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from lab.networks.base import Classifier
+from lab.classifier import Classifier
 from lab.peeling.activations import POINTWISE
 from lab.types import Outcome
 

@@ -6,8 +6,7 @@ import math
 from copy import deepcopy
 from dataclasses import dataclass, replace
 
-import torch
-from torch import Tensor
+from lab.late import Tensor, torch
 
 from lab.labels import recover_labels
 from lab.types import Gradients, Images, Labels, Observation

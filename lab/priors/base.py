@@ -6,8 +6,7 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
-import torch
-from torch import Tensor
+from lab.late import Tensor, torch
 
 from lab.catalogue import Entry
 from lab.options import Bounds, Help

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
+from lab.late import Tensor, no_grad, torch
 
 from lab.priors.base import Prior
 from lab.types import Images
@@ -21,7 +20,7 @@ class TotalVariation(Prior):
         down = (images[..., 1:, :] - images[..., :-1, :]).abs().mean()
         return across + down
 
-    @torch.no_grad()
+    @no_grad
     def slope(self, images: Images) -> tuple[Tensor, Images]:
         """In closed form: each difference pushes its two pixels apart by its sign."""
         price, slope = images.new_zeros(()), torch.zeros_like(images)

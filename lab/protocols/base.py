@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import ClassVar
 
-from torch import nn
+from lab.late import nn
 
 from lab.catalogue import Entry
 from lab.gradients import LocalSteps

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-import torch
-from torch import Tensor, nn
-from torch.func import functional_call
+from lab.late import Tensor, nn, torch
 
 from lab.gradients import LocalSteps, loss, slopes, trainable
 from lab.options import Bounds, Help
@@ -38,7 +36,7 @@ class FedAvg(Protocol):
         weights = start
         for step in range(self.local_steps):
             rows = self._rows(step, len(images)).to(images.device)
-            value = loss(functional_call(model, weights, (images[rows],)), targets[rows])
+            value = loss(torch.func.functional_call(model, weights, (images[rows],)), targets[rows])
             found = slopes(value, weights, differentiable=True)
             weights = {name: weight - self.learning_rate * found[name] for name, weight in weights.items()}
         return {name: weights[name] - start[name] for name in start}
@@ -55,7 +53,7 @@ class FedAvg(Protocol):
     def _descend(self, model: nn.Module, weights: dict[str, Tensor], images: Images, targets: Targets) -> None:
         """Move the weights by one step."""
         leaves = {name: tensor.detach().requires_grad_() for name, tensor in weights.items()}
-        for name, slope in slopes(loss(functional_call(model, leaves, (images,)), targets), leaves).items():
+        for name, slope in slopes(loss(torch.func.functional_call(model, leaves, (images,)), targets), leaves).items():
             weights[name].sub_(slope, alpha=self.learning_rate)
 
     def steps(self, pictures: int) -> LocalSteps:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import nn
+from lab.late import nn
 
 from lab.gradients import LocalSteps, parameter_gradient
 from lab.protocols.base import Protocol

@@ -18,10 +18,8 @@ from lab.outputs import finite
 from lab.pictures import encode_png
 from lab.registration import Registration
 from lab.rounds import reconstruct, simulate_round
+from lab.sweeps.store import Measured
 from lab.types import AttackState, Images, Round
-
-Measured = tuple[dict[str, Any], bytes]
-"""A result as JSON-ready data, and its picture: originals over reconstructions, as a PNG."""
 
 SHOWN = 4
 """So many pictures of a batch stand on the picture."""

@@ -12,7 +12,9 @@ from typing import Any
 
 from lab.errors import LabError
 from lab.experiment import Experiment
-from lab.sweeps.measure import Measured
+
+Measured = tuple[dict[str, Any], bytes]
+"""A result as JSON-ready data, and its picture: originals over reconstructions, as a PNG."""
 
 KEY_LETTERS = 16
 

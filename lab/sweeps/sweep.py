@@ -9,7 +9,6 @@ from uuid import uuid4
 
 from lab.errors import LabError
 from lab.experiment import Experiment
-from lab.sweeps.measure import measure
 from lab.sweeps.store import Store, key
 
 if TYPE_CHECKING:
@@ -43,6 +42,8 @@ def sweep(experiments: Iterable[Experiment], store: Store, client: Client, data:
     out again. Not asking for more stops the sweep; a later one goes on.
     """
     from distributed import as_completed
+
+    from lab.sweeps.measure import measure
 
     mark = uuid4().hex
     waiting = {f"measure-{key(experiment)}-{mark}": experiment for experiment in missing(experiments, store)}

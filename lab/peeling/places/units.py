@@ -9,9 +9,9 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from lab.networks.resnet import Block
 from lab.peeling.body import Link, has_stored_statistics, is_plain, scale_and_shift
 from lab.peeling.convolution import Convolution
+from lab.residual import Block
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,32 @@
+"""Ctrl-C as a wish: what was found by then is to be written."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+class Interruption:
+    """Whether Ctrl-C was pressed."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def __call__(self, signal_number: int, frame: Any) -> None:
+        """The first Ctrl-C asks the attack to end after this iteration, the second ends at once."""
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+
+
+@contextmanager
+def interruptible() -> Iterator[Interruption]:
+    """Ctrl-C becomes a wish inside this block, so that what was found can be written."""
+    interruption = Interruption()
+    before = signal.signal(signal.SIGINT, interruption)
+    try:
+        yield interruption
+    finally:
+        signal.signal(signal.SIGINT, before)
