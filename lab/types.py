@@ -150,6 +150,7 @@ class Outcome(Enum):
     NOT_SENT = "The update lacks numbers that the algebra reads; matching gradients takes what is there."
     LABELS_ONLY = "The labels alone were read off the last layer; no picture was sought."
     PEELED = "Read off layer by layer, from the features down to the picture: it explains every shared number."
+    PEEL_OPEN = "Several pictures explain every shared number; the one shown is one of them, and need not be the private one."
     PEEL_CLOSE = "Read off layer by layer: the picture leaves less than a hundredth of the shared numbers unexplained."
     PEEL_NOISE = "The shared numbers carry noise; the picture is the one that fits them as well as the noise allows."
     PEEL_RANK = "A layer shrinks too much: its equations are fewer than its unknowns, so many inputs fit."

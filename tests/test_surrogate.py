@@ -146,9 +146,9 @@ def test_its_work_hardly_grows_with_the_local_steps():
     one, five, many = (observe(NETWORK, smooth_batch(), FedAvg(local_steps=k, learning_rate=1e-2)) for k in (1, 5, 20))
     base = passes(attack, one)
     corrected = {k: 40 // max(40 // CORRECTIONS, -(-k // 2)) for k in (5, 20)}
-    assert base <= 2 * 41 + 4
+    assert base <= 2 * 41 + 8  # the proof of the fast derivative comes first, and the last candidate is simulated at the end
     for k, observed in ((5, five), (20, many)):
-        assert passes(attack, observed) <= base + corrected[k] * (k + 1) + 4 <= 2.4 * base
+        assert passes(attack, observed) <= base + corrected[k] * (k + 1) + k + 4 <= 2.4 * base
     assert passes(simulated, five) > 4 * base
 
 

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 from lab.late import torch
 
 from lab.attacks.gradient_matching import GradientMatching
+from lab.attacks.nearest import distance_of
+from lab.attacks.recursive import within
 from lab.options import Help
 from lab.types import AttackState, Images, Observation
 
 if TYPE_CHECKING:
+    from lab.peeling.body import Obstacle
     from lab.peeling.case import Case
 
 HOPEFUL, BELIEVED = 0.5, 0.3
@@ -48,7 +51,7 @@ class HeadStart(GradientMatching):
         self, observation: Observation, generator: torch.Generator, first: Images | None = None
     ) -> Iterator[AttackState]:
         """States of the way down, then those of the matching; ``first`` replaces the head start."""
-        from lab.peeling.case import WORTH_KEEPING, Case, grey_state
+        from lab.peeling.case import OPEN, WORTH_KEEPING, Case, grey_state
 
         if first is not None:
             yield from super().reconstruct(observation, generator, first)
@@ -61,7 +64,22 @@ class HeadStart(GradientMatching):
             if verdict.outcome in WORTH_KEEPING:
                 yield replace(peeled, outcome=verdict.outcome, note=verdict.note)
                 return
+            if verdict.outcome in OPEN:
+                yield from self._within(case, generator, peeled, verdict)
+                return
         yield from self._match(observation, generator, peeled)
+
+    def _within(self, case: Case, generator: torch.Generator, peeled: AttackState, verdict: Obstacle) -> Iterator[AttackState]:
+        """Matching from its own start, and at last the nearest picture that the equations allow."""
+        for state in super().reconstruct(case.observation, generator):
+            passed = {"iteration": peeled.iteration + state.iteration, "iterations": peeled.iteration + state.iterations}
+            counted = replace(state, **passed, features=peeled.features, layers=peeled.layers)
+            if state.outcome is None:
+                yield counted
+            else:
+                found = within(case, counted)
+                found = found if case.is_short else self._nearer(case.observation, peeled, found)
+                yield replace(found, outcome=verdict.outcome, note=f"{verdict.note} {found.note}".strip())
 
     def _way_down(self, case: Case, grey: AttackState) -> Generator[AttackState, None, AttackState]:
         """A state a layer, then a state a joint step, while their residual or the picture's mismatch falls, or to the end.
@@ -91,4 +109,15 @@ class HeadStart(GradientMatching):
         first = peeled.candidate.clamp(0, 1) if believed else None
         for state in super(HeadStart, attack).reconstruct(observation, generator, first):
             passed = {"iteration": peeled.iteration + state.iteration, "iterations": peeled.iteration + state.iterations}
-            yield replace(state, **passed, features=peeled.features, layers=peeled.layers)
+            found = replace(state, **passed, features=peeled.features, layers=peeled.layers)
+            yield found if state.outcome is None else self._nearer(observation, peeled, found)
+
+    def _nearer(self, observation: Observation, peeled: AttackState, matched: AttackState) -> AttackState:
+        """The matched state, with the peeled picture where that explains more."""
+        if not math.isfinite(peeled.objective):
+            return matched
+        before, after = (distance_of(self.distance, observation, state) for state in (peeled, matched))
+        if after <= before:
+            return matched
+        note = f"{matched.note} Matching brought the picture from the algebra no nearer to the shared update.".strip()
+        return replace(matched, candidate=peeled.candidate.clamp(0, 1), note=note)

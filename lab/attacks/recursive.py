@@ -54,13 +54,14 @@ class Recursive(Attack):
         if finished or not self.hand_over or not case.anything:
             yield replace(state, outcome=broken.outcome, note=broken.note)
             return
-        yield from self._match(observation, generator, state, broken)
+        yield from self._match(case, generator, state, broken)
 
-    def _match(
-        self, observation: Observation, generator: torch.Generator, peeled: AttackState, broken: Obstacle
-    ) -> Iterator[AttackState]:
-        """Gradient matching from a peeled picture worth it, which is kept unless that explains more; else from grey."""
-        found = peeled.objective <= BELIEVED
+    def _match(self, case: Case, generator: torch.Generator, peeled: AttackState, broken: Obstacle) -> Iterator[AttackState]:
+        """Gradient matching from a peeled picture worth it, else from grey; a peeled one is kept unless that explains more."""
+        from lab.peeling.case import OPEN
+
+        observation, is_open = case.observation, broken.outcome in OPEN
+        found = peeled.objective <= BELIEVED and not is_open
         matching = GradientMatching(iterations=self.iterations, coarse_to_fine=not found)
         start = peeled.candidate.clamp(0, 1) if found else None
         state = peeled
@@ -69,16 +70,31 @@ class Recursive(Attack):
             state = replace(state, iteration=offset, iterations=peeled.iteration + state.iterations)  # noqa: PLW2901
             state = replace(state, features=peeled.features, layers=peeled.layers, outcome=None)  # noqa: PLW2901
             yield state
+        if is_open:
+            state = within(case, state)
         after = mismatch(observation, state.candidate)
-        if found and not after < peeled.objective:
+        if not case.is_short and not after < _shown_mismatch(observation, peeled):
             note = (
                 f"{broken.note} Gradient matching took over but explained the shared numbers no better ({percent(after)} off)."
             )
-            yield replace(state, candidate=peeled.candidate, outcome=broken.outcome, note=note)
+            kept = peeled.candidate.clamp(0, 1) if is_open else peeled.candidate
+            yield replace(state, candidate=kept, outcome=broken.outcome, note=note)
             return
         origin = "the peeled picture" if found else "grey"
         note = f"{broken.note} Gradient matching took over from {origin} and ends {percent(after)} off the shared numbers."
         yield replace(state, outcome=broken.outcome, note=note)
+
+
+def _shown_mismatch(observation: Observation, peeled: AttackState) -> float:
+    """That of a peeled picture as it is shown, its pixels in the box; infinite where there is none."""
+    return mismatch(observation, peeled.candidate.clamp(0, 1)) if math.isfinite(peeled.objective) else math.inf
+
+
+def within(case: Case, matched: AttackState) -> AttackState:
+    """A matched state moved to the nearest picture that the equations allow, where that explains more."""
+    moved = case.explaining(matched.candidate)
+    before, after = (mismatch(case.observation, images) for images in (matched.candidate, moved))
+    return replace(matched, candidate=moved) if after < before else matched
 
 
 def _descend(case: Case, state: AttackState) -> Generator[AttackState, None, AttackState]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -85,6 +87,7 @@ class Search:
         self.observation = observation
         self.is_told_nothing = not any(bool(tensor.any()) for tensor in observation.update.values())
         self.look = Remembering(matcher, attack.priors)
+        self.is_handed_over, self.is_set_right = first is not None, False
         start = self._start(generator, noise=noise) if first is None else first.detach().clone()
         self.pixels = start.requires_grad_()
         self.grids = Grids(self.pixels) if attack.coarse_to_fine and Grids.fit(self.pixels) else None
@@ -149,12 +152,26 @@ class Search:
 
     def set_right(self, iteration: int) -> None:
         """Where a correction is due: from now on match what the present candidate says a single step has to match."""
-        if self.surrogate is None or not self.surrogate.is_due(iteration, self.attack.iterations):
+        self.is_set_right = self.surrogate is not None and self.surrogate.is_due(iteration, self.attack.iterations)
+        if self.surrogate is None or not self.is_set_right:
             return
         correction = self.surrogate.correction(self.pixels.detach(), self._targets().detach())
         self.missed = correction.missed
         if correction.shared is not None:
             self.look = Remembering(self.look.matcher.towards(correction.shared), self.attack.priors)
+
+    def distance(self, terms: Mapping[str, float], *, wanted: bool) -> float:
+        """How far the candidate's own update is from the shared one; infinite where that is not known, and not ``wanted``.
+
+        A noisy copy's is not the candidate's, nor is a single step's that of local steps on a way that bends.
+        """
+        if self.surrogate is not None and self.surrogate.bends:
+            if wanted and not self.is_set_right:
+                self.missed = self.surrogate.missed(self.pixels.detach(), self._targets().detach())
+            return self.missed if wanted or self.is_set_right else math.inf
+        if self.blur is None:
+            return terms["distance"]
+        return float(self.look(self.pixels.detach(), None, self._targets()).match.distance) if wanted else math.inf
 
     @property
     def note(self) -> str:

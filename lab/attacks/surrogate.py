@@ -78,6 +78,12 @@ class Surrogate:
         missed = float(length(missing) / length(shared))
         return Correction(self._added_to(missing, images, targets, factor) if missed < 1 else None, missed)
 
+    def missed(self, images: Images, targets: Targets) -> float:
+        """By how much this candidate's simulated update misses the shared one, relative to it."""
+        shared = self.client.update
+        simulated = self.client.protocol.update(self.client.network, images, targets)
+        return float(length(_taken_from(shared, simulated, fitted(simulated, shared).factor)) / length(shared))
+
     def _added_to(self, missing: Gradients, images: Images, targets: Targets, factor: float) -> Gradients:
         """What the candidate's single step sends, ``factor`` times, and what its simulated ones miss; written over that."""
         gradient = parameter_gradient(self.observation.network, images, targets)

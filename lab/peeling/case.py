@@ -21,8 +21,12 @@ from lab.peeling.local_steps import after_local_steps
 from lab.peeling.places.top import Top, find_top
 from lab.peeling.places.way_down import WayDown
 from lab.peeling.system import Noise
-from lab.types import AttackState, Gradients, LabelSource, Observation, Outcome
+from lab.types import AttackState, Gradients, Images, LabelSource, Observation, Outcome
 
+OUTSIDE = 0.02
+"""So far beyond 0 or 1 may rounding carry a pixel."""
+PROJECTIONS = 20
+"""Between the equations and the box; most is gained in the first few."""
 HIDES_PLACES = (Outcome.PEEL_MAX_POOLING, Outcome.PEEL_SKIP)
 """Verdicts on a body below whose head no single unit can be told, though the gradients of its convolutions may."""
 CLEAN = 1e-5
@@ -31,6 +35,8 @@ WITHIN_NOISE = 2.0
 """A mismatch up to this many times the noise is as good as the truth's own."""
 WHOLE = (Outcome.PEELED, Outcome.STRAIGHTENED, Outcome.EXACT, Outcome.SET_APART, Outcome.UNMOVED_INPUT)
 """Verdicts of a picture that explains every shared number: nothing is left for gradient matching to do."""
+OPEN = (Outcome.PEEL_OPEN, Outcome.PEEL_RANK)
+"""Verdicts of equations that hold, but leave more open: matching from its own start chooses, and they are met at last."""
 WORTH_KEEPING = (*WHOLE, Outcome.PEEL_CLOSE)
 """And of one that explains so much of them that matching would lead away from it."""
 
@@ -51,6 +57,7 @@ class Case:
         self.links = chain(self.precise.network, observation.image_shape, observation.batch_size)
         self.noise = _noise(self.readings, self.gradients, observation.batch_size)
         self.last = Progress((), None)
+        self.descent: Descent | None = None
 
     @cached_property
     def head(self) -> BatchReading | None:
@@ -128,7 +135,8 @@ class Case:
 
     def _way_down(self, features: Tensor, slope: Tensor) -> Iterator[Progress]:
         if self.top is None:
-            return Descent(self.links, _kernels(self.links, self.gradients), self.noise).run(features, slope)
+            self.descent = Descent(self.links, _kernels(self.links, self.gradients), self.noise)
+            return self.descent.run(features, slope)
         grey = torch.full((1, *self.observation.image_shape), 0.5, dtype=torch.float64)
         return WayDown(self.links, self.gradients, self.top).run(self.precise.network.normalise(grey))
 
@@ -172,18 +180,54 @@ class Case:
         if self.observation.local_steps > 1:
             if not self.links and self.observation.batch_size == 1 and self.readings[-1].has_bias:
                 return Obstacle(*after_steps(self.observation, state.candidate))
-            return after_local_steps(self.observation, off)
+            found = after_local_steps(self.observation, off)
+            left_open = self._left_open(state) if found.outcome is Outcome.STRAIGHTENED else ""
+            return Obstacle(Outcome.PEEL_OPEN, f"{left_open} {found.note}") if left_open else found
         several = self.observation.batch_size > 1
+        left_open = self._left_open(state)
         if off <= EXACT and self.noise.relative <= CLEAN:
-            outcome = Outcome.SET_APART if several else Outcome.PEELED if self.links else Outcome.EXACT
-            whose = "pictures'" if several else "picture's"
-            note = f"The {whose} own gradient differs from the shared one by {off:.1e} of its size."
-            return Obstacle(outcome, f"{note} {self.last.searched}".rstrip())
-        if off <= CLOSE and self.noise.relative <= CLEAN:
+            return Obstacle(Outcome.PEEL_OPEN, left_open) if left_open else self._whole(off)
+        if off <= CLOSE and self.noise.relative <= CLEAN and not self.is_short:
             return Obstacle(Outcome.PEEL_CLOSE, f"The picture found is {percent(off)} off. {self.last.searched}".rstrip())
         if several and not state.layers:
             return Obstacle(Outcome.PEEL_BATCH, f"Set apart, but the pictures found are {percent(off)} off.")
         return self._shortcoming(state, off)
+
+    def _whole(self, off: float) -> Obstacle:
+        several = self.observation.batch_size > 1
+        outcome = Outcome.SET_APART if several else Outcome.PEELED if self.links else Outcome.EXACT
+        whose = "pictures'" if several else "picture's"
+        note = f"The {whose} own gradient differs from the shared one by {off:.1e} of its size."
+        return Obstacle(outcome, f"{note} {self.last.searched}".rstrip())
+
+    @property
+    def is_short(self) -> bool:
+        """Whether the equations are fewer than the unknowns, so that whoever meets them has still to choose."""
+        return self.last.lacking is not None
+
+    def _left_open(self, state: AttackState) -> str:
+        """Why a picture that explains what was shared need not be the private one; empty where nothing speaks against it."""
+        lacking, low, high = self.last.lacking, float(state.candidate.min()), float(state.candidate.max())
+        if lacking is not None:
+            return (
+                f"{lacking.name}: {lacking.equations:,} equations of rank {lacking.rank:,} for {lacking.unknowns:,} unknowns."
+            )
+        if low < -OUTSIDE or high > 1 + OUTSIDE:
+            return f"No picture has pixels from {low:.2f} to {high:.2f}."
+        return ""
+
+    def explaining(self, images: Images) -> Images:
+        """The picture nearest to these that solves what was told of the lowest layers, its pixels in the box.
+
+        The private picture does so, too: each step towards all that do, and into the box, is one that comes nearer to it.
+        """
+        if self.descent is None or not self.descent.anchors:
+            return images
+        found = images.to("cpu", torch.float64)
+        for _ in range(PROJECTIONS):
+            solved = self.descent.solved_from(self.precise.network.normalise(found))
+            found = self.precise.network.normalise.inverse(solved).clamp(0, 1)
+        return found.detach().to(images)
 
     def _shortcoming(self, state: AttackState, off: float) -> Obstacle:
         noise = self.noise.relative

@@ -29,6 +29,8 @@ SMOOTH = Effort(steps=1, inner=1500, exact=1e-12, patience=200)
 """One layer under a smooth activation: a joint solve through saturated units would be worse, so insist."""
 PIECEWISE = Effort(steps=1, inner=800, exact=1e-12, patience=20)
 """One layer under a ReLU: where it converges slowly, the joint solve is far better conditioned."""
+NEAREST = Effort(steps=2, inner=100, exact=1e-6)
+"""From a picture that is natural already."""
 SILENCES = Rounds()
 """One layer whose input is a ReLU's output."""
 TRUSTED_ERROR = 3e-3
@@ -124,6 +126,12 @@ class Descent:
         for settled in Settling(self.system, self.anchors).run(level.values):
             self._report(0, settled.top, settled.step)
             yield self._progress(replace(level, values=settled.step.point.values.double()))
+
+    def solved_from(self, picture: Tensor) -> Tensor:
+        """The normalised picture nearest to this one among those that the equations below the lowest known output allow."""
+        top, known = self.anchors[-1]
+        step = _last(gauss_newton(self.system.stretch(0, top, known), picture, NEAREST))
+        return picture if step is None else step.point.values
 
     def _report(self, bottom: int, top: int, step: Step) -> None:
         for layer in self.system.recoveries(bottom, top, step):
