@@ -181,8 +181,9 @@ class Case:
             if not self.links and self.observation.batch_size == 1 and self.readings[-1].has_bias:
                 return Obstacle(*after_steps(self.observation, state.candidate))
             found = after_local_steps(self.observation, off)
-            left_open = self._left_open(state) if found.outcome is Outcome.STRAIGHTENED else ""
-            return Obstacle(Outcome.PEEL_OPEN, f"{left_open} {found.note}") if left_open else found
+            if found.outcome is Outcome.STRAIGHTENED and self.is_short:  # rounding may carry its pixels far out of the box
+                return Obstacle(Outcome.PEEL_OPEN, f"{self._left_open(state)} {found.note}")
+            return found
         several = self.observation.batch_size > 1
         left_open = self._left_open(state)
         if off <= EXACT and self.noise.relative <= CLEAN:
