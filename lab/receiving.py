@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lab.late import Tensor, nn, torch
 
@@ -12,7 +12,10 @@ from lab.errors import LabError
 
 NAMED = 3
 """So many names are spelt out in a sentence, and the others counted."""
-AnyModule = TypeVar("AnyModule", bound="nn.Module")
+if TYPE_CHECKING:
+    AnyModule = TypeVar("AnyModule", bound=nn.Module)
+else:
+    AnyModule = TypeVar("AnyModule")  # torch is not imported yet, and a bound is looked up where types are checked at run time
 
 
 def received(network: AnyModule, update: Any) -> tuple[AnyModule, dict[str, Tensor]]:

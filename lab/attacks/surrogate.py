@@ -98,8 +98,8 @@ class Surrogate:
         told = "more than all of it" if missed > 1 else percent(missed)
         return (
             f"This picture's own {self.client.local_steps} local steps miss the shared update by {told}; "
-            "simulating each of them (local_steps = simulated) takes longer and gets closer if the client's are these, not if it steps "
-            "in another way (momentum, Adam)."
+            "simulating each of them (local_steps = simulated) takes longer and gets closer if these are the client's, "
+            "not if it steps in another way (momentum, Adam)."
         )
 
 
