@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -12,6 +13,7 @@ import typer
 from typer import Option
 from typer.core import TyperGroup
 
+from lab.commands.saying import leave_quietly, ready_streams, say
 from lab.errors import LabError, quoted
 
 if TYPE_CHECKING:
@@ -36,7 +38,10 @@ class Sentences(TyperGroup):
         """0 done, 2 for wrong input, 130 when interrupted, 1 for a bug of the lab."""
         words = list(sys.argv[1:] if args is None else args)
         try:
+            ready_streams()
             status = super().main(words, prog_name or "gradlab", complete_var, False, windows_expand_args, **extra)
+        except BrokenPipeError:
+            leave_quietly()
         except typer.TyperException as error:
             _fail(_told(error), WRONG_INPUT)
         except LabError as error:
@@ -56,7 +61,8 @@ def _told(error: typer.TyperException) -> str:
 
 
 def _fail(sentence: str, status: int) -> NoReturn:
-    print(sentence if sentence.endswith((".", "?", "\n")) else f"{sentence}.", file=sys.stderr)
+    with suppress(OSError):  # where not even this can be said, the status says it
+        print(sentence if sentence.endswith((".", "?", "\n")) else f"{sentence}.", file=sys.stderr, flush=True)
     sys.exit(status)
 
 
@@ -99,7 +105,7 @@ def list_(
     """List everything that can be chosen by name, with its options, bounds and defaults."""
     from lab.commands.listing import as_json, as_text, listing
 
-    print((as_json if json else as_text)(listing(kind)))
+    say((as_json if json else as_text)(listing(kind)))
 
 
 NAMED = "NAME[:option=value,...]"
@@ -169,7 +175,7 @@ def run(
 
         fetch_for(chosen)
     told = _attacked(chosen, device, seconds, last, out)
-    print(told.summary)
+    say(told.summary)
     if told.interrupted:
         raise typer.Exit(INTERRUPTED)
 
@@ -192,7 +198,7 @@ def fetch(
     from lab.commands.fetching import fetch as fetch_it
 
     for name in names:
-        print(fetch_it(name, data))
+        say(fetch_it(name, data))
 
 
 @app.command()
@@ -214,9 +220,9 @@ def train(
 
     changes = {"epochs": epochs, "batch_size": batch, "learning_rate": rate, "seed": seed}
     try:
-        print(train_it(network, dataset, data, changes, out, parse_stages(keep_epochs), half=half))
+        say(train_it(network, dataset, data, changes, out, parse_stages(keep_epochs), half=half))
     except KeyboardInterrupt as interruption:
-        print(interruption)
+        say(str(interruption))
         raise typer.Exit(INTERRUPTED) from None
 
 
@@ -239,7 +245,7 @@ def reproduce(
 
     changes = {"images": images, "iterations": iterations, "seeds": seeds, "budget": budget}
     told = reproduce_it(study, changes, Place(workers, scheduler, data, out, only))
-    print(told.summary)
+    say(told.summary)
     if told.interrupted:
         raise typer.Exit(INTERRUPTED)
 
