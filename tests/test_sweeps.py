@@ -23,6 +23,7 @@ from lab.studies.base import Cell, Mark, PaperNumber, Study
 from lab.sweeps import tables
 from lab.sweeps.cluster import connected
 from lab.sweeps.measure import measure
+from lab.sweeps.provenance import mixed
 from lab.sweeps.rows import rows
 from lab.sweeps.sheets import contact_sheet
 from lab.sweeps.statistics import estimate
@@ -138,10 +139,40 @@ def test_a_scheduler_that_does_not_answer(monkeypatch):
         connected(1, "tcp://127.0.0.1:9").__enter__()
 
 
-def test_a_damaged_result_says_so(tmp_path):
-    (tmp_path / f"{key(QUICK)}.json").write_text("{")
-    with pytest.raises(LabError, match="delete it to measure again"):
-        Store(tmp_path).read(QUICK)
+DAMAGES = {
+    "empty": lambda whole: b"",
+    "cut short": lambda whole: whole[: len(whole) // 2],
+    "zeros": lambda whole: bytes(len(whole)),
+    "not text": lambda whole: b"\xff" + whole,
+    "another kind": lambda whole: b"[1, 2]",
+    "a number": lambda whole: b"7",
+    "no numbers": lambda whole: b"{}",
+    "nested": lambda whole: b"[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_result_is_measured_again(damage, client, tmp_path):
+    store = Store(tmp_path)
+    list(sweep([QUICK], store, client))
+    (path,) = tmp_path.glob("*.json")
+    whole = path.read_bytes()
+    path.write_bytes(damage(whole))
+    assert missing([QUICK], store) == [QUICK]
+    assert store.read(QUICK) is None
+    assert [step.problem for step in sweep([QUICK], store, client)] == [""]
+    assert json.loads(path.read_bytes())["psnr_db"] == json.loads(whole)["psnr_db"]
+
+
+def test_what_a_table_mixes_is_said():
+    first = measure(QUICK.to_plain())[0]
+    again, other = json.loads(json.dumps(first)), json.loads(json.dumps(first))
+    assert first["fingerprint"] == measure(replace(QUICK, attack=Analytic()).to_plain())[0]["fingerprint"]
+    assert first["fingerprint"] != measure(replace(QUICK, dataset=Gallery(first="cat")).to_plain())[0]["fingerprint"]
+    assert mixed([]) == mixed([first]) == mixed([first, again]) == []
+    assert "different pictures" in mixed([first, other | {"fingerprint": "0"}])[0]
+    assert "torch" in mixed([first, other | {"versions": first["versions"] | {"torch": "1.0"}}])[0]
+    assert "unknown" in mixed([first, {name: value for name, value in other.items() if name != "versions"}])[0]
 
 
 def result(picture, seed, value):

@@ -25,7 +25,7 @@ from lab.sweeps.rows import Row, rows
 from lab.sweeps.sheets import contact_sheet
 from lab.sweeps.store import Store
 from lab.sweeps.sweep import Step, missing, sweep
-from lab.sweeps.tables import as_csv, as_json, markdown
+from lab.sweeps.tables import as_csv, as_json, markdown, mixtures
 
 MOST_WORKERS = 256
 
@@ -144,4 +144,5 @@ def _summary(study: Study, found: tuple[Row, ...], problems: list[Step], written
         paper = "" if row.paper is None else f"; the paper: {row.paper}"
         lines.append(f"  {row.cell.name}: {ours}{paper} ({row.measured} of {len(row.cell.experiments)} runs)")
     lines += dict.fromkeys(f"Not measured: {step.problem}" for step in problems)
+    lines += mixtures(found)
     return "\n".join([*lines, f"Written to {out}: {', '.join(written)}."])

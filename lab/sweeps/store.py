@@ -18,6 +18,12 @@ Measured = tuple[dict[str, Any], bytes]
 
 KEY_LETTERS = 16
 
+NEEDED = {
+    *("experiment", "outcome", "verdict", "psnr_db", "ssim", "registered_psnr_db", "labels_right", "identified", "pictures"),
+    *("grey_psnr_db", "mean_psnr_db", "gradient_norm", "iterations", "seconds", "cpu_seconds"),
+}
+"""What tables read of a result; a file without it was not written to its end, or by something else."""
+
 
 def key(experiment: Experiment) -> str:
     """The experiment's own name: the hash of its complete JSON, so that any change of it makes another."""
@@ -32,18 +38,22 @@ class Store:
     folder: Path
 
     def finished(self, experiment: Experiment) -> bool:
-        """Whether the result is here."""
-        return self._path(experiment, "json").is_file()
+        """Whether the result is here, and whole."""
+        return self.read(experiment) is not None
 
     def read(self, experiment: Experiment) -> dict[str, Any] | None:
-        """The result; None where there is none yet. Raises ``LabError`` where the file is damaged."""
+        """The result; None where there is none yet, or a damaged file: a machine that lost its power loses one run, no study.
+
+        Raises ``LabError`` where the file may not be read: measured again, it could not be kept either.
+        """
         path = self._path(experiment, "json")
         try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError, RecursionError):
             return None
-        except (OSError, ValueError) as error:
-            raise LabError(f"The result {path} cannot be read ({type(error).__name__}); delete it to measure again.") from None
+        except OSError as error:
+            raise LabError(f"The result {path} cannot be read ({error.strerror}); give another folder by --out.") from None
+        return found if isinstance(found, dict) and found.keys() >= NEEDED else None
 
     def picture(self, experiment: Experiment) -> Path | None:
         """The picture of a finished experiment, where one was kept."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from lab.serialise import to_plain
 from lab.studies.base import Study
+from lab.sweeps.provenance import mixed
 from lab.sweeps.rows import Row
 from lab.sweeps.statistics import Estimate
 
@@ -59,7 +60,8 @@ def markdown(study: Study, rows: Sequence[Row]) -> str:
     chosen = columns(study, rows)
     lines = [f"| {' | '.join(chosen)} |", f"|{'---|' * len(chosen)}"]
     lines += [f"| {' | '.join(column(row) for column in chosen.values())} |" for row in rows]
-    return "\n".join([f"# {study.title}", "", f"{study.paper_item}.", "", *lines, "", NOTE, "", _set_up(study), ""])
+    head = [f"# {study.title}", "", f"{study.paper_item}.", ""]
+    return "\n".join([*head, *lines, "", NOTE, *_warnings(rows), "", _set_up(study), ""])
 
 
 NOTE = (
@@ -67,6 +69,15 @@ NOTE = (
     "A number marked as recalled was not checked against the paper. "
     "Grey and mean picture are what knowing nothing scores; the line-up asks which of eight pictures was rebuilt."
 )
+
+
+def mixtures(rows: Sequence[Row]) -> list[str]:
+    """Where the cells of one table, or the runs of one cell, are of different pictures or versions."""
+    return mixed(result for row in rows for result in row.results)
+
+
+def _warnings(rows: Sequence[Row]) -> list[str]:
+    return [line for sentence in mixtures(rows) for line in ("", f"**{sentence}**")]
 
 
 def _set_up(study: Study) -> str:
@@ -120,6 +131,7 @@ def as_json(study: Study, rows: Sequence[Row]) -> str:
         "paper_item": study.paper_item,
         "main": study.main,
         "also_told": list(study.also_told),
+        "mixed": mixtures(rows),
         "cells": [_flat(row) | {"experiments": [_shortly(result) for result in row.results]} for row in rows],
     }
     return json.dumps(_rounded(data), allow_nan=False).replace('{"cell":', '\n{"cell":') + "\n"
@@ -136,4 +148,4 @@ def _rounded(value: Any) -> Any:
 
 def _shortly(result: dict[str, Any]) -> dict[str, Any]:
     """A result without what its other fields tell; the experiment stays complete, as defaults may change."""
-    return {name: value for name, value in result.items() if name not in ("outcome_text", "line_up_size", "versions")}
+    return {name: value for name, value in result.items() if name not in ("outcome_text", "line_up_size")}
