@@ -27,9 +27,9 @@ def address():
 
 
 @contextmanager
-def serving(*arguments):
-    """The address of a server that Python starts from these arguments and a free port after them."""
-    port = free_port()
+def serving(*arguments, port=None):
+    """The address of a server that Python starts from these arguments and a free port after them, or the one given."""
+    port = port or free_port()
     command = [sys.executable, *arguments, str(port)]
     server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:

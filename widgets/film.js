@@ -4,7 +4,6 @@
 const REPLAY_SECONDS = 6;
 const MOST_FRAMES = 400;
 const HEARTBEAT_MS = 5000;
-const SILENCE_MS = 20000;
 
 function initialize({ model, signal }) {
   const listeners = new Map();
@@ -17,9 +16,13 @@ function initialize({ model, signal }) {
     index: -1,
     source: "recorded",
     playing: false,
-    connected: true,
+    trouble: "",
     guessing: false,
     get state() { return model.get("state"); },
+    /** Whether the engine can be asked for anything. */
+    get connected() { return film.trouble === "" || film.trouble === "silent"; },
+    /** What keeps it from answering, in a sentence; empty where nothing does. */
+    get troubled() { return TROUBLE[film.trouble] ?? ""; },
     get round() { return blank ? {} : model.get("round"); },
     get recording() { return blank ? {} : model.get("recording"); },
     /** Whether the address of the page is the link of its experiment. */
@@ -62,15 +65,15 @@ function initialize({ model, signal }) {
     try {
       model.send(content);
     } catch {
-      lose();
+      channel.lost();
     }
   }
 
-  function lose() {
-    if (!film.connected) return;
-    film.connected = false;
+  const channel = channelOf(model, (trouble, before) => {
+    film.trouble = trouble;
     emit("state");
-  }
+    if (before === "away" && trouble === "") send({ type: "hello" }); // what was missed meanwhile
+  }, signal);
 
   // ---- replay -------------------------------------------------------------
   let ticket = 0;
@@ -123,14 +126,14 @@ function initialize({ model, signal }) {
     }
     if (content.type === "frame") add(content, buffers[0]);
     if (content.type === "history") restore(content, buffers);
-    if (content.type === "pulse") heard();
+    if (content.type === "pulse") channel.heard(content.engine);
   }
 
   function add(frame, buffer) {
     if (frame.run !== run) begin(frame.run, "live");
     film.frames.push({ ...frame, image: bytes(buffer) });
     thin();
-    heard();
+    channel.heard();
     emit("frames");
     // Two animation frames later the picture is on the screen: only then may the next one come.
     requestAnimationFrame(() => requestAnimationFrame(() => send({ type: "drawn", frame: frame.id })));
@@ -151,18 +154,9 @@ function initialize({ model, signal }) {
     emit("frames");
   }
 
-  let last = performance.now();
-
-  function heard() {
-    last = performance.now();
-    if (film.connected) return;
-    film.connected = true;
-    emit("state");
-  }
-
   const pulse = setInterval(() => {
     send({ type: "heartbeat" });
-    if (performance.now() - last > SILENCE_MS) lose();
+    channel.asked();
   }, HEARTBEAT_MS);
 
   // ---- the recording, until the first live frame ----------------------------

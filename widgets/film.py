@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from widgets import recording
 from widgets.messages import Listener, Message
 from widgets.views.base import script
 
+FOLDER = Path(__file__).parent
 STATE = ("status", "message", "device", "pace_seconds", "iterations", "hidden", "only")
 """What the views show of a session beside its frames."""
 
@@ -23,11 +25,12 @@ class Film(Listener):
     whatever it says comes as a message and is checked here.
     """
 
-    _esm = script() + Path(__file__).with_suffix(".js").read_text(encoding="utf-8")
+    _esm = script() + "".join((FOLDER / name).read_text(encoding="utf-8") for name in ("channel.js", "film.js"))
     recording = traitlets.Dict().tag(sync=True)
     round = traitlets.Dict().tag(sync=True)
     state = traitlets.Dict().tag(sync=True)
     reads_address = traitlets.Bool(False).tag(sync=True)
+    engine = traitlets.Unicode(help="a name that no other engine has, nor this one once started anew").tag(sync=True)
 
     def __init__(self, session: Any, *, recorded: bool = True, reads_address: bool = False) -> None:
         """``recorded`` shows the recording of the default experiment first.
@@ -36,7 +39,13 @@ class Film(Listener):
         """
         self.session = session
         first = recording.load() if recorded else {"run": {}, "round": {}}
-        super().__init__(recording=first["run"], round=first["round"], state=self._state(), reads_address=reads_address)
+        super().__init__(
+            recording=first["run"],
+            round=first["round"],
+            state=self._state(),
+            reads_address=reads_address,
+            engine=secrets.token_hex(8),
+        )
         session.observe(self._show_state, names=list(STATE))
         session.observe(self._show_round, names=["round_info"])
         session.observe(lambda change: self._send_history(), names=["restored"])
@@ -78,7 +87,7 @@ class Film(Listener):
             self.session.acknowledge(drawn)
         elif message.kind == "heartbeat":
             self.session.heartbeat()
-            self.send({"type": "pulse"})
+            self.send({"type": "pulse", "engine": self.engine})
         elif message.kind == "open" and self.reads_address and isinstance(message.content.get("query"), str):
             self.session.open_link(message.content["query"])
         elif message.kind == "hello":

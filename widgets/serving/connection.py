@@ -78,6 +78,7 @@ class GuardedConnection(ZMQChannelsWebsocketConnection):
     def close_all_of(cls, kernel: str) -> None:
         """Close every socket to a kernel that is about to end: its pages are told, and do not wait for it."""
         for connection in [each for each in cls._open_sockets if each.kernel_id == kernel]:
+            connection._send_status_message("dead")  # by which the page's own scripts know that it will not come back
             connection.websocket_handler.close(ENGINE_ENDED, "the engine has ended")
 
     def _visitors_do(self, what: str) -> None:

@@ -80,7 +80,7 @@ async function filmOf(model, host) {
 
 /** Sends a message to a view's kernel side; where nobody is there any more, that is said in ``place``. */
 function teller(model, place) {
-  return (content) => { try { model.send(content); } catch { place.textContent = "The engine no longer answers; reload the page."; } };
+  return (content) => { try { model.send(content); } catch { place.textContent = "The engine has ended; reload the page."; } };
 }
 
 /** Subscribe to several events of the film; returns the function that ends all subscriptions. */

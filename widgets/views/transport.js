@@ -4,7 +4,6 @@ const PRIMARY = {
 };
 const SETTLE_MS = 400;
 const PACES = [[6, "Watchable, 6 s"], [0, "As fast as it goes"]];
-const LOST = "The engine no longer answers. What you have seen can still be replayed; reload the page to attack again.";
 
 /** Keys do not steal from whoever is typing or moving a slider. */
 function isBusy(target) {
@@ -24,7 +23,8 @@ function badge(film) {
 
 async function render({ model, el, host, signal }) {
   const film = await filmOf(model, host);
-  const tell = (content) => { try { model.send(content); } catch { message.textContent = LOST; } };
+  const message = element("p", { class: "lab-message", role: "status", "aria-live": "polite" });
+  const tell = teller(model, message);
   const begun = (content) => { film.stop(); tell(content); };
 
   const primary = element("button", { class: "lab-primary", type: "button", onclick: act });
@@ -37,12 +37,12 @@ async function render({ model, el, host, signal }) {
   const pace = element("div", { class: "lab-group lab-pace", role: "group", "aria-label": "Pace" },
     ...PACES.map(([seconds, name]) => element("button", { type: "button", "data-seconds": String(seconds), onclick: () => tell({ type: "pace", seconds }) }, name)));
   const badges = element("p", { class: "lab-badge" });
-  const message = element("p", { class: "lab-message", role: "status", "aria-live": "polite" });
+  const reload = element("button", { class: "lab-small", type: "button", hidden: true, onclick: () => location.reload() }, "Reload");
   const keys = element("p", { class: "lab-keys", "aria-hidden": "true" },
     ...[["space", "attack, pause"], ["←  →", "frame by frame"], ["?", "all keys"]].flatMap(([key, means]) => [element("kbd", {}, key), `${means} `]));
   const card = element("div", { class: "lab-card lab-transport" },
     element("div", { class: "lab-row" }, primary, ...(film.parts?.has("guess") ? [guess] : []), steps, reset, element("div", { class: "lab-row lab-film" }, replay, scrub)),
-    element("div", { class: "lab-row lab-under" }, element("div", { class: "lab-row lab-badges" }, badges, meaning("run", "this line")), pace), element("div", { class: "lab-row lab-below" }, message, keys));
+    element("div", { class: "lab-row lab-under" }, element("div", { class: "lab-row lab-badges" }, badges, meaning("run", "this line")), pace), element("div", { class: "lab-row lab-below" }, message, reload, keys));
 
   let role = "", since = 0;
 
@@ -65,10 +65,12 @@ async function render({ model, el, host, signal }) {
     primary.textContent = name;
     primary.disabled = !film.connected;
     guess.disabled = !film.connected || !film.round.line_up;
-    message.textContent = film.connected ? sentence : LOST;
-    message.classList.toggle("lab-bad", status === "failed" || !film.connected);
+    message.textContent = film.troubled || sentence;
+    message.classList.toggle("lab-bad", status === "failed" || film.troubled !== "");
+    reload.hidden = film.troubled === "" || film.trouble === "away";
     for (const button of pace.children) button.setAttribute("aria-pressed", String(Number(button.dataset.seconds) === pace_seconds));
     card.dataset.status = film.connected ? status : "lost";
+    card.dataset.trouble = film.trouble;
     showFrame();
   }
 
