@@ -58,7 +58,10 @@ def test_one_command_points_every_badge_at_a_copy():
     text = (ROOT / "README.md").read_text()
     links = re.findall(r"mybinder\.org/v2/gh/([^/]+/[^/]+)/HEAD", text)
     assert len(links) >= 2
-    assert re.findall(r"mybinder\.org/v2/gh/([^/]+/[^/]+)/HEAD", pointed(text, "some/copy")) == ["some/copy"] * len(links)
+    shown = pointed(text, "some/copy")
+    assert re.findall(r"mybinder\.org/v2/gh/([^/]+/[^/]+)/HEAD", shown) == ["some/copy"] * len(links)
+    assert not re.search(r"<!--(?:(?!-->).)*mybinder", shown, re.DOTALL)
+    assert links[0] != "OWNER/REPOSITORY" or re.search(r"<!--(?:(?!-->).)*mybinder", text, re.DOTALL), "shown while dead"
     assert pointed(pointed(text, "some/copy"), links[0]) == text, "nothing else is touched"
     for wrong in ("", "copy", "https://github.com/some/copy", "a b/c"):
         with pytest.raises(ValueError, match="give OWNER/REPOSITORY"):

@@ -208,7 +208,7 @@ def test_restarts_are_chosen_by_distance_alone():
 @pytest.mark.parametrize("prior", [TotalVariation(weight=0.1), TotalVariation(weight=1e-3, relative=False)], ids=repr)
 def test_the_attack_comes_closer_in_every_combination(optimiser, distance, prior):
     observation = observe(LeNet(), smooth_batch())
-    attack = GradientMatching(iterations=12, distance=distance, optimiser=optimiser, priors=(prior,))
+    attack = GradientMatching(iterations=20, distance=distance, optimiser=optimiser, priors=(prior,))
     states = run(attack, observation)
     assert states[-1].terms["distance"] < 0.7 * states[0].terms["distance"]
 

@@ -93,13 +93,17 @@ def test_the_attack_follows_the_number_of_pictures_and_back():
 
 
 def test_noise_sets_several_pictures_apart():
-    """Truth: SSIM of four pictures behind one gradient, each matched with its best."""
-    batch = smooth_batch(4)
-    ends = []
-    for attack in (GradientMatching(), APART):
-        *_, last = attack.reconstruct(observe(MLP(), batch), stream(0, "candidate"))
-        ends.append(float(ssim(last.candidate.clamp(0, 1), batch.images).mean()))
-    assert ends[1] > ends[0] + 0.01
+    """Truth: what SSIM of four pictures behind one gradient lacks to 1, each matched with its best.
+
+    One draw may turn with the rounding of a processor (of six, one does here); over four draws noise leaves a third.
+    """
+
+    def lacking(attack):
+        batches = [smooth_batch(4, seed=seed) for seed in range(4)]
+        ends = [list(attack.reconstruct(observe(MLP(), batch), stream(0, "candidate")))[-1] for batch in batches]
+        return sum(1 - float(ssim(e.candidate.clamp(0, 1), b.images).mean()) for e, b in zip(ends, batches, strict=True))
+
+    assert lacking(APART) < 0.6 * lacking(GradientMatching())
 
 
 @pytest.mark.parametrize("entry", entries("network").values(), ids=lambda entry: entry.name)
