@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import psutil
 import pytest
 from jupyter_client.manager import AsyncKernelManager
+from jupyter_client.provisioning import KernelProvisionerFactory
 
 from widgets.serving import fork_server
 from widgets.serving.forking import ForkedKernel, ForkServer
@@ -34,14 +35,15 @@ async def stopped():
 
 
 @asynccontextmanager
-async def kernel(monkeypatch=None):
+async def kernel():
     """A kernel, and a function that runs code in it and returns what it printed."""
-    os.environ["JUPYTER_DEFAULT_PROVISIONER_NAME"] = "gradlab-fork"
+    factory = KernelProvisionerFactory.instance()
+    before, factory.default_provisioner_name = factory.default_provisioner_name, "gradlab-fork"
     try:
         manager = AsyncKernelManager(transport="ipc")
         await manager.start_kernel()
     finally:
-        del os.environ["JUPYTER_DEFAULT_PROVISIONER_NAME"]
+        factory.default_provisioner_name = before
     client = manager.client()
     client.start_channels()
     await client.wait_for_ready()

@@ -151,7 +151,7 @@ def _frozen(sizes: Sizes, steps: int, rows: int, *, blends: bool) -> int:
     weights, largest = sizes.drawn.weights, sizes.drawn.largest_weight
     passes = sizes.kept(rows) + 2 * sizes.decided(rows)
     if steps == 1:
-        return passes + (weights if blends else 6 * weights + largest)
+        return passes + (weights if blends else 8 * weights + largest)
     tapes = steps * (sizes.decided(rows) // 4 + 2 * rows * sizes.drawn.pixels)
     return passes + tapes + (steps + (4 if blends else 8)) * weights + largest
 

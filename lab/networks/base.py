@@ -87,8 +87,11 @@ class Network(Entry):
             return Classifier(Normalise(*self.statistics(image_shape[0])), body, head, classes).eval()
 
 
-def feature_count(body: nn.Sequential, image_shape: tuple[int, int, int]) -> int:
-    """How many numbers a chain of layers gives for one picture."""
-    from lab.shapes import output_shape
+def feature_count(body: nn.Module, image_shape: tuple[int, int, int]) -> int:
+    """How many numbers the body gives for one picture; of a chain of layers without numbers, by its shapes (``lab.cost``)."""
+    if torch.get_default_device().type == "meta":
+        from lab.shapes import output_shape
 
-    return prod(reduce(lambda shape, layer: output_shape(layer, shape), body, (1, *image_shape)))
+        return prod(reduce(lambda shape, layer: output_shape(layer, shape), body.children(), (1, *image_shape)))
+    with torch.no_grad():
+        return body.eval()(torch.zeros(1, *image_shape)).numel()

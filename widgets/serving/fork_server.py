@@ -16,6 +16,7 @@ import gc
 import importlib
 import json
 import os
+import pkgutil
 import selectors
 import signal
 import socket
@@ -24,22 +25,13 @@ from pathlib import Path
 from typing import Any
 
 LARGEST_PACKET = 2**20
-FIRST_VISIT = (
-    "ipykernel.ipkernel",
-    "ipykernel.kernelapp",
-    "lab.derivation",
-    "lab.failures",
-    "lab.layer_match",
-    "lab.links",
-    "lab.presets",
-    "widgets.algebra_data",
-    "widgets.differences",
-    "widgets.exports",
-    "widgets.lab_page",
-    "widgets.layer_data",
-    "widgets.lesson",
-)
-"""What a visitor's first run would import by and by; a test holds it complete."""
+KERNEL = ("ipykernel.ipkernel", "ipykernel.kernelapp")
+PAGE = ("lab", "widgets")
+"""All of these is imported, since any of it may be asked for by a visitor; a test holds it complete."""
+NO_PART_OF_THE_PAGE = {
+    *("lab.cli", "lab.commands", "lab.exercises", "lab.studies", "lab.sweeps", "lab.training", "lab.augmentation"),
+    *("widgets.record", "widgets.serving"),
+}
 KINDER = 5
 """How much a kernel yields to the server, which has to answer everybody."""
 
@@ -65,7 +57,7 @@ def prepare() -> str:
     load()
     for kind in FOLDERS:
         entries(kind)
-    for name in FIRST_VISIT:
+    for name in (*KERNEL, *(module for package in PAGE for module in _modules(package))):
         importlib.import_module(name)
     setproctitle.getproctitle()  # it looks for its place in memory once, before the environment changes
     if torch.cuda.is_available():
@@ -75,6 +67,15 @@ def prepare() -> str:
     gc.collect()
     gc.freeze()  # a collection in a copy would otherwise write to every object, and so copy it
     return ""
+
+
+def _modules(package: str) -> list[str]:
+    """A package and what is below it, in the order of names."""
+    found = [package]
+    for each in pkgutil.iter_modules(importlib.import_module(package).__path__, f"{package}."):
+        if each.name not in NO_PART_OF_THE_PAGE:
+            found += _modules(each.name) if each.ispkg else [each.name]
+    return found
 
 
 def serve(channel: socket.socket) -> dict[str, Any] | None:
