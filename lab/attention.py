@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from threading import Lock
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class PlainAttention:
@@ -15,7 +15,7 @@ class PlainAttention:
     """
 
     _lock, _inside = Lock(), 0
-    _switch: ClassVar[AbstractContextManager[None]] = nullcontext()
+    _switch: ClassVar[AbstractContextManager[Any]] = nullcontext()
 
     def __enter__(self) -> None:
         from torch.nn.attention import SDPBackend, sdpa_kernel
