@@ -24,6 +24,7 @@ NAMES = {
     "imagenet_resnet": "ImageNet ResNet",
     "squeezenet": "SqueezeNet",
     "euclidean": "Euclidean",
+    "balanced_euclidean": "balanced Euclidean",
     "layer_cosine": "cosine by layer",
     "top_heavy_cosine": "top-heavy cosine",
     "soft_signs": "soft signs",

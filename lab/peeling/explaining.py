@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass, replace
 
@@ -16,6 +17,9 @@ EXACT = 1e-3
 
 CLEARLY = 0.5
 """Another length than the one told is believed where it leaves less than this share of what that one leaves."""
+
+PIECE = 65_536
+"""Numbers that are compared at once."""
 
 CLOSE = 1e-2
 """Relative mismatch that gradient matching, begun at the peeled picture, never brought lower."""
@@ -38,23 +42,23 @@ class Fit:
 
 def fitted(made: Gradients, shared: Gradients) -> Fit:
     """How ``made`` explains what was shared, as it is or at another length (clipped, summed over the batch)."""
-    products = [_products(tensor, shared[name]) for name, tensor in made.items()]
+    products = [(float(g @ g), float(g @ other), float(other @ other)) for g, other in _pieces(made, shared)]
     own, both, whole = (max(sum(part), 1e-300) for part in zip(*products, strict=True))
     factor = both / own
     told, best = (_off(made, shared, s) / math.sqrt(whole) for s in (1.0, factor))
     return Fit(factor, best) if best < CLEARLY * told else Fit(1.0, told)
 
 
-def _products(made: Tensor, shared: Tensor) -> tuple[float, float, float]:
-    """<g, g>, <g, g*> and <g*, g*> of one tensor."""
-    one, other = made.detach().double().flatten(), shared.double().flatten()
-    return float(one @ one), float(one @ other), float(other @ other)
-
-
 def _off(made: Gradients, shared: Gradients, factor: float) -> float:
     """||s g - g*||."""
-    gaps = (factor * tensor.detach() - shared[name] for name, tensor in made.items())
-    return math.sqrt(sum(float(gap.double().square().sum()) for gap in gaps))
+    return math.sqrt(sum(float((factor * g - other).square().sum()) for g, other in _pieces(made, shared)))
+
+
+def _pieces(made: Gradients, shared: Gradients) -> Iterator[tuple[Tensor, Tensor]]:
+    """Both in double precision, a few numbers at a time: a large network's update is not copied for it."""
+    for name, tensor in made.items():
+        pairs = zip(tensor.detach().flatten().split(PIECE), shared[name].detach().flatten().split(PIECE), strict=True)
+        yield from ((one.double(), other.double()) for one, other in pairs)
 
 
 def fit(observation: Observation, images: Images) -> Fit:
