@@ -5,7 +5,6 @@ c.ServerApp.kernel_websocket_connection_class = "widgets.serving.connection.Guar
 
 from __future__ import annotations
 
-import logging
 import time
 from typing import Any
 
@@ -13,9 +12,9 @@ from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebso
 from tornado.web import HTTPError
 from traitlets import Bool, Float
 
+from widgets.serving.journal import LOG
 from widgets.serving.messages import PROTOCOL, BadMessage, checked
 
-LOG = logging.getLogger("gradlab.server")
 BAD_MESSAGE, TOO_MANY, ENGINE_ENDED = 1008, 4008, 4001
 """Why a socket is closed: codes of RFC 6455 and of its private range."""
 

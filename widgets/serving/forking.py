@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import logging
 import os
 import signal
 import socket
@@ -21,9 +20,9 @@ from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from traitlets import Int
 
 from widgets.serving.fork_server import LARGEST_PACKET
+from widgets.serving.journal import LOG
 from widgets.serving.limits import limit
 
-LOG = logging.getLogger("gradlab.server")
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 """Libraries that would start their threads on import."""
 
