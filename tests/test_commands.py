@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from lab import LabError, checkpoints
 from lab.cli import app
-from lab.commands import benching, child, recording, serving, training
+from lab.commands import benching, child, interruption, serving, training
 from lab.networks.mlp import MLP
 
 
@@ -128,7 +128,7 @@ def test_a_child_that_dies_by_a_signal_gives_the_status_of_a_shell():
 
 def test_the_handler_of_ctrl_c_is_put_back():
     before = signal.getsignal(signal.SIGINT)
-    with recording.interruptible():
+    with interruption.interruptible():
         assert signal.getsignal(signal.SIGINT) is not before
     assert signal.getsignal(signal.SIGINT) is before
 

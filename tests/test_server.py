@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import tomllib
 import urllib.error
 import urllib.request
@@ -408,4 +409,4 @@ def test_addresses_and_files_that_are_not_there_are_one_sentence(tmp_path):
 
 
 def served(*words):
-    return subprocess.run(["python", "-m", "widgets.serving", *words], capture_output=True, text=True, check=False)
+    return subprocess.run([sys.executable, "-m", "widgets.serving", *words], capture_output=True, text=True, check=False)
