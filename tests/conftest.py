@@ -13,7 +13,7 @@ import torch  # noqa: E402
 
 torch.set_num_threads(1)
 
-pytest_plugins = ["visiting"]
+pytest_plugins = ["visiting", "nudging"]
 
 
 def pytest_collection_modifyitems(items):

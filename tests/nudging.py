@@ -1,0 +1,93 @@
+"""``pytest --nudge SEED``: every attack begins a rounding away, as it would on another processor.
+
+One processor rounds a sum up where another rounds it down; a ReLU then falls the other way, and after a hundred steps two
+runs of one attack are decibels apart. What a test says of an attack has to hold on both. So that this can be tried on one
+machine, the option moves what an attack begins with, each number by 1e-7 of itself times a normal draw of SEED (of numbers
+in double precision, by their own rounding):
+
+- the weights that the server holds, and with them all algebra;
+- the first candidate of every search.
+
+An even SEED computes with one thread and an odd one with two, whatever the size of the network. A seed moves two attacks
+on like observations alike, so what compares two runs bit for bit still may; what compares one with a number that is
+written down, or with what was never nudged, carries the mark ``unnudged`` and is left out.
+"""
+
+from copy import deepcopy
+from dataclasses import replace
+from functools import wraps
+
+import pytest
+import torch
+
+from lab import device
+from lab.attacks.search import Search
+from lab.catalogue import entries
+from lab.randomness import stream
+
+NUDGE = 1e-7
+"""Half the distance of two neighbours in single precision, relative to them."""
+
+
+def pytest_addoption(parser):
+    parser.addoption("--nudge", type=int, metavar="SEED", help="move what attacks begin with by a rounding; odd: two threads")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "unnudged(why): compares an attack with what is never nudged; left out by --nudge")
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--nudge") is None:
+        return
+    for item in items:
+        for mark in item.iter_markers("unnudged"):
+            item.add_marker(pytest.mark.skip(reason=f"not under --nudge: {mark.args[0]}"))
+
+
+@pytest.fixture(autouse=True)
+def nudged(request, one_thread):
+    """Every test's attacks, where the option is given."""
+    seed = request.config.getoption("--nudge")
+    if seed is None:
+        yield
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        nudge(patch, seed)
+        yield
+
+
+def nudge(patch, seed):
+    """From now on each attack of the catalogue begins elsewhere, and computes with one thread or with two."""
+    patch.setattr(device, "SMALL_NETWORK", 0)
+    torch.set_num_threads(1 + seed % 2)
+    patch.setattr(Search, "__init__", _from_a_moved_start(Search.__init__, seed))
+    for attack in entries("attack").values():
+        patch.setattr(attack, "reconstruct", _by_moved_weights(attack.reconstruct, seed))
+
+
+@torch.no_grad()
+def move(tensor, generator):
+    """Each number by 1e-7 of itself, or by its rounding, times a normal draw; in place."""
+    noise = torch.randn(tensor.shape, generator=generator, dtype=torch.float64).to(tensor)
+    tensor.mul_(1 + min(NUDGE, torch.finfo(tensor.dtype).eps) * noise)
+
+
+def _from_a_moved_start(begin, seed):
+    @wraps(begin)
+    def moved(search, *arguments, **named):
+        begin(search, *arguments, **named)
+        move(search.pixels, stream(seed, "nudge of the start"))
+
+    return moved
+
+
+def _by_moved_weights(reconstruct, seed):
+    @wraps(reconstruct)
+    def moved(attack, observation, *arguments, **named):
+        network, generator = deepcopy(observation.network), stream(seed, "nudge of the weights")
+        for weights in network.parameters():
+            move(weights, generator)
+        return reconstruct(attack, replace(observation, network=network), *arguments, **named)
+
+    return moved
