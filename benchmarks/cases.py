@@ -47,6 +47,11 @@ class Case:
         """What it is attacked with unless somebody says otherwise."""
         return self.attack or recommended_attack(self.network, trained=self.trained, pictures=self.pictures)
 
+    @property
+    def simulates_steps(self) -> bool:
+        """Whether an iteration goes through each of several local steps, and so has another floor than that of one."""
+        return isinstance(self.protocol, FedAvg) and self.own_attack.local_steps is Steps.SIMULATED
+
     def experiment(self, dataset: Dataset, seed: int, attack: Attack | None = None) -> Experiment:
         """The lab's experiment of this case; its own attack where none is given."""
         return Experiment(

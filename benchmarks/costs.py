@@ -12,6 +12,7 @@ from benchmarks.breaching_adapter import DEFAULT_ITERATIONS, DEFAULT_TOTAL_VARIA
 from benchmarks.cases import Case, Pictures
 from benchmarks.clock import Span, by_turns, ratio, seconds
 from benchmarks.contenders import Ours, simulate, some_of, training_steps
+from benchmarks.floor import floor
 
 STEP, OURS, BREACHING = "training_step", "ours", "breaching"
 CONTENDERS = (STEP, OURS, BREACHING)
@@ -27,6 +28,8 @@ class Costs:
     iterations_a_turn: int
     seconds: dict[str, list[float]]
     """For each contender the median iteration of each turn: processor seconds (wall seconds on a graphics card)."""
+    floor: float | None = None
+    """Training steps that an iteration needs at least; None where it simulates several local steps."""
 
     def training_steps(self, contender: str) -> float:
         """One iteration of the contender in training steps."""
@@ -45,6 +48,7 @@ class Costs:
             "median_seconds": {name: median(values) for name, values in self.seconds.items()},
             "in_training_steps": {name: self.training_steps(name) for name in CONTENDERS},
             "breaching_over_ours": self.against_breaching,
+            "floor_in_training_steps": self.floor,
         }
 
 
@@ -71,7 +75,8 @@ def measure(case: Case, pictures: Pictures, device: torch.device, threads: int, 
     def timed(stretch: Stretch) -> Callable[[], list[float]]:
         return lambda: [seconds(span, device) for span in stretch(count)]
 
-    return Costs(count, by_turns({name: timed(stretch) for name, stretch in running.items()}, turns))
+    lowest = None if case.simulates_steps else floor(case.network)
+    return Costs(count, by_turns({name: timed(stretch) for name, stretch in running.items()}, turns), lowest)
 
 
 def iterations_for(stretch: Stretch, device: torch.device, turn_s: float) -> int:

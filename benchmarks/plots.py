@@ -21,8 +21,6 @@ NAMES = {
     "breaching_best": "breaching, best setting",
     "breaching_default": "breaching, default",
 }
-FLOOR = 5 / 3
-"""Training steps that an iteration needs at least, counting convolutions by finite differences."""
 
 
 def draw(report: Report, folder: Path) -> list[Path]:
@@ -49,10 +47,12 @@ def save(figure: Figure, path: Path) -> Path:
 
 
 def cost_bars(cases: list[dict[str, Any]]) -> Figure:
-    """An iteration of each contender in training steps, and the floor."""
+    """An iteration of each contender in training steps, and each network's floor for one local step."""
     values = {name: [case["costs"]["in_training_steps"][name] for case in cases] for name in (OURS, BREACHING)}
     figure, axes = _bars(cases, values, "one iteration, in training steps")
-    axes.axvline(FLOOR, color="0.3", linestyle=":", linewidth=1, label="floor for one local step, 5/3")
+    floors = {row: low for row, case in enumerate(cases) if (low := case["costs"].get("floor_in_training_steps"))}
+    lowest, highest = ([row + side for row in floors] for side in (-0.4, 0.4))
+    axes.vlines(list(floors.values()), lowest, highest, color="0.3", linestyle=":", linewidth=1, label="its floor")
     _legend(figure)
     return figure
 

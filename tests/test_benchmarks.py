@@ -15,6 +15,7 @@ from benchmarks.cases import CASES, Case, Pictures, chosen
 from benchmarks.clock import Laps, Span, by_turns, ratio
 from benchmarks.contenders import Ours, local_batch, simulate, some_of, training_steps
 from benchmarks.costs import BREACHING, OURS, STEP, Costs
+from benchmarks.floor import floor
 from benchmarks.memory import peak_above_idle
 from benchmarks.plans import race_plan
 from benchmarks.race import DEFAULT_ITERATIONS, Heat, Plan, Race, Result
@@ -28,6 +29,7 @@ from lab.errors import LabError
 from lab.networks.convnet import ConvNet
 from lab.networks.imagenet_resnet import ImageNetResNet
 from lab.networks.lenet import LeNet
+from lab.networks.mlp import MLP
 from lab.networks.small_convnet import SmallConvNet
 from lab.protocols.fedavg import FedAvg
 
@@ -164,6 +166,27 @@ def test_ratios_are_taken_turn_by_turn():
     assert costs.against_breaching == 1.6
 
 
+@pytest.mark.parametrize(
+    ("network", "steps"),
+    [(ConvNet(width=64), 1.667), (SmallConvNet(), 1.730), (LeNet(), 1.872)],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_the_floor_is_counted_for_each_network(network, steps):
+    """What the README says of them; a batch moves none (that an iteration is that cheap: test_frozen_matcher.py)."""
+    assert round(floor(network), 3) == steps
+    assert floor(network, batch_size=3) == pytest.approx(floor(network))
+
+
+def test_the_floor_of_one_layer_is_counted_by_hand():
+    """The first layer: two passes in a training step, and the head three; both five in an iteration."""
+    own, head = 32 * 32 * 3 * 8, 8 * 10
+    assert floor(MLP(width=8, depth=2)) == pytest.approx(5 * (own + head) / (2 * own + 3 * head))
+
+
+def test_several_simulated_steps_have_no_floor_of_one():
+    assert [name for name, case in CASES.items() if case.simulates_steps] == ["fedavg_1x5_simulated", "fedavg_4x4_simulated"]
+
+
 def test_memory_is_the_peak_above_what_was_held():
     if not process_memory.PROC.exists():
         pytest.fail("This test needs Linux's /proc.")
@@ -251,7 +274,7 @@ def raced():
 @pytest.fixture
 def whole_report(raced):
     found = report.begun(CPU, 1)
-    costs = Costs(2, {STEP: [1e-3], OURS: [2e-3], BREACHING: [4e-3]})
+    costs = Costs(2, {STEP: [1e-3], OURS: [2e-3], BREACHING: [4e-3]}, 1.7304)
     for part, values in (
         ("costs", costs.plain()),
         ("memory_bytes", {STEP: 10**6, OURS: 2 * 10**6, BREACHING: 3 * 10**6}),
@@ -294,7 +317,7 @@ def test_the_report_survives_the_disk_and_can_be_joined(whole_report, tmp_path):
 
 def test_the_tables_say_what_the_report_holds(whole_report):
     text = tables.markdown(whole_report)
-    assert "| tiny ConvNet | 0.001 | 2 | 4 | 2 | 1 | 2 | 3 |" in text
+    assert "| tiny ConvNet | 0.001 | 2 | 1.73 | 4 | 2 | 1 | 2 | 3 |" in text
     assert "(extrapolated)" in text
     target = whole_report["cases"][0]["race"]["summary"]["best_target_ssim"]
     assert f", to {tables.number(target, 2)} |" in text
