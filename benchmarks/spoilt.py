@@ -1,0 +1,202 @@
+"""Updates that were spoilt on their way: our recommended attack and breaching's at equal processor seconds.
+
+    python -m benchmarks.spoilt FILE --data FOLDER [--way signs]... [--who ours]... [--tv 0.1]... [--seconds 20]
+        [--first 360] [--count 7] [--seed 0]
+    python -m benchmarks.spoilt FILE --table
+
+Both attack the same update of the untrained small ConvNet on one thread, labels given. What an iteration costs is measured
+first, and each contender's budget is what the seconds allow, its schedule stretched over it. A run is a line of FILE, added
+when it ends, so that a long measurement may be made in pieces; the table takes breaching's best total variation for each way,
+and knows nothing of the pictures that it was chosen on: run the choice into a file of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from statistics import mean, median
+
+import torch
+from torch import Tensor
+
+from benchmarks.breaching_adapter import DEFAULT_TOTAL_VARIATION, Breaching
+from benchmarks.cases import CASES, Case, Pictures
+from benchmarks.clock import seconds
+from benchmarks.contenders import Contender, Ours, simulate, some_of
+from benchmarks.runs import Run, follow
+from lab.defences.gaussian_noise import GaussianNoise
+from lab.defences.pruning import Pruning
+from lab.experiment import Experiment
+from lab.randomness import stream
+from lab.types import Gradients, Round
+
+CPU = torch.device("cpu")
+CASE = CASES["small_convnet"]
+OURS, BREACHING = "ours", "breaching"
+TRIED = 40
+"""Iterations by whose cost the budget is set."""
+GRID = 127
+"""int8: so many steps from zero to the largest number of a tensor."""
+
+
+def signs(update: Gradients, generator: torch.Generator) -> Gradients:
+    """What signSGD sends (Bernstein et al. 2018)."""
+    return {name: tensor.sign() for name, tensor in update.items()}
+
+
+def int8(update: Gradients, generator: torch.Generator) -> Gradients:
+    """Each tensor on its own grid of 255 values."""
+    return {name: _on_grid(tensor) for name, tensor in update.items()}
+
+
+def _on_grid(tensor: Tensor) -> Tensor:
+    step = tensor.abs().max() / GRID
+    return (tensor / step).round() * step if step > 0 else tensor
+
+
+Way = Callable[[Gradients, torch.Generator], Gradients]
+WAYS: dict[str, Way] = {
+    "signs": signs,
+    "pruned by 99 %": Pruning(strength=0.99).apply,
+    "noise as long as the gradient": GaussianNoise(strength=1.0).apply,
+    "int8": int8,
+}
+
+
+@dataclass(frozen=True)
+class Ended:
+    """One run."""
+
+    way: str
+    who: str
+    picture: int
+    seed: int
+    iterations: int
+    seconds: float
+    ssim: float
+    psnr_db: float
+    total_variation: float | None = None
+    """Breaching's weight; ours reads its own off the update."""
+
+
+def spoilt_round(way: str, case: Case, source: Pictures, picture: int, seed: int) -> tuple[Experiment, Round]:
+    """The experiment, and its round after what was done to the update."""
+    experiment = case.experiment(source.dataset(case, picture), seed)
+    attacked = simulate(experiment, CPU, 1)
+    update = WAYS[way](attacked.observation.update, stream(seed, "defence"))
+    return experiment, replace(attacked, observation=replace(attacked.observation, update=update))
+
+
+def ours(experiment: Experiment, attacked: Round, budget_s: float) -> Run:
+    """The recommended attack, with as many iterations as the seconds allow."""
+
+    def with_steps(iterations: int) -> Contender:
+        attack = replace(CASE.own_attack, iterations=iterations)
+        return Ours(replace(experiment, attack=attack), attacked.observation)
+
+    return _within(with_steps, attacked, budget_s)
+
+
+def breaching(attacked: Round, seed: int, total_variation: float, budget_s: float) -> Run:
+    """Its ``invertinggradients`` attack, likewise."""
+    return _within(lambda iterations: Breaching(attacked, seed, iterations, total_variation), attacked, budget_s)
+
+
+def _within(contender: Callable[[int], Contender], attacked: Round, budget_s: float) -> Run:
+    """What an iteration costs is the median of a few, of a run that ends with them."""
+    cost = median(seconds(span, CPU) for span in some_of(contender(10 * TRIED), CPU, TRIED))
+    iterations = max(1, round(budget_s / cost))
+    return follow(contender(iterations), attacked.batch.images, iterations)
+
+
+def keep(ended: Ended, path: Path) -> None:
+    """One more line."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(asdict(ended)) + "\n")
+
+
+def read(path: Path) -> list[Ended]:
+    """All lines."""
+    return [Ended(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def markdown(runs: Iterable[Ended]) -> str:
+    """A line for each way: ours beside breaching's best total variation, chosen by the mean SSIM on these very runs."""
+    lines = [
+        "| update | pictures | ours: SSIM, dB, s | breaching's best: SSIM, dB, s | total variation |",
+        "|---|---|---|---|---|",
+    ]
+    by_way = _grouped(runs, lambda run: run.way)
+    for way, found in by_way.items():
+        own = [run for run in found if run.who == OURS]
+        theirs = _grouped((run for run in found if run.who == BREACHING), lambda run: run.total_variation)
+        best = max(theirs.values(), key=lambda group: mean(run.ssim for run in group), default=[])
+        variation = f"{best[0].total_variation:g}" if best else ""
+        lines.append(f"| {way} | {len(own or best)} | {_middle(own)} | {_middle(best)} | {variation} |")
+    return "\n".join(lines)
+
+
+def _grouped(runs: Iterable[Ended], key: Callable[[Ended], object]) -> dict[object, list[Ended]]:
+    groups = defaultdict[object, list[Ended]](list)
+    for run in runs:
+        groups[key(run)].append(run)
+    return groups
+
+
+def _middle(runs: list[Ended]) -> str:
+    if not runs:
+        return ""
+    ssim, psnr_db, spent = (
+        mean(values) for values in zip(*((run.ssim, run.psnr_db, run.seconds) for run in runs), strict=True)
+    )
+    return f"{ssim:.2f}, {psnr_db:.1f}, {spent:.1f}"
+
+
+def measured(chosen: argparse.Namespace) -> Iterator[Ended]:
+    """Each run as it ends: picture by picture, so that all contenders meet the same machine."""
+    source = Pictures(chosen.data)
+    for picture in range(chosen.first, chosen.first + chosen.count):
+        for way in chosen.way or WAYS:
+            experiment, attacked = spoilt_round(way, CASE, source, picture, chosen.seed)
+            names = (way, picture, chosen.seed)
+            if OURS in (chosen.who or (OURS, BREACHING)):
+                yield _ended(names, ours(experiment, attacked, chosen.seconds), OURS)
+            if BREACHING in (chosen.who or (OURS, BREACHING)):
+                for variation in chosen.tv or (DEFAULT_TOTAL_VARIATION,):
+                    yield _ended(names, breaching(attacked, chosen.seed, variation, chosen.seconds), BREACHING, variation)
+
+
+def _ended(names: tuple[str, int, int], run: Run, who: str, variation: float | None = None) -> Ended:
+    way, picture, seed = names
+    return Ended(way, who, picture, seed, run.iterations, run.seconds, run.final_ssim, run.final_psnr_db, variation)
+
+
+def main() -> None:
+    """Measure and append, or print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--data", type=Path, help="folder of CIFAR-10; the gallery if left out")
+    parser.add_argument("--way", action="append", choices=list(WAYS))
+    parser.add_argument("--who", action="append", choices=[OURS, BREACHING])
+    parser.add_argument("--tv", action="append", type=float, help="breaching's weights of total variation")
+    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--first", type=int, default=360)
+    parser.add_argument("--count", type=int, default=7)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--table", action="store_true", help="measure nothing")
+    chosen = parser.parse_args()
+    if chosen.table:
+        print(markdown(read(chosen.file)))
+        return
+    torch.set_num_threads(1)
+    for ended in measured(chosen):
+        keep(ended, chosen.file)
+        print(ended, flush=True)
+
+
+if __name__ == "__main__":
+    main()
