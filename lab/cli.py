@@ -135,7 +135,7 @@ def run(
     restarts: Annotated[int | None, Option(metavar="N", parser=whole, help="attempts from different starts")] = None,
     seed: Annotated[int | None, Option(metavar="N", parser=whole, help="the seed of everything random")] = None,
     device: Annotated[str, Option(metavar="NAME", help="auto, cpu, cuda or mps")] = "auto",
-    out: Annotated[Path | None, Option(metavar="DIR", help="folder for result.json, pictures, history and replay")] = None,
+    out: Annotated[Path | None, Option(metavar="DIR", help="folder for result.json, pictures, history and film")] = None,
     download: Annotated[bool, Option("--download", help="fetch the published data set and weights that are missing")] = False,
 ) -> None:
     """Attack one round of federated learning; flags win over the preset or the experiment file."""

@@ -1,4 +1,4 @@
-"""What an attack leaves behind in a folder: ``result.json``, pictures, the history and a replay."""
+"""What an attack leaves behind in a folder: ``result.json``, pictures, the history, a replay and a film."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any
 
 from lab.late import Tensor
 
-from lab.contact_sheets import comparison, replay, tiled
+from lab.contact_sheets import comparison, film, replay, tiled
 from lab.errors import LabError
 from lab.evaluate import Scores, layer_scores
 from lab.experiment import Experiment
@@ -108,12 +108,14 @@ def contents(finished: Finished) -> dict[str, bytes]:
     """Name and content of each file; ``result.json`` comes last, so that it vouches for the others."""
     original = finished.attacked.batch.images.detach().cpu()
     rebuilt = finished.state.candidate.detach().cpu().clamp(0, 1)[finished.pairing]
+    frames = [_as_pixels(frame)[finished.pairing] for frame in finished.frames]
     return {
         "original.png": encode_png(tiled(original)),
         "reconstruction.png": encode_png(tiled(rebuilt)),
         "comparison.png": comparison(original, rebuilt),
         "history.csv": history_csv(finished.history).encode(),
-        "replay.gif": replay([_as_pixels(frame)[finished.pairing] for frame in finished.frames]),
+        "replay.gif": replay(frames),
+        "film.webp": film(original, frames),
         "result.json": (json.dumps(result(finished), indent=2, allow_nan=False) + "\n").encode(),
     }
 

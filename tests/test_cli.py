@@ -26,7 +26,7 @@ from lab.priors.l2 import L2
 from lab.priors.total_variation import TotalVariation
 
 TINY = ("--network", "mlp:depth=2,width=8", "--iterations", "3")
-FILES = ["comparison.png", "history.csv", "original.png", "reconstruction.png", "replay.gif", "result.json"]
+FILES = ["comparison.png", "film.webp", "history.csv", "original.png", "reconstruction.png", "replay.gif", "result.json"]
 
 
 def gradlab(*words, status=0):
@@ -97,7 +97,7 @@ def test_feeding_a_result_back_reproduces_the_run_bit_for_bit(tmp_path, words):
     assert {key: value for key, value in first.items() if key not in timed} == {
         key: value for key, value in again.items() if key not in timed
     }
-    for name in ("reconstruction.png", "comparison.png", "replay.gif"):
+    for name in ("reconstruction.png", "comparison.png", "replay.gif", "film.webp"):
         assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
 
 

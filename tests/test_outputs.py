@@ -16,7 +16,7 @@ from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.recursive import Recursive
 from lab.commands import recording
 from lab.commands.recording import Recording, drive
-from lab.contact_sheets import comparison, replay, tiled
+from lab.contact_sheets import comparison, film, replay, tiled
 from lab.errors import LabError
 from lab.evaluate import LayerScore, score
 from lab.experiment import Experiment
@@ -97,6 +97,16 @@ def test_the_replay_holds_the_kept_frames_and_rests_on_the_last():
     film.seek(4)
     assert film.info["duration"] == 1500
     assert film.size == (256, 256)
+
+
+def test_the_film_shows_every_frame_beside_the_original_pixel_by_pixel():
+    original, *frames = torch.rand(4, 2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    shown = opened(film(original, frames))
+    assert (shown.format, shown.n_frames) == ("WEBP", len(frames))
+    for place, frame in enumerate(frames):
+        shown.seek(place)
+        panel = np.array(shown.convert("RGB"))
+        assert (panel == np.array(opened(comparison(original, frame)))[:, : panel.shape[1]]).all()
 
 
 def test_the_history_has_a_row_an_iteration():
