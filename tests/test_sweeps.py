@@ -17,13 +17,14 @@ from lab.attacks.gradient_matching import GradientMatching
 from lab.datasets.gallery import Gallery
 from lab.errors import LabError
 from lab.experiment import Experiment
+from lab.networks.convnet import ConvNet
 from lab.networks.mlp import MLP
 from lab.registration import register
 from lab.studies.base import Cell, Mark, PaperNumber, Study
 from lab.sweeps import tables
 from lab.sweeps.cluster import connected
 from lab.sweeps.measure import measure
-from lab.sweeps.provenance import mixed
+from lab.sweeps.provenance import fingerprint, mixed, weights_fingerprint
 from lab.sweeps.rows import rows
 from lab.sweeps.sheets import contact_sheet
 from lab.sweeps.statistics import estimate
@@ -173,6 +174,35 @@ def test_what_a_table_mixes_is_said():
     assert "different pictures" in mixed([first, other | {"fingerprint": "0"}])[0]
     assert "torch" in mixed([first, other | {"versions": first["versions"] | {"torch": "1.0"}}])[0]
     assert "unknown" in mixed([first, {name: value for name, value in other.items() if name != "versions"}])[0]
+
+
+def test_trained_weights_are_kept_with_the_result_and_a_replaced_file_is_told(tmp_path):
+    """One name, other numbers: what a file of weights is called says nothing of what is in it."""
+    path = tmp_path / "mine.pth"
+    asked = replace(QUICK, trained=True, weights=str(path))
+    found = []
+    for seed in (0, 1, 1):
+        torch.save(simulate_round(replace(QUICK, seed=seed)).observation.network.state_dict(), path)
+        found.append(measure(asked.to_plain())[0])
+    assert "trained weights" in mixed(found[:2])[0]
+    assert mixed(found[1:]) == []
+    assert "weights_fingerprint" not in measure(QUICK.to_plain())[0], "fresh ones are told by the seed"
+
+
+def test_the_fingerprint_of_weights_holds_their_statistics_and_normalisation():
+    network = simulate_round(replace(QUICK, network=ConvNet(width=4))).observation.network
+    prints = {weights_fingerprint(network)}
+    for tensor in (network.normalise.mean, network.normalise.std, *network.state_dict().values()):
+        tensor.add_(1)
+        prints.add(weights_fingerprint(network))
+    assert len(prints) == 3 + len(network.state_dict())
+
+
+def test_labels_belong_to_the_fingerprint_of_pictures():
+    batch = simulate_round(QUICK).batch
+    assert fingerprint(batch) == fingerprint(replace(batch))
+    assert fingerprint(batch) != fingerprint(replace(batch, labels=batch.labels + 1))
+    assert fingerprint(batch) != fingerprint(replace(batch, images=batch.images.clone().fill_(0.5)))
 
 
 def result(picture, seed, value):

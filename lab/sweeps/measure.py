@@ -18,7 +18,7 @@ from lab.outputs import finite
 from lab.pictures import encode_png
 from lab.registration import Registration
 from lab.rounds import reconstruct, simulate_round
-from lab.sweeps.provenance import fingerprint
+from lab.sweeps.provenance import fingerprint, weights_fingerprint
 from lab.sweeps.store import Measured
 from lab.types import AttackState, Images, Round
 
@@ -74,6 +74,7 @@ def result(experiment: Experiment, attacked: Round, last: AttackState, seconds: 
             "cpu_seconds": cpu_seconds,
             "device": describe(attacked.observation.device, attacked.observation.network),
             "fingerprint": fingerprint(attacked.batch),
+            **({"weights_fingerprint": weights_fingerprint(attacked.observation.network)} if experiment.trained else {}),
             "versions": {name: version(name) for name in ("inverting-gradients-lab", "torch")},
         }
     )
