@@ -29,6 +29,8 @@ import typer
 from benchmarks.visitor import Visitor
 
 MEBIBYTE = 2**20
+PATIENCE_S = 240.0
+"""A visitor who has no verdict by then is counted as failed."""
 
 
 @contextmanager
@@ -71,23 +73,30 @@ async def _arrive(address: str, count: int, server: psutil.Process) -> dict[str,
     await _until_ready(address, server)
     before = _processor_seconds(server)
     visitors = [Visitor(address) for _ in range(count)]
-    ends = await asyncio.gather(*(visitor.visit() for visitor in visitors), return_exceptions=True)
-    failed = [repr(end) for end in ends if isinstance(end, BaseException)]
-    done = [visitor for visitor in visitors if "verdict" in visitor.moments]
+    failures = await asyncio.gather(*(_failure(visitor) for visitor in visitors))
+    done = [visitor for visitor, failure in zip(visitors, failures, strict=True) if not failure]
     spent = _processor_seconds(server) - before
-    taken = memory(server, {visitor.kernel for visitor in done})
-    for visitor in done:
-        await visitor.leave()
-    moments = {name: sorted(visitor.moments[name] for visitor in done) for name in ("page", "ready", "verdict")}
+    taken = memory(server, {visitor.kernel for visitor in done}) if done else {}
+    await asyncio.gather(*(visitor.leave() for visitor in visitors), return_exceptions=True)
+    moments = {name: sorted(visitor.moments[name] for visitor in done) for name in ("page", "ready", "verdict") if done}
     return {
         "visitors": count,
-        "failed": failed,
+        "failed": [failure for failure in failures if failure],
         "recognisable": sum(visitor.verdict == "Recognisable" for visitor in done),
         "median_s": {name: median(values) for name, values in moments.items()},
         "last_s": {name: values[-1] for name, values in moments.items()},
         "processor_s_a_visitor": spent / count,
         "engine_mib": taken,
     }
+
+
+async def _failure(visitor: Visitor) -> str:
+    """Let a visitor try: how it failed and how far it had come, or nothing. No failure holds up the others."""
+    try:
+        await asyncio.wait_for(visitor.visit(), PATIENCE_S)
+    except Exception as error:  # whatever it is, it is a figure here
+        return f"{error!r} after {visitor.reached}"
+    return ""
 
 
 async def _until_ready(address: str, server: psutil.Process) -> None:
@@ -141,8 +150,8 @@ async def _churn(address: str, server: psutil.Process, visits: int, seconds: flo
         await visitor.leave(politely=number % 3 != 0)
         grown.append((number, server.memory_full_info().uss / MEBIBYTE))
     await asyncio.sleep(60)
-    half = grown[len(grown) // 2 :]
-    slope, _ = np.polyfit(*zip(*half, strict=True), 1)
+    numbers, sizes = np.array(grown[len(grown) // 2 :]).T
+    slope, _ = np.polyfit(numbers, sizes, 1)
     return {
         "visits": visits,
         "seconds": time.monotonic() - began,

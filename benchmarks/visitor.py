@@ -38,11 +38,13 @@ class Visitor:
     moments: dict[str, float] = field(default_factory=dict)
     verdict: str = ""
     psnr_db: float | None = None
+    _socket: websockets.ClientConnection | None = None
+    _pulse: asyncio.Task[None] | None = None
 
     async def fetch(self) -> None:
         """Ask for the page; it is whole when its engine has run the notebook."""
         self._began = time.perf_counter()
-        answer = await AsyncHTTPClient().fetch(self.address, request_timeout=600, connect_timeout=600)
+        answer = await _browser().fetch(self.address, request_timeout=600, connect_timeout=600)
         self.page = answer.body.decode()
         found = KERNEL.search(self.page)
         if found is None:
@@ -54,7 +56,7 @@ class Visitor:
         """Open the socket and ask for the widgets, as the page does."""
         session = uuid.uuid4().hex
         address = f"{self.address.replace('http', 'ws', 1)}api/kernels/{self.kernel}/channels?session_id={session}"
-        self.socket = await websockets.connect(
+        self._socket = await websockets.connect(
             address, subprotocols=[Subprotocol(PROTOCOL)], max_size=LARGEST, open_timeout=300
         )
         control = uuid.uuid4().hex
@@ -67,20 +69,27 @@ class Visitor:
 
     async def attack(self, *, as_fast_as_it_goes: bool = True) -> None:
         """Run what the page shows to its end."""
-        await self.until(lambda: self.status in ("ready", "finished"))
+        await self._until_status("ready", "finished")
         self._note("ready")
         if as_fast_as_it_goes:
             await self.say("Transport", {"type": "pace", "seconds": 0.0})
         await self.say("Transport", {"type": "start"})
-        await self.until(lambda: self.status == "finished")
+        await self._until_status("finished")
         self._note("verdict")
 
     async def leave(self, *, politely: bool = True) -> None:
-        """Close the page; a crashed browser says nothing."""
-        self._pulse.cancel()
-        if politely:
-            await AsyncHTTPClient().fetch(f"{self.address}voila/api/shutdown/{self.kernel}", method="POST", body="")
-        await self.socket.close()
+        """Close the page, however far it has come; a crashed browser says nothing."""
+        if self._pulse is not None:
+            self._pulse.cancel()
+        if politely and self.kernel:
+            await _browser().fetch(f"{self.address}voila/api/shutdown/{self.kernel}", method="POST", body="")
+        if self._socket is not None:
+            await self._socket.close()
+
+    @property
+    def reached(self) -> str:
+        """The last moment that was reached, for whoever wants to know where a visit stands or has failed."""
+        return next(reversed(self.moments), "nothing")
 
     async def visit(self) -> Visitor:
         """Everything from the page to the verdict; stays on the page."""
@@ -88,6 +97,12 @@ class Visitor:
         await self.connect()
         await self.attack()
         return self
+
+    @property
+    def socket(self) -> websockets.ClientConnection:
+        """The socket to the engine, which ``connect`` opens."""
+        assert self._socket is not None
+        return self._socket
 
     @property
     def status(self) -> str:
@@ -103,6 +118,12 @@ class Visitor:
         """Take what the server sends until something is there."""
         while not there():
             await self._take(await self.socket.recv())
+
+    async def _until_status(self, *wanted: str) -> None:
+        """Raises ``RuntimeError`` with the session's own words where it fails."""
+        await self.until(lambda: self.status in (*wanted, "failed"))
+        if self.status not in wanted:
+            raise RuntimeError(self.models["Film"]["state"].get("message", "the session has failed"))
 
     async def _beat(self) -> None:
         while True:
@@ -135,3 +156,8 @@ class Visitor:
 
     def _note(self, moment: str) -> None:
         self.moments[moment] = time.perf_counter() - self._began
+
+
+def _browser() -> AsyncHTTPClient:
+    """A client of its own: tornado's shared one asks for ten pages at once and lets the others wait."""
+    return AsyncHTTPClient(force_instance=True)
