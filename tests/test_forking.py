@@ -2,8 +2,10 @@
 
 import asyncio
 import os
+import subprocess
 import sys
 from contextlib import asynccontextmanager
+from queue import Empty
 
 import psutil
 import pytest
@@ -11,7 +13,8 @@ from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning import KernelProvisionerFactory
 
 from widgets.serving import fork_server
-from widgets.serving.forking import ForkedKernel, ForkServer
+from widgets.serving.client import PromptClient
+from widgets.serving.forking import AS_KERNELS_ARE, ForkedKernel, ForkServer
 from widgets.serving.limits import limit
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="copies of processes share memory on Linux alone")
@@ -40,7 +43,7 @@ async def kernel():
     factory = KernelProvisionerFactory.instance()
     before, factory.default_provisioner_name = factory.default_provisioner_name, "gradlab-fork"
     try:
-        manager = AsyncKernelManager(transport="ipc")
+        manager = AsyncKernelManager(transport="ipc", client_factory=PromptClient)
         await manager.start_kernel()
     finally:
         factory.default_provisioner_name = before
@@ -64,8 +67,8 @@ async def kernel():
 def test_a_copy_is_ready_has_its_own_randomness_and_imports_nothing_for_a_whole_first_run(loop, server):
     draw = "import numpy, random, torch, uuid; print(numpy.random.rand(), random.random(), torch.rand(1).item(), uuid.uuid4())"
     visit = (
-        "import sys; from widgets import Lab; before = set(sys.modules); lab = Lab(); await lab.session.finish();"
-        "print(sorted(m for m in set(sys.modules) - before if m.split('.')[0] in ('lab', 'widgets')), lab.session.status)"
+        "from widgets import Lab; lab = Lab(); await lab.session.finish();"
+        "import sys; print(lab.session.status, *sorted(sys.modules))"
     )
 
     async def both():
@@ -73,7 +76,9 @@ def test_a_copy_is_ready_has_its_own_randomness_and_imports_nothing_for_a_whole_
             assert isinstance(one.provisioner.process, ForkedKernel)
             assert psutil.Process(one.provisioner.pid).ppid() == server._process.pid
             assert not set((await run_one(draw)).split()) & set((await run_other(draw)).split())
-            assert await run_one(visit) == "[] finished"
+            status, *modules = (await run_one(visit)).split()
+            assert status == "finished"
+            assert sorted(set(modules) - imported_before_the_copy()) == []
             assert psutil.Process(server._process.pid).num_threads() == 1
             assert os.getpgid(other.provisioner.pid) == other.provisioner.pid
             return [manager.provisioner.pid for manager in (one, other)]
@@ -82,10 +87,35 @@ def test_a_copy_is_ready_has_its_own_randomness_and_imports_nothing_for_a_whole_
     gone(pids)
 
 
+def imported_before_the_copy():
+    code = "import sys; from widgets.serving import fork_server; assert not fork_server.prepare(); print(*sys.modules)"
+    done = subprocess.run([sys.executable, *AS_KERNELS_ARE, "-c", code], capture_output=True, text=True, check=True)
+    assert not done.stderr
+    return set(done.stdout.split())
+
+
 def gone(pids):
     """Wait until none of these processes is there any more."""
     while any(psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE for pid in pids):
         pass
+
+
+def test_a_client_is_ready_once_all_that_the_kernel_has_said_is_taken_and_says_so_where_it_ends(loop, server):
+    async def asked():
+        async with kernel() as (manager, _):
+            client = manager.client()
+            client.start_channels()
+            for _ in range(3):
+                client.execute("print(1)")
+                await client.wait_for_ready(timeout=60)
+                with pytest.raises(Empty):
+                    await client.get_iopub_msg(timeout=0)
+            psutil.Process(manager.provisioner.pid).kill()
+            with pytest.raises(RuntimeError, match="has ended before"):
+                await client.wait_for_ready(timeout=60)
+            client.stop_channels()
+
+    loop.run(asked())
 
 
 def test_a_kernel_that_dies_is_noticed(loop, server):

@@ -25,13 +25,22 @@ from pathlib import Path
 from typing import Any
 
 LARGEST_PACKET = 2**20
-KERNEL = ("ipykernel.ipkernel", "ipykernel.kernelapp")
 PAGE = ("lab", "widgets")
 """All of these is imported, since any of it may be asked for by a visitor; a test holds it complete."""
+KERNEL = (
+    *("ipykernel.debugger", "ipykernel.ipkernel", "ipykernel.kernelapp", "zmq.utils.garbage", "tornado.platform.asyncio"),
+    *("IPython.core.completerlib", "IPython.core.debugger", "IPython.core.logger", "IPython.core.oinspect"),
+    *("IPython.extensions.storemagic", "faulthandler", "sqlite3", "encodings.cp437"),
+    *("numpy.random", "torch.fx.experimental._constant_symnode", "torch.nested._internal.nested_tensor", "torch.utils._device"),
+    *("PIL.ImageChops", "PIL.ImageSequence", "PIL.PngImagePlugin"),
+)
+"""What others import only once it is used, as every kernel does; the same test names what is missing."""
 NO_PART_OF_THE_PAGE = {
     *("lab.cli", "lab.commands", "lab.exercises", "lab.studies", "lab.sweeps", "lab.training", "lab.augmentation"),
     *("widgets.record", "widgets.serving"),
 }
+NOTHING_OF_THE_PAGE = {"study"}
+"""A kind of the catalogue that no page offers."""
 KINDER = 5
 """How much a kernel yields to the server, which has to answer everybody."""
 
@@ -55,10 +64,10 @@ def prepare() -> str:
     from widgets.jobs import load
 
     load()
-    for kind in FOLDERS:
-        entries(kind)
     for name in (*KERNEL, *(module for package in PAGE for module in _modules(package))):
         importlib.import_module(name)
+    for kind in FOLDERS.keys() - NOTHING_OF_THE_PAGE:
+        entries(kind)  # which are looked for once
     setproctitle.getproctitle()  # it looks for its place in memory once, before the environment changes
     if torch.cuda.is_available():
         return "a graphics card is used, whose driver no copy may share"

@@ -27,6 +27,10 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THRE
 """Libraries that would start their threads on import."""
 
 
+AS_KERNELS_ARE = ("-X", "frozen_modules=off")
+"""How Jupyter starts a kernel, whose debugger complains else."""
+
+
 class ForkedKernel:
     """A kernel that the fork server has started, as ``subprocess.Popen`` would show it."""
 
@@ -72,7 +76,7 @@ class ForkServer:
     def __init__(self) -> None:
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._channel.setblocking(False)
-        command = [sys.executable, "-P", "-m", "widgets.serving.fork_server", str(theirs.fileno())]
+        command = [sys.executable, "-P", *AS_KERNELS_ARE, "-m", "widgets.serving.fork_server", str(theirs.fileno())]
         self._process = subprocess.Popen(
             command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, env=os.environ | ONE_THREAD
         )

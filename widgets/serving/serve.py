@@ -28,6 +28,10 @@ from widgets.serving.watchdog import Watchdog
 ROOT = Path(__file__).parent.parent.parent
 NOTEBOOKS = ROOT / "notebooks"
 FRONT_PAGE = "00-meet-the-lab.ipynb"
+QUIET = """
+get_config().IPKernelApp.log_level = "ERROR"
+get_config().HistoryManager.enabled = False
+"""
 SHARE_OF_PROCESSOR = 0.9
 """The lab itself ends a visitor's runs a little before the system would end the engine."""
 
@@ -119,8 +123,12 @@ def _config(told: Settings, port: int, *, lessons: bool, public: bool) -> dict[s
     return {
         "Voila": {"port": port, "open_browser": False, "log_level": "ERROR"},  # its warnings are about things on purpose
         "VoilaConfiguration": page,
+        "VoilaKernelManager": {"fill_delay": 0.0},  # whoever comes next waits for an engine, not for its turn to be started
         "MappingKernelManager": {"allow_tracebacks": False},
-        "KernelManager": {"transport": "tcp" if os.name == "nt" else "ipc"},  # a port could be knocked at by others
+        "KernelManager": {
+            "transport": "tcp" if os.name == "nt" else "ipc",  # a port could be knocked at by others
+            "client_class": "widgets.serving.client.PromptClient",
+        },
         "KernelRestarter": {"restart_limit": 0},  # an engine that starts again knows nothing of its page
         "KernelProvisionerFactory": {"default_provisioner_name": "gradlab-fork"},
         "ForkProvisioner": {"most_bytes": told.engine_bytes, "most_cpu_seconds": told.engine_cpu_seconds},
@@ -133,10 +141,10 @@ def _config(told: Settings, port: int, *, lessons: bool, public: bool) -> dict[s
 
 
 def _quiet_profile(folder: Path) -> str:
-    """A profile for the kernels in which only errors are printed."""
+    """A profile for the kernels in which only errors are printed, and no history of cells is written to the disk."""
     profile = folder / "profile_default"
     profile.mkdir(parents=True)
-    (profile / "ipython_kernel_config.py").write_text('get_config().IPKernelApp.log_level = "ERROR"\n', encoding="utf-8")
+    (profile / "ipython_kernel_config.py").write_text(QUIET, encoding="utf-8")
     return str(folder)
 
 
