@@ -66,6 +66,9 @@ def bench(
     json: Annotated[Path | None, Option(metavar="FILE", help="every sample; written anew after each part")] = None,
     plots_in: Annotated[Path | None, Option("--plots", metavar="DIR", help="draw PNG files there")] = None,
     images: Annotated[int | None, Option(min=1, max=100, help="pictures of the race (20)")] = None,
+    first: Annotated[
+        int | None, Option(min=0, help="first picture of the race (200); on 360 to 399 nothing was chosen")
+    ] = None,
     seeds: Annotated[int | None, Option(min=1, max=100, help="seeds of the race for each picture (1)")] = None,
     default_images: Annotated[int | None, Option(min=0, help="pictures on which breaching's default is run (3)")] = None,
     default_iterations: Annotated[int | None, Option(min=1, help="shorten that run; its time is then extrapolated")] = None,
@@ -88,6 +91,7 @@ def bench(
     else:
         sizes = {
             "images": images,
+            "first": first,
             "seeds": seeds,
             "default_images": default_images,
             "default_iterations": default_iterations,

@@ -23,7 +23,7 @@ from lab.attacks.base import Attack
 from lab.types import Round
 
 FIRST_PICTURE = 200
-"""The first picture of the race."""
+"""The first picture of the race, unless another is asked for: among those that our attacks were chosen on."""
 FIRST_TUNING_PICTURE = 100
 """The first picture on which breaching's setting is chosen; another one than the race's, in the gallery too."""
 WARM_UP = 5
@@ -44,6 +44,7 @@ class Plan:
     tuning_images: int = 2
     attack: Attack | None = None
     """Ours; None is the lab's default."""
+    first: int = FIRST_PICTURE
 
 
 @dataclass(frozen=True)
@@ -190,7 +191,7 @@ class Race:
         """Tune breaching first, then all heats; ``tell`` is told how far it is."""
         trials = self._tune(tell)
         setting = best(trials)
-        numbers = range(FIRST_PICTURE, FIRST_PICTURE + self.plan.images)
+        numbers = range(self.plan.first, self.plan.first + self.plan.images)
         words = f"{self.source.source}, {numbers[0]} to {numbers[-1]}"
         result = Result(self.case, words, setting, trials)
         for seed in range(self.plan.seeds):

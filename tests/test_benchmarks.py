@@ -296,6 +296,15 @@ def test_a_race_runs_and_every_look_is_reported(raced):
     assert math.isclose(raced.summary()["default_whole_s"], raced.heats[0].default.seconds / 2 * 24_000)
 
 
+def test_the_race_may_begin_at_another_picture(monkeypatch):
+    begun = []
+    monkeypatch.setattr(Race, "_heat", lambda race, number, seed, setting, **others: begun.append(number))
+    monkeypatch.setattr(Race, "_tune", lambda race, tell: [Trial(Setting(1, 0.1), 0.5, 1.0, None)])
+    raced = Race(TINY, Pictures(None), CPU, 1, race_plan(TINY, quick=True, first=360)).run(lambda sentence: None)
+    assert begun == [360, 361]
+    assert raced.pictures == "the gallery, 360 to 361"
+
+
 def test_the_report_survives_the_disk_and_can_be_joined(whole_report, tmp_path):
     path = tmp_path / "report.json"
     report.write(whole_report, path)
