@@ -85,9 +85,17 @@ def _from_a_moved_start(begin, seed):
 def _by_moved_weights(reconstruct, seed):
     @wraps(reconstruct)
     def moved(attack, observation, *arguments, **named):
-        network, generator = deepcopy(observation.network), stream(seed, "nudge of the weights")
-        for weights in network.parameters():
-            move(weights, generator)
-        return reconstruct(attack, replace(observation, network=network), *arguments, **named)
+        return reconstruct(attack, _moved(observation, seed), *arguments, **named)
 
     return moved
+
+
+def _moved(observation, seed):
+    """With a network of its own, whose weights are moved; once, also where one attack hands over to another."""
+    if hasattr(observation.network, "nudge"):
+        return observation
+    network, generator = deepcopy(observation.network), stream(seed, "nudge of the weights")
+    network.nudge = seed
+    for weights in network.parameters():
+        move(weights, generator)
+    return replace(observation, network=network)

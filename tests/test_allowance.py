@@ -1,9 +1,9 @@
 """What a visitor may ask of the machine: refused with what would fit, counted, and said; the session goes on."""
 
 import asyncio
-import time
 
 import pytest
+from test_session import until
 
 from lab import Experiment, LabError
 from lab.networks.mlp import MLP
@@ -13,7 +13,6 @@ from widgets.serving.surroundings import MOST_BYTES, MOST_SECONDS
 from widgets.session import Session
 
 HUGE = Experiment(network=MLP(depth=8, width=4096), image_size=224)
-PATIENCE_S = 120
 
 
 @pytest.fixture
@@ -27,13 +26,6 @@ def server(monkeypatch):
 
     yield tell
     allowance.limits.cache_clear()
-
-
-async def until(session, *statuses):
-    began = time.monotonic()
-    while session.status not in statuses:
-        assert time.monotonic() - began < PATIENCE_S, session.status
-        await asyncio.sleep(0.02)
 
 
 def in_session(story, *arguments, **keywords):

@@ -12,7 +12,9 @@ from accessibility import faults, faults_light_and_dark
 from PIL import Image
 from visiting import (
     ROOT,
+    SETTLED,
     counters,
+    is_heard,
     keep_picture,
     kernel_id,
     kernel_process,
@@ -56,16 +58,17 @@ def test_a_click_before_the_engine_is_ready_is_kept(visit):
 
 
 def test_pause_stops_and_resume_goes_on(page):
+    """One frame may be on its way; that not a single step follows is shown of the session, where it can be counted."""
     primary(page).click()
-    wait_for_frames(page, 4)
+    wait_for_frames(page, SETTLED)
     page.get_by_role("button", name="Pause", exact=True).click()
     wait_for_status(page, "paused")
-    page.wait_for_timeout(400)
-    still = counters(page)
-    page.wait_for_timeout(1000)
-    assert counters(page) == still
+    held = counters(page)["frames"]
+    for _ in range(20):
+        is_heard(page)
+    assert counters(page)["frames"] <= held + 1
     page.get_by_role("button", name="Resume").click()
-    wait_for_frames(page, still["frames"] + 2)
+    wait_for_frames(page, held + 3)
 
 
 def test_step_does_so_many_iterations_and_pauses(page):
@@ -83,7 +86,7 @@ def test_twenty_rapid_clicks_leave_one_worker(page):
     process = kernel_process(page)
     threads = process.num_threads()
     page.evaluate("for (let i = 0; i < 20; i++) document.querySelector('button.lab-primary').click()")
-    page.wait_for_timeout(1000)
+    is_heard(page)
     if page.locator(".lab-transport").get_attribute("data-status") == "paused":
         primary(page).click()
     wait_for_status(page, "finished")
@@ -102,8 +105,7 @@ def test_the_replay_outlives_the_kernel(visit, browser):
     process = kernel_process(page)
     closed = page.request.post(f"{page.url}voila/api/shutdown/{kernel_id(page)}")
     assert closed.status == 204
-    psutil.wait_procs([process], timeout=20)
-    assert not process.is_running()
+    psutil.wait_procs([process])
     page.locator(".lab-transport .lab-scrub").evaluate("node => { node.value = 0; node.dispatchEvent(new Event('input')) }")
     assert counters(page)["iteration"] < held["iteration"]
     page.get_by_role("button", name="Replay", exact=True).click()
@@ -285,14 +287,13 @@ def test_the_story_works_by_keyboard_alone(page):
             break
     assert page.evaluate("document.activeElement.classList.contains('lab-primary')")
     page.keyboard.press("Enter")
-    wait_for_frames(page, 3)
     page.evaluate("document.activeElement.blur()")
-    page.wait_for_timeout(500)
+    wait_for_frames(page, SETTLED)
     page.keyboard.press(" ")
     wait_for_status(page, "paused")
-    page.wait_for_timeout(400)
     shown = counters(page)["iteration"]
-    page.keyboard.press("ArrowLeft")
+    for _ in range(2):  # one more frame may have come
+        page.keyboard.press("ArrowLeft")
     assert counters(page)["iteration"] < shown
 
 
@@ -328,8 +329,7 @@ def test_closing_the_tab_ends_the_kernel(visit):
     page = visit()
     process = kernel_process(page)
     page.goto("about:blank")
-    psutil.wait_procs([process], timeout=30)
-    assert not process.is_running()
+    psutil.wait_procs([process])
 
 
 def test_axe_finds_nothing(visit):

@@ -2,8 +2,8 @@
 
 import asyncio
 import threading
-import time
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 
 import pytest
 
@@ -16,6 +16,7 @@ from widgets.film import Film
 from widgets.session import Session
 from widgets.views.chips import Chips
 from widgets.views.guess import Guess
+from widgets.worker import Valve
 
 QUICK = {"network": {"name": "mlp", "width": 16, "depth": 2}, "attack": {"name": "gradient_matching", "iterations": 40}}
 
@@ -32,10 +33,47 @@ async def opened(changes=QUICK, *, acknowledge=True, pace=0.0):
         session.close()
 
 
+async def until_so(condition):
+    """Whoever waits for what never comes is ended by the test's timeout."""
+    while not condition():
+        await asyncio.sleep(0.01)
+
+
 async def until(session, *statuses):
-    async with asyncio.timeout(60):
-        while session.status not in statuses:
-            await asyncio.sleep(0.01)
+    await until_so(lambda: session.status in statuses)
+
+
+class Turnstile(Valve):
+    """A valve that counts the states let through, and knows when the attack stands before it."""
+
+    def __init__(self):
+        super().__init__()
+        self.asked = self.passed = 0
+
+    def take(self):
+        self.asked += 1
+        passes = super().take()
+        self.passed += passes
+        return passes
+
+    @property
+    def is_waited_at(self):
+        return self.asked > self.passed and not self.running
+
+
+class CountingReel(reel.Reel):
+    """Counts the states that came and how often somebody looked whether one is to be sent."""
+
+    posted = looked = 0
+
+    def post(self, post):
+        self.posted += 1
+        super().post(post)
+
+    @property
+    def waits(self):
+        self.looked += 1
+        return super().waits
 
 
 def workers():
@@ -72,21 +110,21 @@ def test_twenty_starts_leave_one_worker():
     asyncio.run(story())
 
 
-def test_pause_stands_still_and_steps_are_counted():
+def test_pause_stands_still_and_steps_are_counted(monkeypatch):
+    monkeypatch.setattr(stage, "Valve", Turnstile)
+
     async def story():
         async with opened(QUICK | {"attack": {"name": "gradient_matching", "iterations": 100_000}}) as session:
             session.start()
-            await until(session, "running")
-            await asyncio.sleep(0.3)
+            await until_so(lambda: session.iteration > 0)
             session.pause()
             assert session.status == "paused"
-            await asyncio.sleep(0.3)
+            valve = session._valve
+            await until_so(lambda: valve.is_waited_at and session.iteration == valve.passed - 1)
             halted = session.iteration
-            await asyncio.sleep(0.3)
-            assert session.iteration == halted > 0
             session.step(10)
-            await until(session, "paused")
-            await asyncio.sleep(0.3)
+            await until_so(lambda: valve.is_waited_at and session.iteration == valve.passed - 1)
+            assert session.status == "paused"
             assert session.iteration == halted + 10
 
     asyncio.run(story())
@@ -96,8 +134,7 @@ def test_stop_keeps_what_was_found_and_start_begins_anew():
     async def story():
         async with opened(QUICK | {"attack": {"name": "gradient_matching", "iterations": 100_000}}) as session:
             session.start()
-            await asyncio.sleep(0.5)
-            await until(session, "running")
+            await until_so(lambda: session.frames)
             session.stop()
             await until(session, "finished")
             assert session.message == "Stopped before the budget was spent."
@@ -125,17 +162,24 @@ def test_no_run_lasts_for_ever(monkeypatch):
 
 
 def test_an_unacknowledged_frame_holds_the_next_back(monkeypatch):
+    """However many states have come and however often the reel was looked at; then the newest is sent."""
     monkeypatch.setattr(reel, "ACKNOWLEDGE_S", 1e9)
+    monkeypatch.setattr(stage, "Reel", CountingReel)
+
+    async def more_of_each(film):
+        posted, looked = film.posted + 3, film.looked + 3
+        await until_so(lambda: film.posted >= posted and film.looked >= looked)
 
     async def story():
         changes = QUICK | {"attack": {"name": "gradient_matching", "iterations": 100_000}}
         async with opened(changes, acknowledge=False) as session:
             session.start()
-            await until(session, "running")
-            await asyncio.sleep(0.5)
+            await until_so(lambda: session.frames)
+            await more_of_each(session.reel)
             assert len(session.frames) == 1
             session.acknowledge(session.frames[-1].id)
-            await asyncio.sleep(0.3)
+            await until_so(lambda: len(session.frames) > 1)
+            await more_of_each(session.reel)
             assert len(session.frames) == 2
             assert session.frames[1].iteration > session.frames[0].iteration + 1
 
@@ -203,16 +247,26 @@ def test_what_was_wished_for_early_is_the_first_round_and_the_last_wish_counts()
     asyncio.run(story())
 
 
+@pytest.fixture
+def gate(monkeypatch):
+    """No round is computed before it is set."""
+    gate, simulate = threading.Event(), jobs.simulate
+    monkeypatch.setattr(jobs, "simulate", lambda experiment: gate.wait() and simulate(experiment))
+    yield gate
+    gate.set()
+
+
 @pytest.mark.parametrize("late", [False, True], ids=["before the default is there", "while its round is computed"])
-def test_an_early_wish_waits_for_the_link_that_the_page_came_with(late):
+def test_an_early_wish_waits_for_the_link_that_the_page_came_with(late, gate):
     async def story():
         async with opened({}) as session:
             chips = Chips(Film(session), session)
-            while late and session.wanted is None:
-                await asyncio.sleep(0)
+            if late:
+                await until_so(lambda: session.wanted is not None)
             session.open_link("network=lenet")
             assert session.experiment is None
             chips._receive(chips, {"choose": "batch"}, [])
+            gate.set()
             await until(session, "ready")
             assert (session.experiment.network.name, session.experiment.batch_size) == ("lenet", 8)
             assert chips.chosen == "batch"
@@ -220,20 +274,11 @@ def test_an_early_wish_waits_for_the_link_that_the_page_came_with(late):
     asyncio.run(story())
 
 
-def test_a_wish_is_granted_also_while_the_first_round_is_being_computed(monkeypatch):
-    gate, simulate = threading.Event(), jobs.simulate
-
-    def slow(experiment):
-        gate.wait(30)
-        return simulate(experiment)
-
+def test_a_wish_is_granted_also_while_the_first_round_is_being_computed(gate):
     async def story():
-        monkeypatch.setattr(jobs, "simulate", slow)
         async with opened() as session:
             chips = Chips(Film(session), session)
-            async with asyncio.timeout(60):
-                while session.wanted is None:
-                    await asyncio.sleep(0.01)
+            await until_so(lambda: session.wanted is not None)
             assert session.experiment is None
             chips._receive(chips, {"choose": "batch"}, [])
             gate.set()
@@ -326,9 +371,7 @@ def test_the_algebra_follows_the_experiment():
 
 
 async def until_undone(session):
-    async with asyncio.timeout(60):
-        while session.descent.get("status") not in ("done", "failed"):
-            await asyncio.sleep(0.01)
+    await until_so(lambda: session.descent.get("status") in ("done", "failed"))
     return session.descent
 
 
@@ -398,8 +441,7 @@ def test_another_experiment_drops_the_way_down():
             session.descend()
             session.edit("seed", 3)
             assert session.descent == {}
-            await until(session, "ready")
-            await asyncio.sleep(0.1)
+            await until(session, "ready")  # by the one thread that went down before
             assert session.descent == {}
 
     asyncio.run(story())
@@ -433,15 +475,20 @@ def test_the_pace_does_not_make_an_attack_of_few_states_crawl():
     asyncio.run(story())
 
 
-def test_the_pace_stretches_a_run_but_not_its_true_time():
+def test_the_pace_stretches_a_run_but_not_its_true_time(monkeypatch):
+    """By a clock that goes on by a millisecond when it is read, and by what is rested."""
+    now = iter(range(10**6))
+    rested = []
+    monkeypatch.setattr(jobs, "time", SimpleNamespace(perf_counter=lambda: 1e-3 * next(now)))
+    monkeypatch.setattr(Valve, "rest", lambda self, seconds: rested.append(seconds))
+
     async def story():
         async with opened(pace=2.0) as session:
-            await until(session, "ready")
-            began = time.monotonic()
             session.start()
             await until(session, "finished")
-            assert session.attack_seconds < 0.9 * (time.monotonic() - began)
-            assert len(session.frames) >= 8
+            states = session.iterations + 2  # the first one, and the last again with its outcome
+            assert session.attack_seconds == pytest.approx(1e-3 * states)
+            assert sum(rested) == pytest.approx(2.0, rel=0.1)
 
     asyncio.run(story())
 
@@ -511,8 +558,7 @@ def test_the_layers_are_compared_at_the_end_and_before_it_while_somebody_looks()
             session.reset()
             await until(session, "ready")
             session.step(1)
-            await until(session, "paused")
-            await asyncio.sleep(0.3)
+            await until_so(lambda: session.frames)
             assert session.frames[0].layers
 
     asyncio.run(story())
@@ -549,9 +595,7 @@ def test_a_run_that_was_cut_short_is_remembered_and_old_ones_are_forgotten(monke
         async with opened(QUICK | {"attack": {"name": "gradient_matching", "iterations": 100_000}}) as session:
             for seed in (1, 2, 3):
                 session.start()
-                async with asyncio.timeout(30):
-                    while len(session.frames) < 2:
-                        await asyncio.sleep(0.02)
+                await until_so(lambda: len(session.frames) > 1)
                 session.edit("seed", seed)
                 await until(session, "ready")
             assert [run["number"] for run in session.history] == [2, 3]

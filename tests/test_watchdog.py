@@ -3,14 +3,14 @@
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
+from widgets.serving import watchdog
+
 BEGIN = (
-    "import os, select, signal, sys, time, threading\n"
-    "from widgets.serving import watchdog\n"
-    "watchdog.TICK_S = 0.02\n"
-    "dog = watchdog.Watchdog()\n"
+    "import os, select, signal, sys\nfrom widgets.serving import watchdog\nwatchdog.TICK_S = 0.02\ndog = watchdog.Watchdog()\n"
 )
 HANGS = {
     "a loop that never ends": "dog.beat()\nwhile True: pass",
@@ -34,6 +34,32 @@ def test_whoever_hangs_is_ended_with_a_sentence(code):
 
 
 def test_whoever_beats_lives_and_the_watchdog_ends_with_it():
-    """Also one that has not begun to beat: starting may take its time."""
-    ended = run("time.sleep(1)\nfor _ in range(60):\n    dog.beat()\n    time.sleep(0.02)\nprint('done')")
+    ended = run("for _ in range(60):\n    dog.beat()\nprint('done')")
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "done\n", "")
+
+
+SILENT = "-" * watchdog.MOST_SILENT_TICKS
+
+
+@pytest.mark.parametrize(
+    ("ticks", "ended"),
+    [
+        (3 * SILENT + "x", False),
+        (3 * SILENT + "." + SILENT, True),
+        (3 * ("." + SILENT[1:]) + "x", False),
+        (3 * ("." + SILENT[1:]) + "." + SILENT, True),
+        ("x", False),
+    ],
+    ids=["starting may take its time", "begun and silent", "seldom", "seldom, then silent", "over at once"],
+)
+def test_silence_counts_from_the_first_beat_and_every_beat_ends_it(monkeypatch, capsys, ticks, ended):
+    """``-`` a tick without a word, ``.`` a beat, ``x`` the end of the pipe."""
+    script, said, killed = iter(ticks), [], []
+    hears = SimpleNamespace(select=lambda *_: [[said.append(tick)] if (tick := next(script)) != "-" else []])
+    pipe = SimpleNamespace(read=lambda *_: b"" if said[-1] == "x" else b".", kill=lambda *who: killed.append(who))
+    monkeypatch.setattr(watchdog, "select", hears)
+    monkeypatch.setattr(watchdog, "os", pipe)
+    watchdog.watch(0, 4711)
+    assert killed == [(4711, signal.SIGKILL)] * ended
+    assert capsys.readouterr().err == watchdog.SENTENCE * ended
+    assert not list(script), "to the end of the story"

@@ -143,6 +143,18 @@ def wait_for_status(page, *statuses):
     page.locator(wanted).wait_for()
 
 
+SETTLED = 6
+"""So many frames, 0.1 s apart or more and each drawn before the next comes, after the main button has changed it is pressed."""
+
+
+def is_heard(page):
+    """Wait until the engine has heard all that the page said before: it takes another pace and says so."""
+    other = page.locator('.lab-pace button[aria-pressed="false"]').first
+    seconds = other.get_attribute("data-seconds")
+    other.click()
+    page.locator(f'.lab-pace button[data-seconds="{seconds}"][aria-pressed="true"]').wait_for()
+
+
 def counters(page):
     """Frames held, frames drawn, iteration shown, points on the curve."""
     server, curve = page.locator(".lab-server"), page.locator(".lab-curve")
