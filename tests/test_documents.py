@@ -1,0 +1,203 @@
+"""What the documents say is there, is there: links, files, commands, code, folders, libraries; and what they are held to."""
+
+import asyncio
+import re
+import shlex
+import subprocess
+import tomllib
+from io import BytesIO
+from itertools import chain, pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import typer
+import yaml
+from markdown_it import MarkdownIt
+from packaging.requirements import Requirement
+from PIL import Image
+from typer.testing import CliRunner
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+README = (ROOT / "README.md").read_text()
+UNTRACKED = {line.strip("/*.") for line in (ROOT / ".gitignore").read_text().splitlines()}
+FOLDERS = [
+    path for path in ROOT.iterdir() if path.is_dir() and path.name[0] != "." and not {path.name, path.suffix[1:]} & UNTRACKED
+]
+PAGES = sorted([*ROOT.glob("*.md"), *(page for folder in FOLDERS for page in folder.rglob("*.md"))])
+EACH_PAGE = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+TARGETS = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+
+def tokens(page):
+    """The parts of a page as GitHub reads them, those within lines too, outermost first."""
+    for token in MarkdownIt("gfm-like", {"linkify": False}).parse(page.read_text()):
+        yield token
+        yield from token.children or []
+
+
+def links(page):
+    parts = tokens(page)
+    return [part.attrs.get("href") or part.attrs.get("src") for part in parts if part.type in ("link_open", "image")]
+
+
+def anchors(page):
+    """What a link may name of a page: GitHub's anchor of each heading."""
+    parts = list(tokens(page))
+    titles = [text.content for before, text in pairwise(parts) if before.type == "heading_open"]
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def code(page, *languages):
+    return [part.content for part in tokens(page) if part.type == "fence" and part.info in languages]
+
+
+def spoken(page):
+    """What stands as code within lines."""
+    return [part.content for part in tokens(page) if part.type == "code_inline"]
+
+
+@EACH_PAGE
+def test_every_link_within_the_house_leads_somewhere(page):
+    for link in links(page):
+        place, _, anchor = link.partition("#")
+        if re.match(r"https?:", place):
+            continue
+        target = (page.parent / place) if place else page
+        assert target.resolve().is_relative_to(ROOT), link
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+@EACH_PAGE
+def test_every_file_and_folder_that_is_named_exists(page):
+    """By its path from the root; ``x.py`` stands for a file of the reader's own, in a folder that exists."""
+    tops = "|".join(folder.name for folder in FOLDERS)
+    for word in spoken(page):
+        if found := re.fullmatch(rf"((?:{tops})/[\w./-]*)(?:::\w+)?", word):
+            place = ROOT / found[1]
+            assert (place.parent if place.name == "x.py" else place).exists(), word
+
+
+@EACH_PAGE
+def test_every_command_that_is_told_is_known(page):
+    from lab.cli import app
+
+    known = typer.main.get_command(app).commands
+    lines = "\n".join([*code(page, "", "bash", "sh"), *spoken(page)])
+    for target in re.findall(r"^(?:sudo )?make (?:-C \S+ )?(\w+)", lines, re.MULTILINE):
+        assert target in TARGETS, target
+    for name, words in re.findall(r"^(?:sudo )?(?:\S*/)?gradlab ([a-z]\w*)((?: [^\n#]*)?)", lines, re.MULTILINE):
+        assert name in known, name
+        if known[name].context_settings.get("ignore_unknown_options"):
+            continue  # what is handed on as it is
+        options = {option for parameter in known[name].params for option in [*parameter.opts, *parameter.secondary_opts]}
+        assert {word.partition("=")[0] for word in shlex.split(words) if word.startswith("--")} <= options | {"--help"}, words
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if code(page, "python")], ids=lambda page: str(page.relative_to(ROOT)))
+def test_code_that_is_shown_runs(page):
+    """From top to bottom, as in a notebook; a model and what it sent are the reader's own."""
+    with torch.random.fork_rng(devices=[]):
+        model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 32 * 32, 10))
+        loss = torch.nn.functional.cross_entropy(model(torch.rand(1, 3, 32, 32)), torch.tensor([3]))
+    given = {"model": model, "update": torch.autograd.grad(loss, list(model.parameters()))}
+
+    async def notebook():
+        for block in code(page, "python"):
+            exec(compile(block, str(page), "exec"), given)
+        if lesson := given.get("lesson"):
+            while lesson.session.status != "ready":
+                await asyncio.sleep(0.01)
+            lesson.close()
+
+    asyncio.run(notebook())
+
+
+def test_the_readme_is_two_screens():
+    assert len(README.encode()) <= 8_000
+
+
+def test_the_film_is_what_its_command_leaves(tmp_path):
+    """The frames, the original and, but for a machine's rounding, the reconstruction."""
+    from lab.cli import app
+
+    told = re.search(r"<!-- The film is \S+/(\S+) of: (gradlab run .*?) -->", README)
+    words = shlex.split(told[2])[1:]
+    words[words.index("--out") + 1] = str(tmp_path)
+    assert CliRunner().invoke(app, words).exit_code == 0
+    shown = (ROOT / "docs" / "film.webp").read_bytes()
+    assert len(shown) < 400_000
+    here, there = film(shown), film((tmp_path / told[1]).read_bytes())
+    assert here.shape == there.shape
+    width = here.shape[2] // 2
+    assert (here[:, :, :width] == there[:, :, :width]).all(), "another original"
+    assert abs(here[-1] - there[-1])[:, width:].mean() < 8, "another reconstruction"
+
+
+def film(data):
+    """Its frames, shape (frames, height, width, 3)."""
+    opened, frames = Image.open(BytesIO(data)), []
+    for place in range(opened.n_frames):
+        opened.seek(place)
+        frames.append(np.array(opened.convert("RGB"), dtype=int))
+    return np.stack(frames)
+
+
+def drawn():
+    return README.split("## The map")[1].split("```")[1]
+
+
+@pytest.mark.skipif(not (ROOT / "lab" / "federated").is_dir(), reason="the map is drawn of the house that is moved into")
+@pytest.mark.parametrize("house", ["lab", "widgets"])
+def test_the_map_names_every_folder_and_no_other(house):
+    rows = re.search(rf"^{house}/.*\n((?:  .*\n)*)", drawn(), re.MULTILINE)[1]
+    files = [path.relative_to(ROOT / house).parts for path in (ROOT / house).rglob("*.*") if "__pycache__" not in path.parts]
+    assert sorted(re.findall(r"^  (\w+)/ ", rows, re.MULTILINE)) == sorted({parts[0] for parts in files if len(parts) > 1})
+
+
+def test_the_map_names_every_folder_of_the_repository():
+    assert {folder.name for folder in FOLDERS} <= set(re.findall(r"\b(\w+)/", drawn()))
+
+
+def test_every_library_has_its_line_and_none_that_is_not_asked_for():
+    listed = re.findall(r"^\| ([\w-]+) \| \w", (ROOT / "docs" / "dependencies.md").read_text(), re.MULTILINE)
+    asked = chain(PROJECT["dependencies"], *PROJECT["optional-dependencies"].values())
+    needed = {Requirement(line).name for line in asked} - {PROJECT["name"]}
+    assert sorted(listed) == sorted({"library", *needed})
+
+
+def test_who_cites_the_lab_finds_what_is_needed():
+    """The keys that the Citation File Format asks for, and no version but the project's."""
+    told = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert told["cff-version"] == "1.2.0"
+    assert (told["title"], told["version"]) == ("Inverting Gradients Lab", PROJECT["version"])
+    assert told["license"] == PROJECT["license"]
+    for work in (told, *told["references"]):
+        assert work["title"]
+        assert all(author.get("name") or author["family-names"] for author in work["authors"])
+    paper = told["references"][0]
+    assert [author["family-names"] for author in paper["authors"]] == ["Geiping", "Bauermeister", "Dröge", "Moeller"]
+    assert (paper["type"], paper["year"]) == ("conference-paper", 2020)
+
+
+def test_the_changelog_keeps_its_form():
+    lines = (ROOT / "CHANGELOG.md").read_text().splitlines()
+    versions = [line for line in lines if line.startswith("## ")]
+    assert versions[0] == "## [Unreleased]"
+    assert all(re.fullmatch(r"## \[\d+\.\d+\.\d+\] - \d{4}-\d\d-\d\d", line) for line in versions[1:])
+    kinds = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+    assert {line[4:] for line in lines if line.startswith("### ")} <= kinds
+
+
+def test_before_a_commit_runs_what_make_check_begins_with():
+    """By its name in the Makefile, so that there is one list of what is checked."""
+    config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
+    hooks = [(place["repo"], hook["entry"], hook["language"]) for place in config["repos"] for hook in place["hooks"]]
+    assert hooks == [("local", "make lint", "system")]
+    said = subprocess.run(["make", "--dry-run", "lint"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert [line.split("/")[-1] for line in said.splitlines()] == ["ruff check .", "ruff format --check .", "pyright"]
+    check = re.search(r"^check:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE)[1]
+    assert check.split("\n")[:2] == ["\t$(MAKE) lint", "\t$(MAKE) test"]
