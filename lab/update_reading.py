@@ -26,7 +26,10 @@ class Trace(Enum):
 
     PLAIN = ""
     SIGNS = "The update holds signs alone, so signs are compared, softly."
-    SPARSE = "{amount:.3g} % of the update are zeros beside no small numbers: it was pruned, so only what was sent is compared."
+    SPARSE = (
+        "{amount:.3g} % of the update are zeros beside no small numbers: it was pruned, so what was sent is compared, and that "
+        "nothing left out was larger."
+    )
     NOISE = "The last layer tells of noise {amount:.0f} % as long as the gradient, so the picture is kept smoother."
 
 

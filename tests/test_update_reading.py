@@ -118,8 +118,8 @@ def test_the_matching_that_suits_is_the_better_one(trace):
 
 
 @pytest.mark.parametrize("inner", [entry() for entry in entries("distance").values()], ids=lambda inner: inner.name)
-def test_what_was_not_sent_is_not_compared(inner):
-    """Truth: double backward, and the same distance with other numbers where nothing was sent."""
+def test_what_was_not_sent_is_compared_with_the_least_that_was(inner):
+    """Truth: double backward; smaller numbers where nothing was sent change nothing, and larger ones do."""
     batch = smooth_batch(size=8, dtype=torch.float64)
     observed = defended(observe(SmallConvNet(width=4), batch), Pruning(strength=0.9))
     distance = SentEntries(inner)
@@ -133,5 +133,13 @@ def test_what_was_not_sent_is_not_compared(inner):
     found = match(rule, images, batch.labels, distance, observed.update)
     torch.testing.assert_close(found.image_gradient, torch.autograd.grad(total, leaf)[0])
     own = {name: tensor.detach() for name, tensor in rule(images, batch.labels).items()}
-    other = {name: torch.where(observed.update[name] == 0, tensor + 1, tensor) for name, tensor in own.items()}
-    assert float(distance(own, observed.update)) == float(distance(other, observed.update))
+    least = min(float(tensor[tensor != 0].abs().min()) for tensor in observed.update.values() if tensor.any())
+    left_out = {name: observed.update[name] == 0 for name in own}
+    length = sum(float(tensor[~left_out[name]].square().sum()) for name, tensor in own.items()) ** 0.5
+    whole = sum(float(tensor.square().sum()) for tensor in observed.update.values()) ** 0.5
+
+    def with_others(share):
+        number = share * least * length / whole
+        return distance({name: tensor.where(~left_out[name], number) for name, tensor in own.items()}, observed.update)
+
+    assert with_others(0.0) == with_others(0.99) < with_others(50.0)
