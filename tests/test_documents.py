@@ -1,10 +1,12 @@
 """What the documents say is there, is there: links, files, commands, code, folders, libraries; and what they are held to."""
 
 import asyncio
+import json
 import re
 import shlex
 import subprocess
 import tomllib
+from importlib.util import find_spec
 from io import BytesIO
 from itertools import chain, pairwise
 from pathlib import Path
@@ -18,6 +20,8 @@ from markdown_it import MarkdownIt
 from packaging.requirements import Requirement
 from PIL import Image
 from typer.testing import CliRunner
+
+from lab import Verdict
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -89,6 +93,8 @@ def test_every_command_that_is_told_is_known(page):
     lines = "\n".join([*code(page, "", "bash", "sh"), *spoken(page)])
     for target in re.findall(r"^(?:sudo )?make (?:-C \S+ )?(\w+)", lines, re.MULTILINE):
         assert target in TARGETS, target
+    for module in re.findall(r"\bpython -m ((?:benchmarks|notebooks|lab|widgets|tests)[\w.]*)", lines):
+        assert find_spec(module), module
     for name, words in re.findall(r"^(?:sudo )?(?:\S*/)?gradlab ([a-z]\w*)((?: [^\n#]*)?)", lines, re.MULTILINE):
         assert name in known, name
         if known[name].context_settings.get("ignore_unknown_options"):
@@ -121,13 +127,16 @@ def test_the_readme_is_two_screens():
 
 
 def test_the_film_is_what_its_command_leaves(tmp_path):
-    """The frames, the original and, but for a machine's rounding, the reconstruction."""
+    """The iterations, the frames, the original and, but for a machine's rounding, the reconstruction."""
     from lab.cli import app
 
     told = re.search(r"<!-- The film is \S+/(\S+) of: (gradlab run .*?) -->", README)
     words = shlex.split(told[2])[1:]
     words[words.index("--out") + 1] = str(tmp_path)
     assert CliRunner().invoke(app, words).exit_code == 0
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert f"from grey to a likeness in {result['iterations']} iterations](docs/film.webp)" in README
+    assert result["verdict"] == Verdict.RECOGNISABLE.value
     shown = (ROOT / "docs" / "film.webp").read_bytes()
     assert len(shown) < 400_000
     here, there = film(shown), film((tmp_path / told[1]).read_bytes())
@@ -167,6 +176,8 @@ def test_every_library_has_its_line_and_none_that_is_not_asked_for():
     asked = chain(PROJECT["dependencies"], *PROJECT["optional-dependencies"].values())
     needed = {Requirement(line).name for line in asked} - {PROJECT["name"]}
     assert sorted(listed) == sorted({"library", *needed})
+    said = README.split("## Why each library is there")[1].split("\n## ")[0].lower()
+    assert [line for line in PROJECT["dependencies"] if Requirement(line).name.lower() not in said] == []
 
 
 def test_who_cites_the_lab_finds_what_is_needed():
