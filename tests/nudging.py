@@ -6,7 +6,7 @@ machine, the option moves what an attack begins with, each number by 1e-7 of its
 in double precision, by their own rounding):
 
 - the weights that the server holds, and with them all algebra;
-- the first candidate of every search.
+- the first candidate of every search; one that algebra hands over has moved with the weights.
 
 An even SEED computes with one thread and an odd one with two, whatever the size of the network. A seed moves two attacks
 on like observations alike, so what compares two runs bit for bit still may; what compares one with a number that is
@@ -61,7 +61,7 @@ def nudge(patch, seed):
     """From now on each attack of the catalogue begins elsewhere, and computes with one thread or with two."""
     patch.setattr(device, "SMALL_NETWORK", 0)
     torch.set_num_threads(1 + seed % 2)
-    patch.setattr(Search, "__init__", _from_a_moved_start(Search.__init__, seed))
+    patch.setattr(Search, "_start", _moved_start(Search._start, seed))
     for attack in entries("attack").values():
         patch.setattr(attack, "reconstruct", _by_moved_weights(attack.reconstruct, seed))
 
@@ -73,11 +73,12 @@ def move(tensor, generator):
     tensor.mul_(1 + min(NUDGE, torch.finfo(tensor.dtype).eps) * noise)
 
 
-def _from_a_moved_start(begin, seed):
+def _moved_start(begin, seed):
     @wraps(begin)
     def moved(search, *arguments, **named):
-        begin(search, *arguments, **named)
-        move(search.pixels, stream(seed, "nudge of the start"))
+        start = begin(search, *arguments, **named)
+        move(start, stream(seed, "nudge of the start"))
+        return start
 
     return moved
 

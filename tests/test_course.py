@@ -13,7 +13,6 @@ from nbformat import validate
 from typer.testing import CliRunner
 
 from lab.exercises import judge
-from lab.exercises.checking import exercises
 from notebooks.course.__main__ import app
 from notebooks.course.lesson import lessons, tagged
 
@@ -38,6 +37,10 @@ def bodies():
     return [line.strip() for lesson in lessons() for one in lesson.exercises for line in one.body.splitlines() if line.strip()]
 
 
+def otter(built, slug):
+    return read(built / "otter" / f"{slug}.ipynb")
+
+
 def graded(built, slug):
     return read(built / "nbgrader" / "source" / slug / f"{slug}.ipynb")
 
@@ -53,7 +56,7 @@ def test_no_solution_is_handed_out(built, slug):
 
 @pytest.mark.parametrize("slug", SLUGS)
 def test_graded_notebooks_hold_no_widget_and_are_complete(built, slug):
-    for notebook in (graded(built, slug), read(built / "otter" / f"{slug}.ipynb")):
+    for notebook in (graded(built, slug), otter(built, slug)):
         validate(notebook)
         assert not [cell for cell in code(notebook) if "widgets" in cell.source]
 
@@ -116,12 +119,31 @@ command, judged = [], types.SimpleNamespace(returncode=0, stdout=b"Right.")
 """What a student's cell may do to the kernel that its test runs in."""
 
 
+def earned_with_nbgrader(notebook):
+    """A point for a test without an error."""
+    tests = [cell for cell in code(notebook) if cell.metadata.get("nbgrader", {}).get("grade")]
+    return {cell.id: not any(output.output_type == "error" for output in cell.outputs) for cell in tests}
+
+
+def earned_with_otter(notebook, master):
+    """A point for a test that gives what its master's cell holds."""
+    expected = {cell.id: cell.outputs[0].data["text/plain"] for cell in code(master) if cell.outputs}
+    return {cell.id: told(cell) == expected[cell.id] for cell in code(notebook) if cell.id in expected}
+
+
+def told(cell):
+    """The last word of a cell: its value, or its error."""
+    return cell.outputs[-1].get("evalue") or cell.outputs[-1].data["text/plain"]
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore::RuntimeWarning")
 @pytest.mark.parametrize("cheat", ["", CHEATS], ids=["honest", "cheating"])
-def test_a_graded_notebook_pays_for_right_answers_alone_whatever_its_cells_did_to_the_lab(built, tmp_path, cheat):
-    """As nbgrader does it: all cells in one kernel, errors allowed, a point for a test without one."""
-    notebook = graded(built, "02-one-layer-gives-it-away")
+@pytest.mark.parametrize("grader", ["nbgrader", "otter"])
+def test_a_graded_notebook_pays_for_right_answers_alone_whatever_its_cells_did_to_the_lab(built, tmp_path, cheat, grader):
+    """As the graders do it: all cells in one kernel, errors allowed, a point for each test."""
+    slug = "02-one-layer-gives-it-away"
+    notebook, master = (graded(built, slug) if grader == "nbgrader" else otter(built, slug) for _ in range(2))
     (tmp_path / "lab" / "exercises").mkdir(parents=True)
     (tmp_path / "lab" / "exercises" / "judge.py").write_text("import sys; sys.stdout.write('Right.')")
     wrong = "def mixture_of(delta, x):\n    return x.mean(0)\n"
@@ -129,27 +151,30 @@ def test_a_graded_notebook_pays_for_right_answers_alone_whatever_its_cells_did_t
         if cell.id == "mixture_of":
             cell.source = wrong + cheat
     NotebookClient(notebook, timeout=300, allow_errors=True, resources={"metadata": {"path": str(tmp_path)}}).execute()
-    points = {
-        cell.metadata["nbgrader"]["grade_id"]: not any(output.output_type == "error" for output in cell.outputs)
-        for cell in code(notebook)
-        if cell.metadata.get("nbgrader", {}).get("grade")
-    }
-    assert points == {"invert_fc-test": True, "mixture_of-test": False}
-    (told,) = [cell for cell in code(notebook) if cell.id == "mixture_of-test"]
-    assert "plain mean" in told.outputs[-1].evalue
+    points = earned_with_nbgrader(notebook) if grader == "nbgrader" else earned_with_otter(notebook, master)
+    assert set(points) == {f"{name}-{kind}" for name in ("invert_fc", "mixture_of") for kind in KINDS[grader]}
+    assert points == {test: test.startswith("invert_fc") for test in points}
+    (last,) = [cell for cell in code(notebook) if cell.id == "mixture_of-test"]
+    assert "plain mean" in told(last)
+
+
+KINDS = {"nbgrader": ("test",), "otter": ("test", "hidden")}
 
 
 @pytest.mark.parametrize("slug", SLUGS)
-def test_otter_blocks_are_closed_in_order_and_expect_the_praise(built, slug):
-    notebook = read(built / "otter" / f"{slug}.ipynb")
+def test_otter_blocks_are_closed_in_order_and_another_process_judges(built, slug):
+    notebook = otter(built, slug)
     raw = [cell.source.splitlines()[0].removeprefix("# ") for cell in notebook.cells if cell.cell_type == "raw"]
     question = [f"{edge} {block}" for block in ("SOLUTION", "TESTS") for edge in ("BEGIN", "END")]
     count = len(tagged(read_lesson(slug), "exercise"))
     assert raw == ["ASSIGNMENT CONFIG", *["BEGIN QUESTION", *question, "END QUESTION"] * count]
     for cell in code(notebook):
         if cell.outputs:
-            name = cell.id.rpartition("-")[0]
-            assert cell.outputs[0].data["text/plain"] == f"Right. {exercises()[name].praise}"
+            name, _, kind = cell.id.rpartition("-")
+            assert cell.outputs[0].data["text/plain"] == "'Right.'"
+            assert cell.source.startswith("# HIDDEN\n") is (kind == "hidden")
+            assert f'"lab.exercises.judge", "{name}", "{SEED if kind == "hidden" else 0}"]' in cell.source
+            assert f"cloudpickle.dumps({name})" in cell.source
 
 
 def test_a_solution_that_is_not_its_exercise_is_refused():

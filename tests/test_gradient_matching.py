@@ -32,14 +32,14 @@ from lab.recommended import recommended_attack
 from lab.types import Batch, LabelSource, Outcome
 
 SHORT = GradientMatching(iterations=4)
-BEGINS = pytest.mark.unnudged("where it begins is asserted to the bit")
+GREY = pytest.mark.unnudged("grey is asserted to the bit")
 
 
 def run(attack, observation, seed=0):
     return list(attack.reconstruct(observation, stream(seed, "candidate")))
 
 
-@BEGINS
+@GREY
 def test_the_first_state_is_the_untouched_start_and_the_last_carries_the_outcome():
     observation = observe(SmallConvNet(width=4), random_batch(2))
     states = run(SHORT, observation)
@@ -49,7 +49,6 @@ def test_the_first_state_is_the_untouched_start_and_the_last_carries_the_outcome
     assert torch.equal(states[-1].candidate, states[-2].candidate)
 
 
-@BEGINS
 def test_a_given_picture_is_where_the_first_restart_begins_and_stays_as_it_was():
     batch = random_batch(1)
     given, observation = batch.images.clone(), observe(SmallConvNet(width=4), batch)
@@ -278,7 +277,6 @@ def test_a_plateau_is_so_many_steps_without_a_fall_of_a_hundredth(patience):
     assert seen == [patience > 0 and idle >= patience for idle in (0, 0, 1, 0, 1, 2, 3)]
 
 
-@BEGINS
 def test_a_plateau_ends_the_attempt_with_its_best_picture():
     """From a picture that matches already, nothing falls any more."""
     batch = smooth_batch(1)
@@ -353,7 +351,7 @@ def test_an_update_of_zeros_ends_the_attack_at_once_and_says_so():
     assert (state.outcome, state.iteration) == (Outcome.SILENT, 0)
 
 
-@BEGINS
+@GREY
 def test_annealing_leaves_the_priors_the_candidate_itself():
     attack = replace(SHORT, annealing=0.2, coarse_to_fine=False)
     first = run(attack, observe(SmallConvNet(width=4), random_batch(1)))[0]

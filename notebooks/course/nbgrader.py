@@ -7,6 +7,7 @@ from typing import Any
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
+from notebooks.course.judging import ASK, COMMAND, IMPORTS, RIGHT, TOLD
 from notebooks.course.lesson import Exercise, Lesson
 from notebooks.course.plain import introduction, notebook
 
@@ -20,17 +21,15 @@ c.ExecutePreprocessor.timeout = 60
 c.ClearSolutions.code_stub = {"python": "raise NotImplementedError"}
 """
 
-TEST = """import subprocess, sys
-import cloudpickle
+TEST = f"""{IMPORTS}
 
-command = [sys.executable, "-P", "-m", "lab.exercises.judge", "{name}", "0"]
+{COMMAND.replace("{seed}", "0")}
 ### BEGIN HIDDEN TESTS
-command += ["{seed}"]
+command += ["{{seed}}"]
 ### END HIDDEN TESTS
-judged = subprocess.run(command, input=cloudpickle.dumps({name}), capture_output=True)
-assert judged.returncode == 0 and judged.stdout == b"Right.", judged.stdout.decode() or judged.stderr.decode()[-300:]
+{ASK}
+assert judged.returncode == 0 and judged.stdout == {RIGHT.encode()!r}, {TOLD}
 """
-"""Another process judges: what the answer's cell did to the lab in this kernel does not reach it."""
 
 
 def assignment(lesson: Lesson, seed: int) -> NotebookNode:

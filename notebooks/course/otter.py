@@ -5,8 +5,7 @@ from __future__ import annotations
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output, new_raw_cell
 
-from lab.exercises.checking import exercises
-from lab.exercises.feedback import Feedback
+from notebooks.course.judging import ASK, COMMAND, IMPORTS, RIGHT, TOLD
 from notebooks.course.lesson import Exercise, Lesson
 from notebooks.course.plain import introduction, notebook
 
@@ -43,14 +42,15 @@ def _question(exercise: Exercise, seed: int) -> list[NotebookNode]:
         new_code_cell(answer, id=name),
         new_raw_cell("# END SOLUTION", id=f"{name}-solution-end"),
         new_raw_cell("# BEGIN TESTS", id=f"{name}-tests"),
-        _test(name, f'check("{name}", {name})', f"{name}-test"),
-        _test(name, f'# HIDDEN\ncheck("{name}", {name}, seed={seed})', f"{name}-hidden"),
+        _test(name, 0, hidden=False),
+        _test(name, seed, hidden=True),
         new_raw_cell("# END TESTS", id=f"{name}-tests-end"),
         new_raw_cell("# END QUESTION", id=f"{name}-question-end"),
     ]
 
 
-def _test(name: str, source: str, cell: str) -> NotebookNode:
-    """A test cell with the words that a right answer gets: whoever is wrong reads the hint in their place."""
-    right = repr(Feedback(True, exercises()[name].praise))
-    return new_code_cell(source, id=cell, outputs=[new_output("execute_result", {"text/plain": right}, execution_count=1)])
+def _test(name: str, seed: int, *, hidden: bool) -> NotebookNode:
+    """A test cell and what a right answer makes of it: whoever is wrong reads the hint in its place."""
+    source = "\n".join([*["# HIDDEN"] * hidden, IMPORTS, COMMAND, ASK, TOLD]).format(name=name, seed=seed)
+    output = new_output("execute_result", {"text/plain": repr(RIGHT)}, execution_count=1)
+    return new_code_cell(source, id=f"{name}-{'hidden' if hidden else 'test'}", outputs=[output])
