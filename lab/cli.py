@@ -13,6 +13,7 @@ import typer
 from typer import Option
 from typer.core import TyperGroup
 
+from lab.commands.lasting import lasting
 from lab.commands.saying import leave_quietly, ready_streams, say
 from lab.errors import LabError, quoted
 
@@ -182,7 +183,8 @@ def run(
 
 def _attacked(experiment: Experiment, device: str, seconds: float | None, last: int | None, out: Path | None) -> Told:
     """What came out; only now, with nothing left to refuse, is there something to compute."""
-    from lab.commands.running import Limits, run
+    with lasting():
+        from lab.commands.running import Limits, run
 
     return run(experiment, device, Limits(seconds, last), out)
 

@@ -9,6 +9,7 @@ from lab.late import Float, Tensor, nn, torch
 
 from lab.line_up import Verdict, place, verdict
 from lab.registration import Registration, register
+from lab.similarity import ssim
 from lab.types import AttackState, Images, Labels, LabelSource, Round
 
 FARTHEST = 1e9
@@ -245,13 +246,6 @@ def mse(candidate: Images, truth: Images) -> Float[Tensor, " batch"]:
 def psnr_db(candidate: Images, truth: Images) -> Float[Tensor, " batch"]:
     """Peak signal-to-noise ratio of each picture in dB, shape (batch,); at most 150."""
     return -10 * mse(candidate, truth).clamp_min(1e-15).log10()
-
-
-def ssim(candidate: Images, truth: Images) -> Float[Tensor, " batch"]:
-    """Mean structural similarity of each picture, shape (batch,); 7x7 Gaussian window."""
-    from kornia.metrics import ssim as similarity_map  # imported here: kornia takes a second that few need at once
-
-    return similarity_map(candidate, truth, window_size=7).flatten(1).mean(1)
 
 
 def best_matching(wanted: Tensor, offered: Tensor) -> Tensor:

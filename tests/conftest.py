@@ -1,5 +1,6 @@
 """Every test sees shapes checked, one thread, and no global randomness."""
 
+import gc
 import os
 
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -21,6 +22,11 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.get_closest_marker("browser"):
             item.add_marker(pytest.mark.flaky(reruns=1, only_rerun=["TimeoutError"]))
+
+
+def pytest_unconfigure():
+    """What commands kept out of the collector's sight is looked through at the end: else libraries report it as leaked."""
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)

@@ -113,19 +113,67 @@ NO_TENSOR_NEEDED = (
 """What is told from the arguments alone."""
 
 
-@pytest.mark.parametrize("words", NO_TENSOR_NEEDED)
-def test_nobody_waits_for_torch_to_be_listed_helped_or_refused(words, tmp_path):
+LIGHT = {"lab", "typer", "pydantic", "pydantic_core", "typing_inspection", "typing_extensions", "annotated_types"} | {
+    "annotated_doc",
+    "shellingham",
+    "PIL",
+    "tqdm",
+    "numpy",
+}
+"""The command line and what it stands on, pictures, the progress bar, arrays."""
+BESIDE = {"__main__", "__mp_main__", "_distutils_hack", "cython_runtime"}
+"""What Python's own start or a compiled module leaves."""
+
+
+def loaded_by(words, folder):
+    """The finished command, and the packages outside Python's own library that it had loaded when it ended."""
     code = (
         "import runpy, sys; sys.argv = ['gradlab', *sys.argv[1:]]\n"
         "try: runpy.run_module('lab.cli', run_name='__main__')\n"
-        "finally: print('loaded:', *(set(sys.modules) & {'torch', 'torchvision', 'kornia', 'scipy'}))"
+        "finally: print('loaded:', *{name.partition('.')[0] for name in sys.modules} - set(sys.stdlib_module_names))"
     )
     command = [sys.executable, "-c", code, *words.split()]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert "Traceback" not in done.stderr
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "GRADLAB_DATA": ""}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr, done.stderr
+    loaded = done.stdout.splitlines()[-1].removeprefix("loaded:").split()
+    machinery = ("__editable__", "_cython_", "_sysconfigdata", "sitecustomize", "usercustomize")
+    return done, {name for name in loaded if not name.startswith(machinery)} - BESIDE
+
+
+@pytest.mark.parametrize("words", NO_TENSOR_NEEDED)
+def test_nobody_waits_for_torch_to_be_listed_helped_or_refused(words, tmp_path):
+    done, loaded = loaded_by(words, tmp_path)
     assert done.returncode == (0 if "--help" in words or (words.startswith("list") and "nope" not in words) else 2), done.stderr
-    assert done.stdout.splitlines()[-1] == "loaded:"
+    assert loaded <= LIGHT
+
+
+@pytest.fixture(scope="module")
+def torchs_own(tmp_path_factory):
+    """The packages that ``import torch`` loads by itself."""
+    code = "import sys, torch; print(*{name.partition('.')[0] for name in sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+MLP = "--network mlp:depth=1 --iterations 1"
+RUNS = {
+    f"run {MLP} --out out": set(),
+    f"run {MLP} --local-steps 2 --defence gaussian_noise --labels joint": set(),
+    "run --network mlp:depth=1 --attack analytic": set(),
+    "run --network lenet --attack recursive --seconds 1": set(),
+    "run --preset geiping2020 --iterations 1": set(),
+    "run --trained --network mlp --iterations 1": {"safetensors"},
+}
+"""Each with what it needs beside torch; the pairing of several pictures, by scipy, is not among them."""
+
+
+@pytest.mark.parametrize("words", RUNS)
+def test_a_run_loads_what_it_uses_and_nothing_else(words, tmp_path, torchs_own):
+    done, loaded = loaded_by(words, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "torch" in loaded
+    assert loaded <= LIGHT | torchs_own | RUNS[words]
 
 
 def test_each_module_of_the_engine_imports_on_its_own():

@@ -11,7 +11,6 @@ from lab.attacks.head_start import HeadStart
 from lab.catalogue import entries
 from lab.commands.choosing import Choices, choose
 from lab.edits import edit
-from lab.evaluate import ssim
 from lab.links import read, write
 from lab.networks.base import Activation
 from lab.networks.convnet import ConvNet
@@ -31,6 +30,7 @@ from lab.recommended import (
     followed,
     recommended_attack,
 )
+from lab.similarity import ssim
 
 SMOOTH_RESNET = ResNet(depth=8, activation=Activation.SILU)
 CASES = [

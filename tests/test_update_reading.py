@@ -11,7 +11,6 @@ from lab.attacks.sent_entries import SentEntries
 from lab.catalogue import entries
 from lab.defences.gaussian_noise import GaussianNoise
 from lab.defences.pruning import Pruning
-from lab.evaluate import ssim
 from lab.gradients import match
 from lab.known_attacks import geiping2020_attack
 from lab.networks.convnet import ConvNet
@@ -23,6 +22,7 @@ from lab.priors.total_variation import TotalVariation
 from lab.protocols.fedavg import FedAvg
 from lab.protocols.fedsgd import FedSGD
 from lab.randomness import stream
+from lab.similarity import ssim
 from lab.update_reading import Trace, read_update
 
 NETWORKS = [SmallConvNet(), MLP(), LeNet(), ConvNet(width=8), ResNet(depth=8)]

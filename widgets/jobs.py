@@ -21,8 +21,7 @@ OVER_THE_LIMIT = "Stopped after half an hour of attack, the longest that a page 
 
 def load() -> None:
     """Import what the page needs soon, torch first of all."""
-    import kornia.metrics  # noqa: F401  (the first score would stall the page for its import)
-
+    import lab.evaluate
     import lab.rounds  # noqa: F401
 
 

@@ -13,6 +13,7 @@ from lab import checkpoints
 from lab.catalogue import entries
 from lab.checkpoints.card import Recipe
 from lab.commands.interruption import interruptible
+from lab.commands.lasting import lasting
 from lab.datasets.base import Dataset
 from lab.datasets.published import PublishedSet
 from lab.entry_text import parse_entry
@@ -53,7 +54,8 @@ def run(
 ) -> str:
     """Train to the end and say where the weights are. Raises ``KeyboardInterrupt`` with a sentence after Ctrl-C."""
     options, data, recipe = prepare(network, dataset, folder, changes)
-    from lab.training import train  # imported here: what was typed is checked by now, and only a training needs torch
+    with lasting():  # imported here: what was typed is checked by now, and only a training needs torch
+        from lab.training import train
 
     data.fetch()  # asked for by naming the folder: the help of --data says so
     accuracy = 0.0
