@@ -30,7 +30,10 @@ class Trace(Enum):
         "{amount:.3g} % of the update are zeros beside no small numbers: it was pruned, so what was sent is compared, and that "
         "nothing left out was larger."
     )
-    NOISE = "The last layer tells of noise {amount:.0f} % as long as the gradient, so the picture is kept smoother."
+    NOISE = (
+        "The last layer tells of noise {amount:.0f} % as long as the gradient, so the picture is kept smoother and no layer "
+        "leads."
+    )
 
 
 @dataclass(frozen=True)

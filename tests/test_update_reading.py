@@ -11,6 +11,11 @@ from lab.attacks.sent_entries import SentEntries
 from lab.catalogue import entries
 from lab.defences.gaussian_noise import GaussianNoise
 from lab.defences.pruning import Pruning
+from lab.distances.balanced_cosine import BalancedCosine
+from lab.distances.cosine import Cosine
+from lab.distances.euclidean import Euclidean
+from lab.distances.layer_cosine import LayerCosine
+from lab.distances.top_heavy_cosine import TopHeavyCosine
 from lab.gradients import match
 from lab.known_attacks import geiping2020_attack
 from lab.networks.convnet import ConvNet
@@ -23,7 +28,7 @@ from lab.protocols.fedavg import FedAvg
 from lab.protocols.fedsgd import FedSGD
 from lab.randomness import stream
 from lab.similarity import ssim
-from lab.update_reading import Trace, read_update
+from lab.update_reading import Reading, Trace, read_update
 
 NETWORKS = [SmallConvNet(), MLP(), LeNet(), ConvNet(width=8), ResNet(depth=8)]
 PLAIN = {
@@ -92,6 +97,16 @@ def test_a_plain_update_is_attacked_as_without_reading():
         ends.append(last)
     assert torch.equal(ends[0].candidate, ends[1].candidate)
     assert ends[0].note == ""
+
+
+def test_under_noise_no_layer_leads():
+    """Truth: the likelihood of noise alike on all numbers weighs them alike; what was chosen otherwise stays."""
+    noisy = Reading(Trace.NOISE, 1.0)
+    assert GradientMatching().suited_to(noisy).distance == GradientMatching(distance=BalancedCosine()).suited_to(noisy).distance
+    assert GradientMatching().suited_to(noisy).distance == Cosine()
+    for chosen in (Euclidean(), Cosine(), LayerCosine()):
+        assert GradientMatching(distance=chosen).suited_to(noisy).distance == chosen
+    assert GradientMatching().suited_to(Reading(Trace.PLAIN)).distance == TopHeavyCosine()
 
 
 SPOILT = {

@@ -17,7 +17,9 @@ from lab.attacks.plateau import Plateau
 from lab.attacks.search import Search
 from lab.attacks.sent_entries import SentEntries
 from lab.attacks.surrogate import Surrogate
+from lab.distances.balanced_cosine import BalancedCosine
 from lab.distances.base import Distance
+from lab.distances.cosine import Cosine
 from lab.distances.soft_signs import SoftSigns
 from lab.distances.top_heavy_cosine import TopHeavyCosine
 from lab.errors import LabError
@@ -57,6 +59,11 @@ SMOOTHNESS = (TotalVariation(weight=0.7, fade=0.06),)
 SMOOTHNESS_OF_SIGNS = (TotalVariation(weight=0.7, fade=0.3),)
 SMOOTHNESS_OF_NOISE = TotalVariation(weight=3.0, fade=0.2)
 """At noise as long as the gradient; of less, so much less is added to the usual."""
+
+
+def _even(distance: Distance) -> Distance:
+    """Under equal noise on every number each is to be heard alike: no layer leads, none is lifted to the others' length."""
+    return Cosine() if isinstance(distance, BalancedCosine) else distance
 
 
 class Start(Enum):
@@ -141,7 +148,7 @@ class GradientMatching(Attack):
         if read.trace is Trace.NOISE:
             (usual,), most, share = SMOOTHNESS, SMOOTHNESS_OF_NOISE, min(1.0, read.amount)
             weight, fade = (a + (b - a) * share for a, b in ((usual.weight, most.weight), (usual.fade, most.fade)))
-            return replace(self, priors=(TotalVariation(weight=weight, fade=fade),))
+            return replace(self, distance=_even(self.distance), priors=(TotalVariation(weight=weight, fade=fade),))
         return self
 
     def _matcher(self, observation: Observation, *, lean: bool = False) -> Matcher:
