@@ -83,6 +83,20 @@ def test_an_input_is_told_by_the_weight_gradient_and_wrong_units_are_put_right(w
     assert torch.equal(solution.active[0], active)
 
 
+@pytest.mark.parametrize("wrong", [1, 2])
+@pytest.mark.parametrize("seed", [3, 20, 40])
+def test_a_shortcut_that_can_fit_anything_does_not_hide_which_channels_are_wrong(wrong, seed):
+    """It has fewer equations than places, so it always fits; what the rest tells is right all the same."""
+    values = draw(1, 4, 8, 8, seed=seed + 9)
+    residual, _ = branch(convolution(4, 11, stride=2, size=8), values, seed, wrong)
+    shortcut, _ = branch(convolution(4, 12, kernel=1, stride=2, padding=0, size=8), values, seed + 4)
+    solution = unmix([residual, shortcut])
+    assert len(solution.directions) > 60
+    torch.testing.assert_close(
+        solution.directions @ solution.values[0].flatten(1).T, solution.directions @ values[0].flatten(1).T, atol=1e-6, rtol=0
+    )
+
+
 def test_a_stride_needs_the_shortcut_to_tell_each_pixel():
     values = draw(1, 4, 8, 8)
     first, _ = branch(convolution(4, 14, stride=2, size=8), values, 5)

@@ -2,13 +2,13 @@
 
 With the slopes dz known, dL/dW is linear in the input, with the same matrix for each input channel. A ReLU's
 unit whose value is smaller than the error may be taken for silent though it is active; its whole channel of slopes is
-then wrong, and its equations alone do not fit. So channels that do not fit count less and less, and what is
-left tells which of their units are active.
+then wrong, and its equations alone do not fit. So the few channels are found without which all others fit, and
+what is left tells which of their units are active.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -24,7 +24,8 @@ SEEN = 1e-6
 """Singular values below this share of the largest are rounding."""
 HALFWAY = 0.5
 """Between a silent unit's share of its slope, 0, and an active one's, 1."""
-REWEIGHTINGS = 12
+FREE = 1e-6
+"""A channel whose equations the others leave less room than this share tells nothing that could be wrong."""
 SETTLINGS = 3
 FAINTEST = 0.03
 """A channel's residual is compared with its own gradient, and at least with this share of the mean channel's."""
@@ -79,7 +80,7 @@ class Solution:
     """Which units above were active, a tensor a branch."""
     condition: float
     residual: float
-    """Relative, of the median channel."""
+    """Relative, of the median channel of the worst branch."""
     iterations: int
 
     @property
@@ -90,50 +91,14 @@ class Solution:
 
 def unmix(branches: Sequence[Branch]) -> Solution:
     """The input that all of these branches see."""
-    fits, iterations = [], 0
-    for _ in range(SETTLINGS):
-        fits = list(_Equations(branches).reweighted())
-        iterations += len(fits)
-        if fits[-1].fits:
-            break
-        doubted = [misfit > FITS for misfit in fits[-1].misfits]
-        values = fits[-1].values(branches)
-        branches = [branch.settled(values, those) for branch, those in zip(branches, doubted, strict=True)]
-    last = fits[-1]
-    return Solution(
-        last.values(branches),
-        last.directions,
-        tuple(branch.active for branch in branches),
-        last.condition,
-        float(torch.cat(last.misfits).median()),
-        iterations,
-    )
-
-
-@dataclass(frozen=True, eq=False)
-class _Fit:
-    """One weighted least-squares solution."""
-
-    pixels: Tensor
-    """Shape (pixels, inputs)."""
-    directions: Tensor
-    condition: float
-    misfits: list[Tensor]
-    """Relative residual of each output channel's equations, a tensor a branch."""
-
-    @property
-    def fits(self) -> bool:
-        """Whether each channel's equations hold."""
-        return all(bool((misfit <= FITS).all()) for misfit in self.misfits)
-
-    @property
-    def most_fit(self) -> bool:
-        """Whether at least half of the channels do, so clearly that the others must be wrong."""
-        return float(torch.cat(self.misfits).median()) <= FITS / 3
-
-    def values(self, branches: Sequence[Branch]) -> Tensor:
-        """As an input of the branches' convolutions."""
-        return self.pixels.T.reshape(branches[0].convolution.input_shape)
+    equations, tries = _Equations(branches), 1
+    wrong = equations.wrong_channels()
+    while any(channels.any() for channels in wrong) and tries < SETTLINGS:
+        values = equations.solved_without(wrong).values
+        branches = [branch.settled(values, those) for branch, those in zip(branches, wrong, strict=True)]
+        equations, tries = _Equations(branches), tries + 1
+        wrong = equations.wrong_channels()
+    return replace(equations.solved_without(wrong), iterations=tries)
 
 
 class _Equations:
@@ -146,30 +111,78 @@ class _Equations:
         self.target = torch.cat([target / size for target, size in zip(targets, sizes, strict=True)])
         self.matrix = torch.cat([branch.matrix() / size for branch, size in zip(branches, sizes, strict=True)])
 
-    def reweighted(self) -> Iterator[_Fit]:
-        """Solutions in which channels that did not fit the one before count less."""
-        weights = torch.ones(len(self.matrix), dtype=self.matrix.dtype)
-        for count in range(REWEIGHTINGS):
-            fit = self._fit(weights)
-            yield fit
-            if fit.fits or (count and fit.most_fit):
-                return
-            channels = [(FITS / 10 / misfit.clamp_min(FITS / 10)) for misfit in fit.misfits]
-            taps = [branch.taps for branch in self.branches]
-            weights = torch.cat([one.repeat_interleave(each) for one, each in zip(channels, taps, strict=True)])
-            weights /= weights.max()
+    def wrong_channels(self) -> list[Tensor]:
+        """Which output channels' equations do not fit those of all others, a boolean tensor a branch.
 
-    def _fit(self, weights: Tensor) -> _Fit:
-        left, sizes, right = torch.linalg.svd(self.matrix * weights[:, None], full_matrices=False)
+        One wrong channel leaves something of itself in the residual of each. But only it explains the whole of that:
+        set free, as if it had unknowns of its own, it leaves nothing. Of several the one that explains most is set free
+        first (orthogonal matching pursuit), as long as there are more equations than unknowns.
+        """
+        rows = self._rows()
+        basis, sizes, _ = torch.linalg.svd(self.matrix, full_matrices=False)
+        basis = basis[:, sizes > SEEN * sizes[0]]
+        free = [torch.zeros(len(own), dtype=torch.bool) for own in rows]
+        while True:
+            residual = self.target - basis @ (basis.T @ self.target)
+            if all(bool((misfit <= FITS)[~known].all()) for misfit, known in zip(self._misfits(residual), free, strict=True)):
+                return free
+            shares = [_explained(basis, residual, own) for own in rows]
+            branch = max(range(len(rows)), key=lambda index: float(shares[index].max()))
+            channel = int(shares[branch].argmax())
+            freed = _own_directions(basis, rows[branch][channel])
+            if not freed.shape[1] or basis.shape[1] + freed.shape[1] >= len(basis):
+                return free
+            basis = torch.cat([basis, freed], 1)
+            free[branch][channel] = True
+
+    def solved_without(self, wrong: Sequence[Tensor]) -> Solution:
+        """The least-squares solution of the equations of all channels but these."""
+        rows = self._rows()
+        kept = torch.cat([own[~left_out].flatten() for own, left_out in zip(rows, wrong, strict=True)])
+        left, sizes, right = torch.linalg.svd(self.matrix[kept], full_matrices=False)
         seen, told = sizes > SEEN * sizes[0], sizes > TOLD * sizes[0]
-        pixels = right[seen].T @ ((left[:, seen].T @ (self.target * weights[:, None])) / sizes[seen, None])
-        return _Fit(pixels, right[told], float(sizes[0] / sizes[told][-1]), self._misfits(pixels))
+        pixels = right[seen].T @ ((left[:, seen].T @ self.target[kept]) / sizes[seen, None])
+        misfits = self._misfits(self.target - self.matrix @ pixels)
+        return Solution(
+            pixels.T.reshape(self.branches[0].convolution.input_shape),
+            right[told],
+            tuple(branch.active for branch in self.branches),
+            float(sizes[0] / sizes[told][-1]),
+            max(float(misfit.median()) for misfit in misfits),
+            1,
+        )
 
-    def _misfits(self, pixels: Tensor) -> list[Tensor]:
-        wrong = self.matrix @ pixels - self.target
-        rows = [len(branch.gradient) * branch.taps for branch in self.branches]
-        parts = zip(self.branches, wrong.split(rows), self.target.split(rows), strict=True)
-        return [_relative(*(each.unflatten(0, (-1, branch.taps)) for each in pair)) for branch, *pair in parts]
+    def _rows(self) -> list[Tensor]:
+        """The numbers of each output channel's equations, shape (channels, taps), a tensor a branch."""
+        counts = [len(branch.gradient) * branch.taps for branch in self.branches]
+        numbers = torch.arange(sum(counts)).split(counts)
+        return [own.unflatten(0, (-1, branch.taps)) for own, branch in zip(numbers, self.branches, strict=True)]
+
+    def _misfits(self, residual: Tensor) -> list[Tensor]:
+        """Relative residual of each output channel's equations, a tensor a branch."""
+        return [_relative(residual[own], self.target[own]) for own in self._rows()]
+
+
+def _explained(basis: Tensor, residual: Tensor, rows: Tensor) -> Tensor:
+    """How much of the square residual is gone once a channel's equations are set free; ``rows`` (channels, taps)."""
+    sizes, directions = _leverage(basis, rows)
+    parts = directions.transpose(1, 2) @ residual[rows]
+    return torch.where(sizes[..., None] > FREE, parts.square() / sizes.clamp_min(FREE)[..., None], 0.0).sum(dim=(1, 2))
+
+
+def _own_directions(basis: Tensor, rows: Tensor) -> Tensor:
+    """What setting one channel free adds to the basis: orthonormal, shape (equations, at most taps)."""
+    sizes, directions = _leverage(basis, rows[None])
+    own = torch.zeros(len(basis), len(rows), dtype=basis.dtype)
+    own[rows] = directions[0]
+    own -= basis @ (basis.T @ own)
+    return torch.linalg.qr(own[:, sizes[0] > FREE]).Q
+
+
+def _leverage(basis: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Of each channel's block of the projector off the basis: eigenvalues (channels, taps) and eigenvectors."""
+    seen = basis[rows]
+    return torch.linalg.eigh(torch.eye(rows.shape[1], dtype=basis.dtype) - seen @ seen.transpose(1, 2))
 
 
 def _relative(wrong: Tensor, target: Tensor) -> Tensor:
