@@ -57,6 +57,6 @@ class TrainingPictures:
         for index in order[: len(order) // recipe.batch_size * recipe.batch_size].split(recipe.batch_size):
             rows, columns = torch.randint(windows.shape[2], (2, len(index)), generator=generator)
             images = windows[index, :, rows, columns]
-            mirrored = torch.rand(len(index), generator=generator) < (0.5 if recipe.flip else 0.0)
+            mirrored = torch.rand(len(index), generator=generator, dtype=torch.float32) < (0.5 if recipe.flip else 0.0)
             images[mirrored] = images[mirrored].flip(-1)
             yield images, self.labels[index]

@@ -41,7 +41,9 @@ def ilrg_factor(observation: Observation) -> float:
     pictures, (probabilities, slopes) = observation.batch_size, _by_class(observation)
     if pictures == 1 or float(probabilities.max()) > SURE:
         return 1.0
-    left = torch.cat([probabilities.T - torch.eye(len(slopes)), torch.ones(1, len(slopes))]).double()
+    left = torch.cat(
+        [probabilities.T - torch.eye(len(slopes), dtype=torch.float32), torch.ones(1, len(slopes), dtype=torch.float32)]
+    ).double()
     right = torch.zeros(len(slopes) + 1, 2, dtype=torch.float64)
     right[-1, 0], right[:-1, 1] = pictures, pictures * slopes.double()
     base, slope = torch.linalg.lstsq(left, right, driver="gelsd").solution.T

@@ -25,7 +25,9 @@ def tiled(images: Images) -> Tensor:
         return images[0]
     columns = math.ceil(math.sqrt(len(images)))
     missing = -len(images) % columns
-    framed = functional.pad(torch.cat([images, torch.ones(missing, *images.shape[1:])]), (0, GAP, 0, GAP), value=1.0)
+    framed = functional.pad(
+        torch.cat([images, torch.ones(missing, *images.shape[1:], dtype=torch.float32)]), (0, GAP, 0, GAP), value=1.0
+    )
     rows = [torch.cat(list(row), 2) for row in framed.split(columns)]
     return torch.cat(rows, 1)[:, :-GAP, :-GAP]
 

@@ -28,7 +28,7 @@ def recover_labels(observation: Observation) -> Labels:
     for _ in range(observation.batch_size):
         found.append(int(slopes.argmin()))
         slopes[found[-1]] += 1 / observation.batch_size
-    return torch.tensor(sorted(found), device=observation.device)
+    return torch.tensor(sorted(found), device=observation.device, dtype=torch.long)
 
 
 def whole_factor(observation: Observation) -> float:
@@ -45,7 +45,9 @@ def whole_factor(observation: Observation) -> float:
 
 def _noise(observation: Observation) -> Tensor:
     """Pictures that stand for the unknown ones."""
-    noise = torch.rand(GUESSES, *observation.image_shape, generator=stream(0, "pictures for guessing labels"))
+    noise = torch.rand(
+        GUESSES, *observation.image_shape, generator=stream(0, "pictures for guessing labels"), dtype=torch.float32
+    )
     return noise.to(next(observation.network.parameters()))
 
 

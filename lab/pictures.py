@@ -105,7 +105,7 @@ def in_channels(images: Tensor, channels: int) -> Tensor:
     """Pictures (..., channel, height, width) in as many channels: grey repeated, colours weighed as brightness."""
     if images.shape[-3] == channels:
         return images
-    luma = torch.tensor(_LUMA).to(images).view(3, 1, 1)
+    luma = torch.tensor(_LUMA, dtype=images.dtype, device=images.device).view(3, 1, 1)
     grey = images if images.shape[-3] != 3 else (images * luma).sum(-3, keepdim=True)
     return grey.mean(-3, keepdim=True).repeat_interleave(channels, -3)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from lab.late import Float, Tensor, torch
 
 LONGEST, STEP = 1000.0, 1.01
@@ -20,7 +22,7 @@ def factor_of_whole_counts(base: Float[Tensor, " classes"], slope: Float[Tensor,
     A shared gradient that is 1/r times as long as the batch's own (a clipped one, a sum over the batch) still tells the
     labels: classes without a picture and those with one, two or three stand apart by whole steps at one length alone.
     """
-    steps = int(torch.log(torch.tensor(LONGEST)) / torch.log(torch.tensor(STEP)))
+    steps = int(math.log(LONGEST) / math.log(STEP))
     factors = STEP ** torch.arange(-steps, steps + 1, dtype=torch.float64)
     misses = _miss(base.double() + factors[:, None] * slope.double(), pictures)
     told, best = float(misses[steps]), int(misses.argmin())

@@ -36,12 +36,12 @@ def unexplained(observation: Observation, inputs: Tensor, labels: Labels) -> flo
 def least_at_any_scale(find: Callable[[Tensor], float], inputs: Tensor) -> float:
     """What ``find`` leaves unexplained of an input known up to its scale, at the scale where that is least."""
     inputs = inputs / inputs.square().mean().sqrt().clamp_min(1e-30)
-    scales, left = torch.logspace(*LOUDNESSES), [math.inf]
+    scales, left = torch.logspace(*LOUDNESSES, dtype=torch.float32), [math.inf]
     for _ in range(CLOSER):
         left = [find(float(scale) * inputs) for scale in scales]
-        best = int(torch.tensor(left).argmin())
+        best = int(torch.tensor(left, dtype=torch.float32).argmin())
         low, high = scales[max(best - 1, 0)], scales[min(best + 1, len(scales) - 1)]
-        scales = torch.linspace(float(low), float(high), 9)
+        scales = torch.linspace(float(low), float(high), 9, dtype=torch.float32)
     return min(left)
 
 

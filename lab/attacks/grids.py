@@ -25,7 +25,7 @@ class Grids:
         self.sizes = _sizes(*like.shape[-2:])
         self.rows = _enlargements([height for height, _ in self.sizes], like.shape[-2]).to(like)
         self.columns = _enlargements([width for _, width in self.sizes], like.shape[-1]).to(like)
-        blocks = [torch.ones(size) for size in self.sizes]
+        blocks = [torch.ones(size, dtype=like.dtype) for size in self.sizes]
         self.inside = torch.block_diag(*blocks).to(like)
 
     @staticmethod

@@ -119,7 +119,7 @@ SUMS = (Tensor.add, Tensor.add_, Tensor.__add__, Tensor.__iadd__)
 
 def passing(*shape: int) -> Passing:
     """Something of that shape."""
-    return torch.empty(shape, device=META).as_subclass(Passing)
+    return torch.empty(shape, device=META, dtype=torch.float32).as_subclass(Passing)
 
 
 @dataclass

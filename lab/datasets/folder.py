@@ -55,7 +55,7 @@ class Folder(Dataset):
         labels = [0 if file.parent == Path(self.path) else names.index(file.parent.name) for file in chosen]
         pictures = [read_picture(file, size) for file in chosen]
         notes = [picture.tones.told(file.name) for picture, file in zip(pictures, chosen, strict=True) if picture.tones]
-        return Batch(stacked([picture.pixels for picture in pictures]), torch.tensor(labels), tuple(notes))
+        return Batch(stacked([picture.pixels for picture in pictures]), torch.tensor(labels, dtype=torch.long), tuple(notes))
 
     def _files(self) -> list[Path]:
         """The pictures of the sub-folders, or of the folder itself where those have none."""

@@ -59,7 +59,7 @@ class Gallery(Dataset):
         names = [NAMES[(start + step) % len(NAMES)] for step in range(count)]
         own = self.labels or [int(credits()[name]["cifar10_label"]) for name in names]
         labels = [own[place % len(own)] for place in range(count)]
-        return Batch(torch.stack([picture(name, size) for name in names]), torch.tensor(labels))
+        return Batch(torch.stack([picture(name, size) for name in names]), torch.tensor(labels, dtype=torch.long))
 
 
 @cache

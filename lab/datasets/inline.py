@@ -71,4 +71,4 @@ class Inline(Dataset):
         named = [(text, f"inline picture {number}") for number, text in enumerate(self.pictures[:count], 1)]
         images = [decode_picture(from_text(text, name), size, name).pixels for text, name in named]
         notes = [tones.told(f"picture {number}") for number, tones in enumerate(self.tones[:count], 1) if tones != Tones()]
-        return Batch(stacked(images), torch.tensor(self.labels[:count]), tuple(notes))
+        return Batch(stacked(images), torch.tensor(self.labels[:count], dtype=torch.long), tuple(notes))

@@ -31,7 +31,7 @@ class CifarSet(PublishedSet):
         numbers = range(first // self.per_file, last // self.per_file + 1) if split is Split.TRAIN else range(1)
         files = [self._open(split, number) for number in numbers]
         pixels = torch.cat([torch.from_numpy(file.data) for file in files]).permute(0, 3, 1, 2)
-        labels = torch.tensor([label for file in files for label in file.targets])
+        labels = torch.tensor([label for file in files for label in file.targets], dtype=torch.long)
         start = first - numbers[0] * self.per_file
         return pixels[start : start + count], labels[start : start + count]
 

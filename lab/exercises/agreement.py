@@ -12,7 +12,7 @@ from lab.exercises.base import Case, Exercise, Judge, equals
 
 def cases(generator: torch.Generator) -> Iterator[Case]:
     """Two raters of 12 pairs, a lenient one against a strict one, full agreement, and full disagreement."""
-    mine = (torch.rand(12, generator=generator) < 0.5).tolist()
+    mine = (torch.rand(12, generator=generator, dtype=torch.float32) < 0.5).tolist()
     mine[:2] = [True, False]
     theirs = [not said if place in (3, 7, 8) else said for place, said in enumerate(mine)]
     yield Case((mine, theirs), _judge(mine, theirs), "on 12 pairs")

@@ -20,7 +20,7 @@ def cases(generator: torch.Generator) -> Iterator[Case]:
     """Batches of 1, 3 and 2 pictures, square and not; the same network twice, to see what is left behind in it."""
     for pictures, shape in ((1, (1, 6, 6)), (3, (1, 6, 6)), (2, (3, 4, 5))):
         model = MLP(depth=2, width=9).build(shape, CLASSES, generator)
-        x = torch.rand(pictures, *shape, generator=generator)
+        x = torch.rand(pictures, *shape, generator=generator, dtype=torch.float32)
         y = torch.randint(CLASSES, (pictures,), generator=generator)
         where = f"for a batch of {pictures} of shape {shape}"
         yield Case((model, x, y), _judge(model, x, y), where)

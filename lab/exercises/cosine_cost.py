@@ -24,12 +24,12 @@ def cases(generator: torch.Generator) -> Iterator[Case]:
     yield Case((longer, g), _judge(longer, g), "where one update is 7 times the other")
     turned = [-tensor for tensor in g]
     yield Case((turned, g), _judge(turned, g), "where the updates are opposite")
-    single = [torch.tensor([0.0, 2.0])], [torch.tensor([3.0, 0.0])]
+    single = [torch.tensor([0.0, 2.0], dtype=torch.float32)], [torch.tensor([3.0, 0.0], dtype=torch.float32)]
     yield Case(single, _judge(*single), "at a right angle")
 
 
 def _drawn(generator: torch.Generator) -> Update:
-    return [torch.randn(shape, generator=generator) * (index + 1) for index, shape in enumerate(SHAPES)]
+    return [torch.randn(shape, generator=generator, dtype=torch.float32) * (index + 1) for index, shape in enumerate(SHAPES)]
 
 
 def _judge(g: Update, star: Update) -> Judge:

@@ -13,7 +13,7 @@ from lab.exercises.base import Case, Exercise, Judge, equals
 def cases(generator: torch.Generator) -> Iterator[Case]:
     """Half the loss, the same loss, three times the loss, of updates of different lengths."""
     for factor, size in ((0.5, 1.0), (1.0, 3.0), (3.0, 0.2)):
-        g = size * torch.randn(8, generator=generator)
+        g = size * torch.randn(8, generator=generator, dtype=torch.float32)
         yield Case((g, factor), _judge(g, factor), f"where the client's loss has the factor {factor:g}")
 
 

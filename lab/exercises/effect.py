@@ -21,7 +21,7 @@ def cases(generator: torch.Generator) -> Iterator[Case]:
         runs: list[Run] = [dict(zip(factors, on, strict=True)) for on in product((False, True), repeat=count)]
         for run in runs:
             run["ssim"] = 0.9 - 0.3 * run["trained"] - 0.1 * run["deep"] + 0.05 * run.get("smooth", False)
-            run["ssim"] += 0.02 * float(torch.rand((), generator=generator))
+            run["ssim"] += 0.02 * float(torch.rand((), generator=generator, dtype=torch.float32))
         mixed = [runs[place] for place in torch.randperm(len(runs), generator=generator).tolist()]
         for factor in factors:
             yield Case((mixed, factor), _judge(mixed, factor), f'for "{factor}" in {len(mixed)} runs')

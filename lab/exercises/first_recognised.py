@@ -13,7 +13,7 @@ THRESHOLD = 0.75
 
 def cases(generator: torch.Generator) -> Iterator[Case]:
     """Runs that get there and fall back, that touch the threshold, that begin above it, and one that never gets there."""
-    noise = torch.rand(3, generator=generator)
+    noise = torch.rand(3, generator=generator, dtype=torch.float32)
     rising = [round(0.1 + 0.05 * step + 0.02 * float(noise[step % 3]), 3) for step in range(16)]
     yield Case((rising, THRESHOLD), _first(rising), "on a run that slowly rises")
     falling = [0.2, 0.5, 0.8, 0.9, 0.6, 0.85]

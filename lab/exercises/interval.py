@@ -16,8 +16,8 @@ STUDENT_T = {3: 4.303, 5: 2.776, 10: 2.262}
 def cases(generator: torch.Generator) -> Iterator[Case]:
     """Paired differences of 3, 5 and 10 seeds, some of them negative."""
     for count, quantile in STUDENT_T.items():
-        without = 18 + 2 * torch.randn(count, generator=generator)
-        with_it = without - 1 + torch.randn(count, generator=generator)
+        without = 18 + 2 * torch.randn(count, generator=generator, dtype=torch.float32)
+        with_it = without - 1 + torch.randn(count, generator=generator, dtype=torch.float32)
         a, b = with_it.tolist(), without.tolist()
         yield Case((a, b, quantile), _judge(a, b, quantile), f"on {count} pairs")
 

@@ -22,7 +22,7 @@ def cases(generator: torch.Generator) -> Iterator[Case]:
     yield Case((torch.outer(delta, x), delta), _judge(delta, x, _SILENT), "with two silent units (dL/db_i = 0)")
     delta, x = _drawn(OUTPUTS, INPUTS, generator)
     delta = torch.where(torch.arange(OUTPUTS) == 3, -2.0, 1e-4 * delta.abs())
-    noise = 1e-4 * torch.randn(OUTPUTS, INPUTS, generator=generator)
+    noise = 1e-4 * torch.randn(OUTPUTS, INPUTS, generator=generator, dtype=torch.float32)
     yield Case((torch.outer(delta, x) + noise, delta), _judge(delta, x, _QUIET, 0.01), "with noise, the loudest unit negative")
 
 
@@ -32,8 +32,8 @@ _QUIET = "this divided by a quiet unit, where noise is as large as the numbers: 
 
 def _drawn(outputs: int, inputs: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """dL/dz of each unit, away from zero, and the layer's input."""
-    delta = torch.randn(outputs, generator=generator)
-    return delta + delta.sign(), torch.randn(inputs, generator=generator)
+    delta = torch.randn(outputs, generator=generator, dtype=torch.float32)
+    return delta + delta.sign(), torch.randn(inputs, generator=generator, dtype=torch.float32)
 
 
 def _judge(delta: Tensor, x: Tensor, otherwise: str = "", tolerance: float = 1e-3) -> Judge:

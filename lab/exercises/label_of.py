@@ -17,16 +17,16 @@ def cases(generator: torch.Generator) -> Iterator[Case]:
         (7, 3.0, "on a trained network"),
         (2, 1.0, "on two classes"),
     ):
-        logits = spread * torch.randn(classes, generator=generator)
+        logits = spread * torch.randn(classes, generator=generator, dtype=torch.float32)
         label = int(torch.randint(1, classes, (), generator=generator))
         yield Case((_slopes(logits, label),), _judge(_slopes(logits, label), label), where)
-    logits = torch.tensor([4.0, 0.0, 0.0])
+    logits = torch.tensor([4.0, 0.0, 0.0], dtype=torch.float32)
     yield Case((_slopes(logits, 2),), _judge(_slopes(logits, 2), 2), "where the network is confidently wrong")
 
 
 def _slopes(logits: Tensor, label: int) -> Tensor:
     """dL/db = p - y."""
-    return logits.softmax(0) - torch.eye(len(logits))[label]
+    return logits.softmax(0) - torch.eye(len(logits), dtype=torch.float32)[label]
 
 
 def _judge(db: Tensor, label: int) -> Judge:

@@ -18,7 +18,7 @@ NEAR = 1.2
 def cases(generator: torch.Generator) -> Iterator[Case]:
     """Thresholds near the low end, in the middle and near the high end of five decades."""
     for decades in (0.4, 2.5, 4.4):
-        edge = LOW * 10 ** (decades + 0.3 * float(torch.rand((), generator=generator)))
+        edge = LOW * 10 ** (decades + 0.3 * float(torch.rand((), generator=generator, dtype=torch.float32)))
         oracle = Oracle(edge)
         yield Case((oracle, LOW, HIGH), _judge(oracle), f"for a threshold of about {edge:.0e}")
 

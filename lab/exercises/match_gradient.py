@@ -28,7 +28,7 @@ def cases(generator: torch.Generator) -> Iterator[Case]:
     """A grey and a colour picture, both from a grey start, on a smooth network whose tensors each know a part of it."""
     for shape in ((1, 4, 6), (3, 4, 5)):
         model = Parts(shape, generator)
-        picture = torch.rand(1, *shape, generator=generator)
+        picture = torch.rand(1, *shape, generator=generator, dtype=torch.float32)
         start = torch.full_like(picture, 0.5)
         watched = Watched(model, model(start).argmin(1))  # the class it believes in least: its gradient is long
         shared = [tensor.detach() for tensor in watched(picture)]
@@ -44,9 +44,9 @@ class Parts(nn.Module):
         super().__init__()
         inputs = prod(shape)
         self.cuts = (inputs // 3, inputs // 3, inputs - 2 * (inputs // 3))
-        drawn = [torch.randn(HIDDEN, cut, generator=generator) / cut**0.5 for cut in self.cuts]
+        drawn = [torch.randn(HIDDEN, cut, generator=generator, dtype=torch.float32) / cut**0.5 for cut in self.cuts]
         self.parts = nn.ParameterList(nn.Parameter(2 * weight) for weight in drawn)
-        self.head = nn.Parameter(torch.randn(CLASSES, HIDDEN * len(self.cuts), generator=generator))
+        self.head = nn.Parameter(torch.randn(CLASSES, HIDDEN * len(self.cuts), generator=generator, dtype=torch.float32))
 
     def forward(self, x: Images) -> Tensor:
         """Logits (pictures, classes)."""

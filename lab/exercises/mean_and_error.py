@@ -13,7 +13,7 @@ from lab.exercises.base import Case, Exercise, Judge, equals
 def cases(generator: torch.Generator) -> Iterator[Case]:
     """Three, four and ten values, around 20 dB and around 0."""
     for count, middle in ((3, 20.0), (4, 0.0), (10, -3.0)):
-        values = (middle + 2 * torch.randn(count, generator=generator)).tolist()
+        values = (middle + 2 * torch.randn(count, generator=generator, dtype=torch.float32)).tolist()
         yield Case((values,), _judge(values), f"on {count} values")
 
 

@@ -13,11 +13,11 @@ from lab.exercises.base import Case, Exercise, Judge, equals
 def cases(generator: torch.Generator) -> Iterator[Case]:
     """Batches of two and three, slopes of both signs, and one where a single picture alone drives the unit."""
     for pictures, inputs in ((2, 5), (3, 7)):
-        delta = torch.rand(pictures, generator=generator) + 0.2
+        delta = torch.rand(pictures, generator=generator, dtype=torch.float32) + 0.2
         delta[0] *= -0.3
-        x = torch.rand(pictures, inputs, generator=generator)
+        x = torch.rand(pictures, inputs, generator=generator, dtype=torch.float32)
         yield Case((delta, x), _judge(delta, x), f"for a batch of {pictures}")
-    delta, x = torch.tensor([0.0, 0.7, 0.0]), torch.rand(3, 4, generator=generator)
+    delta, x = torch.tensor([0.0, 0.7, 0.0], dtype=torch.float32), torch.rand(3, 4, generator=generator, dtype=torch.float32)
     yield Case((delta, x), _judge(delta, x), "where one picture alone drives the unit")
 
 

@@ -31,7 +31,7 @@ def cases(generator: torch.Generator) -> Iterator[Case]:
 
 
 def _drawn(generator: torch.Generator) -> dict[str, Tensor]:
-    drawn = {name: torch.randn(shape, generator=generator) for name, shape in SIZES.items()}
+    drawn = {name: torch.randn(shape, generator=generator, dtype=torch.float32) for name, shape in SIZES.items()}
     return {name: tensor * LENGTHS[name] / tensor.norm() for name, tensor in drawn.items()}
 
 

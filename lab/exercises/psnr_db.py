@@ -14,8 +14,8 @@ from lab.exercises.base import Case, Exercise, Judge, equals
 def cases(generator: torch.Generator) -> Iterator[Case]:
     """Near and far pictures, grey and colour, and one against a constant grey."""
     for shape, gap in (((3, 8, 8), 0.05), ((1, 6, 9), 0.3)):
-        x = torch.rand(shape, generator=generator)
-        near = (x + gap * torch.randn(shape, generator=generator)).clamp(0, 1)
+        x = torch.rand(shape, generator=generator, dtype=torch.float32)
+        near = (x + gap * torch.randn(shape, generator=generator, dtype=torch.float32)).clamp(0, 1)
         yield Case((near, x), _judge(near, x), f"on two pictures of shape {shape}")
     grey = torch.full_like(x, 0.5)
     yield Case((grey, x), _judge(grey, x), "on a grey square")

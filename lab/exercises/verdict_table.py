@@ -16,7 +16,11 @@ SETTINGS: list[Setting] = [(1, 4, 2), (5, 1, 1), (5, 8, 8), (1, 8, 2)]
 def cases(generator: torch.Generator) -> Iterator[Case]:
     """Attacks whose luck depends on the seed, with three and four seeds, and a single setting."""
     for settings, seeds in ((SETTINGS, [0, 1, 2]), (SETTINGS[:1], [5, 3, 8, 9]), (SETTINGS[1:], [2])):
-        luck = {(setting, seed): bool(torch.rand((), generator=generator) < 0.6) for setting in settings for seed in seeds}
+        luck = {
+            (setting, seed): bool(torch.rand((), generator=generator, dtype=torch.float32) < 0.6)
+            for setting in settings
+            for seed in seeds
+        }
         luck |= {(settings[0], seed): seed == seeds[0] for seed in seeds}  # lucky once
         if len(settings) > 1:
             luck |= {(settings[1], seed): seed != seeds[0] for seed in seeds}  # unlucky once

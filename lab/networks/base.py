@@ -80,9 +80,10 @@ class Network(Entry):
         """An untrained network in eval mode. ``image_shape`` is (channels, height, width)."""
         from lab.classifier import Classifier, Normalise
         from lab.drawing import DrawingFrom
+        from lab.single_precision import SinglePrecision
 
         seed = int(torch.randint(2**31, (), generator=generator))
-        with DrawingFrom(torch.Generator().manual_seed(seed)):
+        with SinglePrecision(), DrawingFrom(torch.Generator().manual_seed(seed)):
             body, head = self.modules(image_shape, classes)
             return Classifier(Normalise(*self.statistics(image_shape[0])), body, head, classes).eval()
 
@@ -94,4 +95,4 @@ def feature_count(body: nn.Module, image_shape: tuple[int, int, int]) -> int:
 
         return prod(reduce(lambda shape, layer: output_shape(layer, shape), body.children(), (1, *image_shape)))
     with torch.no_grad():
-        return body.eval()(torch.zeros(1, *image_shape)).numel()
+        return body.eval()(torch.zeros(1, *image_shape, dtype=torch.float32)).numel()

@@ -86,9 +86,9 @@ def _order(network: Classifier, inputs: Tensor, slopes: Tensor, labels: Labels) 
 
     values = network.head[:1](inputs).detach().requires_grad_()
     logits = network.head[1:](values)
-    costs = torch.empty(len(labels), len(inputs))
+    costs = torch.empty(len(labels), len(inputs), dtype=torch.float32)
     for row, label in enumerate(labels.tolist()):
-        wanted = torch.full((len(inputs),), label)
+        wanted = torch.full((len(inputs),), label, dtype=torch.long)
         loss = functional.cross_entropy(logits, wanted, reduction="sum")
         (made,) = torch.autograd.grad(loss, values, retain_graph=True)
         costs[row] = -torch.cosine_similarity(made, slopes)

@@ -101,7 +101,7 @@ def scale_and_shift(module: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
 def _max_pooling_note(link: Link) -> str:
     module = link.module
     with torch.no_grad():
-        one = torch.zeros(1, *link.input_shape[1:])
+        one = torch.zeros(1, *link.input_shape[1:], dtype=torch.float32)
         kept, seen = module(one).numel(), one.numel()
     return f"{link.name} keeps {kept:,} of {seen:,} numbers, and which ones is unknown."
 

@@ -117,10 +117,10 @@ class Circle:
         count = len(self.labels)
         chances = (mixing @ self.logits).softmax(1)
         moved = chances.unsqueeze(1) * (self.logits - (chances @ self.logits.T).unsqueeze(2)) / count
-        made = torch.einsum("ic,lj->clij", self.slopes(mixing), torch.eye(count).to(mixing))
+        made = torch.einsum("ic,lj->clij", self.slopes(mixing), torch.eye(count, dtype=mixing.dtype))
         made = made + torch.einsum("ijc,il->clij", moved, mixing)
-        ones = torch.einsum("ki,j->kij", torch.eye(count).to(mixing), self.ones)
-        by_factor = torch.cat([-self.left.flatten(), torch.zeros(count).to(mixing)])
+        ones = torch.einsum("ki,j->kij", torch.eye(count, dtype=mixing.dtype), self.ones)
+        by_factor = torch.cat([-self.left.flatten(), torch.zeros(count, dtype=mixing.dtype)])
         return torch.cat([torch.cat([made.flatten(0, 1).flatten(1), ones.flatten(1)]), by_factor[:, None]], 1)
 
     def close(self, guess: Tensor) -> Closed:

@@ -89,7 +89,7 @@ def _sparse(basis: Tensor, pictures: int, generator: torch.Generator) -> Iterato
 def _drawn(rows: int, size: int, generator: torch.Generator) -> Iterator[Tensor]:
     """Random sets of ``size`` different rows, shape (draws, size); none where there are too few rows."""
     for _ in range(TRIES if rows > size else 0):
-        yield torch.rand(DRAWS, rows, generator=generator).argsort(1)[:, :size]
+        yield torch.rand(DRAWS, rows, generator=generator, dtype=torch.float32).argsort(1)[:, :size]
 
 
 def _add(found: list[tuple[int, Tensor]], zeros: int, direction: Tensor) -> None:
