@@ -12,10 +12,23 @@ from nbformat.v4 import new_code_cell, new_notebook
 from PIL import Image
 from test_lesson import ready
 
-from widgets import Lesson
+import widgets
+from widgets import Lab, LabPage, Lesson
+from widgets.session import Session
 
 VIEW = "application/vnd.jupyter.widget-view+json"
 SHORT = {"link": "iterations=3"}
+FEW = {"attack": {"name": "gradient_matching", "iterations": 3}}
+PUBLIC = {
+    "Lab": lambda: Lab(**FEW),
+    "LabPage": lambda: LabPage(Session(FEW)),
+    "Lesson": lambda: Lesson(["server"], changes=FEW),
+}
+"""Each widget that ``widgets`` offers, with a short run."""
+
+
+def test_these_are_all_widgets_that_are_offered():
+    assert set(PUBLIC) == set(widgets.__all__)
 
 
 def picture(markup):
@@ -24,9 +37,10 @@ def picture(markup):
     return found and np.asarray(Image.open(io.BytesIO(base64.b64decode(found[1]))).convert("RGB"))
 
 
-def test_it_follows_the_session_from_the_secret_to_the_verdict():
+@pytest.mark.parametrize("name", widgets.__all__)
+def test_it_follows_the_session_from_the_secret_to_the_verdict(name):
     async def story():
-        lesson = Lesson(["secret", "server", "transport"], **SHORT)
+        lesson = PUBLIC[name]()
         try:
             early, _ = lesson._repr_mimebundle_()
             assert {VIEW, "text/html"} <= set(early)
@@ -70,12 +84,57 @@ def test_a_view_that_asks_is_answered_and_nothing_else_is(monkeypatch):
     asyncio.run(story())
 
 
+@pytest.mark.parametrize("name", widgets.__all__)
+@pytest.mark.parametrize("served", [False, True], ids=["in a notebook", "by Voila"])
+def test_what_stays_stands_below_the_view_and_is_brought_up_to_date_where_a_file_keeps_it(monkeypatch, name, served):
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda *what, **how: shown.append(what[0]) or Handle(shown))
+    if served:
+        monkeypatch.setenv("SERVER_SOFTWARE", "voila/0.5.8")
+
+    async def story():
+        page = PUBLIC[name]()
+        try:
+            page._ipython_display_()
+            await ready(page)
+            await page.session.finish()
+        finally:
+            page.close()
+
+    asyncio.run(story())
+    assert VIEW in shown[0]
+    told = [repr(what) for what in shown[1:]]
+    assert ["after 3 of 3 iterations" in sentence for sentence in told] == [False] * (len(told) - 1) + [True] * (not served)
+    assert bool(told) is not served
+
+
+class Handle:
+    """An output that is brought up to date."""
+
+    def __init__(self, shown):
+        self.update = shown.append
+
+
+def test_a_secret_that_a_link_hides_stays_hidden_in_what_stays():
+    async def story():
+        page = await ready(Lesson(["secret", "server"], link="iterations=3&hide=secret"))
+        try:
+            await page.session.finish()
+            assert "its secret hidden" in repr(page.still.shown)
+            assert picture(page.still.shown._repr_html_()) is None
+        finally:
+            page.close()
+
+    asyncio.run(story())
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore::RuntimeWarning")
-def test_a_lesson_that_was_run_shows_what_was_there_when_it_is_exported():
+@pytest.mark.parametrize("made", ['Lesson(["secret", "server"], link="iterations=3")', f"Lab(**{FEW})"])
+def test_what_was_run_shows_what_was_there_when_it_is_exported(made):
     from nbconvert import HTMLExporter
 
-    shown = 'from widgets import Lesson\nlesson = Lesson(["secret", "server"], link="iterations=3")\nlesson'
+    shown = f"from widgets import Lab, Lesson\nlesson = {made}\nlesson"
     notebook = new_notebook(
         cells=[new_code_cell(shown), new_code_cell("await lesson.session.finish()"), new_code_cell("1 + 1")]
     )

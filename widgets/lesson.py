@@ -10,7 +10,6 @@ from widgets.attended import Attended
 from widgets.film import Film
 from widgets.parts import EVERYTHING, views
 from widgets.session import Session
-from widgets.still import Still
 
 if TYPE_CHECKING:
     from lab import Experiment
@@ -53,27 +52,7 @@ class Lesson(Attended):
         _check(shows)
         self.session = Session(_source(link, experiment, changes or {}), hidden=hidden, only=only)
         film = Film(self.session, recorded=False)
-        super().__init__(film, **views(film, self.session, shows))
-        self.still = Still(self.session, covered="guess" in shows)
-        self.on_msg(self._answer)
-
-    def _ipython_display_(self) -> None:
-        """The live view, and below it what is left of it where no kernel answers."""
-        from IPython.display import display
-
-        data, metadata = super()._repr_mimebundle_() or ({}, {})
-        display(data, metadata=metadata, raw=True)
-        self.still.show()
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        """For readers that know no widgets, the still picture beside the view."""
-        data, metadata = super()._repr_mimebundle_(**kwargs) or ({}, {})
-        return data | {"text/html": self.still.shown._repr_html_()}, metadata
-
-    def _answer(self, _: Any, content: Any, buffers: Any) -> None:
-        """A view that has just been drawn asks whether anybody is there."""
-        if isinstance(content, dict) and content.get("type") == "hello":
-            self.send({"type": "here"})
+        super().__init__(film, covered="guess" in shows, **views(film, self.session, shows))
 
 
 def _source(link: str, experiment: Experiment | None, changes: dict[str, Any]) -> opening.Source:

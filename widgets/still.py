@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from widgets.figures import Figure, kept
+from widgets.serving.surroundings import behind_voila
 
 if TYPE_CHECKING:
     from widgets.session import Session
@@ -26,13 +27,15 @@ class Still:
         """``covered`` keeps the secret back until a run has ended: the reader is to guess it."""
         self.session, self.covered, self.handle = session, covered, None
         self.shown = kept(None, f"A live view of the lab, kept before it had loaded. {RUN_IT}")
-        session.observe(self._follow, names=["status"])
+        if not behind_voila():
+            session.observe(self._follow, names=["status"])
 
     def show(self) -> None:
-        """Put the output below the present one."""
+        """Put the output below the present one, where there is a file to keep it."""
         from IPython.display import display
 
-        self.handle: Any = display(self.shown, display_id=True)
+        if not behind_voila():
+            self.handle: Any = display(self.shown, display_id=True)
 
     def _follow(self, change: Any) -> None:
         if change.new in TOLD:
@@ -49,6 +52,8 @@ def _of(session: Session, *, covered: bool) -> Figure:
     if session.experiment is None or not session.round_info:
         return kept(None, f"A live view of the lab. {session.message} {RUN_IT}")
     what = title(session.experiment)
+    if "secret" in session.hidden:
+        return kept(None, f"A live view of the lab ({what}), its secret hidden. {session.message} {RUN_IT}")
     if not session.frames:
         secret = session.round_info["tile"]
         picture = small(secret if not covered else secret * 0 + GREY)
