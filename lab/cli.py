@@ -140,10 +140,13 @@ def run(
     download: Annotated[bool, Option("--download", help="fetch the published data set and weights that are missing")] = False,
 ) -> None:
     """Attack one round of federated learning; flags win over the preset or the experiment file."""
-    from lab.commands.choosing import Choices, choose, stopped_after
+    from lab.commands.choosing import Choices, check_at_hand, choose, stopped_after
+    from lab.device import check_name
+    from lab.outputs import ready_folder
 
     if seconds is not None and not seconds > 0:
         raise LabError(f"--seconds {seconds:g} is out of range; give a number of seconds above 0.")
+    check_name(device)
     chosen = choose(
         Choices(
             preset=preset,
@@ -175,6 +178,9 @@ def run(
         from lab.commands.fetching import fetch_for
 
         fetch_for(chosen)
+    check_at_hand(chosen)
+    if out is not None:
+        ready_folder(out)
     told = _attacked(chosen, device, seconds, last, out)
     say(told.summary)
     if told.interrupted:

@@ -17,19 +17,26 @@ from lab.errors import LabError, unknown_name
 SMALL_NETWORK = 1_000_000
 """Below this many parameters one thread beats several (synchronising costs more than it saves)."""
 
+NAMES = ("auto", "cpu", "cuda", "mps")
+
 CGROUP = Path("/sys/fs/cgroup")
 
 
 def choose(name: str = "auto") -> torch.device:
     """The device called ``name`` ("auto", "cpu", "cuda", "mps"). Raises ``LabError`` where it is not there."""
+    check_name(name)
     available = available_devices()
     if name == "auto":
         return torch.device(available[0])
-    if name not in ("cpu", "cuda", "mps"):
-        raise unknown_name("device", name, ("auto", "cpu", "cuda", "mps"))
     if name not in available:
         raise LabError(f"The device {name!r} is not available on this machine; choose one of: auto, {', '.join(available)}.")
     return torch.device(name)
+
+
+def check_name(name: str) -> None:
+    """Raise ``LabError`` for what is the name of no kind of device."""
+    if name not in NAMES:
+        raise unknown_name("device", name, NAMES)
 
 
 def available_devices() -> list[str]:

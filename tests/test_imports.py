@@ -96,7 +96,22 @@ NO_TENSOR_NEEDED = (
     "run --image missing.png",
     "run --image missing.png --label 1000",
     "run --experiment missing.json",
+    "run --experiment .",
     "run --trained --network resnet --weights missing.pth --untrained",
+    "run --weights missing.pth",
+    "run --weights .",
+    "run --image missing.png --weights missing.pth",
+    "run --trained --network mlp:width=17",
+    "run --trained --network squeezenet",
+    "run --trained --network imagenet_resnet:depth=50",
+    "run --batch 100",
+    "run --dataset folder:path=missing",
+    "run --dataset folder:path=.",
+    "run --dataset npz:path=missing.npz",
+    "run --dataset lent_folder:folder=missing",
+    *(f"run --dataset {name}:root=missing" for name in ("cifar10", "cifar100", "mnist", "fashion_mnist")),
+    "run --device nope",
+    "run --out /dev/null/x",
     "train nope --data missing",
     "train mlp --data missing --dataset gallery",
     "train mlp --data missing --epochs 0",
@@ -106,6 +121,9 @@ NO_TENSOR_NEEDED = (
     "reproduce table1 --budget vast",
     "reproduce table1 --workers 0",
     "reproduce table1 --only nope",
+    "reproduce table1 --data missing",
+    "reproduce table1 --out /dev/null/x",
+    "train mlp --data /dev/null/x",
     "serve --port 0",
     "fetch nope",
     "fetch gallery",
@@ -133,7 +151,7 @@ def loaded_by(words, folder):
         "finally: print('loaded:', *{name.partition('.')[0] for name in sys.modules} - set(sys.stdlib_module_names))"
     )
     command = [sys.executable, "-c", code, *words.split()]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "GRADLAB_DATA": ""}
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "GRADLAB_DATA": "", "TORCH_HOME": str(folder), "HOME": str(folder)}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert "Traceback" not in done.stderr, done.stderr
     loaded = done.stdout.splitlines()[-1].removeprefix("loaded:").split()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from lab.checkpoints import imagenet
 from lab.checkpoints.card import Card, Recipe, read_card
 from lab.checkpoints.finding import located
-from lab.checkpoints.opening import keeps_order, opened
+from lab.checkpoints.opening import check_file, keeps_order, opened
 from lab.checkpoints.tree import leaves
 from lab.checkpoints.weights import Weights
 from lab.errors import LabError
@@ -64,6 +64,16 @@ def at_hand(options: Network, path: str = "") -> bool:
     if path:
         return os.path.isfile(located(path))
     return imagenet.cached(options).is_file() if imagenet.published(options) else card(options) is not None
+
+
+def check_at_hand(options: Network, path: str = "") -> None:
+    """Raise ``LabError`` where there are no trained weights to read, without reading any."""
+    if path:
+        check_file(located(path))
+    elif imagenet.published(options):
+        imagenet.at_hand(options)
+    elif card(options) is None:
+        raise _none_shipped(options)
 
 
 def load(network: Classifier, options: Network, path: str = "") -> tuple[str, ...]:

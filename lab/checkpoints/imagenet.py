@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from lab.late import Tensor, torch
 
@@ -13,6 +14,24 @@ from lab.networks.imagenet_resnet import ImageNetResNet
 from lab.networks.squeezenet import SqueezeNet
 
 CLASSES = 1000
+
+
+class _Published(NamedTuple):
+    """A file of torchvision's IMAGENET1K_V1 weights; its name ends in the beginning of its checksum."""
+
+    file: str
+    megabytes: float
+
+
+_RESNETS = {
+    18: _Published("resnet18-f37072fd.pth", 44.661),
+    34: _Published("resnet34-b627a593.pth", 83.275),
+    50: _Published("resnet50-0676ba61.pth", 97.781),
+    101: _Published("resnet101-63fe2227.pth", 170.511),
+    152: _Published("resnet152-394f9c45.pth", 230.434),
+}
+_SQUEEZENET = _Published("squeezenet1_0-b66bff10.pth", 4.778)
+"""Written down here: what is missing is told without the seconds that torchvision takes to be asked."""
 
 _OURS = {
     ImageNetResNet: (("fc.", "head.0."), ("", "features.")),
@@ -36,7 +55,10 @@ def at_hand(options: Network) -> Path:
     file = cached(options)
     if not file.is_file():
         raise missing(
-            f"The published weights {file.name} are", _described(options), _megabytes(options), "give a file by --weights"
+            f"The published weights {file.name} are",
+            _described(options),
+            _published(options).megabytes,
+            "give a file by --weights",
         )
     return file
 
@@ -44,14 +66,14 @@ def at_hand(options: Network) -> Path:
 def fetch(options: Network) -> Path:
     """Download the published weights (IMAGENET1K_V1) to where torchvision keeps them, unless they are there.
 
-    The name of the file ends in the beginning of its checksum, such as ``resnet18-f37072fd.pth``, which is verified.
+    The checksum is verified.
     Raises ``LabError`` where that fails.
     """
-    file, url = cached(options), _published(options).url
+    file = cached(options)
     if not file.is_file():
         checksum = file.stem.rpartition("-")[2]
         fetched(
-            lambda: torch.hub.download_url_to_file(url, str(file), checksum, progress=False),
+            lambda: torch.hub.download_url_to_file(address(options), str(file), checksum, progress=False),
             f"The weights {file.name}",
             file.parent,
         )
@@ -59,20 +81,19 @@ def fetch(options: Network) -> Path:
 
 
 def cached(options: Network) -> Path:
-    """Where torchvision itself keeps the published weights of a network."""
-    return Path(torch.hub.get_dir()) / "checkpoints" / _published(options).url.rpartition("/")[2]
+    """Where torchvision itself keeps the published weights of a network: in $TORCH_HOME, or in the user's cache."""
+    caches = os.environ.get("XDG_CACHE_HOME", "~/.cache")
+    home = Path(os.environ.get("TORCH_HOME", os.path.join(caches, "torch"))).expanduser()
+    return home / "hub" / "checkpoints" / _published(options).file
 
 
-def _published(options: Network) -> Any:
-    """Torchvision's entry for the weights: their address and their size."""
-    from torchvision import models  # imported here: it costs half a second that most runs need not pay
-
-    model = f"resnet{options.depth}" if isinstance(options, ImageNetResNet) else "squeezenet1_0"
-    return models.get_model_weights(model).IMAGENET1K_V1  # type: ignore[attr-defined]
+def address(options: Network) -> str:
+    """Where torchvision downloads the published weights of a network from."""
+    return f"https://download.pytorch.org/models/{_published(options).file}"
 
 
-def _megabytes(options: Network) -> float:
-    return _published(options).meta["_file_size"]
+def _published(options: Network) -> _Published:
+    return _RESNETS[options.depth] if isinstance(options, ImageNetResNet) else _SQUEEZENET
 
 
 def _described(options: Network) -> str:

@@ -24,16 +24,21 @@ def opened(path: Path) -> Any:
 
     Raises ``LabError`` for a file that is missing or cannot be read safely.
     """
-    if os.path.isdir(path):
-        raise LabError(f"{path} is a folder; give the path of a .safetensors or .pth file.")
-    if not os.path.isfile(path):
-        raise LabError(f"There is no file of weights {path}; give the path of a .safetensors or .pth file.")
+    check_file(path)
     try:
         return _content(path)
     except LabError:
         raise
     except Exception:  # torch.load fails on foreign bytes in many ways, KeyError among them
         raise LabError(f"{path} holds no weights that can be read safely; give a .safetensors or .pth file.") from None
+
+
+def check_file(path: Path) -> None:
+    """Raise ``LabError`` where there is no file at all."""
+    if os.path.isdir(path):
+        raise LabError(f"{path} is a folder; give the path of a .safetensors or .pth file.")
+    if not os.path.isfile(path):
+        raise LabError(f"There is no file of weights {path}; give the path of a .safetensors or .pth file.")
 
 
 def keeps_order(path: Path) -> bool:

@@ -17,6 +17,7 @@ from lab.entry_text import parse_entry
 from lab.errors import LabError, quoted
 from lab.experiment import Experiment, read_json
 from lab.networks.base import Network
+from lab.pictures import read_bytes
 from lab.presets import find_preset
 from lab.protocols.fedavg import FedAvg
 from lab.recommended import followed
@@ -98,8 +99,9 @@ def _with_pictures(experiment: Experiment, choices: Choices) -> Experiment:
     if not paths and not labels:
         return experiment
     _check_pictures(choices, len(paths), len(labels))
+    files = [(read_bytes(path), str(path)) for path in paths]
     classes = checkpoints.classes(experiment.network, experiment.weights if experiment.trained else "")
-    own = Inline.from_paths(paths, labels or [0] * len(paths), experiment.size, classes)
+    own = Inline.from_bytes(files, experiment.size, labels, classes)
     return replace(experiment, dataset=own, batch_size=len(paths))
 
 
@@ -115,6 +117,13 @@ def _check_pictures(choices: Choices, pictures: int, labels: int) -> None:
         )
     if batch is not None and batch != pictures:
         raise LabError(f"--batch {batch} does not fit {pictures} pictures given by --image; leave --batch out.")
+
+
+def check_at_hand(experiment: Experiment) -> None:
+    """Raise ``LabError`` where pictures or weights are not on this machine, before anything is there to compute with."""
+    experiment.dataset.check_at_hand(experiment.batch_size, experiment.size)
+    if experiment.trained:
+        checkpoints.check_at_hand(experiment.network, experiment.weights)
 
 
 def stopped_after(path: Path) -> int | None:

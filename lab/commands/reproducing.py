@@ -54,6 +54,8 @@ class Told:
 def prepare(name: str, changes: dict[str, Any], place: Place) -> Study:
     """The study called ``name`` with what was typed; on CIFAR-10 where a folder of data is known. Raises ``LabError``."""
     entry = find("study", name)
+    if place.data is not None and not place.data.is_dir():
+        raise LabError(f"There is no folder {place.data}; give --data the path of a folder with data sets.")
     known = place.data is not None or bool(data_folder.current())
     given = {key: value for key, value in changes.items() if value is not None}
     study = from_plain(Study, {"name": entry.name, **given})  # type: ignore[type-abstract]

@@ -15,7 +15,7 @@ from lab.commands.recording import Ended, Recording, drive
 from lab.evaluate import Scores, score
 from lab.experiment import Experiment
 from lab.line_up import told
-from lab.outputs import Finished, ready_folder, write_outputs
+from lab.outputs import Finished, write_outputs
 from lab.rounds import reconstruct, simulate_round
 from lab.types import AttackState
 
@@ -44,8 +44,6 @@ class Told:
 def run(experiment: Experiment, where: str, limits: Limits, out: Path | None) -> Told:
     """Run the attack to its end, a limit or Ctrl-C, and write to ``out``. Raises ``LabError`` for wrong input."""
     chosen = device.choose(where)
-    if out is not None:
-        ready_folder(out)
     with interruptible() as interruption:
         finished = _attack(experiment, chosen, limits, lambda: interruption.asked)
         written = [] if out is None else write_outputs(finished, out)

@@ -54,10 +54,10 @@ def run(
 ) -> str:
     """Train to the end and say where the weights are. Raises ``KeyboardInterrupt`` with a sentence after Ctrl-C."""
     options, data, recipe = prepare(network, dataset, folder, changes)
+    data.fetch()  # asked for by naming the folder: the help of --data says so
     with lasting():  # imported here: what was typed is checked by now, and only a training needs torch
         from lab.training import train
 
-    data.fetch()  # asked for by naming the folder: the help of --data says so
     accuracy = 0.0
     with interruptible() as interruption, tqdm(desc="train", unit=" steps", file=sys.stderr, dynamic_ncols=True) as bar:
         for progress in train(options, data, recipe, out or Path("runs", options.name), stages, half=half):

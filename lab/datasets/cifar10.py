@@ -17,6 +17,7 @@ from lab.datasets.torchvision_cifar import CifarSet
 class CIFAR10(CifarSet):
     """60,000 colour photographs of 32 x 32 pixels in 10 classes."""
 
+    base_folder: ClassVar[str] = "cifar-10-batches-py"
     per_file: ClassVar[int] = 10_000
     megabytes: ClassVar[float] = 170
 

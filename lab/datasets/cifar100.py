@@ -23,6 +23,7 @@ _NAMES = """
 class CIFAR100(CifarSet):
     """60,000 colour photographs of 32 x 32 pixels in 100 classes."""
 
+    base_folder: ClassVar[str] = "cifar-100-python"
     per_file: ClassVar[int] = 50_000
     megabytes: ClassVar[float] = 169
 

@@ -45,17 +45,24 @@ class Folder(Dataset):
 
     def load(self, count: int, size: int, generator: torch.Generator) -> Batch:
         """``count`` pictures from ``first`` on, in the order of their paths: central squares, scaled. Grey where all are."""
-        files, names = self._files(), self.class_names
-        chosen = files[self.first : self.first + count]
-        if len(chosen) < count:
-            raise LabError(
-                f"folder: {self.path} holds {len(files)} pictures, so {count} from number {self.first} on cannot be had; "
-                "add pictures, or take a smaller first or batch."
-            )
+        chosen, names = self._chosen(count), self.class_names
         labels = [0 if file.parent == Path(self.path) else names.index(file.parent.name) for file in chosen]
         pictures = [read_picture(file, size) for file in chosen]
         notes = [picture.tones.told(file.name) for picture, file in zip(pictures, chosen, strict=True) if picture.tones]
         return Batch(stacked([picture.pixels for picture in pictures]), torch.tensor(labels, dtype=torch.long), tuple(notes))
+
+    def check_at_hand(self, count: int, size: int) -> None:
+        """So many pictures are there."""
+        self._chosen(count)
+
+    def _chosen(self, count: int) -> list[Path]:
+        files = self._files()
+        if self.first + count > len(files):
+            raise LabError(
+                f"folder: {self.path} holds {len(files)} pictures, so {count} from number {self.first} on cannot be had; "
+                "add pictures, or take a smaller first or batch."
+            )
+        return files[self.first : self.first + count]
 
     def _files(self) -> list[Path]:
         """The pictures of the sub-folders, or of the folder itself where those have none."""

@@ -53,21 +53,30 @@ class Gallery(Dataset):
 
     def load(self, count: int, size: int, generator: torch.Generator) -> Batch:
         """``count`` pictures from ``first`` on, going round; the labels are those given, else the nearest CIFAR-10 classes."""
-        if count > len(NAMES):
-            raise LabError(f"The gallery holds {len(NAMES)} pictures, not {count}; take a smaller batch or another data set.")
+        self.check_at_hand(count, size)
         start = NAMES.index(self.first)
         names = [NAMES[(start + step) % len(NAMES)] for step in range(count)]
         own = self.labels or [int(credits()[name]["cifar10_label"]) for name in names]
         labels = [own[place % len(own)] for place in range(count)]
         return Batch(torch.stack([picture(name, size) for name in names]), torch.tensor(labels, dtype=torch.long))
 
+    def check_at_hand(self, count: int, size: int) -> None:
+        """So many pictures ship with the lab, in this size."""
+        if count > len(NAMES):
+            raise LabError(f"The gallery holds {len(NAMES)} pictures, not {count}; take a smaller batch or another data set.")
+        _check_size(size)
+
+
+def _check_size(size: int) -> None:
+    if size not in SIZES:
+        raise LabError(f"The gallery has no pictures of {size} pixels; choose one of: {', '.join(map(str, SIZES))}.")
+
 
 @cache
 def picture(name: str, size: int) -> torch.Tensor:
     """One picture of the gallery, shape (3, size, size), pixels in [0, 1]."""
+    _check_size(size)
     suffix = "jpg" if size == 224 else "png"
-    if size not in SIZES:
-        raise LabError(f"The gallery has no pictures of {size} pixels; choose one of: {', '.join(map(str, SIZES))}.")
     with Image.open(FOLDER / str(size) / f"{name}.{suffix}") as image:
         return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1).float() / 255
 

@@ -57,10 +57,17 @@ class PublishedSet(Dataset):
     def fetch(self) -> None:
         """Download the set into the folder by torchvision, unless it is there. Raises ``LabError`` where that fails."""
         if not self.at_hand():
-            from torchvision import datasets  # imported here: it costs half a second that most runs need not pay
+            fetched(self._download, type(self).__name__, self.folder)
 
-            whole = getattr(datasets, type(self).__name__)
-            fetched(lambda: whole(str(self.folder), download=True), type(self).__name__, self.folder)
+    def _download(self) -> None:
+        from torchvision import datasets  # imported here: it costs half a second that most runs need not pay
+
+        getattr(datasets, type(self).__name__)(str(self.folder), download=True)
+
+    def check_at_hand(self, count: int, size: int) -> None:
+        """The set lies in the folder."""
+        if not self.at_hand():
+            raise self.missing()
 
     def missing(self) -> LabError:
         """The error where the set does not lie in the folder: nothing is downloaded unasked."""

@@ -18,6 +18,8 @@ class CifarSet(PublishedSet):
     """One of the two sets, called as torchvision calls it."""
 
     lengths: ClassVar[dict[Split, int]] = {Split.TRAIN: 50_000, Split.TEST: 10_000}
+    base_folder: ClassVar[str]
+    """In the folder of data, as torchvision calls it."""
     per_file: ClassVar[int]
     """Training pictures in one file; the test pictures are one file."""
 
@@ -37,7 +39,7 @@ class CifarSet(PublishedSet):
 
     def at_hand(self) -> bool:
         """Whether torchvision's folder is there."""
-        return os.path.isdir(self.folder / self._torchvisions().base_folder)
+        return os.path.isdir(self.folder / self.base_folder)
 
     def _torchvisions(self) -> Any:
         from torchvision import datasets  # imported here: it costs half a second that most runs need not pay

@@ -6,12 +6,14 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
+from lab.late import Tensor
 
-from lab.classifier import Classifier
 from lab.types import Batch
+
+if TYPE_CHECKING:
+    from lab.classifier import Classifier
 
 FINGERPRINT_LETTERS = 16
 
@@ -32,7 +34,7 @@ def weights_fingerprint(network: Classifier) -> str:
     return _hash([*network.state_dict().items(), *normalise])
 
 
-def _hash(named: Iterable[tuple[str, torch.Tensor]]) -> str:
+def _hash(named: Iterable[tuple[str, Tensor]]) -> str:
     taken = sha256()
     for name, tensor in named:
         taken.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
