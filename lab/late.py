@@ -27,10 +27,10 @@ else:
         """A module that is imported at the first question; from then on its names are simply this object's."""
 
         def __init__(self, name: str) -> None:
-            self._name = name
+            self.__name__ = name  # which stays when its names become the module's
 
         def __getattr__(self, attribute: str) -> Any:
-            module = import_module(self._name)
+            module = import_module(self.__name__)
             self.__dict__ = module.__dict__
             return getattr(module, attribute)
 
