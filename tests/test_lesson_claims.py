@@ -200,6 +200,25 @@ def test_lesson_7_averaging_over_rounds_undoes_much_of_the_noise():
     assert lesson["better"].likeness > lesson["made"].scores.likeness + 0.3
 
 
+def test_lesson_7_one_number_in_a_hundred_makes_a_recognisable_picture():
+    pruned = told(7)["pruned"]
+    assert [run.scores.verdict for run in pruned.values()] == [READ, READ]
+    assert pruned[0.99].scores.likeness < pruned[0.9].scores.likeness
+
+
+def test_lesson_7_zeros_taken_for_numbers_tell_less():
+    """Three pictures by the lesson's steps: each is recognisable where the zeros are read, and less like where not."""
+    pruning, gains = [{"name": "pruning", "strength": 0.99}], []
+    for picture in ("astronaut", "duck", "raccoon"):
+        read, unread = (
+            attempt(picture=picture, defences=pruning, iterations=60, **{"attack.reading": reading}).scores
+            for reading in (True, False)
+        )
+        assert read.verdict is READ, picture
+        gains.append(read.likeness - unread.likeness)
+    assert fmean(gains) > 0.05, gains
+
+
 def test_lesson_7_many_clients_share_the_price():
     clean, clients, strength = told(7)["clean"], 16, 10.0
     noise = GaussianNoise(strength=strength)
