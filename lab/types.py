@@ -126,9 +126,12 @@ class Outcome(Enum):
     NEVER_FINITE = (
         "The objective is no finite number even at the start: the shared numbers, or the network's, are too large for it."
     )
-    SILENT = "Every shared number is zero: the network is quite sure of the label, or a defence kept all back. Nothing leaked."
-    EXACT = "Read off exactly: the input is a ratio of two shared numbers (Proposition 3.1)."
-    UP_TO_SCALE = "Without a bias the input is known only up to its scale; it is shown stretched to fit."
+    SILENT = (
+        "Every shared number is zero: the network is quite sure of the label, its units are silent, or a defence kept all back. "
+        "No picture leaked."
+    )
+    EXACT = "Read off exactly: the input is a ratio of shared numbers (Proposition 3.1)."
+    UP_TO_SCALE = "Without a bias the input of a fully connected layer is known only up to its scale."
     FEATURES_ONLY = "The algebra gives the features that enter the fully connected layer, not the picture below them."
     MIXTURE = "With several pictures each ratio is a mixture of them; a row is pure only where one picture alone is active."
     UNMOVED_INPUT = (
@@ -145,14 +148,17 @@ class Outcome(Enum):
         "The shared numbers do not fit one single input (noise, rounding, weight decay or a defence), so the ratio is only "
         "approximate."
     )
-    DEAD_UNITS = "Every unit of the layer is silent: all its gradients are zero, and a ratio of zeros says nothing."
+    DEAD_UNITS = (
+        "A layer's gradients are all zero: its units are silent, the network is quite sure of the label, or a defence kept them "
+        "back; a ratio of zeros says nothing."
+    )
     NO_LINEAR_LAYER = "This network has no fully connected layer to read the input from."
     NOT_SENT = "The update lacks numbers that the algebra reads; matching gradients takes what is there."
     LABELS_ONLY = "The labels alone were read off the last layer; no picture was sought."
     PEELED = "Read off layer by layer, from the features down to the picture: it explains every shared number."
-    PEEL_OPEN = "Several pictures explain every shared number; the one shown is one of them, and need not be the private one."
+    PEEL_OPEN = "Several pictures explain every shared number, so the one shown need not be the private one."
     PEEL_CLOSE = "Read off layer by layer: the picture leaves less than a hundredth of the shared numbers unexplained."
-    PEEL_NOISE = "The shared numbers carry noise; the picture is the one that fits them as well as the noise allows."
+    PEEL_NOISE = "The shared numbers carry noise, and each layer undone may amplify it: the picture fits them only so far."
     PEEL_RANK = "A layer shrinks too much: its equations are fewer than its unknowns, so many inputs fit."
     PEEL_MAX_POOLING = "Max-pooling hides which of its inputs it kept, so the way down ends there."
     PEEL_SKIP = "A skip connection adds two unknown branches, so the way down ends there."
@@ -161,7 +167,7 @@ class Outcome(Enum):
     PEEL_BATCH = "Several pictures share one gradient, and nothing sets them apart; the way down never begins."
     STRAIGHTENED = "Read off layer by layer, again and again, until the picture explained what the local steps changed too."
     PEEL_LOCAL_STEPS = "After local steps the weights moved under way, so the equations hold only approximately."
-    PEEL_INEXACT = "The way down reached a picture, but it does not explain the shared numbers."
+    PEEL_INEXACT = "The way down led to no picture that explains the shared numbers."
 
 
 @dataclass(frozen=True, eq=False)

@@ -37,7 +37,10 @@ def matching(**options):
 
 
 EXPERIMENTS = {
-    **{f"network {name}": replace(TINY, network=SLIM.get(name, entry())) for name, entry in entries("network").items()},
+    **{
+        f"network {name}": replace(TINY, network=SLIM.get(name, entry()), image_size=64 if entry.image_size == 224 else 0)
+        for name, entry in entries("network").items()
+    },
     **{f"protocol {name}": replace(TINY, protocol=entry()) for name, entry in entries("protocol").items()},
     **{f"defence {name}": replace(TINY, defences=(entry(),)) for name, entry in entries("defence").items()},
     **{f"distance {name}": matching(distance=entry()) for name, entry in entries("distance").items()},

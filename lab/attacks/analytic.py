@@ -234,7 +234,7 @@ def diagnose(readings: list[LayerReading], observation: Observation, picture: Im
             f"One input fits {reading.name}, but leaves {percent(off)} of the other numbers unexplained.",
         )
     if reading.up_to_scale:
-        return Outcome.UP_TO_SCALE, ""
+        return Outcome.UP_TO_SCALE, "" if picture is None else "The picture is shown stretched to fit."
     return Outcome.FEATURES_ONLY if picture is None else Outcome.EXACT, ""
 
 

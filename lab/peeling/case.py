@@ -191,7 +191,7 @@ class Case:
         if off <= CLOSE and self.noise.relative <= CLEAN and not self.is_short:
             return Obstacle(Outcome.PEEL_CLOSE, f"The picture found is {percent(off)} off. {self.last.searched}".rstrip())
         if several and not state.layers:
-            return Obstacle(Outcome.PEEL_BATCH, f"Set apart, but the pictures found are {percent(off)} off.")
+            return Obstacle(Outcome.PEEL_INEXACT, f"Set apart, but the pictures found are {percent(off)} off.")
         return self._shortcoming(state, off)
 
     def _whole(self, off: float) -> Obstacle:

@@ -1,0 +1,398 @@
+"""Every outcome, met once: an experiment that ends there, and what its sentence says, asked of the numbers."""
+
+import math
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import ClassVar
+
+import pytest
+import torch
+from rounds import as_round, observe, random_batch, smooth_batch
+from test_open_equations import Strided
+from test_unmoved_input import after
+
+from lab.attacks.analytic import Analytic
+from lab.attacks.gradient_matching import GradientMatching
+from lab.attacks.label_reading import LabelReading
+from lab.attacks.recursive import Recursive
+from lab.commands.recording import Recording, drive
+from lab.distances.euclidean import Euclidean
+from lab.distances.l1 import L1
+from lab.evaluate import best_matching, psnr_db
+from lab.networks.base import Activation
+from lab.networks.convnet import ConvNet
+from lab.networks.lenet import LeNet
+from lab.networks.mlp import MLP
+from lab.networks.resnet import ResNet
+from lab.networks.small_convnet import SmallConvNet
+from lab.networks.squeezenet import SqueezeNet
+from lab.optimisers.signed_adam import SignedAdam
+from lab.peeling.case import Case, grey_state
+from lab.peeling.explaining import mismatch
+from lab.protocols.fedavg import FedAvg
+from lab.randomness import stream
+from lab.types import Outcome
+
+SMALL = (3, 8, 8)
+EXACTLY = 1e-3
+"""Up to this relative mismatch a picture explains every shared number."""
+TOLD = Strided((12, 24), activation=Activation.TANH)
+"""Tells all of a picture of 16 x 16 pixels."""
+PEEL = Recursive(hand_over=False)
+MATCH = GradientMatching(iterations=6)
+CASES = {}
+
+
+def ends(outcome):
+    """Marks what asserts an outcome's sentence and returns the state that has it."""
+
+    def marked(case):
+        CASES[outcome] = case
+        return case
+
+    return marked
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+def test_an_experiment_ends_there_and_the_sentence_is_true_of_it(outcome):
+    assert outcome in CASES, "give this outcome an experiment that ends there, and assert its sentence"
+    assert CASES[outcome]().outcome is outcome
+
+
+def run(attack, observed, start=None):
+    generator = stream(0, "candidate")
+    return list(attack.reconstruct(observed, *((generator,) if start is None else (generator, start))))
+
+
+def changed(observed, change):
+    return replace(observed, update={name: change(name, tensor) for name, tensor in observed.update.items()})
+
+
+def grey(state):
+    return bool((state.candidate == 0.5).all())
+
+
+def told(network, batch, attack, protocol=None):
+    observed = observe(network, batch, protocol)
+    return observed, run(attack, observed)[-1]
+
+
+def decibels(state, batch):
+    shown = state.candidate.clamp(0, 1)
+    return float(psnr_db(shown[best_matching(batch.images, shown)], batch.images).min())
+
+
+@ends(Outcome.CONVERGED)
+def converged():
+    batch = smooth_batch()
+    attack = GradientMatching(iterations=50, patience=5, optimiser=SignedAdam(step=0.01), priors=())
+    states = run(attack, observe(SmallConvNet(width=4), batch), batch.images)
+    assert states[-1].iteration < states[-1].iterations
+    assert min(state.objective for state in states[-6:]) >= states[-1].objective
+    return states[-1]
+
+
+@ends(Outcome.BUDGET_SPENT)
+def budget_spent():
+    last = told(SmallConvNet(width=4), smooth_batch(), MATCH)[1]
+    assert last.iteration == last.iterations == 6
+    return last
+
+
+@ends(Outcome.STOPPED)
+def stopped():
+    batch = smooth_batch()
+    observed = observe(SmallConvNet(width=4), batch)
+    states = MATCH.reconstruct(observed, stream(0, "candidate"))
+    found = drive(states, Recording(as_round(batch, observed)), lambda state, _: state.iteration == 2, lambda *_: None)
+    assert found.state.iteration < found.state.iterations
+    return found.state
+
+
+@ends(Outcome.NOT_FINITE)
+def not_finite():
+    observed = observe(SmallConvNet(width=4), smooth_batch(size=16))
+    *states, last = run(replace(MATCH, distance=Overflowing(), priors=()), observed)
+    assert bool(last.candidate.isfinite().all())
+    assert last.objective == min(state.objective for state in states if math.isfinite(state.objective))
+    return last
+
+
+@dataclass(frozen=True)
+class Overflowing(L1):
+    """A distance that is no number any more after a few questions."""
+
+    asked: ClassVar = count()
+
+    def __call__(self, candidate, shared):
+        return super().__call__(candidate, shared) * (1.0 if next(self.asked) < 4 else math.nan)
+
+
+Overflowing.__module__ = "tests"
+
+
+@ends(Outcome.NEVER_FINITE)
+def never_finite():
+    huge = changed(observe(SmallConvNet(width=4), smooth_batch(size=16)), lambda _, tensor: 1e30 * tensor)
+    (last,) = run(replace(MATCH, distance=Euclidean()), huge)[-1:]
+    assert not math.isfinite(last.objective)
+    return last
+
+
+@ends(Outcome.SILENT)
+def silent():
+    observed = changed(observe(SmallConvNet(width=4), smooth_batch()), lambda _, tensor: 0 * tensor)
+    (last,) = run(MATCH, observed)
+    return last
+
+
+@ends(Outcome.EXACT)
+def exact():
+    batch = random_batch(1, SMALL)
+    observed, last = told(MLP(depth=2, width=16), batch, Analytic())
+    assert mismatch(observed, last.candidate) < EXACTLY
+    assert decibels(last, batch) > 80
+    return last
+
+
+@ends(Outcome.UP_TO_SCALE)
+def up_to_scale():
+    batch = random_batch(1, SMALL)
+    observed, last = told(MLP(depth=2, width=16, bias=False), batch, Analytic())
+    truth = observed.network.normalise(batch.images).flatten()
+    assert float(torch.cosine_similarity(last.features.flatten(), truth, dim=0)) > 1 - 1e-5
+    assert float((last.features.flatten() / truth).median()) != pytest.approx(1, abs=0.01)
+    assert (float(last.candidate.min()), float(last.candidate.max())) == (0, 1)
+    assert "stretched" in last.note
+    broken = run(PEEL, observed)[-1]
+    assert (broken.outcome, grey(broken)) == (Outcome.UP_TO_SCALE, True)
+    assert "stretched" not in broken.note
+    return last
+
+
+@ends(Outcome.FEATURES_ONLY)
+def features_only():
+    batch = smooth_batch()
+    observed, last = told(LeNet(), batch, Analytic())
+    torch.testing.assert_close(last.features, observed.network.embed(batch.images).detach(), rtol=1e-4, atol=1e-5)
+    assert grey(last)
+    return last
+
+
+@ends(Outcome.MIXTURE)
+def mixture():
+    batch = random_batch(3, SMALL)
+    observed, last = told(MLP(depth=1), batch, Analytic())
+    inputs = observed.network.normalise(batch.images).flatten(1)
+    weights = torch.linalg.lstsq(inputs.T, last.features.flatten()[:, None]).solution
+    torch.testing.assert_close(inputs.T @ weights, last.features.T, atol=1e-3, rtol=1e-3)
+    assert float(weights.sum()) == pytest.approx(1, abs=1e-3)
+    return last
+
+
+@ends(Outcome.UNMOVED_INPUT)
+def unmoved_input():
+    batch = random_batch(1, SMALL)
+    last = told(MLP(depth=2, width=16), batch, Analytic(), FedAvg(local_steps=8, learning_rate=0.05))[1]
+    assert decibels(last, batch) > 60
+    return last
+
+
+@ends(Outcome.UNCONFIRMED_RATIO)
+def unconfirmed_ratio():
+    """Of momentum the ratio is exact, and cannot be confirmed by plain steps."""
+    batch = random_batch(1, SMALL)
+    network = MLP(depth=2, width=16)
+    observed = after(network, batch, lambda weights: torch.optim.SGD(weights, lr=0.05, momentum=0.9), 8, 0.05)
+    last = run(Analytic(), observed)[-1]
+    assert mismatch(observed, last.candidate) > EXACTLY
+    assert decibels(last, batch) > 60
+    return last
+
+
+@ends(Outcome.AFTER_LOCAL_STEPS)
+def after_local_steps():
+    batch = smooth_batch()
+    observed, last = told(LeNet(), batch, Analytic(), FedAvg(local_steps=5, learning_rate=0.05))
+    true = observed.network.embed(batch.images).detach()
+    off = float((last.features - true).norm() / true.norm())
+    assert 1e-6 < off < 1
+    return last
+
+
+@ends(Outcome.INCONSISTENT)
+def inconsistent():
+    observed = observe(MLP(depth=2, width=16), random_batch(1, SMALL))
+    drawn = stream(0, "noise")
+    noisy = changed(observed, lambda _, t: t + 0.1 * t.abs().mean() * torch.randn(t.shape, generator=drawn))
+    last = run(Analytic(), noisy)[-1]
+    assert mismatch(noisy, last.candidate) > EXACTLY
+    return last
+
+
+@ends(Outcome.DEAD_UNITS)
+def dead_units():
+    batch = random_batch(1, SMALL)
+    observed = observe(MLP(depth=2, width=16), batch)
+    with torch.no_grad():
+        observed.network.head[0].bias.fill_(-100.0)
+    dead = replace(observed, update=observed.protocol.update(observed.network, batch.images, batch.labels))
+    kept_back = changed(observed, lambda _, tensor: 0 * tensor)
+    for silent_round in (dead, kept_back):
+        last = run(Analytic(), silent_round)[-1]
+        layers = [name for name in silent_round.update if name.endswith("weight")]
+        assert any(not silent_round.update[name].any() for name in layers)
+        assert last.outcome is Outcome.DEAD_UNITS
+    return last
+
+
+@ends(Outcome.NO_LINEAR_LAYER)
+def no_linear_layer():
+    observed, last = told(SqueezeNet(), random_batch(1, (3, 64, 64)), Analytic())
+    assert not any(isinstance(module, torch.nn.Linear) for module in observed.network.modules())
+    return last
+
+
+@ends(Outcome.NOT_SENT)
+def not_sent():
+    observed = observe(SmallConvNet(width=4), smooth_batch())
+    rest = {name: tensor for name, tensor in observed.update.items() if not name.startswith("head")}
+    partial = replace(observed, update=rest)
+    assert run(MATCH, partial)[-1].outcome is Outcome.BUDGET_SPENT, "matching takes what is there"
+    last = run(PEEL, partial)[-1]
+    assert "head" in last.note
+    return last
+
+
+@ends(Outcome.LABELS_ONLY)
+def labels_only():
+    last = told(SmallConvNet(width=4), smooth_batch(2), LabelReading())[1]
+    assert last.labels.tolist() == [0, 1]
+    assert grey(last)
+    return last
+
+
+@ends(Outcome.PEELED)
+def peeled():
+    batch = smooth_batch(size=16)
+    observed, last = told(TOLD, batch, PEEL)
+    assert mismatch(observed, last.candidate) < EXACTLY
+    assert decibels(last, batch) > 60
+    return last
+
+
+@ends(Outcome.PEEL_OPEN)
+def peel_open():
+    """Two pictures that explain the numbers, and a layer that says so: the found one, and the private one."""
+    batch = smooth_batch(size=16)
+    observed, last = told(Strided((8, 16), activation=Activation.TANH), batch, PEEL)
+    assert mismatch(observed, last.candidate) < EXACTLY
+    assert mismatch(observed, batch.images) < EXACTLY
+    assert decibels(last, batch) < 40
+    assert "unknowns" in last.note or "No picture has pixels" in last.note
+    return last
+
+
+@ends(Outcome.PEEL_CLOSE)
+def peel_close():
+    """Made up, as rounding alone decides where it is met: the picture of a whole way down, moved by a little."""
+    observed = observe(TOLD, smooth_batch(size=16))
+    case = Case(observed)
+    *_, state = case.descend(grey_state(observed))
+    drawn = torch.randn(state.candidate.shape, generator=stream(0, "noise"))
+    moved = [state.candidate + size * drawn for size in (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3)]
+    near = next(picture for picture in moved if mismatch(observed, picture) > EXACTLY)
+    found = case.verdict(replace(state, candidate=near, objective=mismatch(observed, near)))
+    assert mismatch(observed, near) < 0.01
+    return found
+
+
+@ends(Outcome.PEEL_NOISE)
+def peel_noise():
+    observed = observe(TOLD, smooth_batch(size=16))
+    drawn = stream(0, "noise")
+    noisy = changed(observed, lambda _, t: t + 1e-3 * t.square().mean().sqrt() * torch.randn(t.shape, generator=drawn))
+    last = run(PEEL, noisy)[-1]
+    assert mismatch(noisy, last.candidate) > 1e-5
+    return last
+
+
+@ends(Outcome.PEEL_RANK)
+def peel_rank():
+    last = told(SmallConvNet(width=4), smooth_batch(), PEEL)[1]
+    (lacking,) = [layer for layer in last.layers if last.note.startswith(f"{layer.name}:")]
+    assert lacking.rank < lacking.unknowns
+    return last
+
+
+@ends(Outcome.PEEL_MAX_POOLING)
+def peel_max_pooling():
+    observed, last = told(ConvNet(width=4), smooth_batch(), PEEL)
+    assert any(isinstance(module, torch.nn.MaxPool2d) for module in observed.network.modules())
+    assert grey(last)
+    return last
+
+
+@ends(Outcome.PEEL_SKIP)
+def peel_skip():
+    last = told(ResNet(depth=8), smooth_batch(), PEEL)[1]
+    assert grey(last)
+    return last
+
+
+@ends(Outcome.PEEL_UNSUPPORTED)
+def peel_unsupported():
+    """A convolution that sees its own picture mirrored beyond the border."""
+    batch = smooth_batch()
+    observed = observe(SmallConvNet(width=8), batch)
+    observed.network.features[0].padding_mode = "reflect"
+    update = observed.protocol.update(observed.network, batch.images, batch.labels)
+    last = run(PEEL, replace(observed, update=update))[-1]
+    assert "'reflect'" in last.note
+    assert grey(last)
+    return last
+
+
+@ends(Outcome.SET_APART)
+def set_apart():
+    batch = random_batch(2, SMALL, labels=[0, 1])
+    observed, last = told(MLP(depth=2, width=32, activation=Activation.TANH), batch, PEEL)
+    assert mismatch(observed, last.candidate) < EXACTLY
+    assert decibels(last, batch) > 60
+    return last
+
+
+@ends(Outcome.PEEL_BATCH)
+def peel_batch():
+    last = told(MLP(width=64, activation=Activation.TANH), random_batch(11), PEEL)[1]
+    assert "11 pictures" in last.note
+    assert grey(last)
+    assert last.layers == ()
+    return last
+
+
+@ends(Outcome.STRAIGHTENED)
+def straightened():
+    batch = smooth_batch(size=16)
+    observed, last = told(TOLD, batch, PEEL, FedAvg(local_steps=3, learning_rate=0.01))
+    first = next(state for state in run(PEEL, observed) if math.isfinite(state.objective))
+    assert mismatch(observed, last.candidate) < min(EXACTLY, first.objective / 10)
+    assert decibels(last, batch) > 60
+    return last
+
+
+@ends(Outcome.PEEL_LOCAL_STEPS)
+def peel_local_steps():
+    observed, last = told(LeNet(), smooth_batch(), PEEL, FedAvg(local_steps=5, learning_rate=0.01))
+    assert mismatch(observed, last.candidate) > EXACTLY
+    return last
+
+
+@ends(Outcome.PEEL_INEXACT)
+def peel_inexact():
+    """One layer's numbers in another order: the features come out, and nothing below explains them all."""
+    observed = observe(TOLD, smooth_batch(size=16))
+    other = changed(observed, lambda name, tensor: tensor.flip(0) if name == "features.0.weight" else tensor)
+    last = run(PEEL, other)[-1]
+    assert mismatch(other, last.candidate) > EXACTLY
+    return last
