@@ -6,7 +6,7 @@ from lab.late import Tensor, nn, torch
 
 from lab.errors import LabError
 from lab.randomness import stream
-from lab.types import Labels, Observation
+from lab.types import Labels, LabelSource, Observation
 from lab.whole_counts import SURE, factor_of_whole_counts
 
 GUESSES = 4
@@ -29,6 +29,19 @@ def recover_labels(observation: Observation) -> Labels:
         found.append(int(slopes.argmin()))
         slopes[found[-1]] += 1 / observation.batch_size
     return torch.tensor(sorted(found), device=observation.device, dtype=torch.long)
+
+
+def length_note(factor: float) -> str:
+    """What counting repeated labels took the length of the update for; ``factor`` as of ``whole_factor``."""
+    if factor == 1:
+        return "Repeats are counted by the length of the update, which is taken as told."
+    return f"The counts come out whole if the update was sent {1 / factor:.2g} times as long as the batch's own."
+
+
+def counting_note(observation: Observation) -> str:
+    """The same of an attack that had to count its labels; nothing where they were told, or there is one picture."""
+    counted = observation.label_source is LabelSource.INFERRED and observation.batch_size > 1
+    return length_note(whole_factor(observation)) if counted else ""
 
 
 def whole_factor(observation: Observation) -> float:

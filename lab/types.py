@@ -127,8 +127,8 @@ class Outcome(Enum):
         "The objective is no finite number even at the start: the shared numbers, or the network's, are too large for it."
     )
     SILENT = (
-        "Every shared number is zero: the network is quite sure of the label, its units are silent, or a defence kept all back. "
-        "No picture leaked."
+        "Every shared number is zero: the network is quite sure of the label, its units are silent, or a defence kept all "
+        "back. No picture leaked."
     )
     EXACT = "Read off exactly: the input is a ratio of shared numbers (Proposition 3.1)."
     UP_TO_SCALE = "Without a bias the input of a fully connected layer is known only up to its scale."
@@ -149,8 +149,8 @@ class Outcome(Enum):
         "approximate."
     )
     DEAD_UNITS = (
-        "A layer's gradients are all zero: its units are silent, the network is quite sure of the label, or a defence kept them "
-        "back; a ratio of zeros says nothing."
+        "A layer's gradients are all zero: its units are silent, the network is quite sure of the label, or a defence kept "
+        "them back; a ratio of zeros says nothing."
     )
     NO_LINEAR_LAYER = "This network has no fully connected layer to read the input from."
     NOT_SENT = "The update lacks numbers that the algebra reads; matching gradients takes what is there."

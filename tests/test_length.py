@@ -118,6 +118,15 @@ def test_labels_are_counted_alike_at_every_length(network, labels, rule):
         assert torch.equal(last.labels, clean.labels) or not counts_right
 
 
+@pytest.mark.parametrize("source", list(LabelSource))
+@pytest.mark.parametrize("pictures", [1, 3])
+def test_whoever_counts_repeated_labels_says_what_the_length_was_taken_for(source, pictures):
+    observed = observe(SmallConvNet(width=4), smooth_batch(pictures, size=16), source=source)
+    last = end(GradientMatching(iterations=1), observed)
+    counted = source is LabelSource.INFERRED and pictures > 1
+    assert ("as told" in last.note or "counts come out whole" in last.note) is counted
+
+
 @settings(max_examples=50, deadline=None, derandomize=True)
 @given(factor=st.floats(1e-3, 1e3), noise=st.floats(0, 0.2), seed=st.integers(0, 100))
 def test_another_length_is_believed_where_it_explains_clearly_more(factor, noise, seed):

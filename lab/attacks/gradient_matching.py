@@ -24,6 +24,7 @@ from lab.distances.soft_signs import SoftSigns
 from lab.distances.top_heavy_cosine import TopHeavyCosine
 from lab.errors import LabError
 from lab.gradients import ExactMatcher, Matcher
+from lab.labels import counting_note
 from lab.optimisers.base import Optimiser
 from lab.optimisers.lbfgs import LBFGS
 from lab.optimisers.normalised_adam import NormalisedAdam
@@ -135,7 +136,7 @@ class GradientMatching(Attack):
             nearest = yield from self._attempt(search, restart, plain=read.trace is Trace.PLAIN)
             finals.append(nearest)
         best = min(finals, key=lambda nearest: nearest.ranking)
-        note = " ".join(filter(None, (read.sentence, best.note, self._note(matcher))))
+        note = " ".join(filter(None, (read.sentence, best.note, counting_note(observation), self._note(matcher))))
         outcome = best.state.outcome or Outcome.BUDGET_SPENT
         yield replace(best.state, iteration=finals[-1].state.iteration, outcome=outcome, note=note)
 

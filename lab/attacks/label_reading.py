@@ -11,7 +11,7 @@ from lab.late import torch
 
 from lab import batch_labels
 from lab.attacks.base import Attack
-from lab.labels import recover_labels, whole_factor
+from lab.labels import length_note, recover_labels, whole_factor
 from lab.options import Help
 from lab.types import AttackState, Labels, Observation, Outcome
 
@@ -56,7 +56,4 @@ class LabelReading(Attack):
         """What counts of repeated labels take the length of the update for; the other rules do not mind it."""
         if self.rule not in _FACTORS:
             return ""
-        factor = _FACTORS[self.rule](observation)
-        if factor == 1:
-            return "Repeats are counted by the length of the update, which is taken as told."
-        return f"The counts come out whole if the update was sent {1 / factor:.2g} times as long as the batch's own."
+        return length_note(_FACTORS[self.rule](observation))
