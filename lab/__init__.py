@@ -1,10 +1,18 @@
-"""The engine of the Inverting Gradients Lab.
+"""The Inverting Gradients Lab: private pictures rebuilt from the gradients that federated learning shares.
 
-experiment = Experiment(network=SmallConvNet(), seed=7)     # every choice, frozen
-attacked = simulate_round(experiment)                       # the client trains and sends
-for state in reconstruct(experiment, attacked.observation): # the server attacks
-    ...                                                     # watch state.candidate converge
-scores = score(attacked, state)                             # only here truth meets reconstruction
+A model and an update of one's own:
+
+    seen = lab.observe(model, update, input_shape=(3, 32, 32))  # any torch.nn.Module, checked at the door
+    for state in lab.attack(seen): ...                          # the recommended attack, or lab.attack(seen, lab.Recursive())
+    print(lab.score(state, truth).verdict)                      # only where there is a truth
+
+A simulated round:
+
+    experiment = Experiment(network=SmallConvNet(), seed=7)      # every choice, frozen
+    attacked = simulate_round(experiment)                        # the client trains and sends
+    for state in reconstruct(experiment, attacked.observation):  # the server attacks
+        ...                                                      # watch state.candidate converge
+    scores = score(state, attacked)                              # only here truth meets reconstruction
 """
 
 from __future__ import annotations
@@ -12,36 +20,148 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from lab.observe import observe  # at once: a module of this name would stand in its place once it is imported
+
 if TYPE_CHECKING:
+    from lab.attacks.analytic import Analytic
+    from lab.attacks.base import Attack
+    from lab.attacks.gradient_matching import GradientMatching
+    from lab.attacks.head_start import HeadStart
+    from lab.attacks.label_reading import LabelReading
+    from lab.attacks.recursive import Recursive
+    from lab.defences.base import Defence
+    from lab.defences.gaussian_noise import GaussianNoise
+    from lab.defences.pruning import Pruning
+    from lab.defences.scaling import Scaling
+    from lab.distances.balanced_cosine import BalancedCosine
+    from lab.distances.balanced_euclidean import BalancedEuclidean
+    from lab.distances.base import Distance
+    from lab.distances.cosine import Cosine
+    from lab.distances.euclidean import Euclidean
+    from lab.distances.l1 import L1
+    from lab.distances.layer_cosine import LayerCosine
+    from lab.distances.soft_signs import SoftSigns
+    from lab.distances.top_heavy_cosine import TopHeavyCosine
     from lab.errors import LabError
     from lab.evaluate import Scores, score
     from lab.experiment import Experiment
     from lab.line_up import Verdict
-    from lab.rounds import reconstruct, simulate_round
+    from lab.networks.base import Network
+    from lab.networks.convnet import ConvNet
+    from lab.networks.imagenet_resnet import ImageNetResNet
+    from lab.networks.lenet import LeNet
+    from lab.networks.mlp import MLP
+    from lab.networks.resnet import ResNet
+    from lab.networks.small_convnet import SmallConvNet
+    from lab.networks.squeezenet import SqueezeNet
+    from lab.optimisers.adam import Adam
+    from lab.optimisers.base import Optimiser
+    from lab.optimisers.lbfgs import LBFGS
+    from lab.optimisers.normalised_adam import NormalisedAdam
+    from lab.optimisers.signed_adam import SignedAdam
+    from lab.priors.base import Prior
+    from lab.priors.l2 import L2
+    from lab.priors.total_variation import TotalVariation
+    from lab.protocols.base import Protocol
+    from lab.protocols.fedavg import FedAvg
+    from lab.protocols.fedsgd import FedSGD
+    from lab.rounds import attack, reconstruct, simulate_round
     from lab.types import AttackState, Batch, LabelSource, Observation, Outcome, Round
 
 __all__ = [
+    "L1",
+    "L2",
+    "LBFGS",
+    "MLP",
+    "Adam",
+    "Analytic",
+    "Attack",
     "AttackState",
+    "BalancedCosine",
+    "BalancedEuclidean",
     "Batch",
+    "ConvNet",
+    "Cosine",
+    "Defence",
+    "Distance",
+    "Euclidean",
     "Experiment",
+    "FedAvg",
+    "FedSGD",
+    "GaussianNoise",
+    "GradientMatching",
+    "HeadStart",
+    "ImageNetResNet",
     "LabError",
+    "LabelReading",
     "LabelSource",
+    "LayerCosine",
+    "LeNet",
+    "Network",
+    "NormalisedAdam",
     "Observation",
+    "Optimiser",
     "Outcome",
+    "Prior",
+    "Protocol",
+    "Pruning",
+    "Recursive",
+    "ResNet",
     "Round",
+    "Scaling",
     "Scores",
+    "SignedAdam",
+    "SmallConvNet",
+    "SoftSigns",
+    "SqueezeNet",
+    "TopHeavyCosine",
+    "TotalVariation",
     "Verdict",
+    "attack",
+    "observe",
     "reconstruct",
     "score",
     "simulate_round",
 ]
 
-_HOMES = ("errors", "types", "experiment", "evaluate", "rounds")
+_NOUNS = (
+    "lab.errors",
+    "lab.types",
+    "lab.experiment",
+    "lab.evaluate",
+    "lab.line_up",
+    "lab.rounds",
+    "lab.distances.base",
+    "lab.priors.base",
+    "lab.optimisers.base",
+)
+_KINDS = ("attack", "protocol", "distance", "prior", "optimiser", "defence", "network")
+"""Their entries are public under the names of their classes, also those of files that somebody adds."""
 
 
 def __getattr__(name: str) -> Any:
     """A public name, its module imported when first asked for: ``gradlab --help`` need not wait for torch."""
-    if name in __all__:
-        modules = (import_module(f"lab.{home}") for home in _HOMES)
-        return next(getattr(module, name) for module in modules if hasattr(module, name))
-    raise AttributeError(f"module 'lab' has no attribute {name!r}")
+    found = _noun(name) if name in __all__ else None
+    if found is None and name[:1].isupper():
+        found = _entry(name)
+    if found is None:
+        raise AttributeError(f"module 'lab' has no attribute {name!r}")
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    """The public names."""
+    return sorted({*globals(), *__all__})
+
+
+def _noun(name: str) -> Any:
+    modules = (import_module(home) for home in _NOUNS)
+    return next((getattr(module, name) for module in modules if hasattr(module, name)), None)
+
+
+def _entry(name: str) -> Any:
+    """The catalogue's class of this name, whichever file it stands in."""
+    from lab.catalogue import entries
+
+    return next((entry for kind in _KINDS for entry in entries(kind).values() if entry.__name__ == name), None)

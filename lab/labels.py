@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from lab.late import Tensor, nn, torch
 
 from lab.errors import LabError
 from lab.randomness import stream
 from lab.types import Labels, LabelSource, Observation
 from lab.whole_counts import SURE, factor_of_whole_counts
+
+if TYPE_CHECKING:
+    from lab.classifier import Classifier
 
 GUESSES = 4
 """Random pictures that stand for the unknown ones where a scale must be guessed."""
@@ -79,12 +84,12 @@ def sent(observation: Observation, name: str) -> Tensor:
     return observation.protocol.mean_gradient(observation.update)[name]
 
 
-def last_linear(network: nn.Module) -> tuple[str, nn.Linear]:
+def last_linear(network: Classifier) -> tuple[str, nn.Linear]:
     """The layer that makes the logits, by name. Raises ``LabError`` where a network ends in another way."""
-    layers = [(name, module) for name, module in network.named_modules() if isinstance(module, nn.Linear)]
-    if not layers:
+    name, last = next(reversed([*network.head.named_children()]), ("", None))
+    if not isinstance(last, nn.Linear):
         raise LabError("Labels cannot be inferred: this network ends in no linear layer. Let the server know the labels.")
-    return layers[-1]
+    return f"head.{name}", last
 
 
 def _feature_sum(observation: Observation, last: nn.Linear) -> Tensor:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lab.late import Tensor, nn, torch
 
 from lab.errors import LabError
+from lab.update_names import spoken_names, unwrapped
 
-NAMED = 3
-"""So many names are spelt out in a sentence, and the others counted."""
 if TYPE_CHECKING:
     AnyModule = TypeVar("AnyModule", bound=nn.Module)
 else:
@@ -45,14 +44,7 @@ def _named(update: Any, parameters: Mapping[str, nn.Parameter]) -> dict[str, Any
         )
     if not update:
         raise LabError("The update is empty; give the gradient or the change of at least one parameter.")
-    given = {str(name): tensor for name, tensor in update.items()}
-    while given and not any(name in parameters for name in given):
-        given = {name.partition(".")[2]: tensor for name, tensor in given.items() if "." in name}
-    if not given:
-        raise LabError(
-            f"The update names none of the network's parameters: it has {_spoken(map(str, update))}, the network has "
-            f"{_spoken(parameters)}. Give it the network's names."
-        )
+    given = unwrapped({str(name): tensor for name, tensor in update.items()}, parameters)
     return {name: tensor for name, tensor in given.items() if name in parameters}
 
 
@@ -84,7 +76,7 @@ def _refuse_weights_that_are_not_finite(parameters: Mapping[str, nn.Parameter]) 
     broken = [name for name, parameter in parameters.items() if not parameter.isfinite().all()]
     if broken:
         raise LabError(
-            f"The network's own weights are no finite numbers in {_spoken(broken)}, so nothing can be computed with it; "
+            f"The network's own weights are no finite numbers in {spoken_names(broken)}, so nothing can be computed with it; "
             "load other weights."
         )
 
@@ -98,7 +90,7 @@ def _refuse_numbers_that_are_not_finite(sent: Mapping[str, Tensor], given: Mappi
     too_large = bool(torch.as_tensor(given[name]).to_dense().isfinite().all())
     cause = f"are too large for {sent[name].dtype}" if too_large else "are NaN or infinite"
     raise LabError(
-        f"The update cannot be compared: {count:,} of the {total:,} numbers of {_spoken(broken)} {cause}. "
+        f"The update cannot be compared: {count:,} of the {total:,} numbers of {spoken_names(broken)} {cause}. "
         "The client's training went astray (too large a learning rate?) or its numbers overflowed; send another update."
     )
 
@@ -111,10 +103,3 @@ def _training(network: AnyModule, sent: Mapping[str, Tensor]) -> AnyModule:
     for name, parameter in network.named_parameters():
         parameter.requires_grad_(name in sent)
     return network
-
-
-def _spoken(names: Iterable[str]) -> str:
-    """The first names, and how many others there are."""
-    listed = list(names)
-    rest = len(listed) - NAMED
-    return ", ".join(listed[:NAMED]) + (f" and {rest} more" if rest > 0 else "")

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from lab.late import nn
+
 from lab.attacks.gradient_matching import Derivative, GradientMatching
 from lab.attacks.head_start import HeadStart
 from lab.distances.balanced_cosine import BalancedCosine
@@ -24,6 +26,7 @@ from lab.optimisers.adam import Adam
 from lab.optimisers.base import Schedule
 from lab.optimisers.lbfgs import LBFGS
 from lab.priors.total_variation import TotalVariation
+from lab.types import LabelSource, Observation
 
 SMOOTH = (Activation.SIGMOID, Activation.TANH, Activation.SILU, Activation.GELU)
 SECOND_ORDER = GradientMatching(
@@ -92,6 +95,18 @@ def recommended_attack(network: Network, *, trained: bool, pictures: int = 1) ->
         return _by_width(network.width, pictures)
     apart = not trained and pictures >= SEVERAL and isinstance(network, SmallConvNet | MLP)
     return APART if apart else GradientMatching()
+
+
+def recommended_for_observation(observation: Observation) -> GradientMatching:
+    """The same for a network of which no options tell what it is: a head start where the algebra gets anywhere, then matching.
+
+    Smooth networks are matched by all layers alike, and several pictures are kept apart by noise, as those of the catalogue.
+    """
+    kinked = any(isinstance(module, (nn.ReLU, nn.LeakyReLU, nn.MaxPool2d)) for module in observation.network.modules())
+    distance = TopHeavyCosine() if kinked else BalancedCosine()
+    if observation.label_source is LabelSource.JOINT:
+        return GradientMatching(distance=distance)
+    return HeadStart(distance=distance, annealing=APART.annealing if observation.batch_size >= SEVERAL else 0.0)
 
 
 def _by_width(channels: int, pictures: int) -> GradientMatching:

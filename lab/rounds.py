@@ -5,19 +5,27 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from dataclasses import replace
 from itertools import product
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from lab import checkpoints, device
+from lab.attacks.base import Attack
 from lab.classifier import Classifier
 from lab.datasets.gallery import decoys
-from lab.errors import LabError
+from lab.errors import LabError, quoted
+from lab.evaluate import DECOYS
 from lab.experiment import Experiment
 from lab.pictures import in_channels
 from lab.randomness import stream
+from lab.recommended import recommended_for_observation
 from lab.types import AttackState, Batch, Gradients, LabelSource, Observation, Round, Suspects
 
-LINE_UP_SIZE = 8
+if TYPE_CHECKING:
+    Seen = Observation
+    Chosen = Attack
+else:  # what comes to the door may be anything, and a sentence says what is wrong with it
+    Seen = Chosen = Any
 
 
 def simulate_round(experiment: Experiment, on: torch.device | None = None) -> Round:
@@ -55,12 +63,28 @@ def _simulate(experiment: Experiment, where: torch.device) -> Round:
 
 
 def reconstruct(experiment: Experiment, observation: Observation) -> Iterator[AttackState]:
-    """The experiment's attack on the observation; the first candidate depends on the seed alone.
+    """The experiment's attack on the observation; the first candidate depends on the seed alone."""
+    return attack(observation, experiment.attack, seed=experiment.seed)
 
-    It computes with the threads that serve the network; between two states the caller has its own.
-    Where a graphics card's memory runs out, the attack starts over on the CPU.
+
+def attack(seen: Seen, attack: Chosen | None = None, *, seed: int = 0) -> Iterator[AttackState]:
+    """What an attack makes of an observation, state by state; the last one has an ``outcome``, and says what limits it.
+
+    Without an ``attack`` of its own it is the one that serves such a network best (``lab.recommended``). ``seed`` is that of
+    everything random in it. It computes with the threads that serve the network; between two states the caller has its own.
+    Where a graphics card's memory runs out, it starts over on the CPU. To stop, ask for no more states.
+    Raises ``LabError`` for what is no observation or no attack, and where labels that it needs cannot be inferred.
     """
-    states, threads = _attacked(experiment, observation), device.threads_for(observation.network)
+    if not isinstance(seen, Observation):
+        raise LabError(f"seen = {quoted(seen)} is no observation; give what lab.observe(model, update, ...) returns.")
+    chosen = recommended_for_observation(seen) if attack is None else attack
+    if not isinstance(chosen, Attack):
+        raise LabError(f"attack = {quoted(chosen)} is no attack; give one, such as lab.GradientMatching() or lab.Recursive().")
+    return _with_its_threads(seen, chosen, seed)
+
+
+def _with_its_threads(observation: Observation, attack: Attack, seed: int) -> Iterator[AttackState]:
+    states, threads = _attacked(observation, attack, seed), device.threads_for(observation.network)
     try:
         while True:
             with device.computing(threads):
@@ -72,13 +96,19 @@ def reconstruct(experiment: Experiment, observation: Observation) -> Iterator[At
         states.close()
 
 
-def _attacked(experiment: Experiment, observation: Observation) -> Generator[AttackState, None, None]:
+def _attacked(observation: Observation, attack: Attack, seed: int) -> Generator[AttackState, None, None]:
     try:
-        yield from experiment.attack.reconstruct(observation, stream(experiment.seed, "candidate"))
+        for state in attack.reconstruct(observation, stream(seed, "candidate")):
+            yield state if state.outcome is None else _with_notes(state, observation.notes)
     except RuntimeError as error:
         if not device.can_fall_back(error, observation.device):
             raise
-        yield from _attacked(experiment, observation.to(torch.device("cpu")))
+        yield from _attacked(observation.to(torch.device("cpu")), attack, seed)
+
+
+def _with_notes(state: AttackState, notes: tuple[str, ...]) -> AttackState:
+    """The end of an attack, with what was said of its observation."""
+    return replace(state, note=" ".join(filter(None, (state.note, *notes))))
 
 
 def build_network(experiment: Experiment, batch: Batch) -> tuple[Classifier, Batch]:
@@ -139,7 +169,7 @@ def _defended(experiment: Experiment, clean: Gradients) -> Gradients:
 
 def _line_up(batch: Batch, experiment: Experiment) -> Suspects:
     """The first private picture, then others of its data set, or of the gallery where the set has no more."""
-    count, generator = LINE_UP_SIZE - 1, stream(experiment.seed, "line-up")
+    count, generator = DECOYS, stream(experiment.seed, "line-up")
     others = experiment.dataset.others(len(batch.images), count, experiment.size, generator)
     if others is None:
         others = decoys(batch.images, count, generator)

@@ -73,6 +73,8 @@ class Observation:
     batch_size: int
     label_source: LabelSource
     labels: Labels | None
+    notes: tuple[str, ...] = ()
+    """What was left out of the model or put right, and what that does to an attack; a sentence each."""
 
     def __post_init__(self) -> None:
         """What came in passes the door: keyed, ordered and cast as the network has it. Raises ``LabError`` where it cannot."""

@@ -1,0 +1,224 @@
+"""The front door: a model and an update of one's own become what every attack takes.
+
+seen = lab.observe(model, update, input_shape=(3, 32, 32))
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from lab.late import Tensor, nn, np, torch
+
+from lab.errors import LabError, quoted
+from lab.protocols.base import Protocol
+from lab.protocols.fedsgd import FedSGD
+from lab.randomness import stream
+from lab.receiving import received
+from lab.types import LabelSource, Observation
+from lab.update_names import keyed, spoken_names
+
+if TYPE_CHECKING:
+    from lab.classifier import Normalise
+
+    Array = Tensor | np.ndarray[Any, Any]
+    Model = nn.Module
+    Update = Mapping[str, Array | None] | Iterable[Array | None]
+    Shape = Sequence[int]
+    Numbers = float | Sequence[float] | Array
+    ClassNumbers = int | Sequence[int] | Array
+    Rule = Protocol
+    Count = int
+    Source = LabelSource
+else:  # what comes to the door may be anything, and a sentence says what is wrong with it
+    Model = Update = Shape = Numbers = ClassNumbers = Rule = Count = Source = Any
+
+MOST_PICTURES, MOST_NUMBERS = 10_000, 10**9
+"""Pictures behind one update, and numbers in all of them: more is a slip."""
+
+
+def observe(
+    model: Model,
+    update: Update,
+    *,
+    input_shape: Shape,
+    labels: ClassNumbers | None = None,
+    batch_size: Count | None = None,
+    mean: Numbers | None = None,
+    std: Numbers | None = None,
+    protocol: Rule = FedSGD(),  # noqa: B008
+    label_source: Source | None = None,
+) -> Observation:
+    """What a server sees that knows ``model`` and got ``update`` from a client, checked and ready to be attacked.
+
+    ``model``
+        Any module that gives logits, shape (batch, classes), and is trained by cross entropy (with a log-softmax at its end,
+        too). It is copied, not changed. Its modes are taken to be the client's: give ``model.eval()`` where dropout was off
+        and batch norm used its stored statistics.
+    ``update``
+        ``{name: tensor}`` by the names of ``model.named_parameters()``, or tensors or arrays in the order of
+        ``model.parameters()``, as ``torch.autograd.grad`` gives them, or of ``model.state_dict()``, as Flower sends them:
+        the gradient of the batch's mean loss, or what the ``protocol`` says. Cast once to the model's type.
+    ``input_shape``
+        (channels, height, width) of a picture.
+    ``labels``
+        Class numbers, shape (batch,), where the server knows them. Without them they are inferred.
+    ``batch_size``
+        Pictures behind the update. Without it as many as labels, or 1.
+    ``mean``, ``std``
+        The normalisation between pixels in [0, 1] and the model: a number, or one for each channel. Without it the model takes
+        pixels as they are. An attack seeks pixels in [0, 1] either way.
+    ``protocol``
+        The client's rule: ``FedSGD()``, or ``FedAvg(local_steps=..., learning_rate=...)`` for a change of weights.
+    ``label_source``
+        ``LabelSource.JOINT`` seeks the labels together with the pictures.
+
+    The ``notes`` of what is returned say what was left out or put right, a sentence each. Threads and torch's random numbers
+    stay as they were. Raises ``LabError``, one sentence, for whatever cannot be used.
+    """
+    from lab.own_model import copied, settled, tried, unused, unwrapped_model
+    from lab.own_network import as_classifier
+
+    shape, known = _checked_shape(input_shape), _class_numbers(labels)
+    pictures = _checked_batch(batch_size, known)
+    if not isinstance(protocol, Protocol):
+        raise LabError(f"protocol = {quoted(protocol)} is no protocol; give lab.FedSGD() or lab.FedAvg(local_steps=4).")
+    if math.prod(shape) * pictures > MOST_NUMBERS:
+        raise LabError(f"{pictures:,} pictures of the shape {shape} are too many numbers; give at most {MOST_NUMBERS:,}.")
+    model = unwrapped_model(model)
+    given = keyed(model, update)
+    own, notes = copied(model)
+    own, sent = received(own, given)
+    normalise, probe = _normalisation(mean, std, shape[0], own), _probe(own, (pictures, *shape))
+    notes += settled(own, normalise(probe))
+    logits = tried(own, normalise(probe))
+    left_out = unused(own, logits)
+    _check_classes(known, logits.shape[1])
+    weights = dict(own.named_parameters())
+    for name in left_out:
+        weights[name].requires_grad_(False)
+    network, more = as_classifier(own, normalise, probe)
+    names = {id(weight): name for name, weight in network.named_parameters()}
+    source = _source(known, label_source)
+    return Observation(
+        network=network,
+        protocol=protocol,
+        update={names[id(weights[name])]: tensor for name, tensor in sent.items() if name not in left_out},
+        image_shape=shape,
+        batch_size=pictures,
+        label_source=source,
+        labels=known.to(probe.device) if known is not None and source is LabelSource.KNOWN else None,
+        notes=(*notes, *more, *_left_out(model, sent, left_out)),
+    )
+
+
+def _checked_shape(given: Any) -> tuple[int, int, int]:
+    try:
+        channels, height, width = (int(size) for size in given if size == int(size))
+    except (TypeError, ValueError, OverflowError):
+        channels = height = width = 0
+    if min(channels, height, width) < 1:
+        raise LabError(
+            f"input_shape = {quoted(given)} is not the shape of a picture; give (channels, height, width), such as (3, 32, 32)."
+        )
+    return channels, height, width
+
+
+def _checked_batch(batch_size: Any, labels: Tensor | None) -> int:
+    """How many pictures: as told, else as many as labels, else one."""
+    told = 1 if labels is None else len(labels)
+    count = told if batch_size is None else batch_size
+    if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= MOST_PICTURES:
+        raise LabError(f"batch_size = {quoted(batch_size)} is not possible; give a whole number from 1 to {MOST_PICTURES:,}.")
+    if labels is not None and count != told:
+        raise LabError(f"There are {told} labels for batch_size = {count} pictures; give a label for each, or none.")
+    return count
+
+
+def _plain(numbers: Any) -> Any:
+    """Off any graph and accelerator, so that numpy takes it."""
+    return numbers.detach().cpu() if isinstance(numbers, Tensor) else numbers
+
+
+def _class_numbers(labels: Any) -> Tensor | None:
+    """Labels as whole numbers, shape (batch,)."""
+    if labels is None:
+        return None
+    try:
+        found = np.atleast_1d(np.asarray(_plain(labels)))
+    except (TypeError, ValueError, RuntimeError):
+        found = np.zeros(0)
+    if found.dtype.kind not in "iu" or found.ndim > 1 or not len(found):
+        raise LabError(f"labels = {quoted(labels)} are no class numbers; give a whole number for each picture, shape (batch,).")
+    return torch.as_tensor(found.astype("int64"))
+
+
+def _check_classes(labels: Tensor | None, classes: int) -> None:
+    if labels is not None and (int(labels.min()) < 0 or int(labels.max()) >= classes):
+        raise LabError(
+            f"labels = {quoted(labels.tolist())} reach beyond the model's {classes} classes; give numbers from 0 to "
+            f"{classes - 1}."
+        )
+
+
+def _source(known: Tensor | None, asked: Any) -> LabelSource:
+    """Where the labels come from: as asked, else known where they are given."""
+    if asked is None:
+        return LabelSource.INFERRED if known is None else LabelSource.KNOWN
+    if not isinstance(asked, LabelSource):
+        raise LabError(f"label_source = {quoted(asked)} is not possible; give lab.LabelSource.JOINT, INFERRED or KNOWN.")
+    if asked is LabelSource.KNOWN and known is None:
+        raise LabError("label_source = KNOWN needs labels; give them, or leave label_source out to infer them.")
+    if asked is not LabelSource.KNOWN and known is not None:
+        raise LabError(f"labels are given, and label_source = {asked.name} would not use them; leave one of the two out.")
+    return asked
+
+
+def _normalisation(mean: Any, std: Any, channels: int, own: nn.Module) -> Normalise:
+    """(pixels - mean) / std in the model's precision; nothing where neither is given."""
+    from lab.classifier import Normalise
+
+    shift = _per_channel("mean", 0.0 if mean is None else mean, channels)
+    scale = _per_channel("std", 1.0 if std is None else std, channels)
+    if min(scale) <= 0:
+        raise LabError(f"std = {quoted(std)} is not possible; give numbers above 0.")
+    return Normalise(shift, scale).to(_reference(own))
+
+
+def _per_channel(name: str, given: Any, channels: int) -> tuple[float, ...]:
+    try:
+        numbers = [float(number) for number in np.asarray(_plain(given), dtype=float).reshape(-1)]
+    except (TypeError, ValueError):
+        numbers = list[float]()
+    if len(numbers) not in (1, channels) or not all(map(math.isfinite, numbers)):
+        raise LabError(f"{name} = {quoted(given)} is not possible; give a number, or one for each of {channels} channels.")
+    return tuple(numbers * channels if len(numbers) == 1 else numbers)
+
+
+def _reference(own: nn.Module) -> Tensor:
+    """A tensor of the model's type and place."""
+    return next((weight for weight in own.parameters() if weight.is_floating_point()), next(own.parameters()))
+
+
+def _probe(own: nn.Module, shape: tuple[int, int, int, int]) -> Tensor:
+    """Random pixels to try the model on, shape (batch, channels, height, width)."""
+    return torch.rand(shape, generator=stream(0, "pictures to try a model on"), dtype=torch.float32).to(_reference(own))
+
+
+def _left_out(model: nn.Module, sent: Mapping[str, Tensor], unused: set[str]) -> tuple[str, ...]:
+    """What of the model the attack goes without."""
+    weights = dict(model.named_parameters())
+    frozen = [name for name, weight in weights.items() if name not in sent and not weight.requires_grad]
+    lacking = [name for name, weight in weights.items() if name not in sent and weight.requires_grad]
+    idle = [name for name in weights if name in unused and bool(sent[name].any())]
+    notes: list[str] = []
+    if frozen:
+        notes.append(f"Frozen, and left out: {spoken_names(frozen)}.")
+    if lacking:
+        notes.append(f"The update lacks {spoken_names(lacking)}, which is taken not to train.")
+    if unused:
+        notes.append(f"The forward pass does not use {spoken_names(sorted(unused))}, which is left out.")
+    if idle:
+        notes.append(f"Yet the update is not zero there: {spoken_names(idle)}; is it another model's?")
+    return tuple(notes)
