@@ -74,10 +74,10 @@ _LISTING = (
     Failure(
         "late_training",
         "After training the gradient says little",
-        "Two thirds of the trained network's gradient lie in its first convolution, which sums over the whole picture, and a "
-        "twentieth in the layer that tells where things are (before training it was four fifths).",
+        "Nearly half of the trained network's gradient lies in its first convolution, which sums over the whole picture, and a "
+        "tenth in the layer that tells where things are (before training it was four fifths).",
         Verdict.HINT,
-        Experiment(trained=True),
+        Experiment(dataset=Gallery(first="kitten"), trained=True),
         "attack the first round of training instead",
         (("trained", False),),
     ),
@@ -103,9 +103,9 @@ _LISTING = (
     Failure(
         "too_few_steps",
         "Stopped too early",
-        "Five steps move the broad shapes only.",
+        "Three steps move the broad shapes only.",
         Verdict.HINT,
-        Experiment(attack=GradientMatching(iterations=5)),
+        Experiment(attack=GradientMatching(iterations=3)),
         "take 200 steps",
         (("iterations", 200),),
     ),

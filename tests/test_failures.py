@@ -17,6 +17,9 @@ def verdict(experiment):
 
 @pytest.mark.parametrize("name", FAILURES)
 def test_each_failure_fails_and_its_change_mends_it(name):
+    """Chosen so that this does not turn with rounding: the likeness of runs a rounding apart (``--nudge``) keeps clear of
+    the verdicts' thresholds. After training it varies most, and stays between 0.38 and 0.55 over seven runs.
+    """
     failure = FAILURES[name]
     assert failure.expected is not Verdict.RECOGNISABLE
     assert verdict(failure.experiment) is failure.expected
