@@ -114,6 +114,8 @@ def test_code_that_is_shown_runs(page):
     async def notebook():
         for block in code(page, "python"):
             exec(compile(block, str(page), "exec"), given)
+        if state := given.get("state"):
+            assert state.outcome, "an attack that is shown goes to its end"
         if lesson := given.get("lesson"):
             while lesson.session.status != "ready":
                 await asyncio.sleep(0.01)
