@@ -20,7 +20,8 @@ class LabPage(Attended):
         """``recorded`` plays the recording of the default experiment until the first live run."""
         self.session = session or Session()
         film = Film(self.session, recorded=recorded, reads_address=True)
-        super().__init__(film, whole=True, lessons=LESSONS_HERE in os.environ, **views(film, self.session, EVERYTHING))
+        shown = views(film, self.session, EVERYTHING)
+        super().__init__(film, covered=False, whole=True, lessons=LESSONS_HERE in os.environ, **shown)
 
 
 class Lab(LabPage):
