@@ -3,7 +3,8 @@
 import json
 
 import pytest
-from visiting import Visitor, free_port, kernel_process, primary, serving, wait_for_frames, wait_for_status
+from troubled import check_that_a_reload_goes_on, check_that_nothing_seen_is_lost, run, trouble
+from visiting import Visitor, free_port, kernel_process, primary, serving
 
 from widgets.film import FOLDER
 
@@ -19,35 +20,6 @@ def watched(browser, address):
     yield page
     for context in visitor.contexts:
         context.close()
-
-
-def run(page):
-    wait_for_status(page, "ready")
-    page.get_by_role("button", name="As fast as it goes").click()
-    primary(page).click()
-    wait_for_frames(page, 3)
-    wait_for_status(page, "finished")
-
-
-def trouble(page, kind):
-    page.locator(f'.lab-transport[data-trouble="{kind}"]').wait_for()
-
-
-def check_that_nothing_seen_is_lost(page):
-    frames = page.locator(".lab-server").get_attribute("data-frames")
-    scrub = page.get_by_role("slider", name="Iteration shown")
-    scrub.evaluate("node => { node.value = 1; node.dispatchEvent(new Event('input')); }")
-    first = page.locator(".lab-server").get_attribute("data-iteration")
-    scrub.evaluate("node => { node.value = node.max; node.dispatchEvent(new Event('input')); }")
-    assert page.locator(".lab-server").get_attribute("data-iteration") != first
-    assert page.locator(".lab-server").get_attribute("data-frames") == frames
-
-
-def check_that_a_reload_goes_on(page):
-    page.get_by_role("button", name="Reload", exact=True).click()
-    page.locator(".lab[data-ready]").wait_for()
-    wait_for_status(page, "ready", "finished")
-    assert "seed=3" in page.url
 
 
 def test_a_killed_engine_is_said_and_a_reload_keeps_the_experiment(watched):

@@ -2,6 +2,7 @@
 
 const GONE = new Set(["dead", "restarting", "autorestarting", "terminating"]);
 const PATIENCE = 4;
+const KNOCK_MS = 2000;
 
 const TROUBLE = {
   gone: "The engine has ended: it was stopped, or its memory ran out. What you have seen stays and can be replayed; reload the page to go on with this experiment.",
@@ -16,7 +17,7 @@ const TROUBLE = {
 function channelOf(model, told, signal) {
   const kernel = model.widget_manager?.kernel;
   const engine = model.get("engine");
-  let trouble = "", ended = false, unanswered = 0;
+  let trouble = "", ended = false, unanswered = 0, knocking = 0;
 
   function judge() {
     if (kernel && (kernel.isDisposed || GONE.has(kernel.status) || kernel.connectionStatus === "disconnected")) ended = true;
@@ -26,12 +27,28 @@ function channelOf(model, told, signal) {
     if (now === trouble) return;
     const before = trouble;
     trouble = now;
+    clearInterval(knocking);
+    if (now === "away") knocking = setInterval(knock, KNOCK_MS);
     told(now, before);
+  }
+
+  /** Ask the server whether the engine is still there. Jupyter tries the line ever more rarely, and an engine without one is freed soon. */
+  async function knock() {
+    if (trouble !== "away" || !kernel.serverSettings) return;
+    const answer = await fetch(`${kernel.serverSettings.baseUrl}api/kernels/${kernel.id}`, { cache: "no-store" }).catch(() => null);
+    if (trouble !== "away" || !answer) return;
+    if (answer.status === 404) ended = true;
+    else if (answer.ok) kernel.reconnect().catch(() => null); // its end is told by the signals
+    judge();
   }
 
   const signals = [kernel?.statusChanged, kernel?.connectionStatusChanged, kernel?.disposed].filter(Boolean);
   for (const each of signals) each.connect(judge);
-  signal.addEventListener("abort", () => signals.forEach((each) => each.disconnect(judge)));
+  window.addEventListener("online", knock, { signal });
+  signal.addEventListener("abort", () => {
+    signals.forEach((each) => each.disconnect(judge));
+    clearInterval(knocking);
+  });
 
   return {
     /** A message was sent that wants an answer. Counted, not timed: a browser that slept has not been ignored. */
