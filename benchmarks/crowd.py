@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from statistics import median
 from typing import Annotated, Any
@@ -52,13 +52,19 @@ def served(*words: str) -> Iterator[tuple[str, psutil.Process]]:
 
 def engines(server: psutil.Process) -> list[psutil.Process]:
     """The engines behind a server, kept ready or in use."""
-    family = server.children(recursive=True)
-    return [each for each in family if each.is_running() and "gradlab kernel" in " ".join(each.cmdline())]
+    return [each for each in server.children(recursive=True) if "gradlab kernel" in _command(each)]
+
+
+def _command(process: psutil.Process) -> str:
+    """What it calls itself; nothing where it has ended."""
+    with suppress(psutil.NoSuchProcess):
+        return " ".join(process.cmdline())
+    return ""
 
 
 def memory(server: psutil.Process, used: set[str]) -> dict[str, float]:
     """Medians of what a visitor's engine takes, in MiB: PSS counts what is shared in parts, USS not at all."""
-    full = [each.memory_full_info() for each in engines(server) if any(name in " ".join(each.cmdline()) for name in used)]
+    full = [each.memory_full_info() for each in engines(server) if any(name in _command(each) for name in used)]
     return {kind: median(getattr(each, kind) for each in full) / MEBIBYTE for kind in ("pss", "uss")}
 
 

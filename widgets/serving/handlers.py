@@ -34,13 +34,24 @@ class PageHandler(TornadoVoilaHandler):
         LOG.info("visit began", extra={"visit": visit.name})
         try:
             with self.settings["measures"].page_seconds.time():
-                async for html in self.get_generator(path=path):
-                    self.write(html)
-                    await self.flush()
+                async with self.settings["page_turns"]:
+                    await self._deliver(path)
         except BaseException:
             visit.delivered = visit.since  # nobody will connect: it is over at the next look
             raise
         self.visitors.delivered(visit)
+
+    async def _deliver(self, path: str | None) -> None:
+        """Voila writes signs of life for ever where an engine ends before its page is made; so it is asked for."""
+        async for html in self.get_generator(path=path):
+            if not await self._lives(self.visit.kernel):
+                raise HTTPError(500)
+            self.write(html)
+            await self.flush()
+
+    async def _lives(self, kernel: str | None) -> bool:
+        manager = self.settings["kernel_manager"]
+        return kernel is None or (kernel in manager and await manager.get_kernel(kernel).is_alive())
 
     def write_error(self, status_code: int, **keywords: Any) -> None:
         """Nothing: the door writes its sentence, and no template sets a cookie."""

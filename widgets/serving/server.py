@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
+import os
 import shutil
 import signal
 import tempfile
@@ -24,6 +26,7 @@ from widgets.serving.connection import GuardedConnection
 from widgets.serving.door import LOCAL, Door
 from widgets.serving.forking import ForkServer
 from widgets.serving.measures import Measures
+from widgets.serving.pool import tend
 from widgets.serving.settings import Settings
 from widgets.serving.visitors import Visit, Visitors
 from widgets.serving.watchdog import BEAT_S, Watchdog
@@ -48,6 +51,7 @@ class LabServer(Voila):
         self.visitors = Visitors(self.told)
         self.measures = Measures(self.visitors)
         ours = {"visitors": self.visitors, "measures": self.measures, "log_function": journal.request_done}
+        ours["page_turns"] = asyncio.Semaphore(os.cpu_count() or 1)  # made all at once, all pages would be done at the end
         voilas: Any = super().init_settings()
         return voilas | SERVER | ours
 
@@ -73,6 +77,8 @@ class LabServer(Voila):
         """Open the port, look after the visitors, and come back when all is over."""
         self.http = self.app.listen(self.port, self.told.listen, **CONNECTIONS)
         self.ioloop = tornado.ioloop.IOLoop.current()
+        gc.collect()
+        gc.freeze()  # what is there now stays, and is not looked through again when a visit ends
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._handle_signal_stop)
         self._every(BEAT_S, self.watchdog.beat)
@@ -106,7 +112,8 @@ class LabServer(Voila):
         self.ioloop.stop()
 
     async def _look(self) -> None:
-        """End the visits that are over, and forget those whose engine has ended by itself."""
+        """End the visits that are over, forget those whose engine has ended by itself, and keep others ready."""
+        tend(self.kernel_manager, self.told.ready_engines)
         for visit in list(self.visitors.visits):
             gone = visit.kernel is not None and visit.kernel not in self.kernel_manager
             if why := "closed" if gone else self.visitors.over(visit):
@@ -122,6 +129,8 @@ class LabServer(Voila):
         if visit.kernel is not None:
             GuardedConnection.close_all_of(visit.kernel)
             RequestInfoSocketHandler._cache.pop(visit.kernel, None)  # which Voila keeps for ever
+            tend(self.kernel_manager, self.told.ready_engines)
             if visit.kernel in self.kernel_manager:
                 with contextlib.suppress(KeyError):  # it ended by itself in the meantime
                     await self.kernel_manager.shutdown_kernel(visit.kernel, now=True)
+        gc.collect()  # a visit leaves circles of a megabyte, for which Python would wait until there are dozens of them
