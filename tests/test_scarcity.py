@@ -1,4 +1,4 @@
-"""A machine that runs short: of disk behind the server, of disk, memory or finite numbers in an engine."""
+"""A machine that runs short of disk, behind the server or in an engine, and engines that end before anybody has come."""
 
 import asyncio
 import sys
@@ -7,19 +7,13 @@ import psutil
 import pytest
 from test_server import ask, processes
 from troubled import run
-from visiting import Visitor, kernel_process, primary, serving, wait_for_status
+from visiting import kernel_process, serving
 
 from benchmarks.crowd import engines
 from benchmarks.visitor import Visitor as Bare
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits of other processes are set on Linux alone")
 NO_DISK, DISK = (0, psutil.RLIM_INFINITY), (psutil.RLIM_INFINITY, psutil.RLIM_INFINITY)
-NOT_A_NUMBER = """
-import itertools, math
-from lab.distances.l1 import L1
-honest, calls = L1.__call__, itertools.count()
-L1.__call__ = lambda self, candidate, shared: honest(self, candidate, shared) * (1.0 if next(calls) < 9 else math.nan)
-"""
 
 
 def server_among(before):
@@ -91,35 +85,3 @@ def test_a_page_needs_no_disk(visit):
     run(page)
     page.get_by_role("button", name="Reset", exact=True).click()
     run(page)
-
-
-@pytest.mark.browser
-def test_memory_that_an_engine_does_not_get_is_a_sentence_and_a_smaller_experiment_goes_on(browser, tmp_path):
-    file = tmp_path / "gradlab.toml"
-    file.write_text("engine_bytes = 300_000_000\nround_bytes = 0\n")
-    arguments = ("-m", "widgets.serving", "--no-browser", "--public", "--settings", str(file), "--port")
-    with serving(*arguments) as address:
-        visitor = Visitor(browser, address)
-        page = visitor.open(query="?network=convnet&image_size=224&batch_size=8")
-        wait_for_status(page, "failed")
-        assert "The memory is not enough for this experiment" in page.locator(".lab-message").inner_text()
-        page.goto(address)
-        page.locator(".lab[data-ready]").wait_for()
-        run(page)
-        visitor.leave()
-
-
-@pytest.mark.browser
-def test_numbers_that_stop_being_finite_are_said_and_the_best_picture_is_kept(browser, tmp_path, monkeypatch):
-    startup = tmp_path / "profile_default" / "startup"
-    startup.mkdir(parents=True)
-    (startup / "00-fail.py").write_text(NOT_A_NUMBER)
-    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
-    with serving("-m", "widgets.serving", "--no-browser", "--port") as address:
-        visitor = Visitor(browser, address)
-        page = visitor.open(query="?attack=gradient_matching:distance=l1")
-        run(page)
-        assert "stopped being a finite number" in page.locator(".lab-message").inner_text()
-        assert "NaN" not in page.locator("body").inner_text()
-        assert primary(page).is_enabled()
-        visitor.leave()
