@@ -17,6 +17,7 @@ A simulated round:
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -165,3 +166,8 @@ def _entry(name: str) -> Any:
     from lab.catalogue import entries
 
     return next((entry for kind in _KINDS for entry in entries(kind).values() if entry.__name__ == name), None)
+
+
+if "pdoc" in sys.modules:  # it reads a module's dictionary and asks no ``__getattr__``
+    for _name in __all__:
+        getattr(sys.modules[__name__], _name)
