@@ -6,6 +6,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
+from errno import ENOSPC
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -14,7 +15,7 @@ from typer import Option
 from typer.core import TyperGroup
 
 from lab.commands.lasting import lasting
-from lab.commands.saying import leave_quietly, ready_streams, say
+from lab.commands.saying import leave_quietly, ready_streams, say, unwritten
 from lab.errors import LabError, quoted
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ class Sentences(TyperGroup):
         except LabError as error:
             _fail(str(error), WRONG_INPUT)
         except Exception as error:
+            if isinstance(error, OSError) and error.errno == ENOSPC and error.filename is None:  # help, which Typer prints
+                _fail(str(unwritten(error)), WRONG_INPUT)
             if words[:1] == ["--debug"]:
                 traceback.print_exc()
             what = f"gradlab failed in a way that it should not ({type(error).__name__}: {error})"

@@ -30,8 +30,13 @@ def say(text: str) -> None:
     except BrokenPipeError:
         leave_quietly()
     except OSError as error:
-        _swallow_the_rest()
-        raise LabError(f"The output cannot be written ({error.strerror}); send it to another place.") from None
+        raise unwritten(error) from None
+
+
+def unwritten(error: OSError) -> LabError:
+    """The error where standard output takes nothing more."""
+    _swallow_the_rest()
+    return LabError(f"The output cannot be written ({error.strerror}); send it to another place.")
 
 
 def leave_quietly() -> NoReturn:
