@@ -82,8 +82,7 @@ def observe(
 
     shape, known = _checked_shape(input_shape), _class_numbers(labels)
     pictures = _checked_batch(batch_size, known)
-    if not isinstance(protocol, Protocol):
-        raise LabError(f"protocol = {quoted(protocol)} is no protocol; give lab.FedSGD() or lab.FedAvg(local_steps=4).")
+    _check_protocol(protocol)
     if math.prod(shape) * pictures > MOST_NUMBERS:
         raise LabError(f"{pictures:,} pictures of the shape {shape} are too many numbers; give at most {MOST_NUMBERS:,}.")
     model = unwrapped_model(model)
@@ -111,6 +110,11 @@ def observe(
         labels=known.to(probe.device) if known is not None and source is LabelSource.KNOWN else None,
         notes=(*notes, *more, *_left_out(model, sent, left_out)),
     )
+
+
+def _check_protocol(given: Any) -> None:
+    if not isinstance(given, Protocol):
+        raise LabError(f"protocol = {quoted(given)} is no protocol; give lab.FedSGD() or lab.FedAvg(local_steps=4).")
 
 
 def _checked_shape(given: Any) -> tuple[int, int, int]:
@@ -157,8 +161,8 @@ def _class_numbers(labels: Any) -> Tensor | None:
 def _check_classes(labels: Tensor | None, classes: int) -> None:
     if labels is not None and (int(labels.min()) < 0 or int(labels.max()) >= classes):
         raise LabError(
-            f"labels = {quoted(labels.tolist())} reach beyond the model's {classes} classes; give numbers from 0 to "
-            f"{classes - 1}."
+            f"labels from {int(labels.min())} to {int(labels.max())} reach beyond the model's {classes} classes; give numbers "
+            f"from 0 to {classes - 1}."
         )
 
 
