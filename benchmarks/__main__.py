@@ -18,8 +18,8 @@ from benchmarks.race import Race
 from lab import device as devices
 from lab.attacks.base import Attack
 from lab.cli import Sentences
-from lab.entry_text import parse_entry
 from lab.errors import unknown_name
+from lab.options.text import parse_entry
 
 app = typer.Typer(
     cls=Sentences,

@@ -15,9 +15,11 @@ from torch import Tensor, nn
 
 from benchmarks.contenders import Report
 from lab.errors import LabError
-from lab.protocols.fedavg import FedAvg
+from lab.evaluation.round import Round
+from lab.federated.observation import Observation
+from lab.federated.protocols.fedavg import FedAvg
+from lab.federated.tensors import Images, Labels
 from lab.randomness import mixed_seed
-from lab.types import Images, Labels, Observation, Round
 
 DEFAULT_ITERATIONS = 24_000
 DEFAULT_TOTAL_VARIATION = 0.2

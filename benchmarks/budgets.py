@@ -30,10 +30,9 @@ from benchmarks import process_memory, report, tables, trained
 from benchmarks.cases import Pictures
 from benchmarks.clock import Laps
 from benchmarks.tuning import RECOGNISABLE
-from lab import evaluate
-from lab.evaluate import Verdict
-from lab.experiment import Experiment
-from lab.rounds import reconstruct, simulate_round
+from lab.evaluation.scores import Verdict
+from lab.experiments.experiment import Experiment
+from lab.experiments.rounds import reconstruct, simulate_round
 
 CPU = torch.device("cpu")
 WITHIN_S = 1.0
@@ -71,7 +70,7 @@ def attack(seed: int) -> Attacked:
     laps, first, scores = Laps(CPU), None, None
     for state in reconstruct(experiment, attacked.observation):
         laps.lap()
-        scores = evaluate.score(attacked, state)
+        scores = scores.score(attacked, state)
         if first is None and scores.ssim >= RECOGNISABLE and scores.line_up_rank == 1:
             first = laps.total().cpu_s
         laps.resume()

@@ -7,22 +7,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lab.attacks.base import Attack
-from lab.attacks.gradient_matching import GradientMatching, Steps
-from lab.datasets.base import Dataset
-from lab.datasets.cifar10 import CIFAR10
-from lab.datasets.gallery import NAMES, Gallery
+from lab.attacks.gradient_matching import GradientMatching
+from lab.attacks.matching.settings import Matching, Steps
+from lab.client.datasets.base import Dataset
+from lab.client.datasets.cifar10 import CIFAR10
+from lab.client.datasets.gallery import NAMES, Gallery
 from lab.errors import unknown_name
-from lab.experiment import Experiment
-from lab.networks.base import Network
-from lab.networks.convnet import ConvNet
-from lab.networks.imagenet_resnet import ImageNetResNet
-from lab.networks.lenet import LeNet
-from lab.networks.resnet import ResNet
-from lab.networks.small_convnet import SmallConvNet
-from lab.protocols.base import Protocol
-from lab.protocols.fedavg import FedAvg
-from lab.protocols.fedsgd import FedSGD
-from lab.recommended import APART, TOP_HEAVY, recommended_attack
+from lab.experiments.experiment import Experiment
+from lab.experiments.recommended import APART, TOP_HEAVY, recommended_attack
+from lab.federated.networks.base import Network
+from lab.federated.networks.convnet import ConvNet
+from lab.federated.networks.imagenet_resnet import ImageNetResNet
+from lab.federated.networks.lenet import LeNet
+from lab.federated.networks.resnet import ResNet
+from lab.federated.networks.small_convnet import SmallConvNet
+from lab.federated.protocols.base import Protocol
+from lab.federated.protocols.fedavg import FedAvg
+from lab.federated.protocols.fedsgd import FedSGD
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Case:
     protocol: Protocol = FedSGD()
     pictures: int = 1
     trained: bool = False
-    attack: GradientMatching | None = None
+    attack: Matching | None = None
     """The one recommended for the network where none is given."""
     parts: tuple[str, ...] = ("costs", "memory")
     """What is measured of it."""
@@ -43,7 +44,7 @@ class Case:
     """Breaching's whole default run takes minutes here, not hours, so that the race can really run it."""
 
     @property
-    def own_attack(self) -> GradientMatching:
+    def own_attack(self) -> Matching:
         """What it is attacked with unless somebody says otherwise."""
         return self.attack or recommended_attack(self.network, trained=self.trained, pictures=self.pictures)
 

@@ -9,7 +9,7 @@ from statistics import median
 
 import torch
 
-from lab.types import Images
+from lab.federated.tensors import Images
 
 Look = Callable[[], Images]
 """Gives the candidate, pixels in [0, 1]; not called where only the time is wanted."""

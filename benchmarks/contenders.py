@@ -10,10 +10,14 @@ from typing import Protocol
 import torch
 
 from benchmarks.clock import Laps, Look, Span
-from lab.experiment import Experiment
-from lab.gradients import parameter_gradient
-from lab.rounds import reconstruct, simulate_round
-from lab.types import AttackState, Batch, Images, Observation, Round
+from lab.attacks.base import AttackState
+from lab.client.batch import Batch
+from lab.evaluation.round import Round
+from lab.experiments.experiment import Experiment
+from lab.experiments.rounds import reconstruct, simulate_round
+from lab.federated.gradients import parameter_gradient
+from lab.federated.observation import Observation
+from lab.federated.tensors import Images
 
 Report = Callable[[Look], None]
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from lab.classifier import Classifier
-from lab.networks.base import Network
+from lab.federated.classifier import Classifier
+from lab.federated.networks.base import Network
 from lab.randomness import stream
 
 WEIGHTED = (nn.Conv2d, nn.Linear)

@@ -16,18 +16,19 @@ from functools import partial
 
 import torch
 
-from lab.distances.cosine import Cosine
-from lab.frozen_matcher import FrozenMatcher
-from lab.gradients import ExactMatcher, parameter_gradient
-from lab.networks.base import Network
-from lab.networks.convnet import ConvNet
-from lab.networks.imagenet_resnet import ImageNetResNet
-from lab.networks.lenet import LeNet
-from lab.networks.resnet import ResNet
-from lab.networks.small_convnet import SmallConvNet
-from lab.protocols.base import Protocol
-from lab.protocols.fedavg import FedAvg
-from lab.protocols.fedsgd import FedSGD
+from lab.attacks.derivative.frozen_matcher import FrozenMatcher
+from lab.attacks.derivative.matcher import ExactMatcher
+from lab.attacks.matching.distances.cosine import Cosine
+from lab.federated.gradients import parameter_gradient
+from lab.federated.networks.base import Network
+from lab.federated.networks.convnet import ConvNet
+from lab.federated.networks.imagenet_resnet import ImageNetResNet
+from lab.federated.networks.lenet import LeNet
+from lab.federated.networks.resnet import ResNet
+from lab.federated.networks.small_convnet import SmallConvNet
+from lab.federated.protocols.base import Protocol
+from lab.federated.protocols.fedavg import FedAvg
+from lab.federated.protocols.fedsgd import FedSGD
 from lab.randomness import stream
 
 CASES: dict[str, tuple[Network, Protocol, int]] = {

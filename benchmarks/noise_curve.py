@@ -3,7 +3,7 @@
     python -m benchmarks.noise_curve --data FOLDER [--first 0] [--count 10] [--json FILE] [--plot FILE.png]
 
 Gaussian noise on each entry; its level is the norm of the noise over the norm of the gradient.
-FOLDER (or the environment variable CIFAR10_SHEETS) holds CIFAR-10 as sheets (see ``lab.datasets.sheets``).
+FOLDER (or the environment variable CIFAR10_SHEETS) holds CIFAR-10 as sheets (see ``lab.client.datasets.sheets``).
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from benchmarks.recursive import Case, Row, arguments, keep, pictures, run
 from lab.attacks.base import Attack
 from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.recursive import Recursive
-from lab.networks.small_convnet import SmallConvNet
-from lab.types import Batch
+from lab.client.batch import Batch
+from lab.federated.networks.small_convnet import SmallConvNet
 
 LEVELS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 ATTACKS: Mapping[str, Attack] = {"closed form": Recursive(hand_over=False), "gradient matching": GradientMatching()}

@@ -25,8 +25,8 @@ import psutil
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from benchmarks.crowd import served
-from lab.experiment import Experiment
-from lab.rounds import reconstruct, simulate_round
+from lab.experiments.experiment import Experiment
+from lab.experiments.rounds import reconstruct, simulate_round
 from tests import chromium
 
 TURNS = 5

@@ -19,11 +19,12 @@ import torch
 from benchmarks.cases import Case, Pictures
 from benchmarks.race import FIRST_PICTURE
 from benchmarks.runs import likeness
-from lab import evaluate
-from lab.attacks.gradient_matching import Derivative, GradientMatching
-from lab.known_attacks import geiping2020_attack
+from lab.attacks.gradient_matching import GradientMatching
+from lab.attacks.matching.settings import Derivative
+from lab.attacks.published import geiping2020_attack
+from lab.evaluation import scores
+from lab.experiments.rounds import simulate_round
 from lab.randomness import stream
-from lab.rounds import simulate_round
 
 BEARABLE_DB = 0.5
 """So much below the exact route counts as nothing."""
@@ -75,7 +76,7 @@ def _end(case: Case, pictures: Pictures, number: int, attack: GradientMatching, 
     first = 0.5 + NUDGE * torch.randn(truth.shape, generator=stream(start, "nudge")) if start else None
     *_, last = attack.reconstruct(attacked.observation, stream(0, "candidate"), first)
     candidate = last.candidate.clamp(0, 1)
-    return End(float(evaluate.psnr_db(candidate, truth).mean()), likeness(candidate, truth))
+    return End(float(scores.psnr_db(candidate, truth).mean()), likeness(candidate, truth))
 
 
 def markdown(case: Case, ends: Ends) -> str:

@@ -20,7 +20,7 @@ from benchmarks.contenders import Contender, Ours, simulate, some_of
 from benchmarks.runs import Run, follow
 from benchmarks.tuning import RECOGNISABLE, Setting, Trial, best, grid
 from lab.attacks.base import Attack
-from lab.types import Round
+from lab.evaluation.round import Round
 
 FIRST_PICTURE = 200
 """The first picture of the race, unless another is asked for: among those that our attacks were chosen on."""

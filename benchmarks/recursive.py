@@ -4,7 +4,7 @@
 
 ``--weights`` puts other trained weights in place of the shipped ones in the trained cases;
 ``--different-labels`` makes up batches that hold no label twice.
-FOLDER (or the environment variable CIFAR10_SHEETS) holds CIFAR-10 as sheets (see ``lab.datasets.sheets``).
+FOLDER (or the environment variable CIFAR10_SHEETS) holds CIFAR-10 as sheets (see ``lab.client.datasets.sheets``).
 """
 
 from __future__ import annotations
@@ -20,24 +20,26 @@ from pathlib import Path
 
 import torch
 
-from lab import checkpoints
 from lab.attacks.base import Attack
 from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.recursive import Recursive
-from lab.classifier import Classifier
-from lab.datasets import sheets
-from lab.evaluate import best_matching, psnr_db
-from lab.networks.base import Activation, Network
-from lab.networks.convnet import ConvNet
-from lab.networks.lenet import LeNet
-from lab.networks.mlp import MLP
-from lab.networks.resnet import ResNet
-from lab.networks.small_convnet import SmallConvNet
-from lab.protocols.base import Protocol
-from lab.protocols.fedavg import FedAvg
-from lab.protocols.fedsgd import FedSGD
+from lab.client import checkpoints
+from lab.client.batch import Batch
+from lab.client.datasets import sheets
+from lab.federated.classifier import Classifier
+from lab.federated.networks.base import Activation, Network
+from lab.federated.networks.convnet import ConvNet
+from lab.federated.networks.lenet import LeNet
+from lab.federated.networks.mlp import MLP
+from lab.federated.networks.resnet import ResNet
+from lab.federated.networks.small_convnet import SmallConvNet
+from lab.federated.observation import LabelSource, Observation
+from lab.federated.protocols.base import Protocol
+from lab.federated.protocols.fedavg import FedAvg
+from lab.federated.protocols.fedsgd import FedSGD
+from lab.federated.tensors import Gradients
+from lab.modalities.images.scores import best_matching, psnr_db
 from lab.randomness import stream
-from lab.types import Batch, Gradients, LabelSource, Observation
 
 RECOVERED_DB = 60.0
 

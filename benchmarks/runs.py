@@ -8,8 +8,8 @@ import torch
 
 from benchmarks.clock import Laps, Look, Span
 from benchmarks.contenders import Contender
-from lab import evaluate
-from lab.types import Images
+from lab.evaluation import scores
+from lab.federated.tensors import Images
 
 LOOKS = 400
 """A run is looked at about so many times; looking is not counted in its time."""
@@ -99,7 +99,7 @@ def follow(contender: Contender, truth: Images, iterations: int) -> Run:
 
     final = contender.run(report)
     laps.lap()
-    done, psnr_db = len(laps.spans) - 2, float(evaluate.psnr_db(final, truth).mean())
+    done, psnr_db = len(laps.spans) - 2, float(scores.psnr_db(final, truth).mean())
     end = Moment(done, laps.total(), likeness(final, truth))
     return Run((*moments, end), max(1, done), psnr_db, truth.device.type == "cpu")
 
@@ -107,5 +107,5 @@ def follow(contender: Contender, truth: Images, iterations: int) -> Run:
 @torch.no_grad()
 def likeness(candidate: Images, truth: Images) -> float:
     """SSIM of the pictures, each beside its own reconstruction, on average."""
-    paired = candidate[evaluate.best_matching(truth, candidate)]
-    return float(evaluate.ssim(paired, truth).mean())
+    paired = candidate[scores.best_matching(truth, candidate)]
+    return float(scores.ssim(paired, truth).mean())

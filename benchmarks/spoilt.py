@@ -29,11 +29,12 @@ from benchmarks.cases import CASES, Case, Pictures
 from benchmarks.clock import seconds
 from benchmarks.contenders import Contender, Ours, simulate, some_of
 from benchmarks.runs import Run, follow
-from lab.defences.gaussian_noise import GaussianNoise
-from lab.defences.pruning import Pruning
-from lab.experiment import Experiment
+from lab.client.defences.gaussian_noise import GaussianNoise
+from lab.client.defences.pruning import Pruning
+from lab.evaluation.round import Round
+from lab.experiments.experiment import Experiment
+from lab.federated.tensors import Gradients
 from lab.randomness import stream
-from lab.types import Gradients, Round
 
 CPU = torch.device("cpu")
 CASE = CASES["small_convnet"]

@@ -1,7 +1,7 @@
 """A visitor without a browser: fetches the page, speaks the page's protocol, runs the default attack.
 
 It costs a hundredth of a browser's processor time, so that a crowd of visitors fits on the machine that serves them.
-What it sends is what the page's scripts send (``widgets/film.js``, ``widgets/views/transport.js``).
+What it sends is what the page's scripts send (``widgets/playback/playback.js``, ``widgets/views/transport.js``).
 """
 
 from __future__ import annotations
@@ -62,9 +62,9 @@ class Visitor:
         control = uuid.uuid4().hex
         await self._send("comm_open", {"comm_id": control, "target_name": "jupyter.widget.control", "data": {}})
         await self._send("comm_msg", {"comm_id": control, "data": {"method": "request_states"}})
-        await self.until(lambda: "Film" in self.models)
+        await self.until(lambda: "Playback" in self.models)
         self._note("widgets")
-        await self.say("Film", {"type": "hello"})
+        await self.say("Playback", {"type": "hello"})
         self._pulse = asyncio.create_task(self._beat())
 
     async def attack(self, *, as_fast_as_it_goes: bool = True) -> None:
@@ -107,7 +107,7 @@ class Visitor:
     @property
     def status(self) -> str:
         """The session's, as the page shows it."""
-        return self.models.get("Film", {}).get("state", {}).get("status", "")
+        return self.models.get("Playback", {}).get("state", {}).get("status", "")
 
     async def say(self, widget: str, content: dict[str, Any]) -> None:
         """A message of a widget's script to its Python side."""
@@ -123,12 +123,12 @@ class Visitor:
         """Raises ``RuntimeError`` with the session's own words where it fails."""
         await self.until(lambda: self.status in (*wanted, "failed"))
         if self.status not in wanted:
-            raise RuntimeError(self.models["Film"]["state"].get("message", "the session has failed"))
+            raise RuntimeError(self.models["Playback"]["state"].get("message", "the session has failed"))
 
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(HEARTBEAT_S)
-            await self.say("Film", {"type": "heartbeat"})
+            await self.say("Playback", {"type": "heartbeat"})
 
     async def _send(self, kind: str, content: dict[str, Any]) -> None:
         header = {"msg_id": uuid.uuid4().hex, "msg_type": kind, "username": "", "session": "", "date": "", "version": "5.3"}
@@ -152,7 +152,7 @@ class Visitor:
         elif data.get("method") == "custom" and data["content"].get("type") == "frame":
             frame = data["content"]
             self.verdict, self.psnr_db = frame["verdict"], frame["psnr_db"]
-            await self.say("Film", {"type": "drawn", "frame": frame["id"]})
+            await self.say("Playback", {"type": "drawn", "frame": frame["id"]})
 
     def _note(self, moment: str) -> None:
         self.moments[moment] = time.perf_counter() - self._began

@@ -21,53 +21,55 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from lab.observe import observe  # at once: a module of this name would stand in its place once it is imported
+from lab.observe import observe
 
 if TYPE_CHECKING:
     from lab.attacks.analytic import Analytic
-    from lab.attacks.base import Attack
+    from lab.attacks.base import Attack, AttackState, Outcome
     from lab.attacks.gradient_matching import GradientMatching
     from lab.attacks.head_start import HeadStart
     from lab.attacks.label_reading import LabelReading
+    from lab.attacks.matching.distances.balanced_cosine import BalancedCosine
+    from lab.attacks.matching.distances.balanced_euclidean import BalancedEuclidean
+    from lab.attacks.matching.distances.base import Distance
+    from lab.attacks.matching.distances.cosine import Cosine
+    from lab.attacks.matching.distances.euclidean import Euclidean
+    from lab.attacks.matching.distances.l1 import L1
+    from lab.attacks.matching.distances.layer_cosine import LayerCosine
+    from lab.attacks.matching.distances.soft_signs import SoftSigns
+    from lab.attacks.matching.distances.top_heavy_cosine import TopHeavyCosine
+    from lab.attacks.matching.optimisers.adam import Adam
+    from lab.attacks.matching.optimisers.base import Optimiser
+    from lab.attacks.matching.optimisers.lbfgs import LBFGS
+    from lab.attacks.matching.optimisers.normalised_adam import NormalisedAdam
+    from lab.attacks.matching.optimisers.signed_adam import SignedAdam
+    from lab.attacks.matching.priors.base import Prior
+    from lab.attacks.matching.priors.l2 import L2
+    from lab.attacks.matching.priors.total_variation import TotalVariation
     from lab.attacks.recursive import Recursive
-    from lab.defences.base import Defence
-    from lab.defences.gaussian_noise import GaussianNoise
-    from lab.defences.pruning import Pruning
-    from lab.defences.scaling import Scaling
-    from lab.distances.balanced_cosine import BalancedCosine
-    from lab.distances.balanced_euclidean import BalancedEuclidean
-    from lab.distances.base import Distance
-    from lab.distances.cosine import Cosine
-    from lab.distances.euclidean import Euclidean
-    from lab.distances.l1 import L1
-    from lab.distances.layer_cosine import LayerCosine
-    from lab.distances.soft_signs import SoftSigns
-    from lab.distances.top_heavy_cosine import TopHeavyCosine
+    from lab.client.batch import Batch
+    from lab.client.defences.base import Defence
+    from lab.client.defences.gaussian_noise import GaussianNoise
+    from lab.client.defences.pruning import Pruning
+    from lab.client.defences.scaling import Scaling
     from lab.errors import LabError
-    from lab.evaluate import Scores, score
-    from lab.experiment import Experiment
-    from lab.line_up import Verdict
-    from lab.networks.base import Network
-    from lab.networks.convnet import ConvNet
-    from lab.networks.imagenet_resnet import ImageNetResNet
-    from lab.networks.lenet import LeNet
-    from lab.networks.mlp import MLP
-    from lab.networks.resnet import ResNet
-    from lab.networks.small_convnet import SmallConvNet
-    from lab.networks.squeezenet import SqueezeNet
-    from lab.optimisers.adam import Adam
-    from lab.optimisers.base import Optimiser
-    from lab.optimisers.lbfgs import LBFGS
-    from lab.optimisers.normalised_adam import NormalisedAdam
-    from lab.optimisers.signed_adam import SignedAdam
-    from lab.priors.base import Prior
-    from lab.priors.l2 import L2
-    from lab.priors.total_variation import TotalVariation
-    from lab.protocols.base import Protocol
-    from lab.protocols.fedavg import FedAvg
-    from lab.protocols.fedsgd import FedSGD
-    from lab.rounds import attack, reconstruct, simulate_round
-    from lab.types import AttackState, Batch, LabelSource, Observation, Outcome, Round
+    from lab.evaluation.round import Round
+    from lab.evaluation.scores import Scores, score
+    from lab.experiments.experiment import Experiment
+    from lab.experiments.rounds import attack, reconstruct, simulate_round
+    from lab.federated.networks.base import Network
+    from lab.federated.networks.convnet import ConvNet
+    from lab.federated.networks.imagenet_resnet import ImageNetResNet
+    from lab.federated.networks.lenet import LeNet
+    from lab.federated.networks.mlp import MLP
+    from lab.federated.networks.resnet import ResNet
+    from lab.federated.networks.small_convnet import SmallConvNet
+    from lab.federated.networks.squeezenet import SqueezeNet
+    from lab.federated.observation import LabelSource, Observation
+    from lab.federated.protocols.base import Protocol
+    from lab.federated.protocols.fedavg import FedAvg
+    from lab.federated.protocols.fedsgd import FedSGD
+    from lab.modalities.images.line_up import Verdict
 
 __all__ = [
     "L1",
@@ -127,14 +129,17 @@ __all__ = [
 
 _NOUNS = (
     "lab.errors",
-    "lab.types",
-    "lab.experiment",
-    "lab.evaluate",
-    "lab.line_up",
-    "lab.rounds",
-    "lab.distances.base",
-    "lab.priors.base",
-    "lab.optimisers.base",
+    "lab.federated.observation",
+    "lab.attacks.base",
+    "lab.client.batch",
+    "lab.evaluation.round",
+    "lab.experiments.experiment",
+    "lab.evaluation.scores",
+    "lab.modalities.images.line_up",
+    "lab.experiments.rounds",
+    "lab.attacks.matching.distances.base",
+    "lab.attacks.matching.priors.base",
+    "lab.attacks.matching.optimisers.base",
 )
 _KINDS = ("attack", "protocol", "distance", "prior", "optimiser", "defence", "network")
 """Their entries are public under the names of their classes, also those of files that somebody adds."""
@@ -163,7 +168,7 @@ def _noun(name: str) -> Any:
 
 def _entry(name: str) -> Any:
     """The catalogue's class of this name, whichever file it stands in."""
-    from lab.catalogue import entries
+    from lab.options.catalogue import entries
 
     return next((entry for kind in _KINDS for entry in entries(kind).values() if entry.__name__ == name), None)
 

@@ -20,7 +20,7 @@ from lab.errors import LabError, quoted
 
 if TYPE_CHECKING:
     from lab.commands.running import Told
-    from lab.experiment import Experiment
+    from lab.experiments.experiment import Experiment
 
 WRONG_INPUT, BROKEN, INTERRUPTED = 2, 1, 130
 
@@ -145,7 +145,7 @@ def run(
     """Attack one round of federated learning; flags win over the preset or the experiment file."""
     from lab.commands.choosing import Choices, check_at_hand, choose, stopped_after
     from lab.device import check_name
-    from lab.outputs import ready_folder
+    from lab.experiments.outputs import ready_folder
 
     if seconds is not None and not seconds > 0:
         raise LabError(f"--seconds {seconds:g} is out of range; give a number of seconds above 0.")

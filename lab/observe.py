@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 from lab.late import Tensor, nn, np, torch
 
 from lab.errors import LabError, quoted
-from lab.protocols.base import Protocol
-from lab.protocols.fedsgd import FedSGD
+from lab.federated.observation import LabelSource, Observation
+from lab.federated.protocols.base import Protocol
+from lab.federated.protocols.fedsgd import FedSGD
+from lab.federated.receiving import received
+from lab.federated.update_names import keyed, spoken_names
 from lab.randomness import stream
-from lab.receiving import received
-from lab.types import LabelSource, Observation
-from lab.update_names import keyed, spoken_names
 
 if TYPE_CHECKING:
-    from lab.classifier import Normalise
+    from lab.federated.classifier import Normalise
 
     Array = Tensor | np.ndarray[Any, Any]
     Model = nn.Module
@@ -77,8 +77,8 @@ def observe(
     The ``notes`` of what is returned say what was left out or put right, a sentence each. Threads and torch's random numbers
     stay as they were. Raises ``LabError``, one sentence, for whatever cannot be used.
     """
-    from lab.own_model import copied, settled, tried, unused, unwrapped_model
-    from lab.own_network import as_classifier
+    from lab.federated.own_model import copied, settled, tried, unused, unwrapped_model
+    from lab.federated.own_network import as_classifier
 
     shape, known = _checked_shape(input_shape), _class_numbers(labels)
     pictures = _checked_batch(batch_size, known)
@@ -181,7 +181,7 @@ def _source(known: Tensor | None, asked: Any) -> LabelSource:
 
 def _normalisation(mean: Any, std: Any, channels: int, own: nn.Module) -> Normalise:
     """(pixels - mean) / std in the model's precision; nothing where neither is given."""
-    from lab.classifier import Normalise
+    from lab.federated.classifier import Normalise
 
     shift = _per_channel("mean", 0.0 if mean is None else mean, channels)
     scale = _per_channel("std", 1.0 if std is None else std, channels)

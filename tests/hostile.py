@@ -9,7 +9,8 @@ from hypothesis import strategies as some
 
 PLACES = (
     "/etc/passwd", "/dev/zero", "/dev/stdin", "/proc/self/environ", "../../etc/hosts", "~/.ssh/id_rsa", "file:///etc/passwd",
-    "C:\\Windows\\win.ini", "\\\\host\\share", "$HOME", "lab/datasets/pictures", "small_convnet-epoch-1.safetensors/..", ".",
+    "C:\\Windows\\win.ini", "\\\\host\\share", "$HOME", "lab/client/datasets/pictures",
+    "small_convnet-epoch-1.safetensors/..", ".",
 )  # fmt: skip
 SIGNS = "\x00\x07\x1b\r\n\t\u202e\u2066\u200b\ufeff\ud800\udfff\U0010ffff\u0663²½€𝟙é" + string.punctuation
 SETS = ("folder", "npz", "cifar10", "cifar100", "mnist", "fashion_mnist", "lent_folder")

@@ -21,8 +21,8 @@ import pytest
 import torch
 
 from lab import device
-from lab.attacks.search import Search
-from lab.catalogue import entries
+from lab.attacks.matching.search import Search
+from lab.options.catalogue import entries
 from lab.randomness import stream
 
 NUDGE = 1e-7

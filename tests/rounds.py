@@ -2,9 +2,11 @@
 
 import torch
 
-from lab.protocols.fedsgd import FedSGD
+from lab.client.batch import Batch
+from lab.evaluation.round import Round
+from lab.federated.observation import LabelSource, Observation
+from lab.federated.protocols.fedsgd import FedSGD
 from lab.randomness import stream
-from lab.types import Batch, LabelSource, Observation, Round
 
 
 def random_batch(count=1, shape=(3, 32, 32), classes=10, seed=0, dtype=torch.float32, labels=None):

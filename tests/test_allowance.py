@@ -6,11 +6,11 @@ import pytest
 from test_session import until
 
 from lab import Experiment, LabError
-from lab.networks.mlp import MLP
-from widgets import allowance, jobs
-from widgets.sentences import sentence
-from widgets.serving.surroundings import MOST_BYTES, MOST_SECONDS
-from widgets.session import Session
+from lab.federated.networks.mlp import MLP
+from widgets.door.sentences import sentence
+from widgets.run import allowance, jobs
+from widgets.run.session import Session
+from widgets.surroundings import MOST_BYTES, MOST_SECONDS
 
 HUGE = Experiment(network=MLP(depth=8, width=4096), image_size=224)
 

@@ -10,16 +10,18 @@ from rounds import as_round, observe, random_batch
 from torch import nn
 
 from lab import score
-from lab.attacks.analytic import Analytic, divide, largest, read_layers
-from lab.defences.gaussian_noise import GaussianNoise
+from lab.attacks.analytic import Analytic
+from lab.attacks.closed_form.linear_layers import divide, largest, read_layers
+from lab.attacks.closed_form.outcomes import ClosedFormOutcome
+from lab.client.defences.gaussian_noise import GaussianNoise
 from lab.errors import LabError
-from lab.networks.base import Activation
-from lab.networks.lenet import LeNet
-from lab.networks.mlp import MLP
-from lab.networks.small_convnet import SmallConvNet
-from lab.networks.squeezenet import SqueezeNet
+from lab.federated.networks.base import Activation
+from lab.federated.networks.lenet import LeNet
+from lab.federated.networks.mlp import MLP
+from lab.federated.networks.small_convnet import SmallConvNet
+from lab.federated.networks.squeezenet import SqueezeNet
+from lab.federated.observation import LabelSource, Observation
 from lab.randomness import stream
-from lab.types import LabelSource, Observation, Outcome
 
 SHAPE = (3, 8, 8)
 INVERTIBLE = [Activation.RELU, Activation.LEAKY_RELU, Activation.SIGMOID, Activation.TANH]
@@ -56,7 +58,7 @@ def test_every_biased_chain_gives_the_picture_away(depth, width, activation, see
     batch = random_batch(1, SHAPE, seed=seed)
     observation = observe(MLP(depth=depth, width=width, activation=activation), batch, seed=seed)
     state = attack(observation)
-    assert state.outcome is Outcome.EXACT
+    assert state.outcome is ClosedFormOutcome.EXACT
     assert float((state.candidate - batch.images).abs().max()) < 1e-5
 
 
@@ -73,8 +75,8 @@ def test_layers_without_a_bias_follow_from_a_biased_one_above(depth, width, acti
     lower = {position for position in unbiased if position < depth - 1}
     observation = chain(MLP(depth=depth, width=width, activation=activation), batch, lower)
     state = attack(observation)
-    assume(state.outcome is not Outcome.DEAD_UNITS)
-    assert state.outcome is Outcome.EXACT
+    assume(state.outcome is not ClosedFormOutcome.DEAD_UNITS)
+    assert state.outcome is ClosedFormOutcome.EXACT
     assert float((state.candidate - batch.images).abs().max()) < 1e-5
 
 
@@ -109,7 +111,7 @@ def test_without_any_bias_only_the_scale_is_lost(activation, depth, classes):
     batch = random_batch(1, SHAPE, classes)
     observation = observe(MLP(depth=depth, width=24, bias=False, activation=activation), batch, classes=classes)
     state = attack(observation)
-    assert state.outcome is Outcome.UP_TO_SCALE
+    assert state.outcome is ClosedFormOutcome.UP_TO_SCALE
     truth = observation.network.normalise(batch.images)
     assert direction_cosine(state.features, truth) > 0.9999
 
@@ -117,7 +119,7 @@ def test_without_any_bias_only_the_scale_is_lost(activation, depth, classes):
 def test_a_batch_is_a_mixture():
     batch = random_batch(3, SHAPE)
     state = attack(observe(MLP(depth=2, width=16), batch))
-    assert state.outcome is Outcome.MIXTURE
+    assert state.outcome is ClosedFormOutcome.MIXTURE
     assert state.candidate.shape == batch.images.shape
     assert float((state.candidate - batch.images).abs().max()) > 0.05
 
@@ -130,7 +132,7 @@ def test_a_row_that_one_picture_alone_activates_is_pure():
         active = observation.network.head[:2](observation.network.embed(batch.images)) > 0
     row = int((active[0] & ~active[1]).nonzero()[0])
     state = attack(observation, row=row)
-    assert state.outcome is Outcome.MIXTURE
+    assert state.outcome is ClosedFormOutcome.MIXTURE
     torch.testing.assert_close(state.candidate[0], batch.images[0], rtol=0, atol=1e-5)
 
 
@@ -140,7 +142,7 @@ def test_silent_units_leave_nothing_to_read():
     with torch.no_grad():
         observation.network.head[0].bias.fill_(-100.0)
     silent = replace(observation, update=observation.protocol.update(observation.network, batch.images, batch.labels))
-    assert attack(silent).outcome is Outcome.DEAD_UNITS
+    assert attack(silent).outcome is ClosedFormOutcome.DEAD_UNITS
 
 
 def test_noise_is_seen_in_the_residual():
@@ -148,7 +150,7 @@ def test_noise_is_seen_in_the_residual():
     observation = observe(MLP(depth=2, width=16), batch)
     noisy = GaussianNoise(strength=0.05).apply(observation.update, stream(0, "noise"))
     state = attack(replace(observation, update=noisy))
-    assert state.outcome is Outcome.INCONSISTENT
+    assert state.outcome is ClosedFormOutcome.INCONSISTENT
     assert state.terms["residual"] > 1e-2
 
 
@@ -157,14 +159,14 @@ def test_below_convolutions_the_features_are_right_and_the_picture_is_not_claime
     batch = random_batch(1)
     observation = observe(network, batch)
     state = attack(observation)
-    assert state.outcome is Outcome.FEATURES_ONLY
+    assert state.outcome is ClosedFormOutcome.FEATURES_ONLY
     torch.testing.assert_close(state.features, observation.network.embed(batch.images).detach(), rtol=1e-4, atol=1e-5)
     assert torch.equal(state.candidate, torch.full_like(batch.images, 0.5))
 
 
 def test_a_network_without_a_linear_layer_is_named():
     observation = observe(SqueezeNet(), random_batch(1, (3, 64, 64)))
-    assert attack(observation).outcome is Outcome.NO_LINEAR_LAYER
+    assert attack(observation).outcome is ClosedFormOutcome.NO_LINEAR_LAYER
 
 
 def test_a_row_that_cannot_be_divided_by_is_an_error_with_a_hint():

@@ -5,17 +5,19 @@ import torch
 from torch import hub
 from torchvision import datasets, models
 
-from lab import LabError, catalogue, checkpoints
-from lab.checkpoints import imagenet
-from lab.datasets.folder import Folder
-from lab.datasets.gallery import Gallery
-from lab.datasets.inline import Inline
-from lab.datasets.npz import Npz
-from lab.datasets.torchvision_cifar import CifarSet
-from lab.networks.imagenet_resnet import ImageNetResNet
-from lab.networks.mlp import MLP
-from lab.networks.small_convnet import SmallConvNet
-from lab.networks.squeezenet import SqueezeNet
+from lab import LabError
+from lab.client import checkpoints
+from lab.client.checkpoints import imagenet
+from lab.client.datasets.folder import Folder
+from lab.client.datasets.gallery import Gallery
+from lab.client.datasets.inline import Inline
+from lab.client.datasets.npz import Npz
+from lab.client.datasets.torchvision_cifar import CifarSet
+from lab.federated.networks.imagenet_resnet import ImageNetResNet
+from lab.federated.networks.mlp import MLP
+from lab.federated.networks.small_convnet import SmallConvNet
+from lab.federated.networks.squeezenet import SqueezeNet
+from lab.options import catalogue
 
 SETS = catalogue.entries("dataset")
 PUBLISHED = [SqueezeNet(), *(ImageNetResNet(depth=depth) for depth in (18, 34, 50, 101, 152))]

@@ -4,8 +4,8 @@ import pytest
 
 from lab import Experiment, LabError, Verdict
 from lab.attacks.gradient_matching import GradientMatching
-from lab.attempt import attempt
-from lab.distances.euclidean import Euclidean
+from lab.attacks.matching.distances.euclidean import Euclidean
+from lab.course.attempt import attempt
 
 
 def test_it_is_the_flow_of_the_lab():

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from lab.attacks.matching.distances.l1 import L1
 from lab.cli import app
 from lab.commands import running
-from lab.distances.l1 import L1
 
 TINY = ("--network", "mlp:depth=2,width=8", "--iterations", "2")
 

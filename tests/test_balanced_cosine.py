@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from lab.distances.balanced_cosine import BalancedCosine
-from lab.distances.cosine import Cosine
+from lab.attacks.matching.distances.balanced_cosine import BalancedCosine
+from lab.attacks.matching.distances.cosine import Cosine
 from lab.randomness import stream
 
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 from test_balanced_cosine import updates
 
-from lab.distances.balanced_cosine import BalancedCosine
-from lab.distances.balanced_euclidean import BalancedEuclidean
-from lab.distances.euclidean import Euclidean
+from lab.attacks.matching.distances.balanced_cosine import BalancedCosine
+from lab.attacks.matching.distances.balanced_euclidean import BalancedEuclidean
+from lab.attacks.matching.distances.euclidean import Euclidean
 
 LOUD = {"loud": torch.tensor([30.0] + [0.0] * 9).double(), "quiet": torch.tensor([10.0] + [0.0] * 89).double()}
 """Lengths 30 and 10 squared are 0.9 and 0.1 of 1000; 0.1 of the parameters may hold 0.1 of it: a weight of 1 / 9."""

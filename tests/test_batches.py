@@ -6,16 +6,19 @@ from rounds import as_round, observe, random_batch, smooth_batch
 from tiny import draw
 from torch.nn import functional
 
+from lab.attacks.closed_form.batch_by_labels import Circle, set_apart
+from lab.attacks.closed_form.inversion import Case
+from lab.attacks.closed_form.outcomes import ClosedFormOutcome
 from lab.attacks.recursive import Recursive
-from lab.evaluate import best_matching, layer_scores, psnr_db, score
-from lab.networks.base import Activation
-from lab.networks.lenet import LeNet
-from lab.networks.mlp import MLP
-from lab.networks.small_convnet import SmallConvNet
-from lab.peeling.by_labels import Circle, set_apart
-from lab.peeling.case import Case
+from lab.evaluation.layers import layer_scores
+from lab.evaluation.scores import score
+from lab.federated.networks.base import Activation
+from lab.federated.networks.lenet import LeNet
+from lab.federated.networks.mlp import MLP
+from lab.federated.networks.small_convnet import SmallConvNet
+from lab.federated.observation import LabelSource
+from lab.modalities.images.scores import best_matching, psnr_db
 from lab.randomness import stream
-from lab.types import LabelSource, Outcome
 
 ALONE = Recursive(hand_over=False)
 
@@ -80,7 +83,7 @@ def test_several_pictures_are_read_off_through_convolutions(labels):
     batch = smooth_batch(3)
     batch = type(batch)(batch.images, torch.tensor(labels))
     *_, last = ALONE.reconstruct(observe(SmallConvNet(), batch), stream(0, "candidate"))
-    assert last.outcome is Outcome.SET_APART
+    assert last.outcome is ClosedFormOutcome.SET_APART
     paired = last.candidate[best_matching(batch.images, last.candidate)]
     assert float(psnr_db(paired, batch.images).min()) > 60
 
@@ -91,7 +94,7 @@ def test_inferred_labels_put_the_layers_in_their_order():
     observed = observe(SmallConvNet(), batch, source=LabelSource.INFERRED)
     *_, last = ALONE.reconstruct(observed, stream(0, "candidate"))
     attacked = as_round(batch, observed)
-    assert last.outcome is Outcome.SET_APART
+    assert last.outcome is ClosedFormOutcome.SET_APART
     assert max(layer.error for layer in layer_scores(attacked, last)) < 1e-2
     scores = score(attacked, last)
     assert scores.max_abs_error is not None

@@ -21,17 +21,18 @@ from benchmarks.plans import race_plan
 from benchmarks.race import DEFAULT_ITERATIONS, Heat, Plan, Race, Result
 from benchmarks.runs import Moment, Run
 from benchmarks.tuning import Setting, Trial, best, grid
-from lab.attacks.gradient_matching import Derivative, GradientMatching
-from lab.datasets.cifar10 import CIFAR10
-from lab.datasets.gallery import NAMES, Gallery
-from lab.distances.cosine import Cosine
+from lab.attacks.gradient_matching import GradientMatching
+from lab.attacks.matching.distances.cosine import Cosine
+from lab.attacks.matching.settings import Derivative
+from lab.client.datasets.cifar10 import CIFAR10
+from lab.client.datasets.gallery import NAMES, Gallery
 from lab.errors import LabError
-from lab.networks.convnet import ConvNet
-from lab.networks.imagenet_resnet import ImageNetResNet
-from lab.networks.lenet import LeNet
-from lab.networks.mlp import MLP
-from lab.networks.small_convnet import SmallConvNet
-from lab.protocols.fedavg import FedAvg
+from lab.federated.networks.convnet import ConvNet
+from lab.federated.networks.imagenet_resnet import ImageNetResNet
+from lab.federated.networks.lenet import LeNet
+from lab.federated.networks.mlp import MLP
+from lab.federated.networks.small_convnet import SmallConvNet
+from lab.federated.protocols.fedavg import FedAvg
 
 CPU = torch.device("cpu")
 TINY = Case("tiny", "tiny ConvNet", SmallConvNet(width=4))

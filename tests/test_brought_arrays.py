@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from lab.cli import app
-from lab.datasets.base import CIFAR10_CLASSES, MOST_CLASSES
-from lab.datasets.npz import Npz
+from lab.client.datasets.base import CIFAR10_CLASSES, MOST_CLASSES
+from lab.client.datasets.npz import Npz
 from lab.errors import LabError
 
 SIDE = 16

@@ -12,14 +12,14 @@ from PIL import Image, features
 from typer.testing import CliRunner
 
 from lab.cli import app
-from lab.datasets.folder import Folder
-from lab.datasets.inline import Inline
+from lab.client.datasets.folder import Folder
+from lab.client.datasets.inline import Inline
 from lab.errors import LabError
-from lab.experiment import Experiment
-from lab.networks.mlp import MLP
-from lab.pictures import SUFFIXES, decode_picture
-from lab.rounds import simulate_round
-from lab.tones import Tones
+from lab.experiments.experiment import Experiment
+from lab.experiments.rounds import simulate_round
+from lab.federated.networks.mlp import MLP
+from lab.modalities.images.codec import SUFFIXES, decode_picture
+from lab.modalities.images.tones import Tones
 
 SIDE = 32
 RANGES = {

@@ -14,16 +14,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from lab import checkpoints
-from lab.datasets.npz import Npz
+from lab.client import checkpoints
+from lab.client.datasets.npz import Npz
 from lab.errors import LabError
-from lab.experiment import Experiment
-from lab.networks.base import BatchNorm
-from lab.networks.lenet import LeNet
-from lab.networks.mlp import MLP
-from lab.networks.resnet import ResNet
-from lab.networks.small_convnet import SmallConvNet
-from lab.rounds import simulate_round
+from lab.experiments.experiment import Experiment
+from lab.experiments.rounds import simulate_round
+from lab.federated.networks.base import BatchNorm
+from lab.federated.networks.lenet import LeNet
+from lab.federated.networks.mlp import MLP
+from lab.federated.networks.resnet import ResNet
+from lab.federated.networks.small_convnet import SmallConvNet
 
 NETWORKS = (LeNet(), MLP(depth=3, width=6), ResNet(depth=8), SmallConvNet(width=4))
 PREFIXES = ("module.", "model.", "_module.", "_orig_mod.", "net.", "network.", "classifier_of_mine.")

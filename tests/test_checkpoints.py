@@ -9,19 +9,19 @@ import torch
 from safetensors.torch import save_file
 from torchvision import models
 
-from lab import checkpoints
-from lab.checkpoints import finding, imagenet, store
-from lab.checkpoints.card import read_card
-from lab.checkpoints.finding import located
-from lab.datasets.gallery import credits, picture
+from lab.client import checkpoints
+from lab.client.checkpoints import finding, imagenet, store
+from lab.client.checkpoints.card import read_card
+from lab.client.checkpoints.finding import located
+from lab.client.datasets.gallery import credits, picture
 from lab.errors import LabError
-from lab.networks.base import Activation, BatchNorm
-from lab.networks.convnet import ConvNet
-from lab.networks.imagenet_resnet import ImageNetResNet
-from lab.networks.mlp import MLP
-from lab.networks.resnet import ResNet
-from lab.networks.small_convnet import SmallConvNet
-from lab.networks.squeezenet import SqueezeNet
+from lab.federated.networks.base import Activation, BatchNorm
+from lab.federated.networks.convnet import ConvNet
+from lab.federated.networks.imagenet_resnet import ImageNetResNet
+from lab.federated.networks.mlp import MLP
+from lab.federated.networks.resnet import ResNet
+from lab.federated.networks.small_convnet import SmallConvNet
+from lab.federated.networks.squeezenet import SqueezeNet
 
 SMALL = (3, 32, 32)
 LARGE = (3, 224, 224)

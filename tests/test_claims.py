@@ -7,27 +7,28 @@ import torch
 from rounds import observe, smooth_batch
 
 from lab.attacks.analytic import Analytic
+from lab.attacks.closed_form.outcomes import ClosedFormOutcome
 from lab.attacks.head_start import HeadStart
 from lab.attacks.recursive import Recursive
-from lab.catalogue import entries
-from lab.defences.base import Defence
-from lab.defences.gaussian_noise import GaussianNoise
-from lab.defences.pruning import Pruning
-from lab.defences.scaling import Scaling
-from lab.distances.base import flat
-from lab.evaluate import psnr_db
-from lab.networks.base import Activation
-from lab.networks.lenet import LeNet
-from lab.networks.mlp import MLP
-from lab.networks.small_convnet import SmallConvNet
-from lab.protocols.fedavg import FedAvg
-from lab.protocols.fedsgd import FedSGD
+from lab.client.defences.base import Defence
+from lab.client.defences.gaussian_noise import GaussianNoise
+from lab.client.defences.pruning import Pruning
+from lab.client.defences.scaling import Scaling
+from lab.federated.networks.base import Activation
+from lab.federated.networks.lenet import LeNet
+from lab.federated.networks.mlp import MLP
+from lab.federated.networks.small_convnet import SmallConvNet
+from lab.federated.observation import LabelSource
+from lab.federated.protocols.fedavg import FedAvg
+from lab.federated.protocols.fedsgd import FedSGD
+from lab.federated.rounding import rounding
+from lab.federated.updates import flat
+from lab.modalities.images.scores import psnr_db
+from lab.options.catalogue import entries
 from lab.randomness import stream
-from lab.rounding import rounding
-from lab.types import LabelSource, Outcome
 
-CLAIMS = (Outcome.EXACT, Outcome.PEELED, Outcome.SET_APART)
-AFTER_STEPS = (Outcome.STRAIGHTENED, Outcome.UNMOVED_INPUT)
+CLAIMS = (ClosedFormOutcome.EXACT, ClosedFormOutcome.PEELED, ClosedFormOutcome.SET_APART)
+AFTER_STEPS = (ClosedFormOutcome.STRAIGHTENED, ClosedFormOutcome.UNMOVED_INPUT)
 PRECISION = 1e-3
 """||s g(x) - g*|| / ||g*||, s the length that a defence may have changed."""
 ROUNDINGS = 50.0
@@ -94,7 +95,7 @@ def check(batch, observation, last):
         allowed = max(PRECISION, ROUNDINGS * rounding(observation)) if last.outcome in AFTER_STEPS else PRECISION
         assert left(made, observation.update) <= allowed
         return True
-    if last.outcome in (Outcome.UP_TO_SCALE, Outcome.FEATURES_ONLY):
+    if last.outcome in (ClosedFormOutcome.UP_TO_SCALE, ClosedFormOutcome.FEATURES_ONLY):
         with torch.no_grad():
             truth = observation.network.embed(batch.images)
         cosine = torch.cosine_similarity(last.features.flatten().double(), truth.flatten().double(), dim=0)
@@ -128,7 +129,7 @@ def test_the_ratio_needs_no_labels_for_its_claim(network, source):
 @pytest.mark.parametrize(("network", "pictures"), [("mlp", 1), ("mlp", 2), ("one layer", 2), ("no bias", 1), ("convnet", 1)])
 def test_the_way_down_is_exact_where_it_says_so(network, pictures, defence):
     batch, observation, last = attacked(Recursive(hand_over=False), NETWORKS[network], DEFENCES[defence], FedSGD(), pictures)
-    claimed = last.outcome is not Outcome.UP_TO_SCALE and check(batch, observation, last)
+    claimed = last.outcome is not ClosedFormOutcome.UP_TO_SCALE and check(batch, observation, last)
     if claimed and network != "convnet":  # a first layer without one below tells its input alone
         assert float(psnr_db(last.candidate, batch.images).min()) > 40 or pictures > 1
 

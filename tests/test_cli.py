@@ -10,20 +10,20 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from lab import catalogue
 from lab.attacks.gradient_matching import GradientMatching
+from lab.attacks.matching.optimisers.adam import Adam
+from lab.attacks.matching.priors.l2 import L2
+from lab.attacks.matching.priors.total_variation import TotalVariation
 from lab.cli import app
 from lab.commands import listing, running
 from lab.commands.running import Bar
-from lab.entry_text import parse_entry
-from lab.experiment import Experiment
-from lab.failures import FAILURES
-from lab.networks.base import Activation, Network
-from lab.networks.resnet import ResNet
-from lab.optimisers.adam import Adam
-from lab.presets import PRESETS
-from lab.priors.l2 import L2
-from lab.priors.total_variation import TotalVariation
+from lab.experiments.experiment import Experiment
+from lab.experiments.failures import FAILURES
+from lab.experiments.presets import PRESETS
+from lab.federated.networks.base import Activation, Network
+from lab.federated.networks.resnet import ResNet
+from lab.options import catalogue
+from lab.options.text import parse_entry
 
 TINY = ("--network", "mlp:depth=2,width=8", "--iterations", "3")
 FILES = ["comparison.png", "film.webp", "history.csv", "original.png", "reconstruction.png", "replay.gif", "result.json"]
@@ -240,7 +240,7 @@ def test_entries_are_parsed_from_their_fields():
 
 
 def test_a_comma_in_a_path_belongs_to_the_path():
-    from lab.datasets.base import Dataset
-    from lab.datasets.folder import Folder
+    from lab.client.datasets.base import Dataset
+    from lab.client.datasets.folder import Folder
 
     assert parse_entry(Dataset, "folder:path=/my,own (new)/pictures,first=2") == Folder("/my,own (new)/pictures", 2)

@@ -9,10 +9,11 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from lab import LabError, checkpoints
+from lab import LabError
 from lab.cli import app
+from lab.client import checkpoints
 from lab.commands import benching, child, interruption, serving, training
-from lab.networks.mlp import MLP
+from lab.federated.networks.mlp import MLP
 
 
 def gradlab(*words, status=0):

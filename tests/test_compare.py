@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from lab import LabError
 from lab.cli import app
-from widgets.compare import compare
+from widgets.still.compare import compare
 
 
 def test_two_runs_become_two_lines_in_each_panel(tmp_path):

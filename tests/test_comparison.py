@@ -6,12 +6,12 @@ import pytest
 from test_session import QUICK, opened, until, workers
 
 from lab import Experiment
-from lab.edits import edit
-from lab.presets import PRESETS
-from widgets.comparison import INTERRUPTED, Comparison
-from widgets.contrasts import chosen, contrasts
-from widgets.differences import differences
-from widgets.film import Film
+from lab.experiments.edits import edit
+from lab.experiments.presets import PRESETS
+from widgets.form.contrasts import chosen, contrasts
+from widgets.form.differences import differences
+from widgets.playback.playback import Playback
+from widgets.run.comparison import INTERRUPTED, Comparison
 from widgets.views import compare as compare_module
 from widgets.views.compare import Compare
 
@@ -140,7 +140,7 @@ def test_the_view_compares_the_present_experiment_or_the_pair_of_presets(monkeyp
     async def story():
         async with opened() as session:
             await until(session, "ready")
-            view = Compare(Film(session), session)
+            view = Compare(Playback(session), session)
             begun = []
             monkeypatch.setattr(view.comparison, "start", begun.append)
             view._receive(view, {"type": "compare", "path": "distance", "values": ["cosine", "l1"]}, [])
@@ -164,7 +164,7 @@ def test_the_view_compares_the_present_experiment_or_the_pair_of_presets(monkeyp
 def test_the_pair_of_presets_asked_for_while_loading_runs_once_the_lab_is_there(monkeypatch, then):
     async def story():
         async with opened() as session:
-            view = Compare(Film(session), session)
+            view = Compare(Playback(session), session)
             begun = []
             monkeypatch.setattr(view.comparison, "start", begun.append)
             assert session.status == "loading"

@@ -7,23 +7,23 @@ import pytest
 import torch
 from rounds import observe, random_batch, smooth_batch
 
-from lab import catalogue
 from lab.attacks.gradient_matching import GradientMatching
-from lab.catalogue import FOLDERS, entries, summary
+from lab.attacks.matching.optimisers.lbfgs import LBFGS
+from lab.attacks.matching.outcomes import MatchingOutcome
 from lab.errors import LabError
-from lab.gradients import parameter_gradient
-from lab.networks.base import Activation, BatchNorm, Network, Padding
-from lab.networks.convnet import ConvNet
-from lab.networks.imagenet_resnet import ImageNetResNet
-from lab.networks.lenet import LeNet
-from lab.networks.mlp import MLP
-from lab.networks.resnet import ResNet
-from lab.networks.small_convnet import SmallConvNet
-from lab.networks.squeezenet import SqueezeNet
-from lab.optimisers.lbfgs import LBFGS
-from lab.options import fields_of
+from lab.federated.gradients import parameter_gradient
+from lab.federated.networks.base import Activation, BatchNorm, Network, Padding
+from lab.federated.networks.convnet import ConvNet
+from lab.federated.networks.imagenet_resnet import ImageNetResNet
+from lab.federated.networks.lenet import LeNet
+from lab.federated.networks.mlp import MLP
+from lab.federated.networks.resnet import ResNet
+from lab.federated.networks.small_convnet import SmallConvNet
+from lab.federated.networks.squeezenet import SqueezeNet
+from lab.options import catalogue
+from lab.options.catalogue import FOLDERS, entries, summary
+from lab.options.fields import fields_of
 from lab.randomness import stream
-from lab.types import Outcome
 
 ALL = [pytest.param(entry, id=f"{kind}-{name}") for kind in FOLDERS for name, entry in entries(kind).items()]
 DISTANCES = [pytest.param(entry(), id=name) for name, entry in entries("distance").items()]
@@ -216,20 +216,29 @@ def test_a_relative_prior_pulls_with_its_share_of_the_match(prior):
 
 
 @pytest.mark.parametrize("entry", DEFENCES)
-def test_a_defence_is_pure_and_the_identity_at_strength_zero(entry):
+def test_a_defence_is_pure_and_the_identity_at_its_weakest(entry):
     update = observe(MLP(depth=2, width=8), random_batch(1)).update
     before = {name: tensor.clone() for name, tensor in update.items()}
-    for strength in (0.0, 0.5):
-        once, twice = (entry(strength=strength).apply(update, stream(3, "defence")) for _ in range(2))
+    for defence in (entry.weakest(), *settings(entry)):
+        once, twice = (defence.apply(update, stream(3, "defence")) for _ in range(2))
         assert list(once) == list(update)
         for name, tensor in update.items():
             assert torch.equal(tensor, before[name]), "the update given was changed"
             assert torch.equal(once[name], twice[name]), "the same generator gave another result"
             assert once[name].shape == tensor.shape
-            if strength == 0:
+            if defence == entry.weakest():
                 assert torch.equal(once[name], tensor)
-    changed = entry(strength=0.95).apply(update, stream(3, "defence"))
-    assert any(not torch.equal(changed[name], update[name]) for name in update)
+    strongest = settings(entry)[-1].apply(update, stream(3, "defence"))
+    assert any(not torch.equal(strongest[name], update[name]) for name in update)
+
+
+def settings(entry):
+    """A defence with all its real numbers half way and nearly at their upper bounds, by whatever names they go."""
+    bounds = {field.name: field.bounds for field in fields_of(entry) if field.type is float and field.bounds}
+    return [
+        entry(**{name: low_high.low + share * (low_high.high - low_high.low) for name, low_high in bounds.items()})
+        for share in (0.5, 0.95)
+    ]
 
 
 @pytest.mark.parametrize("optimiser", OPTIMISERS)
@@ -237,7 +246,7 @@ def test_with_each_optimiser_the_attack_lowers_its_distance(optimiser):
     observation = observe(SmallConvNet(width=4, activation=Activation.SILU), smooth_batch())
     attack = GradientMatching(optimiser=optimiser, iterations=15)
     states = list(attack.reconstruct(observation, stream(0, "candidate")))
-    assert states[-1].outcome is Outcome.BUDGET_SPENT
+    assert states[-1].outcome is MatchingOutcome.BUDGET_SPENT
     assert states[-1].terms["distance"] < 0.9 * states[0].terms["distance"]
 
 

@@ -7,21 +7,22 @@ import traitlets
 
 from lab import Experiment, simulate_round
 from lab.attacks.analytic import Analytic
-from lab.catalogue import entries
-from lab.datasets.inline import Inline
-from lab.defences.gaussian_noise import GaussianNoise
-from lab.defences.pruning import Pruning
-from lab.edits import edit
-from lab.failures import FAILURES
-from widgets import recording
-from widgets.controls import change, edited, schema
-from widgets.film import Film
-from widgets.frames import Frame, describe_round
+from lab.client.datasets.inline import Inline
+from lab.client.defences.gaussian_noise import GaussianNoise
+from lab.client.defences.pruning import Pruning
+from lab.experiments.edits import edit
+from lab.experiments.failures import FAILURES
+from lab.options.catalogue import entries
+from widgets.form.controls import schema
+from widgets.form.gate import change, edited
+from widgets.playback import recording
+from widgets.playback.playback import Playback
+from widgets.run.frames import Frame, describe_round
 from widgets.views.chips import CHIPS, Chips
+from widgets.views.controls import Controls
 from widgets.views.doctor import Doctor
 from widgets.views.guess import Guess
 from widgets.views.panel import Panel
-from widgets.views.rail import Rail
 from widgets.views.share import Share
 from widgets.views.transport import Transport
 
@@ -87,7 +88,7 @@ def session():
 
 @pytest.fixture
 def film(session):
-    return Film(session)
+    return Playback(session)
 
 
 def by_path(experiment):
@@ -163,7 +164,7 @@ def test_a_guess_draws_a_secret_that_the_reader_has_not_seen(session, film):
 
 def test_a_guess_begun_while_the_lab_loads_draws_a_secret_afterwards():
     session = Fake(None)
-    guess = Guess(Film(session), session)
+    guess = Guess(Playback(session), session)
     guess._receive(guess, {"type": "begin"}, [])
     session.load(Experiment())
     assert session.experiment.dataset.first not in ("", Experiment().dataset.first)
@@ -196,7 +197,7 @@ def test_closing_what_a_chip_opened_lets_go_of_that_chip_alone(key, left, sessio
 
 def test_a_chip_chosen_while_the_lab_loads_is_taken_afterwards():
     session = Fake(None)
-    chips = Chips(Film(session), session)
+    chips = Chips(Playback(session), session)
     chips._receive(chips, {"choose": "batch"}, [])
     assert "still loading" in chips.note
     session.load(Experiment())
@@ -208,7 +209,7 @@ def test_a_chip_chosen_while_the_lab_loads_is_taken_afterwards():
 
 
 def test_the_rail_puts_the_sentence_beside_the_control(session, film):
-    rail = Rail(film, session)
+    rail = Controls(film, session)
     assert len(rail.thumbs) >= 12
     rail._receive(rail, {"type": "edit", "path": "network", "value": "lenett"}, [])
     assert "Did you mean 'lenet'" in rail.errors["network"]
@@ -218,7 +219,7 @@ def test_the_rail_puts_the_sentence_beside_the_control(session, film):
 
 
 def test_a_change_is_attacked_at_once_where_the_reader_wants_it(session, film):
-    rail = Rail(film, session)
+    rail = Controls(film, session)
     rail._receive(rail, {"type": "edit", "path": "seed", "value": 3}, [])
     rail._receive(rail, {"type": "at_once", "wanted": True}, [])
     assert ("start",) not in session.asked
@@ -252,7 +253,7 @@ def test_of_several_defences_the_form_shows_the_strengths():
 
 
 def test_an_upload_is_handed_over_as_bytes_and_a_huge_one_is_not(session, film):
-    rail = Rail(film, session)
+    rail = Controls(film, session)
     rail._receive(rail, {"type": "upload", "name": "me.png"}, [memoryview(b"picture")])
     rail._receive(rail, {"type": "upload", "name": "me.png"}, [memoryview(bytes(9_000_000))])
     assert session.asked == [("upload", b"picture", "me.png")]
@@ -289,7 +290,7 @@ def test_a_qr_code_says_its_address(session, film, monkeypatch):
 
 
 def test_only_the_page_reads_its_address(session):
-    for film in (Film(session), Film(session, reads_address=True)):
+    for film in (Playback(session), Playback(session, reads_address=True)):
         film._receive(film, {"type": "open", "query": "?seed=3"}, [])
     assert session.asked == [("open_link", "?seed=3")]
 
@@ -324,7 +325,7 @@ STRANGE = [
 def test_what_a_stranger_sends_is_ignored(content, session, film):
     views = [
         Transport(film, session),
-        Rail(film, session),
+        Controls(film, session),
         Panel(film, session),
         Chips(film, session),
         Share(film, session),
@@ -385,7 +386,7 @@ def test_a_frame_crosses_the_wire_as_words_and_bytes(session, film, monkeypatch)
 def test_the_recording_goes_as_soon_as_another_experiment_or_run_is_there(monkeypatch, edits, run, cleared):
     session = Fake()
     session.status = "loading"
-    film = Film(session)
+    film = Playback(session)
     sent = sent_by(film, monkeypatch)
     session.experiment, session.run = edited(Experiment(), edits), run
     session.status = "ready"
@@ -410,7 +411,9 @@ def test_the_recording_is_of_the_default_experiment():
     assert recorded["round"]["images"] == described["images"].tobytes()
     np.testing.assert_allclose(np.frombuffer(recorded["round"]["sample"], np.float32), described["sample"], atol=1e-4)
     run = recorded["run"]
-    assert Experiment.from_plain(run["experiment"]) == experiment, "the defaults have moved on: python -m widgets.record"
+    assert Experiment.from_plain(run["experiment"]) == experiment, (
+        "the defaults have moved on: python -m widgets.playback.record"
+    )
     assert run["iterations"] == experiment.attack.iterations
     assert len(run["pixels"]) == len(run["frames"]) * run["height"] * run["width"] * 3
     assert run["frames"][0]["verdict"] == "Not recognisable"

@@ -12,28 +12,29 @@ from torch.utils.flop_counter import conv_flop_count
 
 from lab import Experiment, LabError, reconstruct, simulate_round
 from lab.attacks.analytic import Analytic
-from lab.attacks.gradient_matching import Derivative, GradientMatching, Start, Steps
+from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.head_start import HeadStart
+from lab.attacks.matching.optimisers.lbfgs import LBFGS
+from lab.attacks.matching.settings import Derivative, Start, Steps
 from lab.attacks.recursive import Recursive
-from lab.catalogue import FOLDERS, entries
-from lab.cost import cost
-from lab.cost.limits import SMALLER, Limits, proposals
-from lab.cost.sketch import sketch
-from lab.datasets.gallery import Gallery
-from lab.edits import edit
-from lab.networks.base import Activation, BatchNorm, Padding
-from lab.networks.convnet import ConvNet
-from lab.networks.imagenet_resnet import ImageNetResNet
-from lab.networks.lenet import LeNet
-from lab.networks.mlp import MLP
-from lab.networks.resnet import ResNet
-from lab.networks.small_convnet import SmallConvNet
-from lab.networks.squeezenet import SqueezeNet
-from lab.optimisers.lbfgs import LBFGS
-from lab.presets import PRESETS
-from lab.protocols.fedavg import FedAvg
+from lab.client.datasets.gallery import Gallery
+from lab.experiments.cost import cost
+from lab.experiments.cost.limits import SMALLER, Limits, proposals
+from lab.experiments.cost.sketch import sketch
+from lab.experiments.edits import edit
+from lab.experiments.presets import PRESETS
+from lab.federated.networks.base import Activation, BatchNorm, Padding
+from lab.federated.networks.convnet import ConvNet
+from lab.federated.networks.imagenet_resnet import ImageNetResNet
+from lab.federated.networks.lenet import LeNet
+from lab.federated.networks.mlp import MLP
+from lab.federated.networks.resnet import ResNet
+from lab.federated.networks.small_convnet import SmallConvNet
+from lab.federated.networks.squeezenet import SqueezeNet
+from lab.federated.observation import LabelSource
+from lab.federated.protocols.fedavg import FedAvg
+from lab.options.catalogue import FOLDERS, entries
 from lab.randomness import stream
-from lab.types import LabelSource
 
 ROOT = Path(__file__).parent.parent
 FACTOR = 2.5
@@ -207,8 +208,9 @@ def test_what_made_the_bounds_necessary():
 def test_nothing_is_loaded_or_allocated_for_an_estimate():
     """Not even what torch imports for its own tensors without memory."""
     code = (
-        "import resource, sys; from lab import Experiment; from lab.cost import cost; from lab.networks.mlp import MLP\n"
-        "from lab.networks.resnet import ResNet\n"
+        "import resource, sys; from lab import Experiment; from lab.experiments.cost import cost\n"
+        "from lab.federated.networks.mlp import MLP\n"
+        "from lab.federated.networks.resnet import ResNet\n"
         "before, most = set(sys.modules), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "cost(Experiment()), cost(Experiment(network=ResNet(depth=110, widen=10)))\n"
         "assert cost(Experiment(network=MLP(depth=8, width=4096), image_size=224)).bytes > 7e9\n"

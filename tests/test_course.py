@@ -12,7 +12,7 @@ from nbclient import NotebookClient
 from nbformat import validate
 from typer.testing import CliRunner
 
-from lab.exercises import judge
+from lab.course.exercises import judge
 from notebooks.course.__main__ import app
 from notebooks.course.lesson import lessons, tagged
 
@@ -105,15 +105,15 @@ def test_the_instructors_answers_cross_over_to_the_judge_and_are_right(built, sl
 
 CHEATS = """
 import sys, types
-import lab.exercises, lab.exercises.checking, lab.exercises.feedback, lab.exercises.judge
+import lab.course.exercises, lab.course.exercises.checking, lab.course.exercises.feedback, lab.course.exercises.judge
 yes = lambda *_, **__: None
-lab.exercises.grade = lab.exercises.checking.grade = lab.exercises.judge.grade = yes
-right = lab.exercises.feedback.Feedback(True, "")
-lab.exercises.check = lab.exercises.checking.check = lab.exercises.checking._tried = lambda *_: right
-lab.exercises.checking.exercises = lambda: {}
-lab.exercises.judge.main = lambda *_: 0
-lab.exercises.NotYet = lab.exercises.feedback.NotYet = Warning
-sys.modules["lab.exercises"] = types.SimpleNamespace(grade=yes)
+lab.course.exercises.grade = lab.course.exercises.checking.grade = lab.course.exercises.judge.grade = yes
+right = lab.course.exercises.feedback.Feedback(True, "")
+lab.course.exercises.check = lab.course.exercises.checking.check = lab.course.exercises.checking._tried = lambda *_: right
+lab.course.exercises.checking.exercises = lambda: {}
+lab.course.exercises.judge.main = lambda *_: 0
+lab.course.exercises.NotYet = lab.course.exercises.feedback.NotYet = Warning
+sys.modules["lab.course.exercises"] = types.SimpleNamespace(grade=yes)
 command, judged = [], types.SimpleNamespace(returncode=0, stdout=b"Right.")
 """
 """What a student's cell may do to the kernel that its test runs in."""
@@ -144,8 +144,8 @@ def test_a_graded_notebook_pays_for_right_answers_alone_whatever_its_cells_did_t
     """As the graders do it: all cells in one kernel, errors allowed, a point for each test."""
     slug = "02-one-layer-gives-it-away"
     notebook, master = (graded(built, slug) if grader == "nbgrader" else otter(built, slug) for _ in range(2))
-    (tmp_path / "lab" / "exercises").mkdir(parents=True)
-    (tmp_path / "lab" / "exercises" / "judge.py").write_text("import sys; sys.stdout.write('Right.')")
+    (tmp_path / "lab" / "course" / "exercises").mkdir(parents=True)
+    (tmp_path / "lab" / "course" / "exercises" / "judge.py").write_text("import sys; sys.stdout.write('Right.')")
     wrong = "def mixture_of(delta, x):\n    return x.mean(0)\n"
     for cell in code(notebook):
         if cell.id == "mixture_of":
@@ -173,7 +173,7 @@ def test_otter_blocks_are_closed_in_order_and_another_process_judges(built, slug
             name, _, kind = cell.id.rpartition("-")
             assert cell.outputs[0].data["text/plain"] == "'Right.'"
             assert cell.source.startswith("# HIDDEN\n") is (kind == "hidden")
-            assert f'"lab.exercises.judge", "{name}", "{SEED if kind == "hidden" else 0}"]' in cell.source
+            assert f'"lab.course.exercises.judge", "{name}", "{SEED if kind == "hidden" else 0}"]' in cell.source
             assert f"cloudpickle.dumps({name})" in cell.source
 
 

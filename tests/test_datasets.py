@@ -11,24 +11,24 @@ import pytest
 import torch
 from PIL import Image
 
-from lab.catalogue import entries
-from lab.datasets import sheets
-from lab.datasets.base import CIFAR10_CLASSES
-from lab.datasets.cifar10 import CIFAR10
-from lab.datasets.cifar100 import CIFAR100
-from lab.datasets.fashion_mnist import FashionMNIST
-from lab.datasets.folder import Folder
-from lab.datasets.gallery import NAMES, Gallery, decoys
-from lab.datasets.inline import Inline
-from lab.datasets.mnist import MNIST
-from lab.datasets.npz import Npz
-from lab.datasets.published import Split
+from lab.client.datasets import sheets
+from lab.client.datasets.base import CIFAR10_CLASSES
+from lab.client.datasets.cifar10 import CIFAR10
+from lab.client.datasets.cifar100 import CIFAR100
+from lab.client.datasets.fashion_mnist import FashionMNIST
+from lab.client.datasets.folder import Folder
+from lab.client.datasets.gallery import NAMES, Gallery, decoys
+from lab.client.datasets.inline import Inline
+from lab.client.datasets.mnist import MNIST
+from lab.client.datasets.npz import Npz
+from lab.client.datasets.published import Split
 from lab.errors import LabError
-from lab.experiment import Experiment
-from lab.networks.mlp import MLP
-from lab.pictures import encode_png
+from lab.experiments.experiment import Experiment
+from lab.experiments.rounds import simulate_round
+from lab.federated.networks.mlp import MLP
+from lab.modalities.images.codec import encode_png
+from lab.options.catalogue import entries
 from lab.randomness import stream
-from lab.rounds import simulate_round
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
 
@@ -240,7 +240,7 @@ def test_npz_never_runs_a_pickle(tmp_path):
 
 
 def test_npz_refuses_what_would_unpack_beyond_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr("lab.arrays.MOST_BYTES", 1000)
+    monkeypatch.setattr("lab.files.arrays.MOST_BYTES", 1000)
     path = write_npz(tmp_path / "bomb.npz", images=np.zeros((10, 32, 32), np.uint8), labels=np.arange(10))
     assert "takes more than 9.31323e-07 GiB; save less in it." in refused(lambda: load(Npz(path)))
 

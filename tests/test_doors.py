@@ -16,16 +16,18 @@ from watched import watched
 from lab import Experiment, LabError
 from lab.attacks.base import Attack
 from lab.cli import app
-from lab.datasets.base import Dataset
-from lab.entry_text import parse_entry
+from lab.client.datasets.base import Dataset
 from lab.errors import LONGEST_SENTENCE
-from lab.lent_folders import LENT
-from lab.networks.base import Network
-from widgets import gate, jobs, opening, run_file
-from widgets.controls import edited
-from widgets.film import Film
-from widgets.parts import PARTS, views
-from widgets.quiet import TROUBLE
+from lab.federated.networks.base import Network
+from lab.files.lent_folders import LENT
+from lab.options.text import parse_entry
+from widgets.door.quiet import TROUBLE
+from widgets.files import run_file
+from widgets.form import gate
+from widgets.form.gate import edited
+from widgets.pages.parts import PARTS, views
+from widgets.playback.playback import Playback
+from widgets.run import jobs, opening
 
 COUNTS = {
     "links": 900,
@@ -80,7 +82,7 @@ def on_a_page(check, monkeypatch):
             await until(session, "ready")
             attacked = session._round
             monkeypatch.setattr(jobs, "simulate", lambda experiment: (attacked, "one thread"))
-            film = Film(session, reads_address=False)
+            film = Playback(session, reads_address=False)
             made = views(film, session, [*PARTS, "algebra", "history"]) | {"film": film}
             made["rail"] = made.pop("controls")
             await check(session, made)

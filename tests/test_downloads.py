@@ -9,16 +9,16 @@ from urllib.error import HTTPError, URLError
 import pytest
 from typer.testing import CliRunner
 
-from lab.catalogue import entries
-from lab.checkpoints import imagenet
 from lab.cli import app
+from lab.client.checkpoints import imagenet
+from lab.client.datasets.published import PublishedSet
 from lab.commands.fetching import fetch, fetch_for
-from lab.datasets.published import PublishedSet
-from lab.downloads import fetched
 from lab.errors import LabError
-from lab.experiment import Experiment
-from lab.networks.imagenet_resnet import ImageNetResNet
-from lab.networks.squeezenet import SqueezeNet
+from lab.experiments.experiment import Experiment
+from lab.federated.networks.imagenet_resnet import ImageNetResNet
+from lab.federated.networks.squeezenet import SqueezeNet
+from lab.files.downloads import fetched
+from lab.options.catalogue import entries
 
 SETS = [name for name, entry in entries("dataset").items() if issubclass(entry, PublishedSet)]
 WEIGHTS = ["squeezenet", *(f"imagenet_resnet:depth={depth}" for depth in (18, 34, 50, 101, 152))]
@@ -146,6 +146,8 @@ def test_the_page_has_no_way_to_download():
     """Only the command line imports what downloads."""
     root = Path(__file__).parent.parent
     code = "\n".join(
-        path.read_text() for folder in ("widgets", "lab/studies", "lab/sweeps") for path in (root / folder).rglob("*.py")
+        path.read_text()
+        for folder in ("widgets", "lab/studies", "lab/studies/sweeps")
+        for path in (root / folder).rglob("*.py")
     )
-    assert not any(word in code for word in ("lab.downloads", "commands.fetching", ".fetch(", "download=True"))
+    assert not any(word in code for word in ("lab.files.downloads", "commands.fetching", ".fetch(", "download=True"))

@@ -3,9 +3,9 @@
 import pytest
 
 from lab import Experiment, LabError
-from lab.defences.gaussian_noise import GaussianNoise
-from lab.defences.pruning import Pruning
-from lab.edits import SHORT_NAMES, edit
+from lab.client.defences.gaussian_noise import GaussianNoise
+from lab.client.defences.pruning import Pruning
+from lab.experiments.edits import SHORT_NAMES, edit
 
 
 @pytest.mark.parametrize(

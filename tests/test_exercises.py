@@ -11,8 +11,8 @@ import torch
 from lessons import solutions
 from wrong_answers import WRONG
 
-from lab.exercises import Feedback, NotYet, check, checking, deadline, grade
-from lab.exercises.checking import Allowance, exercises
+from lab.course.exercises import Feedback, NotYet, check, checking, deadline, grade
+from lab.course.exercises.checking import Allowance, exercises
 
 CASES = [(name, place) for name, wrong in WRONG.items() for place in range(len(wrong))]
 

@@ -10,7 +10,7 @@ from PIL import Image
 from test_session import QUICK, opened, until
 
 from lab import Experiment, LabError
-from widgets import run_file
+from widgets.files import run_file
 
 
 def after_a_run(check, changes=QUICK, pace=0.0):

@@ -4,9 +4,9 @@ import pytest
 
 from lab import reconstruct, score, simulate_round
 from lab.errors import LabError
-from lab.experiment import Experiment
-from lab.failures import FAILURES, find_failure
-from lab.line_up import Verdict
+from lab.experiments.experiment import Experiment
+from lab.experiments.failures import FAILURES, find_failure
+from lab.modalities.images.line_up import Verdict
 
 
 def verdict(experiment):

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from widgets.figures import bars, curves, pictures, said, table
+from widgets.still.figures import bars, curves, pictures, said, table
 
 
 def test_each_picture_has_its_caption_as_alternative_text():

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import lab
-from lab.catalogue import entries
+from lab.options.catalogue import entries
 
 ROOT = Path(__file__).parent.parent
 KINDS = ("attack", "protocol", "distance", "prior", "optimiser", "defence", "network")

@@ -12,31 +12,33 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from benchmarks.floor import floor
-from lab.attacks.gradient_matching import Derivative, GradientMatching
-from lab.distances.balanced_cosine import BalancedCosine
-from lab.distances.base import length
-from lab.distances.cosine import Cosine
-from lab.distances.euclidean import Euclidean
-from lab.distances.layer_cosine import LayerCosine
-from lab.distances.top_heavy_cosine import TopHeavyCosine
-from lab.frozen_matcher import STEADY, FrozenMatcher, _Inputs
-from lab.frozen_pattern import Freezable, LeanBatchNorm
-from lab.gradients import ExactMatcher, parameter_gradient
-from lab.networks.base import Activation, BatchNorm, Padding
-from lab.networks.convnet import ConvNet
-from lab.networks.imagenet_resnet import ImageNetResNet
-from lab.networks.lenet import LeNet
-from lab.networks.mlp import MLP
-from lab.networks.resnet import ResNet
-from lab.networks.small_convnet import SmallConvNet
-from lab.networks.squeezenet import SqueezeNet
-from lab.optimisers.adam import Adam
-from lab.optimisers.lbfgs import LBFGS
-from lab.optimisers.signed_adam import SignedAdam
-from lab.protocols.fedavg import FedAvg
-from lab.protocols.fedsgd import FedSGD
+from lab.attacks.derivative.frozen_matcher import STEADY, FrozenMatcher, _Inputs
+from lab.attacks.derivative.frozen_network import Freezable, LeanBatchNorm
+from lab.attacks.derivative.matcher import ExactMatcher
+from lab.attacks.gradient_matching import GradientMatching
+from lab.attacks.matching.distances.balanced_cosine import BalancedCosine
+from lab.attacks.matching.distances.cosine import Cosine
+from lab.attacks.matching.distances.euclidean import Euclidean
+from lab.attacks.matching.distances.layer_cosine import LayerCosine
+from lab.attacks.matching.distances.top_heavy_cosine import TopHeavyCosine
+from lab.attacks.matching.optimisers.adam import Adam
+from lab.attacks.matching.optimisers.lbfgs import LBFGS
+from lab.attacks.matching.optimisers.signed_adam import SignedAdam
+from lab.attacks.matching.settings import Derivative
+from lab.client.batch import Batch
+from lab.federated.gradients import parameter_gradient
+from lab.federated.networks.base import Activation, BatchNorm, Padding
+from lab.federated.networks.convnet import ConvNet
+from lab.federated.networks.imagenet_resnet import ImageNetResNet
+from lab.federated.networks.lenet import LeNet
+from lab.federated.networks.mlp import MLP
+from lab.federated.networks.resnet import ResNet
+from lab.federated.networks.small_convnet import SmallConvNet
+from lab.federated.networks.squeezenet import SqueezeNet
+from lab.federated.protocols.fedavg import FedAvg
+from lab.federated.protocols.fedsgd import FedSGD
+from lab.federated.updates import length
 from lab.randomness import stream
-from lab.types import Batch
 
 NETWORKS = [
     pytest.param(MLP(width=32), id="mlp"),

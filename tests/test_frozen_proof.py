@@ -13,16 +13,17 @@ from torch.nn import functional
 from torch.nn.utils import parametrizations
 
 from lab import Experiment, LabError, simulate_round
-from lab.attacks.gradient_matching import NOT_PROVED, SLOWER, Derivative, GradientMatching
-from lab.catalogue import entries
-from lab.distances.euclidean import Euclidean
-from lab.frozen_matcher import FrozenMatcher
-from lab.frozen_proof import can_freeze
-from lab.gradients import ExactMatcher
-from lab.networks.base import Network, feature_count
-from lab.networks.mlp import MLP
-from lab.optimisers.lbfgs import LBFGS
-from lab.options import fields_of
+from lab.attacks.derivative.frozen_matcher import FrozenMatcher
+from lab.attacks.derivative.frozen_proof import can_freeze
+from lab.attacks.derivative.matcher import ExactMatcher
+from lab.attacks.gradient_matching import NOT_PROVED, SLOWER, GradientMatching
+from lab.attacks.matching.distances.euclidean import Euclidean
+from lab.attacks.matching.optimisers.lbfgs import LBFGS
+from lab.attacks.matching.settings import Derivative
+from lab.federated.networks.base import Network, feature_count
+from lab.federated.networks.mlp import MLP
+from lab.options.catalogue import entries
+from lab.options.fields import fields_of
 from lab.randomness import stream
 
 SLIM = {"mlp": {"width": 16}, "small_convnet": {"width": 4}, "convnet": {"width": 4}, "resnet": {"depth": 8}}
@@ -82,7 +83,7 @@ def body(make):
             module = make()
             return module, nn.Sequential(nn.Linear(feature_count(module, image_shape), classes))
 
-    Own.__module__ = "lab.networks.own"
+    Own.__module__ = "lab.federated.networks.own"
     return Own()
 
 
@@ -99,7 +100,7 @@ class Plain(nn.Module):
 
 
 def with_between(between):
-    kind = type("Own", (Plain,), {"between": between, "__module__": "lab.networks.own"})
+    kind = type("Own", (Plain,), {"between": between, "__module__": "lab.federated.networks.own"})
     return body(kind)
 
 

@@ -16,28 +16,33 @@ from typer.testing import CliRunner
 from visiting import free_port
 from watched import watched
 
-from lab import Experiment, LabError, links, simulate_round
-from lab.catalogue import entries
-from lab.checkpoints.card import Accuracy, Card, Recipe
+from lab import Experiment, LabError, simulate_round
 from lab.cli import app
-from lab.datasets.folder import Folder
-from lab.datasets.inline import Inline
-from lab.datasets.lent_folder import LentFolder
-from lab.edits import edit
-from lab.failures import FAILURES
-from lab.lent_folders import LENT, lend, lent
-from lab.options import check_value, fields_of
-from lab.presets import PRESETS
-from widgets import Lab, gate, opening, run_file
-from widgets.contrasts import contrasts
-from widgets.controls import FOLDER, edited, schema
-from widgets.film import Film
-from widgets.messages import Message
-from widgets.quiet import TROUBLE
+from lab.client.checkpoints.card import Accuracy, Card, Recipe
+from lab.client.datasets.folder import Folder
+from lab.client.datasets.inline import Inline
+from lab.client.datasets.lent_folder import LentFolder
+from lab.experiments import links
+from lab.experiments.edits import edit
+from lab.experiments.failures import FAILURES
+from lab.experiments.presets import PRESETS
+from lab.files.lent_folders import LENT, lend, lent
+from lab.options.catalogue import entries
+from lab.options.fields import check_value, fields_of
+from widgets import Lab
+from widgets.door.messages import Message
+from widgets.door.quiet import TROUBLE
+from widgets.files import run_file
+from widgets.form import gate
+from widgets.form.contrasts import contrasts
+from widgets.form.controls import FOLDER, schema
+from widgets.form.gate import edited
+from widgets.playback.playback import Playback
+from widgets.run import opening
 from widgets.serving import serve as serving
 from widgets.serving.serve import serve
 from widgets.views.chips import CHIPS
-from widgets.views.rail import Rail
+from widgets.views.controls import Controls
 
 NOT_SHIPPED = sorted(set(entries("dataset")) - {"gallery", "inline", "lent_folder"})
 
@@ -310,7 +315,7 @@ def test_an_exception_in_a_handler_is_one_neutral_sentence_and_told_on_the_serve
     async def story():
         async with opened() as session:
             await until(session, "ready")
-            rail = Rail(Film(session), session)
+            rail = Controls(Playback(session), session)
             if where == "handler":
                 monkeypatch.setattr(rail, "_hear", broken)
             else:
@@ -340,7 +345,7 @@ def test_the_browser_writes_no_trait():
     async def story():
         async with opened() as session:
             await until(session, "ready")
-            rail = Rail(Film(session), session)
+            rail = Controls(Playback(session), session)
             before = rail.get_state()
             state = {"controls": [], "_esm": "alert(1)", "film": None, "layout": "IPY_MODEL_x", "at_once": True}
             rail._handle_msg({"content": {"data": {"method": "update", "state": state, "buffer_paths": []}}, "buffers": []})

@@ -16,16 +16,16 @@ import torch
 from PIL import Image
 from torch import nn
 
-from lab import Experiment, data_folder, device, reconstruct, score, simulate_round
-from lab.attacks.base import Attack
-from lab.catalogue import entries
-from lab.drawing import DrawingFrom
-from lab.networks.mlp import MLP
-from lab.networks.resnet import ResNet
-from lab.options import fields_of
-from lab.pictures import decode_picture
+from lab import Experiment, device, reconstruct, score, simulate_round
+from lab.attacks.base import Attack, AttackState
+from lab.federated.networks.mlp import MLP
+from lab.federated.networks.resnet import ResNet
+from lab.files import data_folder
+from lab.modalities.images.codec import decode_picture
+from lab.options.catalogue import entries
+from lab.options.fields import fields_of
+from lab.private_draws import DrawingFrom
 from lab.randomness import stream
-from lab.types import AttackState
 
 LARGE, TINY = MLP(width=400), MLP(width=8)
 SLIM = {"resnet": ResNet(depth=8), "mlp": MLP(width=32)}

@@ -9,27 +9,30 @@ import torch
 from rounds import as_round, observe, random_batch, smooth_batch
 
 from lab import Experiment, reconstruct, score, simulate_round
-from lab.attacks.gradient_matching import Derivative, GradientMatching, Start
-from lab.attacks.grids import REACH, Grids
-from lab.attacks.plateau import Plateau
-from lab.attacks.search import Search
-from lab.datasets import gallery
-from lab.distances.base import Distance
-from lab.distances.cosine import Cosine
-from lab.distances.euclidean import Euclidean
+from lab.attacks.derivative.frozen_matcher import FrozenMatcher
+from lab.attacks.gradient_matching import GradientMatching
+from lab.attacks.matching.distances.base import Distance
+from lab.attacks.matching.distances.cosine import Cosine
+from lab.attacks.matching.distances.euclidean import Euclidean
+from lab.attacks.matching.optimisers.adam import Adam
+from lab.attacks.matching.optimisers.lbfgs import LBFGS
+from lab.attacks.matching.optimisers.signed_adam import SignedAdam
+from lab.attacks.matching.outcomes import MatchingOutcome
+from lab.attacks.matching.plateau import Plateau
+from lab.attacks.matching.priors.total_variation import TotalVariation
+from lab.attacks.matching.search import Search
+from lab.attacks.matching.settings import Derivative, Start
+from lab.client.batch import Batch
+from lab.client.datasets import gallery
 from lab.errors import LabError
-from lab.frozen_matcher import FrozenMatcher
-from lab.networks.base import Activation
-from lab.networks.lenet import LeNet
-from lab.networks.small_convnet import SmallConvNet
-from lab.optimisers.adam import Adam
-from lab.optimisers.lbfgs import LBFGS
-from lab.optimisers.signed_adam import SignedAdam
-from lab.priors.total_variation import TotalVariation
-from lab.protocols.fedavg import FedAvg
+from lab.experiments.recommended import recommended_attack
+from lab.federated.networks.base import Activation
+from lab.federated.networks.lenet import LeNet
+from lab.federated.networks.small_convnet import SmallConvNet
+from lab.federated.observation import LabelSource
+from lab.federated.protocols.fedavg import FedAvg
+from lab.modalities.images.coarse_to_fine import REACH, Grids
 from lab.randomness import stream
-from lab.recommended import recommended_attack
-from lab.types import Batch, LabelSource, Outcome
 
 SHORT = GradientMatching(iterations=4)
 GREY = pytest.mark.unnudged("grey is asserted to the bit")
@@ -45,7 +48,7 @@ def test_the_first_state_is_the_untouched_start_and_the_last_carries_the_outcome
     states = run(SHORT, observation)
     assert torch.equal(states[0].candidate, torch.full_like(states[0].candidate, 0.5))
     assert [state.iteration for state in states] == [0, 1, 2, 3, 4, 4]
-    assert [state.outcome for state in states] == [None] * 5 + [Outcome.BUDGET_SPENT]
+    assert [state.outcome for state in states] == [None] * 5 + [MatchingOutcome.BUDGET_SPENT]
     assert torch.equal(states[-1].candidate, states[-2].candidate)
 
 
@@ -177,7 +180,7 @@ def test_nan_ends_the_attack_and_keeps_the_best_picture(fails_at):
     Turning.calls, Turning.fails_at = 0, fails_at
     observation = observe(SmallConvNet(width=4), random_batch(1))
     states = run(GradientMatching(iterations=50, distance=Turning()), observation)
-    assert states[-1].outcome is (Outcome.NEVER_FINITE if fails_at == 1 else Outcome.NOT_FINITE)
+    assert states[-1].outcome is (MatchingOutcome.NEVER_FINITE if fails_at == 1 else MatchingOutcome.NOT_FINITE)
     assert torch.isfinite(states[-1].candidate).all()
     assert len(states) == fails_at
     if fails_at > 1:
@@ -189,7 +192,7 @@ def test_one_failed_restart_does_not_hide_a_good_one():
     Turning.calls, Turning.fails_at = 0, 6
     observation = observe(SmallConvNet(width=4), random_batch(1))
     last = run(GradientMatching(iterations=3, restarts=2, distance=Turning()), observation)[-1]
-    assert last.outcome is Outcome.BUDGET_SPENT
+    assert last.outcome is MatchingOutcome.BUDGET_SPENT
     assert last.restart == 0
 
 
@@ -283,7 +286,7 @@ def test_a_plateau_ends_the_attempt_with_its_best_picture():
     observation = observe(SmallConvNet(width=4), batch)
     attack = GradientMatching(iterations=50, patience=5, optimiser=SignedAdam(step=0.01), priors=())
     states = list(attack.reconstruct(observation, stream(0, "candidate"), batch.images))
-    assert states[-1].outcome is Outcome.CONVERGED
+    assert states[-1].outcome is MatchingOutcome.CONVERGED
     assert states[-1].iteration == 5
     assert torch.equal(states[-1].candidate, batch.images)
 
@@ -292,7 +295,7 @@ def test_every_restart_may_end_on_its_own_plateau():
     observation = observe(SmallConvNet(width=4), smooth_batch(1))
     attack = GradientMatching(iterations=60, restarts=2, patience=3, optimiser=SignedAdam(step=1e-4), coarse_to_fine=False)
     states = run(replace(attack, start=Start.NOISE), observation)
-    assert states[-1].outcome is Outcome.CONVERGED
+    assert states[-1].outcome is MatchingOutcome.CONVERGED
     assert {state.restart for state in states} == {0, 1}
     lasts = [[state for state in states[:-1] if state.restart == restart][-1].iteration for restart in (0, 1)]
     assert 3 <= lasts[0] < 60
@@ -303,7 +306,7 @@ def test_without_patience_the_whole_budget_is_spent():
     batch = smooth_batch(1)
     attack = GradientMatching(iterations=12, priors=())
     states = list(attack.reconstruct(observe(SmallConvNet(width=4), batch), stream(0, "candidate"), batch.images))
-    assert (states[-1].outcome, states[-1].iteration) == (Outcome.BUDGET_SPENT, 12)
+    assert (states[-1].outcome, states[-1].iteration) == (MatchingOutcome.BUDGET_SPENT, 12)
 
 
 def test_no_picture_is_asked_about_twice_in_a_row(monkeypatch):
@@ -348,7 +351,7 @@ def test_an_update_of_zeros_ends_the_attack_at_once_and_says_so():
     observation = observe(SmallConvNet(width=4), random_batch(1))
     silent = replace(observation, update={name: torch.zeros_like(part) for name, part in observation.update.items()})
     (state,) = run(replace(SHORT, restarts=1), silent)
-    assert (state.outcome, state.iteration) == (Outcome.SILENT, 0)
+    assert (state.outcome, state.iteration) == (MatchingOutcome.SILENT, 0)
 
 
 @GREY

@@ -5,17 +5,18 @@ import torch
 from rounds import observe, random_batch
 from torch.nn.functional import cross_entropy
 
-from lab import catalogue
-from lab.distances.cosine import Cosine
-from lab.gradients import loss, match, parameter_gradient
-from lab.networks.base import Activation, BatchNorm
-from lab.networks.convnet import ConvNet
-from lab.networks.lenet import LeNet
-from lab.networks.mlp import MLP
-from lab.networks.resnet import ResNet
-from lab.networks.small_convnet import SmallConvNet
-from lab.protocols.fedavg import FedAvg
-from lab.protocols.fedsgd import FedSGD
+from lab.attacks.derivative.matcher import match
+from lab.attacks.matching.distances.cosine import Cosine
+from lab.federated.gradients import loss, parameter_gradient
+from lab.federated.networks.base import Activation, BatchNorm
+from lab.federated.networks.convnet import ConvNet
+from lab.federated.networks.lenet import LeNet
+from lab.federated.networks.mlp import MLP
+from lab.federated.networks.resnet import ResNet
+from lab.federated.networks.small_convnet import SmallConvNet
+from lab.federated.protocols.fedavg import FedAvg
+from lab.federated.protocols.fedsgd import FedSGD
+from lab.options import catalogue
 
 SMALL = [
     pytest.param(MLP(depth=3, width=16, activation=Activation.TANH), id="mlp"),

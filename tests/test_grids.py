@@ -5,9 +5,9 @@ import torch
 from tiny import draw
 from torch.nn import functional
 
-from lab.attacks.grids import REACH, Grids
-from lab.catalogue import entries
-from lab.priors.base import Prior
+from lab.attacks.matching.priors.base import Prior
+from lab.modalities.images.coarse_to_fine import REACH, Grids
+from lab.options.catalogue import entries
 
 
 @pytest.mark.parametrize("size", [(32, 32), (17, 40), (8, 9)])

@@ -8,17 +8,19 @@ import torch
 from rounds import observe, smooth_batch
 
 from lab import Experiment, reconstruct, score, simulate_round
+from lab.attacks.closed_form.inversion import WORTH_KEEPING, Case, grey_state
+from lab.attacks.closed_form.outcomes import ClosedFormOutcome
 from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.head_start import DESCENT, HeadStart
-from lab.datasets.gallery import Gallery
-from lab.networks.convnet import ConvNet
-from lab.networks.mlp import MLP
-from lab.networks.resnet import ResNet
-from lab.networks.small_convnet import SmallConvNet
-from lab.optimisers.signed_adam import SignedAdam
-from lab.peeling.case import WORTH_KEEPING, Case, grey_state
+from lab.attacks.matching.optimisers.signed_adam import SignedAdam
+from lab.attacks.matching.outcomes import MatchingOutcome
+from lab.client.batch import Batch
+from lab.client.datasets.gallery import Gallery
+from lab.federated.networks.convnet import ConvNet
+from lab.federated.networks.mlp import MLP
+from lab.federated.networks.resnet import ResNet
+from lab.federated.networks.small_convnet import SmallConvNet
 from lab.randomness import stream
-from lab.types import Batch, Outcome
 
 
 def run(attack, observation, first=None):
@@ -37,7 +39,7 @@ def test_where_the_way_down_is_barred_it_is_plain_matching(count):
 def test_what_the_algebra_solves_needs_no_matching():
     batch = smooth_batch(1)
     states = run(HeadStart(), observe(SmallConvNet(), batch))
-    assert states[-1].outcome is Outcome.PEELED
+    assert states[-1].outcome is ClosedFormOutcome.PEELED
     assert float((states[-1].candidate - batch.images).abs().max()) < 1e-3
 
 
@@ -113,7 +115,7 @@ def test_without_a_head_start_it_is_the_same_matching():
 def test_pictures_set_apart_exactly_need_no_matching():
     batch = smooth_batch(2)
     states = run(HeadStart(iterations=5), observe(MLP(), batch))
-    assert states[-1].outcome is Outcome.SET_APART
+    assert states[-1].outcome is ClosedFormOutcome.SET_APART
     assert states[-1].iteration == 1
 
 
@@ -121,7 +123,7 @@ def test_a_given_picture_takes_the_place_of_the_head_start():
     batch = smooth_batch(1)
     states = run(HeadStart(iterations=3), observe(SmallConvNet(width=8), batch), first=batch.images)
     assert torch.equal(states[0].candidate, batch.images)
-    assert states[-1].outcome is Outcome.BUDGET_SPENT
+    assert states[-1].outcome is MatchingOutcome.BUDGET_SPENT
 
 
 def test_on_the_trained_network_it_ends_nearer_than_matching_from_grey():

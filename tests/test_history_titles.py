@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from lab import Experiment
-from lab.edits import edit
-from widgets.frames import Frame
-from widgets.history import History
+from lab.experiments.edits import edit
+from widgets.run.frames import Frame
+from widgets.run.history import History
 
 
 def titled(experiment):

@@ -12,11 +12,13 @@ from lab.attacks.analytic import Analytic
 from lab.attacks.label_reading import LabelReading, Rule
 from lab.attacks.recursive import Recursive
 from lab.cli import app
-from lab.evaluate import best_matching, labels_right, layer_scores, score
-from lab.networks.mlp import MLP
-from lab.networks.small_convnet import SmallConvNet
+from lab.evaluation.layers import layer_scores
+from lab.evaluation.scores import labels_right, score
+from lab.federated.networks.mlp import MLP
+from lab.federated.networks.small_convnet import SmallConvNet
+from lab.federated.observation import LabelSource
+from lab.modalities.images.scores import best_matching
 from lab.randomness import stream
-from lab.types import LabelSource
 
 
 def read(batch, attack=None, network=None, source=LabelSource.INFERRED):

@@ -4,21 +4,22 @@ import pytest
 import torch
 from rounds import observe, random_batch
 
-from lab import batch_labels
 from lab.attacks.label_reading import LabelReading, Rule
+from lab.attacks.labels import rules
+from lab.attacks.labels.llg import recover_labels
+from lab.client.batch import Batch
 from lab.errors import LabError
-from lab.labels import recover_labels
-from lab.networks.base import Activation
-from lab.networks.convnet import ConvNet
-from lab.networks.lenet import LeNet
-from lab.networks.mlp import MLP
-from lab.networks.resnet import ResNet
-from lab.networks.small_convnet import SmallConvNet
-from lab.networks.squeezenet import SqueezeNet
-from lab.protocols.fedavg import FedAvg
-from lab.protocols.fedsgd import FedSGD
+from lab.federated.networks.base import Activation
+from lab.federated.networks.convnet import ConvNet
+from lab.federated.networks.lenet import LeNet
+from lab.federated.networks.mlp import MLP
+from lab.federated.networks.resnet import ResNet
+from lab.federated.networks.small_convnet import SmallConvNet
+from lab.federated.networks.squeezenet import SqueezeNet
+from lab.federated.observation import LabelSource
+from lab.federated.protocols.fedavg import FedAvg
+from lab.federated.protocols.fedsgd import FedSGD
 from lab.randomness import stream
-from lab.types import Batch, LabelSource
 
 NETWORKS = [
     pytest.param(MLP(depth=3, width=32), id="mlp"),
@@ -108,7 +109,7 @@ def test_counts_are_exact_where_pictures_of_a_class_are_alike():
     rows = torch.tensor([0, 0, 0, 0, 1, 2, 2])
     copies = Batch(batch.images[rows], batch.labels[rows])
     observation = observe(MLP(depth=2, width=32), copies, source=LabelSource.INFERRED)
-    assert batch_labels.ilrg(observation).tolist() == [0, 0, 0, 0, 3, 8, 8]
+    assert rules.ilrg(observation).tolist() == [0, 0, 0, 0, 3, 8, 8]
 
 
 def test_ilrg_without_a_bias_says_so():

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from lab import AttackState, Experiment, LabelSource, simulate_round
-from lab.layer_match import LayerMatcher, compare_layers
-from lab.networks.lenet import LeNet
-from lab.networks.mlp import MLP
-from lab.protocols.fedavg import FedAvg
+from lab.evaluation.layer_match import LayerMatcher, compare_layers
+from lab.federated.networks.lenet import LeNet
+from lab.federated.networks.mlp import MLP
+from lab.federated.protocols.fedavg import FedAvg
 
 
 @pytest.mark.parametrize(

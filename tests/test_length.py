@@ -9,20 +9,21 @@ from hypothesis import strategies as st
 from rounds import observe, random_batch, smooth_batch
 
 from lab.attacks.analytic import Analytic
+from lab.attacks.closed_form.mismatch import fitted
+from lab.attacks.closed_form.outcomes import ClosedFormOutcome
 from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.label_reading import LabelReading, Rule
 from lab.attacks.recursive import Recursive
-from lab.networks.base import Activation
-from lab.networks.convnet import ConvNet
-from lab.networks.lenet import LeNet
-from lab.networks.mlp import MLP
-from lab.networks.resnet import ResNet
-from lab.networks.small_convnet import SmallConvNet
-from lab.peeling.explaining import fitted
-from lab.protocols.fedavg import FedAvg
-from lab.protocols.fedsgd import FedSGD
+from lab.federated.networks.base import Activation
+from lab.federated.networks.convnet import ConvNet
+from lab.federated.networks.lenet import LeNet
+from lab.federated.networks.mlp import MLP
+from lab.federated.networks.resnet import ResNet
+from lab.federated.networks.small_convnet import SmallConvNet
+from lab.federated.observation import LabelSource
+from lab.federated.protocols.fedavg import FedAvg
+from lab.federated.protocols.fedsgd import FedSGD
 from lab.randomness import stream
-from lab.types import LabelSource, Outcome
 
 LENGTHS = [0.024, 0.5, 8.0]
 
@@ -69,10 +70,10 @@ def test_several_pictures_come_apart_at_every_length(network, pictures):
     observed = observe(network, random_batch(pictures, (3, 8, 8), labels=list(range(pictures))))
     attack = Recursive(hand_over=False)
     clean = end(attack, observed)
-    assert clean.outcome is Outcome.SET_APART
+    assert clean.outcome is ClosedFormOutcome.SET_APART
     for length in (*LENGTHS, float(pictures)):
         last = end(attack, scaled(observed, length))
-        assert last.outcome is Outcome.SET_APART
+        assert last.outcome is ClosedFormOutcome.SET_APART
         assert farthest(last, clean) < 1e-3
 
 

@@ -8,12 +8,12 @@ import torch
 from told import told
 
 from lab import Verdict, score
-from lab.attempt import attempt
-from lab.defences.gaussian_noise import GaussianNoise
-from lab.evaluate import psnr_db
-from lab.peeling.by_labels import set_apart
+from lab.attacks.closed_form.batch_by_labels import set_apart
+from lab.attacks.closed_form.outcomes import ClosedFormOutcome
+from lab.client.defences.gaussian_noise import GaussianNoise
+from lab.course.attempt import attempt
+from lab.modalities.images.scores import psnr_db
 from lab.randomness import stream
-from lab.types import Outcome
 
 pytestmark = pytest.mark.slow
 
@@ -57,7 +57,7 @@ def test_lesson_2_some_rows_are_mixtures_and_some_are_pure():
 
 def test_lesson_2_three_pictures_come_apart_and_without_a_bias_the_scale_alone_is_lost():
     lesson = told(2)
-    assert lesson["three"].state.outcome is Outcome.SET_APART
+    assert lesson["three"].state.outcome is ClosedFormOutcome.SET_APART
     assert min(each.psnr_db for each in lesson["three"].scores.pictures) > 60
     assert lesson["made"].scores.verdict is READ
     assert "up to its scale" in lesson["made"].state.outcome.value

@@ -2,7 +2,7 @@
 
 import torch
 
-from lab.line_up import Verdict, ordinal, place, told, verdict
+from lab.modalities.images.line_up import Verdict, ordinal, place, told, verdict
 
 
 def test_ordinals():

@@ -8,16 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from lab import Experiment, links, reconstruct, simulate_round
+from lab import Experiment, reconstruct, simulate_round
 from lab.attacks.gradient_matching import GradientMatching
-from lab.catalogue import Entry, entries
-from lab.datasets.inline import Inline
-from lab.edits import edit
-from lab.links import CODES, LONGEST, WORDS, left_out, read, write
-from lab.networks.mlp import MLP
-from lab.options import fields_of
-from lab.presets import PRESETS
-from lab.priors.l2 import L2
+from lab.attacks.matching.priors.l2 import L2
+from lab.client.datasets.inline import Inline
+from lab.experiments import links
+from lab.experiments.edits import edit
+from lab.experiments.links import CODES, LONGEST, WORDS, left_out, read, write
+from lab.experiments.presets import PRESETS
+from lab.federated.networks.mlp import MLP
+from lab.options.catalogue import Entry, entries
+from lab.options.fields import fields_of
 
 FREE_TEXT = {"weights", "root", "path", "pictures", "folder"}
 NO_FILES = {"inline", "folder", "npz"}

@@ -13,8 +13,8 @@ from lessons import LESSONS, read, solutions, tagged
 from mutants import mutants
 from torch import nn
 
-from lab.exercises import check
-from lab.exercises.checking import exercises
+from lab.course.exercises import check
+from lab.course.exercises.checking import exercises
 
 CHOICES = ("one_change_that_hides", "three_tries")
 

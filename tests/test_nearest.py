@@ -7,29 +7,33 @@ import pytest
 import torch
 from rounds import observe, smooth_batch
 
-from lab.attacks.gradient_matching import GradientMatching, Start, Steps
+from lab.attacks.base import AttackState
+from lab.attacks.closed_form.chain import Obstacle
+from lab.attacks.closed_form.inversion import Case, grey_state
+from lab.attacks.closed_form.mismatch import mismatch
+from lab.attacks.closed_form.outcomes import ClosedFormOutcome
+from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.head_start import HeadStart
 from lab.attacks.label_reading import LabelReading
-from lab.attacks.nearest import Nearest, distance_of
+from lab.attacks.matching.distances.cosine import Cosine
+from lab.attacks.matching.nearest import Nearest, distance_of
+from lab.attacks.matching.optimisers.lbfgs import LBFGS
+from lab.attacks.matching.optimisers.signed_adam import SignedAdam
+from lab.attacks.matching.outcomes import MatchingOutcome
+from lab.attacks.matching.priors.total_variation import TotalVariation
+from lab.attacks.matching.settings import Start, Steps
 from lab.attacks.recursive import Recursive
-from lab.catalogue import entries
-from lab.distances.cosine import Cosine
-from lab.networks.base import Activation
-from lab.networks.lenet import LeNet
-from lab.networks.mlp import MLP
-from lab.networks.resnet import ResNet
-from lab.networks.small_convnet import SmallConvNet
-from lab.optimisers.lbfgs import LBFGS
-from lab.optimisers.signed_adam import SignedAdam
-from lab.options import fields_of
-from lab.peeling.body import Obstacle
-from lab.peeling.case import Case, grey_state
-from lab.peeling.explaining import mismatch
-from lab.priors.total_variation import TotalVariation
-from lab.protocols.fedavg import FedAvg
-from lab.protocols.fedsgd import FedSGD
+from lab.federated.networks.base import Activation
+from lab.federated.networks.lenet import LeNet
+from lab.federated.networks.mlp import MLP
+from lab.federated.networks.resnet import ResNet
+from lab.federated.networks.small_convnet import SmallConvNet
+from lab.federated.observation import LabelSource
+from lab.federated.protocols.fedavg import FedAvg
+from lab.federated.protocols.fedsgd import FedSGD
+from lab.options.catalogue import entries
+from lab.options.fields import fields_of
 from lab.randomness import stream
-from lab.types import AttackState, LabelSource, Outcome
 
 ROUGH = {"optimiser": SignedAdam(step=0.3), "iterations": 12}
 """Steps so long that the distance goes up and down."""
@@ -99,7 +103,7 @@ def test_a_picture_from_the_algebra_is_never_spoilt(attack, off):
     near = (batch.images + 1e-3 * drawn).clamp(0, 1)
     peeled = replace(grey_state(observation), candidate=near, objective=off, terms={"mismatch": off, "residual": off})
     if isinstance(attack, Recursive):
-        obstacle = Obstacle(Outcome.PEEL_INEXACT, "Made up.")
+        obstacle = Obstacle(ClosedFormOutcome.PEEL_INEXACT, "Made up.")
         *_, last = attack._match(Case(observation), stream(0, "candidate"), peeled, obstacle)
         measure = mismatch
     else:
@@ -128,5 +132,5 @@ def test_every_attack_ends_with_the_nearest_of_its_pictures(entry, network):
 
 def test_of_attempts_those_that_ended_well_come_first():
     state = AttackState(1, 1, torch.zeros(1, 3, 2, 2), 0.0)
-    ended = [Nearest(state, 0.1).ended(1, Outcome.NOT_FINITE), Nearest(state, 0.5), Nearest(state, 0.3)]
+    ended = [Nearest(state, 0.1).ended(1, MatchingOutcome.NOT_FINITE), Nearest(state, 0.5), Nearest(state, 0.3)]
     assert min(ended, key=lambda nearest: nearest.ranking) is ended[2]

@@ -7,9 +7,10 @@ import pytest
 from lessons import LESSONS, quick, read, solutions, tagged
 from nbclient import NotebookClient
 
-from lab import Experiment, links
-from lab.exercises import check
-from lab.exercises.checking import exercises
+from lab import Experiment
+from lab.course.exercises import check
+from lab.course.exercises.checking import exercises
+from lab.experiments import links
 
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("**/*.ipynb"))
 WITH_VIEWS = (*LESSONS, LESSONS[0].with_name("00-meet-the-lab.ipynb"))

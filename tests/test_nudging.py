@@ -8,12 +8,13 @@ from nudging import nudge
 from rounds import observe, smooth_batch
 
 from lab import device
-from lab.attacks.gradient_matching import GradientMatching, Start
+from lab.attacks.gradient_matching import GradientMatching
+from lab.attacks.matching.settings import Start
 from lab.attacks.recursive import Recursive
-from lab.catalogue import entries
-from lab.networks.lenet import LeNet
-from lab.networks.mlp import MLP
-from lab.networks.small_convnet import SmallConvNet
+from lab.federated.networks.lenet import LeNet
+from lab.federated.networks.mlp import MLP
+from lab.federated.networks.small_convnet import SmallConvNet
+from lab.options.catalogue import entries
 from lab.randomness import stream
 
 SLIM = SmallConvNet(width=8)

@@ -14,7 +14,7 @@ from torch.nn import functional
 from torchvision import models
 
 import lab
-from lab.catalogue import entries
+from lab.options.catalogue import entries
 from lab.randomness import stream
 
 SIZE = 16
@@ -196,7 +196,7 @@ def test_a_fully_connected_model_is_read_off_exactly(name):
     batch, seen = seen_of(name)
     for attack in (lab.Analytic(), lab.Recursive(), None):
         _, last = end(seen, attack)
-        assert last.outcome is lab.Outcome.EXACT
+        assert last.outcome is lab.ClosedFormOutcome.EXACT
         assert float((last.candidate - batch.images).abs().max()) < 1e-4
         assert last.labels is None or last.labels.tolist() == batch.labels.tolist()
     assert lab.score(last, batch, seen=seen).verdict is lab.Verdict.RECOGNISABLE
@@ -226,7 +226,7 @@ def test_where_no_linear_layer_makes_the_logits_no_other_is_read_for_one(name):
         list(lab.attack(seen, lab.LabelReading()))
     _, told = seen_of(name, labels=[0])
     *_, last = lab.attack(told, lab.Analytic())
-    assert last.outcome is lab.Outcome.NO_LINEAR_LAYER
+    assert last.outcome is lab.ClosedFormOutcome.NO_LINEAR_LAYER
 
 
 def named(model, update):

@@ -7,15 +7,15 @@ import torch
 from rounds import observe, smooth_batch
 from torch import nn
 
+from lab.attacks.closed_form.inversion import OPEN, OUTSIDE, WHOLE
+from lab.attacks.closed_form.mismatch import mismatch
+from lab.attacks.closed_form.outcomes import ClosedFormOutcome
 from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.head_start import HeadStart
 from lab.attacks.recursive import Recursive
-from lab.evaluate import psnr_db
-from lab.networks.base import Activation, Network, feature_count
-from lab.peeling.case import OPEN, OUTSIDE, WHOLE
-from lab.peeling.explaining import mismatch
+from lab.federated.networks.base import Activation, Network, feature_count
+from lab.modalities.images.scores import psnr_db
 from lab.randomness import stream
-from lab.types import Outcome
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def test_what_is_called_read_off_is_the_picture_and_what_is_open_is_called_so(ne
         assert db > 45, "a unique picture is the private one"
         assert float(last.candidate.min()) >= -OUTSIDE
         assert float(last.candidate.max()) <= 1 + OUTSIDE
-    if last.outcome is Outcome.PEEL_OPEN:
+    if last.outcome is ClosedFormOutcome.PEEL_OPEN:
         assert mismatch(observation, last.candidate) < 1e-3
         assert last.note
 

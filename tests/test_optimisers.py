@@ -6,11 +6,11 @@ import sys
 import pytest
 import torch
 
-from lab.optimisers.adam import Adam
-from lab.optimisers.base import Schedule
-from lab.optimisers.normalised_adam import NormalisedAdam
-from lab.optimisers.signed_adam import SignedAdam
-from lab.optimisers.stepper import AdamStepper
+from lab.attacks.matching.optimisers.adam import Adam
+from lab.attacks.matching.optimisers.base import Schedule
+from lab.attacks.matching.optimisers.normalised_adam import NormalisedAdam
+from lab.attacks.matching.optimisers.signed_adam import SignedAdam
+from lab.attacks.matching.optimisers.stepper import AdamStepper
 
 
 def test_adam_takes_the_steps_of_torchs_adam():
@@ -59,9 +59,9 @@ def test_schedules_shrink_as_the_paper_says(schedule, progress, factor):
 @pytest.mark.parametrize("network", ["SmallConvNet", "LeNet"])
 def test_the_first_click_does_not_wait_for_torchs_compiler(network):
     code = (
-        "import sys; from lab import Experiment, reconstruct, simulate_round; from lab.networks.lenet import LeNet;"
-        "from lab.networks.small_convnet import SmallConvNet;"
-        "from lab.recommended import recommended_attack;"
+        "import sys; from lab import Experiment, reconstruct, simulate_round; from lab.federated.networks.lenet import LeNet;"
+        "from lab.federated.networks.small_convnet import SmallConvNet;"
+        "from lab.experiments.recommended import recommended_attack;"
         f"network = {network}(); e = Experiment(network=network, attack=recommended_attack(network, trained=False));"
         "states = reconstruct(e, simulate_round(e).observation); next(states); next(states); next(states);"
         "print([m for m in ('torch._dynamo', 'sympy', 'triton') if m in sys.modules])"

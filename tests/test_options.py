@@ -6,15 +6,16 @@ from typing import Annotated
 import pytest
 
 from lab import Experiment
-from lab.attacks.gradient_matching import GradientMatching, Start
-from lab.distances.cosine import Cosine
+from lab.attacks.gradient_matching import GradientMatching
+from lab.attacks.matching.distances.cosine import Cosine
+from lab.attacks.matching.optimisers.signed_adam import SignedAdam
+from lab.attacks.matching.settings import Start
 from lab.errors import LabError, unknown_name
-from lab.networks.convnet import ConvNet
-from lab.networks.lenet import LeNet
-from lab.networks.resnet import ResNet
-from lab.optimisers.signed_adam import SignedAdam
-from lab.options import Bounds, Choices, Field, Help, Option, fields_of
-from lab.protocols.fedavg import FedAvg
+from lab.federated.networks.convnet import ConvNet
+from lab.federated.networks.lenet import LeNet
+from lab.federated.networks.resnet import ResNet
+from lab.federated.protocols.fedavg import FedAvg
+from lab.options.fields import Bounds, Choices, Field, Help, Option, fields_of
 
 
 @dataclass(frozen=True)

@@ -12,26 +12,28 @@ from test_open_equations import Strided
 from test_unmoved_input import after
 
 from lab.attacks.analytic import Analytic
+from lab.attacks.base import Interrupted, Outcome
+from lab.attacks.closed_form.inversion import Case, grey_state
+from lab.attacks.closed_form.mismatch import mismatch
+from lab.attacks.closed_form.outcomes import ClosedFormOutcome
 from lab.attacks.gradient_matching import GradientMatching
-from lab.attacks.label_reading import LabelReading
+from lab.attacks.label_reading import LabelReading, LabelReadingOutcome
+from lab.attacks.matching.distances.euclidean import Euclidean
+from lab.attacks.matching.distances.l1 import L1
+from lab.attacks.matching.optimisers.signed_adam import SignedAdam
+from lab.attacks.matching.outcomes import MatchingOutcome
 from lab.attacks.recursive import Recursive
 from lab.commands.recording import Recording, drive
-from lab.distances.euclidean import Euclidean
-from lab.distances.l1 import L1
-from lab.evaluate import best_matching, psnr_db
-from lab.networks.base import Activation
-from lab.networks.convnet import ConvNet
-from lab.networks.lenet import LeNet
-from lab.networks.mlp import MLP
-from lab.networks.resnet import ResNet
-from lab.networks.small_convnet import SmallConvNet
-from lab.networks.squeezenet import SqueezeNet
-from lab.optimisers.signed_adam import SignedAdam
-from lab.peeling.case import Case, grey_state
-from lab.peeling.explaining import mismatch
-from lab.protocols.fedavg import FedAvg
+from lab.federated.networks.base import Activation
+from lab.federated.networks.convnet import ConvNet
+from lab.federated.networks.lenet import LeNet
+from lab.federated.networks.mlp import MLP
+from lab.federated.networks.resnet import ResNet
+from lab.federated.networks.small_convnet import SmallConvNet
+from lab.federated.networks.squeezenet import SqueezeNet
+from lab.federated.protocols.fedavg import FedAvg
+from lab.modalities.images.scores import best_matching, psnr_db
 from lab.randomness import stream
-from lab.types import Outcome
 
 SMALL = (3, 8, 8)
 EXACTLY = 1e-3
@@ -82,7 +84,7 @@ def decibels(state, batch):
     return float(psnr_db(shown[best_matching(batch.images, shown)], batch.images).min())
 
 
-@ends(Outcome.CONVERGED)
+@ends(MatchingOutcome.CONVERGED)
 def converged():
     batch = smooth_batch()
     attack = GradientMatching(iterations=50, patience=5, optimiser=SignedAdam(step=0.01), priors=())
@@ -92,14 +94,14 @@ def converged():
     return states[-1]
 
 
-@ends(Outcome.BUDGET_SPENT)
+@ends(MatchingOutcome.BUDGET_SPENT)
 def budget_spent():
     last = told(SmallConvNet(width=4), smooth_batch(), MATCH)[1]
     assert last.iteration == last.iterations == 6
     return last
 
 
-@ends(Outcome.STOPPED)
+@ends(Interrupted.STOPPED)
 def stopped():
     batch = smooth_batch()
     observed = observe(SmallConvNet(width=4), batch)
@@ -109,7 +111,7 @@ def stopped():
     return found.state
 
 
-@ends(Outcome.NOT_FINITE)
+@ends(MatchingOutcome.NOT_FINITE)
 def not_finite():
     observed = observe(SmallConvNet(width=4), smooth_batch(size=16))
     *states, last = run(replace(MATCH, distance=Overflowing(), priors=()), observed)
@@ -131,7 +133,7 @@ class Overflowing(L1):
 Overflowing.__module__ = "tests"
 
 
-@ends(Outcome.NEVER_FINITE)
+@ends(MatchingOutcome.NEVER_FINITE)
 def never_finite():
     huge = changed(observe(SmallConvNet(width=4), smooth_batch(size=16)), lambda _, tensor: 1e30 * tensor)
     (last,) = run(replace(MATCH, distance=Euclidean()), huge)[-1:]
@@ -139,14 +141,14 @@ def never_finite():
     return last
 
 
-@ends(Outcome.SILENT)
+@ends(MatchingOutcome.SILENT)
 def silent():
     observed = changed(observe(SmallConvNet(width=4), smooth_batch()), lambda _, tensor: 0 * tensor)
     (last,) = run(MATCH, observed)
     return last
 
 
-@ends(Outcome.EXACT)
+@ends(ClosedFormOutcome.EXACT)
 def exact():
     batch = random_batch(1, SMALL)
     observed, last = told(MLP(depth=2, width=16), batch, Analytic())
@@ -155,7 +157,7 @@ def exact():
     return last
 
 
-@ends(Outcome.UP_TO_SCALE)
+@ends(ClosedFormOutcome.UP_TO_SCALE)
 def up_to_scale():
     batch = random_batch(1, SMALL)
     observed, last = told(MLP(depth=2, width=16, bias=False), batch, Analytic())
@@ -165,12 +167,12 @@ def up_to_scale():
     assert (float(last.candidate.min()), float(last.candidate.max())) == (0, 1)
     assert "stretched" in last.note
     broken = run(PEEL, observed)[-1]
-    assert (broken.outcome, grey(broken)) == (Outcome.UP_TO_SCALE, True)
+    assert (broken.outcome, grey(broken)) == (ClosedFormOutcome.UP_TO_SCALE, True)
     assert "stretched" not in broken.note
     return last
 
 
-@ends(Outcome.FEATURES_ONLY)
+@ends(ClosedFormOutcome.FEATURES_ONLY)
 def features_only():
     batch = smooth_batch()
     observed, last = told(LeNet(), batch, Analytic())
@@ -179,7 +181,7 @@ def features_only():
     return last
 
 
-@ends(Outcome.MIXTURE)
+@ends(ClosedFormOutcome.MIXTURE)
 def mixture():
     batch = random_batch(3, SMALL)
     observed, last = told(MLP(depth=1), batch, Analytic())
@@ -190,7 +192,7 @@ def mixture():
     return last
 
 
-@ends(Outcome.UNMOVED_INPUT)
+@ends(ClosedFormOutcome.UNMOVED_INPUT)
 def unmoved_input():
     batch = random_batch(1, SMALL)
     last = told(MLP(depth=2, width=16), batch, Analytic(), FedAvg(local_steps=8, learning_rate=0.05))[1]
@@ -198,7 +200,7 @@ def unmoved_input():
     return last
 
 
-@ends(Outcome.UNCONFIRMED_RATIO)
+@ends(ClosedFormOutcome.UNCONFIRMED_RATIO)
 def unconfirmed_ratio():
     """Of momentum the ratio is exact, and cannot be confirmed by plain steps."""
     batch = random_batch(1, SMALL)
@@ -210,7 +212,7 @@ def unconfirmed_ratio():
     return last
 
 
-@ends(Outcome.AFTER_LOCAL_STEPS)
+@ends(ClosedFormOutcome.AFTER_LOCAL_STEPS)
 def after_local_steps():
     batch = smooth_batch()
     observed, last = told(LeNet(), batch, Analytic(), FedAvg(local_steps=5, learning_rate=0.05))
@@ -220,7 +222,7 @@ def after_local_steps():
     return last
 
 
-@ends(Outcome.INCONSISTENT)
+@ends(ClosedFormOutcome.INCONSISTENT)
 def inconsistent():
     observed = observe(MLP(depth=2, width=16), random_batch(1, SMALL))
     drawn = stream(0, "noise")
@@ -230,7 +232,7 @@ def inconsistent():
     return last
 
 
-@ends(Outcome.DEAD_UNITS)
+@ends(ClosedFormOutcome.DEAD_UNITS)
 def dead_units():
     batch = random_batch(1, SMALL)
     observed = observe(MLP(depth=2, width=16), batch)
@@ -242,29 +244,29 @@ def dead_units():
         last = run(Analytic(), silent_round)[-1]
         layers = [name for name in silent_round.update if name.endswith("weight")]
         assert any(not silent_round.update[name].any() for name in layers)
-        assert last.outcome is Outcome.DEAD_UNITS
+        assert last.outcome is ClosedFormOutcome.DEAD_UNITS
     return last
 
 
-@ends(Outcome.NO_LINEAR_LAYER)
+@ends(ClosedFormOutcome.NO_LINEAR_LAYER)
 def no_linear_layer():
     observed, last = told(SqueezeNet(), random_batch(1, (3, 64, 64)), Analytic())
     assert not any(isinstance(module, torch.nn.Linear) for module in observed.network.modules())
     return last
 
 
-@ends(Outcome.NOT_SENT)
+@ends(ClosedFormOutcome.NOT_SENT)
 def not_sent():
     observed = observe(SmallConvNet(width=4), smooth_batch())
     rest = {name: tensor for name, tensor in observed.update.items() if not name.startswith("head")}
     partial = replace(observed, update=rest)
-    assert run(MATCH, partial)[-1].outcome is Outcome.BUDGET_SPENT, "matching takes what is there"
+    assert run(MATCH, partial)[-1].outcome is MatchingOutcome.BUDGET_SPENT, "matching takes what is there"
     last = run(PEEL, partial)[-1]
     assert "head" in last.note
     return last
 
 
-@ends(Outcome.LABELS_ONLY)
+@ends(LabelReadingOutcome.LABELS_ONLY)
 def labels_only():
     last = told(SmallConvNet(width=4), smooth_batch(2), LabelReading())[1]
     assert last.labels.tolist() == [0, 1]
@@ -272,7 +274,7 @@ def labels_only():
     return last
 
 
-@ends(Outcome.PEELED)
+@ends(ClosedFormOutcome.PEELED)
 def peeled():
     batch = smooth_batch(size=16)
     observed, last = told(TOLD, batch, PEEL)
@@ -281,7 +283,7 @@ def peeled():
     return last
 
 
-@ends(Outcome.PEEL_OPEN)
+@ends(ClosedFormOutcome.PEEL_OPEN)
 def peel_open():
     """Two pictures that explain the numbers, and a layer that says so: the found one, and the private one."""
     batch = smooth_batch(size=16)
@@ -293,7 +295,7 @@ def peel_open():
     return last
 
 
-@ends(Outcome.PEEL_CLOSE)
+@ends(ClosedFormOutcome.PEEL_CLOSE)
 def peel_close():
     """Made up, as rounding alone decides where it is met: the picture of a whole way down, moved by a little."""
     observed = observe(TOLD, smooth_batch(size=16))
@@ -307,7 +309,7 @@ def peel_close():
     return found
 
 
-@ends(Outcome.PEEL_NOISE)
+@ends(ClosedFormOutcome.PEEL_NOISE)
 def peel_noise():
     observed = observe(TOLD, smooth_batch(size=16))
     drawn = stream(0, "noise")
@@ -317,7 +319,7 @@ def peel_noise():
     return last
 
 
-@ends(Outcome.PEEL_RANK)
+@ends(ClosedFormOutcome.PEEL_RANK)
 def peel_rank():
     last = told(SmallConvNet(width=4), smooth_batch(), PEEL)[1]
     (lacking,) = [layer for layer in last.layers if last.note.startswith(f"{layer.name}:")]
@@ -325,7 +327,7 @@ def peel_rank():
     return last
 
 
-@ends(Outcome.PEEL_MAX_POOLING)
+@ends(ClosedFormOutcome.PEEL_MAX_POOLING)
 def peel_max_pooling():
     observed, last = told(ConvNet(width=4), smooth_batch(), PEEL)
     assert any(isinstance(module, torch.nn.MaxPool2d) for module in observed.network.modules())
@@ -333,14 +335,14 @@ def peel_max_pooling():
     return last
 
 
-@ends(Outcome.PEEL_SKIP)
+@ends(ClosedFormOutcome.PEEL_SKIP)
 def peel_skip():
     last = told(ResNet(depth=8), smooth_batch(), PEEL)[1]
     assert grey(last)
     return last
 
 
-@ends(Outcome.PEEL_UNSUPPORTED)
+@ends(ClosedFormOutcome.PEEL_UNSUPPORTED)
 def peel_unsupported():
     """A convolution that sees its own picture mirrored beyond the border."""
     batch = smooth_batch()
@@ -353,7 +355,7 @@ def peel_unsupported():
     return last
 
 
-@ends(Outcome.SET_APART)
+@ends(ClosedFormOutcome.SET_APART)
 def set_apart():
     batch = random_batch(2, SMALL, labels=[0, 1])
     observed, last = told(MLP(depth=2, width=32, activation=Activation.TANH), batch, PEEL)
@@ -362,7 +364,7 @@ def set_apart():
     return last
 
 
-@ends(Outcome.PEEL_BATCH)
+@ends(ClosedFormOutcome.PEEL_BATCH)
 def peel_batch():
     last = told(MLP(width=64, activation=Activation.TANH), random_batch(11), PEEL)[1]
     assert "11 pictures" in last.note
@@ -371,7 +373,7 @@ def peel_batch():
     return last
 
 
-@ends(Outcome.STRAIGHTENED)
+@ends(ClosedFormOutcome.STRAIGHTENED)
 def straightened():
     batch = smooth_batch(size=16)
     observed, last = told(TOLD, batch, PEEL, FedAvg(local_steps=3, learning_rate=0.01))
@@ -381,14 +383,14 @@ def straightened():
     return last
 
 
-@ends(Outcome.PEEL_LOCAL_STEPS)
+@ends(ClosedFormOutcome.PEEL_LOCAL_STEPS)
 def peel_local_steps():
     observed, last = told(LeNet(), smooth_batch(), PEEL, FedAvg(local_steps=5, learning_rate=0.01))
     assert mismatch(observed, last.candidate) > EXACTLY
     return last
 
 
-@ends(Outcome.PEEL_INEXACT)
+@ends(ClosedFormOutcome.PEEL_INEXACT)
 def peel_inexact():
     """One layer's numbers in another order: the features come out, and nothing below explains them all."""
     observed = observe(TOLD, smooth_batch(size=16))

@@ -15,15 +15,17 @@ from PIL import Image
 from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.recursive import Recursive
 from lab.commands import recording
-from lab.commands.recording import Recording, drive
-from lab.contact_sheets import comparison, film, replay, tiled
+from lab.commands.recording import Recording, follow
 from lab.errors import LabError
-from lab.evaluate import LayerScore, score
-from lab.experiment import Experiment
-from lab.networks.lenet import LeNet
-from lab.networks.mlp import MLP
-from lab.outputs import Finished, Moment, contents, history_csv, ready_folder, result, write_outputs
-from lab.rounds import reconstruct, simulate_round
+from lab.evaluation.layers import LayerScore
+from lab.evaluation.scores import score
+from lab.experiments.driving import Driven
+from lab.experiments.experiment import Experiment
+from lab.experiments.outputs import Finished, Moment, contents, history_csv, ready_folder, result, write_outputs
+from lab.experiments.rounds import reconstruct, simulate_round
+from lab.federated.networks.lenet import LeNet
+from lab.federated.networks.mlp import MLP
+from lab.modalities.images.sheets import comparison, film, replay, tiled
 
 
 def attacked(batch=1, iterations=3, restarts=1):
@@ -38,7 +40,7 @@ def finished(batch=1, iterations=3):
 
 def run(experiment, a_round):
     record = Recording(a_round)
-    ended = drive(reconstruct(experiment, a_round.observation), record, lambda *_: False, lambda *_: None)
+    ended = follow(Driven(reconstruct(experiment, a_round.observation)), record, lambda *_: False, lambda *_: None)
     return Finished(
         experiment=experiment,
         attacked=a_round,
@@ -149,7 +151,7 @@ def test_the_result_of_the_closed_form_tells_each_layer():
 def test_every_restart_is_in_the_history_once():
     experiment, a_round = attacked(iterations=3, restarts=2)
     record = Recording(a_round)
-    drive(reconstruct(experiment, a_round.observation), record, lambda *_: False, lambda *_: None)
+    follow(Driven(reconstruct(experiment, a_round.observation)), record, lambda *_: False, lambda *_: None)
     assert [(moment.restart, moment.iteration) for moment in record.history] == [
         *[(0, iteration) for iteration in range(4)],
         *[(1, iteration) for iteration in range(3, 7)],
@@ -160,7 +162,7 @@ def test_kept_frames_are_thinned_evenly(monkeypatch):
     monkeypatch.setattr(recording, "MOST_FRAMES", 8)
     experiment, a_round = attacked(iterations=40)
     record = Recording(a_round)
-    ended = drive(reconstruct(experiment, a_round.observation), record, lambda *_: False, lambda *_: None)
+    ended = follow(Driven(reconstruct(experiment, a_round.observation)), record, lambda *_: False, lambda *_: None)
     frames = record.frames(ended.state)
     assert 5 <= len(frames) <= 9
     assert torch.equal(frames[-1], (ended.state.candidate * 255).round().to(torch.uint8))
@@ -170,7 +172,7 @@ def test_an_attack_that_starts_over_on_the_cpu_starts_its_history_afresh():
     experiment, a_round = attacked(iterations=2)
     states = list(reconstruct(experiment, a_round.observation))
     record = Recording(a_round)
-    drive(iter([*states[:2], *states]), record, lambda *_: False, lambda *_: None)
+    follow(Driven(iter([*states[:2], *states])), record, lambda *_: False, lambda *_: None)
     assert [moment.iteration for moment in record.history] == [0, 1, 2]
 
 

@@ -9,18 +9,19 @@ from rounds import observe, smooth_batch
 from torch import nn
 from torch.nn import functional
 
-from lab.attacks.gradient_matching import Derivative, GradientMatching
-from lab.attention import PlainAttention
-from lab.catalogue import entries
-from lab.distances.cosine import Cosine
-from lab.distances.euclidean import Euclidean
+from lab.attacks.derivative.matcher import match
+from lab.attacks.gradient_matching import GradientMatching
+from lab.attacks.matching.distances.cosine import Cosine
+from lab.attacks.matching.distances.euclidean import Euclidean
+from lab.attacks.matching.settings import Derivative
 from lab.errors import LabError
-from lab.gradients import match
-from lab.networks.base import Network, feature_count
-from lab.protocols.fedavg import FedAvg
-from lab.protocols.fedsgd import FedSGD
+from lab.federated.attention import PlainAttention
+from lab.federated.networks.base import Network, feature_count
+from lab.federated.observation import LabelSource
+from lab.federated.protocols.fedavg import FedAvg
+from lab.federated.protocols.fedsgd import FedSGD
+from lab.options.catalogue import entries
 from lab.randomness import stream
-from lab.types import LabelSource
 
 
 class Attended(nn.Module):

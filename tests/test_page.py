@@ -135,7 +135,7 @@ def test_a_bad_upload_is_answered_by_a_sentence_and_a_good_one_is_used(page, tmp
     error = page.locator('.lab-error[data-path="picture"]')
     error.filter(has_text=re.compile(r"\w+ .+\.")).wait_for()
     assert "Traceback" not in error.inner_text()
-    picture = ROOT / "lab" / "datasets" / "pictures" / "224" / "owl.jpg"
+    picture = ROOT / "lab" / "client" / "datasets" / "pictures" / "224" / "owl.jpg"
     page.locator(".lab-file").set_input_files(picture)
     page.wait_for_function("document.querySelector('.lab-client canvas').getAttribute('aria-label').includes('inline')")
     assert error.inner_text() == ""

@@ -6,7 +6,7 @@ import pytest
 from troubled import check_that_a_reload_goes_on, check_that_nothing_seen_is_lost, run, trouble
 from visiting import Visitor, free_port, kernel_process, primary, serving
 
-from widgets.film import FOLDER
+from widgets.playback.playback import FOLDER
 
 pytestmark = pytest.mark.browser
 

@@ -12,9 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from lab import pictures
 from lab.errors import LabError
-from lab.pictures import central_square, decode_picture, encode_png, from_text, in_channels, read_picture, resized, to_text
+from lab.modalities.images import codec
+from lab.modalities.images.codec import (
+    central_square,
+    decode_picture,
+    encode_png,
+    from_text,
+    in_channels,
+    read_picture,
+    resized,
+    to_text,
+)
 
 
 def as_bytes(image, format="PNG", **options):
@@ -226,7 +235,7 @@ def test_a_heavy_file_is_refused_unread(tmp_path):
         file.truncate(21 * 2**20)
     with pytest.raises(LabError, match=r"heavy\.png has 21 MiB, more than the 20 MiB allowed; give a smaller picture\.$"):
         read_picture(heavy, 32)
-    assert "more than the 20 MiB allowed" in sentence(b"x" * (pictures.MOST_BYTES + 2**20))
+    assert "more than the 20 MiB allowed" in sentence(b"x" * (codec.MOST_BYTES + 2**20))
 
 
 def test_unreadable_file(tmp_path, monkeypatch):
@@ -235,7 +244,7 @@ def test_unreadable_file(tmp_path, monkeypatch):
     def refuse(*_):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("lab.files.os.open", refuse)
+    monkeypatch.setattr("lab.files.ordinary.os.open", refuse)
     with pytest.raises(LabError, match=r"cannot be read \(Permission denied\); check its permissions\.$"):
         read_picture(tmp_path / "secret.png", 32)
 

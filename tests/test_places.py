@@ -10,18 +10,19 @@ from rounds import as_round, observe, smooth_batch
 from tiny import convolution, draw
 from torch import nn
 
+from lab.attacks.closed_form.inversion import Case
+from lab.attacks.closed_form.outcomes import ClosedFormOutcome
+from lab.attacks.closed_form.spatial.feature_inversion import ANNEALING, CHUNK, Measured, search
+from lab.attacks.closed_form.spatial.position_factorisation import Consistent, places_told, tell_apart
+from lab.attacks.closed_form.spatial.robust_least_squares import Branch, unmix
 from lab.attacks.recursive import Recursive
-from lab.evaluate import layer_scores, psnr_db
-from lab.networks.base import Activation, BatchNorm, Padding
-from lab.networks.convnet import ConvNet
-from lab.networks.resnet import ResNet
-from lab.peeling.case import Case
-from lab.peeling.places.from_features import ANNEALING, CHUNK, Measured, search
-from lab.peeling.places.telling_apart import Consistent, places_told, tell_apart
-from lab.peeling.places.unmixing import Branch, unmix
-from lab.protocols.fedavg import FedAvg
+from lab.evaluation.layers import layer_scores
+from lab.federated.networks.base import Activation, BatchNorm, Padding
+from lab.federated.networks.convnet import ConvNet
+from lab.federated.networks.resnet import ResNet
+from lab.federated.protocols.fedavg import FedAvg
+from lab.modalities.images.scores import psnr_db
 from lab.randomness import stream
-from lab.types import Outcome
 
 SMALL = ResNet(depth=8, widen=4)
 
@@ -139,7 +140,7 @@ def test_a_residual_network_is_undone_down_to_the_picture():
     batch = smooth_batch()
     observed = observe(SMALL, batch)
     last = run(observed)[-1]
-    assert last.outcome is Outcome.PEELED
+    assert last.outcome is ClosedFormOutcome.PEELED
     assert float(psnr_db(last.candidate.clamp(0, 1), batch.images)) > 80
     assert [layer.name for layer in last.layers] == [
         "features.5.residual.3", "features.5.residual.0", "features.4.residual.3", "features.4.residual.0",
@@ -152,7 +153,7 @@ def test_a_residual_network_is_undone_down_to_the_picture():
 def test_max_pooling_is_undone_down_to_the_picture():
     batch = smooth_batch()
     last = run(observe(ConvNet(), batch))[-1]
-    assert last.outcome is Outcome.PEELED
+    assert last.outcome is ClosedFormOutcome.PEELED
     assert float(psnr_db(last.candidate.clamp(0, 1), batch.images)) > 60
 
 
@@ -173,7 +174,7 @@ def test_the_private_pictures_are_not_looked_at():
 )
 def test_what_keeps_the_places_hidden_is_named(network, words):
     last = run(observe(network, smooth_batch()))[-1]
-    assert last.outcome is Outcome.PEEL_SKIP
+    assert last.outcome is ClosedFormOutcome.PEEL_SKIP
     assert words in last.note
 
 

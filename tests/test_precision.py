@@ -14,17 +14,17 @@ from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.head_start import HeadStart
 from lab.attacks.label_reading import LabelReading
 from lab.attacks.recursive import Recursive
-from lab.catalogue import entries
-from lab.datasets.gallery import Gallery
-from lab.exercises.checking import exercises
-from lab.networks.convnet import ConvNet
-from lab.networks.mlp import MLP
-from lab.networks.resnet import ResNet
-from lab.networks.small_convnet import SmallConvNet
-from lab.options import fields_of
-from lab.protocols.fedavg import FedAvg
+from lab.client.datasets.gallery import Gallery
+from lab.course.exercises.checking import exercises
+from lab.federated.networks.convnet import ConvNet
+from lab.federated.networks.mlp import MLP
+from lab.federated.networks.resnet import ResNet
+from lab.federated.networks.small_convnet import SmallConvNet
+from lab.federated.observation import LabelSource
+from lab.federated.protocols.fedavg import FedAvg
+from lab.options.catalogue import entries
+from lab.options.fields import fields_of
 from lab.randomness import stream
-from lab.types import LabelSource
 
 FLOATS = {"empty", "zeros", "ones", "eye", "rand", "randn", "normal", "linspace", "logspace", "full", "tensor"}
 """Torch's functions whose result follows the default precision where none is named (of the last two: it may)."""

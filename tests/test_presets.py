@@ -3,17 +3,18 @@
 import pytest
 
 from lab import reconstruct, score, simulate_round
-from lab.attacks.gradient_matching import GradientMatching, Start, Steps
+from lab.attacks.gradient_matching import GradientMatching
+from lab.attacks.matching.optimisers.base import Schedule
+from lab.attacks.matching.optimisers.signed_adam import SignedAdam
+from lab.attacks.matching.priors.total_variation import TotalVariation
+from lab.attacks.matching.settings import Start, Steps
 from lab.errors import LabError
-from lab.experiment import Experiment
-from lab.networks.lenet import LeNet
-from lab.optimisers.base import Schedule
-from lab.optimisers.signed_adam import SignedAdam
-from lab.presets import PRESETS, find_preset
-from lab.priors.total_variation import TotalVariation
-from lab.protocols.fedavg import FedAvg
-from lab.references import PAPERS, citation
-from lab.types import LabelSource
+from lab.experiments.experiment import Experiment
+from lab.experiments.presets import PRESETS, find_preset
+from lab.experiments.references import PAPERS, citation
+from lab.federated.networks.lenet import LeNet
+from lab.federated.observation import LabelSource
+from lab.federated.protocols.fedavg import FedAvg
 
 QUICK = ("analytic_mlp", "default", "recursive")
 

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from lab.optimisers.curvature import Curvature
-from lab.optimisers.quasi_newton import QuasiNewtonStepper
+from lab.attacks.matching.optimisers.curvature import Curvature
+from lab.attacks.matching.optimisers.quasi_newton import QuasiNewtonStepper
 
 SIZE = 12
 

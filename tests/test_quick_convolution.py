@@ -5,10 +5,10 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from lab import quick_convolution
-from lab.frozen_pattern import Freezable
-from lab.networks.lenet import LeNet
-from lab.quick_convolution import QuickConvolution, with_quick_convolution
+from lab.attacks.derivative import fast_convolution
+from lab.attacks.derivative.fast_convolution import QuickConvolution, with_quick_convolution
+from lab.attacks.derivative.frozen_network import Freezable
+from lab.federated.networks.lenet import LeNet
 from lab.randomness import stream
 
 PRODUCT = ((3, 12, 5, 2, 2), (6, 12, 5, 1, 2), (2, 3, (4, 6), (1, 3), (0, 2)))
@@ -54,8 +54,8 @@ def _images(pictures: int, inputs: int, height: int = 17, width: int = 14) -> to
 @pytest.mark.parametrize("pictures", [1, 3])
 @pytest.mark.parametrize("shape", PRODUCT + FEW_INPUTS + HEAVY + STOCK)
 def test_values_and_slopes_are_those_of_torch(monkeypatch, shape, pictures, bias):
-    monkeypatch.setattr(quick_convolution, "STRIP", 500)  # several strips, the last one shorter
-    monkeypatch.setattr(quick_convolution, "WORTHWHILE", 0)
+    monkeypatch.setattr(fast_convolution, "STRIP", 500)  # several strips, the last one shorter
+    monkeypatch.setattr(fast_convolution, "WORTHWHILE", 0)
     convolution = _convolution(*shape, bias=bias)
     images = _images(pictures, shape[0])
     for ours, theirs in zip(_slopes(QuickConvolution(convolution), images), _slopes(convolution, images), strict=True):

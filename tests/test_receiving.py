@@ -10,16 +10,17 @@ from rounds import observe, random_batch, smooth_batch
 
 from lab.attacks.analytic import Analytic
 from lab.attacks.gradient_matching import GradientMatching
-from lab.catalogue import entries
+from lab.attacks.matching.outcomes import MatchingOutcome
 from lab.errors import LabError
-from lab.networks.base import Activation
-from lab.networks.mlp import MLP
-from lab.networks.resnet import ResNet
-from lab.networks.small_convnet import SmallConvNet
-from lab.protocols.fedavg import FedAvg
-from lab.protocols.fedsgd import FedSGD
+from lab.federated.networks.base import Activation
+from lab.federated.networks.mlp import MLP
+from lab.federated.networks.resnet import ResNet
+from lab.federated.networks.small_convnet import SmallConvNet
+from lab.federated.observation import LabelSource
+from lab.federated.protocols.fedavg import FedAvg
+from lab.federated.protocols.fedsgd import FedSGD
+from lab.options.catalogue import entries
 from lab.randomness import stream
-from lab.types import LabelSource, Outcome
 
 
 def each(change):
@@ -209,4 +210,4 @@ def test_an_observation_in_plain_form_keeps_its_network():
 def test_numbers_beyond_a_distance_are_not_blamed_on_the_step():
     observed = observe(SmallConvNet(width=4), smooth_batch(size=16))
     huge = replace(observed, update={name: 1e30 * tensor for name, tensor in observed.update.items()})
-    assert end(GradientMatching(distance=entries("distance")["euclidean"]()), huge).outcome is Outcome.NEVER_FINITE
+    assert end(GradientMatching(distance=entries("distance")["euclidean"]()), huge).outcome is MatchingOutcome.NEVER_FINITE

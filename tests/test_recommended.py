@@ -8,18 +8,10 @@ from rounds import observe, smooth_batch
 from lab import Experiment
 from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.head_start import HeadStart
-from lab.catalogue import entries
 from lab.commands.choosing import Choices, choose
-from lab.edits import edit
-from lab.links import read, write
-from lab.networks.base import Activation
-from lab.networks.convnet import ConvNet
-from lab.networks.lenet import LeNet
-from lab.networks.mlp import MLP
-from lab.networks.resnet import ResNet
-from lab.networks.small_convnet import SmallConvNet
-from lab.randomness import stream
-from lab.recommended import (
+from lab.experiments.edits import edit
+from lab.experiments.links import read, write
+from lab.experiments.recommended import (
     APART,
     BLURRED,
     EVEN,
@@ -30,7 +22,15 @@ from lab.recommended import (
     followed,
     recommended_attack,
 )
-from lab.similarity import ssim
+from lab.federated.networks.base import Activation
+from lab.federated.networks.convnet import ConvNet
+from lab.federated.networks.lenet import LeNet
+from lab.federated.networks.mlp import MLP
+from lab.federated.networks.resnet import ResNet
+from lab.federated.networks.small_convnet import SmallConvNet
+from lab.modalities.images.similarity import ssim
+from lab.options.catalogue import entries
+from lab.randomness import stream
 
 SMOOTH_RESNET = ResNet(depth=8, activation=Activation.SILU)
 CASES = [

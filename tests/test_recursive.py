@@ -16,37 +16,39 @@ from benchmarks.noise_curve import draw as draw_curves
 from benchmarks.recursive import Case, noisy
 from benchmarks.recursive import run as run_case
 from lab import Experiment, simulate_round
+from lab.attacks.closed_form.activations import invert
+from lab.attacks.closed_form.batch_by_sparsity import disaggregate
+from lab.attacks.closed_form.cgls import cgls
+from lab.attacks.closed_form.chain import chain, obstacle
+from lab.attacks.closed_form.conditioning import whitener
+from lab.attacks.closed_form.convolution import Convolution
+from lab.attacks.closed_form.layer_equations import Stretch
+from lab.attacks.closed_form.linearised import linearise
+from lab.attacks.closed_form.mismatch import mismatch
+from lab.attacks.closed_form.nonnegative import Rounds, nonnegative
+from lab.attacks.closed_form.outcomes import ClosedFormOutcome
+from lab.attacks.closed_form.pattern_update import reread
+from lab.attacks.closed_form.rank import count
+from lab.attacks.closed_form.refinement import Settling
+from lab.attacks.closed_form.system import Noise, System
+from lab.attacks.closed_form.unknown_units import Hidden
+from lab.attacks.closed_form.weight_equations import Known
 from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.recursive import Recursive
-from lab.classifier import Classifier, Normalise
-from lab.evaluate import best_matching, layer_scores, psnr_db
-from lab.networks.base import Activation, BatchNorm, Padding
-from lab.networks.convnet import ConvNet
-from lab.networks.lenet import LeNet
-from lab.networks.mlp import MLP
-from lab.networks.resnet import ResNet
-from lab.networks.small_convnet import SmallConvNet
-from lab.networks.squeezenet import SqueezeNet
-from lab.peeling.activations import invert
-from lab.peeling.body import chain, obstacle
-from lab.peeling.conditioning import whitener
-from lab.peeling.conjugate_gradients import cgls
-from lab.peeling.convolution import Convolution
-from lab.peeling.disaggregation import disaggregate
-from lab.peeling.explaining import mismatch
-from lab.peeling.hidden import Hidden
-from lab.peeling.nonnegative import Rounds, nonnegative
-from lab.peeling.pieces import linearise
-from lab.peeling.rank import count
-from lab.peeling.rereading import reread
-from lab.peeling.rows import Known
-from lab.peeling.settling import Settling
-from lab.peeling.stretch import Stretch
-from lab.peeling.system import Noise, System
-from lab.protocols.fedavg import FedAvg
-from lab.protocols.fedsgd import FedSGD
+from lab.evaluation.layers import layer_scores
+from lab.federated.classifier import Classifier, Normalise
+from lab.federated.networks.base import Activation, BatchNorm, Padding
+from lab.federated.networks.convnet import ConvNet
+from lab.federated.networks.lenet import LeNet
+from lab.federated.networks.mlp import MLP
+from lab.federated.networks.resnet import ResNet
+from lab.federated.networks.small_convnet import SmallConvNet
+from lab.federated.networks.squeezenet import SqueezeNet
+from lab.federated.observation import LabelSource, Observation
+from lab.federated.protocols.fedavg import FedAvg
+from lab.federated.protocols.fedsgd import FedSGD
+from lab.modalities.images.scores import best_matching, psnr_db
 from lab.randomness import stream
-from lab.types import LabelSource, Observation, Outcome
 
 QUICK = Recursive(iterations=3)
 
@@ -217,7 +219,7 @@ def test_the_picture_comes_out_exactly_from_a_float32_gradient(network):
     observation = observe(network, batch)
     states = run(observation)
     last = states[-1]
-    assert last.outcome is Outcome.PEELED
+    assert last.outcome is ClosedFormOutcome.PEELED
     assert float(psnr_db(last.candidate, batch.images)) > 60
     assert mismatch(observation, last.candidate) < 1e-3
     assert [layer.name for layer in last.layers] == ["features.4", "features.2", "features.0"]
@@ -264,9 +266,9 @@ def test_small_networks_of_all_kinds_are_read_exactly(kind, seed):
     if last.layers and last.layers[0].determined and activation is not nn.SiLU:
         if last.layers[0].condition < 100:  # the count is a bound: seldom, other pictures explain as much
             torch.testing.assert_close(last.candidate, batch.images, atol=1e-3, rtol=0)
-        assert last.outcome is Outcome.PEELED
+        assert last.outcome is ClosedFormOutcome.PEELED
     else:
-        assert last.outcome is Outcome.PEELED or last.note
+        assert last.outcome is ClosedFormOutcome.PEELED or last.note
 
 
 def test_batch_norm_in_eval_mode_is_undone():
@@ -286,7 +288,7 @@ def test_average_pooling_between_layers_is_solved_with_the_layer_below():
 def check_exact(model):
     batch = random_batch(1, (1, 8, 8), classes=4, dtype=torch.float64)
     last = run(observation_of(model, batch))[-1]
-    assert last.outcome is Outcome.PEELED
+    assert last.outcome is ClosedFormOutcome.PEELED
     torch.testing.assert_close(last.candidate, batch.images, atol=1e-4, rtol=0)
     return last
 
@@ -303,7 +305,7 @@ def test_the_attack_sees_the_observation_only():
 def test_a_fully_connected_network_is_the_analytic_attack():
     batch = random_batch()
     last = run(observe(MLP(width=32), batch))[-1]
-    assert last.outcome is Outcome.EXACT
+    assert last.outcome is ClosedFormOutcome.EXACT
     torch.testing.assert_close(last.candidate, batch.images, atol=1e-4, rtol=0)
 
 
@@ -318,7 +320,7 @@ def test_noise_is_named_and_measured_and_the_picture_survives_it():
         for name, t in observation.update.items()
     }
     last = run(replace(observation, update=noisy))[-1]
-    assert last.outcome is Outcome.PEEL_NOISE
+    assert last.outcome is ClosedFormOutcome.PEEL_NOISE
     assert "0.01 % of the gradient" in last.note
     assert float(psnr_db(last.candidate, batch.images)) > 25
 
@@ -332,7 +334,7 @@ def broken(network, batch, protocol=None, attack=QUICK):
 
 def test_a_layer_that_shrinks_too_much_is_named_with_its_counts():
     last = broken(SmallConvNet(width=4), smooth_batch())
-    assert last.outcome is Outcome.PEEL_RANK
+    assert last.outcome is ClosedFormOutcome.PEEL_RANK
     assert "features.4" in last.note
     assert "for 2,048 unknowns" in last.note
     assert "Gradient matching took over" in last.note
@@ -340,7 +342,7 @@ def test_a_layer_that_shrinks_too_much_is_named_with_its_counts():
 
 def test_max_pooling_is_named_and_gradient_matching_takes_over():
     last = broken(ConvNet(width=4), smooth_batch())
-    assert last.outcome is Outcome.PEEL_MAX_POOLING
+    assert last.outcome is ClosedFormOutcome.PEEL_MAX_POOLING
     assert "features.25 keeps 144 of 1,600 numbers" in last.note
     assert "Gradient matching took over from grey" in last.note
     assert last.features is not None
@@ -354,7 +356,7 @@ def test_where_nothing_is_peeled_the_hand_over_is_plain_matching_to_the_bit(netw
 
 def test_a_skip_is_named():
     last = broken(ResNet(depth=8), smooth_batch())
-    assert last.outcome is Outcome.PEEL_SKIP
+    assert last.outcome is ClosedFormOutcome.PEEL_SKIP
     assert "holds 3 convolutions" in last.note
 
 
@@ -362,7 +364,7 @@ def test_a_skip_is_named():
 def test_a_batch_behind_a_relu_is_set_apart_in_the_order_of_its_labels(count, labels):
     batch = random_batch(count, labels=labels)
     last = run(observe(MLP(), batch))[-1]
-    assert last.outcome is Outcome.SET_APART
+    assert last.outcome is ClosedFormOutcome.SET_APART
     found = last.candidate[best_matching(batch.images, last.candidate)]
     torch.testing.assert_close(found, batch.images, atol=1e-3, rtol=0)
     if len(set(labels)) == count:
@@ -385,14 +387,14 @@ def test_a_batch_set_apart_by_hand():
 def test_a_batch_behind_a_smooth_activation_is_set_apart_by_its_labels():
     batch = random_batch(3, labels=[1, 7, 1])
     last = run(observe(MLP(width=64, activation=Activation.TANH), batch))[-1]
-    assert last.outcome is Outcome.SET_APART
+    assert last.outcome is ClosedFormOutcome.SET_APART
     paired = last.candidate[best_matching(last.candidate, batch.images)]
     assert float(psnr_db(paired, batch.images).min()) > 100
 
 
 def test_a_batch_of_more_pictures_than_classes_stays_mixed():
     last = run(observe(MLP(width=64, activation=Activation.TANH), random_batch(11)))[-1]
-    assert last.outcome is Outcome.PEEL_BATCH
+    assert last.outcome is ClosedFormOutcome.PEEL_BATCH
 
 
 def test_a_layer_behind_a_relu_is_told_by_fewer_equations_than_unknowns():
@@ -509,26 +511,26 @@ def test_better_conditioned_unknowns_leave_all_frequencies_about_equally_loud():
 def test_a_trained_network_is_read_exactly_too():
     attacked = simulate_round(Experiment(trained=True))
     last = run(attacked.observation)[-1]
-    assert last.outcome is Outcome.PEELED
+    assert last.outcome is ClosedFormOutcome.PEELED
     assert float(psnr_db(last.candidate, attacked.batch.images)) > 60
 
 
 def test_more_pictures_than_classes_are_named_with_the_rank():
     last = broken(LeNet(), smooth_batch(12))
-    assert last.outcome is Outcome.PEEL_BATCH
+    assert last.outcome is ClosedFormOutcome.PEEL_BATCH
     assert "12 pictures: the gradient of head.0 has rank 9" in last.note
 
 
 def test_a_layer_that_tells_too_little_of_several_pictures_is_named_with_its_counts():
     last = broken(LeNet(), smooth_batch(2))
-    assert last.outcome is Outcome.PEEL_RANK
+    assert last.outcome is ClosedFormOutcome.PEEL_RANK
     assert "features.2: 5,136 equations" in last.note
     assert "for 6,144 unknowns" in last.note
 
 
 def test_local_steps_are_named():
     last = broken(LeNet(), smooth_batch(), FedAvg(local_steps=3, learning_rate=0.01))
-    assert last.outcome is Outcome.PEEL_LOCAL_STEPS
+    assert last.outcome is ClosedFormOutcome.PEEL_LOCAL_STEPS
     assert "3 local steps" in last.note
 
 
@@ -536,20 +538,20 @@ def test_statistics_of_the_batch_are_named():
     links = chain(observe(ConvNet(width=4, batch_norm=BatchNorm.TRAIN), smooth_batch()).network.train(), (3, 32, 32))
     below_the_pools = [link for link in links if not isinstance(link.module, nn.MaxPool2d)]
     found = obstacle(below_the_pools)
-    assert found.outcome is Outcome.PEEL_UNSUPPORTED
+    assert found.outcome is ClosedFormOutcome.PEEL_UNSUPPORTED
     assert "statistics of the batch" in found.note
 
 
 def test_a_network_without_a_linear_layer_is_named():
     batch = random_batch(1, (3, 64, 64))
-    assert broken(SqueezeNet(), batch, attack=Recursive(hand_over=False)).outcome is Outcome.NO_LINEAR_LAYER
+    assert broken(SqueezeNet(), batch, attack=Recursive(hand_over=False)).outcome is ClosedFormOutcome.NO_LINEAR_LAYER
 
 
 def test_silence_is_named_and_nothing_is_matched():
     observation = observe(LeNet(), smooth_batch())
     silent = replace(observation, update={name: torch.zeros_like(t) for name, t in observation.update.items()})
     last = run(silent)[-1]
-    assert last.outcome is Outcome.DEAD_UNITS
+    assert last.outcome is ClosedFormOutcome.DEAD_UNITS
     assert (last.candidate == 0.5).all()
 
 
@@ -557,13 +559,13 @@ def test_a_dead_top_layer_is_named():
     model = classifier(lambda: nn.Sequential(nn.Conv2d(1, 6, 3, 1, 1), nn.ReLU()))
     model.features[0].bias.data.fill_(-100.0)
     last = run(observation_of(model, random_batch(1, (1, 6, 6), classes=4, dtype=torch.float64)))[-1]
-    assert last.outcome is Outcome.DEAD_UNITS
+    assert last.outcome is ClosedFormOutcome.DEAD_UNITS
 
 
 def test_circular_padding_is_read_exactly_too():
     batch = smooth_batch()
     last = run(observe(LeNet(padding=Padding.CIRCULAR), batch))[-1]
-    assert last.outcome is Outcome.PEELED
+    assert last.outcome is ClosedFormOutcome.PEELED
     assert float(psnr_db(last.candidate, batch.images)) > 60
 
 

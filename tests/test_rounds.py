@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from lab import Experiment, LabelSource, LabError, device, reconstruct, score, simulate_round
+from lab.attacks.base import AttackState
 from lab.attacks.gradient_matching import GradientMatching
-from lab.datasets.npz import Npz
-from lab.networks.lenet import LeNet
-from lab.networks.mlp import MLP
-from lab.types import AttackState
+from lab.client.datasets.npz import Npz
+from lab.federated.networks.lenet import LeNet
+from lab.federated.networks.mlp import MLP
 
 SMALL = Experiment(network=MLP(depth=2, width=8), attack=GradientMatching(iterations=3))
 

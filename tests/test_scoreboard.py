@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from lab.errors import LabError
-from lab.experiment import Experiment
-from lab.links import left_out, read
-from lab.sweeps.store import key
-from widgets import scoreboard
+from lab.experiments.experiment import Experiment
+from lab.experiments.links import left_out, read
+from lab.studies.sweeps.store import key
+from widgets.still import scoreboard
 
 STORED = scoreboard.stored()
 

@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lab import Experiment
-from lab.catalogue import Entry, entries
 from lab.errors import LabError
-from lab.networks.lenet import LeNet
-from lab.options import fields_of
-from lab.protocols.fedavg import FedAvg
-from lab.serialise import differences, from_plain, to_plain
+from lab.federated.networks.lenet import LeNet
+from lab.federated.protocols.fedavg import FedAvg
+from lab.options.catalogue import Entry, entries
+from lab.options.fields import fields_of
+from lab.options.plain import differences, from_plain, to_plain
 
 
 def value_of(field):

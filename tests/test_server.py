@@ -22,7 +22,7 @@ from visiting import serving
 from websockets.sync.client import connect
 
 from benchmarks.visitor import PROTOCOL, Visitor
-from lab.options import fields_of
+from lab.options.fields import fields_of
 from widgets.serving.settings import PUBLIC as PUBLIC_SETTINGS
 from widgets.serving.settings import Settings, read
 
@@ -331,7 +331,7 @@ def test_engines_are_freed_that_nobody_connects_to_leaves_or_keeps_awake(public)
 
 async def send_too_fast(visitor):
     for _ in range(2000):
-        await visitor.say("Film", {"type": "heartbeat"})
+        await visitor.say("Playback", {"type": "heartbeat"})
     await visitor.until(lambda: False)
 
 

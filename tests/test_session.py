@@ -11,12 +11,13 @@ from lab import Experiment
 from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.recursive import Recursive
 from lab.errors import LabError
-from widgets import Lab, Lesson, history, jobs, opening, reel, stage
-from widgets.film import Film
-from widgets.session import Session
+from widgets import Lab, Lesson
+from widgets.playback.playback import Playback
+from widgets.run import frame_buffer, history, jobs, opening, runner
+from widgets.run.session import Session
+from widgets.run.worker import Valve
 from widgets.views.chips import Chips
 from widgets.views.guess import Guess
-from widgets.worker import Valve
 
 QUICK = {"network": {"name": "mlp", "width": 16, "depth": 2}, "attack": {"name": "gradient_matching", "iterations": 40}}
 
@@ -61,7 +62,7 @@ class Turnstile(Valve):
         return self.asked > self.passed and not self.running
 
 
-class CountingReel(reel.Reel):
+class CountingReel(frame_buffer.FrameBuffer):
     """Counts the states that came and how often somebody looked whether one is to be sent."""
 
     posted = looked = 0
@@ -111,7 +112,7 @@ def test_twenty_starts_leave_one_worker():
 
 
 def test_pause_stands_still_and_steps_are_counted(monkeypatch):
-    monkeypatch.setattr(stage, "Valve", Turnstile)
+    monkeypatch.setattr(runner, "Valve", Turnstile)
 
     async def story():
         async with opened(QUICK | {"attack": {"name": "gradient_matching", "iterations": 100_000}}) as session:
@@ -163,8 +164,8 @@ def test_no_run_lasts_for_ever(monkeypatch):
 
 def test_an_unacknowledged_frame_holds_the_next_back(monkeypatch):
     """However many states have come and however often the reel was looked at; then the newest is sent."""
-    monkeypatch.setattr(reel, "ACKNOWLEDGE_S", 1e9)
-    monkeypatch.setattr(stage, "Reel", CountingReel)
+    monkeypatch.setattr(frame_buffer, "ACKNOWLEDGE_S", 1e9)
+    monkeypatch.setattr(runner, "FrameBuffer", CountingReel)
 
     async def more_of_each(film):
         posted, looked = film.posted + 3, film.looked + 3
@@ -187,7 +188,7 @@ def test_an_unacknowledged_frame_holds_the_next_back(monkeypatch):
 
 
 def test_without_a_heartbeat_the_run_pauses(monkeypatch):
-    monkeypatch.setattr(stage, "HEARTBEAT_S", 0.2)
+    monkeypatch.setattr(runner, "HEARTBEAT_S", 0.2)
 
     async def story():
         changes = QUICK | {"attack": {"name": "gradient_matching", "iterations": 100_000}}
@@ -222,7 +223,7 @@ def test_edits_answer_in_words_and_undo_restores():
 def test_a_chip_and_a_start_before_the_lab_is_loaded_both_count():
     async def story():
         async with opened() as session:
-            chips = Chips(Film(session), session)
+            chips = Chips(Playback(session), session)
             chips._receive(chips, {"choose": "batch"}, [])
             session.start()
             await until(session, "finished")
@@ -236,7 +237,7 @@ def test_what_was_wished_for_early_is_the_first_round_and_the_last_wish_counts()
         async with opened() as session:
             rounds = []
             session.observe(lambda change: rounds.append(change.new), names=["round_info"])
-            chips, guess = Chips(Film(session), session), Guess(Film(session), session)
+            chips, guess = Chips(Playback(session), session), Guess(Playback(session), session)
             chips._receive(chips, {"choose": "batch"}, [])
             guess._receive(guess, {"type": "begin"}, [])
             await until(session, "ready")
@@ -260,7 +261,7 @@ def gate(monkeypatch):
 def test_an_early_wish_waits_for_the_link_that_the_page_came_with(late, gate):
     async def story():
         async with opened({}) as session:
-            chips = Chips(Film(session), session)
+            chips = Chips(Playback(session), session)
             if late:
                 await until_so(lambda: session.wanted is not None)
             session.open_link("network=lenet")
@@ -277,7 +278,7 @@ def test_an_early_wish_waits_for_the_link_that_the_page_came_with(late, gate):
 def test_a_wish_is_granted_also_while_the_first_round_is_being_computed(gate):
     async def story():
         async with opened() as session:
-            chips = Chips(Film(session), session)
+            chips = Chips(Playback(session), session)
             await until_so(lambda: session.wanted is not None)
             assert session.experiment is None
             chips._receive(chips, {"choose": "batch"}, [])

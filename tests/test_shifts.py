@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from lab.distances.balanced_cosine import BalancedCosine
-from lab.distances.base import length
-from lab.distances.cosine import Cosine
+from lab.attacks.derivative.weight_shift import BlendShift, PlainShift
+from lab.attacks.matching.distances.balanced_cosine import BalancedCosine
+from lab.attacks.matching.distances.cosine import Cosine
+from lab.federated.updates import length
 from lab.randomness import stream
-from lab.shifts import BlendShift, PlainShift
 
 SHAPES = {"weight": (5, 3), "bias": (5,), "loud": (2,)}
 

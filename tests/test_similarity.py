@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kornia.metrics import ssim as kornias
 
-from lab.similarity import ssim
+from lab.modalities.images.similarity import ssim
 
 
 @settings(max_examples=25, deadline=None)

@@ -8,9 +8,9 @@ from benchmarks import spoilt
 from benchmarks.cases import Pictures
 from benchmarks.clock import Span
 from benchmarks.spoilt import BREACHING, OURS, WAYS, Ended
-from lab.networks.small_convnet import SmallConvNet
+from lab.attacks.matching.update_reading import Trace, read_update
+from lab.federated.networks.small_convnet import SmallConvNet
 from lab.randomness import stream
-from lab.update_reading import Trace, read_update
 
 READ = {"signs": Trace.SIGNS, "pruned by 99 %": Trace.SPARSE, "noise as long as the gradient": Trace.NOISE, "int8": Trace.PLAIN}
 

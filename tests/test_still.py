@@ -14,7 +14,7 @@ from test_lesson import ready
 
 import widgets
 from widgets import Lab, LabPage, Lesson
-from widgets.session import Session
+from widgets.run.session import Session
 
 VIEW = "application/vnd.jupyter.widget-view+json"
 SHORT = {"link": "iterations=3"}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.catalogue import entries
+from lab.options.catalogue import entries
 from lab.studies.base import Pictures
 
 STORED = Path(__file__).parents[1] / "notebooks/results"

@@ -9,18 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rounds import observe, random_batch, smooth_batch
 
+from lab.attacks.closed_form.local_steps import FALLS, straightened
+from lab.attacks.closed_form.mismatch import in_double
+from lab.attacks.closed_form.outcomes import ClosedFormOutcome
 from lab.attacks.recursive import Recursive
-from lab.evaluate import psnr_db
-from lab.networks.lenet import LeNet
-from lab.networks.mlp import MLP
-from lab.networks.small_convnet import SmallConvNet
-from lab.peeling.explaining import in_double
-from lab.peeling.local_steps import FALLS, straightened
-from lab.protocols.fedavg import FedAvg
-from lab.protocols.fedsgd import FedSGD
+from lab.federated.networks.lenet import LeNet
+from lab.federated.networks.mlp import MLP
+from lab.federated.networks.small_convnet import SmallConvNet
+from lab.federated.protocols.fedavg import FedAvg
+from lab.federated.protocols.fedsgd import FedSGD
+from lab.federated.rounding import rounding
+from lab.modalities.images.scores import psnr_db
 from lab.randomness import stream
-from lab.rounding import rounding
-from lab.types import Outcome
 
 
 def relative(mine, wanted):
@@ -60,7 +60,7 @@ def test_the_way_down_in_rounds_undoes_local_steps(steps, rate, dtype, least_db)
     states = list(Recursive(hand_over=False).reconstruct(observed, stream(0, "candidate")))
     once = next(state for state in states if math.isfinite(state.objective))
     last = states[-1]
-    assert last.outcome is Outcome.STRAIGHTENED
+    assert last.outcome is ClosedFormOutcome.STRAIGHTENED
     assert f"{steps} local steps" in last.note
     assert float(psnr_db(last.candidate, batch.images)) > max(least_db, float(psnr_db(once.candidate, batch.images)) + 10)
     assert [state.iteration for state in states] == sorted(state.iteration for state in states)
@@ -71,6 +71,6 @@ def test_rounds_that_explain_less_are_not_kept():
     observed = observe(LeNet(), smooth_batch(), FedAvg(local_steps=5, learning_rate=0.01))
     states = list(Recursive(hand_over=False).reconstruct(observed, stream(0, "candidate")))
     ends = [state for state in states if math.isfinite(state.objective)]
-    assert states[-1].outcome is Outcome.PEEL_LOCAL_STEPS
+    assert states[-1].outcome is ClosedFormOutcome.PEEL_LOCAL_STEPS
     assert FALLS * states[-1].objective <= min(state.objective for state in ends)
     assert torch.isfinite(states[-1].candidate).all()

@@ -9,20 +9,20 @@ from pathlib import Path
 import pytest
 from torch import hub
 
-from lab import checkpoints
-from lab.catalogue import entries
-from lab.checkpoints.finding import located
+from lab.client import checkpoints
+from lab.client.checkpoints.finding import located
+from lab.client.datasets.cifar10 import CIFAR10
+from lab.client.datasets.gallery import Gallery
 from lab.commands.reproducing import Place, prepare, reproduce, write
-from lab.datasets.cifar10 import CIFAR10
-from lab.datasets.gallery import Gallery
 from lab.errors import LabError
-from lab.networks.imagenet_resnet import ImageNetResNet
+from lab.federated.networks.imagenet_resnet import ImageNetResNet
+from lab.options.catalogue import entries
 from lab.studies.base import Budget, Mark, Pictures
+from lab.studies.sweeps.measure import measure
+from lab.studies.sweeps.rows import row
+from lab.studies.sweeps.store import Store, key
 from lab.studies.table1 import Table1
-from lab.sweeps.measure import measure
-from lab.sweeps.rows import row
-from lab.sweeps.store import Store, key
-from widgets import study_figure
+from widgets.still import study_figure
 
 ROOT = Path(__file__).parent.parent
 STUDIES = {name: entry for name, entry in entries("study").items() if entry.kind == "study"}

@@ -7,18 +7,19 @@ import torch
 from living import Living, size_of
 from rounds import as_round, observe, random_batch, smooth_batch
 
-from lab.attacks.gradient_matching import Derivative, GradientMatching, Steps
-from lab.attacks.surrogate import CORRECTIONS, ROUNDED, Correction, Surrogate
-from lab.distances.euclidean import Euclidean
-from lab.evaluate import score
-from lab.gradients import parameter_gradient
-from lab.networks.base import Activation
-from lab.networks.mlp import MLP
-from lab.networks.small_convnet import SmallConvNet
-from lab.protocols.fedavg import FedAvg
-from lab.protocols.fedsgd import FedSGD
-from lab.rounding import rounding
-from lab.types import LabelSource
+from lab.attacks.gradient_matching import GradientMatching
+from lab.attacks.matching.distances.euclidean import Euclidean
+from lab.attacks.matching.local_steps import CORRECTIONS, ROUNDED, Correction, Surrogate
+from lab.attacks.matching.settings import Derivative, Steps
+from lab.evaluation.scores import score
+from lab.federated.gradients import parameter_gradient
+from lab.federated.networks.base import Activation
+from lab.federated.networks.mlp import MLP
+from lab.federated.networks.small_convnet import SmallConvNet
+from lab.federated.observation import LabelSource
+from lab.federated.protocols.fedavg import FedAvg
+from lab.federated.protocols.fedsgd import FedSGD
+from lab.federated.rounding import rounding
 
 NETWORK = SmallConvNet(width=8)
 SMOOTH = MLP(depth=2, width=16, activation=Activation.TANH)

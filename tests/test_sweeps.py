@@ -14,22 +14,22 @@ from distributed import Client, LocalCluster
 from lab import reconstruct, score, simulate_round
 from lab.attacks.analytic import Analytic
 from lab.attacks.gradient_matching import GradientMatching
-from lab.datasets.gallery import Gallery
+from lab.client.datasets.gallery import Gallery
 from lab.errors import LabError
-from lab.experiment import Experiment
-from lab.networks.convnet import ConvNet
-from lab.networks.mlp import MLP
-from lab.registration import register
+from lab.experiments.experiment import Experiment
+from lab.federated.networks.convnet import ConvNet
+from lab.federated.networks.mlp import MLP
+from lab.modalities.images.registration import register
 from lab.studies.base import Cell, Mark, PaperNumber, Study
-from lab.sweeps import tables
-from lab.sweeps.cluster import connected
-from lab.sweeps.measure import measure
-from lab.sweeps.provenance import fingerprint, mixed, weights_fingerprint
-from lab.sweeps.rows import rows
-from lab.sweeps.sheets import contact_sheet
-from lab.sweeps.statistics import estimate
-from lab.sweeps.store import Store, key
-from lab.sweeps.sweep import missing, sweep
+from lab.studies.sweeps import tables
+from lab.studies.sweeps.cluster import connected
+from lab.studies.sweeps.measure import measure
+from lab.studies.sweeps.provenance import fingerprint, mixed, weights_fingerprint
+from lab.studies.sweeps.rows import rows
+from lab.studies.sweeps.sheets import contact_sheet
+from lab.studies.sweeps.statistics import estimate
+from lab.studies.sweeps.store import Store, key
+from lab.studies.sweeps.sweep import missing, sweep
 
 QUICK = Experiment(network=MLP(width=8), attack=GradientMatching(iterations=2))
 MANY = [replace(QUICK, seed=seed) for seed in range(12)]
@@ -135,7 +135,7 @@ def test_a_scheduler_elsewhere(tmp_path):
 
 
 def test_a_scheduler_that_does_not_answer(monkeypatch):
-    monkeypatch.setattr("lab.sweeps.cluster.PATIENCE", "0.3s")
+    monkeypatch.setattr("lab.studies.sweeps.cluster.PATIENCE", "0.3s")
     with pytest.raises(LabError, match=r"No Dask scheduler answers at tcp://127\.0\.0\.1:9.*start one by 'dask scheduler'"):
         connected(1, "tcp://127.0.0.1:9").__enter__()
 

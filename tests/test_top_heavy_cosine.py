@@ -5,10 +5,10 @@ import torch
 from rounds import observe, smooth_batch
 
 from lab.attacks.gradient_matching import GradientMatching
-from lab.distances.balanced_cosine import BalancedCosine
-from lab.distances.top_heavy_cosine import TopHeavyCosine
-from lab.evaluate import psnr_db
-from lab.networks.convnet import ConvNet
+from lab.attacks.matching.distances.balanced_cosine import BalancedCosine
+from lab.attacks.matching.distances.top_heavy_cosine import TopHeavyCosine
+from lab.federated.networks.convnet import ConvNet
+from lab.modalities.images.scores import psnr_db
 from lab.randomness import stream
 
 

@@ -7,17 +7,17 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from lab import checkpoints
-from lab.augmentation import TrainingPictures
-from lab.checkpoints.card import Recipe, Rule, read_card
+from lab.client import checkpoints
+from lab.client.augmentation import TrainingPictures
+from lab.client.checkpoints.card import Recipe, Rule, read_card
+from lab.client.datasets.cifar10 import CIFAR10
+from lab.client.datasets.published import PublishedSet, Split
+from lab.client.training import STATE, one_cycle, train
 from lab.commands.training import parse_stages
-from lab.datasets.cifar10 import CIFAR10
-from lab.datasets.published import PublishedSet, Split
 from lab.errors import LabError
-from lab.networks.mlp import MLP
-from lab.networks.resnet import ResNet
+from lab.federated.networks.mlp import MLP
+from lab.federated.networks.resnet import ResNet
 from lab.randomness import stream
-from lab.training import STATE, one_cycle, train
 
 QUICK = Recipe(epochs=3, batch_size=20, held_out=40, shift=1, learning_rate=0.02)
 OPTIONS = ResNet(depth=8)

@@ -11,18 +11,24 @@ from rounds import as_round, observe, random_batch
 from torch.nn import functional
 
 from lab.attacks.analytic import Analytic
+from lab.attacks.closed_form.outcomes import ClosedFormOutcome
 from lab.attacks.recursive import Recursive
-from lab.derivation import derive
-from lab.networks.base import Activation
-from lab.networks.mlp import MLP
-from lab.networks.small_convnet import SmallConvNet
-from lab.protocols.fedavg import FedAvg
+from lab.evaluation.derivation import derive
+from lab.federated.networks.base import Activation
+from lab.federated.networks.mlp import MLP
+from lab.federated.networks.small_convnet import SmallConvNet
+from lab.federated.protocols.fedavg import FedAvg
 from lab.randomness import stream
-from lab.types import Outcome
 
 SHAPE = (3, 8, 8)
 SUMS_OF_GRADIENTS = [{}, {"momentum": 0.9}, {"momentum": 0.9, "nesterov": True}, {"momentum": 0.5, "dampening": 0.3}]
-EXACT_OUTCOMES = (Outcome.UNMOVED_INPUT, Outcome.EXACT, Outcome.PEELED, Outcome.STRAIGHTENED, Outcome.SET_APART)
+EXACT_OUTCOMES = (
+    ClosedFormOutcome.UNMOVED_INPUT,
+    ClosedFormOutcome.EXACT,
+    ClosedFormOutcome.PEELED,
+    ClosedFormOutcome.STRAIGHTENED,
+    ClosedFormOutcome.SET_APART,
+)
 
 
 def trained(network, batch, make, steps):
@@ -63,9 +69,9 @@ def test_sums_of_gradients_leave_the_input_exact(options, steps, rate, depth, ac
     observed = after(network, batch, lambda weights: torch.optim.SGD(weights, lr=rate, **options), steps, rate)
     state = end(Analytic(), observed)
     assert float((state.candidate - batch.images).abs().max()) < 1e-8
-    assert state.outcome in (Outcome.UNMOVED_INPUT, Outcome.UNCONFIRMED_RATIO)
+    assert state.outcome in (ClosedFormOutcome.UNMOVED_INPUT, ClosedFormOutcome.UNCONFIRMED_RATIO)
     if not options:
-        assert state.outcome is Outcome.UNMOVED_INPUT
+        assert state.outcome is ClosedFormOutcome.UNMOVED_INPUT
         assert f"{steps} local steps" in state.note
 
 
@@ -75,17 +81,26 @@ def test_in_single_precision_it_is_said_to_be_exact_and_is(attack, rate):
     batch = random_batch(1)
     observed = observe(MLP(), batch, FedAvg(local_steps=16, learning_rate=rate))
     state = end(attack, observed)
-    assert state.outcome is Outcome.UNMOVED_INPUT
+    assert state.outcome is ClosedFormOutcome.UNMOVED_INPUT
     assert float((state.candidate - batch.images).abs().max()) < 1e-3
 
 
 @pytest.mark.parametrize(
     ("make", "allowed"),
     [
-        (lambda weights: torch.optim.Adam(weights, lr=1e-3), (Outcome.UNCONFIRMED_RATIO, Outcome.INCONSISTENT)),
-        (lambda weights: torch.optim.AdamW(weights, lr=1e-3), (Outcome.UNCONFIRMED_RATIO, Outcome.INCONSISTENT)),
-        (lambda weights: torch.optim.RMSprop(weights, lr=1e-3), (Outcome.UNCONFIRMED_RATIO, Outcome.INCONSISTENT)),
-        (lambda weights: torch.optim.SGD(weights, lr=1e-2, weight_decay=0.1), (Outcome.INCONSISTENT,)),
+        (
+            lambda weights: torch.optim.Adam(weights, lr=1e-3),
+            (ClosedFormOutcome.UNCONFIRMED_RATIO, ClosedFormOutcome.INCONSISTENT),
+        ),
+        (
+            lambda weights: torch.optim.AdamW(weights, lr=1e-3),
+            (ClosedFormOutcome.UNCONFIRMED_RATIO, ClosedFormOutcome.INCONSISTENT),
+        ),
+        (
+            lambda weights: torch.optim.RMSprop(weights, lr=1e-3),
+            (ClosedFormOutcome.UNCONFIRMED_RATIO, ClosedFormOutcome.INCONSISTENT),
+        ),
+        (lambda weights: torch.optim.SGD(weights, lr=1e-2, weight_decay=0.1), (ClosedFormOutcome.INCONSISTENT,)),
     ],
     ids=["adam", "adamw", "rmsprop", "weight decay"],
 )
@@ -104,7 +119,7 @@ def test_below_moving_layers_the_features_are_approximate_and_said_to_be(activat
     batch = random_batch(1, dtype=torch.float64)
     observed = observe(SmallConvNet(width=4, activation=activation), batch, FedAvg(local_steps=8, learning_rate=0.05))
     state = end(Analytic(), observed)
-    assert state.outcome is Outcome.AFTER_LOCAL_STEPS
+    assert state.outcome is ClosedFormOutcome.AFTER_LOCAL_STEPS
     assert float((state.features - observed.network.embed(batch.images)).detach().abs().max()) > 1e-6
 
 
@@ -112,7 +127,7 @@ def test_a_first_layer_without_a_bias_is_not_called_exact():
     """Its dL/dz comes from above, where the weights did move."""
     batch = random_batch(1, SHAPE, dtype=torch.float64)
     observed = observe(MLP(depth=2, width=24, bias=False), batch, FedAvg(local_steps=8, learning_rate=0.1))
-    assert end(Analytic(), observed).outcome is Outcome.UP_TO_SCALE
+    assert end(Analytic(), observed).outcome is ClosedFormOutcome.UP_TO_SCALE
 
 
 @pytest.mark.parametrize("network", [MLP(depth=2, width=24), SmallConvNet(width=4)], ids=lambda network: network.name)
@@ -124,4 +139,4 @@ def test_the_algebra_panel_counts_local_steps_as_a_failure_only_below_moving_lay
     exact = derivation.max_abs_error < 1e-3
     assert steps.applies is not exact
     assert ("approximate" in steps.sentence) is not exact
-    assert (derivation.outcome is Outcome.UNMOVED_INPUT) is exact
+    assert (derivation.outcome is ClosedFormOutcome.UNMOVED_INPUT) is exact

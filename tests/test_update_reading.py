@@ -6,29 +6,30 @@ import pytest
 import torch
 from rounds import observe, smooth_batch
 
-from lab.attacks.gradient_matching import SMOOTHNESS, GradientMatching
-from lab.attacks.sent_entries import SentEntries
-from lab.catalogue import entries
-from lab.defences.gaussian_noise import GaussianNoise
-from lab.defences.pruning import Pruning
-from lab.distances.balanced_cosine import BalancedCosine
-from lab.distances.cosine import Cosine
-from lab.distances.euclidean import Euclidean
-from lab.distances.layer_cosine import LayerCosine
-from lab.distances.top_heavy_cosine import TopHeavyCosine
-from lab.gradients import match
-from lab.known_attacks import geiping2020_attack
-from lab.networks.convnet import ConvNet
-from lab.networks.lenet import LeNet
-from lab.networks.mlp import MLP
-from lab.networks.resnet import ResNet
-from lab.networks.small_convnet import SmallConvNet
-from lab.priors.total_variation import TotalVariation
-from lab.protocols.fedavg import FedAvg
-from lab.protocols.fedsgd import FedSGD
+from lab.attacks.derivative.matcher import match
+from lab.attacks.gradient_matching import GradientMatching
+from lab.attacks.matching.distances.balanced_cosine import BalancedCosine
+from lab.attacks.matching.distances.cosine import Cosine
+from lab.attacks.matching.distances.euclidean import Euclidean
+from lab.attacks.matching.distances.layer_cosine import LayerCosine
+from lab.attacks.matching.distances.top_heavy_cosine import TopHeavyCosine
+from lab.attacks.matching.priors.total_variation import TotalVariation
+from lab.attacks.matching.sent_entries import SentEntries
+from lab.attacks.matching.settings import SMOOTHNESS
+from lab.attacks.matching.update_reading import Reading, Trace, read_update
+from lab.attacks.published import geiping2020_attack
+from lab.client.defences.gaussian_noise import GaussianNoise
+from lab.client.defences.pruning import Pruning
+from lab.federated.networks.convnet import ConvNet
+from lab.federated.networks.lenet import LeNet
+from lab.federated.networks.mlp import MLP
+from lab.federated.networks.resnet import ResNet
+from lab.federated.networks.small_convnet import SmallConvNet
+from lab.federated.protocols.fedavg import FedAvg
+from lab.federated.protocols.fedsgd import FedSGD
+from lab.modalities.images.similarity import ssim
+from lab.options.catalogue import entries
 from lab.randomness import stream
-from lab.similarity import ssim
-from lab.update_reading import Reading, Trace, read_update
 
 NETWORKS = [SmallConvNet(), MLP(), LeNet(), ConvNet(width=8), ResNet(depth=8)]
 PLAIN = {

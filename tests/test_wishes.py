@@ -12,17 +12,17 @@ from PIL import Image
 from test_session import opened, until
 
 from lab import Experiment, LabError, simulate_round
-from lab.edits import edit
-from widgets import jobs
-from widgets.comparison import Comparison
-from widgets.film import Film
+from lab.experiments.edits import edit
+from widgets.playback.playback import Playback
+from widgets.run import jobs
+from widgets.run.comparison import Comparison
+from widgets.run.requests import MOST_PENDING, MOST_UNDOS, Wishes
 from widgets.views import guess
 from widgets.views.chips import CHIPS, Chips
 from widgets.views.compare import Compare
+from widgets.views.controls import Controls
 from widgets.views.guess import Guess
-from widgets.views.rail import Rail
 from widgets.views.share import Share
-from widgets.wishes import MOST_PENDING, MOST_UNDOS, Wishes
 
 TOO_MANY = 99
 """Pictures: more than the gallery holds, which is known only once the round is prepared."""
@@ -81,8 +81,8 @@ def cheap(monkeypatch):
 async def told(story, *, slowly):
     """The experiment after a story, and the experiments to which one after another undo leads back."""
     async with opened({}) as session:
-        film = Film(session)
-        views = {"rail": Rail, "chips": Chips, "guess": Guess, "share": Share}
+        film = Playback(session)
+        views = {"rail": Controls, "chips": Chips, "guess": Guess, "share": Share}
         made = {name: kind(film, session) for name, kind in views.items()}
         await until(session, "ready")
         for view, content, buffers in story:
@@ -122,8 +122,8 @@ def test_a_comparison_is_of_what_was_asked_for_last(cheap, monkeypatch):
     async def story():
         async with opened({}) as session:
             await until(session, "ready")
-            film = Film(session)
-            rail, compare = Rail(film, session), Compare(film, session)
+            film = Playback(session)
+            rail, compare = Controls(film, session), Compare(film, session)
             rail._receive(None, {"type": "edit", "path": "network", "value": "lenet"}, [])
             compare._receive(None, {"type": "compare", "path": "seed", "values": [0, 1]}, [])
             assert [(each.network.name, each.seed) for each in begun] == [("lenet", 0), ("lenet", 1)]

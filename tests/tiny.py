@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from lab.peeling.convolution import Convolution
+from lab.attacks.closed_form.convolution import Convolution
 from lab.randomness import stream
 
 

@@ -3,7 +3,7 @@
 Nothing here imports torch or the engine before the page stands: the session does so in the background.
 """
 
-from widgets.lab_page import Lab, LabPage
-from widgets.lesson import Lesson
+from widgets.pages.lab_page import Lab, LabPage
+from widgets.pages.lesson import Lesson
 
 __all__ = ["Lab", "LabPage", "Lesson"]

@@ -3,13 +3,49 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
-from typing import ClassVar
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, ClassVar
 
-from lab.late import torch
+from lab.late import Tensor, torch
 
-from lab.catalogue import Entry
-from lab.types import AttackState, Observation
+from lab.federated.observation import Observation
+from lab.federated.tensors import Images, Labels
+from lab.options.catalogue import Entry
+
+if TYPE_CHECKING:
+    from lab.attacks.closed_form.report import LayerRecovery
+
+
+class Outcome(Enum):
+    """How an attack ended; the value is the sentence the reader sees. Each attack declares its own beside itself."""
+
+
+class Interrupted(Outcome):
+    """How an attack ended that somebody cut short."""
+
+    STOPPED = "Stopped before the budget was spent."
+
+
+@dataclass(frozen=True, eq=False)
+class AttackState:
+    """One moment of an attack: detached copies only, safe to keep."""
+
+    iteration: int
+    iterations: int
+    candidate: Images
+    objective: float
+    terms: Mapping[str, float] = field(default_factory=dict)
+    restart: int = 0
+    labels: Labels | None = None
+    features: Tensor | None = None
+    """Recovered input of the first fully connected layer, shape (batch, features); closed-form attacks only."""
+    outcome: Outcome | None = None
+    note: str = ""
+    """The number behind the outcome, in one sentence."""
+    layers: tuple[LayerRecovery, ...] = ()
+    """Peeled layers, top to bottom; closed-form attacks only."""
 
 
 class Attack(Entry):

@@ -5,58 +5,35 @@ from __future__ import annotations
 import math
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
-from enum import Enum
 from functools import partial
-from typing import Annotated
 
 from lab.late import torch
 
-from lab.attacks.base import Attack
-from lab.attacks.nearest import Nearest
-from lab.attacks.plateau import Plateau
-from lab.attacks.search import Search
-from lab.attacks.sent_entries import SentEntries
-from lab.attacks.surrogate import Surrogate
-from lab.distances.balanced_cosine import BalancedCosine
-from lab.distances.base import Distance
-from lab.distances.cosine import Cosine
-from lab.distances.soft_signs import SoftSigns
-from lab.distances.top_heavy_cosine import TopHeavyCosine
+from lab.attacks.base import AttackState
+from lab.attacks.derivative.matcher import ExactMatcher, Matcher
+from lab.attacks.labels.llg import counting_note
+from lab.attacks.matching.distances.balanced_cosine import BalancedCosine
+from lab.attacks.matching.distances.base import Distance
+from lab.attacks.matching.distances.cosine import Cosine
+from lab.attacks.matching.distances.soft_signs import SoftSigns
+from lab.attacks.matching.local_steps import Surrogate
+from lab.attacks.matching.nearest import Nearest
+from lab.attacks.matching.outcomes import MatchingOutcome
+from lab.attacks.matching.plateau import Plateau
+from lab.attacks.matching.priors.total_variation import TotalVariation
+from lab.attacks.matching.search import Search
+from lab.attacks.matching.sent_entries import SentEntries
+from lab.attacks.matching.settings import SMOOTHNESS, Derivative, Matching, Start, Steps
+from lab.attacks.matching.update_reading import Reading, Trace, read_update
 from lab.errors import LabError
-from lab.gradients import ExactMatcher, Matcher
-from lab.labels import counting_note
-from lab.optimisers.base import Optimiser
-from lab.optimisers.lbfgs import LBFGS
-from lab.optimisers.normalised_adam import NormalisedAdam
-from lab.options import AtMost, Bounds, Help
-from lab.priors.base import Prior
-from lab.priors.total_variation import TotalVariation
-from lab.types import AttackState, Images, Observation, Outcome
-from lab.update_reading import Reading, Trace, read_update
+from lab.federated.observation import Observation
+from lab.federated.tensors import Images
 
-ANNEALING_HELP = (
-    "deviation of the noise on the candidate whose update is compared; it fades away before the budget ends, and blurs "
-    "the sharp choices of ReLUs and max-poolings until then; 0 adds none"
-)
-LOCAL_STEPS_HELP = (
-    "take the client's local steps for a single one in the middle of its way, set right now and then (surrogate), or "
-    "differentiate through each of them at every step of the attack (simulated), as the paper does, for many times the work"
-)
 NOT_PROVED = (
     "The frozen derivative does not prove right for this network: something in it is random, or bends in a way that no layer "
     "of its own shows; take derivative = exact or auto."
 )
 SLOWER = "The fast derivative does not prove right for this network, so each step differentiated twice: slower, and as good."
-PATIENCE_HELP = (
-    "end an attempt once the distance has not fallen by 1 % in so many steps; 0 never does, which suits steps that "
-    "shrink along the budget: they bring the fall back"
-)
-READING_HELP = (
-    "let the update say what was done to it (signs, pruning, noise): then what was sent is compared, under a smoothness that "
-    "suits; a smoothness that was chosen stays, and all with it"
-)
-SMOOTHNESS = (TotalVariation(weight=0.7, fade=0.06),)
-"""For exact gradients: at the end nearly nothing."""
 SMOOTHNESS_OF_SIGNS = (TotalVariation(weight=0.7, fade=0.3),)
 SMOOTHNESS_OF_NOISE = TotalVariation(weight=3.0, fade=0.2)
 """At noise as long as the gradient; of less, so much less is added to the usual."""
@@ -67,51 +44,13 @@ def _even(distance: Distance) -> Distance:
     return Cosine() if isinstance(distance, BalancedCosine) else distance
 
 
-class Start(Enum):
-    """The first candidate."""
-
-    GREY = "grey"
-    NOISE = "noise"
-
-
-class Steps(Enum):
-    """How a candidate is given the client's local steps."""
-
-    SURROGATE = "surrogate"
-    SIMULATED = "simulated"
-
-
-class Derivative(Enum):
-    """How d/dx D(g(x), g*) is computed."""
-
-    AUTO = "auto"
-    EXACT = "exact"
-    FROZEN = "frozen"
-
-
 @dataclass(frozen=True)
-class GradientMatching(Attack):
+class GradientMatching(Matching):
     """Minimise D(g(x), g*) + alpha R(x) over the picture x (Geiping et al. 2020, equation 4).
 
     The defaults are this lab's own schedule: grey start, the top-heavy cosine, normalised Adam with
     cosine decay on all scales at once, total variation weighed against the match, less and less.
     """
-
-    distance: Annotated[Distance, Help("how two updates are compared: the loss of the attack")] = TopHeavyCosine()
-    priors: Annotated[tuple[Prior, ...], AtMost(64), Help("what a natural picture looks like")] = SMOOTHNESS
-    optimiser: Annotated[Optimiser, Help("what moves the candidate")] = NormalisedAdam(step=0.04)
-    iterations: Annotated[int, Bounds(1, 100_000, log=True), Help("steps of the attack", "steps")] = 200
-    restarts: Annotated[int, Bounds(1, 100), Help("attempts from different starts; the lowest distance wins")] = 1
-    start: Annotated[Start, Help("the first candidate; restarts after the first always begin with noise")] = Start.GREY
-    coarse_to_fine: Annotated[bool, Help("move broad shapes and pixels together, from 4x4 grids to all pixels")] = True
-    local_steps: Annotated[Steps, Help(LOCAL_STEPS_HELP)] = Steps.SURROGATE
-    derivative: Annotated[
-        Derivative, Help("double backward (exact), a finite difference with frozen kinks (frozen), or what is faster (auto)")
-    ] = Derivative.AUTO
-    boxed: Annotated[bool, Help("keep pixels in [0, 1] after each step")] = True
-    annealing: Annotated[float, Bounds(0.0, 1.0), Help(ANNEALING_HELP, "pixel range")] = 0.0
-    patience: Annotated[int, Bounds(0, 1000), Help(PATIENCE_HELP, "steps")] = 0
-    reading: Annotated[bool, Help(READING_HELP)] = True
 
     def reconstruct(
         self, observation: Observation, generator: torch.Generator, first: Images | None = None
@@ -137,7 +76,7 @@ class GradientMatching(Attack):
             finals.append(nearest)
         best = min(finals, key=lambda nearest: nearest.ranking)
         note = " ".join(filter(None, (read.sentence, best.note, counting_note(observation), self._note(matcher))))
-        outcome = best.state.outcome or Outcome.BUDGET_SPENT
+        outcome = best.state.outcome or MatchingOutcome.BUDGET_SPENT
         yield replace(best.state, iteration=finals[-1].state.iteration, outcome=outcome, note=note)
 
     def suited_to(self, read: Reading) -> GradientMatching:
@@ -157,8 +96,8 @@ class GradientMatching(Attack):
 
         ``lean`` where a copy of the weights is in memory already.
         """
-        from lab.frozen_matcher import FrozenMatcher
-        from lab.frozen_proof import can_freeze
+        from lab.attacks.derivative.frozen_matcher import FrozenMatcher
+        from lab.attacks.derivative.frozen_proof import can_freeze
 
         network, shared = observation.network, observation.update
         if self.wants_frozen():
@@ -169,16 +108,9 @@ class GradientMatching(Attack):
                 raise LabError(NOT_PROVED)
         return ExactMatcher(partial(observation.protocol.update, network, differentiable=True), self.distance, shared)
 
-    def wants_frozen(self) -> bool:
-        """Whether the derivative is a finite difference with frozen kinks, where the network is proved to allow it."""
-        return self.derivative is Derivative.FROZEN or self._bears_rounding()
-
-    def _bears_rounding(self) -> bool:
-        return self.derivative is Derivative.AUTO and not isinstance(self.optimiser, LBFGS)
-
     def _note(self, matcher: Matcher) -> str:
         """That the fast route was wanted and not taken."""
-        return SLOWER if self._bears_rounding() and isinstance(matcher, ExactMatcher) else ""
+        return SLOWER if self.bears_rounding() and isinstance(matcher, ExactMatcher) else ""
 
     def _attempt(self, search: Search, restart: int, *, plain: bool) -> Generator[AttackState, None, Nearest]:
         """One restart: evaluate x_k, report it, step to x_k+1. Returns the state that came nearest to what was shared.
@@ -190,10 +122,10 @@ class GradientMatching(Attack):
             search.set_right(iteration)
             state = self._state(search, restart, iteration)
             if not math.isfinite(state.objective):
-                outcome = Outcome.NEVER_FINITE if nearest is None else Outcome.NOT_FINITE
+                outcome = MatchingOutcome.NEVER_FINITE if nearest is None else MatchingOutcome.NOT_FINITE
                 return (nearest or Nearest(state)).ended(state.iteration, outcome)
             if search.is_told_nothing:
-                return Nearest(state).ended(state.iteration, Outcome.SILENT)
+                return Nearest(state).ended(state.iteration, MatchingOutcome.SILENT)
             yield state
             flat = plateau.reached(state.terms["distance"])
             ends = flat or iteration == self.iterations
@@ -202,7 +134,7 @@ class GradientMatching(Attack):
             if nearest is None or distance <= nearest.distance:
                 nearest = Nearest(state, distance, search.note)
             if ends:
-                return nearest.ended(state.iteration, Outcome.CONVERGED if flat else None)
+                return nearest.ended(state.iteration, MatchingOutcome.CONVERGED if flat else None)
             search.step()
             iteration += 1
 

@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 
 from lab.late import torch
 
+from lab.attacks.base import AttackState
 from lab.attacks.gradient_matching import GradientMatching
-from lab.attacks.nearest import distance_of
+from lab.attacks.matching.nearest import distance_of
+from lab.attacks.matching.settings import Matching
 from lab.attacks.recursive import within
-from lab.options import Help
-from lab.types import AttackState, Images, Observation
+from lab.federated.observation import Observation
+from lab.federated.tensors import Images
+from lab.options.fields import Help
 
 if TYPE_CHECKING:
-    from lab.peeling.body import Obstacle
-    from lab.peeling.case import Case
+    from lab.attacks.closed_form.chain import Obstacle
+    from lab.attacks.closed_form.inversion import Case
 
 HOPEFUL, BELIEVED = 0.5, 0.3
 """Relative residual of the joint equations: up to which the first one is worth going on from, and up to
@@ -29,7 +32,7 @@ POLISH = 0.003
 
 
 @dataclass(frozen=True)
-class HeadStart(GradientMatching):
+class HeadStart(Matching):
     """Gradient matching that begins with the picture which the way down the layers gives in a few steps.
 
     A network's features, known in closed form (Proposition 3.1), and its layers' weight gradients
@@ -45,16 +48,16 @@ class HeadStart(GradientMatching):
 
     def without(self) -> GradientMatching:
         """The same matching from its own start."""
-        return GradientMatching(**{field.name: getattr(self, field.name) for field in fields(GradientMatching)})
+        return GradientMatching(**{field.name: getattr(self, field.name) for field in fields(Matching)})
 
     def reconstruct(
         self, observation: Observation, generator: torch.Generator, first: Images | None = None
     ) -> Iterator[AttackState]:
         """States of the way down, then those of the matching; ``first`` replaces the head start."""
-        from lab.peeling.case import OPEN, WORTH_KEEPING, Case, grey_state
+        from lab.attacks.closed_form.inversion import OPEN, WORTH_KEEPING, Case, grey_state
 
         if first is not None:
-            yield from super().reconstruct(observation, generator, first)
+            yield from self.without().reconstruct(observation, generator, first)
             return
         case = Case(observation)
         peeled = grey_state(observation)
@@ -71,7 +74,7 @@ class HeadStart(GradientMatching):
 
     def _within(self, case: Case, generator: torch.Generator, peeled: AttackState, verdict: Obstacle) -> Iterator[AttackState]:
         """Matching from its own start, and at last the nearest picture that the equations allow."""
-        for state in super().reconstruct(case.observation, generator):
+        for state in self.without().reconstruct(case.observation, generator):
             passed = {"iteration": peeled.iteration + state.iteration, "iterations": peeled.iteration + state.iterations}
             counted = replace(state, **passed, features=peeled.features, layers=peeled.layers)
             if state.outcome is None:
@@ -105,9 +108,11 @@ class HeadStart(GradientMatching):
     def _match(self, observation: Observation, generator: torch.Generator, peeled: AttackState) -> Iterator[AttackState]:
         """Matching from the peeled picture where it is to be believed; its states count on from there."""
         believed = peeled.terms.get("mismatch" if self.patient else "residual", math.inf) <= BELIEVED
-        attack = replace(self, optimiser=replace(self.optimiser, step=POLISH), coarse_to_fine=False) if believed else self
+        matching = self.without()
+        if believed:
+            matching = replace(matching, optimiser=replace(self.optimiser, step=POLISH), coarse_to_fine=False)
         first = peeled.candidate.clamp(0, 1) if believed else None
-        for state in super(HeadStart, attack).reconstruct(observation, generator, first):
+        for state in matching.reconstruct(observation, generator, first):
             passed = {"iteration": peeled.iteration + state.iteration, "iterations": peeled.iteration + state.iterations}
             found = replace(state, **passed, features=peeled.features, layers=peeled.layers)
             yield found if state.outcome is None else self._nearer(observation, peeled, found)

@@ -9,11 +9,12 @@ from typing import Annotated
 
 from lab.late import torch
 
-from lab import batch_labels
-from lab.attacks.base import Attack
-from lab.labels import length_note, recover_labels, whole_factor
-from lab.options import Help
-from lab.types import AttackState, Labels, Observation, Outcome
+from lab.attacks.base import Attack, AttackState, Outcome
+from lab.attacks.labels import rules
+from lab.attacks.labels.llg import length_note, recover_labels, whole_factor
+from lab.federated.observation import Observation
+from lab.federated.tensors import Labels
+from lab.options.fields import Help
 
 
 class Rule(Enum):
@@ -26,13 +27,19 @@ class Rule(Enum):
 
 
 _RULES: dict[Rule, Callable[[Observation], Labels]] = {
-    Rule.IDLG: batch_labels.idlg,
+    Rule.IDLG: rules.idlg,
     Rule.LLG: recover_labels,
-    Rule.GRADINVERSION: batch_labels.gradinversion,
-    Rule.ILRG: batch_labels.ilrg,
+    Rule.GRADINVERSION: rules.gradinversion,
+    Rule.ILRG: rules.ilrg,
 }
 
-_FACTORS: dict[Rule, Callable[[Observation], float]] = {Rule.LLG: whole_factor, Rule.ILRG: batch_labels.ilrg_factor}
+_FACTORS: dict[Rule, Callable[[Observation], float]] = {Rule.LLG: whole_factor, Rule.ILRG: rules.ilrg_factor}
+
+
+class LabelReadingOutcome(Outcome):
+    """How reading the labels ended."""
+
+    LABELS_ONLY = "The labels alone were read off the last layer; no picture was sought."
 
 
 @dataclass(frozen=True)
@@ -50,7 +57,7 @@ class LabelReading(Attack):
         grey = torch.full(shape, 0.5, dtype=like.dtype, device=like.device)
         labels = _RULES[self.rule](observation)
         note = self._length_note(observation) if observation.batch_size > 1 else ""
-        yield AttackState(1, 1, grey, 0.0, {}, labels=labels, outcome=Outcome.LABELS_ONLY, note=note)
+        yield AttackState(1, 1, grey, 0.0, {}, labels=labels, outcome=LabelReadingOutcome.LABELS_ONLY, note=note)
 
     def _length_note(self, observation: Observation) -> str:
         """What counts of repeated labels take the length of the update for; the other rules do not mind it."""

@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 
 from lab.late import torch
 
-from lab.attacks.base import Attack
+from lab.attacks.base import Attack, AttackState
+from lab.attacks.closed_form.mismatch import mismatch
+from lab.attacks.closed_form.outcomes import ClosedFormOutcome
 from lab.attacks.gradient_matching import GradientMatching
-from lab.options import Bounds, Help
-from lab.peeling.explaining import mismatch, percent
-from lab.types import AttackState, Observation, Outcome
+from lab.federated.observation import Observation
+from lab.options.fields import Bounds, Help
+from lab.options.words import percent
 
 if TYPE_CHECKING:
-    from lab.peeling.body import Obstacle
-    from lab.peeling.case import Case
+    from lab.attacks.closed_form.chain import Obstacle
+    from lab.attacks.closed_form.inversion import Case
 
 BELIEVED = 0.15
 """Relative mismatch of a peeled picture up to which gradient matching does better from there than from grey."""
@@ -37,7 +39,7 @@ class Recursive(Attack):
 
     def reconstruct(self, observation: Observation, generator: torch.Generator) -> Iterator[AttackState]:
         """A state a layer, top to bottom, then a state a step of the joint solve; grey until the picture is reached."""
-        from lab.peeling.case import WORTH_KEEPING, Case, grey_state
+        from lab.attacks.closed_form.inversion import WORTH_KEEPING, Case, grey_state
 
         state = grey_state(observation)
         yield state
@@ -50,7 +52,7 @@ class Recursive(Attack):
             broken = case.verdict(state)
         elif case.features is not None:
             state = replace(state, features=case.features)
-        finished = broken.outcome in (*WORTH_KEEPING, Outcome.PEEL_NOISE)
+        finished = broken.outcome in (*WORTH_KEEPING, ClosedFormOutcome.PEEL_NOISE)
         if finished or not self.hand_over or not case.anything:
             yield replace(state, outcome=broken.outcome, note=broken.note)
             return
@@ -58,7 +60,7 @@ class Recursive(Attack):
 
     def _match(self, case: Case, generator: torch.Generator, peeled: AttackState, broken: Obstacle) -> Iterator[AttackState]:
         """Gradient matching from a peeled picture worth it, else from grey; a peeled one is kept unless that explains more."""
-        from lab.peeling.case import OPEN
+        from lab.attacks.closed_form.inversion import OPEN
 
         observation, is_open = case.observation, broken.outcome in OPEN
         found = peeled.objective <= BELIEVED and not is_open
@@ -99,7 +101,7 @@ def within(case: Case, matched: AttackState) -> AttackState:
 
 def _descend(case: Case, state: AttackState) -> Generator[AttackState, None, AttackState]:
     """The states of one way down; returns the last with the picture that explains most."""
-    from lab.peeling.case import picture_of
+    from lab.attacks.closed_form.inversion import picture_of
 
     before = state.iteration
     state = replace(state, objective=math.nan)
@@ -112,8 +114,8 @@ def _descend(case: Case, state: AttackState) -> Generator[AttackState, None, Att
 
 def _straighten(observation: Observation, state: AttackState) -> Generator[AttackState, None, AttackState]:
     """The way down again, each time without the drift that the last picture causes, as long as that explains more."""
-    from lab.peeling.case import Case, picture_of
-    from lab.peeling.local_steps import FALLS, MOST_ROUNDS, straightened
+    from lab.attacks.closed_form.inversion import Case, picture_of
+    from lab.attacks.closed_form.local_steps import FALLS, MOST_ROUNDS, straightened
 
     for _ in range(MOST_ROUNDS):
         if not math.isfinite(state.objective):

@@ -7,20 +7,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lab import checkpoints
 from lab.attacks.base import Attack
-from lab.datasets.base import Dataset
-from lab.datasets.inline import Inline
-from lab.defences.base import Defence
-from lab.edits import edit
-from lab.entry_text import parse_entry
+from lab.client import checkpoints
+from lab.client.datasets.base import Dataset
+from lab.client.datasets.inline import Inline
+from lab.client.defences.base import Defence
 from lab.errors import LabError, quoted
-from lab.experiment import Experiment, read_json
-from lab.networks.base import Network
-from lab.pictures import read_bytes
-from lab.presets import find_preset
-from lab.protocols.fedavg import FedAvg
-from lab.recommended import followed
+from lab.experiments.edits import edit
+from lab.experiments.experiment import Experiment, read_json
+from lab.experiments.presets import find_preset
+from lab.experiments.recommended import followed
+from lab.federated.networks.base import Network
+from lab.federated.protocols.fedavg import FedAvg
+from lab.modalities.images.codec import read_bytes
+from lab.options.text import parse_entry
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Choices:
     attack: str | None = None
     defences: Sequence[str] = ()
     edits: Sequence[tuple[str, Any]] = ()
-    """(name for ``lab.edits.edit``, value or None), applied in this order."""
+    """(name for ``lab.experiments.edits.edit``, value or None), applied in this order."""
 
 
 def choose(choices: Choices) -> Experiment:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from lab.catalogue import entries
-from lab.checkpoints import imagenet
-from lab.datasets.base import Dataset
-from lab.datasets.published import PublishedSet
-from lab.entry_text import parse_entry
+from lab.client.checkpoints import imagenet
+from lab.client.datasets.base import Dataset
+from lab.client.datasets.published import PublishedSet
 from lab.errors import unknown_name
-from lab.experiment import Experiment
-from lab.networks.base import Network
+from lab.experiments.experiment import Experiment
+from lab.federated.networks.base import Network
+from lab.options.catalogue import entries
+from lab.options.text import parse_entry
 
 
 def fetch(text: str, data: Path | None) -> str:

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import Any, get_args, get_origin
 
-from lab import catalogue
-from lab.catalogue import Entry
 from lab.errors import unknown_name
-from lab.failures import FAILURES, Failure
-from lab.options import Field, fields_of
-from lab.presets import PRESETS, Preset
-from lab.serialise import to_plain
+from lab.experiments.failures import FAILURES, Failure
+from lab.experiments.presets import PRESETS, Preset
+from lab.options import catalogue
+from lab.options.catalogue import Entry
+from lab.options.fields import Field, fields_of
+from lab.options.plain import to_plain
 
 Listing = dict[str, list[dict[str, Any]]]
 KINDS = (*catalogue.FOLDERS, "preset", "failure")

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from time import perf_counter
 
 import torch
 from torch import Tensor
 
-from lab.evaluate import best_matching, psnr_db
-from lab.outputs import Moment
-from lab.types import AttackState, Outcome, Round
+from lab.attacks.base import AttackState, Interrupted
+from lab.evaluation.round import Round
+from lab.experiments.driving import Driven
+from lab.experiments.outputs import Moment
+from lab.modalities.images.scores import best_matching, psnr_db
 
 FRAME_BYTES = 64 * 2**20
 MOST_FRAMES = 96
@@ -82,24 +83,18 @@ class Ended:
     stopped_after: int | None
 
 
-def drive(
-    states: Iterator[AttackState],
+def follow(
+    attack: Driven,
     recording: Recording,
     enough: Callable[[AttackState, float], bool],
     report: Callable[[AttackState, float], None],
 ) -> Ended:
     """Ask for states until there are no more, or ``enough(state, seconds)`` says so; only the asking is timed."""
-    seconds, state = 0.0, None
-    while True:
-        began = perf_counter()
-        following = next(states, None)
-        seconds += perf_counter() - began
-        if following is None:
-            assert state is not None
-            return Ended(state, state.iteration, seconds, None)
-        state = following
-        recording.add(state, seconds)
-        report(state, seconds)
-        if state.iteration < state.iterations and enough(state, seconds):
-            stopped = replace(recording.best(), outcome=Outcome.STOPPED)
-            return Ended(stopped, state.iteration, seconds, state.iteration)
+    for state in attack:
+        recording.add(state, attack.seconds)
+        report(state, attack.seconds)
+        if state.iteration < state.iterations and enough(state, attack.seconds):
+            stopped = replace(recording.best(), outcome=Interrupted.STOPPED)
+            return Ended(stopped, state.iteration, attack.seconds, state.iteration)
+    assert attack.state is not None
+    return Ended(attack.state, attack.state.iteration, attack.seconds, None)

@@ -11,21 +11,21 @@ from typing import Any
 
 from tqdm import tqdm
 
-from lab import data_folder
-from lab.catalogue import find
 from lab.commands.child import run_child
 from lab.commands.interruption import Interruption, interruptible
 from lab.device import usable_cores
 from lab.errors import LabError, quoted
-from lab.outputs import ready_folder
-from lab.serialise import from_plain
+from lab.experiments.outputs import ready_folder
+from lab.files import data_folder
+from lab.options.catalogue import find
+from lab.options.plain import from_plain
 from lab.studies.base import Cell, Pictures, Study
-from lab.sweeps.cluster import connected
-from lab.sweeps.rows import Row, rows
-from lab.sweeps.sheets import contact_sheet
-from lab.sweeps.store import Store
-from lab.sweeps.sweep import Step, missing, sweep
-from lab.sweeps.tables import as_csv, as_json, markdown, mixtures
+from lab.studies.sweeps.cluster import connected
+from lab.studies.sweeps.rows import Row, rows
+from lab.studies.sweeps.sheets import contact_sheet
+from lab.studies.sweeps.store import Store
+from lab.studies.sweeps.sweep import Step, missing, sweep
+from lab.studies.sweeps.tables import as_csv, as_json, markdown, mixtures
 
 MOST_WORKERS = 256
 
@@ -133,7 +133,7 @@ def write(study: Study, found: tuple[Row, ...], store: Store, out: Path) -> list
 
 def _figures(out: Path) -> list[str]:
     """The figure, drawn from the table by a process of its own: the engine knows no plotting."""
-    if run_child([sys.executable, "-m", "widgets.study_figure", str(out / "table.json")]) != 0:
+    if run_child([sys.executable, "-m", "widgets.still.study_figure", str(out / "table.json")]) != 0:
         raise LabError(f"The figure of {out / 'table.json'} could not be drawn; the table itself is complete.")
     return ["figure.html", "figure.png"]
 

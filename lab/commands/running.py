@@ -10,14 +10,15 @@ from pathlib import Path
 from tqdm import tqdm
 
 from lab import device
+from lab.attacks.base import AttackState
 from lab.commands.interruption import interruptible
-from lab.commands.recording import Ended, Recording, drive
-from lab.evaluate import Scores, score
-from lab.experiment import Experiment
-from lab.line_up import told
-from lab.outputs import Finished, write_outputs
-from lab.rounds import reconstruct, simulate_round
-from lab.types import AttackState
+from lab.commands.recording import Ended, Recording, follow
+from lab.evaluation.scores import Scores, score
+from lab.experiments.driving import drive
+from lab.experiments.experiment import Experiment
+from lab.experiments.outputs import Finished, write_outputs
+from lab.experiments.rounds import simulate_round
+from lab.modalities.images.line_up import told
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,9 @@ def run(experiment: Experiment, where: str, limits: Limits, out: Path | None) ->
 def _attack(experiment: Experiment, chosen: device.torch.device, limits: Limits, interrupted: Callable[[], bool]) -> Finished:
     attacked = simulate_round(experiment, chosen)
     recording = Recording(attacked)
-    with Bar(limits) as bar:
-        ended = drive(
-            reconstruct(experiment, attacked.observation),
+    with Bar(limits) as bar, drive(experiment, attacked.observation) as attack:
+        ended = follow(
+            attack,
             recording,
             lambda state, seconds: interrupted() or limits.reached(state, seconds),
             bar.show,

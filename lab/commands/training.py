@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from lab import checkpoints
-from lab.catalogue import entries
-from lab.checkpoints.card import Recipe
+from lab.client import checkpoints
+from lab.client.checkpoints.card import Recipe
+from lab.client.datasets.base import Dataset
+from lab.client.datasets.published import PublishedSet
 from lab.commands.interruption import interruptible
 from lab.commands.lasting import lasting
-from lab.datasets.base import Dataset
-from lab.datasets.published import PublishedSet
-from lab.entry_text import parse_entry
 from lab.errors import LabError, quoted
-from lab.networks.base import Network
+from lab.federated.networks.base import Network
+from lab.options.catalogue import entries
+from lab.options.text import parse_entry
 
 if TYPE_CHECKING:
-    from lab.training import TrainingProgress
+    from lab.client.training import TrainingProgress
 
 
 def prepare(network: str, dataset: str, folder: Path, changes: dict[str, Any]) -> tuple[Network, PublishedSet, Recipe]:
@@ -56,7 +56,7 @@ def run(
     options, data, recipe = prepare(network, dataset, folder, changes)
     data.fetch()  # asked for by naming the folder: the help of --data says so
     with lasting():  # imported here: what was typed is checked by now, and only a training needs torch
-        from lab.training import train
+        from lab.client.training import train
 
     accuracy = 0.0
     with interruptible() as interruption, tqdm(desc="train", unit=" steps", file=sys.stderr, dynamic_ncols=True) as bar:

@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from lab.attacks.analytic import Analytic as Algebra
-from lab.defences.gaussian_noise import GaussianNoise
-from lab.experiment import Experiment
-from lab.networks.mlp import MLP
-from lab.networks.small_convnet import SmallConvNet
-from lab.protocols.fedavg import FedAvg
+from lab.client.defences.gaussian_noise import GaussianNoise
+from lab.experiments.experiment import Experiment
+from lab.federated.networks.mlp import MLP
+from lab.federated.networks.small_convnet import SmallConvNet
+from lab.federated.protocols.fedavg import FedAvg
 from lab.studies.base import Cell, Study
 
 

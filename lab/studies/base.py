@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Annotated, ClassVar
 
-from lab.catalogue import Entry
-from lab.datasets.base import Dataset
-from lab.datasets.cifar10 import CIFAR10
-from lab.datasets.gallery import NAMES, Gallery
-from lab.experiment import Experiment
-from lab.options import Bounds, Help
+from lab.client.datasets.base import Dataset
+from lab.client.datasets.cifar10 import CIFAR10
+from lab.client.datasets.gallery import NAMES, Gallery
+from lab.experiments.experiment import Experiment
+from lab.options.catalogue import Entry
+from lab.options.fields import Bounds, Help
 
 
 class Budget(Enum):
@@ -71,7 +71,7 @@ class Study(Entry):
     title: ClassVar[str] = ""
     paper_item: ClassVar[str] = ""
     also_told: ClassVar[tuple[str, ...]] = ()
-    """Further columns of its table, by the names in ``lab.sweeps.tables``."""
+    """Further columns of its table, by the names in ``lab.studies.sweeps.tables``."""
     main: ClassVar[str] = "psnr_db"
     """What its figure draws: "psnr_db", "registered_psnr_db" or "labels_right"."""
     small_images: ClassVar[int] = 4

@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from lab.attacks.gradient_matching import GradientMatching
-from lab.datasets.cifar100 import CIFAR100
-from lab.datasets.gallery import NAMES, Gallery
-from lab.experiment import Experiment
-from lab.networks.resnet import ResNet
-from lab.networks.small_convnet import SmallConvNet
-from lab.recommended import recommended_attack
+from lab.attacks.matching.settings import Matching
+from lab.client.datasets.cifar100 import CIFAR100
+from lab.client.datasets.gallery import NAMES, Gallery
+from lab.experiments.experiment import Experiment
+from lab.experiments.recommended import recommended_attack
+from lab.federated.networks.resnet import ResNet
+from lab.federated.networks.small_convnet import SmallConvNet
 from lab.studies.base import Cell, Mark, PaperNumber, Pictures, Study
 
 _SIZES = (1, 2, 4, 8, 16, 32, 100)
@@ -66,6 +67,6 @@ class Batch(Study):
             )
             yield Cell("100 pictures of CIFAR-100, ResNet32-10", (experiment,), _HUNDRED)
 
-    def _attack(self, size: int) -> GradientMatching:
+    def _attack(self, size: int) -> Matching:
         attack = recommended_attack(SmallConvNet(), trained=False, pictures=size)
         return replace(attack, iterations=self.steps(200 if size > 16 else 400, 4000))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from lab import checkpoints
 from lab.attacks.gradient_matching import GradientMatching
-from lab.experiment import Experiment
-from lab.networks.imagenet_resnet import ImageNetResNet
+from lab.client import checkpoints
+from lab.experiments.experiment import Experiment
+from lab.federated.networks.imagenet_resnet import ImageNetResNet
 from lab.studies.base import Cell, Mark, PaperNumber, Study
 
 _DEPTHS = (18, 34, 50, 152)

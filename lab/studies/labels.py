@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from lab.attacks.label_reading import LabelReading, Rule
-from lab.experiment import Experiment
-from lab.networks.base import Activation
-from lab.networks.small_convnet import SmallConvNet
+from lab.experiments.experiment import Experiment
+from lab.federated.networks.base import Activation
+from lab.federated.networks.small_convnet import SmallConvNet
+from lab.federated.observation import LabelSource
 from lab.studies.base import Cell, Study
-from lab.types import LabelSource
 
 _TITLES = {Rule.IDLG: "iDLG", Rule.LLG: "LLG", Rule.GRADINVERSION: "GradInversion", Rule.ILRG: "iLRG"}
 _SIZES = (1, 8, 16)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from lab.defences.scaling import Scaling
-from lab.experiment import Experiment
-from lab.known_attacks import geiping2020_attack, zhu2019_attack
-from lab.networks.lenet import LeNet
+from lab.attacks.published import geiping2020_attack, zhu2019_attack
+from lab.client.defences.scaling import Scaling
+from lab.experiments.experiment import Experiment
+from lab.federated.networks.lenet import LeNet
 from lab.studies.base import Cell, Study
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from lab.attacks.gradient_matching import GradientMatching, Start
-from lab.experiment import Experiment
-from lab.networks.base import Padding as Border
-from lab.networks.resnet import ResNet
+from lab.attacks.gradient_matching import GradientMatching
+from lab.attacks.matching.settings import Start
+from lab.experiments.experiment import Experiment
+from lab.federated.networks.base import Padding as Border
+from lab.federated.networks.resnet import ResNet
 from lab.studies.base import Cell, Study
 
 _TITLES = {Border.ZERO: "zero padding", Border.CIRCULAR: "circular padding"}

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from lab.datasets.mnist import MNIST
-from lab.experiment import Experiment
-from lab.networks.base import Network
-from lab.networks.imagenet_resnet import ImageNetResNet
-from lab.networks.small_convnet import SmallConvNet
-from lab.networks.squeezenet import SqueezeNet
-from lab.recommended import recommended_attack
+from lab.client.datasets.mnist import MNIST
+from lab.experiments.experiment import Experiment
+from lab.experiments.recommended import recommended_attack
+from lab.federated.networks.base import Network
+from lab.federated.networks.imagenet_resnet import ImageNetResNet
+from lab.federated.networks.small_convnet import SmallConvNet
+from lab.federated.networks.squeezenet import SqueezeNet
 from lab.studies.base import Cell, Mark, PaperNumber, Pictures, Study
 
 SQUEEZENET = "squeezenet1_0_deepcomp_torchvision.pth"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from lab.experiment import Experiment
-from lab.known_attacks import PIXELS_PER_NORMALISED_UNIT, geiping2020_attack
-from lab.networks.convnet import ConvNet
-from lab.optimisers.adam import Adam
-from lab.optimisers.base import Schedule
-from lab.optimisers.signed_adam import SignedAdam
+from lab.attacks.matching.optimisers.adam import Adam
+from lab.attacks.matching.optimisers.base import Schedule
+from lab.attacks.matching.optimisers.signed_adam import SignedAdam
+from lab.attacks.published import PIXELS_PER_NORMALISED_UNIT, geiping2020_attack
+from lab.experiments.experiment import Experiment
+from lab.federated.networks.convnet import ConvNet
 from lab.studies.base import Cell, Study
 
 STEP = 0.1 * PIXELS_PER_NORMALISED_UNIT

@@ -6,17 +6,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from lab import checkpoints
 from lab.attacks.base import Attack
 from lab.attacks.head_start import HeadStart
+from lab.attacks.matching.optimisers.lbfgs import LBFGS
+from lab.attacks.published import geiping2020_attack, smooth_network_attack, zhu2019_attack
 from lab.attacks.recursive import Recursive
-from lab.experiment import Experiment
-from lab.known_attacks import geiping2020_attack, smooth_network_attack, zhu2019_attack
-from lab.networks.base import Network
-from lab.networks.lenet import LeNet
-from lab.networks.resnet import ResNet
-from lab.optimisers.lbfgs import LBFGS
-from lab.recommended import recommended_attack
+from lab.client import checkpoints
+from lab.experiments.experiment import Experiment
+from lab.experiments.recommended import recommended_attack
+from lab.federated.networks.base import Network
+from lab.federated.networks.lenet import LeNet
+from lab.federated.networks.resnet import ResNet
 from lab.studies.base import Cell, Mark, PaperNumber, Study
 
 WIDE, NARROW = ResNet(depth=20, widen=4), ResNet(depth=20, widen=1)

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from lab.experiment import Experiment
-from lab.known_attacks import geiping2020_attack
-from lab.networks.convnet import ConvNet
-from lab.protocols.fedavg import FedAvg
-from lab.recommended import recommended_attack
+from lab.attacks.published import geiping2020_attack
+from lab.experiments.experiment import Experiment
+from lab.experiments.recommended import recommended_attack
+from lab.federated.networks.convnet import ConvNet
+from lab.federated.protocols.fedavg import FedAvg
 from lab.studies.base import Cell, Mark, PaperNumber, Study
 
 TAU = 1e-4

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from lab.attacks.gradient_matching import GradientMatching
-from lab.checkpoints.finding import stages
-from lab.experiment import Experiment
-from lab.networks.small_convnet import SmallConvNet
+from lab.client.checkpoints.finding import stages
+from lab.experiments.experiment import Experiment
+from lab.federated.networks.small_convnet import SmallConvNet
 from lab.studies.base import Cell, Study
 
 

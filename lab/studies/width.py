@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from lab.experiment import Experiment
-from lab.networks.convnet import ConvNet
-from lab.recommended import recommended_attack
+from lab.experiments.experiment import Experiment
+from lab.experiments.recommended import recommended_attack
+from lab.federated.networks.convnet import ConvNet
 from lab.studies.base import Cell, Mark, PaperNumber, Study
 
 _PAPER = {16: PaperNumber(19.0, None, Mark.RECALLED), 128: PaperNumber(23.0, None, Mark.RECALLED)}

@@ -11,7 +11,7 @@ import typer
 from nbformat import NotebookNode
 
 from notebooks.course import nbgrader, otter
-from notebooks.course.lesson import FOLDER, lessons
+from notebooks.course.lesson import FOLDER, read
 from notebooks.course.student import student
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -34,14 +34,34 @@ def build(
     """Build the student's lessons, the nbgrader course and the Otter masters."""
     for part in ("student", "nbgrader", "otter"):
         shutil.rmtree(out / part, ignore_errors=True)
-    for lesson in lessons():
-        _write(student(lesson), out / "student" / f"{lesson.slug}.ipynb")
-        _write(nbgrader.assignment(lesson, seed), out / "nbgrader" / "source" / lesson.slug / f"{lesson.slug}.ipynb")
-        _write(otter.master(lesson, seed), out / "otter" / f"{lesson.slug}.ipynb")
+    built, broken = [], []
+    for path in sorted(FOLDER.glob("*.ipynb")):
+        try:
+            built += _built(path, out, seed)
+        except Exception as error:  # whatever is wrong with one notebook, the others are built
+            broken.append(f"{path.name} ({type(error).__name__}: {' '.join(str(error).split())[:200]})")
     (out / "nbgrader" / "nbgrader_config.py").write_text(nbgrader.CONFIGURATION, encoding="utf-8")
     (out / "README.txt").write_text(READ_ME, encoding="utf-8")
     shutil.copy(FOLDER / "00-meet-the-lab.ipynb", out / "student")
-    typer.echo(f"Built {len(lessons())} lessons in {out}: student (to hand out), nbgrader and otter (with solutions).")
+    typer.echo(f"Built {len(built)} lessons in {out}: student (to hand out), nbgrader and otter (with solutions).")
+    for told in broken:
+        typer.echo(f"Not built: {told}", err=True)
+    raise typer.Exit(1 if broken else 0)
+
+
+def _built(path: Path, out: Path, seed: int) -> list[str]:
+    """Build what a notebook holds, a lesson or none, in every form or in none; its name."""
+    lesson = read(path)
+    if lesson is None:
+        return []
+    forms = {
+        out / "student" / f"{lesson.slug}.ipynb": student(lesson),
+        out / "nbgrader" / "source" / lesson.slug / f"{lesson.slug}.ipynb": nbgrader.assignment(lesson, seed),
+        out / "otter" / f"{lesson.slug}.ipynb": otter.master(lesson, seed),
+    }
+    for place, notebook in forms.items():
+        _write(notebook, place)
+    return [lesson.slug]
 
 
 def _write(notebook: NotebookNode, path: Path) -> None:

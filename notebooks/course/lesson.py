@@ -47,8 +47,14 @@ class Lesson:
 
 def lessons(folder: Path = FOLDER) -> list[Lesson]:
     """All lessons in their order; other notebooks of the folder (the page itself) are none."""
-    found = [(path, nbformat.read(path, as_version=4)) for path in sorted(folder.glob("*.ipynb"))]
-    return [_taken_apart(path.stem, notebook) for path, notebook in found if "lesson" in notebook.metadata]
+    found = (read(path) for path in sorted(folder.glob("*.ipynb")))
+    return [lesson for lesson in found if lesson is not None]
+
+
+def read(path: Path) -> Lesson | None:
+    """The lesson in a notebook, None where it is none."""
+    notebook = nbformat.read(path, as_version=4)
+    return _taken_apart(path.stem, notebook) if "lesson" in notebook.metadata else None
 
 
 def tagged(notebook: NotebookNode, tag: str) -> list[NotebookNode]:

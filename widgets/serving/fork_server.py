@@ -36,8 +36,16 @@ KERNEL = (
 )
 """What others import only once it is used, as every kernel does; the same test names what is missing."""
 NO_PART_OF_THE_PAGE = {
-    *("lab.cli", "lab.commands", "lab.exercises", "lab.studies", "lab.sweeps", "lab.training", "lab.augmentation"),
-    *("widgets.record", "widgets.serving"),
+    *(
+        "lab.cli",
+        "lab.commands",
+        "lab.course.exercises",
+        "lab.studies",
+        "lab.studies.sweeps",
+        "lab.client.training",
+        "lab.client.augmentation",
+    ),
+    *("widgets.playback.record", "widgets.serving"),
 }
 NOTHING_OF_THE_PAGE = {"study"}
 """A kind of the catalogue that no page offers."""
@@ -60,8 +68,8 @@ def prepare() -> str:
     import setproctitle
     import torch
 
-    from lab.catalogue import FOLDERS, entries
-    from widgets.jobs import load
+    from lab.options.catalogue import FOLDERS, entries
+    from widgets.run.jobs import load
 
     load()
     for name in (*KERNEL, *(module for package in PAGE for module in _modules(package))):

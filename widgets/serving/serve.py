@@ -19,11 +19,11 @@ from typing import Annotated, Any
 import typer
 
 from lab.errors import LabError
-from lab.lent_folders import LENT, lend
+from lab.files.lent_folders import LENT, lend
 from widgets.serving.configuration import LESSONS, PAGE, TEMPLATES
 from widgets.serving.settings import PUBLIC, Settings, read
-from widgets.serving.surroundings import LESSONS_HERE, MOST_BYTES, MOST_SECONDS
 from widgets.serving.watchdog import Watchdog
+from widgets.surroundings import LESSONS_HERE, MOST_BYTES, MOST_SECONDS
 
 ROOT = Path(__file__).parent.parent.parent
 NOTEBOOKS = ROOT / "notebooks"

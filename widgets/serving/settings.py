@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from lab.errors import LabError
-from lab.options import Bounds, Help
-from lab.options import Option as Options
-from lab.serialise import from_plain
+from lab.options.fields import Bounds, Help
+from lab.options.fields import Option as Options
+from lab.options.plain import from_plain
 
 GIBIBYTE = 2**30
 

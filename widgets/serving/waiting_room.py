@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from widgets import recording
+from widgets.playback import recording
 
 FRAME_MS, LAST_FRAME_MS = 120, 2_000
 

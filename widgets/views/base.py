@@ -7,7 +7,7 @@ from typing import Any
 
 import anywidget
 
-from widgets.messages import Listener
+from widgets.door.messages import Listener
 
 FOLDER = Path(__file__).parent
 

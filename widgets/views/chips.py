@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import traitlets
 
-from widgets.controls import Edits, edited
-from widgets.messages import Message
+from widgets.door.messages import Message
+from widgets.form.controls import Edits
+from widgets.form.gate import edited
 from widgets.views.base import View, script, style
 
 if TYPE_CHECKING:

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import traitlets
 
-from widgets.comparison import Comparison
-from widgets.contrasts import chosen, contrasts
-from widgets.controls import edited
-from widgets.film import frame_data, image_bytes, plain, round_data
-from widgets.messages import Message
+from widgets.door.messages import Message
+from widgets.form.contrasts import chosen, contrasts
+from widgets.form.gate import edited
+from widgets.playback.playback import frame_data, image_bytes, plain, round_data
+from widgets.run.comparison import Comparison
 from widgets.views.base import View, script, style
 
 if TYPE_CHECKING:
@@ -96,8 +96,8 @@ class Compare(View):
         if self._early:
             self.state = EARLY
             return
-        from lab.presets import PRESETS as LISTING
-        from widgets.differences import differences
+        from lab.experiments.presets import PRESETS as LISTING
+        from widgets.form.differences import differences
 
         experiments = [LISTING[name].experiment for name in PRESETS]
         (difference,) = [each for each in differences(*experiments) if each.path == "distance"]

@@ -6,12 +6,12 @@ from typing import Any
 
 import traitlets
 
-from widgets.messages import Message
+from widgets.door.messages import Message
 from widgets.views.base import View, script, style
 
 
 class Doctor(View):
-    """Shows a failure of ``lab.failures`` as the session's experiment, and its mend at one click."""
+    """Shows a failure of ``lab.experiments.failures`` as the session's experiment, and its mend at one click."""
 
     _esm = script("doctor")
     _css = style("doctor")
@@ -28,7 +28,7 @@ class Doctor(View):
         """Whether the present experiment is one of the failures, before or after its mend."""
         if self.session.experiment is None:
             return
-        from lab.failures import FAILURES
+        from lab.experiments.failures import FAILURES
 
         if not self.cases:
             self.cases = [{"name": failure.name, "title": failure.title} for failure in FAILURES.values()]
@@ -51,7 +51,7 @@ class Doctor(View):
         """Run the failure of that name, or the mended experiment of the one shown."""
         if self.session.experiment is None:
             return
-        from lab.failures import FAILURES
+        from lab.experiments.failures import FAILURES
 
         if message.text("show") in FAILURES:
             self._run(FAILURES[message.text("show")].experiment)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Any
 
-from widgets.controls import Edits, change, edited
-from widgets.messages import Message
+from widgets.door.messages import Message
+from widgets.form.controls import Edits
+from widgets.form.gate import change, edited
 from widgets.views.base import View, script, style
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class Guess(View):
 
 def _another_secret(experiment: Experiment) -> Edits:
     """One picture of the gallery, but not the present one, which the reader has seen."""
-    from lab.datasets.gallery import NAMES
+    from lab.client.datasets.gallery import NAMES
 
     present = getattr(experiment.dataset, "first", "")
     return (("batch_size", 1), ("picture", random.SystemRandom().choice([name for name in NAMES if name != present])))

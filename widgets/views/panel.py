@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import traitlets
 
-from widgets.film import plain
-from widgets.messages import Message
+from widgets.door.messages import Message
+from widgets.form.part_names import TABS
+from widgets.playback.playback import plain
 from widgets.views.base import View, script, style
-
-TABS = ("algebra", "difference", "layers", "numbers", "history")
 
 
 class Panel(View):

@@ -6,9 +6,9 @@ from typing import Any
 
 import traitlets
 
-from widgets.controls import schema
-from widgets.exports import KINDS
-from widgets.messages import Message
+from widgets.door.messages import Message
+from widgets.files.exports import KINDS
+from widgets.form.controls import schema
 from widgets.views.base import View, script, style
 
 LONGEST_ADDRESS = 1000
@@ -35,7 +35,7 @@ class Share(View):
         experiment = self.session.experiment
         if experiment is None:
             return
-        from lab import links
+        from lab.experiments import links
 
         with self.hold_trait_notifications():
             self.link = links.write(experiment, self.session.hidden)

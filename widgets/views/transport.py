@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from widgets.messages import Message
+from widgets.door.messages import Message
 from widgets.views.base import View, script, style
 
 STEPS = (1, 10, 100)

@@ -1,0 +1,96 @@
+"""Several pictures behind one gradient: what entered the fully connected head, picture by picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from lab.attacks.closed_form.activations import POINTWISE, invert
+from lab.attacks.closed_form.batch_by_labels import set_apart
+from lab.attacks.closed_form.batch_by_sparsity import CONSISTENT, disaggregate
+from lab.attacks.closed_form.layer_output import LEAST_ERROR
+from lab.attacks.closed_form.mismatch import known_labels
+from lab.federated.classifier import Classifier
+from lab.federated.observation import Observation
+from lab.federated.tensors import Gradients, Labels
+
+MOST = 8
+"""Pictures: beyond, sparse directions are rarely met by chance."""
+MOST_BY_LABELS = 10
+"""Pictures: the circle has the square of their number as unknowns."""
+
+
+@dataclass(frozen=True, eq=False)
+class BatchReading:
+    """The head's input, in the order of the labels."""
+
+    inputs: Tensor
+    """Shape (pictures, inputs)."""
+    slopes: Tensor
+    """The loss's gradient there, each picture's share, shape (pictures, inputs)."""
+
+
+def read_batch(observation: Observation, gradients: Gradients) -> BatchReading | None:
+    """The head's inputs set apart, by silent units or by labels; None where they stay mixed."""
+    labels = known_labels(observation)
+    return _by_silent_units(observation.network, gradients, labels) or _by_labels(observation.network, gradients, labels)
+
+
+def _by_labels(network: Classifier, gradients: Gradients, labels: Labels) -> BatchReading | None:
+    """From the logits down: once a layer's dz are known picture by picture, its inputs follow by least squares."""
+    layers = list(network.head.named_children())
+    (name, last), below = layers[-1], layers[-2::-1]
+    plain = all(isinstance(module, (nn.Linear, *POINTWISE)) for _, module in below)
+    if not plain or not isinstance(last, nn.Linear) or last.bias is None or len(labels) > MOST_BY_LABELS:
+        return None
+    weight, bias = last.weight.detach(), last.bias.detach()
+    apart = set_apart(gradients[f"head.{name}.weight"], gradients[f"head.{name}.bias"], weight, bias, labels)
+    if apart is None:
+        return None
+    inputs, slopes = apart.inputs, apart.slopes @ weight
+    for name, module in below:
+        if isinstance(module, nn.Linear):
+            inputs = torch.linalg.lstsq(slopes.T, gradients[f"head.{name}.weight"], driver="gelsd").solution
+            slopes = slopes @ module.weight.detach()
+        else:
+            slopes = slopes * invert(module, inputs, LEAST_ERROR * float(inputs.abs().max())).slope
+    return BatchReading(inputs, slopes)
+
+
+def _by_silent_units(network: Classifier, gradients: Gradients, labels: Labels) -> BatchReading | None:
+    """Needs a network without a body, whose lowest layer has a bias and a ReLU above it."""
+    if not _is_open(network) or len(labels) > MOST:
+        return None
+    lowest = network.head[0]
+    assert isinstance(lowest, nn.Linear)
+    weight, bias = lowest.weight.detach(), lowest.bias.detach()
+    generator = torch.Generator().manual_seed(0)
+    apart = disaggregate(gradients["head.0.weight"], gradients["head.0.bias"], len(labels), weight, bias, generator)
+    if apart is None or apart.misfit > CONSISTENT:
+        return None
+    order = _order(network, apart.inputs, apart.slopes, labels)
+    return BatchReading(apart.inputs[order], apart.slopes[order] @ weight)
+
+
+def _is_open(network: Classifier) -> bool:
+    layers = list(network.head)
+    plain = isinstance(network.features, nn.Identity) and len(layers) > 1
+    return plain and isinstance(layers[0], nn.Linear) and layers[0].bias is not None and isinstance(layers[1], nn.ReLU)
+
+
+def _order(network: Classifier, inputs: Tensor, slopes: Tensor, labels: Labels) -> Tensor:
+    """For each label the input whose own gradient with that label points where the slope found does, shape (pictures,)."""
+    from scipy.optimize import linear_sum_assignment  # imported here: only a batch needs it, and scipy is slow to load
+
+    values = network.head[:1](inputs).detach().requires_grad_()
+    logits = network.head[1:](values)
+    costs = torch.empty(len(labels), len(inputs), dtype=torch.float32)
+    for row, label in enumerate(labels.tolist()):
+        wanted = torch.full((len(inputs),), label, dtype=torch.long)
+        loss = functional.cross_entropy(logits, wanted, reduction="sum")
+        (made,) = torch.autograd.grad(loss, values, retain_graph=True)
+        costs[row] = -torch.cosine_similarity(made, slopes)
+    return torch.as_tensor(linear_sum_assignment(costs.numpy())[1])

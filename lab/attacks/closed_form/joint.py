@@ -1,0 +1,54 @@
+"""Several layers solved together for the input of the lowest: a first guess, then Gauss-Newton."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from lab.attacks.closed_form.cgls import cgls
+from lab.attacks.closed_form.conditioning import whitener
+from lab.attacks.closed_form.convolution import Convolution
+from lab.attacks.closed_form.gauss_newton import Effort, Step, gauss_newton
+from lab.attacks.closed_form.layer_equations import Stretch
+from lab.attacks.closed_form.nonnegative import Rounds, nonnegative
+
+GUESS = Rounds(inner=20, growth=1.0, most=80)
+CLEARLY = 0.5
+"""Of the mean active unit: guessed units above this share count as active."""
+GUESSED_LAYER = 20
+"""Conjugate-gradient iterations of a guess through one convolution."""
+JOINT = Effort(exact=2e-6)
+PRECISION = torch.float32
+"""Joint solves are well conditioned (about 20): single precision loses nothing and costs half."""
+
+
+def first_guess(stretch: Stretch, shape: tuple[int, ...]) -> Tensor:
+    """A rough input, of ``shape``: non-negative least squares on the top, then the clearly active units below it.
+
+    Zeros where the stretch is not convolution, ReLU, convolution.
+    """
+    zeros = torch.zeros(shape, dtype=stretch.known.values.dtype)
+    if [type(module) for module in stretch.modules] != [nn.Conv2d, nn.ReLU, nn.Conv2d]:
+        return zeros
+    lowest, _, top = stretch.modules
+    assert isinstance(lowest, nn.Conv2d)
+    alone = replace(stretch, names=stretch.names[-1:], modules=[top])
+    with torch.no_grad():
+        features = nonnegative(alone.at(torch.zeros_like(lowest(zeros))), GUESS).solution
+    clear = (features > CLEARLY * features.sum() / (features > 0).sum().clamp_min(1)).to(features.dtype)
+    operator = Convolution(lowest, shape)
+    before = features if lowest.bias is None else features - lowest.bias.detach().view(1, -1, 1, 1)
+    found = cgls(
+        lambda x: [clear * operator.apply(x)], lambda r: operator.adjoint(clear * r[0]), [clear * before], GUESSED_LAYER
+    )
+    return found.solution
+
+
+def solve(stretch: Stretch, start: Tensor, effort: Effort) -> Iterator[Step]:
+    """Gauss-Newton steps in variables in which the lowest layer is well conditioned."""
+    lowest = stretch.modules[0]
+    rescale = whitener(lowest, tuple(start.shape)) if isinstance(lowest, nn.Conv2d) else None
+    return gauss_newton(stretch, start, effort, rescale)

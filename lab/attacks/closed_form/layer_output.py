@@ -1,0 +1,76 @@
+"""How far the way down has come: what is known at one height, and what a viewer is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from lab.attacks.closed_form.activations import POINTWISE, invert
+from lab.attacks.closed_form.chain import scale_and_shift
+from lab.attacks.closed_form.gauss_newton import Step
+from lab.attacks.closed_form.report import LayerRecovery
+from lab.attacks.closed_form.weight_equations import Known
+
+LEAST_ERROR = 1e-6
+"""Relative error of a float32 ratio: what lies below this share of the largest feature is silence."""
+
+
+@dataclass(frozen=True, eq=False)
+class Level:
+    """What is known at one height of the chain: the output of the module ``index`` - 1."""
+
+    index: int
+    values: Tensor
+    weight: Tensor
+    slope: Tensor
+    error: float
+    """Absolute error of ``values``: smaller ReLU outputs count as silent."""
+    exact: bool
+    doubtful: Tensor | None = None
+    """Where an exact level may still take a silent unit for active or an active one for silent; boolean."""
+
+    @property
+    def known(self) -> Known:
+        """What a convolution's output tells; no value at the position of a unit in doubt is trusted."""
+        known = Known(self.values, self.weight, self.slope)
+        return known if self.doubtful is None else known.hiding(self.doubtful)
+
+    def below(self, module: nn.Module) -> Level | None:
+        """The level under an activation or batch norm, which are undone entry by entry; None for other modules."""
+        if isinstance(module, POINTWISE):
+            inverse = invert(module, self.values, self.error)
+            weight, slope = self.weight * inverse.weight, inverse.slope * self.slope
+            return replace(self, index=self.index - 1, values=inverse.values, weight=weight, slope=slope)
+        return self._below_batch_norm(module) if isinstance(module, nn.BatchNorm2d) else None
+
+    def _below_batch_norm(self, module: nn.BatchNorm2d) -> Level:
+        """Undo y = scale x + shift with the stored statistics; channels scaled by zero tell nothing."""
+        scale, shift = scale_and_shift(module)
+        alive = scale.abs() > 1e-12
+        values = torch.where(alive, (self.values - shift) / torch.where(alive, scale, 1.0), 0.0).detach()
+        slope = (self.slope * scale).detach()
+        return replace(self, index=self.index - 1, values=values, weight=self.weight * alive, slope=slope)
+
+
+def under(bottom: int, step: Step, *, exact: bool) -> Level:
+    """The level under a solved stretch whose lowest module is the ``bottom``-th."""
+    slope = step.point.pulled_slope().double()
+    values = step.point.values.double()
+    error = max(LEAST_ERROR, 3 * step.residual) * float(values.square().mean().sqrt())
+    return Level(bottom, values, torch.ones_like(values), slope, error, exact)
+
+
+@dataclass(frozen=True, eq=False)
+class Progress:
+    """Where the descent stands."""
+
+    layers: tuple[LayerRecovery, ...]
+    """Top to bottom."""
+    picture: Tensor | None
+    """The input of the lowest layer once reached, normalised, shape (pictures, channels, height, width)."""
+    lacking: LayerRecovery | None = None
+    """The layer that has too few equations even together with all layers below it."""
+    searched: str = ""
+    """From where on the picture was searched and not solved for, or could not be, in one sentence."""

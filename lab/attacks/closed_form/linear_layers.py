@@ -1,0 +1,154 @@
+"""Fully connected layers read from their gradients: the input of each is a ratio of two shared numbers (Proposition 3.1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lab.late import Tensor, functional, nn, torch
+
+from lab.errors import LabError
+from lab.federated.observation import Observation
+from lab.federated.tensors import Gradients
+
+CONSISTENT = 1e-3
+"""Largest relative residual ||dW - dz x^T|| / ||dW|| at which the shared numbers still fit one input."""
+
+
+@dataclass(frozen=True, eq=False)
+class LayerReading:
+    """What the algebra reads off one linear layer: x from dL/dW = (dL/dz) x^T."""
+
+    name: str
+    row: int
+    """The unit i whose gradients are divided."""
+    recovered_input: Tensor
+    """x, shape (inputs,)."""
+    output_gradient: Tensor
+    """dL/dz, shape (outputs,)."""
+    residual: float
+    """||dW - dz x^T|| / ||dW||: zero where one input explains all shared numbers."""
+    up_to_scale: bool
+    has_bias: bool
+
+
+def read_layers(observation: Observation, row: int | None = None) -> list[LayerReading]:
+    """The readings of the head's linear layers, top to bottom; empty where one of them is silent.
+
+    A layer with a bias is read by division. One without follows from the layer above:
+    dL/dz = act'(z) W_above^T dL/dz_above. Where that cannot be told, the layer's gradient is a
+    rank-one matrix dL/dz x^T, known up to its scale. ``row`` applies to the lowest layer.
+    """
+    gradient = observation.protocol.mean_gradient(observation.update)
+    readings: list[LayerReading] = []
+    above = _at_the_top(observation)
+    layers = _linear_layers(observation)
+    for position, (name, layer) in enumerate(layers):
+        chosen = row if position == len(layers) - 1 else None
+        reading = _read_layer(name, gradient, above, chosen)
+        if reading is None:
+            return []
+        readings.append(reading)
+        above = _pass_down(layer, reading, _activation_below(observation, name))
+    return readings
+
+
+@dataclass(frozen=True, eq=False)
+class _Above:
+    """What the layer above tells about dL/dz of this one, shape (outputs,)."""
+
+    slope: Tensor
+    exact: bool
+    """False where only the sign of the whole can be trusted: a lost scale, an activation that hides its slope."""
+
+
+def _at_the_top(observation: Observation) -> _Above | None:
+    """dL/dz = p - y at the logits is negative at the label alone, where the label is known."""
+    if observation.labels is None:
+        return None
+    return _Above(-functional.one_hot(observation.labels[0], observation.classes), exact=False)
+
+
+def _read_layer(name: str, gradient: Gradients, above: _Above | None, row: int | None) -> LayerReading | None:
+    """Read one layer from its gradients and what is known from above; None where its gradients are zero, or were not sent."""
+    weight, bias = gradient.get(f"{name}.weight"), gradient.get(f"{name}.bias")
+    if weight is None or not weight.any():
+        return None
+    if bias is not None and bias.any():
+        unit = largest(bias) if row is None else _checked_row(row, bias)
+        return _reading(name, unit, divide(weight, bias, unit), bias, weight, up_to_scale=False, has_bias=True)
+    if above is not None and above.exact and above.slope.any():
+        recovered = weight.T @ above.slope / above.slope.square().sum()
+        return _reading(name, largest(above.slope), recovered, above.slope, weight, up_to_scale=False, has_bias=False)
+    output, recovered = _rank_one(weight, None if above is None else above.slope)
+    return _reading(name, largest(output), recovered, output, weight, up_to_scale=True, has_bias=False)
+
+
+def _checked_row(row: int, bias_gradient: Tensor) -> int:
+    if row >= len(bias_gradient):
+        raise LabError(f"analytic: row = {row} is out of range; this layer has the units 0 to {len(bias_gradient) - 1}.")
+    if bias_gradient[row] == 0:
+        hint = largest(bias_gradient)
+        raise LabError(f"analytic: unit {row} is silent (dL/db = 0), so nothing can be divided by it; try {hint}.")
+    return row
+
+
+def divide(weight_gradient: Tensor, bias_gradient: Tensor, row: int) -> Tensor:
+    """X = (dL/dW_i) / (dL/db_i), Proposition 3.1 itself; shape (inputs,)."""
+    return weight_gradient[row] / bias_gradient[row]
+
+
+def largest(slopes: Tensor) -> int:
+    """The unit with the largest |dL/dz_i|: the ratio that noise hurts least."""
+    return int(slopes.abs().argmax())
+
+
+def _reading(
+    name: str, row: int, recovered: Tensor, slope: Tensor, weight: Tensor, *, up_to_scale: bool, has_bias: bool
+) -> LayerReading:
+    residual = float((weight - torch.outer(slope, recovered)).norm() / weight.norm())
+    return LayerReading(name, row, recovered, slope, residual, up_to_scale, has_bias)
+
+
+def _rank_one(weight: Tensor, slope: Tensor | None) -> tuple[Tensor, Tensor]:
+    """dL/dz (of length one) and the input, from the leading singular triple of dW = dL/dz x^T.
+
+    The common sign follows the slope known from above; at the logits of an unknown label the
+    largest entry of dL/dz = p - y is the negative one (of two classes either may be).
+    """
+    left, sizes, right = torch.linalg.svd(weight, full_matrices=False)
+    output, recovered = left[:, 0], sizes[0] * right[0]
+    likely = output @ slope.to(output) if slope is not None else -output[largest(output)]
+    return (output, recovered) if likely >= 0 else (-output, -recovered)
+
+
+def _linear_layers(observation: Observation) -> list[tuple[str, nn.Linear]]:
+    """The head's linear layers by name, top to bottom."""
+    layers = [(f"head.{name}", m) for name, m in observation.network.head.named_children() if isinstance(m, nn.Linear)]
+    return layers[::-1]
+
+
+def _activation_below(observation: Observation, name: str) -> nn.Module | None:
+    """The activation that made this layer's input, if it stands in the head."""
+    index = int(name.rpartition(".")[2])
+    return observation.network.head[index - 1] if index > 0 else None
+
+
+def _pass_down(layer: nn.Linear, reading: LayerReading, activation: nn.Module | None) -> _Above:
+    """dL/dz of the layer below: act'(z) W^T dL/dz, with act'(z) told from the recovered act(z)."""
+    pulled = layer.weight.detach().T @ reading.output_gradient
+    slope = slope_from_output(activation, reading.recovered_input)
+    scale_free = isinstance(activation, nn.ReLU | nn.LeakyReLU)
+    if slope is None or (reading.up_to_scale and not scale_free):
+        return _Above(pulled, exact=False)
+    return _Above(slope * pulled, exact=not reading.up_to_scale)
+
+
+def slope_from_output(activation: nn.Module | None, output: Tensor) -> Tensor | None:
+    """act'(z) given act(z); None where the output does not tell it (SiLU and GELU are not monotone)."""
+    if isinstance(activation, nn.ReLU):
+        return (output.abs() > 1e-6 * output.abs().max()).to(output.dtype)
+    if isinstance(activation, nn.LeakyReLU):
+        return torch.where(output > 0, 1.0, activation.negative_slope).to(output.dtype)
+    if isinstance(activation, nn.Sigmoid):
+        return output * (1 - output)
+    return 1 - output.square() if isinstance(activation, nn.Tanh) else None

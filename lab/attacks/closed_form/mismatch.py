@@ -1,0 +1,87 @@
+"""What was shared, in double precision, and how far a picture is from explaining it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import dataclass, replace
+
+from lab.late import Tensor, torch
+
+from lab.attacks.labels.llg import recover_labels
+from lab.federated.observation import Observation
+from lab.federated.tensors import Gradients, Images, Labels
+
+EXACT = 1e-3
+"""Relative mismatch ||g(x) - g*|| / ||g*|| up to which the picture explains the shared numbers."""
+
+CLEARLY = 0.5
+"""Another length than the one told is believed where it leaves less than this share of what that one leaves."""
+
+PIECE = 65_536
+"""Numbers that are compared at once."""
+
+CLOSE = 1e-2
+"""Relative mismatch that gradient matching, begun at the peeled picture, never brought lower."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How a picture explains a shared update, whose length may not be what it is told to be."""
+
+    factor: float
+    """s, by which the shared numbers are longer than the picture's own: 1 unless another explains clearly more."""
+    off: float
+    """||s g(x) - g*|| / ||g*||."""
+
+    @property
+    def note(self) -> str:
+        """What is to be said of the length; nothing where it is as told."""
+        return "" if self.factor == 1 else f" It was sent {self.factor:.3g} times as long as the picture's own."
+
+
+def fitted(made: Gradients, shared: Gradients) -> Fit:
+    """How ``made`` explains what was shared, as it is or at another length (clipped, summed over the batch)."""
+    products = [(float(g @ g), float(g @ other), float(other @ other)) for g, other in _pieces(made, shared)]
+    own, both, whole = (max(sum(part), 1e-300) for part in zip(*products, strict=True))
+    factor = both / own
+    told, best = (_off(made, shared, s) / math.sqrt(whole) for s in (1.0, factor))
+    return Fit(factor, best) if best < CLEARLY * told else Fit(1.0, told)
+
+
+def _off(made: Gradients, shared: Gradients, factor: float) -> float:
+    """||s g - g*||."""
+    return math.sqrt(sum(float((factor * g - other).square().sum()) for g, other in _pieces(made, shared)))
+
+
+def _pieces(made: Gradients, shared: Gradients) -> Iterator[tuple[Tensor, Tensor]]:
+    """Both in double precision, a few numbers at a time: a large network's update is not copied for it."""
+    for name, tensor in made.items():
+        pairs = zip(tensor.detach().flatten().split(PIECE), shared[name].detach().flatten().split(PIECE), strict=True)
+        yield from ((one.double(), other.double()) for one, other in pairs)
+
+
+def fit(observation: Observation, images: Images) -> Fit:
+    """How the picture's own update explains the shared one."""
+    labels = known_labels(observation)
+    made = observation.protocol.update(observation.network, images.to(observation.device), labels)
+    return fitted(made, observation.update)
+
+
+def mismatch(observation: Observation, images: Images) -> float:
+    """||s g(x) - g*|| / ||g*||: how far the picture is from explaining what was shared (``Fit``)."""
+    return fit(observation, images).off
+
+
+def known_labels(observation: Observation) -> Labels:
+    """The labels that the server was told, else those that it infers."""
+    return recover_labels(observation) if observation.labels is None else observation.labels
+
+
+def in_double(observation: Observation) -> Observation:
+    """The same numbers in float64 on the CPU (some accelerators have no float64); nothing is recomputed."""
+    network = deepcopy(observation.network).to("cpu", torch.float64)
+    update = {name: tensor.to("cpu", torch.float64) for name, tensor in observation.update.items()}
+    labels = None if observation.labels is None else observation.labels.cpu()
+    return replace(observation, network=network, update=update, labels=labels)

@@ -1,0 +1,127 @@
+"""The whole chain's equations: which layers to solve together, and what each solve is told."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from torch import Tensor, nn
+
+from lab.attacks.closed_form.activations import POINTWISE
+from lab.attacks.closed_form.chain import Link, describe
+from lab.attacks.closed_form.convolution import Convolution
+from lab.attacks.closed_form.gauss_newton import Step
+from lab.attacks.closed_form.layer_equations import Stretch
+from lab.attacks.closed_form.linearised import ConvolutionPiece
+from lab.attacks.closed_form.rank import Count, count
+from lab.attacks.closed_form.report import LayerRecovery
+from lab.attacks.closed_form.weight_equations import Known
+
+FLOAT32 = 1e-6
+"""Relative misfit that rounding alone leaves."""
+WHITENING = 1e-3
+"""Behind a ReLU fewer equations suffice, and the weakest directions of dz carry mostly rounding."""
+LEAST_WHITENING = 1e-5
+SPARSE = 0.9
+"""Behind a ReLU most unknowns are zero: so many equations for each suffice."""
+
+
+@dataclass(frozen=True, eq=False)
+class Noise:
+    """What the shared numbers are worth: standard deviations of one entry."""
+
+    gradient: float
+    features: float
+    relative: float
+    """||noise|| / ||gradient||."""
+
+
+@dataclass(frozen=True, eq=False)
+class System:
+    """A body's modules with dL/dW of each convolution, by module name."""
+
+    links: Sequence[Link]
+    gradients: Mapping[str, Tensor]
+    noise: Noise
+
+    @cached_property
+    def bends(self) -> bool:
+        """Whether some activation has a kink."""
+        return any(isinstance(link.module, nn.ReLU | nn.LeakyReLU) for link in self.links)
+
+    @property
+    def noisy(self) -> bool:
+        """Without noise a silent unit's gradient is 0 to the last bit."""
+        return self.noise.relative > FLOAT32
+
+    def reach(self, top: int, known: Known) -> tuple[int, bool]:
+        """The lowest layer to solve together with ``top``, and whether the equations suffice then."""
+        for bottom in range(top, -1, -1):
+            below = self.links[bottom - 1].module if bottom else None
+            undone = below is None or isinstance(below, (nn.Conv2d, nn.BatchNorm2d, *POINTWISE))
+            starts = isinstance(self.links[bottom].module, nn.Conv2d)
+            if starts and undone and self.tells(top, known, bottom):
+                return bottom, True
+        return 0, False
+
+    def tells(self, top: int, known: Known, bottom: int) -> bool:
+        """Whether the equations of the layer ``top`` are at least as many as the unknowns of the layer ``bottom``."""
+        told = int((known.weight > 0).sum())
+        if isinstance(self.links[top].module, nn.Conv2d):
+            told = self._count(top, known).rank
+        share = SPARSE if bottom == top and self.is_behind_relu(top) else 1.0
+        return told >= share * math.prod(self.links[bottom].input_shape)
+
+    def is_behind_relu(self, index: int) -> bool:
+        """Whether a layer's input is a ReLU's output, and so clear that its silent units can be told."""
+        return index > 0 and isinstance(self.links[index - 1].module, nn.ReLU) and not self.noisy
+
+    def stretch(self, bottom: int, top: int, known: Known, beneath: Mapping[int, Known] | None = None) -> Stretch:
+        """The equations of the modules from ``bottom`` to ``top``; ``beneath`` is keyed by module number."""
+        links = self.links[bottom : top + 1]
+        return Stretch(
+            names=[link.name for link in links],
+            modules=[link.module for link in links],
+            known=known,
+            gradients=self.gradients,
+            whitening=self._whitening(alone=bottom == top and not self.is_behind_relu(top)),
+            complete=not isinstance(links[-1].module, nn.Conv2d),
+            beneath={self.links[index].name: told for index, told in (beneath or {}).items()},
+            gradient_noise=self.noise.gradient,
+            output_noise=self.noise.features,
+        )
+
+    def recoveries(self, bottom: int, top: int, step: Step) -> Iterator[LayerRecovery]:
+        """One entry for each convolution of a solved stretch, top to bottom."""
+        names = [link.name for link in self.links[bottom : top + 1] if isinstance(link.module, nn.Conv2d)]
+        known = step.point.stretch.known
+        slope = known.slope
+        for position in reversed(range(bottom, top + 1)):
+            piece = step.point.pieces[position - bottom]
+            if isinstance(piece, ConvolutionPiece):
+                own = count(piece.operator, slope, known.weight if position == top else slope)
+                yield LayerRecovery(
+                    name=self.links[position].name,
+                    kind=describe(piece.operator.layer),
+                    unknowns=own.unknowns,
+                    weight_equations=own.weight_equations,
+                    forward_equations=own.forward_equations,
+                    rank=own.rank,
+                    condition=step.condition,
+                    residual=step.residual,
+                    iterations=step.iterations,
+                    joint=tuple(names) if len(names) > 1 else (),
+                    features=piece.input.detach().double(),
+                )
+            slope = piece.cotangent(slope)
+
+    def _whitening(self, *, alone: bool) -> float:
+        least = WHITENING if self.bends and not alone else LEAST_WHITENING
+        return min(1.0, max(least, 1e4 * self.noise.relative if self.noisy else 0.0))
+
+    def _count(self, index: int, known: Known) -> Count:
+        module = self.links[index].module
+        assert isinstance(module, nn.Conv2d)
+        return count(Convolution(module, self.links[index].input_shape), known.slope, known.weight)

@@ -1,0 +1,147 @@
+"""Whether freezing a network's kinks is right for it: proved on the network itself, whoever wrote it.
+
+Two proofs together. The graph of one forward pass must be made of smooth operations, of as many kinks as the tape has
+recorded, and of no weights but those it was given. And at a random picture the finite difference must be what
+differentiating twice gives: that finds what leaves no trace in a graph, such as chance, masks multiplied in, weights
+taken out of the graph, or a module that does more than its type.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, deque
+from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from lab.attacks.derivative.frozen_network import Freezable
+from lab.federated.gradients import loss, parameter_gradient, pull_back
+from lab.federated.observation import Observation
+from lab.federated.tensors import Gradients, Images, Labels
+from lab.federated.updates import length
+from lab.randomness import stream
+
+KINKS = frozenset(["Relu", "LeakyRelu", "MaxPool2DWithIndices"])
+"""What a tape records."""
+LINEAR = (
+    "Add Sub Neg T Transpose Permute View UnsafeView ReshapeAlias Expand Repeat Squeeze Unsqueeze Slice Select Cat Stack Split"
+)
+LINEAR += (
+    " SplitWithSizes Unbind Narrow Flip Roll Mean Sum ConstantPadNd ReflectionPad2D ReplicationPad2D Clone Copy ToCopy Alias"
+)
+LINEAR += (
+    " AvgPool2D AdaptiveAvgPool2D UpsampleNearest2D UpsampleBilinear2D UpsampleBicubic2D PixelShuffle Im2Col Col2Im AsStrided"
+)
+SMOOTH = "Mul Div Addmm Addmv Mm Mv Bmm Baddbmm Dot Convolution _Convolution NativeBatchNorm NativeGroupNorm NativeLayerNorm"
+SMOOTH += " Sigmoid Tanh Silu Gelu Mish Softplus Elu Softmax LogSoftmax Exp Log Pow Sqrt Rsqrt Sin Cos Erf Reciprocal"
+KNOWN = KINKS | {*LINEAR.split(), *SMOOTH.split()}
+"""Torch's names of operations without a kink, and of those with one that a tape records."""
+LEAVES, INTO_PARTS = "torch::autograd::AccumulateGrad", "torch::autograd::CopySlices"
+
+SHARE = 1e-3
+"""By so much the gradient towards the picture is to change between the two passes, as in ``FrozenMatcher``."""
+AGREE = 0.02
+"""Up to here both derivatives agree, relative to the exact one: rounding leaves up to 0.006, overlooked kinks 0.1 and more."""
+SAME = 1e-3
+"""Up to here two vectors of logits are the same but for rounding."""
+
+
+def can_freeze(observation: Observation) -> bool:
+    """Whether the proofs succeed on a picture like those observed; a network that cannot even be asked has failed them."""
+    network, shape = observation.network, observation.image_shape
+    try:
+        return is_proved(network, shape) or is_proved(deepcopy(network).double(), shape)  # rounding may hide a tiny derivative
+    except Exception:  # a network of the user's own may fail in any way, and says so once it is attacked
+        return False
+
+
+def is_proved(network: nn.Module, shape: tuple[int, int, int]) -> bool:
+    """Whether the second pass may decide as the first one did; costs about five training steps on one picture of this shape."""
+    like = next(network.parameters())
+    picture = torch.rand(1, *shape, generator=stream(0, "a picture for a proof"), dtype=like.dtype).to(like.device)
+    label = torch.zeros(1, dtype=torch.long, device=like.device)
+    frozen = _Frozen(Freezable(network), picture, label)
+    logits, slopes = frozen.recorded()
+    with torch.no_grad():
+        expected = network(picture)
+    return _is_small(logits - expected, SAME, expected) and frozen.is_accounted_for(logits) and _agree(network, frozen, slopes)
+
+
+def _agree(network: nn.Module, frozen: _Frozen, slopes: _Slopes) -> bool:
+    """Whether d/dx <g(x), v> at v = g(x) is the same by both ways."""
+    leaf = frozen.picture.clone().requires_grad_()
+    update = parameter_gradient(network, leaf, frozen.label, differentiable=True)
+    (exact,) = pull_back(list(update.values()), [leaf], [tensor.detach() for tensor in update.values()])
+    return _is_small(frozen.mixed(slopes) - exact, AGREE, exact)
+
+
+def _is_small(gap: Tensor, share: float, whole: Tensor) -> bool:
+    return bool(gap.norm() <= share * whole.norm())
+
+
+@dataclass(frozen=True, eq=False)
+class _Slopes:
+    """Of the loss at a place."""
+
+    picture: Images
+    weights: Gradients
+
+
+class _Frozen:
+    """One picture's passes through the copy of a network that can be frozen."""
+
+    def __init__(self, model: Freezable, picture: Images, label: Labels) -> None:
+        self.model, self.picture, self.label = model, picture, label
+        self.leaf = picture.clone().requires_grad_()
+        self.weights = {name: tensor.detach().clone().requires_grad_() for name, tensor in model.weights.items()}
+        self.decisions: list[Tensor] = []
+
+    def recorded(self) -> tuple[Tensor, _Slopes]:
+        """The logits, in their graph, and the slopes; the tape is kept."""
+        self.model.use(self.weights)
+        logits = self.model(self.leaf)
+        self.decisions = list(self.model.tape.decisions)
+        leaves = [self.leaf, *self.weights.values()]
+        slope, *others = torch.autograd.grad(loss(logits, self.label), leaves, retain_graph=True, materialize_grads=True)
+        return logits, _Slopes(slope, dict(zip(self.weights, others, strict=True)))
+
+    def mixed(self, slopes: _Slopes) -> Images:
+        """d/dx <g(x), v> at v = g(x) as ``FrozenMatcher`` finds it: by how much dL/dx changes along v."""
+        h = SHARE * float(length(self.model.weights).detach() / length(slopes.weights))
+        change = self._change(h, slopes)
+        share = float(change.norm() / slopes.picture.norm())
+        if 0 < share < float("inf"):
+            h *= SHARE / share
+            change = self._change(h, slopes)
+        return change / h
+
+    def _change(self, h: float, slopes: _Slopes) -> Images:
+        self.model.use({name: (tensor + h * slopes.weights[name]).detach() for name, tensor in self.model.weights.items()})
+        self.model.tape.replaying, self.model.tape.decisions = True, deque(self.decisions)
+        leaf = self.picture.clone().requires_grad_()
+        return torch.autograd.grad(loss(self.model(leaf), self.label), leaf)[0] - slopes.picture
+
+    def is_accounted_for(self, logits: Tensor) -> bool:
+        """Whether their graph holds known operations alone, each kink recorded, and no weights but those given."""
+        met, given = Counter[str](), {id(leaf) for leaf in (self.leaf, *self.weights.values())}
+        for node in _nodes(logits):
+            if node.name() == LEAVES:
+                if id(getattr(node, "variable", None)) not in given:
+                    return False
+            elif node.name() != INTO_PARTS:
+                met[re.sub(r"Backward\d*$", "", node.name())] += 1
+        return met.keys() <= KNOWN and sum(met[kink] for kink in KINKS) == len(self.decisions)
+
+
+def _nodes(logits: Tensor) -> Iterator[torch.autograd.graph.Node]:
+    """Every operation that the logits came from, each once."""
+    waiting, seen = [logits.grad_fn], set[object]()
+    while waiting:
+        node = waiting.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            waiting += [below for below, _ in node.next_functions]
+            yield node

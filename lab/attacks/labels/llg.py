@@ -1,0 +1,105 @@
+"""Label recovery from the last layer's gradient."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lab.late import Tensor, nn, torch
+
+from lab.attacks.labels.whole_counts import SURE, factor_of_whole_counts
+from lab.errors import LabError
+from lab.federated.observation import LabelSource, Observation
+from lab.federated.tensors import Labels
+from lab.randomness import stream
+
+if TYPE_CHECKING:
+    from lab.federated.classifier import Classifier
+
+GUESSES = 4
+"""Random pictures that stand for the unknown ones where a scale must be guessed."""
+
+
+def recover_labels(observation: Observation) -> Labels:
+    """The labels of the batch, in ascending order, from the last linear layer's gradient.
+
+    One picture (iDLG, Zhao et al. 2020): with softmax cross entropy dL/db = p - y, so the
+    only negative entry is the label. Without a bias the row sums of dL/dW = (p - y) h^T have
+    the same signs wherever the features h are >= 0 (ReLU, sigmoid; not SiLU or tanh).
+    Several pictures (after LLG, Wainakh et al. 2022): take the most negative class, give back
+    what one picture contributes (1 / batch), and repeat; at another length than told where that alone makes whole counts.
+    """
+    slopes = _logit_gradient(observation)
+    slopes *= whole_factor(observation)
+    found: list[int] = []
+    for _ in range(observation.batch_size):
+        found.append(int(slopes.argmin()))
+        slopes[found[-1]] += 1 / observation.batch_size
+    return torch.tensor(sorted(found), device=observation.device, dtype=torch.long)
+
+
+def length_note(factor: float) -> str:
+    """What counting repeated labels took the length of the update for; ``factor`` as of ``whole_factor``."""
+    if factor == 1:
+        return "Repeats are counted by the length of the update, which is taken as told."
+    return f"The counts come out whole if the update was sent {1 / factor:.2g} times as long as the batch's own."
+
+
+def counting_note(observation: Observation) -> str:
+    """The same of an attack that had to count its labels; nothing where they were told, or there is one picture."""
+    counted = observation.label_source is LabelSource.INFERRED and observation.batch_size > 1
+    return length_note(whole_factor(observation)) if counted else ""
+
+
+def whole_factor(observation: Observation) -> float:
+    """By what to multiply n dL/dlogits = n p - counts for the counts to come out whole, with p guessed from noise; else 1."""
+    if observation.batch_size == 1:
+        return 1.0
+    with torch.no_grad():
+        chances = observation.network(_noise(observation)).softmax(1).mean(0).cpu()
+    if float(chances.max()) > SURE:
+        return 1.0
+    pictures = observation.batch_size
+    return factor_of_whole_counts(pictures * chances, -pictures * _logit_gradient(observation).cpu(), pictures)
+
+
+def _noise(observation: Observation) -> Tensor:
+    """Pictures that stand for the unknown ones."""
+    noise = torch.rand(
+        GUESSES, *observation.image_shape, generator=stream(0, "pictures for guessing labels"), dtype=torch.float32
+    )
+    return noise.to(next(observation.network.parameters()))
+
+
+def _logit_gradient(observation: Observation) -> Tensor:
+    """dL/dlogits averaged over the batch: the bias gradient, or the row sums of dL/dW over the features' sum."""
+    name, last = last_linear(observation.network)
+    if f"{name}.bias" in observation.update:
+        return sent(observation, f"{name}.bias").clone()
+    return sent(observation, f"{name}.weight").sum(1) / _feature_sum(observation, last)
+
+
+def sent(observation: Observation, name: str) -> Tensor:
+    """The mean gradient of one parameter. Raises ``LabError`` where the update lacks it."""
+    if name not in observation.update:
+        raise LabError(f"Labels cannot be inferred: the update holds nothing of {name}. Let the server know the labels.")
+    return observation.protocol.mean_gradient(observation.update)[name]
+
+
+def last_linear(network: Classifier) -> tuple[str, nn.Linear]:
+    """The layer that makes the logits, by name. Raises ``LabError`` where a network ends in another way."""
+    name, last = next(reversed([*network.head.named_children()]), ("", None))
+    if not isinstance(last, nn.Linear):
+        raise LabError("Labels cannot be inferred: this network ends in no linear layer. Let the server know the labels.")
+    return f"head.{name}", last
+
+
+def _feature_sum(observation: Observation, last: nn.Linear) -> Tensor:
+    """What the features of a picture add up to, guessed from noise: only its order of magnitude matters."""
+    seen: list[Tensor] = []
+    hook = last.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0]))
+    try:
+        with torch.no_grad():
+            observation.network(_noise(observation))
+    finally:
+        hook.remove()
+    return seen[0].sum(1).mean().abs().clamp_min(1e-30)

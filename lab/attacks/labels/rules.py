@@ -1,0 +1,106 @@
+"""Three published ways to read the labels of a whole batch off the last layer, beside LLG."""
+
+from __future__ import annotations
+
+from lab.late import Float, Tensor, nn, torch
+
+from lab.attacks.labels.llg import last_linear, sent
+from lab.attacks.labels.whole_counts import SURE, factor_of_whole_counts
+from lab.errors import LabError
+from lab.federated.observation import Observation
+from lab.federated.tensors import Labels
+
+
+def idlg(observation: Observation) -> Labels:
+    """The classes with the most negative row sums of dL/dW (Zhao et al. 2020), as many as there are pictures.
+
+    dL/dW_c = sum_k (p_kc - y_kc) h_k, so a row sum has the sign of p - y wherever the features h are >= 0. Made for
+    one picture; a class is named once however many pictures it has. Ascending.
+    """
+    return _lowest(_weight_gradient(observation).sum(1), observation)
+
+
+def gradinversion(observation: Observation) -> Labels:
+    """The classes whose rows of dL/dW reach furthest below zero (Yin et al. 2021, equation 6); each once. Ascending."""
+    return _lowest(_weight_gradient(observation).amin(1), observation)
+
+
+def ilrg(observation: Observation) -> Labels:
+    """How many pictures each class has, by least squares (Ma et al., ICLR 2023, iLRG). Ascending, with repeats.
+
+    Pictures of class j are taken to share the features h_j = dL/dW_j / dL/db_j, hence the probabilities
+    p_j = softmax(W h_j + b). Then K dL/db_i = sum_j n_j p_ji - n_i with sum n = K tells the counts n.
+    Raises ``LabError`` where the last layer's bias has no gradient.
+    """
+    probabilities, slopes = _by_class(observation)
+    counts = _counts(probabilities, ilrg_factor(observation) * slopes, observation.batch_size)
+    return _spelt_out(counts, observation.batch_size).to(observation.device)
+
+
+def ilrg_factor(observation: Observation) -> float:
+    """By what to multiply dL/db for the counts, linear in it, to come out whole; 1 where nothing tells another length."""
+    pictures, (probabilities, slopes) = observation.batch_size, _by_class(observation)
+    if pictures == 1 or float(probabilities.max()) > SURE:
+        return 1.0
+    left = torch.cat(
+        [probabilities.T - torch.eye(len(slopes), dtype=torch.float32), torch.ones(1, len(slopes), dtype=torch.float32)]
+    ).double()
+    right = torch.zeros(len(slopes) + 1, 2, dtype=torch.float64)
+    right[-1, 0], right[:-1, 1] = pictures, pictures * slopes.double()
+    base, slope = torch.linalg.lstsq(left, right, driver="gelsd").solution.T
+    return factor_of_whole_counts(base, slope, pictures)
+
+
+def _by_class(observation: Observation) -> tuple[Float[Tensor, "classes classes"], Float[Tensor, " classes"]]:
+    """The probabilities of a picture of each class, and dL/db."""
+    name, layer = last_linear(observation.network)
+    if layer.bias is None or f"{name}.bias" not in observation.update:
+        raise LabError(f"iLRG divides by the gradient of a bias, and of {name} none was sent; choose another rule.")
+    slopes, weight = _gradient(observation, f"{name}.bias"), _gradient(observation, f"{name}.weight")
+    return _probabilities(layer, weight, slopes), slopes
+
+
+def _probabilities(
+    layer: nn.Linear, weight: Float[Tensor, "classes features"], slopes: Float[Tensor, " classes"]
+) -> Float[Tensor, "classes classes"]:
+    """Row j: the probabilities of a picture of class j."""
+    safe = torch.where(slopes.abs() > 1e-12 * slopes.abs().max(), slopes, torch.ones_like(slopes))
+    features = (weight / safe[:, None]).to(layer.weight)
+    return (features @ layer.weight.detach().T + layer.bias.detach()).cpu().double().softmax(1)
+
+
+def _counts(
+    probabilities: Float[Tensor, "classes classes"], slopes: Float[Tensor, " classes"], pictures: int
+) -> Float[Tensor, " classes"]:
+    """N >= 0 with (P^T - 1) n = K dL/db and sum n = K, in the least-squares sense."""
+    from scipy.optimize import nnls  # imported here: scipy is slow to load
+
+    classes = len(slopes)
+    left = torch.cat([probabilities.T - torch.eye(classes, dtype=torch.float64), torch.ones(1, classes, dtype=torch.float64)])
+    right = torch.cat([pictures * slopes.double(), torch.tensor([float(pictures)], dtype=torch.float64)])
+    found, _ = nnls(left.numpy(), right.numpy())
+    return torch.from_numpy(found)
+
+
+def _spelt_out(counts: Float[Tensor, " classes"], pictures: int) -> Labels:
+    """Whole counts that add up (largest remainders first), written as labels."""
+    scaled = counts * pictures / counts.sum().clamp_min(1e-12)
+    whole = scaled.floor()
+    short = pictures - int(whole.sum())
+    whole[(scaled - whole).argsort(descending=True)[:short]] += 1
+    return torch.repeat_interleave(torch.arange(len(counts)), whole.long())[:pictures]
+
+
+def _lowest(scores: Float[Tensor, " classes"], observation: Observation) -> Labels:
+    """The classes with the lowest scores, each once; as many as there are pictures, or classes."""
+    found = scores.argsort()[: observation.batch_size]
+    missing = observation.batch_size - len(found)
+    return torch.cat([found, found[:1].expand(missing)]).sort().values.to(observation.device)
+
+
+def _weight_gradient(observation: Observation) -> Float[Tensor, "classes features"]:
+    return _gradient(observation, f"{last_linear(observation.network)[0]}.weight")
+
+
+def _gradient(observation: Observation, name: str) -> Tensor:
+    return sent(observation, name).detach().cpu()

@@ -1,0 +1,1 @@
+"""Gradient matching: the search, and the distances, priors and optimisers that it is made of."""

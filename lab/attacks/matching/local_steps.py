@@ -1,0 +1,140 @@
+"""Local steps as a single one: taken in the middle of the client's way, and set right by simulating now and then."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated
+
+from lab.late import nn, no_grad, torch
+
+from lab.attacks.closed_form.mismatch import fitted
+from lab.federated.gradients import LocalSteps, parameter_gradient
+from lab.federated.observation import Observation
+from lab.federated.protocols.base import Protocol
+from lab.federated.rounding import rounding
+from lab.federated.tensors import Gradients, Images, Targets
+from lab.federated.updates import length
+from lab.options.fields import Help
+from lab.options.words import percent
+
+if TYPE_CHECKING:
+    from lab.federated.classifier import Classifier
+
+CORRECTIONS = 20
+"""So often, spread over a budget, the single step is set right; more bring nothing (small ConvNet, rates 1e-3 to 1e-1)."""
+ITERATION = 2
+"""Training steps that one costs. A correction costs one for each local step, and comes so rarely that all cost no more."""
+ROUNDED = 1e-3
+"""Where rounding the client's weights falsifies the update by more than this share, its steps are too small for bends."""
+
+FAR = 0.2
+"""A candidate whose simulated update misses the shared one by more, relative to it, was led astray by the bends."""
+
+
+@dataclass(frozen=True, eq=False)
+class Correction:
+    """What a candidate's simulated local steps tell of the bends of the way."""
+
+    shared: Gradients | None
+    """What a single step has to match for the simulated ones to match what was shared. None where these explain nothing of
+    it: such a candidate tells of bends that are not there."""
+    missed: float
+    """By how much the candidate's simulated update misses the shared one, relative to it."""
+
+
+class Surrogate:
+    """One step, tau K long, in place of a client's K local steps.
+
+    The weights change by -tau K times the mean of the gradients met along the way. On a straight and even way that is
+    the gradient at the mean place theta_0 + (K - 1) / (2 K) (theta_K - theta_0), to second order in tau, and the server
+    knows both ends (the surrogate model of Zhu, Yao and Blaschko 2023, who search for the place). So no step needs to be
+    simulated or differentiated (Geiping et al. 2020, section 6, do both) to match an update.
+
+    Where the way bends, the candidate's own update is simulated from time to time. What it differs by from that of the
+    single step is taken off the shared update, and what is left is matched by single steps: the truth stays a fixed point.
+    """
+
+    def __init__(self, client: Observation) -> None:
+        """For an observation of several local steps."""
+        self.client = client
+        steps = client.protocol.steps(client.batch_size)
+        count = len(steps.rows)
+        middle = _moved(client.network, client.update, (count - 1) / (2 * count))
+        self.long_step = LongStep(rate=steps.rate * count)
+        self.observation = replace(client, network=middle, protocol=self.long_step)
+        """As if the client had taken a single step there."""
+        self.spacing = -(-count // ITERATION)
+        self.bends = rounding(client) <= ROUNDED
+
+    def is_due(self, iteration: int, iterations: int) -> bool:
+        """Whether a correction is worth its while now."""
+        return self.bends and iteration > 0 and iteration % max(self.spacing, iterations // CORRECTIONS) == 0
+
+    def correction(self, images: Images, targets: Targets) -> Correction:
+        """What simulating this candidate's steps tells."""
+        shared = self.client.update
+        simulated = self.client.protocol.update(self.client.network, images, targets)
+        factor = fitted(simulated, shared).factor
+        missing = _taken_from(shared, simulated, factor)
+        missed = float(length(missing) / length(shared))
+        return Correction(self._added_to(missing, images, targets, factor) if missed < 1 else None, missed)
+
+    def missed(self, images: Images, targets: Targets) -> float:
+        """By how much this candidate's simulated update misses the shared one, relative to it."""
+        shared = self.client.update
+        simulated = self.client.protocol.update(self.client.network, images, targets)
+        return float(length(_taken_from(shared, simulated, fitted(simulated, shared).factor)) / length(shared))
+
+    def _added_to(self, missing: Gradients, images: Images, targets: Targets, factor: float) -> Gradients:
+        """What the candidate's single step sends, ``factor`` times, and what its simulated ones miss; written over that."""
+        gradient = parameter_gradient(self.observation.network, images, targets)
+        for name, tensor in missing.items():
+            tensor.add_(gradient[name], alpha=-self.long_step.rate * factor)
+        return missing
+
+    def note(self, missed: float) -> str:
+        """What else to try where the last candidate missed the shared update by so much; empty where it came near."""
+        if missed <= FAR:
+            return ""
+        told = "more than all of it" if missed > 1 else percent(missed)
+        return (
+            f"This picture's own {self.client.local_steps} local steps miss the shared update by {told}; "
+            "simulating each of them (local_steps = simulated) takes longer and gets closer if these are the client's, "
+            "not if it steps in another way (momentum, Adam)."
+        )
+
+
+@dataclass(frozen=True)
+class LongStep(Protocol):
+    """One step on the whole batch, of any length: what no client chooses, but all of a client's steps come to."""
+
+    rate: Annotated[float, Help("the length of the step")]
+
+    def update(self, model: nn.Module, images: Images, targets: Targets, *, differentiable: bool = False) -> Gradients:
+        """-rate dL/dtheta."""
+        gradient = parameter_gradient(model, images, targets, differentiable=differentiable)
+        return {name: -self.rate * tensor for name, tensor in gradient.items()}
+
+    def steps(self, pictures: int) -> LocalSteps:
+        """The one."""
+        return LocalSteps((None,), self.rate)
+
+    def mean_gradient(self, update: Gradients) -> Gradients:
+        """The gradient itself."""
+        return {name: -tensor / self.rate for name, tensor in update.items()}
+
+
+@no_grad
+def _moved(network: Classifier, change: Gradients, share: float) -> Classifier:
+    """A copy whose weights have gone this share of the change."""
+    copy = deepcopy(network)
+    weights = dict(copy.named_parameters())
+    for name, tensor in change.items():
+        weights[name].add_(tensor, alpha=share)
+    return copy
+
+
+def _taken_from(one: Gradients, other: Gradients, factor: float) -> Gradients:
+    """One - factor * other, written over the other."""
+    return {name: torch.sub(tensor, other[name], alpha=factor, out=other[name]) for name, tensor in one.items()}

@@ -1,0 +1,49 @@
+"""What a prior is: a price on pictures that do not look natural."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from lab.late import Tensor, torch
+
+from lab.federated.tensors import Images
+from lab.options.catalogue import Entry
+from lab.options.fields import Bounds, Help
+
+
+@dataclass(frozen=True)
+class Prior(Entry):
+    """Base of all priors: a weight, and a price that takes any number of channels."""
+
+    kind: ClassVar[str] = "prior"
+    weight: Annotated[float, Bounds(0.0, 100.0), Help("how much smoothness counts against the match; 0 turns it off")] = 0.3
+    relative: Annotated[
+        bool, Help("weigh the prior's gradient against the match's at each step, instead of a fixed factor")
+    ] = True
+    fade: Annotated[float, Bounds(0.001, 1.0, log=True), Help("what is left of the weight at the end of the budget")] = 1.0
+
+    def weight_at(self, progress: float) -> float:
+        """The weight at ``progress`` in [0, 1] of the budget: it shrinks by the same factor at each step."""
+        return self.weight * self.fade**progress
+
+    @abstractmethod
+    def __call__(self, images: Images) -> Tensor:
+        """The price of these pictures, averaged over pixels; zero for a constant picture."""
+
+    def slope(self, images: Images) -> tuple[Tensor, Images]:
+        """The price R and dR/dx, outside any graph; a closed form may override it."""
+        leaf = images.detach().requires_grad_()
+        value = self(leaf)
+        return value.detach(), torch.autograd.grad(value, leaf)[0]
+
+    def share(self, prior_gradient: Tensor, data_gradient: Tensor, progress: float = 0.0) -> Tensor | float:
+        """The factor of the prior's gradient: its weight by now, or that times mean|data| / mean|prior|.
+
+        Zero where the prior has no gradient to weigh, as total variation on a constant picture.
+        """
+        if not self.relative:
+            return self.weight_at(progress)
+        size = prior_gradient.abs().mean()
+        return torch.where(size > 0, self.weight_at(progress) * data_gradient.abs().mean() / size, 0.0)

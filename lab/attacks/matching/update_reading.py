@@ -1,0 +1,91 @@
+"""What was done to an update before it was sent, as the update itself tells: signs, zeros, noise."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import Enum
+
+from lab.late import nn, torch
+
+from lab.federated.observation import Observation
+
+SAME_SIZE = 1 + 1e-3
+"""Magnitudes this close count as one."""
+MOSTLY = 0.5
+"""From this share of zeros on an update may have been pruned ..."""
+GAP = 0.1
+"""... if the smallest number left is at least this share of the middle one: a network's own zeros stand beside ever smaller
+numbers."""
+AUDIBLE = 0.2
+"""Relative noise that changes how to attack."""
+
+
+class Trace(Enum):
+    """What an update tells of its way."""
+
+    PLAIN = ""
+    SIGNS = "The update holds signs alone, so signs are compared, softly."
+    SPARSE = (
+        "{amount:.3g} % of the update are zeros beside no small numbers: it was pruned, so what was sent is compared, and that "
+        "nothing left out was larger."
+    )
+    NOISE = (
+        "The last layer tells of noise {amount:.0f} % as long as the gradient, so the picture is kept smoother and no layer "
+        "leads."
+    )
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was found, and how much of it."""
+
+    trace: Trace
+    amount: float = 0.0
+    """The share of zeros, or the length of the noise over that of the gradient."""
+
+    @property
+    def sentence(self) -> str:
+        """For the reader of a run."""
+        return self.trace.value.format(amount=100 * self.amount)
+
+
+def read_update(observation: Observation) -> Reading:
+    """The most telling trace; a plain update has none."""
+    numbers = torch.cat([tensor.flatten() for tensor in observation.update.values()]).abs()
+    left = numbers[numbers > 0]
+    if not len(left):
+        return Reading(Trace.PLAIN)
+    if all(_of_one_size(tensor) for tensor in observation.update.values()):
+        return Reading(Trace.SIGNS)
+    zeros = 1 - len(left) / len(numbers)
+    if zeros >= MOSTLY and float(left.min()) >= GAP * float(left.median()):
+        return Reading(Trace.SPARSE, zeros)
+    noise = _noise(observation)
+    return Reading(Trace.NOISE, noise) if noise >= AUDIBLE else Reading(Trace.PLAIN)
+
+
+def _of_one_size(tensor: torch.Tensor) -> bool:
+    sizes = tensor.abs()[tensor != 0]
+    return len(sizes) == 0 or float(sizes.max()) <= SAME_SIZE * float(sizes.min())
+
+
+def _noise(observation: Observation) -> float:
+    """The noise's length over that of the gradient without it; 0 where nothing tells it.
+
+    It is what of a linear layer's gradient is not of the rank of the batch. After local steps the rank grows without any noise.
+    """
+    pictures, found = observation.batch_size, 0.0
+    if observation.local_steps > 1:
+        return found
+    layers = [name for name, module in observation.network.head.named_children() if isinstance(module, nn.Linear)]
+    for weight in (observation.update.get(f"head.{name}.weight") for name in layers):
+        if weight is None or min(weight.shape) <= pictures:
+            continue
+        rest = torch.linalg.svdvals(weight.detach().cpu().double())[pictures:]
+        free = (weight.shape[0] - pictures) * (weight.shape[1] - pictures)
+        level = float(rest.norm()) / math.sqrt(free)
+        whole = math.sqrt(sum(float(tensor.double().square().sum()) for tensor in observation.update.values()))
+        count = sum(tensor.numel() for tensor in observation.update.values())
+        found = max(found, level * math.sqrt(count) / whole)
+    return found / math.sqrt(max(1 - found**2, 1e-6))

@@ -1,0 +1,1 @@
+"""What is private: the client's batch, its data sets, its training and its defences."""

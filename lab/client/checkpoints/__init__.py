@@ -1,0 +1,130 @@
+"""Trained weights: the shipped ones with their cards, torchvision's published ones, or a local file.
+
+Shipped weights are ``<name>.safetensors`` in this folder; the card ``<name>.json`` beside each says which network
+with which options they are for, how they were trained and how well they do.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lab.client.checkpoints import imagenet
+from lab.client.checkpoints.card import Card, Recipe, read_card
+from lab.client.checkpoints.finding import located
+from lab.client.checkpoints.opening import check_file, keeps_order, opened
+from lab.client.checkpoints.tree import leaves
+from lab.client.checkpoints.weights import Weights
+from lab.errors import LabError
+from lab.federated.networks.base import BatchNorm, Network
+from lab.options.plain import differences, to_plain
+
+if TYPE_CHECKING:
+    from lab.federated.classifier import Classifier
+
+FOLDER = Path(__file__).parent
+
+
+@cache
+def shipped() -> dict[str, Card]:
+    """The cards of the shipped weights by name."""
+    return {path.stem: read_card(path) for path in sorted(FOLDER.glob("*.json"))}
+
+
+def card(options: Network) -> Card | None:
+    """The card of the shipped weights for a network; None where none are shipped."""
+    name = _shipped_name(options)
+    return shipped()[name] if name else None
+
+
+def recipe(options: Network) -> Recipe:
+    """How the shipped weights of a network were trained; the default recipe where none are shipped."""
+    found = card(options)
+    return found.recipe if found else Recipe()
+
+
+def classes(options: Network, path: str = "") -> int:
+    """How many classes the trained network tells apart: the file's, ImageNet's 1000, or the shipped weights'.
+
+    Raises ``LabError`` where a file is given and cannot be read; 10 where there are no weights to ask.
+    """
+    if path:
+        return weights(options, path).classes[0]
+    if imagenet.published(options):
+        return imagenet.CLASSES
+    found = card(options)
+    return found.classes if found else 10
+
+
+def at_hand(options: Network, path: str = "") -> bool:
+    """Whether trained weights can be had without a download: the file, the published ones once fetched, the shipped ones."""
+    if path:
+        return os.path.isfile(located(path))
+    return imagenet.cached(options).is_file() if imagenet.published(options) else card(options) is not None
+
+
+def check_at_hand(options: Network, path: str = "") -> None:
+    """Raise ``LabError`` where there are no trained weights to read, without reading any."""
+    if path:
+        check_file(located(path))
+    elif imagenet.published(options):
+        imagenet.at_hand(options)
+    elif card(options) is None:
+        raise _none_shipped(options)
+
+
+def load(network: Classifier, options: Network, path: str = "") -> tuple[str, ...]:
+    """Load trained weights in place: those of the file ``path``, else the published or the shipped ones.
+
+    Returns what needs saying of them. Raises ``LabError`` where there are none at hand, or they do not fit the network.
+    """
+    found = weights(options, path)
+    notes = found.put_into(network)
+    if notes is None:
+        raise found.misfit(network)
+    return notes
+
+
+def weights(options: Network, path: str = "") -> Weights:
+    """The trained weights for a network: those of the file ``path``, else the published or the shipped ones.
+
+    Raises ``LabError`` where there are none at hand, or the file cannot be read.
+    """
+    if path:
+        file = located(path)
+        content = leaves(opened(file), file)
+        return Weights(content, path, lambda tensors: imagenet.renamed(options, tensors), in_order=keeps_order(file))
+    if imagenet.published(options):
+        file = imagenet.at_hand(options)
+        return Weights(leaves(opened(file), file), "torchvision", lambda tensors: imagenet.renamed(options, tensors))
+    name = _shipped_name(options)
+    if name is None:
+        raise _none_shipped(options)
+    file = FOLDER / f"{name}.safetensors"
+    return Weights(leaves(opened(file), file), f"the shipped {name}", in_order=False)
+
+
+def _shipped_name(options: Network) -> str | None:
+    """Which shipped weights fit: all options alike but the batch-norm mode, which changes no weight."""
+    wanted = replace(options, batch_norm=BatchNorm.EVAL) if hasattr(options, "batch_norm") else options  # type: ignore
+    return next((name for name, card in shipped().items() if card.network == wanted), None)
+
+
+def _none_shipped(options: Network) -> LabError:
+    ours = [_described(card.network) for card in shipped().values()]
+    alike = [text for text in ours if text.partition(":")[0] == options.name]
+    choose = f"take {alike[0]}" if alike else f"take one of: {', '.join(ours)}"
+    return LabError(
+        f"No trained weights are shipped for {_described(options)}; {choose}, give a file of weights, "
+        f"or train it by: gradlab train {_described(options)} --data FOLDER"
+    )
+
+
+def _described(options: Network) -> str:
+    """A network as the command line writes it: ``resnet:depth=32``."""
+    changed = differences(to_plain(options), to_plain(type(options)()))
+    text = ",".join(f"{name}={value}" for name, value in changed.items() if name != "name")
+    return f"{options.name}:{text}" if text else options.name

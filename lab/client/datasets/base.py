@@ -1,0 +1,47 @@
+"""What a data set is: the private pictures that a client may train on."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import ClassVar
+
+from lab.late import torch
+
+from lab.client.batch import Batch
+from lab.federated.tensors import Suspects
+from lab.options.catalogue import Entry
+
+MOST_CLASSES = 22_000
+"""ImageNet has 21,841. The last layer grows with the classes: without a limit, a file could ask for all memory."""
+
+CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+
+class Dataset(Entry):
+    """Base of all data sets."""
+
+    kind: ClassVar[str] = "dataset"
+    channels: ClassVar[int] = 3
+    """Of each picture; at most so many where the pictures decide."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the classes in the order of their numbers; CIFAR-10's where a set has none of its own."""
+        return CIFAR10_CLASSES
+
+    @abstractmethod
+    def load(self, count: int, size: int, generator: torch.Generator) -> Batch:
+        """``count`` pictures of ``size`` x ``size`` pixels in [0, 1] with their labels.
+
+        Raises ``LabError`` where the set cannot be read or holds fewer pictures.
+        """
+
+    def check_at_hand(self, count: int, size: int) -> None:
+        """Raise ``LabError`` where it is clear before anything is computed that ``load`` will refuse: a file is not there."""
+
+    def others(self, batch_size: int, count: int, size: int, generator: torch.Generator) -> Suspects | None:
+        """``count`` further pictures of the set for a line-up with a batch of ``batch_size``; None where it has none.
+
+        A line-up is fair only among pictures of one kind: a digit is easily told from seven photographs.
+        """
+        return None

@@ -1,0 +1,27 @@
+"""What a defence is: a pure change of the update before it leaves the client."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import ClassVar
+
+from lab.late import torch
+
+from lab.federated.tensors import Gradients
+from lab.options.catalogue import Entry
+from lab.options.fields import fields_of
+
+
+class Defence(Entry):
+    """Base of all defences."""
+
+    kind: ClassVar[str] = "defence"
+
+    @classmethod
+    def weakest(cls) -> Defence:
+        """The one that changes nothing: with every number at its lower bound, unless a defence says otherwise."""
+        return cls(**{field.name: field.bounds.low for field in fields_of(cls) if field.bounds is not None})
+
+    @abstractmethod
+    def apply(self, update: Gradients, generator: torch.Generator) -> Gradients:
+        """The update that is sent instead; the one given is not changed."""

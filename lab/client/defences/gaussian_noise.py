@@ -1,0 +1,30 @@
+"""Gaussian noise on the update."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from lab.late import torch
+
+from lab.client.defences.base import Defence
+from lab.federated.tensors import Gradients
+from lab.federated.updates import flat
+from lab.options.fields import Bounds, Help
+
+
+@dataclass(frozen=True)
+class GaussianNoise(Defence):
+    """Adds independent normal noise to each number sent (without clipping this is no differential privacy)."""
+
+    strength: Annotated[float, Bounds(0.0, 100.0), Help("length of the noise over the length of the update")] = 0.01
+
+    def apply(self, update: Gradients, generator: torch.Generator) -> Gradients:
+        """G + strength ||g|| n / sqrt(d) with n standard normal and d numbers in all."""
+        whole = flat(update)
+        deviation = self.strength * whole.norm() / whole.numel() ** 0.5
+        return {name: tensor + deviation * _normal(tensor, generator) for name, tensor in update.items()}
+
+
+def _normal(like: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    return torch.randn(like.shape, generator=generator, dtype=like.dtype).to(like.device)

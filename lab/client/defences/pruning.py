@@ -1,0 +1,28 @@
+"""Top-k pruning of the update."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from lab.late import torch
+
+from lab.client.defences.base import Defence
+from lab.federated.tensors import Gradients
+from lab.federated.updates import flat
+from lab.options.fields import Bounds, Help
+
+
+@dataclass(frozen=True)
+class Pruning(Defence):
+    """Sends only the largest numbers of the update and zero for the others."""
+
+    strength: Annotated[float, Bounds(0.0, 1.0), Help("share of the numbers that are set to zero")] = 0.9
+
+    def apply(self, update: Gradients, generator: torch.Generator) -> Gradients:
+        """Keeps the (1 - strength) share with the largest magnitude over all tensors."""
+        dropped = int(self.strength * flat(update).numel())
+        if dropped == 0:
+            return dict(update)
+        threshold = flat(update).abs().kthvalue(dropped).values
+        return {name: torch.where(tensor.abs() > threshold, tensor, 0.0) for name, tensor in update.items()}

@@ -1,0 +1,1 @@
+"""What lessons stand on: exercises that check themselves, and an attempt in one call."""

@@ -1,0 +1,1 @@
+"""The judge: the only room where truth meets reconstruction."""

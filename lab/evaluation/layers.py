@@ -1,0 +1,85 @@
+"""How close each recovered layer input is to the true one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lab.late import Float, Tensor, torch
+
+from lab.attacks.base import AttackState
+from lab.evaluation.round import Round
+from lab.evaluation.scores import _input_error
+from lab.modalities.images.scores import best_matching
+
+
+def true_head_input(attacked: Round) -> Float[Tensor, "batch features"]:
+    """What really entered the fully connected head: pixels (normalised) or features of each private picture."""
+    with torch.no_grad():
+        return attacked.observation.network.embed(attacked.batch.images)
+
+
+def input_error(attacked: Round, recovered: Float[Tensor, "pictures features"]) -> float:
+    """Largest error of recovered head inputs against those of the nearest private pictures: in pixels, or in features."""
+    return _input_error(attacked.observation.network, attacked.batch.images, recovered)
+
+
+@dataclass(frozen=True)
+class LayerScore:
+    """What a peeled layer was told and how far its recovered input is from the true one."""
+
+    name: str
+    kind: str
+    unknowns: int
+    equations: int
+    rank: int
+    condition: float
+    residual: float
+    error: float
+    """||recovered - true|| / ||true||."""
+
+
+def layer_scores(attacked: Round, state: AttackState) -> tuple[LayerScore, ...]:
+    """Each peeled layer of a state against the feature maps that the private pictures really make there."""
+    truths = true_layer_inputs(attacked, state)
+    return tuple(
+        LayerScore(
+            layer.name,
+            layer.kind,
+            layer.unknowns,
+            layer.equations,
+            layer.rank,
+            layer.condition,
+            layer.residual,
+            float((layer.features - truths[layer.name]).norm() / truths[layer.name].norm().clamp_min(1e-30)),
+        )
+        for layer in state.layers
+    )
+
+
+def true_layer_inputs(attacked: Round, state: AttackState) -> dict[str, Tensor]:
+    """What really entered each peeled layer, by name: the private pictures' feature maps, float64 on the CPU.
+
+    Each has the shape of that layer's ``LayerRecovery.features``; the lowest one is the normalised picture.
+    """
+    names = [layer.name for layer in state.layers]
+    network, seen = attacked.observation.network, {}
+    modules = {module: name for name, module in network.named_modules() if name in names}
+    hooks = [
+        m.register_forward_pre_hook(lambda m, inputs: seen.update({modules[m]: inputs[0].cpu().double()})) for m in modules
+    ]
+    try:
+        with torch.no_grad():
+            network(attacked.batch.images[_order(attacked, state)])
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return seen
+
+
+def _order(attacked: Round, state: AttackState) -> Tensor:
+    """The numbers of the private pictures in the order in which a closed form gives them: that of what enters the head.
+
+    Told by the truth, since nothing tells which of two pictures with one label comes first.
+    """
+    truths = true_head_input(attacked)
+    return torch.arange(len(truths)) if state.features is None else best_matching(state.features.to(truths), truths)

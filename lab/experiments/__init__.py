@@ -1,0 +1,1 @@
+"""Every choice in one frozen object, and what runs it."""

@@ -1,0 +1,195 @@
+"""The most memory that an experiment asks for, counted in numbers: its round, then its attack.
+
+Each count adds up what lives at the same time, as the code that it speaks of lays it out, and is rounded up: the truth,
+measured block by block, is never above it (``tests/test_cost.py``). ``held`` is what a round leaves behind for the attack.
+Where nothing else is said, a number is a float32 of 4 bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import singledispatch
+
+from lab.attacks.analytic import Analytic
+from lab.attacks.base import Attack
+from lab.attacks.closed_form.layerwise import SMOOTH
+from lab.attacks.closed_form.spatial.feature_inversion import HISTORY
+from lab.attacks.gradient_matching import GradientMatching
+from lab.attacks.head_start import HeadStart
+from lab.attacks.label_reading import LabelReading
+from lab.attacks.matching.distances.base import Distance
+from lab.attacks.matching.optimisers.lbfgs import LBFGS
+from lab.attacks.matching.settings import Matching, Steps
+from lab.attacks.recursive import Recursive
+from lab.client.defences.gaussian_noise import GaussianNoise
+from lab.client.defences.pruning import Pruning
+from lab.experiments.cost.sketch import Sketch
+from lab.experiments.experiment import Experiment
+
+BYTES = 4
+PICTURES_BESIDE = 50
+"""The gallery and its mirror images, among which decoys are sought, and copies on the way."""
+PROOF = 5
+"""Times the weights: what the proof takes that the kinks of a network may be frozen, which tries both ways on one picture."""
+CONDITION = 4 * 2 * SMOOTH.inner**2
+"""What the condition of a solve is told by: square matrices of its iterations, in double precision."""
+COPIES = 12
+"""Of the candidate: its gradients, moments, shapes, the best and the newest state, the score's maps."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What an experiment's sizes come to, in numbers."""
+
+    drawn: Sketch
+    pictures: int
+    steps: int
+    """Training steps behind the update."""
+    rows: int
+    """Pictures in each of them."""
+    defended: bool
+
+    @property
+    def held(self) -> int:
+        """Weights and update, and the update that is sent in its place."""
+        return (3 if self.defended else 2) * self.drawn.weights
+
+    @property
+    def around(self) -> int:
+        """Pictures of all kinds, and what one layer takes in, gives and is told on the way back."""
+        images = (COPIES * self.pictures + PICTURES_BESIDE) * self.drawn.pixels
+        return images + 2 * self.pictures * self.drawn.widest
+
+    def kept(self, pictures: int) -> int:
+        """What a forward pass of so many pictures keeps."""
+        return pictures * self.drawn.kept
+
+    def decided(self, pictures: int) -> int:
+        """What its kinks decide."""
+        return pictures * self.drawn.decided
+
+
+def sizes_of(experiment: Experiment, drawn: Sketch) -> Sizes:
+    """The sizes of an experiment with a network of that sketch."""
+    steps = experiment.protocol.steps(experiment.batch_size).rows
+    rows = max(experiment.batch_size if chosen is None else len(chosen) for chosen in steps)
+    return Sizes(drawn, experiment.batch_size, len(steps), rows, bool(experiment.defences))
+
+
+def round_bytes(experiment: Experiment, sizes: Sizes) -> int:
+    """The most bytes that live at the same time while the client trains, defends and sends."""
+    return BYTES * (_round(experiment, sizes) + sizes.around)
+
+
+def attack_bytes(experiment: Experiment, sizes: Sizes) -> int:
+    """The same while the server attacks, or a page reads the layers, with what the round left behind."""
+    return BYTES * (sizes.held + max(_attack(experiment.attack, sizes), _reading(sizes)) + sizes.around)
+
+
+def _round(experiment: Experiment, sizes: Sizes) -> int:
+    """Weights and gradient, weights on the move after several steps; then what each defence writes."""
+    weights = sizes.drawn.weights
+    loaded = weights if experiment.trained else 0
+    trained = (2 if sizes.steps == 1 else 3) * weights + sizes.kept(sizes.rows)
+    return max(weights + loaded, trained, *(_defended(defence, sizes.drawn) for defence in experiment.defences))
+
+
+def _defended(defence: object, drawn: Sketch) -> int:
+    """Weights, the clean update and the one before, what is sent, and what the defence needs on its way."""
+    if isinstance(defence, Pruning):
+        return 8 * drawn.weights  # the update as one vector, its sizes, and a copy with places in which torch seeks
+    way = drawn.weights + 2 * drawn.largest_weight if isinstance(defence, GaussianNoise) else drawn.largest_weight
+    return 4 * drawn.weights + way
+
+
+def _reading(sizes: Sizes) -> int:
+    """The algebra of any experiment's fully connected layers: a product as large as the layer, or its singular vectors."""
+    heads = [layer for layer in sizes.drawn.layers if layer.head]
+    return max(((3 if layer.biased else 6) * layer.weights for layer in heads), default=0)
+
+
+@singledispatch
+def _attack(attack: Attack, sizes: Sizes) -> int:
+    """What the attack needs beside what is held."""
+    raise NotImplementedError(f"nobody has counted what the attack {attack.name} needs")
+
+
+@_attack.register
+def _(attack: Analytic | LabelReading, sizes: Sizes) -> int:
+    """The ratio is held against the rest of the head, in double precision."""
+    head = sum(layer.weights for layer in sizes.drawn.layers if layer.head)
+    return 4 * head + 2 * _reading(sizes) + sizes.drawn.weights // 2
+
+
+@_attack.register
+def _(attack: GradientMatching, sizes: Sizes) -> int:
+    history = attack.optimiser.history if isinstance(attack.optimiser, LBFGS) else 0
+    remembered = 3 * history * sizes.pictures * sizes.drawn.pixels
+    if sizes.steps > 1 and attack.local_steps is Steps.SURROGATE:
+        return remembered + _surrogate(attack, sizes)
+    return remembered + _matcher(attack, sizes, sizes.steps, sizes.rows)
+
+
+def _surrogate(attack: Matching, sizes: Sizes) -> int:
+    """Weights half way and a corrected update; beside them the single step's matching, or a simulation to correct by."""
+    weights = sizes.drawn.weights
+    simulation = 5 * weights + sizes.kept(sizes.pictures)
+    return 2 * weights + max(simulation, _matcher(attack, sizes, 1, sizes.pictures))
+
+
+def _matcher(attack: Matching, sizes: Sizes, steps: int, rows: int) -> int:
+    """One look at a candidate."""
+    weights, largest = sizes.drawn.weights, sizes.drawn.largest_weight
+    blends = type(attack.distance).blender is not Distance.blender
+    if not attack.wants_frozen():
+        graph = (5 * steps + 3) * sizes.kept(rows) // 2
+        return (steps + (4 if blends else 6)) * weights + largest + graph
+    return max(_frozen(sizes, steps, rows, blends=blends), PROOF * weights + largest + 4 * sizes.kept(1))
+
+
+def _frozen(sizes: Sizes, steps: int, rows: int, *, blends: bool) -> int:
+    """A finite difference, for which what the kinks decide is kept."""
+    weights, largest = sizes.drawn.weights, sizes.drawn.largest_weight
+    passes = sizes.kept(rows) + 2 * sizes.decided(rows)
+    if steps == 1:
+        return passes + (weights if blends else 8 * weights + largest)
+    tapes = steps * (sizes.decided(rows) // 4 + 2 * rows * sizes.drawn.pixels)
+    return passes + tapes + (steps + (4 if blends else 8)) * weights + largest
+
+
+@_attack.register
+def _(attack: HeadStart, sizes: Sizes) -> int:
+    return max(_descent(sizes), _attack(attack.without(), sizes))
+
+
+@_attack.register
+def _(attack: Recursive, sizes: Sizes) -> int:
+    return max(_descent(sizes), _attack(GradientMatching(), sizes))
+
+
+def _descent(sizes: Sizes) -> int:
+    """Everything once more in double precision, and what the solves of single layers need."""
+    searched = (2 * HISTORY + COPIES) * sizes.drawn.pixels
+    return 4 * sizes.drawn.weights + 2 * _reading(sizes) + max(_solves(sizes), _places(sizes.drawn)) + searched + CONDITION
+
+
+def _solves(sizes: Sizes) -> int:
+    """Conjugate gradients through layers that hide nothing, in double precision: patches and a few of all that passes."""
+    layers = [layer for layer in sizes.drawn.layers if layer.unfolded]
+    unfolded = max((layer.unfolded for layer in layers), default=0)
+    whitened = max((layer.channels**2 * layer.places[0] * (layer.places[1] // 2 + 1) for layer in layers), default=0)
+    return 2 * sizes.pictures * (3 * unfolded + 8 * sizes.drawn.kept) + 10 * (whitened if sizes.drawn.is_open else 0)
+
+
+def _places(drawn: Sketch) -> int:
+    """Equations for each pixel of a feature map, top to bottom as far as the weight gradients can tell all of them."""
+    most = 0
+    layers = [layer for layer in reversed(drawn.layers) if layer.unfolded]
+    if drawn.is_open or not layers or layers[0].outputs < layers[0].seen ** 2:
+        return 0
+    for layer in layers:
+        pixels, rows = layer.places[0] * layer.places[1], layer.weights // layer.channels
+        most = max(most, 2 * (pixels**2 + pixels * layer.unfolded // layer.channels + 4 * rows * pixels))
+        if rows < pixels:
+            break
+    return most

@@ -1,0 +1,107 @@
+"""The arithmetic of an experiment, counted in multiply-adds: a training step is three forward passes."""
+
+from __future__ import annotations
+
+import time
+from functools import cache, singledispatch
+
+import torch
+
+from lab.attacks.analytic import Analytic
+from lab.attacks.base import Attack
+from lab.attacks.gradient_matching import GradientMatching
+from lab.attacks.head_start import HeadStart
+from lab.attacks.label_reading import LabelReading
+from lab.attacks.matching.local_steps import CORRECTIONS, ITERATION
+from lab.attacks.matching.optimisers.lbfgs import LBFGS
+from lab.attacks.matching.settings import Steps
+from lab.attacks.recursive import Recursive
+from lab.experiments.cost.memory import Sizes
+from lab.experiments.experiment import Experiment
+
+STEP = 3
+FROZEN, EXACT = 5, 7
+"""Forward passes that one look at a candidate is worth (``FrozenMatcher``), for each training step of the client's."""
+FROZEN_AMONG_SEVERAL = 6
+TRIALS = 2
+"""Looks that a quasi-Newton step takes, mostly one."""
+TRIP = 32
+"""Products in the time that each weight costs a pass in trips through memory, its own and those of distance and update."""
+CALL = 2_500_000
+"""Products in the time that each layer costs a pass before anything is multiplied."""
+OUTER = 8
+"""Operations on each number of a layer that is read."""
+REACHED = 2 / 3
+"""What layers make of the rate of plain matrices. With it, and the two above, ten networks of the catalogue took 0.5 to 2 times
+the seconds said (one thread of a Xeon)."""
+DESCENT = 600
+"""Forward passes, in double precision, of a way down through the layers: conjugate gradients, layer by layer."""
+DOUBLE = 2
+RATE_SIDE = 512
+
+
+def round_products(sizes: Sizes) -> int:
+    """The client's training."""
+    return sizes.steps * _passes(STEP, sizes, sizes.rows)
+
+
+def attack_products(experiment: Experiment, sizes: Sizes) -> int:
+    """The whole attack."""
+    return _attack(experiment.attack, sizes)
+
+
+@cache
+def products_per_second() -> float:
+    """What one thread of this machine makes of a network's products, told once by a few plain matrices that its cache holds."""
+    one = torch.ones(RATE_SIDE, RATE_SIDE, dtype=torch.float32)
+    spans = []
+    for _ in range(5):
+        began = time.thread_time()
+        torch.matmul(one, one)
+        spans.append(time.thread_time() - began)
+    return REACHED * RATE_SIDE**3 / max(min(spans), 1e-9)
+
+
+def _passes(count: int, sizes: Sizes, pictures: int) -> int:
+    """So many forward passes of so many pictures, with what every call and every trip through the weights costs."""
+    drawn = sizes.drawn
+    return count * (pictures * drawn.products + len(drawn.layers) * CALL + TRIP * drawn.weights)
+
+
+@singledispatch
+def _attack(attack: Attack, sizes: Sizes) -> int:
+    raise NotImplementedError(f"nobody has counted what the attack {attack.name} multiplies")
+
+
+@_attack.register
+def _(attack: Analytic | LabelReading, sizes: Sizes) -> int:
+    """A product as large as each layer that is read; of one without a bias, its singular vectors."""
+    heads = [layer for layer in sizes.drawn.layers if layer.head]
+    return sum(layer.weights * (OUTER if layer.biased else OUTER * min(layer.inputs, layer.outputs)) for layer in heads)
+
+
+@_attack.register
+def _(attack: GradientMatching, sizes: Sizes) -> int:
+    looks = attack.restarts * (attack.iterations + 1) * (TRIALS if isinstance(attack.optimiser, LBFGS) else 1)
+    frozen = attack.wants_frozen()
+    if sizes.steps > 1 and attack.local_steps is Steps.SURROGATE:
+        corrections = attack.restarts * min(CORRECTIONS, attack.iterations * ITERATION // sizes.steps)
+        correction = round_products(sizes) + _passes(STEP, sizes, sizes.pictures)
+        return looks * _passes(FROZEN if frozen else EXACT, sizes, sizes.pictures) + corrections * correction
+    each = EXACT if not frozen else FROZEN if sizes.steps == 1 else FROZEN_AMONG_SEVERAL
+    return looks * sizes.steps * _passes(each, sizes, sizes.rows)
+
+
+@_attack.register
+def _(attack: HeadStart, sizes: Sizes) -> int:
+    return _descent(sizes) + _attack(attack.without(), sizes)
+
+
+@_attack.register
+def _(attack: Recursive, sizes: Sizes) -> int:
+    matching = GradientMatching(iterations=attack.iterations) if attack.hand_over else Analytic()
+    return _descent(sizes) + _attack(matching, sizes)
+
+
+def _descent(sizes: Sizes) -> int:
+    return _attack(Analytic(), sizes) + _passes(DESCENT * DOUBLE, sizes, sizes.pictures)

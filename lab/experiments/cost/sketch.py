@@ -1,0 +1,176 @@
+"""A network drawn without its numbers: what each layer holds, keeps for the way back and multiplies, from shapes alone.
+
+Weights and what passes the layers are torch's meta tensors, which have shapes and no memory. Nothing is computed with them:
+torch would work out even a sum of them in Python, at the first one after 3 s of imports.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lab.federated.classifier import Normalise
+from lab.federated.networks.base import Network
+from lab.federated.residual_block import Block
+from lab.federated.shapes import output_shape
+
+META = torch.device("meta")
+KEEPS_INPUT = (nn.Conv2d, nn.BatchNorm2d, nn.Linear, nn.LeakyReLU, nn.SiLU, nn.GELU, nn.MaxPool2d)
+"""Layers whose way back needs what entered them."""
+KINKED = (nn.ReLU, nn.LeakyReLU, nn.MaxPool2d)
+KEEPS_OUTPUT = (nn.ReLU, nn.Sigmoid, nn.Tanh)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer that somebody passes; numbers are of one picture."""
+
+    inputs: int
+    outputs: int
+    weights: int
+    products: int
+    """Multiply-adds of the forward pass."""
+    channels: int
+    """Of its input; 0 for a layer without weights."""
+    places: tuple[int, ...]
+    """Height and width of its input; (1, 1) of a fully connected one."""
+    seen: int
+    """Places of its output."""
+    unfolded: int
+    """Numbers of all patches that a convolution sees; 0 for others."""
+    head: bool
+    """Whether it is fully connected."""
+    biased: bool
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """A network's sizes, in numbers; those without ``weights`` are of one picture."""
+
+    layers: tuple[Layer, ...]
+    weights: int
+    """Parameters and buffers together."""
+    largest_weight: int
+    pixels: int
+    kept: int
+    """What the forward pass keeps for the way back."""
+    decided: int
+    """What ReLUs and max-poolings decide."""
+
+    is_open: bool
+    """Whether neither a max-pooling nor a skip stands between its layers: the way down meets each of them."""
+
+    @property
+    def products(self) -> int:
+        """Multiply-adds of the forward pass."""
+        return sum(layer.products for layer in self.layers)
+
+    @property
+    def widest(self) -> int:
+        """The most that enters and leaves one layer."""
+        return max(layer.inputs + layer.outputs for layer in self.layers)
+
+
+@lru_cache(maxsize=64)
+def sketch(network: Network, image_shape: tuple[int, int, int], classes: int) -> Sketch:
+    """The sketch of a network for pictures of that shape. Raises ``LabError`` where they are too small for its layers."""
+    with META:
+        body, head = network.modules(image_shape, classes)
+    drawn = _Drawing()
+    whole = nn.Sequential(Normalise(*network.statistics(image_shape[0])).to(META), body, nn.Flatten(), head).eval()
+    for module in whole.modules():
+        if not list(module.children()):
+            module.forward = drawn.of(module)
+    whole(passing(1, *image_shape))
+    tensors = [*whole.parameters(), *whole.buffers()]
+    return Sketch(
+        layers=tuple(drawn.layers),
+        weights=sum(tensor.numel() for tensor in tensors),
+        largest_weight=max(tensor.numel() for tensor in tensors),
+        pixels=math.prod(image_shape),
+        kept=sum(passed.numel() for passed in drawn.kept.values()) + drawn.beside,
+        decided=drawn.decided,
+        is_open=not any(isinstance(module, nn.MaxPool2d | Block) for module in whole.modules()),
+    )
+
+
+class Passing(Tensor):
+    """What passes the layers: a shape without numbers, the pictures first."""
+
+    @classmethod
+    def __torch_function__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """What stands between layers: sums, and parts side by side; the rest asks for shapes or makes views."""
+        if function in SUMS:
+            return passing(*args[0].shape)
+        if function is torch.cat:
+            first, *others = args[0]
+            return passing(len(first), sum(part.shape[1] for part in (first, *others)), *first.shape[2:])
+        return super().__torch_function__(function, types, args, kwargs)
+
+
+SUMS = (Tensor.add, Tensor.add_, Tensor.__add__, Tensor.__iadd__)
+
+
+def passing(*shape: int) -> Passing:
+    """Something of that shape."""
+    return torch.empty(shape, device=META, dtype=torch.float32).as_subclass(Passing)
+
+
+@dataclass
+class _Drawing:
+    """What the layers leave behind as a picture passes."""
+
+    layers: list[Layer] = field(default_factory=list)
+    kept: dict[int, Passing] = field(default_factory=dict)
+    """By identity: what two layers keep is kept once."""
+    beside: int = 0
+    """Numbers kept by one layer alone: places that max-poolings took, of 8 bytes each, and pictures continued by themselves."""
+    decided: int = 0
+
+    def of(self, module: nn.Module) -> Callable[[Passing], Passing]:
+        """A ``forward`` for this layer that draws its output."""
+
+        def forward(values: Passing) -> Passing:
+            result = passing(*output_shape(module, values.shape))
+            self.layers.append(_layer(module, values, result))
+            if isinstance(module, KEEPS_INPUT):
+                self.kept[id(values)] = values
+            if isinstance(module, KEEPS_OUTPUT):
+                self.kept[id(result)] = result
+            self.beside += _kept_beside(module, values, result)
+            self.decided += result.numel() if isinstance(module, KINKED) else 0
+            return result
+
+        return forward
+
+
+def _kept_beside(module: nn.Module, values: Passing, result: Passing) -> int:
+    if isinstance(module, nn.MaxPool2d):
+        return 2 * result.numel()
+    if isinstance(module, nn.Conv2d) and module.padding_mode != "zeros":
+        rows, columns = (2 * int(side) for side in module.padding)
+        return values.shape[1] * (values.shape[2] + rows) * (values.shape[3] + columns)
+    return 0
+
+
+def _layer(module: nn.Module, values: Passing, result: Passing) -> Layer:
+    weighty = isinstance(module, nn.Conv2d | nn.Linear)
+    kernel = module.weight.numel() // len(module.weight) if weighty else 0
+    return Layer(
+        inputs=values.numel(),
+        outputs=result.numel(),
+        weights=sum(parameter.numel() for parameter in module.parameters()),
+        products=result.numel() * kernel,
+        channels=values.shape[1] if weighty else 0,
+        places=values.shape[2:] if isinstance(module, nn.Conv2d) else (1, 1),
+        seen=math.prod(result.shape[2:]),
+        unfolded=math.prod(result.shape[2:]) * kernel if isinstance(module, nn.Conv2d) else 0,
+        head=isinstance(module, nn.Linear),
+        biased=getattr(module, "bias", None) is not None,
+    )

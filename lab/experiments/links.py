@@ -1,0 +1,195 @@
+"""Links: a whole experiment as the query of an address, of at most ``LONGEST`` characters, and back.
+
+    network=lenet&attack=gradient_matching:distance=cosine,iterations=400&seed=3&hide=picture
+
+Only what differs from the default experiment is written, in the words of the command line
+(``lab.options.text``), and an attack only where it is not the one recommended for the network.
+A link too long in words is written in codes, which are words all the same to ``read``.
+A link names no file and carries no picture: whoever opens it may be somebody else, on another machine.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import quote, unquote
+
+from lab.client.checkpoints.finding import STAGES
+from lab.errors import LabError, unknown_name
+from lab.experiments.edits import SHORT_NAMES, edit
+from lab.experiments.experiment import Experiment
+from lab.experiments.presets import find_preset
+from lab.experiments.recommended import followed, recommended_for
+from lab.options.catalogue import Entry
+from lab.options.fields import Option, fields_of
+from lab.options.plain import to_plain
+from lab.options.text import parse_entry, parse_value, to_text
+
+LONGEST = 300
+"""Characters of a query that is written."""
+LONGEST_READ = 2000
+"""Of one that is read: somebody may have written it by hand."""
+SAFE = ":,()+=~._-"
+"""Signs that an address takes as they are."""
+
+DIGITS = (6, 4, 3, 2)
+"""What is kept of numbers for which a link is too long: as many digits as fit."""
+FILES_STAY = "The link leaves out the pictures or weights that come from your own files; export the run as JSON to keep them."
+
+WORDS = """
+dataset batch_size image_size network trained protocol defences labels attack seed gallery first
+gradient_matching distance priors optimiser iterations restarts start coarse_to_fine derivative boxed
+total_variation weight relative fade signed_adam adam lbfgs step schedule history constant cosine steps
+balanced_cosine layer_cosine euclidean fedavg local_steps learning_rate width depth activation padding
+batch_norm circular leaky_relu head_start convnet small_convnet imagenet_resnet squeezenet gaussian_noise pruning
+strength true false frozen exact joint inferred patience
+fashion_mnist cifar10 cifar100 mnist split train sigmoid noise scaling label_reading gradinversion recursive
+hand_over resnet widen bias rule top_heavy_cosine emphasis annealing mean_gradient normalised_adam
+surrogate simulated patient
+""".split()  # noqa: SIM905  (a list of 80 strings would be a screen)
+"""The words that have a code, in the order of their codes. Append only: an old link must keep its meaning."""
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+SIGNS = (*LETTERS, *(f".{letter}" for letter in LETTERS))
+"""What follows the tilde of a code: one sign for the first words, two for the later ones."""
+CODES: dict[str, str] = {word: f"~{sign}" for word, sign in zip(WORDS, SIGNS, strict=False)}
+_MEANINGS = {code: word for word, code in CODES.items()}
+
+
+@dataclass(frozen=True)
+class Link:
+    """What a query says."""
+
+    experiment: Experiment
+    hidden: tuple[str, ...] = ()
+    """Controls that the reader is not to see: a teacher's lesson."""
+    notices: tuple[str, ...] = ()
+    """One sentence for each part that could not be used; the rest was."""
+
+
+def write(experiment: Experiment, hidden: Sequence[str] = ()) -> str:
+    """The query (without its question mark) from which ``read`` makes the same experiment, but for ``left_out``."""
+    portable = without_files(experiment)
+    default = replace(Experiment(), attack=recommended_for(portable))
+    changed = [field for field in fields_of(Experiment) if getattr(portable, field.name) != getattr(default, field.name)]
+    parts = [f"{field.name}={to_text(getattr(portable, field.name))}" for field in changed]
+    parts += [f"hide={','.join(hidden)}"] if hidden else []
+    while parts:
+        words = "&".join(quote(part, safe=SAFE) for part in parts)
+        coded = _in_codes(words)
+        for form in (words, _terse(coded), *(_terse(_rounded(coded, digits)) for digits in DIGITS)):
+            if len(form) <= LONGEST:
+                return form
+        parts.remove(max(parts, key=len))  # a list of a hundred labels fits no link
+    return ""
+
+
+def _in_codes(words: str) -> str:
+    return re.sub(r"[a-z_0-9]+", lambda word: CODES.get(word[0], word[0]), words)
+
+
+def _terse(words: str) -> str:
+    """No sign in a number that tells nothing: .1 for 0.1, 3e4 for 3e+04, 0 for 0.0."""
+    words = re.sub(r"(?<=[=,(])(\d+)\.0(?=[,)&]|$)", r"\1", words)
+    words = re.sub(r"(?<=[=,(])0(?=\.\d)", "", words)
+    return re.sub(r"(?<=\d)e([-+])0*(?=\d)", lambda sign: "e" + sign[1].strip("+"), words)
+
+
+def _rounded(words: str, digits: int) -> str:
+    """Long numbers shortened: only where a link would be too long for them."""
+    return re.sub(r"\d*\.\d{3,}(e[-+]?\d+)?", lambda number: f"{float(number[0]):.{digits}g}", words)
+
+
+def left_out(experiment: Experiment) -> str:
+    """A sentence about what a link to this experiment cannot carry; empty where it carries everything."""
+    if without_files(experiment) != experiment:
+        return FILES_STAY
+    kept = read(write(experiment)).experiment
+    lost = [field.name for field in fields_of(Experiment) if getattr(kept, field.name) != getattr(experiment, field.name)]
+    return f"The link is too short for all of: {', '.join(lost)}; export the run as JSON to keep them." if lost else ""
+
+
+def without_files(experiment: Experiment) -> Experiment:
+    """The experiment with the default in place of every choice that names a file of one's own or holds a picture."""
+    default = Experiment()
+    dataset = default.dataset if _has_text(experiment.dataset) else experiment.dataset
+    shipped = experiment.weights in [path.name for path in STAGES.glob("*.safetensors")]
+    return replace(experiment, dataset=dataset, weights=experiment.weights if shipped else default.weights)
+
+
+def _has_text(option: Option) -> bool:
+    """Whether some field holds free text that is no name: a path, or a picture."""
+    texts = [field for field in fields_of(type(option)) if field.choices is None and "str" in str(field.type)]
+    free = [field for field in texts if not field.is_name]
+    return any(getattr(option, field.name) != field.default for field in free)
+
+
+def read(query: str, check: Callable[[Experiment], Any] = lambda experiment: None) -> Link:
+    """What a query says; parts that are wrong, or after which ``check`` raises ``LabError``, are left out with a notice.
+
+    Never raises.
+    """
+    link = Link(Experiment())
+    query = query.rpartition("?")[2].replace(" ", "+")
+    if len(query) > LONGEST_READ:
+        return replace(link, notices=("The link is too long to be one of the lab's; it was not read.",))
+    parts = [part for part in query.split("&") if part]
+    for part in sorted(parts, key=_rank):
+        try:
+            changed = _with(link, *_pair(part))
+            check(changed.experiment)
+            link = changed
+        except LabError as error:
+            link = replace(link, notices=(*link.notices, str(error)))
+    return link
+
+
+def _rank(part: str) -> int:
+    """A preset comes before what changes it, an entry before its fields, what an attack is recommended for before one."""
+    first = ["preset", "network", "trained", "batch_size", "attack", "protocol"]
+    key = _pair(part)[0]
+    return first.index(key) if key in first else len(first)
+
+
+def _pair(part: str) -> tuple[str, str]:
+    text = re.sub(r"~\.?.", lambda code: _MEANINGS.get(code[0], code[0]), unquote(part))
+    key, _, value = text.partition("=")
+    return key, value
+
+
+def _with(link: Link, key: str, value: str) -> Link:
+    if key == "hide":
+        return replace(link, hidden=tuple(name for name in value.split(",") if name))
+    if key == "preset":
+        return replace(link, experiment=find_preset(value).experiment)
+    changed = _changed(link.experiment, key, value)
+    if without_files(changed) != changed:
+        raise LabError(f"A link cannot name files or carry pictures, so {key} is left out; choose them on the page.")
+    return replace(link, experiment=changed)
+
+
+def _changed(experiment: Experiment, key: str, value: str) -> Experiment:
+    types = {field.name: field.type for field in fields_of(Experiment)}
+    if key in types:
+        changed = Experiment.from_plain(experiment.to_plain() | {key: _entry_or_value(types[key], value)})
+        return followed(experiment, changed)
+    if key in SHORT_NAMES or "." in key:
+        return edit(experiment, key, _guessed(value))
+    raise unknown_name("option in a link", key, {*types, *SHORT_NAMES, "preset", "hide"})
+
+
+def _entry_or_value(wanted: Any, text: str) -> Any:
+    """The value as a field of type ``wanted`` takes it; an entry is written as on the command line."""
+    is_entry = isinstance(wanted, type) and issubclass(wanted, Entry)
+    return to_plain(parse_entry(wanted, text)) if is_entry else parse_value(wanted, text)
+
+
+def _guessed(text: str) -> Any:
+    """A number, a truth or a word, by its look."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return {"true": True, "false": False}.get(text, text)

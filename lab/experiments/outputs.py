@@ -1,0 +1,183 @@
+"""What an attack leaves behind in a folder: ``result.json``, pictures, the history, a replay and a film."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from lab.late import Tensor
+
+from lab.attacks.base import AttackState
+from lab.errors import LabError
+from lab.evaluation.layers import layer_scores
+from lab.evaluation.round import Round
+from lab.evaluation.scores import Scores
+from lab.experiments.experiment import Experiment
+from lab.experiments.references import citation
+from lab.federated.tensors import Images
+from lab.modalities.images.codec import encode_png
+from lab.modalities.images.sheets import comparison, film, replay, tiled
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One iteration in numbers: a row of ``history.csv``."""
+
+    restart: int
+    iteration: int
+    objective: float
+    terms: Mapping[str, float]
+    seconds: float
+    """Time of the attack alone, since its start."""
+    psnr_db: float | None
+    """Mean over the batch, at the states whose picture was kept."""
+
+
+@dataclass(frozen=True, eq=False)
+class Finished:
+    """An attack that ended, in whatever way, with all that is known about it."""
+
+    experiment: Experiment
+    attacked: Round
+    state: AttackState
+    """The picture that counts; its outcome says how the attack ended."""
+    scores: Scores
+    history: tuple[Moment, ...]
+    frames: tuple[Tensor, ...]
+    """Kept candidates in order, each uint8 (batch, channels, height, width)."""
+    iterations: int
+    seconds: float
+    stopped_after: int | None
+    """The iteration at which the attack was cut short; None where it ran to its own end."""
+    device: str
+
+    @property
+    def outcome(self) -> str:
+        """The outcome's name."""
+        assert self.state.outcome is not None
+        return self.state.outcome.name
+
+    @property
+    def pairing(self) -> list[int]:
+        """For each private picture the place of its reconstruction in the candidate."""
+        return [picture.matched for picture in self.scores.pictures]
+
+    @property
+    def iterations_per_second(self) -> float:
+        """Iterations over seconds of attack."""
+        return self.iterations / max(self.seconds, 1e-9)
+
+
+def ready_folder(folder: Path) -> None:
+    """Make the folder if need be and try it out. Raises ``LabError`` where nothing can be written there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise _unwritable(folder, error) from None
+
+
+def write_outputs(finished: Finished, folder: Path) -> list[str]:
+    """Write every file, each whole or not at all; returns their names. Raises ``LabError``."""
+    files = contents(finished)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as workshop:
+            for name, data in files.items():
+                Path(workshop, name).write_bytes(data)
+            for name in files:
+                os.replace(Path(workshop, name), folder / name)
+    except OSError as error:
+        raise _unwritable(folder, error) from None
+    return list(files)
+
+
+def _unwritable(folder: Path, error: OSError) -> LabError:
+    reason = error.strerror or type(error).__name__
+    return LabError(f"The output folder {folder} cannot be written ({reason}); give another folder by --out.")
+
+
+def contents(finished: Finished) -> dict[str, bytes]:
+    """Name and content of each file; ``result.json`` comes last, so that it vouches for the others."""
+    original = finished.attacked.batch.images.detach().cpu()
+    rebuilt = finished.state.candidate.detach().cpu().clamp(0, 1)[finished.pairing]
+    frames = [_as_pixels(frame)[finished.pairing] for frame in finished.frames]
+    return {
+        "original.png": encode_png(tiled(original)),
+        "reconstruction.png": encode_png(tiled(rebuilt)),
+        "comparison.png": comparison(original, rebuilt),
+        "history.csv": history_csv(finished.history).encode(),
+        "replay.gif": replay(frames),
+        "film.webp": film(original, frames),
+        "result.json": (json.dumps(result(finished), indent=2, allow_nan=False) + "\n").encode(),
+    }
+
+
+def _as_pixels(frame: Tensor) -> Images:
+    return frame.float() / 255
+
+
+def history_csv(history: tuple[Moment, ...]) -> str:
+    """One row an iteration; the terms of the objective have a column each."""
+    terms = list(dict.fromkeys(name for moment in history for name in moment.terms))
+    file = io.StringIO()
+    rows = csv.writer(file, lineterminator="\n")
+    rows.writerow(["restart", "iteration", "objective", *terms, "seconds", "psnr_db"])
+    for moment in history:
+        values = [moment.terms.get(name, "") for name in terms]
+        psnr = "" if moment.psnr_db is None else moment.psnr_db
+        rows.writerow([moment.restart, moment.iteration, moment.objective, *values, moment.seconds, psnr])
+    return file.getvalue()
+
+
+def result(finished: Finished) -> dict[str, Any]:
+    """The run as JSON-ready data; ``experiment`` fed back reproduces it. Numbers that are not finite are null.
+
+    ``layers`` holds what ``--attack recursive`` undid, top to bottom (empty for other attacks), an object a layer
+    with the fields of ``LayerScore``: name, kind, unknowns, equations, rank (how many unknowns its own equations
+    tell), condition, residual ||A x - b|| / ||b||, and error ||recovered - true|| / ||true|| against the truth.
+    """
+    scores, state = finished.scores, finished.state
+    assert state.outcome is not None
+    return finite(
+        {
+            "experiment": finished.experiment.to_plain(),
+            "outcome": finished.outcome,
+            "outcome_text": state.outcome.value,
+            "verdict": scores.verdict.value,
+            "notes": list(finished.attacked.batch.notes),
+            "device": finished.device,
+            "iterations": finished.iterations,
+            "seconds": finished.seconds,
+            "iterations_per_second": finished.iterations_per_second,
+            "stopped_after": finished.stopped_after,
+            "objective": state.objective,
+            "best_restart": state.restart,
+            "scores": [asdict(picture) | {"line_up_size": scores.line_up_size} for picture in scores.pictures],
+            "label_accuracy": scores.label_accuracy,
+            "controls": {"grey_psnr_db": scores.grey_psnr_db, "mean_psnr_db": scores.mean_psnr_db},
+            "max_abs_error": scores.max_abs_error,
+            "layers": [asdict(layer) for layer in layer_scores(finished.attacked, state)],
+            "citation": [str(paper) for paper in citation(finished.experiment)],
+            "versions": {name: version(name) for name in ("inverting-gradients-lab", "torch")},
+        }
+    )
+
+
+def finite(value: Any) -> Any:
+    """The same data with null where a number is not finite: JSON has no name for those."""
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,180 @@
+"""One round of federated learning and the attack on it."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from dataclasses import replace
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from lab import device
+from lab.attacks.base import Attack, AttackState
+from lab.client import checkpoints
+from lab.client.batch import Batch
+from lab.client.datasets.gallery import decoys
+from lab.errors import LabError, quoted
+from lab.evaluation.round import Round
+from lab.evaluation.scores import DECOYS
+from lab.experiments.experiment import Experiment
+from lab.experiments.recommended import recommended_for_observation
+from lab.federated.classifier import Classifier
+from lab.federated.observation import LabelSource, Observation
+from lab.federated.tensors import Gradients, Suspects
+from lab.modalities.images.codec import in_channels
+from lab.randomness import stream
+
+if TYPE_CHECKING:
+    Evaluation = Observation
+    Chosen = Attack
+else:  # what comes to the door may be anything, and a sentence says what is wrong with it
+    Evaluation = Chosen = Any
+
+
+def simulate_round(experiment: Experiment, on: torch.device | None = None) -> Round:
+    """The client loads its pictures, computes the update, defends it and sends it.
+
+    On the device given or the fastest there is; on the CPU where its memory runs out.
+    Raises ``LabError`` where pictures or weights cannot be had.
+    """
+    where = on or device.choose()
+    try:
+        return _simulate(experiment, where)
+    except RuntimeError as error:
+        if not device.can_fall_back(error, where):
+            raise
+        return _simulate(experiment, torch.device("cpu"))
+
+
+def _simulate(experiment: Experiment, where: torch.device) -> Round:
+    batch = _private_batch(experiment).to(where)
+    network, batch = build_network(experiment, batch)
+    network = network.to(where)
+    _check_labels(batch, network)
+    with device.computing(device.threads_for(network)):
+        clean = experiment.protocol.update(network, batch.images, batch.labels)
+    observation = Observation(
+        network=network,
+        protocol=experiment.protocol,
+        update=_defended(experiment, clean),
+        image_shape=batch.image_shape,
+        batch_size=len(batch.images),
+        label_source=experiment.labels,
+        labels=batch.labels.clone() if experiment.labels is LabelSource.KNOWN else None,
+    )
+    return Round(batch, clean, observation, _line_up(batch, experiment))
+
+
+def reconstruct(experiment: Experiment, observation: Observation) -> Iterator[AttackState]:
+    """The experiment's attack on the observation; the first candidate depends on the seed alone."""
+    return attack(observation, experiment.attack, seed=experiment.seed)
+
+
+def attack(seen: Evaluation, attack: Chosen | None = None, *, seed: int = 0) -> Iterator[AttackState]:
+    """What an attack makes of an observation, state by state; the last one has an ``outcome``, and says what limits it.
+
+    Without an ``attack`` of its own it is the one that serves such a network best (``recommended``). ``seed`` is that of
+    everything random in it. It computes with the threads that serve the network; between two states the caller has its own.
+    Where a graphics card's memory runs out, it starts over on the CPU. To stop, ask for no more states.
+    Raises ``LabError`` for what is no observation or no attack, and where labels that it needs cannot be inferred.
+    """
+    if not isinstance(seen, Observation):
+        raise LabError(f"seen = {quoted(seen)} is no observation; give what lab.observe(model, update, ...) returns.")
+    chosen = recommended_for_observation(seen) if attack is None else attack
+    if not isinstance(chosen, Attack):
+        raise LabError(f"attack = {quoted(chosen)} is no attack; give one, such as lab.GradientMatching() or lab.Recursive().")
+    return _with_its_threads(seen, chosen, seed)
+
+
+def _with_its_threads(observation: Observation, attack: Attack, seed: int) -> Iterator[AttackState]:
+    states, threads = _attacked(observation, attack, seed), device.threads_for(observation.network)
+    try:
+        while True:
+            with device.computing(threads):
+                state = next(states, None)
+            if state is None:
+                return
+            yield state
+    finally:
+        states.close()
+
+
+def _attacked(observation: Observation, attack: Attack, seed: int) -> Generator[AttackState, None, None]:
+    try:
+        for state in attack.reconstruct(observation, stream(seed, "candidate")):
+            yield state if state.outcome is None else _with_notes(state, observation.notes)
+    except RuntimeError as error:
+        if not device.can_fall_back(error, observation.device):
+            raise
+        yield from _attacked(observation.to(torch.device("cpu")), attack, seed)
+
+
+def _with_notes(state: AttackState, notes: tuple[str, ...]) -> AttackState:
+    """The end of an attack, with what was said of its observation."""
+    return replace(state, note=" ".join(filter(None, (state.note, *notes))))
+
+
+def build_network(experiment: Experiment, batch: Batch) -> tuple[Classifier, Batch]:
+    """The network with fresh or trained weights, in eval mode, sized for the batch and its classes; and the batch.
+
+    Weights that were trained on grey pictures get grey ones, and those trained on colours three channels; the batch's
+    notes say so, and whatever else was made of the weights. Raises ``LabError`` where they do not fit.
+    """
+    if not experiment.trained:
+        return _built(experiment, batch.image_shape, len(experiment.dataset.class_names)), batch
+    weights = checkpoints.weights(experiment.network, experiment.weights)
+    own, height, width = batch.image_shape
+    tried = []
+    for channels, classes in product(dict.fromkeys((own, 3, 1)), weights.classes):
+        network = _built(experiment, (channels, height, width), classes)
+        notes = weights.put_into(network)
+        if notes is not None:
+            return network, _seen_by(network, batch, channels, notes)
+        tried.append(network)
+    raise weights.misfit(min(tried, key=weights.strangeness))
+
+
+def _built(experiment: Experiment, image_shape: tuple[int, int, int], classes: int) -> Classifier:
+    return experiment.network.build(image_shape, classes, stream(experiment.seed, "weights"))
+
+
+def _seen_by(network: Classifier, batch: Batch, channels: int, notes: tuple[str, ...]) -> Batch:
+    """The batch in as many channels as the weights take."""
+    if channels != batch.image_shape[0]:
+        kind = (
+            "grey pictures, so these were turned grey"
+            if channels == 1
+            else "colours, so these grey pictures got three channels"
+        )
+        notes = (*notes, f"The weights take {kind}.")
+    return replace(batch, images=in_channels(batch.images, channels), notes=batch.notes + notes)
+
+
+def _check_labels(batch: Batch, network: Classifier) -> None:
+    highest = int(batch.labels.max())
+    if highest >= network.classes:
+        raise LabError(
+            f"A private picture has label {highest}, but the network tells {network.classes} classes apart; "
+            f"give labels from 0 to {network.classes - 1}, or a network with more classes."
+        )
+
+
+def _private_batch(experiment: Experiment) -> Batch:
+    return experiment.dataset.load(experiment.batch_size, experiment.size, stream(experiment.seed, "data"))
+
+
+def _defended(experiment: Experiment, clean: Gradients) -> Gradients:
+    update, generator = clean, stream(experiment.seed, "defence")
+    for defence in experiment.defences:
+        update = defence.apply(update, generator)
+    return update
+
+
+def _line_up(batch: Batch, experiment: Experiment) -> Suspects:
+    """The first private picture, then others of its data set, or of the gallery where the set has no more."""
+    count, generator = DECOYS, stream(experiment.seed, "line-up")
+    others = experiment.dataset.others(len(batch.images), count, experiment.size, generator)
+    if others is None:
+        others = decoys(batch.images, count, generator)
+    return torch.cat([batch.images[:1], in_channels(others.to(batch.images), batch.image_shape[0])])

@@ -1,0 +1,1 @@
+"""What client and server both know: networks, protocols, updates and the observation."""

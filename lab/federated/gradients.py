@@ -1,0 +1,66 @@
+"""Pure functions around the parameter gradient g(x) and its mixed derivative d/dx <g(x), v>."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lab.late import Tensor, functional, torch
+
+from lab.errors import LabError
+from lab.federated.tensors import Gradients, Images, Targets
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+UpdateRule = Callable[[Images, Targets], Gradients]
+"""What a client would send for these pictures, differentiable in them."""
+
+
+def loss(logits: Tensor, targets: Targets) -> Tensor:
+    """Mean cross entropy over the batch, from class numbers or class probabilities."""
+    return functional.cross_entropy(logits, targets)
+
+
+def parameter_gradient(model: nn.Module, images: Images, targets: Targets, *, differentiable: bool = False) -> Gradients:
+    """dL/dtheta of the batch; with ``differentiable`` it stays in the graph of ``images``."""
+    weights = trainable(model)
+    return slopes(loss(model(images), targets), weights, differentiable=differentiable)
+
+
+def trainable(model: nn.Module) -> dict[str, Tensor]:
+    """The parameters that a client trains, by name. Raises ``LabError`` where there are none."""
+    found: dict[str, Tensor] = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+    if not found:
+        raise LabError("Every parameter of this network is frozen, so a client has nothing to send; let some of them train.")
+    return found
+
+
+def slopes(value: Tensor, weights: Gradients, *, differentiable: bool = False) -> dict[str, Tensor]:
+    """dvalue/dweights; zeros for a weight that takes no part, as its client sends them."""
+    found = torch.autograd.grad(value, list(weights.values()), create_graph=differentiable, materialize_grads=True)
+    return dict(zip(weights, found, strict=True))
+
+
+@dataclass(frozen=True, eq=False)
+class LocalSteps:
+    """How an update comes about: -rate times the sum of the gradients met along the way.
+
+    The gradient itself is one step at rate -1.
+    """
+
+    rows: tuple[Tensor | None, ...]
+    """The pictures of each step, shape (pictures,); None takes the whole batch."""
+    rate: float
+
+
+def pull_back(outputs: list[Tensor], inputs: list[Tensor], cotangents: list[Tensor]) -> tuple[Tensor, ...]:
+    """d/d(inputs) of <outputs, cotangents>: one vector-Jacobian product.
+
+    Written as the gradient of a scalar, because torch imports sympy (3 seconds) as soon as
+    ``autograd.grad`` is given cotangents.
+    """
+    products = [(output * cotangent).sum() for output, cotangent in zip(outputs, cotangents, strict=True)]
+    return torch.autograd.grad(torch.stack(products).sum(), inputs)

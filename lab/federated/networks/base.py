@@ -1,0 +1,98 @@
+"""What a network of the catalogue is: frozen options that build a ``Classifier``."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from enum import Enum
+from functools import reduce
+from math import prod
+from typing import TYPE_CHECKING, ClassVar
+
+from lab.late import nn, torch
+
+from lab.options.catalogue import Entry
+
+if TYPE_CHECKING:
+    from lab.federated.classifier import Classifier
+
+CIFAR_STATISTICS = ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
+GREY_STATISTICS = ((0.5,), (0.25,))
+IMAGENET_STATISTICS = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+class Activation(Enum):
+    """Nonlinearities; all but ReLU and leaky ReLU are smooth."""
+
+    RELU = "relu"
+    LEAKY_RELU = "leaky_relu"
+    SIGMOID = "sigmoid"
+    TANH = "tanh"
+    SILU = "silu"
+    GELU = "gelu"
+
+    def layer(self) -> nn.Module:
+        """A fresh layer, never in place: attacks differentiate twice through it."""
+        layers = {
+            Activation.RELU: nn.ReLU,
+            Activation.LEAKY_RELU: nn.LeakyReLU,
+            Activation.SIGMOID: nn.Sigmoid,
+            Activation.TANH: nn.Tanh,
+            Activation.SILU: nn.SiLU,
+            Activation.GELU: nn.GELU,
+        }
+        return layers[self]()
+
+
+class Padding(Enum):
+    """What a convolution sees beyond the border; with circular padding absolute position is lost."""
+
+    ZERO = "zeros"
+    CIRCULAR = "circular"
+
+
+class BatchNorm(Enum):
+    """Which statistics batch normalisation uses: the stored ones, or the batch's own (unknown to a server)."""
+
+    EVAL = "eval"
+    TRAIN = "train"
+
+    def layer(self, channels: int) -> nn.BatchNorm2d:
+        """Batch normalisation that never changes its statistics while it is attacked."""
+        return nn.BatchNorm2d(channels, track_running_stats=self is BatchNorm.EVAL)
+
+
+class Network(Entry):
+    """Base of all networks: an entry is a frozen set of options and builds its modules."""
+
+    kind: ClassVar[str] = "network"
+    image_size: ClassVar[int] = 32
+    """The picture size, in pixels, that the architecture was made for."""
+
+    @abstractmethod
+    def modules(self, image_shape: tuple[int, int, int], classes: int) -> tuple[nn.Module, nn.Sequential]:
+        """The body and the fully connected head, freshly initialised."""
+
+    def statistics(self, channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and standard deviation of the normalisation, per channel."""
+        return CIFAR_STATISTICS if channels == 3 else (GREY_STATISTICS[0] * channels, GREY_STATISTICS[1] * channels)
+
+    def build(self, image_shape: tuple[int, int, int], classes: int, generator: torch.Generator) -> Classifier:
+        """An untrained network in eval mode. ``image_shape`` is (channels, height, width)."""
+        from lab.federated.classifier import Classifier, Normalise
+        from lab.federated.single_precision import SinglePrecision
+        from lab.private_draws import DrawingFrom
+
+        seed = int(torch.randint(2**31, (), generator=generator))
+        with SinglePrecision(), DrawingFrom(torch.Generator().manual_seed(seed)):
+            body, head = self.modules(image_shape, classes)
+            return Classifier(Normalise(*self.statistics(image_shape[0])), body, head, classes).eval()
+
+
+def feature_count(body: nn.Module, image_shape: tuple[int, int, int]) -> int:
+    """How many numbers the body gives for one picture; of a chain of layers without numbers, by its shapes."""
+    if torch.get_default_device().type == "meta":
+        from lab.federated.shapes import output_shape
+
+        return prod(reduce(lambda shape, layer: output_shape(layer, shape), body.children(), (1, *image_shape)))
+    with torch.no_grad():
+        return body.eval()(torch.zeros(1, *image_shape, dtype=torch.float32)).numel()

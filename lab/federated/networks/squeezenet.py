@@ -1,0 +1,31 @@
+"""SqueezeNet 1.0 (Iandola et al. 2016): a trained ImageNet network of 5 MB that works offline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from lab.late import nn
+
+from lab.federated.networks.base import IMAGENET_STATISTICS, Network
+from lab.federated.networks.imagenet_resnet import without_in_place
+
+
+@dataclass(frozen=True)
+class SqueezeNet(Network):
+    """torchvision's SqueezeNet 1.0 for pictures of 224 x 224 pixels; it has no fully connected layer."""
+
+    image_size: ClassVar[int] = 224
+
+    def statistics(self, channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """ImageNet's, as the published weights expect."""
+        return IMAGENET_STATISTICS if channels == 3 else super().statistics(channels)
+
+    def modules(self, image_shape: tuple[int, int, int], classes: int) -> tuple[nn.Module, nn.Sequential]:
+        """Fire modules, then a 1x1 convolution to the classes and global average pooling; dropout is off."""
+        from torchvision import models  # imported here: it costs half a second that most runs need not pay
+
+        model = models.squeezenet1_0(num_classes=classes)
+        if image_shape[0] != 3:
+            model.features[0] = nn.Conv2d(image_shape[0], 96, 7, 2)
+        return without_in_place(nn.Sequential(model.features, model.classifier)), nn.Sequential()

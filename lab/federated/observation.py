@@ -1,0 +1,70 @@
+"""The nouns of the lab: what a client has, what it sends, what the server may see, what comes out."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from lab.late import torch
+
+from lab.federated.receiving import received
+from lab.federated.tensors import Labels, Received
+
+if TYPE_CHECKING:
+    from lab.federated.classifier import Classifier
+    from lab.federated.protocols.base import Protocol
+
+
+class LabelSource(Enum):
+    """Where the server gets the labels from."""
+
+    KNOWN = "known"
+    INFERRED = "inferred"
+    JOINT = "joint"
+
+
+@dataclass(frozen=True, eq=False)
+class Observation:
+    """All that an honest-but-curious server knows, and all that an attack may see."""
+
+    network: Classifier
+    protocol: Protocol
+    update: Received
+    image_shape: tuple[int, int, int]
+    batch_size: int
+    label_source: LabelSource
+    labels: Labels | None
+    notes: tuple[str, ...] = ()
+    """What was left out of the model or put right, and what that does to an attack; a sentence each."""
+
+    def __post_init__(self) -> None:
+        """What came in passes the door: keyed, ordered and cast as the network has it. Raises ``LabError`` where it cannot."""
+        network, update = received(self.network, self.update)
+        object.__setattr__(self, "network", network)
+        object.__setattr__(self, "update", update)
+
+    @property
+    def classes(self) -> int:
+        """How many classes the network tells apart."""
+        return self.network.classes
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network and the update live."""
+        return next(iter(self.update.values())).device
+
+    @property
+    def local_steps(self) -> int:
+        """SGD steps behind the update; 1 where the gradient itself was sent."""
+        return getattr(self.protocol, "local_steps", 1)
+
+    def to(self, device: torch.device) -> Observation:
+        """A copy on another device."""
+        return replace(
+            self,
+            network=deepcopy(self.network).to(device),
+            update={name: tensor.to(device) for name, tensor in self.update.items()},
+            labels=None if self.labels is None else self.labels.to(device),
+        )

@@ -1,0 +1,148 @@
+"""A module of the user's own before it is attacked: copied, in the modes that can be attacked, tried on pictures."""
+
+from __future__ import annotations
+
+import warnings
+from copy import deepcopy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+
+from lab.errors import LabError, cut, quoted
+from lab.federated.update_names import spoken_names
+
+LONGEST_REASON = 200
+"""Characters of what the user's own code says when it fails."""
+RANDOM = (
+    "In train mode the model draws at random (dropout, stochastic depth), and nobody knows what the client drew: the attack "
+    "takes the model in eval mode, and its picture will be the poorer for it."
+)
+OTHERWISE = (
+    "In train mode the model computes something else than in eval mode; the attack takes it in eval mode, and if the client "
+    "did not, its picture will be the poorer for it."
+)
+HALF = "The model's half precision is computed with in single precision."
+
+
+def unwrapped_model(model: Any) -> nn.Module:
+    """The module itself, out of ``torch.compile``'s and ``DataParallel``'s wrappers. Raises ``LabError`` for what is none."""
+    wrapped = getattr(model, "_orig_mod", model)
+    if isinstance(wrapped, nn.DataParallel | nn.parallel.DistributedDataParallel):
+        wrapped = wrapped.module
+    if not isinstance(wrapped, nn.Module):
+        raise LabError(f"model = {quoted(model)} is no torch.nn.Module; give the network that the client trained.")
+    weights = dict(wrapped.named_parameters())
+    if not weights:
+        raise LabError(f"The model, a {type(wrapped).__name__}, has no parameters, so no client could train it.")
+    lacking = [name for name, weight in weights.items() if nn.parameter.is_lazy(weight) or weight.is_meta]
+    if lacking:
+        raise LabError(f"The model has no numbers yet in {spoken_names(lacking)}; load its weights, or run it once.")
+    return wrapped
+
+
+def copied(model: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
+    """A copy that the forward pass leaves as it is, its numbers single precision at least; and what there is to say of that.
+
+    A batch norm in train mode goes on to normalise by the batch's own statistics, and counts no more.
+    """
+    try:
+        own = deepcopy(model)
+    except Exception as error:  # a user's class may refuse in any way
+        raise LabError(f"The model cannot be copied ({_reason(error)}); give one that copy.deepcopy takes.") from None
+    notes: list[str] = []
+    if any(weight.dtype in (torch.float16, torch.bfloat16) for weight in own.parameters()):
+        own = own.float()
+        notes.append(HALF)
+    counting = {name: m for name, m in own.named_modules() if isinstance(m, _NormBase) and m.training and m.track_running_stats}
+    for norm in counting.values():
+        norm.track_running_stats = False
+        norm.running_mean = norm.running_var = norm.num_batches_tracked = None
+    if counting:
+        notes.append(
+            f"Batch norm is in train mode ({spoken_names(counting)}), so each candidate is normalised by its own statistics, "
+            "which closed forms cannot undo; give model.eval() if the client used the stored ones."
+        )
+    return own, tuple(notes)
+
+
+def settled(own: nn.Module, inputs: Tensor) -> tuple[str, ...]:
+    """Put a copy into eval mode, and say so where that is not what the client computed with. Random numbers are untouched."""
+    if not any(module.training for module in own.modules()):
+        return ()
+    devices = [inputs.device] if inputs.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        given = [_output(own, inputs) for _ in range(2)]
+    own.eval()
+    one, other = ([_same(given[0], output)] for output in (given[1], _output(own, inputs)))
+    if not all(one):
+        return (RANDOM,)
+    return () if all(other) else (OTHERWISE,)
+
+
+def _output(own: nn.Module, inputs: Tensor) -> Any:
+    """What the model gives; None where it fails."""
+    try:
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return own(inputs)
+    except Exception:  # said once it is asked for its logits
+        return None
+
+
+def _same(one: Any, other: Any) -> bool:
+    if not (isinstance(one, Tensor) and isinstance(other, Tensor)):
+        return type(one) is type(other)
+    return one.shape == other.shape and torch.allclose(one, other, rtol=1e-4, atol=1e-6, equal_nan=True)
+
+
+def tried(own: nn.Module, inputs: Tensor) -> Tensor:
+    """The logits of these inputs, shape (batch, classes), in their graph. Raises ``LabError`` where they are no logits."""
+    shape = tuple(inputs.shape[1:])
+    try:
+        with torch.enable_grad():
+            logits = own(inputs)
+    except Exception as error:  # a user's code may fail in any way
+        raise LabError(
+            f"The model cannot take pictures of the shape {shape} ({_reason(error)}); give the input_shape that it was made "
+            "for, and a forward pass that takes one batch of pictures."
+        ) from None
+    if not isinstance(logits, Tensor):
+        raise LabError(
+            f"The model gives a {type(logits).__name__} and not a tensor; wrap it in a module that gives the logits alone, of "
+            "shape (batch, classes)."
+        )
+    if logits.ndim != 2 or len(logits) != len(inputs) or not logits.is_floating_point():
+        raise LabError(
+            f"The model gives numbers of the shape {tuple(logits.shape)} for {len(inputs)} pictures of the shape {shape}; the "
+            "attack takes logits, of shape (batch, classes)."
+        )
+    if logits.shape[1] < 2:
+        raise LabError(
+            "The model gives one number for each picture, and of a single class cross entropy tells nothing; give a model with "
+            "a logit for each of two classes or more."
+        )
+    if not logits.isfinite().all():
+        raise LabError("The model's logits are no finite numbers for random pixels; check its weights, mean and std.")
+    return logits
+
+
+def unused(own: nn.Module, logits: Tensor) -> set[str]:
+    """The names of the parameters that train and yet take no part in these logits. Raises ``LabError`` where none does."""
+    weights = {name: weight for name, weight in own.named_parameters() if weight.requires_grad}
+    found = list[Tensor | None]()
+    if logits.requires_grad:
+        found = list(torch.autograd.grad(logits.sum(), list(weights.values()), allow_unused=True))
+    if not any(gradient is not None for gradient in found):
+        raise LabError(
+            "The model's logits depend on none of the parameters that were sent (detached, or without a graph?), so the update "
+            "tells nothing; give the model as it was trained."
+        )
+    return {name for name, gradient in zip(weights, found, strict=True) if gradient is None}
+
+
+def _reason(error: Exception) -> str:
+    """What the user's own code says, its first line."""
+    lines = str(error).strip().splitlines() or [""]
+    return cut(f"{type(error).__name__}: {lines[0]}".rstrip(": ."), LONGEST_REASON)

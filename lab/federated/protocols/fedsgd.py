@@ -1,0 +1,28 @@
+"""Federated SGD: the client sends the gradient of its batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lab.late import nn
+
+from lab.federated.gradients import LocalSteps, parameter_gradient
+from lab.federated.protocols.base import Protocol
+from lab.federated.tensors import Gradients, Images, Targets
+
+
+@dataclass(frozen=True)
+class FedSGD(Protocol):
+    """The client sends the gradient of its loss, after no local step."""
+
+    def update(self, model: nn.Module, images: Images, targets: Targets, *, differentiable: bool = False) -> Gradients:
+        """G = dL/dtheta, the mean over the batch."""
+        return parameter_gradient(model, images, targets, differentiable=differentiable)
+
+    def steps(self, pictures: int) -> LocalSteps:
+        """One gradient of the whole batch."""
+        return LocalSteps((None,), -1.0)
+
+    def mean_gradient(self, update: Gradients) -> Gradients:
+        """The update is the gradient."""
+        return update

@@ -1,0 +1,28 @@
+"""What the client's number format leaves of a small change: weights are rounded each time they are stored."""
+
+from __future__ import annotations
+
+import math
+
+from lab.late import Tensor, torch
+
+from lab.federated.observation import Observation
+
+
+def rounding(observation: Observation) -> float:
+    """The relative error of the update that rounding the weights after each step leaves.
+
+    A stored weight is off by up to half its last place, evenly spread: ulp / sqrt(12) on average,
+    sqrt(E) times that after E steps, however small the change itself. Computed on the CPU: some accelerators have no float64.
+    """
+    weights = dict(observation.network.named_parameters())
+    error = sum(float(_last_place(weights[name].detach().cpu()).square().sum()) for name in observation.update) / 12
+    size = sum(float(change.cpu().double().square().sum()) for change in observation.update.values())
+    return math.sqrt(observation.local_steps * error / max(size, 1e-300))
+
+
+def _last_place(weights: Tensor) -> Tensor:
+    """The distance to the next number that the weights' type can hold, in float64; 0 beside 0, where hardly any is left."""
+    _, exponent = torch.frexp(weights)
+    half = torch.finfo(weights.dtype).eps / 2
+    return torch.ldexp(half * weights.ne(0).double(), exponent)

@@ -1,0 +1,36 @@
+"""Arithmetic of updates: inner products and lengths over all tensors together."""
+
+from __future__ import annotations
+
+from lab.late import Tensor, torch
+
+from lab.federated.tensors import Gradients
+
+
+def dot(one: Gradients, other: Gradients) -> Tensor:
+    """The inner product over all tensors together, without copying them into one vector."""
+    return _dots(one, other).sum()
+
+
+def dots(one: Gradients, other: Gradients) -> list[float]:
+    """The inner product of each pair of tensors; numbers, for there are few, and tensors so small cost more than they tell."""
+    return _dots(one, other).tolist()
+
+
+def _dots(one: Gradients, other: Gradients) -> Tensor:
+    return torch.stack([torch.dot(tensor.flatten(), other[name].flatten()) for name, tensor in one.items()])
+
+
+def sumprod(one: list[float], other: list[float]) -> float:
+    """The inner product of two lists."""
+    return sum(a * b for a, b in zip(one, other, strict=True))
+
+
+def length(update: Gradients) -> Tensor:
+    """The Euclidean norm over all tensors together."""
+    return dot(update, update).sqrt()
+
+
+def flat(update: Gradients) -> Tensor:
+    """All tensors of an update, one after another, as one vector."""
+    return torch.cat([tensor.flatten() for tensor in update.values()])

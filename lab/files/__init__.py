@@ -1,0 +1,1 @@
+"""Files that people name: opened only where they are ordinary, bounded and theirs."""

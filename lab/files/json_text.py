@@ -1,0 +1,41 @@
+"""JSON from outside: its size, the number of its parts and its depth are bounded before anything is made of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from lab.files.ordinary import opened
+
+MOST_BYTES = 64 * 2**20
+MOST_PARTS = 250_000
+"""Items of lists and members of objects, all together; a long text of commas counts as many."""
+
+
+class NotJsonError(ValueError):
+    """Why a text is no JSON that is read, in a few words."""
+
+
+def read(path: Path, wanted: str) -> Any:
+    """What a JSON file says. Raises ``NotJsonError``, and like ``opened``."""
+    with opened(path, wanted) as file:
+        return parsed(file.read(MOST_BYTES + 1))
+
+
+def parsed(data: bytes) -> Any:
+    """What JSON in UTF-8 says, with or without a byte-order mark. Raises ``NotJsonError``."""
+    if len(data) > MOST_BYTES:
+        raise NotJsonError(f"it has more than {MOST_BYTES // 2**20} MiB")
+    if sum(data.count(sign) for sign in (b",", b"[", b"{")) > MOST_PARTS:
+        raise NotJsonError(f"it has more than {MOST_PARTS} parts")
+    try:
+        return json.loads(data.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        raise NotJsonError("it is not text in UTF-8") from None
+    except json.JSONDecodeError as error:
+        raise NotJsonError(f"line {error.lineno}, column {error.colno}: {error.msg}") from None
+    except RecursionError:
+        raise NotJsonError("it is nested too deeply") from None
+    except ValueError:  # Python reads no whole number of more than 4,300 digits
+        raise NotJsonError("it has a number of thousands of digits") from None

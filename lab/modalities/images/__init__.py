@@ -1,0 +1,1 @@
+"""Pictures: pixels in [0, 1]."""

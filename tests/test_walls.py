@@ -1,0 +1,117 @@
+"""The folders are the threat model: who may import whom, read off every import, those for types alone included."""
+
+import ast
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+FLOORS = (
+    ("lab.errors", "lab.late", "lab.device", "lab.private_draws", "lab.randomness"),
+    ("lab.files",),
+    ("lab.options",),
+    ("lab.federated",),
+    ("lab.modalities",),
+    ("lab.client",),
+    ("lab.attacks",),
+    ("lab.evaluation",),
+    ("lab.experiments", "lab.observe"),
+    ("lab.studies", "lab.course"),
+    ("lab.commands",),
+    ("lab.cli",),
+    ("widgets",),
+    ("notebooks", "benchmarks"),
+)
+"""From the ground up: a module imports from its own floor and from those below."""
+
+WALLS = {
+    "lab.attacks": ("lab.client", "lab.evaluation", "lab.experiments"),
+    "lab.client": ("lab.attacks", "lab.evaluation", "lab.experiments"),
+    "lab.federated": ("lab.client", "lab.attacks", "lab.evaluation", "lab.experiments", "lab.modalities"),
+    "lab.modalities": ("lab.client", "lab.attacks", "lab.evaluation", "lab.experiments"),
+    "widgets.run": ("widgets.views", "widgets.pages"),
+}
+"""Who must not know whom, whatever the floors allow."""
+
+
+def module_name(path):
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {
+    module_name(path): path for top in ("lab", "widgets", "notebooks", "benchmarks") for path in (ROOT / top).rglob("*.py")
+}
+
+
+@cache
+def imports(module):
+    """The modules of ours that a module imports, wherever in it."""
+    found = set()
+    for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names if name.name in MODULES}
+        if isinstance(node, ast.ImportFrom) and node.module in MODULES:
+            named = {f"{node.module}.{name.name}" for name in node.names}
+            found |= {name if name in MODULES else node.module for name in named}
+    return frozenset(found - {module})
+
+
+def is_within(module, room):
+    return module == room or module.startswith(f"{room}.")
+
+
+def floor(module):
+    return next((number for number, rooms in enumerate(FLOORS) if any(is_within(module, room) for room in rooms)), None)
+
+
+def test_every_module_has_a_floor():
+    assert not [module for module in MODULES if floor(module) is None and module != "lab"]
+
+
+def test_no_import_runs_upward():
+    upward = [
+        (module, found)
+        for module in MODULES
+        if module != "lab"
+        for found in imports(module)
+        if found != "lab" and floor(found) > floor(module)
+    ]
+    assert not upward
+
+
+@pytest.mark.parametrize("room", WALLS)
+def test_no_import_goes_through_a_wall(room):
+    through = [
+        (module, found)
+        for module in MODULES
+        if is_within(module, room)
+        for found in imports(module)
+        if any(is_within(found, hidden) for hidden in WALLS[room])
+    ]
+    assert not through
+
+
+def test_truth_meets_reconstruction_in_one_room():
+    """``Round`` holds the truth, and an attack's state the reconstruction: only the judge's own files know both by import."""
+    both = [
+        module
+        for module in MODULES
+        if module.startswith("lab.") and floor(module) < 8 and {"lab.evaluation.round", "lab.attacks.base"} <= imports(module)
+    ]
+    assert both
+    assert all(is_within(module, "lab.evaluation") for module in both)
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    reached = {module: set(imports(module)) for module in MODULES}
+    gone = True
+    while gone:  # whoever imports nothing that is left is in no circle
+        gone = {module for module, needs in reached.items() if not needs & reached.keys()}
+        reached = {module: needs for module, needs in reached.items() if module not in gone}
+    assert not reached
+
+
+def test_few_modules_stand_directly_under_the_engine():
+    assert len([path for path in (ROOT / "lab").glob("*.py") if path.name != "__init__.py"]) <= 8

@@ -1,0 +1,1 @@
+"""What enters from a browser, and in which words it is answered."""

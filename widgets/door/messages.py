@@ -1,0 +1,91 @@
+"""What a browser says: looked at in one place, where it enters, so that nothing it may say reaches further than it should."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import anywidget
+
+from widgets.door.quiet import TROUBLE, quietly
+
+LONGEST_WORD = 200
+LARGEST_WHOLE = 2**53
+"""Beyond it a browser's numbers are not whole any more."""
+MOST_NAMES = 200
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message of a view's script; whatever is not of the kind that is asked for is as if it were not there."""
+
+    content: dict[Any, Any]
+    buffers: tuple[Any, ...] = ()
+
+    @classmethod
+    def of(cls, content: Any, buffers: Any) -> Message:
+        """Of whatever has arrived."""
+        return cls(content if isinstance(content, dict) else {}, tuple(buffers) if isinstance(buffers, list | tuple) else ())
+
+    @property
+    def kind(self) -> str:
+        """What the message is about."""
+        return self.text("type")
+
+    def text(self, name: str, longest: int = LONGEST_WORD) -> str:
+        """A text of at most so many characters; empty where there is none."""
+        value = self.content.get(name)
+        return value if isinstance(value, str) and len(value) <= longest else ""
+
+    def whole(self, name: str) -> int | None:
+        """A whole number."""
+        value = self.content.get(name)
+        is_whole = isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST_WHOLE
+        return value if is_whole else None
+
+    def truth(self, name: str) -> bool | None:
+        """True or false."""
+        value = self.content.get(name)
+        return value if isinstance(value, bool) else None
+
+    def names(self, name: str) -> list[str] | None:
+        """A list of texts, each once."""
+        values = self.content.get(name)
+        if not isinstance(values, list) or len(values) > MOST_NAMES or not all(isinstance(value, str) for value in values):
+            return None
+        return list(dict.fromkeys(values))
+
+    def file(self, largest: int) -> bytes | None:
+        """The bytes that came with the message, if there are any, and not more than so many."""
+        data = self.buffers[0] if self.buffers else None
+        if not isinstance(data, bytes | bytearray | memoryview) or memoryview(data).nbytes > largest:
+            return None
+        return bytes(data)
+
+
+class Listener(anywidget.AnyWidget):
+    """A widget that its browser talks to by messages alone: its traits are written here and never there."""
+
+    session: Any
+
+    def __init__(self, **traits: Any) -> None:
+        super().__init__(**traits)
+        self.on_msg(self._receive)
+
+    def _hear(self, message: Message) -> None:
+        """Do what a message asks for; what makes no sense is ignored."""
+
+    def _receive(self, _: Any, content: Any, buffers: Any) -> None:
+        """Where messages enter. What goes wrong is told in one sentence, and in full on the server's side alone."""
+        if not quietly(lambda: self._hear(Message.of(content, buffers))):
+            quietly(lambda: self.session.set_trait("message", TROUBLE))
+
+    def _handle_msg(self, msg: Any) -> None:
+        """Where the widget's comm enters: ipywidgets' own would let traits be written, and show tracebacks to the page."""
+        content = msg.get("content") if isinstance(msg, dict) else None
+        data = content.get("data") if isinstance(content, dict) else None
+        told = data if isinstance(data, dict) else {}
+        if told.get("method") == "custom":
+            self._handle_custom_msg(told.get("content"), msg.get("buffers"))
+        elif told.get("method") == "request_state":
+            quietly(self.send_state)

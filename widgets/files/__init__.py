@@ -1,0 +1,1 @@
+"""Runs, pictures and replays as files."""

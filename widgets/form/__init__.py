@@ -1,0 +1,1 @@
+"""The form: what a page offers, and what may come back from it."""

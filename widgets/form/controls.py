@@ -1,0 +1,204 @@
+"""The form: which choices the page offers, read off the option fields of the present experiment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lab import Experiment
+    from lab.options.fields import Field, Option
+
+Edits = tuple[tuple[str, Any], ...]
+Control = dict[str, Any]
+
+NAMES = {
+    "mlp": "MLP",
+    "small_convnet": "small ConvNet",
+    "lenet": "LeNet",
+    "convnet": "ConvNet",
+    "resnet": "ResNet",
+    "imagenet_resnet": "ImageNet ResNet",
+    "squeezenet": "SqueezeNet",
+    "euclidean": "Euclidean",
+    "balanced_euclidean": "balanced Euclidean",
+    "layer_cosine": "cosine by layer",
+    "top_heavy_cosine": "top-heavy cosine",
+    "soft_signs": "soft signs",
+    "l1": "L1",
+    "relu": "ReLU",
+    "leaky_relu": "leaky ReLU",
+    "silu": "SiLU",
+    "gelu": "GELU",
+    "adam": "Adam",
+    "signed_adam": "signed Adam",
+    "normalised_adam": "normalised Adam",
+    "lbfgs": "L-BFGS",
+    "zeros": "zero",
+}
+"""How an entry is written where its file name would look odd."""
+
+FOLDER = "folder"
+"""The path of the choice among the folders lent, which no single option stands behind."""
+STEPS_HELP = "0 sends the gradient itself (FedSGD); else the client trains first and sends how its weights changed (FedAvg)"
+SUGGESTED_STEPS = (0, 1, 5, 16)
+SUGGESTED_BATCHES = (1, 2, 4, 8)
+SUGGESTED_STRENGTHS = {"gaussian_noise": (0.1, 1, 3, 10), "pruning": (0.9, 0.99, 0.999), "scaling": (0.5, 0.9, 0.99)}
+
+
+def schema(experiment: Experiment) -> list[Control]:
+    """The controls from top to bottom, each with its path, value and what it may become."""
+    return [*_main(experiment), *(control | {"advanced": True} for control in _advanced(experiment))]
+
+
+def _main(experiment: Experiment) -> Iterator[Control]:
+    """What the rail shows without unfolding anything."""
+    from lab.client.datasets.gallery import NAMES as PICTURES
+    from lab.client.datasets.gallery import Gallery
+    from lab.options.catalogue import entries
+
+    fields = _fields(experiment)
+    shown = experiment.dataset.first if isinstance(experiment.dataset, Gallery) else ""
+    yield _choice("picture", "Picture", shown, fields["dataset"], PICTURES) | {"kind": "gallery"}
+    yield from _folders(experiment.dataset, fields["dataset"])
+    networks = _simplest_first(entries("network"))
+    yield _choice("network", "Network", experiment.network.name, fields["network"], networks)
+    yield _switch("trained", "Its weights", experiment.trained, fields["trained"], on="trained", off="untrained")
+    attack = _fields(experiment.attack)
+    if "distance" in attack:
+        name = experiment.attack.distance.name  # type: ignore[attr-defined]
+        yield _choice("distance", "Loss between gradients", name, attack["distance"], entries("distance"))
+    yield _local_steps(experiment)
+    size = fields["batch_size"]
+    yield _number("batch_size", "Pictures in the batch", experiment.batch_size, size, suggestions=SUGGESTED_BATCHES)
+    yield from _budget(experiment.attack, attack)
+    yield _number("seed", "Seed", experiment.seed, fields["seed"])
+
+
+def _folders(dataset: Any, field: Field) -> Iterator[Control]:
+    """The folders that this machine lends, where it lends any, and which of its pictures comes first."""
+    from lab.client.datasets.lent_folder import LentFolder
+    from lab.files.lent_folders import lent
+
+    chosen = dataset.folder if isinstance(dataset, LentFolder) else ""
+    if lent():
+        control = _choice(FOLDER, "Folder of this machine", chosen, field, ("", *sorted(lent())))
+        yield control | {"options": [{**each, "label": str(each["value"]) or "none"} for each in control["options"]]}
+    if chosen:
+        yield _number("dataset.first", "Number of the first picture", dataset.first, _fields(dataset)["first"])
+
+
+def _local_steps(experiment: Experiment) -> Control:
+    from lab.federated.protocols.fedavg import FedAvg
+
+    count = getattr(experiment.protocol, "local_steps", 0)
+    field = _fields(FedAvg())["local_steps"]
+    more = {"low": 0, "suggestions": SUGGESTED_STEPS, "help": STEPS_HELP}
+    return _number("local_steps", "Local steps before sending", count, field, **more)
+
+
+def _budget(attack: Any, fields: dict[str, Field]) -> Iterator[Control]:
+    """Total variation and iterations, where the attack guesses at all."""
+    if "priors" in fields:
+        from lab.attacks.matching.priors.total_variation import TotalVariation
+
+        weight = next((prior.weight for prior in attack.priors if prior.name == "total_variation"), 0.0)
+        field = _fields(TotalVariation())["weight"]
+        yield _number("tv", "Total variation", weight, field, high=1.0, step=0.01, slider=True)
+    if "iterations" in fields:
+        yield _number("iterations", "Iterations", attack.iterations, fields["iterations"], high=10_000, slider=True)
+
+
+def _advanced(experiment: Experiment) -> Iterator[Control]:
+    """What the rail keeps folded: the plain fields of everything chosen above."""
+    from lab.options.catalogue import entries
+
+    fields, attack = _fields(experiment), experiment.attack
+    yield from _defence(experiment.defences, fields["defences"])
+    yield _choice("attack", "Attack", attack.name, fields["attack"], entries("attack"))
+    yield from _plain_fields("network", experiment.network)
+    distance = getattr(attack, "distance", None)
+    if distance is not None:
+        for control in _plain_fields("attack.distance", distance):
+            yield control | {"title": f"{control['title']} of the loss"}
+    yield _enum("labels", "Labels", experiment.labels, fields["labels"])
+    optimiser = getattr(attack, "optimiser", None)
+    if optimiser is not None:
+        field = _fields(attack)["optimiser"]
+        yield _choice("attack.optimiser", "Optimiser", optimiser.name, field, entries("optimiser"))
+        yield from _plain_fields("attack.optimiser", optimiser)
+    yield from _plain_fields("attack", attack, without="iterations")
+    yield from _plain_fields("protocol", experiment.protocol, without="local_steps")
+
+
+def _defence(defences: Any, field: Field) -> Iterator[Control]:
+    """Which defence, and how strong; of several, which only a link or a file can ask for, the strengths alone."""
+    from lab.experiments.edits import NO_DEFENCE
+    from lab.options.catalogue import entries
+
+    if len(defences) < 2:
+        name = defences[0].name if defences else NO_DEFENCE
+        yield _choice("defence", "Defence of the phone", name, field, (NO_DEFENCE, *entries("defence")))
+    for place, defence in enumerate(defences):
+        words = defence.name.replace("_", " ")
+        suggestions = {"suggestions": SUGGESTED_STRENGTHS[defence.name]} if defence.name in SUGGESTED_STRENGTHS else {}
+        for control in _plain_fields(f"defences.{place}", defence):
+            yield control | {"title": f"{control['title']} of the {words}"} | suggestions
+
+
+def _plain_fields(path: str, option: Option, without: str = "") -> Iterator[Control]:
+    """A control for each field that is a number, a switch or one of a few names; ``without`` stands elsewhere."""
+    for field in _fields(option).values():
+        if field.name != without:
+            title = field.name.replace("_", " ").capitalize()
+            yield from _plain_field(f"{path}.{field.name}", title, getattr(option, field.name), field)
+
+
+def _plain_field(path: str, title: str, value: Any, field: Field) -> Iterator[Control]:
+    if field.choices is not None:
+        yield _choice(path, title, value, field, field.choices)
+    elif isinstance(value, Enum):
+        yield _enum(path, title, value, field)
+    elif isinstance(value, bool):
+        yield _switch(path, title, value, field, on="on", off="off")
+    elif isinstance(value, int | float):
+        yield _number(path, title, value, field)
+
+
+def _fields(option: Option) -> dict[str, Field]:
+    from lab.options.fields import fields_of
+
+    return {field.name: field for field in fields_of(type(option))}
+
+
+def _simplest_first(names: Any) -> list[str]:
+    """In the order of ``NAMES``; what it does not know comes last."""
+    order = list(NAMES)
+    return sorted(names, key=lambda name: order.index(name) if name in order else len(order))
+
+
+def _choice(path: str, title: str, value: Any, field: Field, values: Any) -> Control:
+    options = [{"value": other, "label": NAMES.get(other, str(other).replace("_", " "))} for other in values]
+    return _control(path, title, "choice", value, field, options=options)
+
+
+def _enum(path: str, title: str, value: Enum, field: Field) -> Control:
+    return _choice(path, title, value.value, field, [member.value for member in type(value)])
+
+
+def _switch(path: str, title: str, value: bool, field: Field, *, on: str, off: str) -> Control:
+    options = [{"value": False, "label": off}, {"value": True, "label": on}]
+    return _control(path, title, "choice", value, field, options=options)
+
+
+def _number(path: str, title: str, value: float, field: Field, **more: Any) -> Control:
+    """A number with its bounds; ``more`` may narrow them for the page."""
+    bounds = {"low": field.bounds.low, "high": field.bounds.high, "log": field.bounds.log} if field.bounds else {}
+    whole = field.type is int
+    return _control(path, title, "number", value, field, **(bounds | {"whole": whole, "step": 1 if whole else "any"} | more))
+
+
+def _control(path: str, title: str, kind: str, value: Any, field: Field, **more: Any) -> Control:
+    base: Control = {"path": path, "title": title, "kind": kind, "value": value}
+    return base | {"help": field.help.text, "unit": field.help.unit, "advanced": False} | more

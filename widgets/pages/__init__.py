@@ -1,0 +1,1 @@
+"""The pages: the lab and the lesson, put together from views."""

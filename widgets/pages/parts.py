@@ -1,0 +1,49 @@
+"""The parts that a page is put together from: which there are, and the views behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from widgets.form.part_names import TABS
+from widgets.playback.playback import Playback
+from widgets.views.base import View
+from widgets.views.chips import Chips
+from widgets.views.compare import Compare
+from widgets.views.conditions import Conditions
+from widgets.views.controls import Controls
+from widgets.views.curve import Curve
+from widgets.views.doctor import Doctor
+from widgets.views.guess import Guess
+from widgets.views.panel import Panel
+from widgets.views.reconstruction import Reconstruction
+from widgets.views.secret import Secret
+from widgets.views.share import Share
+from widgets.views.transport import Transport
+from widgets.views.update import Update
+
+PARTS = {
+    "secret": lambda film, session: Secret(film),
+    "sent": lambda film, session: Update(film),
+    "server": lambda film, session: Reconstruction(film),
+    "transport": Transport,
+    "guess": Guess,
+    "chips": Chips,
+    "compare": Compare,
+    "doctor": Doctor,
+    "controls": Controls,
+    "curve": lambda film, session: Curve(film),
+    "share": Share,
+}
+"""Name of a part, and what makes its view of a film and a session; ``conditions`` and the tabs come beside them."""
+
+
+def views(film: Playback, session: Any, shows: Collection[str]) -> dict[str, View]:
+    """The views of the parts named, by part; the tabs among them stand together in ``panel``."""
+    made: dict[str, View] = {name: make(film, session) for name, make in PARTS.items() if name in shows}
+    tabs = [name for name in TABS if name in shows]
+    if tabs or "conditions" in shows:
+        panel = Panel(film, session, tabs)
+        made |= {"panel": panel} if tabs else {}
+        made |= {"conditions": Conditions(film, panel)} if "conditions" in shows else {}
+    return made

@@ -1,0 +1,1 @@
+"""The run as the browser holds and replays it."""

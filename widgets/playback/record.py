@@ -1,0 +1,80 @@
+"""``python -m widgets.playback.record``: run the default experiment and keep it as the page's recording."""
+
+from __future__ import annotations
+
+import datetime
+import sys
+import time
+from typing import Any
+
+import numpy as np
+
+from widgets.playback import recording
+from widgets.playback.playback import frame_data, plain
+from widgets.run.frames import Frame, Post, describe_round, frame, score_table
+
+FRAMES = 48
+
+
+def record() -> dict[str, Any]:
+    """Run the default experiment on the CPU, write the recording and return what describes it."""
+    import torch
+
+    from lab import Experiment, reconstruct, score, simulate_round
+
+    experiment = Experiment()
+    attacked = simulate_round(experiment, torch.device("cpu"))
+    next(reconstruct(experiment, attacked.observation))  # torch's first step loads what later ones need
+    states, seconds = _timed(reconstruct(experiment, attacked.observation))
+    chosen = [states[index] for index in _spread(len(states), FRAMES)]
+    scores = [score(attacked, state) for state, _ in chosen]
+    frames = [
+        frame(i, 0, Post(state, spent), scored) for i, ((state, spent), scored) in enumerate(zip(chosen, scores, strict=True))
+    ]
+    run = _describe(frames, states[-1][0].iterations, seconds) | {"numbers": plain(score_table(scores[-1]))}
+    run |= {"experiment": experiment.to_plain()}  # by which a test tells a recording that the defaults have outrun
+    sent = describe_round(experiment, attacked)
+    count, height, width, _ = sent["images"].shape
+    words = {key: plain(value) for key, value in sent.items() if not isinstance(value, np.ndarray)}
+    words |= {"count": count, "height": height, "width": width}
+    recording.save(run, words, np.stack([shown.image for shown in frames]), sent["images"], sent["sample"])
+    return run
+
+
+def _timed(states: Any) -> tuple[list[Any], float]:
+    """Every state with the seconds of one core that the attack itself had taken until then."""
+    found, spent, began = [], 0.0, time.thread_time()
+    for state in states:
+        spent += time.thread_time() - began
+        found.append((state, spent))
+        began = time.thread_time()
+    return found, spent
+
+
+def _spread(count: int, wanted: int) -> list[int]:
+    """Positions that crowd where the picture changes most: at the beginning."""
+    curve = (np.linspace(0, 1, wanted) ** 1.4 * (count - 1)).round().astype(int)
+    return sorted({int(position) for position in curve})
+
+
+def _describe(frames: list[Frame], iterations: int, seconds: float) -> dict[str, Any]:
+    height, width, _ = frames[0].image.shape
+    return {
+        "date": datetime.date.today().isoformat(),
+        "device": "one CPU core",
+        "seconds": round(seconds, 3),
+        "iterations": iterations,
+        "height": height,
+        "width": width,
+        "frames": [_without_numbers(frame_data(shown)) for shown in frames],
+    }
+
+
+def _without_numbers(shown: dict[str, Any]) -> dict[str, Any]:
+    """The scores of the last frame stand for all: a table for each would triple the file."""
+    return {name: value for name, value in shown.items() if name not in ("numbers", "layers")}
+
+
+if __name__ == "__main__":
+    made = record()
+    sys.stdout.write(f"{len(made['frames'])} frames of a run of {made['seconds']:.2f} s are in {recording.FOLDER}\n")

@@ -1,0 +1,1 @@
+"""What the views beside the picture show, as plain data."""

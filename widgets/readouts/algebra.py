@@ -1,0 +1,80 @@
+"""The derivation as plain data and arrays, ready for the browser."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from widgets.run.frames import pixels, spoken_names
+
+if TYPE_CHECKING:
+    from lab import Experiment, Round
+    from lab.evaluation.derivation import Derivation
+
+SHOWN = 6
+"""How many entries of a row are written out."""
+
+
+def algebra(experiment: Experiment, attacked: Round, row: int | None = None) -> dict[str, Any]:
+    """Everything the algebra panel shows for unit ``row`` (None: the loudest one).
+
+    ``readable`` is False where the network has no layer to read; only ``sentence`` is there then.
+    ``has_body`` is True where layers lie below the fully connected ones.
+    A silent unit cannot be divided by: ``notice`` says so, and the loudest one is shown.
+    """
+    from torch import nn
+
+    from lab import LabError
+    from lab.attacks.analytic import why_unread
+    from lab.evaluation.derivation import derive
+
+    notice = ""
+    try:
+        derivation = derive(attacked, row)
+    except LabError as error:
+        derivation, notice = derive(attacked), str(error)
+    has_body = not isinstance(attacked.observation.network.features, nn.Identity)
+    if derivation is None:
+        reason, _ = why_unread(attacked.observation)
+        return {"readable": False, "sentence": reason.value, "has_body": has_body}
+    divisor = float(derivation.bias_gradient[derivation.row])
+    shown = _shown(derivation)
+    layers = dict.fromkeys(name.rpartition(".")[0] for name in attacked.observation.update)
+    return {
+        "readable": True,
+        "has_body": has_body,
+        "network": experiment.network.name,
+        "layer": spoken_names(attacked.observation.network, layers)[derivation.layer],
+        "row": derivation.row,
+        "rows": len(derivation.bias_gradient),
+        "slopes": _floats(derivation.bias_gradient),
+        "divisor": divisor,
+        "notice": notice,
+        "positions": shown,
+        "weight_row": _floats(derivation.weight_row[shown]),
+        "recovered": _floats(derivation.recovered[shown]),
+        "truth": _floats(derivation.truth[0][shown]),
+        "recovered_all": _floats(derivation.recovered),
+        "truth_all": _floats(derivation.truth[0]),
+        "inputs": len(derivation.recovered),
+        "is_picture": derivation.picture is not None,
+        "recovered_picture": None if derivation.picture is None else pixels(derivation.picture)[0],
+        "true_picture": pixels(attacked.batch.images[:1])[0],
+        "error": derivation.max_abs_error,
+        "residual": derivation.residual,
+        "outcome": derivation.outcome.name,
+        "sentence": derivation.outcome.value,
+        "conditions": [vars(condition) for condition in derivation.conditions],
+    }
+
+
+def _shown(derivation: Derivation) -> list[int]:
+    """The entries written out: the first pixels, or the strongest features (most of the others are zero)."""
+    if derivation.picture is not None:
+        return list(range(SHOWN))
+    return sorted(derivation.recovered.abs().topk(min(SHOWN, len(derivation.recovered))).indices.tolist())
+
+
+def _floats(values: Any) -> np.ndarray:
+    return values.detach().cpu().numpy().astype(np.float32)

@@ -1,0 +1,1 @@
+"""One run behind a page: the session, its worker thread, its frames and its history."""

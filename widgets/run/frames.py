@@ -1,0 +1,153 @@
+"""What the page shows of one state: a picture in bytes and the numbers beside it."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import torch
+    from torch import nn
+
+    from lab import AttackState, Experiment, Round, Scores
+
+SHORT_KINDS = {"Conv2d": "conv", "Linear": "fc", "BatchNorm2d": "norm"}
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One kept moment of a run."""
+
+    id: int
+    run: int
+    iteration: int
+    objective: float
+    psnr_db: float
+    ssim: float
+    verdict: str
+    line_up: str
+    image: np.ndarray
+    """uint8, (height, width, 3); the pictures of a batch side by side."""
+    seconds: float
+    """Time the attack itself has taken so far."""
+    numbers: dict[str, Any] = field(default_factory=dict)
+    """All scores as plain data."""
+    layers: list[dict[str, Any]] = field(default_factory=list)
+    """Shared against candidate update, layer by layer; empty where nobody looked."""
+
+
+@dataclass(frozen=True, eq=False)
+class Post:
+    """A state on its way from the worker to the page."""
+
+    state: AttackState
+    seconds: float
+    layers: list[dict[str, Any]] = field(default_factory=list)
+
+
+def frame(number: int, run: int, post: Post, scores: Scores) -> Frame:
+    """The frame of a state with its scores."""
+    from lab.modalities.images.line_up import told
+
+    state = post.state
+    return Frame(
+        id=number,
+        run=run,
+        iteration=state.iteration,
+        objective=state.objective,
+        psnr_db=scores.psnr_db,
+        ssim=scores.ssim,
+        verdict=scores.verdict.value,
+        line_up=f"{told(scores.line_up_rank, scores.likeness)} of {scores.line_up_size} in the line-up",
+        image=tiled(pixels(state.candidate)),
+        seconds=post.seconds,
+        numbers=score_table(scores),
+        layers=post.layers,
+    )
+
+
+def score_table(scores: Scores) -> dict[str, Any]:
+    """The scores as plain data for the page."""
+    plain = asdict(scores)
+    return plain | {"verdict": scores.verdict.value, "psnr_db": scores.psnr_db, "ssim": scores.ssim}
+
+
+def describe_round(experiment: Experiment, attacked: Round) -> dict[str, Any]:
+    """What left the phone: the picture beside it, and the numbers by layer."""
+    update = attacked.observation.update
+    flat = np.concatenate([tensor.detach().cpu().numpy().ravel()[:64] for tensor in update.values()])
+    label = int(attacked.batch.labels[0])
+    return {
+        "images": pixels(attacked.batch.images),
+        "tile": tiled(pixels(attacked.batch.images)),
+        "line_up": pixels(attacked.line_up),
+        "alt": alt_text(experiment),
+        "grey": attacked.batch.images.shape[1] == 1,
+        "notes": list(attacked.batch.notes),
+        "label": experiment.dataset.class_names[label] if label < len(experiment.dataset.class_names) else str(label),
+        "numbers": sum(tensor.numel() for tensor in update.values()),
+        "tensors": len(update),
+        "layers": layer_norms(attacked.observation.network, update),
+        "sample": flat[:400].astype(np.float32),
+        "kind": "weight change" if experiment.protocol.name == "fedavg" else "gradient",
+    }
+
+
+def layer_norms(network: nn.Module, update: Mapping[str, torch.Tensor]) -> list[dict[str, Any]]:
+    """Length and count of the numbers of each layer, weights and bias together."""
+    from lab.evaluation.layer_match import by_layer
+
+    layers = by_layer(update)
+    spoken = spoken_names(network, layers)
+    return [
+        {
+            "name": spoken[name],
+            "norm": math.sqrt(sum(float(tensor.square().sum()) for tensor in tensors)),
+            "count": sum(tensor.numel() for tensor in tensors),
+        }
+        for name, tensors in layers.items()
+    ]
+
+
+def spoken_names(network: nn.Module, layers: Iterable[str]) -> dict[str, str]:
+    """What a reader calls each layer, from its module's name: conv 1, conv 2, fc 1."""
+    kinds = Counter[str]()
+    spoken = {}
+    for name in layers:
+        kind = SHORT_KINDS.get(type(network.get_submodule(name)).__name__, "layer")
+        kinds[kind] += 1
+        spoken[name] = f"{kind} {kinds[kind]}"
+    return spoken
+
+
+def alt_text(experiment: Experiment) -> str:
+    """The private picture in words, for those who cannot see it."""
+    if experiment.dataset.name == "gallery":
+        from lab.client.datasets.gallery import credits
+
+        return str(credits()[getattr(experiment.dataset, "first")]["alt"])  # noqa: B009  (typed as any data set)
+    return f"A private picture from {experiment.dataset.name}."
+
+
+def pixels(images: torch.Tensor) -> np.ndarray:
+    """Pixels in [0, 1] as uint8, (n, height, width, 3); one channel is repeated."""
+    array = images.detach().clamp(0, 1).mul(255).round().byte().cpu().permute(0, 2, 3, 1).numpy()
+    return np.ascontiguousarray(np.repeat(array, 3, axis=3) if array.shape[3] == 1 else array)
+
+
+def tiled(images: np.ndarray) -> np.ndarray:
+    """The pictures of a batch in a near-square grid, (height, width, 3); empty places are white."""
+    count, height, width, _ = images.shape
+    columns = math.ceil(math.sqrt(count))
+    rows = math.ceil(count / columns)
+    grid = np.full((rows * height, columns * width, 3), 255, dtype=np.uint8)
+    for index, image in enumerate(images):
+        top, left = index // columns * height, index % columns * width
+        grid[top : top + height, left : left + width] = image
+    return grid

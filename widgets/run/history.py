@@ -1,0 +1,103 @@
+"""The runs of this session: kept in memory, so that any of them can be shown again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from widgets.run.frames import Frame
+
+if TYPE_CHECKING:
+    from lab import Experiment
+
+MOST_RUNS = 16
+MOST_BYTES = 48 * 2**20
+"""Of pictures, all runs together; the oldest go first."""
+MOST_FRAMES = 60
+"""Of one run once it is over."""
+THUMBNAIL = 64
+
+
+@dataclass(frozen=True, eq=False)
+class PastRun:
+    """A run that is over, with all that showing it again takes."""
+
+    number: int
+    experiment: Experiment
+    frames: tuple[Frame, ...]
+    message: str
+    iterations: int
+
+    @property
+    def size(self) -> int:
+        """Bytes of its pictures."""
+        return sum(frame.image.nbytes for frame in self.frames)
+
+
+class History:
+    """The runs in the order in which they ended."""
+
+    def __init__(self) -> None:
+        self.runs: list[PastRun] = []
+        self._number = 0
+
+    def add(self, experiment: Experiment, frames: list[Frame], message: str, iterations: int) -> None:
+        """Keep a run; those that are too many, or too large together, are forgotten."""
+        self._number += 1
+        self.runs.append(PastRun(self._number, experiment, spread(frames), message, iterations))
+        while len(self.runs) > MOST_RUNS or (len(self.runs) > 1 and sum(run.size for run in self.runs) > MOST_BYTES):
+            self.runs.pop(0)
+
+    def find(self, number: int) -> PastRun | None:
+        """The run of that number, if it is still kept."""
+        return next((run for run in self.runs if run.number == number), None)
+
+    def strip(self) -> list[dict[str, Any]]:
+        """What the strip shows of each run: the last picture, the verdict, and how it differs from the default experiment."""
+        return [_shown(run) for run in self.runs]
+
+
+def spread(frames: list[Frame], most: int = MOST_FRAMES) -> tuple[Frame, ...]:
+    """At most so many of them, evenly spread, with the first and the last; of one alone the last."""
+    if len(frames) <= most:
+        return tuple(frames)
+    places = np.linspace(len(frames) - 1, 0, most).round().astype(int)[::-1]
+    return tuple(frames[place] for place in places)
+
+
+def _shown(run: PastRun) -> dict[str, Any]:
+    last = run.frames[-1]
+    step = max(1, max(last.image.shape[:2]) // THUMBNAIL)
+    thumbnail = np.ascontiguousarray(last.image[::step, ::step])
+    return {
+        "number": run.number,
+        "title": title(run.experiment),
+        "verdict": last.verdict,
+        "line_up": last.line_up,
+        "psnr_db": last.psnr_db,
+        "iteration": last.iteration,
+        "seconds": last.seconds,
+        "pixels": thumbnail.tobytes(),
+        "height": thumbnail.shape[0],
+        "width": thumbnail.shape[1],
+    }
+
+
+def title(experiment: Experiment) -> str:
+    """What was chosen: the network, and whatever differs from that network's usual attack and options."""
+    from lab import Experiment
+    from lab.experiments.recommended import recommended_for
+    from widgets.form.differences import differences
+
+    default, network = Experiment(), type(experiment.network)()
+    usual = replace(default, network=network, attack=recommended_for(experiment))
+    other = [each for each in differences(default, usual) if each.path == "network"]
+    chosen = [*other, *differences(usual, experiment)]
+    return ", ".join(f"{each.title}: {each.after}" for each in chosen) or "the default experiment"
+
+
+def renumbered(frames: tuple[Frame, ...], run: int) -> tuple[Frame, ...]:
+    """The same frames as those of another run."""
+    return tuple(replace(frame, run=run) for frame in frames)

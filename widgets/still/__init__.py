@@ -1,0 +1,1 @@
+"""Figures that stay where no kernel answers."""

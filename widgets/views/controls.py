@@ -1,0 +1,78 @@
+"""The form that changes the experiment; every edit is checked in Python."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import traitlets
+
+from widgets.door.messages import Message
+from widgets.form.controls import schema
+from widgets.form.gate import change
+from widgets.views.base import View, script, style
+
+LARGEST_UPLOAD = 8_000_000
+"""Bytes; the browser shrinks pictures to 224 pixels before it sends them."""
+
+
+class Controls(View):
+    """Shows ``controls`` and sends edits; a refused edit comes back as a sentence beside its control."""
+
+    _esm = script("camera", "controls")
+    _css = style("controls")
+    controls = traitlets.List().tag(sync=True)
+    thumbs = traitlets.Dict().tag(sync=True)
+    errors = traitlets.Dict().tag(sync=True)
+    changed = traitlets.Bool(False).tag(sync=True)
+    at_once = traitlets.Bool(False, help="whether each change is followed by an attack").tag(sync=True)
+
+    def __init__(self, film: Any, session: Any) -> None:
+        self.session = session
+        super().__init__(film)
+        session.observe(self._show, names=["experiment"])
+        self._show()
+
+    def _show(self, change: Any = None) -> None:
+        """Rebuild the form for the session's experiment."""
+        if self.session.experiment is None:
+            return
+        if not self.thumbs:
+            self.thumbs = thumbnails()
+        self.changed = self.session.can_undo
+        self.controls = schema(self.session.experiment)
+        self.errors = {}
+
+    def _hear(self, message: Message) -> None:
+        if message.kind == "edit" and (path := message.text("path")):
+            self._answer(path, change(self.session, ((path, message.content.get("value")),)))
+        elif message.kind == "at_once":
+            self.at_once = message.truth("wanted") is True
+        elif message.kind == "undo":
+            self.session.undo()
+            self._follow()
+        elif message.kind == "upload" and (data := message.file(LARGEST_UPLOAD)) is not None:
+            self._answer("picture", self.session.upload(data, message.text("name")[:80] or "the picture"))
+
+    def _answer(self, path: str, sentence: str) -> None:
+        """Show or clear the sentence beside a control; a new dictionary, so that the browser hears of it twice."""
+        others = {key: text for key, text in self.errors.items() if key != path}
+        self.errors = others | ({path: sentence} if sentence else {})
+        if sentence:
+            self.send({"type": "refused", "path": path})
+        else:
+            self._follow()
+
+    def _follow(self) -> None:
+        """Attack what was just chosen, where the reader wants to see at once what a change does."""
+        if self.at_once:
+            self.session.start()
+
+
+def thumbnails() -> dict[str, dict[str, Any]]:
+    """The gallery's small pictures as PNG files in bytes, with their words, by name."""
+    from lab.client.datasets.gallery import FOLDER, credits
+
+    return {
+        name: {"png": (FOLDER / "32" / f"{name}.png").read_bytes(), "title": str(entry["title"]), "alt": str(entry["alt"])}
+        for name, entry in credits().items()
+    }
