@@ -37,4 +37,4 @@ def test_what_comes_later_is_collected():
     ring.append(ring)
     del ring
     assert gc.collect() > 0
-    assert gc.get_freeze_count() == before
+    assert gc.get_freeze_count() <= before, "fewer, where something kept has gone; never more"
