@@ -6,8 +6,8 @@ from rounds import as_round, observe, random_batch, smooth_batch
 from tiny import draw
 from torch.nn import functional
 
-from lab.attacks.closed_form.batch_by_labels import Circle, set_apart
-from lab.attacks.closed_form.inversion import Case
+from lab.attacks.closed_form.batch_by_labels import MixingEquations, separate_by_labels
+from lab.attacks.closed_form.inversion import Inversion
 from lab.attacks.closed_form.outcomes import ClosedFormOutcome
 from lab.attacks.recursive import Recursive
 from lab.evaluation.layers import layer_scores
@@ -35,33 +35,33 @@ def test_inputs_of_one_linear_layer_come_apart_by_their_labels(labels):
     labels = torch.tensor(labels)
     features, weight, bias = draw(len(labels), 20), 0.2 * draw(10, 20, seed=1), draw(10, seed=2)
     into_weight, into_bias, slopes = logits_gradient(features, weight, bias, labels)
-    found = set_apart(into_weight, into_bias, weight, bias, labels)
+    found = separate_by_labels(into_weight, into_bias, weight, bias, labels)
     assert found is not None
     order = torch.cdist(features, found.inputs).argmin(1)  # among pictures of one label any order is right
     assert labels[order].tolist() == labels.tolist()
     torch.testing.assert_close(found.inputs[order], features, atol=1e-5, rtol=0)
-    torch.testing.assert_close(found.slopes[order], slopes, atol=1e-6, rtol=0)
+    torch.testing.assert_close(found.logit_gradients[order], slopes, atol=1e-6, rtol=0)
 
 
 def test_the_circles_derivative_is_autograds():
-    circle = Circle(draw(10, 3), draw(3, 10, seed=1), draw(3, seed=2), torch.tensor([1, 5, 1]))
+    circle = MixingEquations(draw(10, 3), draw(3, 10, seed=1), draw(3, seed=2), torch.tensor([1, 5, 1]))
     mixing = draw(3, 3, seed=3)
     truth = torch.autograd.functional.jacobian(circle.residual, torch.cat([mixing.flatten(), draw(1, seed=4)]))
-    torch.testing.assert_close(circle.derivative(mixing), truth)
+    torch.testing.assert_close(circle.jacobian(mixing), truth)
 
 
 def test_more_pictures_than_the_gradient_has_ranks_stay_mixed():
     labels = torch.arange(12) % 10
     features, weight, bias = draw(12, 20), draw(10, 20, seed=1), draw(10, seed=2)
     into_weight, into_bias, _ = logits_gradient(features, weight, bias, labels)
-    assert set_apart(into_weight, into_bias, weight, bias, labels) is None
+    assert separate_by_labels(into_weight, into_bias, weight, bias, labels) is None
 
 
 @pytest.mark.parametrize("activation", [Activation.RELU, Activation.TANH, Activation.SIGMOID])
 def test_a_deep_head_is_read_down_to_its_pictures(activation):
     batch = random_batch(5, dtype=torch.float64, labels=[4, 9, 0, 2, 7])
     observed = observe(MLP(depth=3, width=64, activation=activation), batch)
-    head = Case(observed).head
+    head = Inversion(observed).head
     assert head is not None
     torch.testing.assert_close(head.inputs, observed.network.embed(batch.images), atol=1e-4, rtol=0)
 
@@ -69,13 +69,13 @@ def test_a_deep_head_is_read_down_to_its_pictures(activation):
 def test_the_features_of_each_picture_and_their_slopes_are_what_torch_makes():
     batch = random_batch(3, labels=[4, 1, 4])
     observed = observe(LeNet(), batch)
-    head = Case(observed).head
+    head = Inversion(observed).head
     assert head is not None
     features = observed.network.embed(batch.images).detach().requires_grad_()
     (slopes,) = torch.autograd.grad(functional.cross_entropy(observed.network.head(features), batch.labels), features)
     order = torch.cdist(features.double(), head.inputs).argmin(1)
     torch.testing.assert_close(head.inputs[order].float(), features, atol=1e-4, rtol=0)
-    torch.testing.assert_close(head.slopes[order].float(), slopes, atol=1e-5, rtol=0)
+    torch.testing.assert_close(head.input_gradients[order].float(), slopes, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("labels", [[0, 1, 2], [5, 5, 2]])

@@ -8,7 +8,7 @@ import torch
 from rounds import observe, smooth_batch
 
 from lab import Experiment, reconstruct, score, simulate_round
-from lab.attacks.closed_form.inversion import WORTH_KEEPING, Case, grey_state
+from lab.attacks.closed_form.inversion import WORTH_KEEPING, Inversion, grey_state
 from lab.attacks.closed_form.outcomes import ClosedFormOutcome
 from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.head_start import DESCENT, HeadStart
@@ -52,13 +52,13 @@ def test_an_untrained_resnet_gives_the_picture_away(shift):
     assert float((states[-1].candidate - images).abs().max()) < 1e-2
 
 
-class Told(Case):
+class Told(Inversion):
     """A way down with these states."""
 
     def __init__(self, states):
         self.states = states
 
-    def descend(self, state):
+    def invert(self, state):
         yield from self.states
 
 

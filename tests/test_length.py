@@ -140,7 +140,7 @@ def test_another_length_is_believed_where_it_explains_clearly_more(factor, noise
     told, free = (float((shared - s * own).norm() / shared.norm()) for s in (1.0, best))
     if free < 0.49 * told:
         assert found.factor == pytest.approx(best)
-        assert found.off == pytest.approx(free, rel=1e-6)
+        assert found.residual == pytest.approx(free, rel=1e-6)
     elif free > 0.51 * told:
         assert found.factor == 1
-        assert found.off == pytest.approx(told, rel=1e-6)
+        assert found.residual == pytest.approx(told, rel=1e-6)

@@ -8,7 +8,7 @@ import torch
 from told import told
 
 from lab import Verdict, score
-from lab.attacks.closed_form.batch_by_labels import set_apart
+from lab.attacks.closed_form.batch_by_labels import separate_by_labels
 from lab.attacks.closed_form.outcomes import ClosedFormOutcome
 from lab.client.defences.gaussian_noise import GaussianNoise
 from lab.course.attempt import attempt
@@ -71,7 +71,7 @@ def test_lesson_2_nine_of_ten_classes_come_apart_and_ten_do_not(seed):
         inputs = torch.rand(count, 40, generator=generator, dtype=torch.float64)
         labels = torch.arange(count)
         slopes = ((inputs @ weight.T + bias).softmax(1) - torch.eye(10, dtype=torch.float64)[labels]) / count
-        found = set_apart(slopes.T @ inputs, slopes.sum(0), weight, bias, labels)
+        found = separate_by_labels(slopes.T @ inputs, slopes.sum(0), weight, bias, labels)
         assert (found is not None) is comes_apart
         if found is not None:
             torch.testing.assert_close(found.inputs, inputs, atol=1e-4, rtol=0.0)

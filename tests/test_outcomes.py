@@ -13,7 +13,7 @@ from test_unmoved_input import after
 
 from lab.attacks.analytic import Analytic
 from lab.attacks.base import Interrupted, Outcome
-from lab.attacks.closed_form.inversion import Case, grey_state
+from lab.attacks.closed_form.inversion import Inversion, grey_state
 from lab.attacks.closed_form.mismatch import mismatch
 from lab.attacks.closed_form.outcomes import ClosedFormOutcome
 from lab.attacks.gradient_matching import GradientMatching
@@ -299,12 +299,12 @@ def peel_open():
 def peel_close():
     """Made up, as rounding alone decides where it is met: the picture of a whole way down, moved by a little."""
     observed = observe(TOLD, smooth_batch(size=16))
-    case = Case(observed)
-    *_, state = case.descend(grey_state(observed))
+    inversion = Inversion(observed)
+    *_, state = inversion.invert(grey_state(observed))
     drawn = torch.randn(state.candidate.shape, generator=stream(0, "noise"))
     moved = [state.candidate + size * drawn for size in (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3)]
     near = next(picture for picture in moved if mismatch(observed, picture) > EXACTLY)
-    found = case.verdict(replace(state, candidate=near, objective=mismatch(observed, near)))
+    found = inversion.verdict(replace(state, candidate=near, objective=mismatch(observed, near)))
     assert mismatch(observed, near) < 0.01
     return found
 

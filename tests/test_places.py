@@ -10,11 +10,11 @@ from rounds import as_round, observe, smooth_batch
 from tiny import convolution, draw
 from torch import nn
 
-from lab.attacks.closed_form.inversion import Case
+from lab.attacks.closed_form.inversion import Inversion
 from lab.attacks.closed_form.outcomes import ClosedFormOutcome
-from lab.attacks.closed_form.spatial.feature_inversion import ANNEALING, CHUNK, Measured, search
-from lab.attacks.closed_form.spatial.position_factorisation import Consistent, places_told, tell_apart
-from lab.attacks.closed_form.spatial.robust_least_squares import Branch, unmix
+from lab.attacks.closed_form.spatial.feature_inversion import ANNEALING, CHUNK, KnownFeatures, invert_features
+from lab.attacks.closed_form.spatial.position_factorisation import ConsistentPatches, factorise_positions, positions_determined
+from lab.attacks.closed_form.spatial.robust_least_squares import Branch, robust_least_squares
 from lab.attacks.recursive import Recursive
 from lab.evaluation.layers import layer_scores
 from lab.federated.networks.base import Activation, BatchNorm, Padding
@@ -44,9 +44,9 @@ def test_the_slopes_are_told_place_by_place_up_to_one_factor(size, spare, seed, 
     slopes = slopes_of_relu(operator, seed) * reached
     values = draw(*operator.input_shape, seed=seed + 2)
     gradient = operator.correlate(values, slopes)
-    if places_told(gradient) < int(reached.sum()):
+    if positions_determined(gradient) < int(reached.sum()):
         return
-    found = tell_apart(operator, gradient, reached)
+    found = factorise_positions(operator, gradient, reached)
     factor = (found * slopes[0]).sum() / found.square().sum()
     torch.testing.assert_close(factor * found, slopes[0], atol=1e-5 * float(slopes.abs().max()), rtol=0)
 
@@ -55,7 +55,7 @@ def test_what_patches_cannot_be_is_left_by_a_projection():
     operator = convolution(3, 4, size=5)
     reached = torch.ones(25, dtype=torch.bool)
     reached[7:11] = False
-    consistent = Consistent(operator, reached)
+    consistent = ConsistentPatches(operator, reached)
     one, other = draw(27, 21), draw(27, 21, seed=1)
     left = consistent.violation(one)
     torch.testing.assert_close(consistent.violation(left), left)
@@ -78,7 +78,7 @@ def branch(operator, values, seed, wrong=0):
 def test_an_input_is_told_by_the_weight_gradient_and_wrong_units_are_put_right(wrong):
     values = draw(1, 5, 6, 6)
     made, active = branch(convolution(5, 24, size=6), values, 3, wrong)
-    solution = unmix([made])
+    solution = robust_least_squares([made])
     assert solution.determined
     torch.testing.assert_close(solution.values, values, atol=1e-8, rtol=0)
     assert torch.equal(solution.active[0], active)
@@ -91,7 +91,7 @@ def test_a_shortcut_that_can_fit_anything_does_not_hide_which_channels_are_wrong
     values = draw(1, 4, 8, 8, seed=seed + 9)
     residual, _ = branch(convolution(4, 11, stride=2, size=8), values, seed, wrong)
     shortcut, _ = branch(convolution(4, 12, kernel=1, stride=2, padding=0, size=8), values, seed + 4)
-    solution = unmix([residual, shortcut])
+    solution = robust_least_squares([residual, shortcut])
     assert len(solution.directions) > 60
     torch.testing.assert_close(
         solution.directions @ solution.values[0].flatten(1).T, solution.directions @ values[0].flatten(1).T, atol=1e-6, rtol=0
@@ -102,7 +102,7 @@ def test_a_stride_needs_the_shortcut_to_tell_each_pixel():
     values = draw(1, 4, 8, 8)
     first, _ = branch(convolution(4, 14, stride=2, size=8), values, 5)
     shortcut, _ = branch(convolution(4, 14, kernel=1, stride=2, padding=0, size=8), values, 9)
-    alone, both = unmix([first]), unmix([first, shortcut])
+    alone, both = robust_least_squares([first]), robust_least_squares([first, shortcut])
     assert not alone.determined
     assert both.determined
     torch.testing.assert_close(both.values, values, atol=1e-6, rtol=0)
@@ -111,7 +111,7 @@ def test_a_stride_needs_the_shortcut_to_tell_each_pixel():
 def test_of_too_few_equations_the_mixtures_that_they_tell_are_right():
     values = draw(1, 3, 8, 8)
     made, _ = branch(convolution(3, 5, size=8), values, 5)
-    solution = unmix([made])
+    solution = robust_least_squares([made])
     assert len(solution.directions) == 5 * 9
     torch.testing.assert_close(
         solution.directions @ solution.values[0].flatten(1).T, solution.directions @ values[0].flatten(1).T, atol=1e-8, rtol=0
@@ -123,13 +123,13 @@ def test_the_top_tells_where_the_head_was_reached(network):
     """Truth: autograd's slopes at the private picture."""
     batch = smooth_batch(dtype=torch.float64)
     observed = observe(network, batch)
-    top = Case(observed).top
-    assert top.shortcoming == ""
+    topmost = Inversion(observed).topmost
+    assert topmost.shortcoming == ""
     body, kept = observed.network.features, []
-    body[top.index - 1].register_forward_hook(lambda module, given, output: kept.append(output))
+    body[topmost.index - 1].register_forward_hook(lambda module, given, output: kept.append(output))
     loss = nn.functional.cross_entropy(observed.network(batch.images), batch.labels)
     true = torch.autograd.grad(loss, kept[0])[0] * (kept[0] > 0)
-    torch.testing.assert_close(top.slope * top.active(), true, atol=1e-9, rtol=1e-6)
+    torch.testing.assert_close(topmost.output_gradient * topmost.active(), true, atol=1e-9, rtol=1e-6)
 
 
 def run(observation):
@@ -180,12 +180,12 @@ def test_what_keeps_the_places_hidden_is_named(network, words):
 
 @pytest.mark.parametrize("network", [replace(SMALL, activation=Activation.SILU), replace(SMALL, batch_norm=BatchNorm.TRAIN)])
 def test_smooth_blocks_and_statistics_of_the_batch_stay_closed(network):
-    assert Case(observe(network, smooth_batch())).top is None
+    assert Inversion(observe(network, smooth_batch())).topmost is None
 
 
 def test_several_pictures_local_steps_and_noise_stay_closed():
-    assert Case(observe(SMALL, smooth_batch(2))).top is None
-    assert Case(observe(SMALL, smooth_batch(), FedAvg(local_steps=2, learning_rate=1e-3))).top is None
+    assert Inversion(observe(SMALL, smooth_batch(2))).topmost is None
+    assert Inversion(observe(SMALL, smooth_batch(), FedAvg(local_steps=2, learning_rate=1e-3))).topmost is None
     observed = observe(SMALL, smooth_batch())
     noisy = {
         name: tensor + 1e-3 * tensor.std() * torch.randn(tensor.shape, generator=stream(0, name))
@@ -193,7 +193,7 @@ def test_several_pictures_local_steps_and_noise_stay_closed():
         else tensor
         for name, tensor in observed.update.items()
     }
-    assert Case(replace(observed, update=noisy)).top is None
+    assert Inversion(replace(observed, update=noisy)).topmost is None
 
 
 def test_the_search_ends_at_the_picture_that_shows_the_features():
@@ -201,13 +201,13 @@ def test_the_search_ends_at_the_picture_that_shows_the_features():
     values = draw(1, 3, 8, 8)
     directions = torch.linalg.qr(draw(64, 40)).Q.T
     features = layer(values).detach()
-    measured = Measured([layer], features, directions)
+    measured = KnownFeatures([layer], features, directions)
     assert measured.numbers == 40 * 12
-    assert float(measured.misfit(values.float())) < 1e-12
+    assert float(measured.residual(values.float())) < 1e-12
     torch.testing.assert_close(
-        float(measured.misfit(values.float() * 0)), told_share(features, layer, directions), rtol=1e-4, atol=0
+        float(measured.residual(values.float() * 0)), told_share(features, layer, directions), rtol=1e-4, atol=0
     )
-    *_, found = search(measured, torch.zeros_like(values))
+    *_, found = invert_features(measured, torch.zeros_like(values))
     torch.testing.assert_close(found, values, atol=1e-3, rtol=0)
 
 
@@ -216,7 +216,9 @@ def test_a_search_that_gets_stuck_is_annealed_once_more():
     layer = convolution(3, 12, size=8).layer
     values = draw(1, 3, 8, 8)
     features = layer(values).detach()
-    pictures = list(search(Measured([layer], features + 0.01 * draw(*features.shape, seed=1), None), torch.zeros_like(values)))
+    pictures = list(
+        invert_features(KnownFeatures([layer], features + 0.01 * draw(*features.shape, seed=1), None), torch.zeros_like(values))
+    )
     assert len(pictures) > ANNEALING / CHUNK
     torch.testing.assert_close(pictures[-1], values, atol=0.2, rtol=0)
 

@@ -22,17 +22,17 @@ from lab.attacks.closed_form.cgls import cgls
 from lab.attacks.closed_form.chain import chain, obstacle
 from lab.attacks.closed_form.conditioning import whitener
 from lab.attacks.closed_form.convolution import Convolution
-from lab.attacks.closed_form.layer_equations import Stretch
+from lab.attacks.closed_form.layer_equations import LayerEquations
 from lab.attacks.closed_form.linearised import linearise
 from lab.attacks.closed_form.mismatch import mismatch
 from lab.attacks.closed_form.nonnegative import Rounds, nonnegative
 from lab.attacks.closed_form.outcomes import ClosedFormOutcome
-from lab.attacks.closed_form.pattern_update import reread
+from lab.attacks.closed_form.pattern_update import update_pattern
 from lab.attacks.closed_form.rank import count
-from lab.attacks.closed_form.refinement import Settling
+from lab.attacks.closed_form.refinement import Refinement
 from lab.attacks.closed_form.system import Noise, System
-from lab.attacks.closed_form.unknown_units import Hidden
-from lab.attacks.closed_form.weight_equations import Known
+from lab.attacks.closed_form.unknown_units import UnknownUnits
+from lab.attacks.closed_form.weight_equations import KnownOutput
 from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.recursive import Recursive
 from lab.evaluation.layers import layer_scores
@@ -101,12 +101,12 @@ def test_the_operators_are_those_of_torch_and_their_adjoints_are_adjoint(geometr
     values = draw(pictures, inputs, size, size).requires_grad_()
     made = operator.layer(values) - operator.layer.bias.view(1, -1, 1, 1)
     torch.testing.assert_close(operator.apply(values.detach()), made.detach())
-    slope = draw(*made.shape, seed=1)
-    to_values, to_weights = torch.autograd.grad(made, [values, operator.layer.weight], slope)
-    torch.testing.assert_close(operator.adjoint(slope), to_values)
-    torch.testing.assert_close(operator.correlate(values.detach(), slope), to_weights)
+    output_gradient = draw(*made.shape, seed=1)
+    to_values, to_weights = torch.autograd.grad(made, [values, operator.layer.weight], output_gradient)
+    torch.testing.assert_close(operator.adjoint(output_gradient), to_values)
+    torch.testing.assert_close(operator.correlate(values.detach(), output_gradient), to_weights)
     other = draw(*to_weights.shape, seed=2)
-    left, right = (to_weights * other).sum(), (values.detach() * operator.correlate_adjoint(other, slope)).sum()
+    left, right = (to_weights * other).sum(), (values.detach() * operator.correlate_adjoint(other, output_gradient)).sum()
     torch.testing.assert_close(left, right)
 
 
@@ -115,9 +115,9 @@ def test_the_operators_are_those_of_torch_and_their_adjoints_are_adjoint(geometr
 def test_the_counted_rank_bounds_the_rank_of_the_dense_matrix(geometry):
     inputs, outputs, kernel, stride, padding, circular, size, pictures = geometry
     operator = convolution(inputs, outputs, kernel, stride, padding, circular, size, pictures)
-    slope = draw(*operator.apply(draw(pictures, inputs, size, size)).shape, seed=3)
-    matrix = dense(lambda values: operator.correlate(values, slope), (pictures, inputs, size, size))
-    counted = count(operator, slope, torch.zeros_like(slope))
+    output_gradient = draw(*operator.apply(draw(pictures, inputs, size, size)).shape, seed=3)
+    matrix = dense(lambda values: operator.correlate(values, output_gradient), (pictures, inputs, size, size))
+    counted = count(operator, output_gradient, torch.zeros_like(output_gradient))
     assert counted.rank >= int(torch.linalg.matrix_rank(matrix, rtol=1e-9))
     assert counted.weight_equations == matrix.shape[0]
 
@@ -126,9 +126,11 @@ def test_the_counted_rank_bounds_the_rank_of_the_dense_matrix(geometry):
 @pytest.mark.parametrize("pictures", [1, 2])
 def test_the_counted_rank_is_exact_for_the_layers_of_the_catalogue(outputs, kernel, stride, padding, pictures):
     operator = convolution(2, outputs, kernel, stride, padding, size=12, pictures=pictures)
-    slope = draw(*operator.apply(draw(pictures, 2, 12, 12)).shape, seed=3)
-    matrix = dense(lambda values: operator.correlate(values, slope), (pictures, 2, 12, 12))
-    assert count(operator, slope, torch.zeros_like(slope)).rank == int(torch.linalg.matrix_rank(matrix, rtol=1e-9))
+    output_gradient = draw(*operator.apply(draw(pictures, 2, 12, 12)).shape, seed=3)
+    matrix = dense(lambda values: operator.correlate(values, output_gradient), (pictures, 2, 12, 12))
+    assert count(operator, output_gradient, torch.zeros_like(output_gradient)).rank == int(
+        torch.linalg.matrix_rank(matrix, rtol=1e-9)
+    )
 
 
 def test_conjugate_gradients_find_the_solution_and_the_condition_of_dense_least_squares():
@@ -152,16 +154,16 @@ def test_conjugate_gradients_stop_at_the_noise_and_give_the_shortest_solution():
 def test_one_layer_is_the_dense_least_squares_solution():
     """Inconsistent on purpose, so that the weighing of the two systems shows."""
     operator = convolution(inputs=2, outputs=4, size=5)
-    known = Known(draw(1, 4, 5, 5), (draw(1, 4, 5, 5, seed=5) > 0).double(), draw(1, 4, 5, 5, seed=6))
+    known = KnownOutput(draw(1, 4, 5, 5), (draw(1, 4, 5, 5, seed=5) > 0).double(), draw(1, 4, 5, 5, seed=6))
     gradients = {"layer": draw(4, 2, 3, 3, seed=7)}
-    stretch = Stretch(["layer"], [operator.layer], known, gradients)
-    point = stretch.at(torch.zeros(1, 2, 5, 5, dtype=torch.float64))
-    found = cgls(point.tangent, point.cotangent, point.residual, 500).solution
+    equations = LayerEquations(["layer"], [operator.layer], known, gradients)
+    point = equations.at(torch.zeros(1, 2, 5, 5, dtype=torch.float64))
+    found = cgls(point.jvp, point.vjp, point.residual, 500).solution
 
-    slopes = known.slope[0].flatten(1)
+    slopes = known.output_gradient[0].flatten(1)
     whiten = torch.linalg.pinv(torch.linalg.cholesky(slopes @ slopes.T))  # another root of the same weighing
     pull = lambda weights: (whiten @ weights.flatten(1)).flatten()  # noqa: E731
-    upper = dense(lambda values: pull(operator.correlate(values, known.slope)), (1, 2, 5, 5))
+    upper = dense(lambda values: pull(operator.correlate(values, known.output_gradient)), (1, 2, 5, 5))
     scale = 1 / operator.weight.flatten(1).norm(dim=1).mean()
     lower = dense(lambda values: scale * known.weight * operator.apply(values), (1, 2, 5, 5))
     wanted = scale * known.weight * (known.values - operator.layer.bias.detach().view(1, -1, 1, 1))
@@ -181,10 +183,10 @@ def test_a_layer_worked_by_hand_in_fractions():
     layer.weight.data = torch.tensor([float(v) for v in w]).double().view(1, 1, 2, 1)
     layer.bias.data = torch.tensor([float(b)]).double()
     row = lambda numbers: torch.tensor([float(v) for v in numbers]).double().view(1, 1, -1, 1)  # noqa: E731
-    known = Known(row(z), torch.ones(1, 1, 2, 1).double(), row(dz))
-    stretch = Stretch(["layer"], [layer], known, {"layer": row(dw).view(1, 1, 2, 1)})
-    point = stretch.at(torch.zeros(1, 1, 3, 1).double())
-    torch.testing.assert_close(cgls(point.tangent, point.cotangent, point.residual, 50).solution, row(x))
+    known = KnownOutput(row(z), torch.ones(1, 1, 2, 1).double(), row(dz))
+    equations = LayerEquations(["layer"], [layer], known, {"layer": row(dw).view(1, 1, 2, 1)})
+    point = equations.at(torch.zeros(1, 1, 3, 1).double())
+    torch.testing.assert_close(cgls(point.jvp, point.vjp, point.residual, 50).solution, row(x))
 
 
 @pytest.mark.parametrize(
@@ -192,12 +194,12 @@ def test_a_layer_worked_by_hand_in_fractions():
 )
 def test_a_piece_is_the_derivative_of_its_module(module):
     module, values = module.double(), draw(1, 2, 6, 6)
-    piece = linearise(module, values)
-    torch.testing.assert_close(piece.output, module(values).detach())
+    layer = linearise(module, values)
+    torch.testing.assert_close(layer.output, module(values).detach())
     jacobian = torch.autograd.functional.jacobian(module, values)
-    moved, pulled = draw(1, 2, 6, 6, seed=1), draw(*piece.output.shape, seed=2)
-    torch.testing.assert_close(piece.tangent(moved), torch.tensordot(jacobian, moved, 4))
-    torch.testing.assert_close(piece.cotangent(pulled), torch.tensordot(pulled, jacobian, 4))
+    moved, pulled = draw(1, 2, 6, 6, seed=1), draw(*layer.output.shape, seed=2)
+    torch.testing.assert_close(layer.jvp(moved), torch.tensordot(jacobian, moved, 4))
+    torch.testing.assert_close(layer.vjp(pulled), torch.tensordot(pulled, jacobian, 4))
 
 
 @pytest.mark.parametrize("activation", list(Activation))
@@ -210,7 +212,7 @@ def test_an_activation_is_undone_where_it_can_be(activation):
     trusted = found.weight > 0.9
     assert trusted.float().mean() > 0.4
     torch.testing.assert_close(found.values[trusted], z.detach()[trusted], atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(found.slope, slopes, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(found.derivative, slopes, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("network", [SmallConvNet(), LeNet()], ids=["small_convnet", "lenet"])
@@ -381,7 +383,7 @@ def test_a_batch_set_apart_by_hand():
     found = disaggregate(slopes.T @ inputs, slopes.sum(0), 2, weight, bias, stream(0, "rows"))
     order = [0, 1] if (found.inputs[0] - inputs[0]).norm() < 1e-6 else [1, 0]
     torch.testing.assert_close(found.inputs[order], inputs)
-    torch.testing.assert_close(found.slopes[order], slopes)
+    torch.testing.assert_close(found.output_gradients[order], slopes)
 
 
 def test_a_batch_behind_a_smooth_activation_is_set_apart_by_its_labels():
@@ -403,37 +405,37 @@ def test_a_layer_behind_a_relu_is_told_by_fewer_equations_than_unknowns():
     truth = draw(1, 1, 4, 4, seed=11).clamp_min(0)
     truth[..., 2:] = 0
     made = operator.layer(truth).detach()
-    stretch = Stretch(
+    equations = LayerEquations(
         ["layer"],
         [operator.layer],
-        Known(made, torch.ones_like(made), torch.zeros_like(made)),
+        KnownOutput(made, torch.ones_like(made), torch.zeros_like(made)),
         {"layer": torch.zeros(12, 1, 4, 4).double()},
     )
-    point = stretch.at(torch.zeros_like(truth))
-    plain = cgls(point.tangent, point.cotangent, point.residual, 200).solution
+    point = equations.at(torch.zeros_like(truth))
+    plain = cgls(point.jvp, point.vjp, point.residual, 200).solution
     assert not torch.allclose(plain, truth, atol=1e-2)
     found = nonnegative(point, Rounds(inner=50, exact=1e-12))
     torch.testing.assert_close(found.solution, truth, atol=1e-6, rtol=0)
 
 
-def test_hidden_units_do_not_bear_on_the_equations_and_are_found_again():
+def test_unknown_units_do_not_bear_on_the_equations_and_are_found_again():
     operator = convolution(inputs=2, outputs=3, size=5)
-    values, slope = draw(1, 2, 5, 5), draw(1, 3, 5, 5, seed=1)
+    values, output_gradient = draw(1, 2, 5, 5), draw(1, 3, 5, 5, seed=1)
     where = torch.zeros(1, 3, 5, 5, dtype=torch.bool)
     where[:, 0, 1, 3] = where[:, 0, 4, 0] = where[:, 2, 2, 2] = True
-    hidden = Hidden(linearise(operator.layer, values), where)
-    spoiled = torch.where(where, 9.0, slope)
-    difference = operator.correlate(values, slope - spoiled)
-    assert hidden.project(difference).abs().max() < 1e-9 < difference.abs().max()
+    unknown_units = UnknownUnits(linearise(operator.layer, values), where)
+    spoiled = torch.where(where, 9.0, output_gradient)
+    difference = operator.correlate(values, output_gradient - spoiled)
+    assert unknown_units.project(difference).abs().max() < 1e-9 < difference.abs().max()
     row = draw(3, 2, 3, 3, seed=2)
-    torch.testing.assert_close(hidden.project(row)[1], row[1])  # a row without hidden units says all it said
-    unexplained = operator.correlate(values, slope) - operator.correlate(values, hidden.without(spoiled))
-    torch.testing.assert_close(hidden.fill(spoiled, unexplained), slope)
+    torch.testing.assert_close(unknown_units.project(row)[1], row[1])  # a row without unknown units says all it said
+    unexplained = operator.correlate(values, output_gradient) - operator.correlate(values, unknown_units.without(spoiled))
+    torch.testing.assert_close(unknown_units.fill(spoiled, unexplained), output_gradient)
 
 
 def test_the_rows_are_mixed_until_the_output_gradient_is_orthonormal():
-    slope = draw(1, 3, 5, 5, seed=1)
-    rows = Known(slope, slope, slope).mixing(0.0) @ slope[0].flatten(1)
+    output_gradient = draw(1, 3, 5, 5, seed=1)
+    rows = KnownOutput(output_gradient, output_gradient, output_gradient).mixing(0.0) @ output_gradient[0].flatten(1)
     torch.testing.assert_close(rows @ rows.T, torch.eye(3, dtype=torch.float64))
 
 
@@ -452,24 +454,24 @@ def three_layers():
     loss = nn.functional.cross_entropy(model.head(values.flatten(1)), torch.tensor([1]))
     loss.backward()
     gradients = {f"features.{n}": model.features[n].weight.grad for n in (0, 2, 4)}
-    known = [Known(z.detach(), (z > 0).double().detach(), z.grad) for z in outputs]
+    known = [KnownOutput(z.detach(), (z > 0).double().detach(), z.grad) for z in outputs]
     links = chain(model, (3, 12, 12))
     return System(links, gradients, Noise(0.0, 0.0, 0.0)), known, picture
 
 
 def test_what_is_known_beneath_tells_what_the_top_alone_hardly_does():
     system, known, picture = three_layers()
-    alone = system.stretch(0, 4, known[2])
-    more = system.stretch(0, 4, known[2], {2: replace(known[1], weight=0 * known[1].weight)})
-    for stretch in (alone, more):
-        assert stretch.at(picture).relative_residual < 1e-9
+    alone = system.equations(0, 4, known[2])
+    more = system.equations(0, 4, known[2], {2: replace(known[1], weight=0 * known[1].weight)})
+    for equations in (alone, more):
+        assert equations.at(picture).relative_residual < 1e-9
     conditions = []
-    for stretch in (alone, more):
-        point = stretch.at(picture)
-        matrix = dense(lambda v: torch.cat([block.flatten() for block in point.tangent(v)]), picture.shape)  # noqa: B023
+    for equations in (alone, more):
+        point = equations.at(picture)
+        matrix = dense(lambda v: torch.cat([block.flatten() for block in point.jvp(v)]), picture.shape)  # noqa: B023
         blocks = [draw(*block.shape, seed=number) for number, block in enumerate(point.residual)]
         flat = torch.cat([block.flatten() for block in blocks])
-        torch.testing.assert_close(point.cotangent(blocks).flatten(), matrix.T @ flat)
+        torch.testing.assert_close(point.vjp(blocks).flatten(), matrix.T @ flat)
         conditions.append(float(torch.linalg.cond(matrix)))
     assert conditions[0] > 1e4
     assert conditions[1] < 100
@@ -478,24 +480,24 @@ def test_what_is_known_beneath_tells_what_the_top_alone_hardly_does():
 def test_layers_read_again_hide_each_unit_that_they_misjudge():
     system, known, picture = three_layers()
     near = picture + 0.02 * draw(*picture.shape)
-    stretch = system.stretch(0, 4, known[2])
-    now, truth = stretch.at(near), stretch.at(picture)
-    (name, told), *others = reread(now, truth).items()
+    equations = system.equations(0, 4, known[2])
+    now, truth = equations.at(near), equations.at(picture)
+    (name, told), *others = update_pattern(now, truth).items()
     assert (name, others) == ("features.2", [])
-    wrong = (now.pieces[2].output > 0) != (truth.pieces[2].output > 0)
+    wrong = (now.linearised[2].output > 0) != (truth.linearised[2].output > 0)
     assert wrong.any()
-    assert (told.hidden | ~wrong).all()
-    seen = ~told.hidden
+    assert (told.unknown_units | ~wrong).all()
+    seen = ~told.unknown_units
     assert seen.double().mean() > 0.3
-    torch.testing.assert_close(told.slope[seen], known[1].slope[seen])
+    torch.testing.assert_close(told.output_gradient[seen], known[1].output_gradient[seen])
 
 
 def test_a_picture_that_the_top_leaves_open_is_settled_by_the_layers_read_again():
     system, known, picture = three_layers()
     start = picture + 0.01 * draw(*picture.shape)
-    steps = list(Settling(system, [(4, known[2])]).run(start))
+    steps = list(Refinement(system, [(4, known[2])]).run(start))
     error = lambda values: float((values.double() - picture).abs().max())  # noqa: E731
-    alone = [settled for settled in steps if not settled.step.point.stretch.beneath]
+    alone = [settled for settled in steps if not settled.step.point.equations.below]
     assert error(alone[-1].step.point.values) > 1e-3
     assert error(steps[-1].step.point.values) < 1e-4
 

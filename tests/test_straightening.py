@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rounds import observe, random_batch, smooth_batch
 
-from lab.attacks.closed_form.local_steps import FALLS, straightened
+from lab.attacks.closed_form.local_steps import FALLS, without_drift
 from lab.attacks.closed_form.mismatch import in_double
 from lab.attacks.closed_form.outcomes import ClosedFormOutcome
 from lab.attacks.recursive import Recursive
@@ -36,7 +36,7 @@ def test_the_drift_of_the_private_pictures_leaves_their_gradient_at_the_shared_w
     precise = in_double(observed)
     pixels = batch.images.double()
     exact = observed.protocol.update(precise.network, pixels, batch.labels)
-    straight = straightened(replace(precise, update=exact), pixels)
+    straight = without_drift(replace(precise, update=exact), pixels)
     assert isinstance(straight.protocol, FedSGD)
     assert relative(straight.update, FedSGD().update(precise.network, pixels, batch.labels)) < 1e-9 / rate
 

@@ -9,7 +9,7 @@ from typing import Annotated
 from lab.late import Tensor, nn, torch
 
 from lab.attacks.base import Attack, AttackState, Outcome
-from lab.attacks.closed_form.confirming import least_at_any_scale, unexplained
+from lab.attacks.closed_form.confirming import head_residual, least_at_any_scale
 from lab.attacks.closed_form.linear_layers import CONSISTENT, LayerReading, _linear_layers, read_layers
 from lab.attacks.closed_form.mismatch import EXACT, fit
 from lab.attacks.closed_form.outcomes import ClosedFormOutcome
@@ -86,32 +86,32 @@ def diagnose(readings: list[LayerReading], observation: Observation, picture: Im
         return ClosedFormOutcome.INCONSISTENT, ""
     if observation.local_steps > 1 and picture is not None and not reading.up_to_scale:
         return after_steps(observation, picture)
-    off, allowed = _unexplained(readings, observation), CONSISTENT
+    residual, allowed = _head_residual(readings, observation), CONSISTENT
     if observation.local_steps > 1:
         allowed = max(allowed, ROUNDED_TWICE * rounding(observation))
-    if off > allowed:
+    if residual > allowed:
         return (
             ClosedFormOutcome.INCONSISTENT,
-            f"One input fits {reading.name}, but leaves {percent(off)} of the other numbers unexplained.",
+            f"One input fits {reading.name}, but leaves {percent(residual)} of the other numbers unexplained.",
         )
     if reading.up_to_scale:
         return ClosedFormOutcome.UP_TO_SCALE, "" if picture is None else "The picture is shown stretched to fit."
     return ClosedFormOutcome.FEATURES_ONLY if picture is None else ClosedFormOutcome.EXACT, ""
 
 
-def _unexplained(readings: list[LayerReading], observation: Observation) -> float:
+def _head_residual(readings: list[LayerReading], observation: Observation) -> float:
     """What the lowest reading, though it fits its own layer, leaves unexplained of the others."""
     lowest, labels = readings[-1], observation.labels
     if labels is None:
         labels = readings[0].output_gradient.argmin().view(1)  # dL/dz = p - y is negative at the label alone
 
-    def left(inputs: Tensor) -> float:
+    def residual(inputs: Tensor) -> float:
         if observation.local_steps == 1:
-            return unexplained(observation, inputs, labels)
-        return fit(observation, observation.network.normalise.inverse(inputs.view(1, *observation.image_shape))).off
+            return head_residual(observation, inputs, labels)
+        return fit(observation, observation.network.normalise.inverse(inputs.view(1, *observation.image_shape))).residual
 
     inputs = lowest.recovered_input.unsqueeze(0)
-    return least_at_any_scale(left, inputs) if lowest.up_to_scale else left(inputs)
+    return least_at_any_scale(residual, inputs) if lowest.up_to_scale else residual(inputs)
 
 
 def after_steps(observation: Observation, picture: Images) -> tuple[Outcome, str]:
@@ -122,9 +122,9 @@ def after_steps(observation: Observation, picture: Images) -> tuple[Outcome, str
     so the claim is that the picture's own steps send the shared numbers, but for their length.
     """
     found, rounded = fit(observation, picture), rounding(observation)
-    note = f"{observation.local_steps} local steps; the picture's own update is {percent(found.off)} off"
+    note = f"{observation.local_steps} local steps; the picture's own update is {percent(found.residual)} off"
     note += f", where rounding the weights alone makes {percent(rounded)}."
-    confirmed = found.off <= max(EXACT, ROUNDED_TWICE * rounded)
+    confirmed = found.residual <= max(EXACT, ROUNDED_TWICE * rounded)
     return ClosedFormOutcome.UNMOVED_INPUT if confirmed else ClosedFormOutcome.UNCONFIRMED_RATIO, note
 
 

@@ -13,14 +13,14 @@ from lab.attacks.base import AttackState
 from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.matching.nearest import distance_of
 from lab.attacks.matching.settings import Matching
-from lab.attacks.recursive import within
+from lab.attacks.recursive import projected
 from lab.federated.observation import Observation
 from lab.federated.tensors import Images
 from lab.options.fields import Help
 
 if TYPE_CHECKING:
     from lab.attacks.closed_form.chain import Obstacle
-    from lab.attacks.closed_form.inversion import Case
+    from lab.attacks.closed_form.inversion import Inversion
 
 HOPEFUL, BELIEVED = 0.5, 0.3
 """Relative residual of the joint equations: up to which the first one is worth going on from, and up to
@@ -54,37 +54,42 @@ class HeadStart(Matching):
         self, observation: Observation, generator: torch.Generator, first: Images | None = None
     ) -> Iterator[AttackState]:
         """States of the way down, then those of the matching; ``first`` replaces the head start."""
-        from lab.attacks.closed_form.inversion import OPEN, WORTH_KEEPING, Case, grey_state
+        from lab.attacks.closed_form.inversion import OPEN, WORTH_KEEPING, Inversion, grey_state
 
         if first is not None:
             yield from self.without().reconstruct(observation, generator, first)
             return
-        case = Case(observation)
-        peeled = grey_state(observation)
-        if (observation.batch_size == 1 or not case.links) and case.obstacle() is None:
-            peeled = yield from self._way_down(case, peeled)
-            verdict = case.verdict(peeled)
+        inversion = Inversion(observation)
+        closed_form = grey_state(observation)
+        if (observation.batch_size == 1 or not inversion.links) and inversion.obstacle() is None:
+            closed_form = yield from self._layer_by_layer(inversion, closed_form)
+            verdict = inversion.verdict(closed_form)
             if verdict.outcome in WORTH_KEEPING:
-                yield replace(peeled, outcome=verdict.outcome, note=verdict.note)
+                yield replace(closed_form, outcome=verdict.outcome, note=verdict.note)
                 return
             if verdict.outcome in OPEN:
-                yield from self._within(case, generator, peeled, verdict)
+                yield from self._match_projected(inversion, generator, closed_form, verdict)
                 return
-        yield from self._match(observation, generator, peeled)
+        yield from self._match(observation, generator, closed_form)
 
-    def _within(self, case: Case, generator: torch.Generator, peeled: AttackState, verdict: Obstacle) -> Iterator[AttackState]:
+    def _match_projected(
+        self, inversion: Inversion, generator: torch.Generator, closed_form: AttackState, verdict: Obstacle
+    ) -> Iterator[AttackState]:
         """Matching from its own start, and at last the nearest picture that the equations allow."""
-        for state in self.without().reconstruct(case.observation, generator):
-            passed = {"iteration": peeled.iteration + state.iteration, "iterations": peeled.iteration + state.iterations}
-            counted = replace(state, **passed, features=peeled.features, layers=peeled.layers)
+        for state in self.without().reconstruct(inversion.observation, generator):
+            passed = {
+                "iteration": closed_form.iteration + state.iteration,
+                "iterations": closed_form.iteration + state.iterations,
+            }
+            counted = replace(state, **passed, features=closed_form.features, layers=closed_form.layers)
             if state.outcome is None:
                 yield counted
             else:
-                found = within(case, counted)
-                found = found if case.is_short else self._nearer(case.observation, peeled, found)
+                found = projected(inversion, counted)
+                found = found if inversion.is_underdetermined else self._nearer(inversion.observation, closed_form, found)
                 yield replace(found, outcome=verdict.outcome, note=f"{verdict.note} {found.note}".strip())
 
-    def _way_down(self, case: Case, grey: AttackState) -> Generator[AttackState, None, AttackState]:
+    def _layer_by_layer(self, inversion: Inversion, grey: AttackState) -> Generator[AttackState, None, AttackState]:
         """A state a layer, then a state a joint step, while their residual or the picture's mismatch falls, or to the end.
 
         Returns the last picture, after the whole way the best one, grey where there is no hope; numbered as the last state was.
@@ -92,7 +97,7 @@ class HeadStart(Matching):
         yield grey
         reached, last, taken = grey, grey, 0
         lowest = least = math.inf
-        for step in case.descend(grey):
+        for step in inversion.invert(grey):
             if math.isfinite(step.objective):
                 residual = step.terms.get("residual", step.objective)
                 better = step.objective < least
@@ -105,24 +110,27 @@ class HeadStart(Matching):
             yield step
         return replace(reached, iteration=last.iteration, iterations=last.iterations)
 
-    def _match(self, observation: Observation, generator: torch.Generator, peeled: AttackState) -> Iterator[AttackState]:
-        """Matching from the peeled picture where it is to be believed; its states count on from there."""
-        believed = peeled.terms.get("mismatch" if self.patient else "residual", math.inf) <= BELIEVED
+    def _match(self, observation: Observation, generator: torch.Generator, closed_form: AttackState) -> Iterator[AttackState]:
+        """Matching from the closed-form picture where it is to be believed; its states count on from there."""
+        believed = closed_form.terms.get("mismatch" if self.patient else "residual", math.inf) <= BELIEVED
         matching = self.without()
         if believed:
             matching = replace(matching, optimiser=replace(self.optimiser, step=POLISH), coarse_to_fine=False)
-        first = peeled.candidate.clamp(0, 1) if believed else None
+        first = closed_form.candidate.clamp(0, 1) if believed else None
         for state in matching.reconstruct(observation, generator, first):
-            passed = {"iteration": peeled.iteration + state.iteration, "iterations": peeled.iteration + state.iterations}
-            found = replace(state, **passed, features=peeled.features, layers=peeled.layers)
-            yield found if state.outcome is None else self._nearer(observation, peeled, found)
+            passed = {
+                "iteration": closed_form.iteration + state.iteration,
+                "iterations": closed_form.iteration + state.iterations,
+            }
+            found = replace(state, **passed, features=closed_form.features, layers=closed_form.layers)
+            yield found if state.outcome is None else self._nearer(observation, closed_form, found)
 
-    def _nearer(self, observation: Observation, peeled: AttackState, matched: AttackState) -> AttackState:
-        """The matched state, with the peeled picture where that explains more."""
-        if not math.isfinite(peeled.objective):
+    def _nearer(self, observation: Observation, closed_form: AttackState, matched: AttackState) -> AttackState:
+        """The matched state, with the closed-form picture where that explains more."""
+        if not math.isfinite(closed_form.objective):
             return matched
-        before, after = (distance_of(self.distance, observation, state) for state in (peeled, matched))
+        before, after = (distance_of(self.distance, observation, state) for state in (closed_form, matched))
         if after <= before:
             return matched
         note = f"{matched.note} Matching brought the picture from the algebra no nearer to the shared update.".strip()
-        return replace(matched, candidate=peeled.candidate.clamp(0, 1), note=note)
+        return replace(matched, candidate=closed_form.candidate.clamp(0, 1), note=note)

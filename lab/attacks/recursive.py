@@ -19,10 +19,10 @@ from lab.options.words import percent
 
 if TYPE_CHECKING:
     from lab.attacks.closed_form.chain import Obstacle
-    from lab.attacks.closed_form.inversion import Case
+    from lab.attacks.closed_form.inversion import Inversion
 
 BELIEVED = 0.15
-"""Relative mismatch of a peeled picture up to which gradient matching does better from there than from grey."""
+"""Relative mismatch of a picture in closed form up to which gradient matching does better from there than from grey."""
 
 
 @dataclass(frozen=True)
@@ -39,47 +39,49 @@ class Recursive(Attack):
 
     def reconstruct(self, observation: Observation, generator: torch.Generator) -> Iterator[AttackState]:
         """A state a layer, top to bottom, then a state a step of the joint solve; grey until the picture is reached."""
-        from lab.attacks.closed_form.inversion import WORTH_KEEPING, Case, grey_state
+        from lab.attacks.closed_form.inversion import WORTH_KEEPING, Inversion, grey_state
 
         state = grey_state(observation)
         yield state
-        case = Case(observation)
-        broken = case.obstacle()
+        inversion = Inversion(observation)
+        broken = inversion.obstacle()
         if broken is None:
-            state = yield from _descend(case, state)
+            state = yield from _invert(inversion, state)
             if observation.local_steps > 1:
-                state = yield from _straighten(observation, state)
-            broken = case.verdict(state)
-        elif case.features is not None:
-            state = replace(state, features=case.features)
+                state = yield from _correct_drift(observation, state)
+            broken = inversion.verdict(state)
+        elif inversion.features is not None:
+            state = replace(state, features=inversion.features)
         finished = broken.outcome in (*WORTH_KEEPING, ClosedFormOutcome.PEEL_NOISE)
-        if finished or not self.hand_over or not case.anything:
+        if finished or not self.hand_over or not inversion.shares_anything:
             yield replace(state, outcome=broken.outcome, note=broken.note)
             return
-        yield from self._match(case, generator, state, broken)
+        yield from self._match(inversion, generator, state, broken)
 
-    def _match(self, case: Case, generator: torch.Generator, peeled: AttackState, broken: Obstacle) -> Iterator[AttackState]:
-        """Gradient matching from a peeled picture worth it, else from grey; a peeled one is kept unless that explains more."""
+    def _match(
+        self, inversion: Inversion, generator: torch.Generator, closed_form: AttackState, broken: Obstacle
+    ) -> Iterator[AttackState]:
+        """Matching from a closed-form picture worth it, else from grey; such a one is kept unless that explains more."""
         from lab.attacks.closed_form.inversion import OPEN
 
-        observation, is_open = case.observation, broken.outcome in OPEN
-        found = peeled.objective <= BELIEVED and not is_open
+        observation, is_open = inversion.observation, broken.outcome in OPEN
+        found = closed_form.objective <= BELIEVED and not is_open
         matching = GradientMatching(iterations=self.iterations, coarse_to_fine=not found)
-        start = peeled.candidate.clamp(0, 1) if found else None
-        state = peeled
+        start = closed_form.candidate.clamp(0, 1) if found else None
+        state = closed_form
         for state in matching.reconstruct(observation, generator, start):
-            offset = peeled.iteration + state.iteration
-            state = replace(state, iteration=offset, iterations=peeled.iteration + state.iterations)  # noqa: PLW2901
-            state = replace(state, features=peeled.features, layers=peeled.layers, outcome=None)  # noqa: PLW2901
+            offset = closed_form.iteration + state.iteration
+            state = replace(state, iteration=offset, iterations=closed_form.iteration + state.iterations)  # noqa: PLW2901
+            state = replace(state, features=closed_form.features, layers=closed_form.layers, outcome=None)  # noqa: PLW2901
             yield state
         if is_open:
-            state = within(case, state)
+            state = projected(inversion, state)
         after = mismatch(observation, state.candidate)
-        if not case.is_short and not after < _shown_mismatch(observation, peeled):
+        if not inversion.is_underdetermined and not after < _shown_mismatch(observation, closed_form):
             note = (
                 f"{broken.note} Gradient matching took over but explained the shared numbers no better ({percent(after)} off)."
             )
-            kept = peeled.candidate.clamp(0, 1) if is_open else peeled.candidate
+            kept = closed_form.candidate.clamp(0, 1) if is_open else closed_form.candidate
             yield replace(state, candidate=kept, outcome=broken.outcome, note=note)
             return
         origin = "the peeled picture" if found else "grey"
@@ -87,44 +89,44 @@ class Recursive(Attack):
         yield replace(state, outcome=broken.outcome, note=note)
 
 
-def _shown_mismatch(observation: Observation, peeled: AttackState) -> float:
-    """That of a peeled picture as it is shown, its pixels in the box; infinite where there is none."""
-    return mismatch(observation, peeled.candidate.clamp(0, 1)) if math.isfinite(peeled.objective) else math.inf
+def _shown_mismatch(observation: Observation, closed_form: AttackState) -> float:
+    """That of a closed-form picture as it is shown, its pixels in the box; infinite where there is none."""
+    return mismatch(observation, closed_form.candidate.clamp(0, 1)) if math.isfinite(closed_form.objective) else math.inf
 
 
-def within(case: Case, matched: AttackState) -> AttackState:
+def projected(inversion: Inversion, matched: AttackState) -> AttackState:
     """A matched state moved to the nearest picture that the equations allow, where that explains more."""
-    moved = case.explaining(matched.candidate)
-    before, after = (mismatch(case.observation, images) for images in (matched.candidate, moved))
+    moved = inversion.nearest_consistent(matched.candidate)
+    before, after = (mismatch(inversion.observation, images) for images in (matched.candidate, moved))
     return replace(matched, candidate=moved) if after < before else matched
 
 
-def _descend(case: Case, state: AttackState) -> Generator[AttackState, None, AttackState]:
+def _invert(inversion: Inversion, state: AttackState) -> Generator[AttackState, None, AttackState]:
     """The states of one way down; returns the last with the picture that explains most."""
     from lab.attacks.closed_form.inversion import picture_of
 
     before = state.iteration
     state = replace(state, objective=math.nan)
-    for step in case.descend(state):
+    for step in inversion.invert(state):
         counted = replace(step, iteration=before + step.iteration, iterations=before + step.iterations)
         yield counted
         state = counted if not step.objective > state.objective else replace(counted, **picture_of(state))
     return state
 
 
-def _straighten(observation: Observation, state: AttackState) -> Generator[AttackState, None, AttackState]:
+def _correct_drift(observation: Observation, state: AttackState) -> Generator[AttackState, None, AttackState]:
     """The way down again, each time without the drift that the last picture causes, as long as that explains more."""
-    from lab.attacks.closed_form.inversion import Case, picture_of
-    from lab.attacks.closed_form.local_steps import FALLS, MOST_ROUNDS, straightened
+    from lab.attacks.closed_form.inversion import Inversion, picture_of
+    from lab.attacks.closed_form.local_steps import FALLS, MOST_ROUNDS, without_drift
 
     for _ in range(MOST_ROUNDS):
         if not math.isfinite(state.objective):
             break
-        straight = straightened(observation, state.candidate)
-        case = None if straight is None else Case(observation, straight)
-        if case is None or case.obstacle() is not None:
+        corrected = without_drift(observation, state.candidate)
+        inversion = None if corrected is None else Inversion(observation, corrected)
+        if inversion is None or inversion.obstacle() is not None:
             break
-        found = yield from _descend(case, state)
+        found = yield from _invert(inversion, state)
         if not found.objective < FALLS * state.objective:
             return replace(found, **picture_of(state))
         state = found

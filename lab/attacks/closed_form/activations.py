@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 POINTWISE = (nn.ReLU, nn.LeakyReLU, nn.Sigmoid, nn.Tanh, nn.SiLU, nn.GELU)
 
-VALLEYS: dict[type[nn.Module], float] = {nn.SiLU: -1.2784645, nn.GELU: -0.7517916}
+MINIMA: dict[type[nn.Module], float] = {nn.SiLU: -1.2784645, nn.GELU: -0.7517916}
 """Where the two activations that are not monotone have their lowest point."""
 
 SATURATION = 1e3
-"""z is an error of a over act'(z): where the slope falls below this many errors, z counts less."""
+"""z is an error of a over act'(z): where the derivative falls below this many errors, z counts less."""
 
 ROUNDING = 1e-7
 """Relative error of a float32 number: near saturation it is all that remains of z."""
@@ -26,7 +26,7 @@ class Inverse:
 
     values: Tensor
     """z where ``weight`` > 0, anything elsewhere."""
-    slope: Tensor
+    derivative: Tensor
     """act'(z)."""
     weight: Tensor
     """In [0, 1]: how far z can be trusted; 0 where the output does not tell it (a silent ReLU)."""
@@ -42,12 +42,12 @@ def invert(activation: nn.Module, output: Tensor, error: float) -> Inverse:
         active = (output > error).to(output.dtype)
         return Inverse(output, active, active)
     if isinstance(activation, nn.LeakyReLU):
-        slope = torch.where(output > 0, 1.0, activation.negative_slope).to(output.dtype)
-        return Inverse(output / slope, slope, slope)
+        derivative = torch.where(output > 0, 1.0, activation.negative_slope).to(output.dtype)
+        return Inverse(output / derivative, derivative, derivative)
     error = max(error, ROUNDING * float(output.abs().max()))
     values = _smooth_inverse(activation, output, error)
-    slope = derivative(activation, values)
-    return Inverse(values, slope, slope.abs() / (slope.abs() + SATURATION * error).clamp_min(1e-30))
+    derivative = activation_derivative(activation, values)
+    return Inverse(values, derivative, derivative.abs() / (derivative.abs() + SATURATION * error).clamp_min(1e-30))
 
 
 def _smooth_inverse(activation: nn.Module, output: Tensor, error: float) -> Tensor:
@@ -55,8 +55,8 @@ def _smooth_inverse(activation: nn.Module, output: Tensor, error: float) -> Tens
         return torch.logit(output.clamp(error, 1 - error))
     if isinstance(activation, nn.Tanh):
         return torch.atanh(output.clamp(error - 1, 1 - error))
-    valley = VALLEYS[type(activation)]
-    return _bisect(activation, output, torch.full_like(output, valley), output.clamp_min(0) - valley)
+    minimum = MINIMA[type(activation)]
+    return _bisect(activation, output, torch.full_like(output, minimum), output.clamp_min(0) - minimum)
 
 
 def _bisect(activation: Callable[[Tensor], Tensor], output: Tensor, low: Tensor, high: Tensor) -> Tensor:
@@ -68,7 +68,7 @@ def _bisect(activation: Callable[[Tensor], Tensor], output: Tensor, low: Tensor,
     return (low + high) / 2
 
 
-def derivative(activation: nn.Module, values: Tensor) -> Tensor:
+def activation_derivative(activation: nn.Module, values: Tensor) -> Tensor:
     """act'(z), entry by entry."""
     leaf = values.detach().requires_grad_()
     return torch.autograd.grad(activation(leaf).sum(), leaf)[0]

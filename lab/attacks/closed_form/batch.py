@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lab.attacks.closed_form.activations import POINTWISE, invert
-from lab.attacks.closed_form.batch_by_labels import set_apart
+from lab.attacks.closed_form.batch_by_labels import separate_by_labels
 from lab.attacks.closed_form.batch_by_sparsity import CONSISTENT, disaggregate
 from lab.attacks.closed_form.layer_output import LEAST_ERROR
 from lab.attacks.closed_form.mismatch import known_labels
@@ -29,14 +29,14 @@ class BatchReading:
 
     inputs: Tensor
     """Shape (pictures, inputs)."""
-    slopes: Tensor
+    input_gradients: Tensor
     """The loss's gradient there, each picture's share, shape (pictures, inputs)."""
 
 
 def read_batch(observation: Observation, gradients: Gradients) -> BatchReading | None:
     """The head's inputs set apart, by silent units or by labels; None where they stay mixed."""
     labels = known_labels(observation)
-    return _by_silent_units(observation.network, gradients, labels) or _by_labels(observation.network, gradients, labels)
+    return _by_inactive_units(observation.network, gradients, labels) or _by_labels(observation.network, gradients, labels)
 
 
 def _by_labels(network: Classifier, gradients: Gradients, labels: Labels) -> BatchReading | None:
@@ -47,42 +47,42 @@ def _by_labels(network: Classifier, gradients: Gradients, labels: Labels) -> Bat
     if not plain or not isinstance(last, nn.Linear) or last.bias is None or len(labels) > MOST_BY_LABELS:
         return None
     weight, bias = last.weight.detach(), last.bias.detach()
-    apart = set_apart(gradients[f"head.{name}.weight"], gradients[f"head.{name}.bias"], weight, bias, labels)
-    if apart is None:
+    separated = separate_by_labels(gradients[f"head.{name}.weight"], gradients[f"head.{name}.bias"], weight, bias, labels)
+    if separated is None:
         return None
-    inputs, slopes = apart.inputs, apart.slopes @ weight
+    inputs, gradient = separated.inputs, separated.logit_gradients @ weight
     for name, module in below:
         if isinstance(module, nn.Linear):
-            inputs = torch.linalg.lstsq(slopes.T, gradients[f"head.{name}.weight"], driver="gelsd").solution
-            slopes = slopes @ module.weight.detach()
+            inputs = torch.linalg.lstsq(gradient.T, gradients[f"head.{name}.weight"], driver="gelsd").solution
+            gradient = gradient @ module.weight.detach()
         else:
-            slopes = slopes * invert(module, inputs, LEAST_ERROR * float(inputs.abs().max())).slope
-    return BatchReading(inputs, slopes)
+            gradient = gradient * invert(module, inputs, LEAST_ERROR * float(inputs.abs().max())).derivative
+    return BatchReading(inputs, gradient)
 
 
-def _by_silent_units(network: Classifier, gradients: Gradients, labels: Labels) -> BatchReading | None:
+def _by_inactive_units(network: Classifier, gradients: Gradients, labels: Labels) -> BatchReading | None:
     """Needs a network without a body, whose lowest layer has a bias and a ReLU above it."""
-    if not _is_open(network) or len(labels) > MOST:
+    if not _is_relu_mlp(network) or len(labels) > MOST:
         return None
     lowest = network.head[0]
     assert isinstance(lowest, nn.Linear)
     weight, bias = lowest.weight.detach(), lowest.bias.detach()
     generator = torch.Generator().manual_seed(0)
-    apart = disaggregate(gradients["head.0.weight"], gradients["head.0.bias"], len(labels), weight, bias, generator)
-    if apart is None or apart.misfit > CONSISTENT:
+    separated = disaggregate(gradients["head.0.weight"], gradients["head.0.bias"], len(labels), weight, bias, generator)
+    if separated is None or separated.residual > CONSISTENT:
         return None
-    order = _order(network, apart.inputs, apart.slopes, labels)
-    return BatchReading(apart.inputs[order], apart.slopes[order] @ weight)
+    order = _order(network, separated.inputs, separated.output_gradients, labels)
+    return BatchReading(separated.inputs[order], separated.output_gradients[order] @ weight)
 
 
-def _is_open(network: Classifier) -> bool:
+def _is_relu_mlp(network: Classifier) -> bool:
     layers = list(network.head)
     plain = isinstance(network.features, nn.Identity) and len(layers) > 1
     return plain and isinstance(layers[0], nn.Linear) and layers[0].bias is not None and isinstance(layers[1], nn.ReLU)
 
 
-def _order(network: Classifier, inputs: Tensor, slopes: Tensor, labels: Labels) -> Tensor:
-    """For each label the input whose own gradient with that label points where the slope found does, shape (pictures,)."""
+def _order(network: Classifier, inputs: Tensor, output_gradients: Tensor, labels: Labels) -> Tensor:
+    """For each label the input whose own gradient with that label points where the gradient found does, shape (pictures,)."""
     from scipy.optimize import linear_sum_assignment  # imported here: only a batch needs it, and scipy is slow to load
 
     values = network.head[:1](inputs).detach().requires_grad_()
@@ -92,5 +92,5 @@ def _order(network: Classifier, inputs: Tensor, slopes: Tensor, labels: Labels) 
         wanted = torch.full((len(inputs),), label, dtype=torch.long)
         loss = functional.cross_entropy(logits, wanted, reduction="sum")
         (made,) = torch.autograd.grad(loss, values, retain_graph=True)
-        costs[row] = -torch.cosine_similarity(made, slopes)
+        costs[row] = -torch.cosine_similarity(made, output_gradients)
     return torch.as_tensor(linear_sum_assignment(costs.numpy())[1])

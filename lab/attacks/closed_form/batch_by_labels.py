@@ -27,32 +27,34 @@ from torch.nn import functional
 STARTS = 120
 SPREADS = (0.1, 0.3, 1.0, 3.0, 6.0)
 """Of the random logits that a start adds to the bias."""
-LEANINGS = (0.0, 4.0, 8.0)
+LABEL_LOGITS = (0.0, 4.0, 8.0)
 """What it adds to the logit of the label: a trained network is often right."""
 STEPS = 60
 SOLVED = 1e-4
-"""Misfit up to which the circle counts as closed."""
+"""Residual up to which the circle counts as closed."""
 FULL_RANK = 1e-7
 """The smallest singular value that is no rounding, as a share of the largest."""
 
 
 @dataclass(frozen=True, eq=False)
-class Apart:
+class SeparatedBatch:
     """The inputs of the logits' layer in the order of the labels."""
 
     inputs: Tensor
     """f, shape (pictures, inputs)."""
-    slopes: Tensor
+    logit_gradients: Tensor
     """dL/dlogits of each picture's share of the loss as it was sent, s (p - e) / n, shape (pictures, classes)."""
-    misfit: float
+    residual: float
     """Of the equations of the circle: 0 where they hold."""
 
 
-Closed = tuple[Tensor, float, float]
+MixingSolution = tuple[Tensor, float, float]
 """C, the factor u, and what is left of the equations."""
 
 
-def set_apart(weight_gradient: Tensor, bias_gradient: Tensor, weight: Tensor, bias: Tensor, labels: Tensor) -> Apart | None:
+def separate_by_labels(
+    weight_gradient: Tensor, bias_gradient: Tensor, weight: Tensor, bias: Tensor, labels: Tensor
+) -> SeparatedBatch | None:
     """Set a batch apart; None where no start closes the circle.
 
     ``weight_gradient`` and ``weight`` have shape (classes, inputs), the others (classes,) and (pictures,); all float64.
@@ -62,11 +64,11 @@ def set_apart(weight_gradient: Tensor, bias_gradient: Tensor, weight: Tensor, bi
     if count > len(sizes) or sizes[count - 1] <= FULL_RANK * sizes[0]:
         return None
     basis = sizes[:count, None] * right[:count]
-    circle = Circle(left[:, :count], basis @ torch.cat([weight, bias[:, None]], 1).T, basis[:, -1], labels)
+    equations = MixingEquations(left[:, :count], basis @ torch.cat([weight, bias[:, None]], 1).T, basis[:, -1], labels)
     for guess in _guesses(bias, labels):
-        mixing, factor, misfit = circle.close(guess)
-        if misfit <= SOLVED and factor > 0:
-            return Apart((mixing @ basis)[:, :-1], circle.slopes(mixing) / factor, misfit)
+        mixing, factor, residual = equations.solve(guess)
+        if residual <= SOLVED and factor > 0:
+            return SeparatedBatch((mixing @ basis)[:, :-1], equations.logit_gradients(mixing) / factor, residual)
     return None
 
 
@@ -77,13 +79,13 @@ def _guesses(bias: Tensor, labels: Tensor) -> Iterator[Tensor]:
     yield bias.expand(len(labels), -1)
     for start in range(STARTS):
         spread = SPREADS[start % len(SPREADS)]
-        leaning = LEANINGS[start // len(SPREADS) % len(LEANINGS)]
+        label_logit = LABEL_LOGITS[start // len(SPREADS) % len(LABEL_LOGITS)]
         drawn = torch.randn(right.shape, generator=generator, dtype=bias.dtype)
-        yield bias + leaning * right + spread * drawn
+        yield bias + label_logit * right + spread * drawn
 
 
 @dataclass(frozen=True, eq=False)
-class Circle:
+class MixingEquations:
     """The equations for the mixing C, shape (pictures, pictures), and the factor u; both as one vector of unknowns."""
 
     left: Tensor
@@ -94,38 +96,38 @@ class Circle:
     """R_last, shape (pictures,)."""
     labels: Tensor
 
-    def slopes(self, mixing: Tensor) -> Tensor:
+    def logit_gradients(self, mixing: Tensor) -> Tensor:
         """(softmax(C K) - E) / n, shape (pictures, classes)."""
-        return self._slopes(mixing @ self.logits)
+        return self._logit_gradients(mixing @ self.logits)
 
-    def _slopes(self, logits: Tensor) -> Tensor:
+    def _logit_gradients(self, logits: Tensor) -> Tensor:
         wrong = logits.softmax(1) - functional.one_hot(self.labels, logits.shape[1])
         return wrong / len(self.labels)
 
     def residual(self, unknowns: Tensor) -> Tensor:
         """What is left of the equations, as one vector."""
         square = unknowns[:-1].view(len(self.labels), -1)
-        made = self.slopes(square).T @ square - unknowns[-1] * self.left
+        made = self.logit_gradients(square).T @ square - unknowns[-1] * self.left
         return torch.cat([made.flatten(), square @ self.ones - 1])
 
-    def derivative(self, mixing: Tensor) -> Tensor:
+    def jacobian(self, mixing: Tensor) -> Tensor:
         """How the residual moves with C and u, shape (equations, unknowns).
 
-        With S the slopes and D_ijc = dS_ic / dC_ij = p_ic (K_jc - p_i . K_j) / n, the entry (c, l) of S^T C moves with
-        C_ij by S_ic where l = j, and by D_ijc C_il.
+        With S the logits' gradients and D_ijc = dS_ic / dC_ij = p_ic (K_jc - p_i . K_j) / n, the entry (c, l) of S^T C moves
+        with C_ij by S_ic where l = j, and by D_ijc C_il.
         """
         count = len(self.labels)
-        chances = (mixing @ self.logits).softmax(1)
-        moved = chances.unsqueeze(1) * (self.logits - (chances @ self.logits.T).unsqueeze(2)) / count
-        made = torch.einsum("ic,lj->clij", self.slopes(mixing), torch.eye(count, dtype=mixing.dtype))
+        probabilities = (mixing @ self.logits).softmax(1)
+        moved = probabilities.unsqueeze(1) * (self.logits - (probabilities @ self.logits.T).unsqueeze(2)) / count
+        made = torch.einsum("ic,lj->clij", self.logit_gradients(mixing), torch.eye(count, dtype=mixing.dtype))
         made = made + torch.einsum("ijc,il->clij", moved, mixing)
         ones = torch.einsum("ki,j->kij", torch.eye(count, dtype=mixing.dtype), self.ones)
         by_factor = torch.cat([-self.left.flatten(), torch.zeros(count, dtype=mixing.dtype)])
         return torch.cat([torch.cat([made.flatten(0, 1).flatten(1), ones.flatten(1)]), by_factor[:, None]], 1)
 
-    def close(self, guess: Tensor) -> Closed:
-        """C, u and their misfit by damped Newton steps (Levenberg and Marquardt) from guessed logits."""
-        mixing = torch.linalg.lstsq(self._slopes(guess).T, self.left, driver="gelsd").solution
+    def solve(self, guess: Tensor) -> MixingSolution:
+        """C, u and their residual by damped Newton steps (Levenberg and Marquardt) from guessed logits."""
+        mixing = torch.linalg.lstsq(self._logit_gradients(guess).T, self.left, driver="gelsd").solution
         ones = mixing @ self.ones
         factor = (ones.sum() / ones.square().sum().clamp_min(1e-300)).view(1)
         found = torch.cat([factor * mixing.flatten(), factor])
@@ -143,7 +145,7 @@ class Circle:
         return found[:-1].view(len(self.labels), -1), float(found[-1]), float(left.norm())
 
     def _step(self, found: Tensor, left: Tensor, damping: float) -> Tensor:
-        slopes = self.derivative(found[:-1].view(len(self.labels), -1))
-        normal = slopes.T @ slopes
-        steep = normal.diagonal()
-        return torch.linalg.solve(normal + damping * steep.clamp_min(1e-12 * steep.max()).diag(), slopes.T @ left)
+        jacobian = self.jacobian(found[:-1].view(len(self.labels), -1))
+        normal = jacobian.T @ jacobian
+        diagonal = normal.diagonal()
+        return torch.linalg.solve(normal + damping * diagonal.clamp_min(1e-12 * diagonal.max()).diag(), jacobian.T @ left)

@@ -36,9 +36,9 @@ class Disaggregated:
 
     inputs: Tensor
     """x, shape (pictures, inputs)."""
-    slopes: Tensor
+    output_gradients: Tensor
     """dL/dz of each picture's share of the loss, shape (pictures, outputs)."""
-    misfit: float
+    residual: float
     """How far the silent units found are from those that the inputs make: share of all units."""
 
 
@@ -56,27 +56,29 @@ def disaggregate(
     best: Disaggregated | None = None
     for directions in _sparse(basis, pictures, generator):
         scales = torch.linalg.lstsq(basis @ directions, bias_gradient.unsqueeze(1)).solution[:, 0]
-        found = _set_apart(basis @ (directions * scales), torch.linalg.solve(directions, rest) / scales[:, None], weight, bias)
-        best = found if best is None or found.misfit < best.misfit else best
-        if best.misfit <= CONSISTENT:
+        found = _with_residual(
+            basis @ (directions * scales), torch.linalg.solve(directions, rest) / scales[:, None], weight, bias
+        )
+        best = found if best is None or found.residual < best.residual else best
+        if best.residual <= CONSISTENT:
             break
     return best
 
 
-def _set_apart(slopes: Tensor, inputs: Tensor, weight: Tensor, bias: Tensor) -> Disaggregated:
-    """The result with its misfit; ``slopes`` has shape (outputs, pictures)."""
-    silent = slopes.abs() <= ZERO * slopes.abs().amax(0)
+def _with_residual(output_gradients: Tensor, inputs: Tensor, weight: Tensor, bias: Tensor) -> Disaggregated:
+    """The result with its residual; ``output_gradients`` has shape (outputs, pictures)."""
+    inactive = output_gradients.abs() <= ZERO * output_gradients.abs().amax(0)
     expected = (inputs @ weight.T + bias <= 0).T
-    return Disaggregated(inputs, slopes.T, float((silent != expected).double().mean()))
+    return Disaggregated(inputs, output_gradients.T, float((inactive != expected).double().mean()))
 
 
 def _sparse(basis: Tensor, pictures: int, generator: torch.Generator) -> Iterator[Tensor]:
     """Ever better sets of ``pictures`` independent directions q, as columns, for which L q has the most zeros."""
     found: list[tuple[int, Tensor]] = []
-    loud = basis[basis.norm(dim=1) > ZERO * basis.norm(dim=1).max()]
-    for rows in _drawn(len(loud), pictures - 1, generator):
-        candidates = torch.linalg.svd(loud[rows], full_matrices=True)[2][:, -1]
-        made = (loud @ candidates.T).abs()
+    active = basis[basis.norm(dim=1) > ZERO * basis.norm(dim=1).max()]
+    for rows in _drawn(len(active), pictures - 1, generator):
+        candidates = torch.linalg.svd(active[rows], full_matrices=True)[2][:, -1]
+        made = (active @ candidates.T).abs()
         zeros = (made < ZERO * made.amax(0)).sum(0)
         for index in zeros.argsort(descending=True)[:LOOKED_AT].tolist():
             if zeros[index] >= pictures - 1 + BY_CHANCE:

@@ -43,9 +43,9 @@ def cgls(
     (the discrepancy principle: noise is not to be fitted), or when ``patience`` iterations gained too little.
     """
     residual = list(target)
-    slope = adjoint(residual)
-    solution, direction = torch.zeros_like(slope), slope.clone()
-    size = first = float(slope.square().sum())
+    gradient = adjoint(residual)
+    solution, direction = torch.zeros_like(gradient), gradient.clone()
+    size = first = float(gradient.square().sum())
     steps: list[float] = []
     ratios: list[float] = []
     history = [norm(residual)]
@@ -53,11 +53,11 @@ def cgls(
         image = forward(direction)
         steps.append(size / max(sum(float(rows.square().sum()) for rows in image), 1e-300))
         solution.add_(direction, alpha=steps[-1])
-        residual = [rows - steps[-1] * moved for rows, moved in zip(residual, image, strict=True)]
-        slope = adjoint(residual)
-        previous, size = size, float(slope.square().sum())
+        residual = [rows - steps[-1] * change for rows, change in zip(residual, image, strict=True)]
+        gradient = adjoint(residual)
+        previous, size = size, float(gradient.square().sum())
         ratios.append(size / previous)
-        direction = slope + ratios[-1] * direction
+        direction = gradient + ratios[-1] * direction
         history.append(norm(residual))
         if patience and len(steps) % patience == 0 and history[-1] > STAGNATION * history[-1 - patience]:
             break
@@ -76,6 +76,6 @@ def _condition(steps: list[float], ratios: list[float]) -> float:
     size, growth = torch.tensor(steps, dtype=torch.float64), torch.tensor(ratios, dtype=torch.float64)
     diagonal = 1 / size
     diagonal[1:] += growth[:-1] / size[:-1]
-    off = growth[:-1].sqrt() / size[:-1]
-    values = torch.linalg.eigvalsh(torch.diag(diagonal) + torch.diag(off, 1) + torch.diag(off, -1))
+    off_diagonal = growth[:-1].sqrt() / size[:-1]
+    values = torch.linalg.eigvalsh(torch.diag(diagonal) + torch.diag(off_diagonal, 1) + torch.diag(off_diagonal, -1))
     return float((values[-1] / values[0].clamp_min(1e-30 * float(values[-1]))).sqrt())

@@ -1,4 +1,4 @@
-"""A network's body as a chain of modules, and what in it cannot be peeled."""
+"""A network's body as a chain of modules, and what in it no closed form undoes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Link:
 
 @dataclass(frozen=True)
 class Obstacle:
-    """Why a body cannot be peeled, with the number that shows it."""
+    """Why a body cannot be inverted in closed form, with the number that shows it."""
 
     outcome: Outcome
     note: str

@@ -16,37 +16,37 @@ from lab.federated.observation import Observation
 from lab.federated.tensors import Gradients, Labels
 from lab.federated.updates import flat
 
-LOUDNESSES = (-2, 2, 25)
+SCALES = (-2, 2, 25)
 """Powers of ten from and to, and how many between: first guesses at the length of an input known up to its scale.
 
 That is its root mean square; normalised pixels have about 1."""
-CLOSER = 5
+REFINEMENTS = 5
 """So often the best guess's neighbourhood is looked at closer, four times each."""
 
 
-def unexplained(observation: Observation, inputs: Tensor, labels: Labels) -> float:
+def head_residual(observation: Observation, inputs: Tensor, labels: Labels) -> float:
     """||s g(x) - g*|| / ||g*|| over the head's parameters, at the factor s >= 0 where it is least; x: shape (1, inputs)."""
     head, gradient = observation.network.head, observation.protocol.mean_gradient(observation.update)
     shared = {name: gradient[f"head.{name}"] for name, _ in head.named_parameters() if f"head.{name}" in gradient}
     weights = dict(head.named_parameters())
     value = loss(head(inputs.to(next(iter(weights.values())))), labels)
-    slopes = torch.autograd.grad(value, [weights[name] for name in shared])
-    return _left(dict(zip(shared, slopes, strict=True)), shared)
+    gradients = torch.autograd.grad(value, [weights[name] for name in shared])
+    return _residual(dict(zip(shared, gradients, strict=True)), shared)
 
 
 def least_at_any_scale(find: Callable[[Tensor], float], inputs: Tensor) -> float:
     """What ``find`` leaves unexplained of an input known up to its scale, at the scale where that is least."""
     inputs = inputs / inputs.square().mean().sqrt().clamp_min(1e-30)
-    scales, left = torch.logspace(*LOUDNESSES, dtype=torch.float32), [math.inf]
-    for _ in range(CLOSER):
-        left = [find(float(scale) * inputs) for scale in scales]
-        best = int(torch.tensor(left, dtype=torch.float32).argmin())
+    scales, residuals = torch.logspace(*SCALES, dtype=torch.float32), [math.inf]
+    for _ in range(REFINEMENTS):
+        residuals = [find(float(scale) * inputs) for scale in scales]
+        best = int(torch.tensor(residuals, dtype=torch.float32).argmin())
         low, high = scales[max(best - 1, 0)], scales[min(best + 1, len(scales) - 1)]
         scales = torch.linspace(float(low), float(high), 9, dtype=torch.float32)
-    return min(left)
+    return min(residuals)
 
 
-def _left(made: Gradients, shared: Gradients) -> float:
+def _residual(made: Gradients, shared: Gradients) -> float:
     own, other = flat(made).detach().double(), flat(shared).double()
     factor = (own @ other / own.square().sum().clamp_min(1e-300)).clamp_min(0)
     return float((factor * own - other).norm() / other.norm().clamp_min(1e-300))

@@ -44,26 +44,26 @@ class Convolution:
     def adjoint(self, outputs: Tensor, weight: Tensor | None = None) -> Tensor:
         """The transposed convolution A with <conv(x, W), u> = <x, A u>."""
         kernel = self.weight if weight is None else weight
-        return self.gathered(kernel.flatten(1).T @ side_by_side(outputs))
+        return self.gathered(kernel.flatten(1).T @ channel_matrix(outputs))
 
-    def correlate(self, values: Tensor, slope: Tensor) -> Tensor:
+    def correlate(self, values: Tensor, output_gradient: Tensor) -> Tensor:
         """corr(x, dz), the weight gradient that the input x makes with the output gradient dz."""
-        return (side_by_side(slope) @ self.patches(values).T).view(-1, *self.weight.shape[1:])
+        return (channel_matrix(output_gradient) @ self.patches(values).T).view(-1, *self.weight.shape[1:])
 
-    def correlate_adjoint(self, weights: Tensor, slope: Tensor) -> Tensor:
+    def correlate_adjoint(self, weights: Tensor, output_gradient: Tensor) -> Tensor:
         """The transposed correlation A with <corr(x, dz), V> = <x, A V>."""
-        return self.adjoint(slope, weights)
+        return self.adjoint(output_gradient, weights)
 
-    def both(self, values: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
+    def apply_and_correlate(self, values: Tensor, output_gradient: Tensor) -> tuple[Tensor, Tensor]:
         """conv(x, W) and corr(x, dz), for little more than the price of one."""
         patches = self.patches(values)
         made = (self.weight.flatten(1) @ patches).unflatten(1, (self.pictures, *self.output_size)).transpose(0, 1)
-        return made, (side_by_side(slope) @ patches.T).view(-1, *self.weight.shape[1:])
+        return made, (channel_matrix(output_gradient) @ patches.T).view(-1, *self.weight.shape[1:])
 
-    def both_adjoint(self, outputs: Tensor, weights: Tensor, slope: Tensor) -> Tensor:
-        """The transpose of ``both``."""
-        patches = self.weight.flatten(1).T @ side_by_side(outputs)
-        return self.gathered(patches.addmm_(weights.flatten(1).T, side_by_side(slope)))
+    def apply_and_correlate_adjoint(self, outputs: Tensor, weights: Tensor, output_gradient: Tensor) -> Tensor:
+        """The transpose of ``apply_and_correlate``."""
+        patches = self.weight.flatten(1).T @ channel_matrix(outputs)
+        return self.gathered(patches.addmm_(weights.flatten(1).T, channel_matrix(output_gradient)))
 
     @cached_property
     def output_size(self) -> tuple[int, int]:
@@ -85,7 +85,7 @@ class Convolution:
         if self.circular:
             rows, columns = padding
             values, padding = functional.pad(values, (columns, columns, rows, rows), mode="circular"), (0, 0)
-        return side_by_side(functional.unfold(values, self.weight.shape[2:], self._dilation, padding, self._stride))
+        return channel_matrix(functional.unfold(values, self.weight.shape[2:], self._dilation, padding, self._stride))
 
     def gathered(self, patches: Tensor) -> Tensor:
         """The adjoint of ``patches``: each entry is added where it was taken from."""
@@ -96,7 +96,7 @@ class Convolution:
             return functional.fold(patches, (height, width), kernel, self._dilation, (rows, columns), self._stride)
         wide = (height + 2 * rows, width + 2 * columns)
         gathered = functional.fold(patches, wide, kernel, self._dilation, 0, self._stride)
-        return _fold(_fold(gathered, rows, -2), columns, -1)
+        return _fold_border(_fold_border(gathered, rows, -2), columns, -1)
 
     @property
     def _padding(self) -> tuple[int, ...]:
@@ -112,7 +112,7 @@ class Convolution:
         return self.layer.dilation
 
 
-def _fold(wide: Tensor, border: int, axis: int) -> Tensor:
+def _fold_border(wide: Tensor, border: int, axis: int) -> Tensor:
     """The adjoint of circular padding along one axis: each border is added where it was copied from."""
     if border == 0:
         return wide
@@ -123,6 +123,6 @@ def _fold(wide: Tensor, border: int, axis: int) -> Tensor:
     return inner
 
 
-def side_by_side(values: Tensor) -> Tensor:
+def channel_matrix(values: Tensor) -> Tensor:
     """(pictures, channels, ...) as a matrix (channels, pictures x positions)."""
     return values.transpose(0, 1).flatten(1)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from lab.attacks.closed_form.cgls import LeastSquares, cgls, norm
-from lab.attacks.closed_form.layer_equations import Point, Stretch
+from lab.attacks.closed_form.layer_equations import LayerEquations, Point
 
 SMALLEST_STEP = 1 / 16
 NEAR = 0.01
@@ -57,27 +57,27 @@ class Step:
     condition: float
 
 
-def gauss_newton(stretch: Stretch, start: Tensor, effort: Effort, rescale: Map | None = None) -> Iterator[Step]:
+def gauss_newton(equations: LayerEquations, start: Tensor, effort: Effort, rescale: Map | None = None) -> Iterator[Step]:
     """Yield each accepted step; ends when solved, at the noise floor, or after too many failures.
 
     ``rescale`` is a self-adjoint change of variables that conditions the inner solves better.
     """
     rescale = rescale or (lambda values: values)
-    point, failures = stretch.at(start), 0
+    point, failures = equations.at(start), 0
     relative = point.relative_residual
     widths = {position: float(values.square().mean().sqrt()) for position, values in point.kinks.items()}
     for _ in range(effort.steps):
         point.soften(widths)
         solved = _inner(point, effort, rescale, relative)
-        better = _line_search(stretch, point, rescale(solved.solution))
+        better = _line_search(equations, point, rescale(solved.solution))
         if better is None:
             failures, widths = failures + 1, _sharper(widths)
         else:
-            widths = _moved(point, better)
+            widths = _mean_moves(point, better)
             previous, point, relative = relative, better, better.relative_residual
             yield Step(point, relative, solved.iterations, solved.condition)
             slow = relative > SLOW * previous
-            if relative <= effort.exact or _is_linear(stretch) or (slow and relative <= ALL_NOISE * point.noise_floor):
+            if relative <= effort.exact or _is_linear(equations) or (slow and relative <= ALL_NOISE * point.noise_floor):
                 return
             if slow:
                 failures, widths = failures + 1, _sharper(widths)
@@ -86,10 +86,10 @@ def gauss_newton(stretch: Stretch, start: Tensor, effort: Effort, rescale: Map |
 
 
 def _inner(point: Point, effort: Effort, rescale: Map, relative: float) -> LeastSquares:
-    linear, size = _is_linear(point.stretch), norm(point.residual)
+    linear, size = _is_linear(point.equations), norm(point.residual)
     return cgls(
-        lambda moved: point.tangent(rescale(moved)),
-        lambda rows: rescale(point.cotangent(rows)),
+        lambda tangent: point.jvp(rescale(tangent)),
+        lambda rows: rescale(point.vjp(rows)),
         point.residual,
         effort.inner if linear or relative > NEAR else 3 * effort.inner,
         tolerance=effort.exact if linear else 1e-3,
@@ -98,25 +98,25 @@ def _inner(point: Point, effort: Effort, rescale: Map, relative: float) -> Least
     )
 
 
-def _is_linear(stretch: Stretch) -> bool:
-    return len(stretch.modules) == 1
+def _is_linear(equations: LayerEquations) -> bool:
+    return len(equations.modules) == 1
 
 
 def _sharper(widths: dict[int, float]) -> dict[int, float]:
     return {position: SHARPEN * width for position, width in widths.items()}
 
 
-def _moved(before: Point, after: Point) -> dict[int, float]:
+def _mean_moves(before: Point, after: Point) -> dict[int, float]:
     """How far the inputs of each ReLU moved, root mean square."""
     old = before.kinks
     return {position: float((values - old[position]).square().mean().sqrt()) for position, values in after.kinks.items()}
 
 
-def _line_search(stretch: Stretch, point: Point, direction: Tensor) -> Point | None:
+def _line_search(equations: LayerEquations, point: Point, direction: Tensor) -> Point | None:
     """The longest of the steps 1, 1/2, 1/4, ... that lowers the residual enough."""
     length, here = 1.0, norm(point.residual)
     while length >= SMALLEST_STEP:
-        there = stretch.at(point.values + length * direction)
+        there = equations.at(point.values + length * direction)
         if norm(there.residual) < here * (1 - ENOUGH * length):
             return there
         length /= 2

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from lab.attacks.closed_form.cgls import cgls
-from lab.attacks.closed_form.layer_equations import Point, Stretch
+from lab.attacks.closed_form.layer_equations import LayerEquations, Point
 from lab.attacks.closed_form.nonnegative import ROUNDING, Rounds, nonnegative
 
 NOISE_BELOW = 1e-4
@@ -24,42 +24,42 @@ CLEAR = 4.0
 """A unit is active above this many times what 99.9 % of the noise stays below."""
 BAND = (1 / 3, 10.0)
 """Between these multiples of that threshold a unit is in doubt."""
-OPEN = 0.1
+UNDETERMINED = 0.1
 """A unit is left open where a known input comes back with an error above this share of its spread."""
 POLISH = 25
 """Conjugate-gradient iterations on the active units alone."""
-LOUD = 1e-4
+RELEVANT = 1e-4
 """Of the largest gradient: a unit whose gradient would be smaller than this share may be misjudged."""
 
 
 @dataclass(frozen=True, eq=False)
-class Sounding:
+class InputBehindReLU:
     """A layer's non-negative input."""
 
     values: Tensor
     """0 where the unit is taken to be silent."""
-    doubtful: Tensor
+    uncertain: Tensor
     """Whether that may be wrong, and matters; boolean, of the same shape."""
     iterations: int
     condition: float
     residual: float
 
 
-def sound(stretch: Stretch, shape: tuple[int, ...], rounds: Rounds) -> Sounding:
+def solve_behind_relu(equations: LayerEquations, shape: tuple[int, ...], rounds: Rounds) -> InputBehindReLU:
     """Solve one convolution for its input behind a ReLU, and judge each unit."""
-    point = stretch.at(torch.zeros(shape, dtype=stretch.known.values.dtype))
+    point = equations.at(torch.zeros(shape, dtype=equations.known.values.dtype))
     found = nonnegative(point, rounds)
     threshold = _threshold(found.solution)
     active = (found.solution > threshold).to(found.solution.dtype)
-    rest = [wanted - made for wanted, made in zip(point.residual, point.tangent(active * found.solution), strict=True)]
-    polished = cgls(lambda x: point.tangent(active * x), lambda r: active * point.cotangent(r), rest, POLISH, tolerance=1e-3)
+    rest = [wanted - made for wanted, made in zip(point.residual, point.jvp(active * found.solution), strict=True)]
+    polished = cgls(lambda x: point.jvp(active * x), lambda r: active * point.vjp(r), rest, POLISH, tolerance=1e-3)
     values = active * (found.solution + polished.solution)
-    unsure = (found.solution > BAND[0] * threshold) & (found.solution < BAND[1] * threshold)
-    open_ones, condition = _left_open(point, torch.maximum(active, found.free) if found.residual > ROUNDING else active)
-    gain = point.pieces[0].cotangent(stretch.known.slope).abs()
-    doubtful = (unsure | open_ones) & (gain > LOUD * gain.max())
+    near_threshold = (found.solution > BAND[0] * threshold) & (found.solution < BAND[1] * threshold)
+    undetermined, condition = _undetermined(point, torch.maximum(active, found.free) if found.residual > ROUNDING else active)
+    input_gradient = point.linearised[0].vjp(equations.known.output_gradient).abs()
+    uncertain = (near_threshold | undetermined) & (input_gradient > RELEVANT * input_gradient.max())
     iterations = found.iterations + polished.iterations
-    return Sounding(values.clamp_min(0), doubtful, iterations, condition, stretch.at(values).relative_residual)
+    return InputBehindReLU(values.clamp_min(0), uncertain, iterations, condition, equations.at(values).relative_residual)
 
 
 def _threshold(values: Tensor) -> float:
@@ -69,11 +69,9 @@ def _threshold(values: Tensor) -> float:
     return CLEAR * float(noise.quantile(0.999)) if len(noise) > ENOUGH else USUAL * spread
 
 
-def _left_open(point: Point, free: Tensor) -> tuple[Tensor, float]:
+def _undetermined(point: Point, free: Tensor) -> tuple[Tensor, float]:
     """Where a trial input of known values is not found again; and the condition met on the way."""
     generator = torch.Generator().manual_seed(0)
     trial = free * torch.randn(free.shape, generator=generator, dtype=torch.float64).to(free)
-    again = cgls(
-        lambda x: point.tangent(free * x), lambda r: free * point.cotangent(r), point.tangent(trial), 100, tolerance=3e-4
-    )
-    return (again.solution - trial).abs() > OPEN, again.condition
+    again = cgls(lambda x: point.jvp(free * x), lambda r: free * point.vjp(r), point.jvp(trial), 100, tolerance=3e-4)
+    return (again.solution - trial).abs() > UNDETERMINED, again.condition

@@ -1,4 +1,4 @@
-"""One observation as the way down sees it: in double precision, read from the top, with its noise."""
+"""One observation as the layer-by-layer inversion sees it: in double precision, read from the top, with its noise."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from lab.attacks.base import AttackState
 from lab.attacks.closed_form.batch import BatchReading, read_batch
 from lab.attacks.closed_form.chain import Link, Obstacle, chain, obstacle
 from lab.attacks.closed_form.layer_output import Progress
-from lab.attacks.closed_form.layerwise import Descent
+from lab.attacks.closed_form.layerwise import LayerwiseInversion
 from lab.attacks.closed_form.linear_layers import LayerReading, read_layers
 from lab.attacks.closed_form.local_steps import after_local_steps
 from lab.attacks.closed_form.mismatch import CLOSE, EXACT, fit, in_double, mismatch
 from lab.attacks.closed_form.outcomes import ClosedFormOutcome
-from lab.attacks.closed_form.spatial.blockwise import WayDown
-from lab.attacks.closed_form.spatial.topmost_convolution import Top, find_top
+from lab.attacks.closed_form.report import LayerRecovery
+from lab.attacks.closed_form.spatial.blockwise import BlockwiseInversion
+from lab.attacks.closed_form.spatial.topmost_convolution import TopmostConvolution, find_topmost_convolution
 from lab.attacks.closed_form.system import Noise
 from lab.federated.observation import LabelSource, Observation
 from lab.federated.tensors import Gradients, Images
@@ -32,7 +33,7 @@ OUTSIDE = 0.02
 """So far beyond 0 or 1 may rounding carry a pixel."""
 PROJECTIONS = 20
 """Between the equations and the box; most is gained in the first few."""
-HIDES_PLACES = (ClosedFormOutcome.PEEL_MAX_POOLING, ClosedFormOutcome.PEEL_SKIP)
+HIDES_POSITIONS = (ClosedFormOutcome.PEEL_MAX_POOLING, ClosedFormOutcome.PEEL_SKIP)
 """Verdicts on a body below whose head no single unit can be told, though the gradients of its convolutions may."""
 CLEAN = 1e-5
 """Relative noise up to which the shared numbers count as plain float32."""
@@ -52,23 +53,23 @@ WORTH_KEEPING = (*WHOLE, ClosedFormOutcome.PEEL_CLOSE)
 """And of one that explains so much of them that matching would lead away from it."""
 
 
-class Case:
+class Inversion:
     """One observation in double precision, read from the top.
 
-    ``straight`` is the same observation in double precision without the drift of its local steps, where that is
+    ``corrected`` is the same observation in double precision without the drift of its local steps, where that is
     known by now.
     """
 
-    def __init__(self, observation: Observation, straight: Observation | None = None) -> None:
+    def __init__(self, observation: Observation, corrected: Observation | None = None) -> None:
         self.observation = observation
-        self.anything = any(bool(tensor.any()) for tensor in observation.update.values())
-        self.precise = straight or in_double(observation)
+        self.shares_anything = any(bool(tensor.any()) for tensor in observation.update.values())
+        self.precise = corrected or in_double(observation)
         self.gradients = self.precise.protocol.mean_gradient(self.precise.update)
         self.readings = read_layers(self.precise)
         self.links = chain(self.precise.network, observation.image_shape, observation.batch_size)
         self.noise = _noise(self.readings, self.gradients, observation.batch_size)
         self.last = Progress((), None)
-        self.descent: Descent | None = None
+        self.layerwise: LayerwiseInversion | None = None
 
     @cached_property
     def head(self) -> BatchReading | None:
@@ -84,8 +85,8 @@ class Case:
             return read_batch(self.precise, self.gradients)
         lowest = self.readings[-1]
         weight = dict(self.precise.network.named_parameters())[f"{lowest.name}.weight"].detach()
-        inputs, slopes = _all_rows(lowest, self.gradients), weight.T @ lowest.output_gradient
-        return BatchReading(inputs.unsqueeze(0), slopes.unsqueeze(0))
+        inputs, input_gradients = _least_squares_input(lowest, self.gradients), weight.T @ lowest.output_gradient
+        return BatchReading(inputs.unsqueeze(0), input_gradients.unsqueeze(0))
 
     @property
     def unsent(self) -> list[str]:
@@ -102,7 +103,7 @@ class Case:
         return None if self.head is None else self.head.inputs
 
     def obstacle(self) -> Obstacle | None:
-        """What keeps the descent from beginning."""
+        """What keeps the inversion from beginning."""
         if not self.readings:
             return Obstacle(*why_unread(self.observation))
         if self.unsent:
@@ -111,28 +112,32 @@ class Case:
             return Obstacle(ClosedFormOutcome.PEEL_BATCH, _batch_note(self.observation, self.gradients))
         if self.observation.batch_size == 1 and self.readings[-1].up_to_scale:
             return Obstacle(ClosedFormOutcome.UP_TO_SCALE, f"{self.readings[-1].name} has no bias to divide by.")
-        if self.hidden is None or self.top is None:
-            return self.hidden
-        return replace(self.hidden, note=f"{self.hidden.note} {self.top.shortcoming}") if self.top.shortcoming else None
+        if self.body_obstacle is None or self.topmost is None:
+            return self.body_obstacle
+        return (
+            replace(self.body_obstacle, note=f"{self.body_obstacle.note} {self.topmost.shortcoming}")
+            if self.topmost.shortcoming
+            else None
+        )
 
     @cached_property
-    def hidden(self) -> Obstacle | None:
+    def body_obstacle(self) -> Obstacle | None:
         """What in the body hides single units; None where nothing does."""
         return obstacle(self.links)
 
     @cached_property
-    def top(self) -> Top | None:
+    def topmost(self) -> TopmostConvolution | None:
         """Where the places come to light again of a body that hides them; None for one that does not, or for good.
 
         All digits of one picture's own gradient are needed for that.
         """
-        if self.hidden is None or self.hidden.outcome not in HIDES_PLACES or self.head is None:
+        if self.body_obstacle is None or self.body_obstacle.outcome not in HIDES_POSITIONS or self.head is None:
             return None
         if self.observation.batch_size > 1 or self.observation.local_steps > 1 or self.noise.relative > CLEAN:
             return None
-        return find_top(self.links, self.gradients, self.head.slopes.view(self._output_shape()))
+        return find_topmost_convolution(self.links, self.gradients, self.head.input_gradients.view(self._output_shape()))
 
-    def descend(self, state: AttackState) -> Iterator[AttackState]:
+    def invert(self, state: AttackState) -> Iterator[AttackState]:
         """States of the way down; each state's objective is its picture's mismatch, once there is a picture."""
         head = self.head
         assert head is not None
@@ -140,23 +145,25 @@ class Case:
         if not self.links:
             yield self._state(state, Progress((), head.inputs.view(shape)), 1)
             return
-        for iteration, progress in enumerate(self._way_down(head.inputs.view(shape), head.slopes.view(shape)), start=1):
+        for iteration, progress in enumerate(
+            self._layer_by_layer(head.inputs.view(shape), head.input_gradients.view(shape)), start=1
+        ):
             self.last = progress
             yield self._state(state, progress, iteration)
 
-    def _way_down(self, features: Tensor, slope: Tensor) -> Iterator[Progress]:
-        if self.top is None:
-            self.descent = Descent(self.links, _kernels(self.links, self.gradients), self.noise)
-            return self.descent.run(features, slope)
+    def _layer_by_layer(self, features: Tensor, output_gradient: Tensor) -> Iterator[Progress]:
+        if self.topmost is None:
+            self.layerwise = LayerwiseInversion(self.links, _convolution_gradients(self.links, self.gradients), self.noise)
+            return self.layerwise.run(features, output_gradient)
         grey = torch.full((1, *self.observation.image_shape), 0.5, dtype=torch.float64)
-        return WayDown(self.links, self.gradients, self.top).run(self.precise.network.normalise(grey))
+        return BlockwiseInversion(self.links, self.gradients, self.topmost).run(self.precise.network.normalise(grey))
 
     def _output_shape(self) -> tuple[int, ...]:
         if not self.links:
             return (self.observation.batch_size, *self.observation.image_shape)
-        top = self.links[-1]
+        topmost = self.links[-1]
         with torch.no_grad():
-            return tuple(top.module(torch.zeros(top.input_shape, dtype=torch.float64)).shape)
+            return tuple(topmost.module(torch.zeros(topmost.input_shape, dtype=torch.float64)).shape)
 
     def _state(self, state: AttackState, progress: Progress, iteration: int) -> AttackState:
         candidate, objective, terms = state.candidate, math.nan, {}
@@ -187,89 +194,84 @@ class Case:
         return replace(found, note=f"{found.note}{fit(self.observation, state.candidate).note}")
 
     def _verdict(self, state: AttackState) -> Obstacle:
-        off = state.objective
+        residual = state.objective
         if self.observation.local_steps > 1:
             if not self.links and self.observation.batch_size == 1 and self.readings[-1].has_bias:
                 return Obstacle(*after_steps(self.observation, state.candidate))
-            found = after_local_steps(self.observation, off)
+            found = after_local_steps(self.observation, residual)
             if (
-                found.outcome is ClosedFormOutcome.STRAIGHTENED and self.is_short
+                found.outcome is ClosedFormOutcome.STRAIGHTENED and self.is_underdetermined
             ):  # rounding may carry its pixels far out of the box
-                return Obstacle(ClosedFormOutcome.PEEL_OPEN, f"{self._left_open(state)} {found.note}")
+                return Obstacle(ClosedFormOutcome.PEEL_OPEN, f"{self._ambiguity(state)} {found.note}")
             return found
         several = self.observation.batch_size > 1
-        left_open = self._left_open(state)
-        if off <= EXACT and self.noise.relative <= CLEAN:
-            return Obstacle(ClosedFormOutcome.PEEL_OPEN, left_open) if left_open else self._whole(off)
-        if off <= CLOSE and self.noise.relative <= CLEAN and not self.is_short:
+        ambiguity = self._ambiguity(state)
+        if residual <= EXACT and self.noise.relative <= CLEAN:
+            return Obstacle(ClosedFormOutcome.PEEL_OPEN, ambiguity) if ambiguity else self._exact(residual)
+        if residual <= CLOSE and self.noise.relative <= CLEAN and not self.is_underdetermined:
             return Obstacle(
-                ClosedFormOutcome.PEEL_CLOSE, f"The picture found is {percent(off)} off. {self.last.searched}".rstrip()
+                ClosedFormOutcome.PEEL_CLOSE, f"The picture found is {percent(residual)} off. {self.last.note}".rstrip()
             )
         if several and not state.layers:
-            return Obstacle(ClosedFormOutcome.PEEL_INEXACT, f"Set apart, but the pictures found are {percent(off)} off.")
-        return self._shortcoming(state, off)
+            return Obstacle(ClosedFormOutcome.PEEL_INEXACT, f"Set apart, but the pictures found are {percent(residual)} off.")
+        return self._shortcoming(state, residual)
 
-    def _whole(self, off: float) -> Obstacle:
+    def _exact(self, residual: float) -> Obstacle:
         several = self.observation.batch_size > 1
         outcome = (
             ClosedFormOutcome.SET_APART if several else ClosedFormOutcome.PEELED if self.links else ClosedFormOutcome.EXACT
         )
         whose = "pictures'" if several else "picture's"
-        note = f"The {whose} own gradient differs from the shared one by {off:.1e} of its size."
-        return Obstacle(outcome, f"{note} {self.last.searched}".rstrip())
+        note = f"The {whose} own gradient differs from the shared one by {residual:.1e} of its size."
+        return Obstacle(outcome, f"{note} {self.last.note}".rstrip())
 
     @property
-    def is_short(self) -> bool:
+    def is_underdetermined(self) -> bool:
         """Whether the equations are fewer than the unknowns, so that whoever meets them has still to choose."""
-        return self.last.lacking is not None
+        return self.last.underdetermined is not None
 
-    def _left_open(self, state: AttackState) -> str:
+    def _ambiguity(self, state: AttackState) -> str:
         """Why a picture that explains what was shared need not be the private one; empty where nothing speaks against it."""
-        lacking, low, high = self.last.lacking, float(state.candidate.min()), float(state.candidate.max())
-        if lacking is not None:
-            return (
-                f"{lacking.name}: {lacking.equations:,} equations of rank {lacking.rank:,} for {lacking.unknowns:,} unknowns."
-            )
+        underdetermined, low, high = self.last.underdetermined, float(state.candidate.min()), float(state.candidate.max())
+        if underdetermined is not None:
+            return _rank_note(underdetermined)
         if low < -OUTSIDE or high > 1 + OUTSIDE:
             return f"No picture has pixels from {low:.2f} to {high:.2f}."
         return ""
 
-    def explaining(self, images: Images) -> Images:
+    def nearest_consistent(self, images: Images) -> Images:
         """The picture nearest to these that solves what was told of the lowest layers, its pixels in the box.
 
         The private picture does so, too: each step towards all that do, and into the box, is one that comes nearer to it.
         """
-        if self.descent is None or not self.descent.anchors:
+        if self.layerwise is None or not self.layerwise.anchors:
             return images
         found = images.to("cpu", torch.float64)
         for _ in range(PROJECTIONS):
-            solved = self.descent.solved_from(self.precise.network.normalise(found))
+            solved = self.layerwise.nearest_solution(self.precise.network.normalise(found))
             found = self.precise.network.normalise.inverse(solved).clamp(0, 1)
         return found.detach().to(images)
 
-    def _shortcoming(self, state: AttackState, off: float) -> Obstacle:
+    def _shortcoming(self, state: AttackState, residual: float) -> Obstacle:
         noise = self.noise.relative
-        if not math.isfinite(off):
-            return Obstacle(ClosedFormOutcome.PEEL_INEXACT, self.last.searched or "No picture was reached.")
-        if noise > CLEAN and off <= WITHIN_NOISE * noise:
+        if not math.isfinite(residual):
+            return Obstacle(ClosedFormOutcome.PEEL_INEXACT, self.last.note or "No picture was reached.")
+        if noise > CLEAN and residual <= WITHIN_NOISE * noise:
             return Obstacle(
                 ClosedFormOutcome.PEEL_NOISE,
-                f"Noise of {percent(noise)} of the gradient; the picture found is {percent(off)} off.",
+                f"Noise of {percent(noise)} of the gradient; the picture found is {percent(residual)} off.",
             )
-        lacking = self.last.lacking
-        if lacking is not None:
-            short = (
-                f"{lacking.name}: {lacking.equations:,} equations of rank {lacking.rank:,} for {lacking.unknowns:,} unknowns."
-            )
-            return Obstacle(ClosedFormOutcome.PEEL_RANK, short)
-        if self.top is None and state.layers and state.layers[0].forward_equations == 0:
+        underdetermined = self.last.underdetermined
+        if underdetermined is not None:
+            return Obstacle(ClosedFormOutcome.PEEL_RANK, _rank_note(underdetermined))
+        if self.topmost is None and state.layers and state.layers[0].forward_equations == 0:
             return Obstacle(ClosedFormOutcome.DEAD_UNITS, f"{state.layers[0].name}: 0 of its units are active.")
         if noise > CLEAN:
             return Obstacle(
                 ClosedFormOutcome.PEEL_NOISE,
-                f"Noise of {percent(noise)} of the gradient; the picture found is {percent(off)} off.",
+                f"Noise of {percent(noise)} of the gradient; the picture found is {percent(residual)} off.",
             )
-        return Obstacle(ClosedFormOutcome.PEEL_INEXACT, f"The picture found is {percent(off)} off the shared numbers.")
+        return Obstacle(ClosedFormOutcome.PEEL_INEXACT, f"The picture found is {percent(residual)} off the shared numbers.")
 
 
 def picture_of(state: AttackState) -> dict[str, Any]:
@@ -277,9 +279,9 @@ def picture_of(state: AttackState) -> dict[str, Any]:
     return {"candidate": state.candidate, "objective": state.objective, "layers": state.layers}
 
 
-def _all_rows(reading: LayerReading, gradients: Gradients) -> Tensor:
-    slope = reading.output_gradient
-    return gradients[f"{reading.name}.weight"].T @ slope / slope.square().sum()
+def _least_squares_input(reading: LayerReading, gradients: Gradients) -> Tensor:
+    output_gradient = reading.output_gradient
+    return gradients[f"{reading.name}.weight"].T @ output_gradient / output_gradient.square().sum()
 
 
 def _noise(readings: list[LayerReading], gradients: Gradients, pictures: int) -> Noise:
@@ -288,19 +290,24 @@ def _noise(readings: list[LayerReading], gradients: Gradients, pictures: int) ->
         return Noise(0.0, 0.0, 0.0)
     reading, weight = readings[-1], gradients[f"{readings[-1].name}.weight"]
     if pictures == 1:
-        misfit = float((weight - torch.outer(reading.output_gradient, _all_rows(reading, gradients))).norm())
+        residual = float((weight - torch.outer(reading.output_gradient, _least_squares_input(reading, gradients))).norm())
     else:
-        misfit = float(torch.linalg.svdvals(weight)[pictures:].norm())
+        residual = float(torch.linalg.svdvals(weight)[pictures:].norm())
     free = max(1, (weight.shape[0] - pictures) * weight.shape[1])
-    level = misfit / math.sqrt(free)
+    level = residual / math.sqrt(free)
     total = math.sqrt(sum(float(tensor.square().sum()) for tensor in gradients.values()))
     count = sum(tensor.numel() for tensor in gradients.values())
-    slope = max(float(reading.output_gradient.norm()), 1e-300)
-    return Noise(level, level / slope, level * math.sqrt(count) / max(total, 1e-300))
+    size = max(float(reading.output_gradient.norm()), 1e-300)
+    return Noise(level, level / size, level * math.sqrt(count) / max(total, 1e-300))
 
 
-def _kernels(links: list[Link], gradients: Gradients) -> Mapping[str, Tensor]:
+def _convolution_gradients(links: list[Link], gradients: Gradients) -> Mapping[str, Tensor]:
     return {link.name: gradients[f"{link.name}.weight"] for link in links if isinstance(link.module, nn.Conv2d)}
+
+
+def _rank_note(layer: LayerRecovery) -> str:
+    """By how much a layer's equations are too few."""
+    return f"{layer.name}: {layer.equations:,} equations of rank {layer.rank:,} for {layer.unknowns:,} unknowns."
 
 
 def _batch_note(observation: Observation, gradients: Gradients) -> str:

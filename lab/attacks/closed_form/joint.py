@@ -12,7 +12,7 @@ from lab.attacks.closed_form.cgls import cgls
 from lab.attacks.closed_form.conditioning import whitener
 from lab.attacks.closed_form.convolution import Convolution
 from lab.attacks.closed_form.gauss_newton import Effort, Step, gauss_newton
-from lab.attacks.closed_form.layer_equations import Stretch
+from lab.attacks.closed_form.layer_equations import LayerEquations
 from lab.attacks.closed_form.nonnegative import Rounds, nonnegative
 
 GUESS = Rounds(inner=20, growth=1.0, most=80)
@@ -25,17 +25,17 @@ PRECISION = torch.float32
 """Joint solves are well conditioned (about 20): single precision loses nothing and costs half."""
 
 
-def first_guess(stretch: Stretch, shape: tuple[int, ...]) -> Tensor:
+def first_guess(equations: LayerEquations, shape: tuple[int, ...]) -> Tensor:
     """A rough input, of ``shape``: non-negative least squares on the top, then the clearly active units below it.
 
-    Zeros where the stretch is not convolution, ReLU, convolution.
+    Zeros where the layers are not convolution, ReLU, convolution.
     """
-    zeros = torch.zeros(shape, dtype=stretch.known.values.dtype)
-    if [type(module) for module in stretch.modules] != [nn.Conv2d, nn.ReLU, nn.Conv2d]:
+    zeros = torch.zeros(shape, dtype=equations.known.values.dtype)
+    if [type(module) for module in equations.modules] != [nn.Conv2d, nn.ReLU, nn.Conv2d]:
         return zeros
-    lowest, _, top = stretch.modules
+    lowest, _, top = equations.modules
     assert isinstance(lowest, nn.Conv2d)
-    alone = replace(stretch, names=stretch.names[-1:], modules=[top])
+    alone = replace(equations, names=equations.names[-1:], modules=[top])
     with torch.no_grad():
         features = nonnegative(alone.at(torch.zeros_like(lowest(zeros))), GUESS).solution
     clear = (features > CLEARLY * features.sum() / (features > 0).sum().clamp_min(1)).to(features.dtype)
@@ -47,8 +47,8 @@ def first_guess(stretch: Stretch, shape: tuple[int, ...]) -> Tensor:
     return found.solution
 
 
-def solve(stretch: Stretch, start: Tensor, effort: Effort) -> Iterator[Step]:
+def solve(equations: LayerEquations, start: Tensor, effort: Effort) -> Iterator[Step]:
     """Gauss-Newton steps in variables in which the lowest layer is well conditioned."""
-    lowest = stretch.modules[0]
+    lowest = equations.modules[0]
     rescale = whitener(lowest, tuple(start.shape)) if isinstance(lowest, nn.Conv2d) else None
-    return gauss_newton(stretch, start, effort, rescale)
+    return gauss_newton(equations, start, effort, rescale)

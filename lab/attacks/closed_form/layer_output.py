@@ -11,55 +11,55 @@ from lab.attacks.closed_form.activations import POINTWISE, invert
 from lab.attacks.closed_form.chain import scale_and_shift
 from lab.attacks.closed_form.gauss_newton import Step
 from lab.attacks.closed_form.report import LayerRecovery
-from lab.attacks.closed_form.weight_equations import Known
+from lab.attacks.closed_form.weight_equations import KnownOutput
 
 LEAST_ERROR = 1e-6
 """Relative error of a float32 ratio: what lies below this share of the largest feature is silence."""
 
 
 @dataclass(frozen=True, eq=False)
-class Level:
+class LayerOutput:
     """What is known at one height of the chain: the output of the module ``index`` - 1."""
 
     index: int
     values: Tensor
     weight: Tensor
-    slope: Tensor
+    output_gradient: Tensor
     error: float
     """Absolute error of ``values``: smaller ReLU outputs count as silent."""
     exact: bool
-    doubtful: Tensor | None = None
+    uncertain: Tensor | None = None
     """Where an exact level may still take a silent unit for active or an active one for silent; boolean."""
 
     @property
-    def known(self) -> Known:
+    def known(self) -> KnownOutput:
         """What a convolution's output tells; no value at the position of a unit in doubt is trusted."""
-        known = Known(self.values, self.weight, self.slope)
-        return known if self.doubtful is None else known.hiding(self.doubtful)
+        known = KnownOutput(self.values, self.weight, self.output_gradient)
+        return known if self.uncertain is None else known.disregarding(self.uncertain)
 
-    def below(self, module: nn.Module) -> Level | None:
-        """The level under an activation or batch norm, which are undone entry by entry; None for other modules."""
+    def below(self, module: nn.Module) -> LayerOutput | None:
+        """The output under an activation or batch norm, which are undone entry by entry; None for other modules."""
         if isinstance(module, POINTWISE):
             inverse = invert(module, self.values, self.error)
-            weight, slope = self.weight * inverse.weight, inverse.slope * self.slope
-            return replace(self, index=self.index - 1, values=inverse.values, weight=weight, slope=slope)
+            weight, output_gradient = self.weight * inverse.weight, inverse.derivative * self.output_gradient
+            return replace(self, index=self.index - 1, values=inverse.values, weight=weight, output_gradient=output_gradient)
         return self._below_batch_norm(module) if isinstance(module, nn.BatchNorm2d) else None
 
-    def _below_batch_norm(self, module: nn.BatchNorm2d) -> Level:
+    def _below_batch_norm(self, module: nn.BatchNorm2d) -> LayerOutput:
         """Undo y = scale x + shift with the stored statistics; channels scaled by zero tell nothing."""
         scale, shift = scale_and_shift(module)
         alive = scale.abs() > 1e-12
         values = torch.where(alive, (self.values - shift) / torch.where(alive, scale, 1.0), 0.0).detach()
-        slope = (self.slope * scale).detach()
-        return replace(self, index=self.index - 1, values=values, weight=self.weight * alive, slope=slope)
+        output_gradient = (self.output_gradient * scale).detach()
+        return replace(self, index=self.index - 1, values=values, weight=self.weight * alive, output_gradient=output_gradient)
 
 
-def under(bottom: int, step: Step, *, exact: bool) -> Level:
-    """The level under a solved stretch whose lowest module is the ``bottom``-th."""
-    slope = step.point.pulled_slope().double()
+def below_solved(bottom: int, step: Step, *, exact: bool) -> LayerOutput:
+    """What is known under layers solved jointly, of which the lowest is the ``bottom``-th."""
+    output_gradient = step.point.input_gradient().double()
     values = step.point.values.double()
     error = max(LEAST_ERROR, 3 * step.residual) * float(values.square().mean().sqrt())
-    return Level(bottom, values, torch.ones_like(values), slope, error, exact)
+    return LayerOutput(bottom, values, torch.ones_like(values), output_gradient, error, exact)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +70,7 @@ class Progress:
     """Top to bottom."""
     picture: Tensor | None
     """The input of the lowest layer once reached, normalised, shape (pictures, channels, height, width)."""
-    lacking: LayerRecovery | None = None
+    underdetermined: LayerRecovery | None = None
     """The layer that has too few equations even together with all layers below it."""
-    searched: str = ""
+    note: str = ""
     """From where on the picture was searched and not solved for, or could not be, in one sentence."""

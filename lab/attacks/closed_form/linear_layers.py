@@ -56,9 +56,9 @@ def read_layers(observation: Observation, row: int | None = None) -> list[LayerR
 class _Above:
     """What the layer above tells about dL/dz of this one, shape (outputs,)."""
 
-    slope: Tensor
+    output_gradient: Tensor
     exact: bool
-    """False where only the sign of the whole can be trusted: a lost scale, an activation that hides its slope."""
+    """False where only the sign of the whole can be trusted: a lost scale, an activation that hides its derivative."""
 
 
 def _at_the_top(observation: Observation) -> _Above | None:
@@ -76,10 +76,12 @@ def _read_layer(name: str, gradient: Gradients, above: _Above | None, row: int |
     if bias is not None and bias.any():
         unit = largest(bias) if row is None else _checked_row(row, bias)
         return _reading(name, unit, divide(weight, bias, unit), bias, weight, up_to_scale=False, has_bias=True)
-    if above is not None and above.exact and above.slope.any():
-        recovered = weight.T @ above.slope / above.slope.square().sum()
-        return _reading(name, largest(above.slope), recovered, above.slope, weight, up_to_scale=False, has_bias=False)
-    output, recovered = _rank_one(weight, None if above is None else above.slope)
+    if above is not None and above.exact and above.output_gradient.any():
+        recovered = weight.T @ above.output_gradient / above.output_gradient.square().sum()
+        return _reading(
+            name, largest(above.output_gradient), recovered, above.output_gradient, weight, up_to_scale=False, has_bias=False
+        )
+    output, recovered = _rank_one(weight, None if above is None else above.output_gradient)
     return _reading(name, largest(output), recovered, output, weight, up_to_scale=True, has_bias=False)
 
 
@@ -97,27 +99,27 @@ def divide(weight_gradient: Tensor, bias_gradient: Tensor, row: int) -> Tensor:
     return weight_gradient[row] / bias_gradient[row]
 
 
-def largest(slopes: Tensor) -> int:
+def largest(gradient: Tensor) -> int:
     """The unit with the largest |dL/dz_i|: the ratio that noise hurts least."""
-    return int(slopes.abs().argmax())
+    return int(gradient.abs().argmax())
 
 
 def _reading(
-    name: str, row: int, recovered: Tensor, slope: Tensor, weight: Tensor, *, up_to_scale: bool, has_bias: bool
+    name: str, row: int, recovered: Tensor, output_gradient: Tensor, weight: Tensor, *, up_to_scale: bool, has_bias: bool
 ) -> LayerReading:
-    residual = float((weight - torch.outer(slope, recovered)).norm() / weight.norm())
-    return LayerReading(name, row, recovered, slope, residual, up_to_scale, has_bias)
+    residual = float((weight - torch.outer(output_gradient, recovered)).norm() / weight.norm())
+    return LayerReading(name, row, recovered, output_gradient, residual, up_to_scale, has_bias)
 
 
-def _rank_one(weight: Tensor, slope: Tensor | None) -> tuple[Tensor, Tensor]:
+def _rank_one(weight: Tensor, output_gradient: Tensor | None) -> tuple[Tensor, Tensor]:
     """dL/dz (of length one) and the input, from the leading singular triple of dW = dL/dz x^T.
 
-    The common sign follows the slope known from above; at the logits of an unknown label the
+    The common sign follows the dL/dz known from above; at the logits of an unknown label the
     largest entry of dL/dz = p - y is the negative one (of two classes either may be).
     """
     left, sizes, right = torch.linalg.svd(weight, full_matrices=False)
     output, recovered = left[:, 0], sizes[0] * right[0]
-    likely = output @ slope.to(output) if slope is not None else -output[largest(output)]
+    likely = output @ output_gradient.to(output) if output_gradient is not None else -output[largest(output)]
     return (output, recovered) if likely >= 0 else (-output, -recovered)
 
 
@@ -135,15 +137,15 @@ def _activation_below(observation: Observation, name: str) -> nn.Module | None:
 
 def _pass_down(layer: nn.Linear, reading: LayerReading, activation: nn.Module | None) -> _Above:
     """dL/dz of the layer below: act'(z) W^T dL/dz, with act'(z) told from the recovered act(z)."""
-    pulled = layer.weight.detach().T @ reading.output_gradient
-    slope = slope_from_output(activation, reading.recovered_input)
+    input_gradient = layer.weight.detach().T @ reading.output_gradient
+    derivative = derivative_from_output(activation, reading.recovered_input)
     scale_free = isinstance(activation, nn.ReLU | nn.LeakyReLU)
-    if slope is None or (reading.up_to_scale and not scale_free):
-        return _Above(pulled, exact=False)
-    return _Above(slope * pulled, exact=not reading.up_to_scale)
+    if derivative is None or (reading.up_to_scale and not scale_free):
+        return _Above(input_gradient, exact=False)
+    return _Above(derivative * input_gradient, exact=not reading.up_to_scale)
 
 
-def slope_from_output(activation: nn.Module | None, output: Tensor) -> Tensor | None:
+def derivative_from_output(activation: nn.Module | None, output: Tensor) -> Tensor | None:
     """act'(z) given act(z); None where the output does not tell it (SiLU and GELU are not monotone)."""
     if isinstance(activation, nn.ReLU):
         return (output.abs() > 1e-6 * output.abs().max()).to(output.dtype)

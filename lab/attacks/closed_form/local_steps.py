@@ -31,7 +31,7 @@ FALLS = 0.95
 MOST_ROUNDS = 20
 
 
-def straightened(observation: Observation, images: Images) -> Observation | None:
+def without_drift(observation: Observation, images: Images) -> Observation | None:
     """The observation as one gradient at the shared weights, in float64: the mean gradient less the drift of ``images``.
 
     Exact for the private pictures themselves; None where the steps of ``images`` run away to infinity.
@@ -44,16 +44,16 @@ def straightened(observation: Observation, images: Images) -> Observation | None
     along_the_way = protocol.mean_gradient(protocol.update(network, pixels, labels))
     at_the_start = FedSGD().update(network, pixels, labels)
     length = fitted(along_the_way, shared).factor
-    straight = {name: shared[name] / length - (along_the_way[name] - at_the_start[name]) for name in shared}
-    if not all(bool(tensor.isfinite().all()) for tensor in straight.values()):
+    corrected = {name: shared[name] / length - (along_the_way[name] - at_the_start[name]) for name in shared}
+    if not all(bool(tensor.isfinite().all()) for tensor in corrected.values()):
         return None
-    return replace(precise, protocol=FedSGD(), update=straight)
+    return replace(precise, protocol=FedSGD(), update=corrected)
 
 
-def after_local_steps(observation: Observation, off: float) -> Obstacle:
-    """What a picture is worth whose update is ``off`` (relative) the shared one."""
+def after_local_steps(observation: Observation, residual: float) -> Obstacle:
+    """What a picture is worth whose update is ``residual`` (relative) the shared one."""
     rounded = rounding(observation)
-    note = f"{observation.local_steps} local steps; the picture's own update is {percent(off)} off"
+    note = f"{observation.local_steps} local steps; the picture's own update is {percent(residual)} off"
     note += f", where rounding the weights alone makes {percent(rounded)}."
-    whole = off <= max(EXACT, AMPLIFIED * rounded)
+    whole = residual <= max(EXACT, AMPLIFIED * rounded)
     return Obstacle(ClosedFormOutcome.STRAIGHTENED if whole else ClosedFormOutcome.PEEL_LOCAL_STEPS, note)

@@ -19,11 +19,11 @@ EXACT = 1e-3
 CLEARLY = 0.5
 """Another length than the one told is believed where it leaves less than this share of what that one leaves."""
 
-PIECE = 65_536
+CHUNK = 65_536
 """Numbers that are compared at once."""
 
 CLOSE = 1e-2
-"""Relative mismatch that gradient matching, begun at the peeled picture, never brought lower."""
+"""Relative mismatch that gradient matching, begun at the picture in closed form, never brought lower."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Fit:
 
     factor: float
     """s, by which the shared numbers are longer than the picture's own: 1 unless another explains clearly more."""
-    off: float
+    residual: float
     """||s g(x) - g*|| / ||g*||."""
 
     @property
@@ -43,22 +43,22 @@ class Fit:
 
 def fitted(made: Gradients, shared: Gradients) -> Fit:
     """How ``made`` explains what was shared, as it is or at another length (clipped, summed over the batch)."""
-    products = [(float(g @ g), float(g @ other), float(other @ other)) for g, other in _pieces(made, shared)]
-    own, both, whole = (max(sum(part), 1e-300) for part in zip(*products, strict=True))
-    factor = both / own
-    told, best = (_off(made, shared, s) / math.sqrt(whole) for s in (1.0, factor))
-    return Fit(factor, best) if best < CLEARLY * told else Fit(1.0, told)
+    products = [(float(g @ g), float(g @ other), float(other @ other)) for g, other in _chunks(made, shared)]
+    own, product, whole = (max(sum(part), 1e-300) for part in zip(*products, strict=True))
+    factor = product / own
+    as_sent, best = (_residual(made, shared, s) / math.sqrt(whole) for s in (1.0, factor))
+    return Fit(factor, best) if best < CLEARLY * as_sent else Fit(1.0, as_sent)
 
 
-def _off(made: Gradients, shared: Gradients, factor: float) -> float:
+def _residual(made: Gradients, shared: Gradients, factor: float) -> float:
     """||s g - g*||."""
-    return math.sqrt(sum(float((factor * g - other).square().sum()) for g, other in _pieces(made, shared)))
+    return math.sqrt(sum(float((factor * g - other).square().sum()) for g, other in _chunks(made, shared)))
 
 
-def _pieces(made: Gradients, shared: Gradients) -> Iterator[tuple[Tensor, Tensor]]:
+def _chunks(made: Gradients, shared: Gradients) -> Iterator[tuple[Tensor, Tensor]]:
     """Both in double precision, a few numbers at a time: a large network's update is not copied for it."""
     for name, tensor in made.items():
-        pairs = zip(tensor.detach().flatten().split(PIECE), shared[name].detach().flatten().split(PIECE), strict=True)
+        pairs = zip(tensor.detach().flatten().split(CHUNK), shared[name].detach().flatten().split(CHUNK), strict=True)
         yield from ((one.double(), other.double()) for one, other in pairs)
 
 
@@ -71,7 +71,7 @@ def fit(observation: Observation, images: Images) -> Fit:
 
 def mismatch(observation: Observation, images: Images) -> float:
     """||s g(x) - g*|| / ||g*||: how far the picture is from explaining what was shared (``Fit``)."""
-    return fit(observation, images).off
+    return fit(observation, images).residual
 
 
 def known_labels(observation: Observation) -> Labels:

@@ -57,16 +57,16 @@ def nonnegative(point: Point, rounds: Rounds) -> Nonnegative:
     rows, last, inner, iterations = list(target), size, float(rounds.inner), 0
     while iterations < rounds.most:
         count = min(int(inner), rounds.most - iterations)
-        step = cgls(lambda x: point.tangent(free * x), lambda r: free * point.cotangent(r), rows, count, tolerance=1e-3)  # noqa: B023
+        step = cgls(lambda x: point.jvp(free * x), lambda r: free * point.vjp(r), rows, count, tolerance=1e-3)  # noqa: B023
         iterations += step.iterations
-        moved, left = _clipped(point, target, solution, free * step.solution, last)
+        stepped, left = _clipped(point, target, solution, free * step.solution, last)
         if not norm(left) < last:
             break
-        solution, rows = moved, left
+        solution, rows = stepped, left
         previous, last, inner = last, norm(left), inner * rounds.growth
         if last <= rounds.exact * size or (last <= ROUNDING * size and last > STALLED * previous):
             break
-        free = ((solution > 0) | ((point.cotangent(rows) > 0) & (free == 0))).to(solution.dtype)
+        free = ((solution > 0) | ((point.vjp(rows) > 0) & (free == 0))).to(solution.dtype)
     return Nonnegative(solution, free, iterations, last / max(size, 1e-300))
 
 
@@ -74,8 +74,8 @@ def _clipped(point: Point, target: Rows, start: Tensor, direction: Tensor, resid
     """The longest step whose non-negative part lowers the residual, and what it leaves."""
     length = 1.0
     while True:
-        moved = (start + length * direction).clamp_min(0)
-        left = [wanted - made for wanted, made in zip(target, point.tangent(moved), strict=True)]
+        stepped = (start + length * direction).clamp_min(0)
+        left = [wanted - made for wanted, made in zip(target, point.jvp(stepped), strict=True)]
         if norm(left) < residual or length < 0.2:
-            return moved, left
+            return stepped, left
         length /= 2

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from lab.attacks.closed_form.layer_equations import Point
-from lab.attacks.closed_form.linearised import ConvolutionPiece
-from lab.attacks.closed_form.weight_equations import Known
+from lab.attacks.closed_form.linearised import LinearisedConvolution
+from lab.attacks.closed_form.weight_equations import KnownOutput
 
 NEAR = 3.0
 """A unit is near its kink within so many times the last move of its position, root mean square over channels."""
@@ -22,25 +22,25 @@ FEWEST = 0.5
 """Share of a layer's equations that must remain when its hidden units are taken out, or the layer is left out."""
 
 
-def reread(now: Point, before: Point) -> Mapping[str, Known]:
+def update_pattern(now: Point, before: Point) -> Mapping[str, KnownOutput]:
     """What is known below the top from two pictures, the later one ``now``, by module name.
 
     The lowest layer is left out: its few weights tell little, and each hidden unit above it spoils many of its own.
     """
-    known: dict[str, Known] = {}
-    slope = now.stretch.known.slope
-    unsure = torch.zeros_like(slope, dtype=torch.bool)
-    for position in range(len(now.pieces) - 1, 0, -1):
-        piece = now.pieces[position]
-        if isinstance(piece, ConvolutionPiece):
-            if position < len(now.pieces) - 1:
-                unsure = unsure | _near(piece.output, before.pieces[position].output)
-                if int(unsure.sum()) > (1 - FEWEST) * piece.operator.weight.numel():
+    known: dict[str, KnownOutput] = {}
+    output_gradient = now.equations.known.output_gradient
+    uncertain = torch.zeros_like(output_gradient, dtype=torch.bool)
+    for position in range(len(now.linearised) - 1, 0, -1):
+        layer = now.linearised[position]
+        if isinstance(layer, LinearisedConvolution):
+            if position < len(now.linearised) - 1:
+                uncertain = uncertain | _near(layer.output, before.linearised[position].output)
+                if int(uncertain.sum()) > (1 - FEWEST) * layer.operator.weight.numel():
                     return known
-                nothing = torch.zeros_like(piece.output)
-                known[now.stretch.names[position]] = Known(piece.output, nothing, slope, unsure)
-            unsure = piece.operator.adjoint(unsure.to(slope), torch.ones_like(piece.operator.weight)) > 0
-        slope = piece.cotangent(slope)
+                nothing = torch.zeros_like(layer.output)
+                known[now.equations.names[position]] = KnownOutput(layer.output, nothing, output_gradient, uncertain)
+            uncertain = layer.operator.adjoint(uncertain.to(output_gradient), torch.ones_like(layer.operator.weight)) > 0
+        output_gradient = layer.vjp(output_gradient)
     return known
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lab.attacks.closed_form.convolution import Convolution, side_by_side
+from lab.attacks.closed_form.convolution import Convolution, channel_matrix
 
 
 @dataclass(frozen=True)
@@ -38,19 +38,19 @@ class Count:
         return self.rank >= self.unknowns
 
 
-def count(convolution: Convolution, slope: Tensor, known: Tensor) -> Count:
+def count(convolution: Convolution, output_gradient: Tensor, known: Tensor) -> Count:
     """Count for the output gradient dz and the weights of the known outputs, both (pictures, outputs, h, w)."""
     channels = convolution.input_shape[1]
     unknowns = math.prod(convolution.input_shape)
     forward = int((known > 0).sum())
-    told = channels * weight_rank(convolution, numerical_rank(side_by_side(slope)))
-    return Count(unknowns, convolution.weight.numel(), forward, min(unknowns, told + forward))
+    determined = channels * weight_rank(convolution, numerical_rank(channel_matrix(output_gradient)))
+    return Count(unknowns, convolution.weight.numel(), forward, min(unknowns, determined + forward))
 
 
-def weight_rank(convolution: Convolution, slope_rank: int) -> int:
+def weight_rank(convolution: Convolution, gradient_rank: int) -> int:
     """Rank of the weight-gradient system of one input channel: a sum over the classes of pixels."""
     down, across = (_classes(convolution, axis) for axis in (0, 1))
-    return sum(min(slope_rank * a * b, convolution.pictures * m * n) for a, m in down for b, n in across)
+    return sum(min(gradient_rank * a * b, convolution.pictures * m * n) for a, m in down for b, n in across)
 
 
 def _classes(convolution: Convolution, axis: int) -> list[tuple[int, int]]:

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from lab.attacks.closed_form.gauss_newton import Effort, Step
 from lab.attacks.closed_form.joint import JOINT, PRECISION, solve
-from lab.attacks.closed_form.layer_equations import Stretch
-from lab.attacks.closed_form.pattern_update import reread
+from lab.attacks.closed_form.layer_equations import LayerEquations
+from lab.attacks.closed_form.pattern_update import update_pattern
 from lab.attacks.closed_form.system import System
-from lab.attacks.closed_form.weight_equations import Known
+from lab.attacks.closed_form.weight_equations import KnownOutput
 
 SOLVED = 1e-5
 """Relative residual of a joint solve in single precision that leaves nothing open."""
@@ -24,16 +24,16 @@ EXPLAINED = 1e-5
 """The same with the weight gradients of all layers, as the picture's own activation pattern makes them."""
 WITHIN_NOISE = 10.0
 """A residual of so many times the noise is not worth another start."""
-AGAIN = Effort(steps=6, inner=100, exact=2e-6)
+BETWEEN_UPDATES = Effort(steps=6, inner=100, exact=2e-6)
 """Between two readings."""
-READINGS = 6
+PATTERN_UPDATES = 6
 """So often may the layers be read again."""
 HOPEFUL = 0.1
 """Relative residual of a picture from which it is worth while."""
 
 
 @dataclass(frozen=True, eq=False)
-class Settled:
+class RefinementStep:
     """One step, with the module from which down the layers were solved."""
 
     top: int
@@ -41,51 +41,51 @@ class Settled:
 
 
 @dataclass(frozen=True, eq=False)
-class Settling:
+class Refinement:
     """``anchors`` are the modules whose outputs are known, by number, top to bottom."""
 
     system: System
-    anchors: Sequence[tuple[int, Known]]
+    anchors: Sequence[tuple[int, KnownOutput]]
 
-    def run(self, picture: Tensor) -> Iterator[Settled]:
+    def run(self, picture: Tensor) -> Iterator[RefinementStep]:
         """Steps from a provisional ``picture``."""
         before = now = picture.to(PRECISION)
         residual = 1.0
         for number in reversed(range(len(self.anchors))):
             top, known = self.anchors[number]
-            if not self.system.tells(top, known, 0):
+            if not self.system.determines(top, known, 0):
                 continue
             entered = now
-            for step in solve(self._stretch(number), now, JOINT):
-                yield Settled(top, step)
+            for step in solve(self._equations(number), now, JOINT):
+                yield RefinementStep(top, step)
                 now, residual = step.point.values, step.residual
             before = before if now is entered else entered
             if self._is_explained(now, residual):
                 return
-        if self.system.bends and not self.system.noisy and residual < HOPEFUL:
-            yield from self._reread(before, now)
+        if self.system.has_kinks and not self.system.noisy and residual < HOPEFUL:
+            yield from self._update_pattern(before, now)
 
-    def _reread(self, before: Tensor, now: Tensor) -> Iterator[Settled]:
+    def _update_pattern(self, before: Tensor, now: Tensor) -> Iterator[RefinementStep]:
         """Steps from a picture that is nearly right, ``now``, and the one before it."""
         top = self.anchors[0][0]
-        bare = replace(self._stretch(0), beneath={})
-        for _ in range(READINGS):
-            told = replace(bare, beneath=reread(bare.at(now), bare.at(before)))
+        bare = replace(self._equations(0), below={})
+        for _ in range(PATTERN_UPDATES):
+            updated = replace(bare, below=update_pattern(bare.at(now), bare.at(before)))
             before, residual = now, 1.0
-            for step in solve(told, now, AGAIN):
-                yield Settled(top, step)
+            for step in solve(updated, now, BETWEEN_UPDATES):
+                yield RefinementStep(top, step)
                 now, residual = step.point.values, step.residual
             if now is before or self._is_explained(now, residual):
                 return
 
-    def _stretch(self, number: int) -> Stretch:
+    def _equations(self, number: int) -> LayerEquations:
         """The equations from this anchor down to the picture, with what the anchors beneath it tell."""
         top, known = self.anchors[number]
-        return self.system.stretch(0, top, known, dict(self.anchors[number + 1 :])).to(PRECISION)
+        return self.system.equations(0, top, known, dict(self.anchors[number + 1 :])).to(PRECISION)
 
     def _is_explained(self, picture: Tensor, residual: float) -> bool:
         """Whether the picture is exact, as far as the noise lets it be."""
-        if self.system.noisy or not self.system.bends:
+        if self.system.noisy or not self.system.has_kinks:
             return residual <= max(SOLVED, WITHIN_NOISE * self.system.noise.relative)
-        whole = replace(self._stretch(0), beneath={}, complete=True)
+        whole = replace(self._equations(0), below={}, complete=True)
         return whole.at(picture).relative_residual <= EXPLAINED

@@ -1,4 +1,4 @@
-"""What a peeled layer tells: sizes, conditioning, residual, and the feature map itself."""
+"""What a layer inverted in closed form tells: sizes, conditioning, residual, and the feature map itself."""
 
 from __future__ import annotations
 

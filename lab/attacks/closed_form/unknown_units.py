@@ -10,24 +10,24 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lab.attacks.closed_form.convolution import side_by_side
-from lab.attacks.closed_form.linearised import ConvolutionPiece
+from lab.attacks.closed_form.convolution import channel_matrix
+from lab.attacks.closed_form.linearised import LinearisedConvolution
 
 FLAT = 1e-5
 """Patches that differ by less than this share of the largest count as one."""
 
 
-class Hidden:
+class UnknownUnits:
     """The patches at the hidden units of one convolution, at its present input.
 
     ``where`` is boolean, shape (pictures, outputs, height, width).
     """
 
-    def __init__(self, piece: ConvolutionPiece, where: Tensor) -> None:
-        marks = side_by_side(where)
+    def __init__(self, layer: LinearisedConvolution, where: Tensor) -> None:
+        marks = channel_matrix(where)
         most = int(marks.sum(1).max())
-        found, self._positions = marks.to(piece.input.dtype).topk(most, dim=1)
-        patches = piece.operator.patches(piece.input)
+        found, self._positions = marks.to(layer.input.dtype).topk(most, dim=1)
+        patches = layer.operator.patches(layer.input)
         columns = patches[:, self._positions].movedim(0, 1) * found.unsqueeze(1)
         left, sizes, right = torch.linalg.svd(columns, full_matrices=False)
         kept = sizes > FLAT * sizes.max().clamp_min(1e-300)
@@ -41,13 +41,13 @@ class Hidden:
         rows = weights.flatten(1).unsqueeze(1)
         return (rows - rows @ self._basis @ self._across).view_as(weights)
 
-    def without(self, slope: Tensor) -> Tensor:
+    def without(self, output_gradient: Tensor) -> Tensor:
         """The output gradient, shape (pictures, outputs, height, width), with zeros at the hidden units."""
-        return slope * ~self.where
+        return output_gradient * ~self.where
 
-    def fill(self, slope: Tensor, unexplained: Tensor) -> Tensor:
+    def fill(self, output_gradient: Tensor, unexplained: Tensor) -> Tensor:
         """The output gradient with the hidden values that explain most of the unexplained weight gradient."""
-        told = (unexplained.flatten(1).unsqueeze(1) @ self._basis @ self._inverse).squeeze(1)
-        rows = slope.transpose(0, 1)
-        added = torch.zeros_like(rows.flatten(1)).scatter_add_(1, self._positions, told)
-        return self.without(slope) + self.where * added.view(rows.shape).transpose(0, 1)
+        estimated = (unexplained.flatten(1).unsqueeze(1) @ self._basis @ self._inverse).squeeze(1)
+        rows = output_gradient.transpose(0, 1)
+        added = torch.zeros_like(rows.flatten(1)).scatter_add_(1, self._positions, estimated)
+        return self.without(output_gradient) + self.where * added.view(rows.shape).transpose(0, 1)

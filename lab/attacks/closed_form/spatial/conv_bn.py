@@ -15,7 +15,7 @@ from lab.federated.residual_block import Block
 
 
 @dataclass(frozen=True, eq=False)
-class Unit:
+class ConvBN:
     """conv, then batch norm by stored statistics where there is one."""
 
     name: str
@@ -40,7 +40,7 @@ class Unit:
         """dL/dW."""
         return gradients[f"{self.name}.weight"]
 
-    def summed_slope(self, gradients: Mapping[str, Tensor]) -> Tensor | None:
+    def summed_gradient(self, gradients: Mapping[str, Tensor]) -> Tensor | None:
         """The sum over all places of dL/d(output of the convolution), which is a bias's gradient; None without a bias."""
         if self.layer.bias is not None:
             return gradients[f"{self.name}.bias"]
@@ -50,18 +50,18 @@ class Unit:
 
 
 @dataclass(frozen=True, eq=False)
-class BlockUnits:
+class BlockConvolutions:
     """The units of a residual block: act(second(act(first(x))) + shortcut(x))."""
 
-    first: Unit
-    second: Unit
-    shortcut: Unit | None
+    first: ConvBN
+    second: ConvBN
+    shortcut: ConvBN | None
     """None where it passes x on as it is."""
     to_second: nn.Module
     """From the block's input to that of its second unit."""
 
 
-def block_units(link: Link) -> BlockUnits | None:
+def block_convolutions(link: Link) -> BlockConvolutions | None:
     """The units of a block with ReLUs; None for any other module."""
     block = link.module
     if not isinstance(block, Block) or not isinstance(block.activation, nn.ReLU):
@@ -74,31 +74,31 @@ def block_units(link: Link) -> BlockUnits | None:
     if second is None:
         return None
     if isinstance(block.shortcut, nn.Identity):
-        return BlockUnits(first, second, None, block.residual[:3])
+        return BlockConvolutions(first, second, None, block.residual[:3])
     shortcut = _branch(link.name, "shortcut", 0, block.shortcut, link.input_shape)
-    return None if shortcut is None else BlockUnits(first, second, shortcut, block.residual[:3])
+    return None if shortcut is None else BlockConvolutions(first, second, shortcut, block.residual[:3])
 
 
-def _branch(block: str, branch: str, index: int, modules: nn.Sequential, input_shape: tuple[int, ...]) -> Unit | None:
+def _branch(block: str, branch: str, index: int, modules: nn.Sequential, input_shape: tuple[int, ...]) -> ConvBN | None:
     """The unit that begins at the ``index``-th module of a branch."""
     layer, norm = (Link(f"{block}.{branch}.{at}", modules[at], input_shape) for at in (index, index + 1))
-    return _unit(layer, norm)
+    return _conv_bn(layer, norm)
 
 
-def last_unit(links: Sequence[Link]) -> tuple[Unit, int] | None:
+def last_conv_bn(links: Sequence[Link]) -> tuple[ConvBN, int] | None:
     """The convolution, with its batch norm, that these links end in, and how many links lie below; None for another end."""
     norm = links[-1] if links and isinstance(links[-1].module, nn.BatchNorm2d) else None
     below = len(links) - (1 if norm is None else 2)
-    unit = _unit(links[below], norm) if below >= 0 else None
-    return None if unit is None else (unit, below)
+    conv_bn = _conv_bn(links[below], norm) if below >= 0 else None
+    return None if conv_bn is None else (conv_bn, below)
 
 
-def _unit(layer: Link, norm: Link | None) -> Unit | None:
+def _conv_bn(layer: Link, norm: Link | None) -> ConvBN | None:
     """None where the one is no convolution, or the other no batch norm, of the kinds that can be undone."""
     if not isinstance(layer.module, nn.Conv2d) or not is_plain(layer.module):
         return None
     if norm is None:
-        return Unit(layer.name, layer.module, layer.input_shape)
+        return ConvBN(layer.name, layer.module, layer.input_shape)
     if not isinstance(norm.module, nn.BatchNorm2d) or not has_stored_statistics(norm.module):
         return None
-    return Unit(layer.name, layer.module, layer.input_shape, norm.module, norm.name)
+    return ConvBN(layer.name, layer.module, layer.input_shape, norm.module, norm.name)

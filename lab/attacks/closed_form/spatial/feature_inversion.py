@@ -20,13 +20,13 @@ CHUNK = 25
 """Iterations between two looks."""
 MOST_CHUNKS = 60
 PATIENCE = 4
-"""The misfit must fall to ``FALLS`` of what it was so many looks ago."""
+"""The residual must fall to ``FALLS`` of what it was so many looks ago."""
 FALLS = 0.8
 FLAT = 1e-4
-"""A step that gains less, as a share of the square misfit, is the last one before the next look."""
+"""A step that gains less, as a share of the square residual, is the last one before the next look."""
 FITS = 1e-6
 STUCK = 1e-3
-"""A relative misfit at which L-BFGS ends only between two kinks: annealed once more, it goes on."""
+"""A relative residual at which L-BFGS ends only between two kinks: annealed once more, it goes on."""
 HISTORY = 100
 ANNEALING = 250
 """Iterations of Adam."""
@@ -36,7 +36,7 @@ FIRST_NOISE = 0.4
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
+class KnownFeatures:
     """What is known of a feature map."""
 
     modules: Sequence[nn.Module]
@@ -52,7 +52,7 @@ class Measured:
         return self.values.numel() if self.directions is None else len(self.directions) * self.values.shape[1]
 
     @property
-    def chooses(self) -> bool:
+    def has_max_pooling(self) -> bool:
         """Whether a max-pooling lies on the way: which input it keeps is settled only near the right picture."""
         return any(isinstance(part, nn.MaxPool2d) for module in self.modules for part in module.modules())
 
@@ -60,88 +60,88 @@ class Measured:
     def _network(self) -> nn.Module:
         return nn.Sequential(*deepcopy(list(self.modules))).to(PRECISION).requires_grad_(requires_grad=False)
 
-    def misfit(self, picture: Tensor) -> Tensor:
+    def residual(self, picture: Tensor) -> Tensor:
         """||M (f(x) - known)||^2 / ||M known||^2."""
-        wrong = self._told(self._network(picture) - self.values.to(PRECISION))
+        wrong = self._determined_part(self._network(picture) - self.values.to(PRECISION))
         return wrong.square().sum() / self._size
 
     @cached_property
     def _size(self) -> Tensor:
-        return self._told(self.values.to(PRECISION)).square().sum().clamp_min(1e-30)
+        return self._determined_part(self.values.to(PRECISION)).square().sum().clamp_min(1e-30)
 
-    def _told(self, values: Tensor) -> Tensor:
-        places = values[0].flatten(1).T
-        return places if self.directions is None else self.directions.to(PRECISION) @ places
+    def _determined_part(self, values: Tensor) -> Tensor:
+        positions = values[0].flatten(1).T
+        return positions if self.directions is None else self.directions.to(PRECISION) @ positions
 
 
-def search(measured: Measured, start: Tensor) -> Iterator[Tensor]:
+def invert_features(features: KnownFeatures, start: Tensor) -> Iterator[Tensor]:
     """Pictures (1, channels, height, width), normalised, float64, that show the features better and better."""
     picture = start.to(PRECISION).clone().requires_grad_()
-    if measured.chooses:
-        yield from _annealed(measured, picture)
-    misfit = yield from _refined(measured, picture)
-    if misfit > STUCK:
-        yield from _annealed(measured, picture)
-        yield from _refined(measured, picture)
+    if features.has_max_pooling:
+        yield from _annealed(features, picture)
+    residual = yield from _refined(features, picture)
+    if residual > STUCK:
+        yield from _annealed(features, picture)
+        yield from _refined(features, picture)
 
 
-def _annealed(measured: Measured, picture: Tensor) -> Iterator[Tensor]:
+def _annealed(features: KnownFeatures, picture: Tensor) -> Iterator[Tensor]:
     """Adam on noisy copies, noise and step shrinking together: sharp choices (max-pooling's, ReLUs') blur, then settle."""
-    stepper, look = AdamStepper([picture], FIRST_STEP), _Look(measured, picture)
+    stepper, objective = AdamStepper([picture], FIRST_STEP), _Objective(features, picture)
     generator = torch.Generator().manual_seed(0)
     for iteration in range(ANNEALING):
         fade = (1 + math.cos(math.pi * iteration / ANNEALING)) / 2
         stepper.param_groups[0]["lr"] = FIRST_STEP * fade
         noise = torch.randn(picture.shape, generator=generator, dtype=PRECISION)
-        stepper.step(partial(look.beside, FIRST_NOISE * fade * noise))
+        stepper.step(partial(objective.with_noise, FIRST_NOISE * fade * noise))
         if iteration % CHUNK == CHUNK - 1:
             yield picture.detach().double()
 
 
-def _refined(measured: Measured, picture: Tensor) -> Generator[Tensor, None, float]:
-    """L-BFGS, until little is gained; returns the relative misfit reached."""
-    stepper, look = QuasiNewtonStepper([picture], 1.0, HISTORY), _Look(measured, picture)
-    misfits = [math.inf] * PATIENCE
+def _refined(features: KnownFeatures, picture: Tensor) -> Generator[Tensor, None, float]:
+    """L-BFGS, until little is gained; returns the relative residual reached."""
+    stepper, objective = QuasiNewtonStepper([picture], 1.0, HISTORY), _Objective(features, picture)
+    residuals = [math.inf] * PATIENCE
     for _ in range(MOST_CHUNKS):
-        _walk(stepper, look)
-        misfits.append(look() ** 0.5)
-        if not math.isfinite(misfits[-1]):
+        _run_chunk(stepper, objective)
+        residuals.append(objective() ** 0.5)
+        if not math.isfinite(residuals[-1]):
             break
         yield picture.detach().double()
-        if misfits[-1] <= FITS or misfits[-1] > FALLS * misfits[-1 - PATIENCE]:
+        if residuals[-1] <= FITS or residuals[-1] > FALLS * residuals[-1 - PATIENCE]:
             break
-    return misfits[-1]
+    return residuals[-1]
 
 
-def _walk(stepper: QuasiNewtonStepper, look: _Look) -> None:
-    """Up to ``CHUNK`` steps; fewer where the misfit falls no more, as at the end of the precision."""
+def _run_chunk(stepper: QuasiNewtonStepper, objective: _Objective) -> None:
+    """Up to ``CHUNK`` steps; fewer where the residual falls no more, as at the end of the precision."""
     for _ in range(CHUNK):
-        before = look()
-        stepper.step(look)
-        if look() > (1 - FLAT) * before:
+        before = objective()
+        stepper.step(objective)
+        if objective() > (1 - FLAT) * before:
             return
 
 
-class _Look:
-    """The misfit of a picture, its gradient left behind; a step begins where the last one ended, and is told what was seen."""
+class _Objective:
+    """The residual of a picture, its gradient left behind; a step begins where the last one ended, whose value is kept."""
 
-    def __init__(self, measured: Measured, picture: Tensor) -> None:
-        self.measured, self.picture = measured, picture
+    def __init__(self, features: KnownFeatures, picture: Tensor) -> None:
+        self.features, self.picture = features, picture
         self.seen: Tensor | None = None
-        self.misfit = math.inf
+        self.residual = math.inf
 
     def __call__(self) -> float:
         if self.seen is None or not torch.equal(self.seen, self.picture):
-            self.misfit = self.at(self.picture)
+            self.residual = self.at(self.picture)
             self.seen = self.picture.detach().clone()
-        return self.misfit
+        return self.residual
 
-    def beside(self, noise: Tensor) -> float:
+    def with_noise(self, noise: Tensor) -> float:
         """Of a noisy copy."""
         return self.at(self.picture + noise)
 
     def at(self, shown: Tensor) -> float:
         """Of anything that the picture leads to."""
-        misfit = self.measured.misfit(shown)
-        self.picture.grad = torch.autograd.grad(misfit, self.picture)[0]
-        return float(misfit.detach())
+        residual = self.features.residual(shown)
+        self.picture.grad = torch.autograd.grad(residual, self.picture)[0]
+        return float(residual.detach())

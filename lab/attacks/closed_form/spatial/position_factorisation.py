@@ -1,6 +1,6 @@
-"""A convolution's weight gradient, taken apart by its shifts alone: which slope sat where, and on which patch.
+"""A convolution's weight gradient, taken apart by its shifts alone: which gradient sat where, and on which patch.
 
-dL/dW = P X: column p of P holds the slopes at place p, row p of X the patch that the kernel saw there. As a product it
+dL/dW = P X: column p of P holds dz at place p, row p of X the patch that the kernel saw there. As a product it
 could be split in endless ways, (P Q^-1)(Q X). But the rows of X are patches of one picture: neighbours agree where they
 overlap, and beyond the border zero padding shows nothing. Both are linear in Q, and as long as no patch is a mixture of
 the others, only one Q is left, up to its length. Nothing of the layers above is needed for that.
@@ -17,25 +17,25 @@ from lab.attacks.closed_form.rank import numerical_rank
 
 MOST_ITERATIONS = 3000
 CONVERGED = 1e-10
-"""Share of its first slope at which the search for the one mixture ends: float32 gradients carry no more digits."""
+"""Share of its first gradient at which the search for the one mixture ends: float32 gradients carry no more digits."""
 
 
-def places_told(gradient: Tensor) -> int:
+def positions_determined(gradient: Tensor) -> int:
     """How many places a gradient (outputs, inputs, kernel, kernel) can tell apart: its rank."""
     return numerical_rank(gradient.flatten(1))
 
 
-def tell_apart(convolution: Convolution, gradient: Tensor, reached: Tensor) -> Tensor:
-    """The slopes place by place up to one factor, shape (outputs, height, width); 0 at places not reached.
+def factorise_positions(convolution: Convolution, gradient: Tensor, reached: Tensor) -> Tensor:
+    """The output's gradient place by place up to one factor, shape (outputs, height, width); 0 at places not reached.
 
-    ``reached`` (height, width) is where the layers above let slopes through.
+    ``reached`` (height, width) is where the layers above let gradients through.
     Wants a gradient whose rank is the number of reached places, and zero padding: from each place a circular
     picture looks the same.
     """
     count = int(reached.sum())
     left, sizes, right = torch.linalg.svd(gradient.flatten(1), full_matrices=False)
     rows = right[:count]
-    consistent = Consistent(convolution, reached.flatten())
+    consistent = ConsistentPatches(convolution, reached.flatten())
     guess = torch.randn(count, count, generator=torch.Generator().manual_seed(0), dtype=gradient.dtype)
 
     def forward(mixture: Tensor) -> Rows:
@@ -45,12 +45,12 @@ def tell_apart(convolution: Convolution, gradient: Tensor, reached: Tensor) -> T
         return consistent.violation(violations[0]).T @ rows.T
 
     seen = cgls(forward, adjoint, forward(guess), MOST_ITERATIONS, tolerance=CONVERGED)
-    slopes = torch.zeros(len(gradient), reached.numel(), dtype=gradient.dtype)
-    slopes[:, reached.flatten()] = (left[:, :count] * sizes[:count]) @ torch.linalg.pinv(guess - seen.solution)
-    return slopes.unflatten(1, tuple(reached.shape))
+    output_gradients = torch.zeros(len(gradient), reached.numel(), dtype=gradient.dtype)
+    output_gradients[:, reached.flatten()] = (left[:, :count] * sizes[:count]) @ torch.linalg.pinv(guess - seen.solution)
+    return output_gradients.unflatten(1, tuple(reached.shape))
 
 
-class Consistent:
+class ConsistentPatches:
     """The patches that one picture can show at the reached places, and how far others are from that."""
 
     def __init__(self, convolution: Convolution, reached: Tensor) -> None:

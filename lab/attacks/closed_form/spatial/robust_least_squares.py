@@ -1,7 +1,7 @@
-"""The input of a convolution from its weight gradient alone, where the slopes above are known but for a few units.
+"""The input of a convolution from its weight gradient alone, where the output's gradient is known but for a few units.
 
-With the slopes dz known, dL/dW is linear in the input, with the same matrix for each input channel. A ReLU's
-unit whose value is smaller than the error may be taken for silent though it is active; its whole channel of slopes is
+With dz known, dL/dW is linear in the input, with the same matrix for each input channel. A ReLU's
+unit whose value is smaller than the error may be taken for silent though it is active; its whole channel of dz is
 then wrong, and its equations alone do not fit. So the few channels are found without which all others fit, and
 what is left tells which of their units are active.
 """
@@ -17,27 +17,27 @@ from torch import Tensor
 from lab.attacks.closed_form.convolution import Convolution
 
 FITS = 1e-5
-"""Relative residual of a channel's equations up to which its slopes are right: float32 leaves some 1e-7."""
-TOLD = 1e-3
+"""Relative residual of a channel's equations up to which its dz is right: float32 leaves some 1e-7."""
+DETERMINED = 1e-3
 """Singular values above this share of the largest tell a mixture of pixels well enough to build on it."""
-SEEN = 1e-6
+NONZERO = 1e-6
 """Singular values below this share of the largest are rounding."""
 HALFWAY = 0.5
-"""Between a silent unit's share of its slope, 0, and an active one's, 1."""
+"""Between a silent unit's share of its gradient, 0, and an active one's, 1."""
 FREE = 1e-6
 """A channel whose equations the others leave less room than this share tells nothing that could be wrong."""
-SETTLINGS = 3
+MOST_ROUNDS = 3
 FAINTEST = 0.03
 """A channel's residual is compared with its own gradient, and at least with this share of the mean channel's."""
 
 
 @dataclass(frozen=True, eq=False)
 class Branch:
-    """One convolution on the input: its weight gradient, and its output's slope where the unit above is active."""
+    """One convolution on the input: its weight gradient, and its output's gradient where the unit above is active."""
 
     convolution: Convolution
     gradient: Tensor
-    slope: Tensor
+    output_gradient: Tensor
     """dL/dz of each output if its unit is active, shape (1, outputs, height, width)."""
     active: Tensor
     """Which are taken for active; boolean, same shape."""
@@ -50,19 +50,19 @@ class Branch:
     def matrix(self) -> Tensor:
         """The equations of one input channel: (outputs x taps, pixels)."""
         height, width = self.convolution.input_shape[2:]
-        single = torch.eye(height * width, dtype=self.slope.dtype).view(-1, 1, height, width)
+        single = torch.eye(height * width, dtype=self.output_gradient.dtype).view(-1, 1, height, width)
         seen = replace(self.convolution, input_shape=tuple(single.shape)).patches(single)
-        slopes = (self.slope * self.active)[0].flatten(1)
-        return torch.einsum("op,txp->otx", slopes, seen.unflatten(1, (len(single), -1))).flatten(0, 1)
+        output_gradients = (self.output_gradient * self.active)[0].flatten(1)
+        return torch.einsum("op,txp->otx", output_gradients, seen.unflatten(1, (len(single), -1))).flatten(0, 1)
 
     def target(self) -> Tensor:
         """The right-hand sides: (outputs x taps, inputs)."""
         return self.gradient.flatten(2).transpose(1, 2).flatten(0, 1)
 
-    def settled(self, values: Tensor, doubted: Tensor) -> Branch:
+    def reestimated(self, values: Tensor, doubted: Tensor) -> Branch:
         """With the active units of the doubted output channels read again from an input that fits all others."""
-        told = torch.linalg.lstsq(self.convolution.patches(values), self.gradient[doubted].flatten(1).T).solution
-        share = told.T.unflatten(1, tuple(self.slope.shape[2:])) / self.slope[0, doubted]
+        estimated = torch.linalg.lstsq(self.convolution.patches(values), self.gradient[doubted].flatten(1).T).solution
+        share = estimated.T.unflatten(1, tuple(self.output_gradient.shape[2:])) / self.output_gradient[0, doubted]
         active = self.active.clone()
         active[0, doubted] = share > HALFWAY
         return replace(self, active=active)
@@ -89,13 +89,13 @@ class Solution:
         return len(self.directions) == self.directions.shape[1]
 
 
-def unmix(branches: Sequence[Branch]) -> Solution:
+def robust_least_squares(branches: Sequence[Branch]) -> Solution:
     """The input that all of these branches see."""
     equations, tries = _Equations(branches), 1
     wrong = equations.wrong_channels()
-    while any(channels.any() for channels in wrong) and tries < SETTLINGS:
+    while any(channels.any() for channels in wrong) and tries < MOST_ROUNDS:
         values = equations.solved_without(wrong).values
-        branches = [branch.settled(values, those) for branch, those in zip(branches, wrong, strict=True)]
+        branches = [branch.reestimated(values, those) for branch, those in zip(branches, wrong, strict=True)]
         equations, tries = _Equations(branches), tries + 1
         wrong = equations.wrong_channels()
     return replace(equations.solved_without(wrong), iterations=tries)
@@ -120,11 +120,14 @@ class _Equations:
         """
         rows = self._rows()
         basis, sizes, _ = torch.linalg.svd(self.matrix, full_matrices=False)
-        basis = basis[:, sizes > SEEN * sizes[0]]
+        basis = basis[:, sizes > NONZERO * sizes[0]]
         free = [torch.zeros(len(own), dtype=torch.bool) for own in rows]
         while True:
             residual = self.target - basis @ (basis.T @ self.target)
-            if all(bool((misfit <= FITS)[~known].all()) for misfit, known in zip(self._misfits(residual), free, strict=True)):
+            if all(
+                bool((relative <= FITS)[~known].all())
+                for relative, known in zip(self._relative_residuals(residual), free, strict=True)
+            ):
                 return free
             shares = [_explained(basis, residual, own) for own in rows]
             branch = max(range(len(rows)), key=lambda index: float(shares[index].max()))
@@ -140,15 +143,15 @@ class _Equations:
         rows = self._rows()
         kept = torch.cat([own[~left_out].flatten() for own, left_out in zip(rows, wrong, strict=True)])
         left, sizes, right = torch.linalg.svd(self.matrix[kept], full_matrices=False)
-        seen, told = sizes > SEEN * sizes[0], sizes > TOLD * sizes[0]
-        pixels = right[seen].T @ ((left[:, seen].T @ self.target[kept]) / sizes[seen, None])
-        misfits = self._misfits(self.target - self.matrix @ pixels)
+        nonzero, determined = sizes > NONZERO * sizes[0], sizes > DETERMINED * sizes[0]
+        pixels = right[nonzero].T @ ((left[:, nonzero].T @ self.target[kept]) / sizes[nonzero, None])
+        residuals = self._relative_residuals(self.target - self.matrix @ pixels)
         return Solution(
             pixels.T.reshape(self.branches[0].convolution.input_shape),
-            right[told],
+            right[determined],
             tuple(branch.active for branch in self.branches),
-            float(sizes[0] / sizes[told][-1]),
-            max(float(misfit.median()) for misfit in misfits),
+            float(sizes[0] / sizes[determined][-1]),
+            max(float(relative.median()) for relative in residuals),
             1,
         )
 
@@ -158,7 +161,7 @@ class _Equations:
         numbers = torch.arange(sum(counts)).split(counts)
         return [own.unflatten(0, (-1, branch.taps)) for own, branch in zip(numbers, self.branches, strict=True)]
 
-    def _misfits(self, residual: Tensor) -> list[Tensor]:
+    def _relative_residuals(self, residual: Tensor) -> list[Tensor]:
         """Relative residual of each output channel's equations, a tensor a branch."""
         return [_relative(residual[own], self.target[own]) for own in self._rows()]
 

@@ -1,4 +1,4 @@
-"""The topmost convolution of a body whose places are hidden above it, and what the layers in between say about its slope."""
+"""The topmost convolution of a body whose places are hidden above it, and what the layers in between say about its gradient."""
 
 from __future__ import annotations
 
@@ -10,65 +10,71 @@ import torch
 from torch import Tensor, nn
 
 from lab.attacks.closed_form.chain import LINEAR, Link
-from lab.attacks.closed_form.spatial.conv_bn import Unit, block_units, last_unit
-from lab.attacks.closed_form.spatial.position_factorisation import places_told, tell_apart
+from lab.attacks.closed_form.spatial.conv_bn import ConvBN, block_convolutions, last_conv_bn
+from lab.attacks.closed_form.spatial.position_factorisation import factorise_positions, positions_determined
 from lab.attacks.closed_form.spatial.robust_least_squares import HALFWAY
 
 
 @dataclass(frozen=True, eq=False)
-class Top:
+class TopmostConvolution:
     """The topmost ReLU, and the convolution whose gradient tells where it was active."""
 
     index: int
     """Number of links up to and including the ReLU, or the block that ends in it."""
-    unit: Unit
-    slope: Tensor
+    conv_bn: ConvBN
+    output_gradient: Tensor
     """dL/d(output of the ReLU) at each place as if the pooling had kept that one, shape (1, outputs, height, width)."""
     gradient: Tensor
     """dL/dW of the convolution."""
-    summed_slope: Tensor
+    summed_gradient: Tensor
     """The sum over the places of dL/d(output of the convolution), shape (outputs)."""
 
     @cached_property
     def reached(self) -> Tensor:
-        """The places that a slope can reach, shape (height, width)."""
-        return (self.slope[0] != 0).any(dim=0)
+        """The places that a gradient can reach, shape (height, width)."""
+        return (self.output_gradient[0] != 0).any(dim=0)
 
     @cached_property
     def shortcoming(self) -> str:
         """Why the places stay hidden, with the numbers that show it; empty where they do not."""
-        name, places = self.unit.name, int(self.reached.sum())
-        if self.unit.operator.circular:
-            return f"{name} sees its input go round in a circle, which looks the same from each of {places} places."
-        told = places_told(self.gradient)
-        return "" if told >= places else f"The gradient of {name} has rank {told} and cannot tell {places} places apart."
+        name, positions = self.conv_bn.name, int(self.reached.sum())
+        if self.conv_bn.operator.circular:
+            return f"{name} sees its input go round in a circle, which looks the same from each of {positions} places."
+        determined = positions_determined(self.gradient)
+        return (
+            ""
+            if determined >= positions
+            else f"The gradient of {name} has rank {determined} and cannot tell {positions} places apart."
+        )
 
     def active(self) -> Tensor:
         """Which units passed their value on to what the head saw, shape (1, outputs, height, width)."""
-        slopes = tell_apart(self.unit.operator, self.gradient, self.reached)
-        summed = slopes.flatten(1).sum(1)
-        length = (summed * self.summed_slope).sum() / summed.square().sum()
-        return (length * slopes / (self.slope[0] * self.unit.scale) > HALFWAY).unsqueeze(0)
+        output_gradients = factorise_positions(self.conv_bn.operator, self.gradient, self.reached)
+        summed = output_gradients.flatten(1).sum(1)
+        length = (summed * self.summed_gradient).sum() / summed.square().sum()
+        return (length * output_gradients / (self.output_gradient[0] * self.conv_bn.scale) > HALFWAY).unsqueeze(0)
 
 
-def find_top(links: Sequence[Link], gradients: Mapping[str, Tensor], slope: Tensor) -> Top | None:
-    """The top of a body that ends in a ReLU under poolings; ``slope`` is dL/d(output of the body). None for other bodies."""
+def find_topmost_convolution(
+    links: Sequence[Link], gradients: Mapping[str, Tensor], output_gradient: Tensor
+) -> TopmostConvolution | None:
+    """The top of a body that ends in a ReLU under poolings; ``output_gradient`` is dL/d(its output). None for others."""
     index = len(links)
     while index and isinstance(links[index - 1].module, (*LINEAR, nn.MaxPool2d)):
         index -= 1
-        passed = _through_pooling(links[index], slope)
+        passed = _through_pooling(links[index], output_gradient)
         if passed is None:
             return None
-        slope = passed
-    unit = unit_under_relu(links[:index])
-    summed = None if unit is None else unit.summed_slope(gradients)
-    if unit is None or summed is None:
+        output_gradient = passed
+    conv_bn = conv_bn_under_relu(links[:index])
+    summed = None if conv_bn is None else conv_bn.summed_gradient(gradients)
+    if conv_bn is None or summed is None:
         return None
-    return Top(index, unit, slope, unit.weight_gradient(gradients), summed)
+    return TopmostConvolution(index, conv_bn, output_gradient, conv_bn.weight_gradient(gradients), summed)
 
 
-def _through_pooling(link: Link, slope: Tensor) -> Tensor | None:
-    """The slope at each input of a pooling; None where its windows overlap.
+def _through_pooling(link: Link, output_gradient: Tensor) -> Tensor | None:
+    """The gradient at each input of a pooling; None where its windows overlap.
 
     Of a max-pooling as if each input were its window's largest.
     """
@@ -77,16 +83,16 @@ def _through_pooling(link: Link, slope: Tensor) -> Tensor | None:
         if module.kernel_size != module.stride or module.padding or module.dilation != 1 or module.ceil_mode:
             return None
         module = nn.AvgPool2d(module.kernel_size, divisor_override=1)
-    values = torch.zeros(link.input_shape, dtype=slope.dtype, requires_grad=True)
-    return torch.autograd.grad(module(values), values, slope)[0]
+    values = torch.zeros(link.input_shape, dtype=output_gradient.dtype, requires_grad=True)
+    return torch.autograd.grad(module(values), values, output_gradient)[0]
 
 
-def unit_under_relu(links: Sequence[Link]) -> Unit | None:
+def conv_bn_under_relu(links: Sequence[Link]) -> ConvBN | None:
     """The unit whose output the ReLU bends that these links end in, by itself or in a block; None for another end."""
     if not links:
         return None
-    block = block_units(links[-1])
+    block = block_convolutions(links[-1])
     if block is not None:
         return block.second
-    found = last_unit(links[:-1]) if isinstance(links[-1].module, nn.ReLU) else None
+    found = last_conv_bn(links[:-1]) if isinstance(links[-1].module, nn.ReLU) else None
     return None if found is None else found[0]
