@@ -3,8 +3,8 @@
 What can be chosen, and how it is checked, is told without a tensor; so the modules that the catalogue and the command line
 read take torch and numpy from here, by the names that they have everywhere. A type checker sees the packages themselves.
 
-``Float`` and ``Int`` are jaxtyping's where that is loaded, as the tests do before the lab to have shapes checked at run time;
-elsewhere a shape is for the reader, and ``Float[Tensor, "batch classes"]`` is a tensor.
+``Bool``, ``Float`` and ``Int`` are jaxtyping's where that is loaded, as the tests do before the lab to have shapes checked at
+run time; elsewhere a shape is for the reader, and ``Float[Tensor, "batch classes"]`` is a tensor.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 if TYPE_CHECKING:
     import numpy as np
     import torch
-    from jaxtyping import Float, Int
+    from jaxtyping import Bool, Float, Int
     from torch import Tensor, nn
     from torch.nn import functional
 else:
@@ -51,9 +51,9 @@ else:
 
     torch, nn, functional, np = map(Late, ("torch", "torch.nn", "torch.nn.functional", "numpy"))
     shapes = sys.modules.get("jaxtyping")
-    Float, Int = (shapes.Float, shapes.Int) if shapes else (Shaped, Shaped)
+    Bool, Float, Int = (shapes.Bool, shapes.Float, shapes.Int) if shapes else (Shaped, Shaped, Shaped)
 
-__all__ = ["Float", "Int", "Tensor", "functional", "nn", "no_grad", "np", "torch"]
+__all__ = ["Bool", "Float", "Int", "Tensor", "functional", "nn", "no_grad", "np", "torch"]
 
 P = ParamSpec("P")
 R = TypeVar("R")

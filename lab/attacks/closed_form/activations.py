@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from lab.late import Float
+
 POINTWISE = (nn.ReLU, nn.LeakyReLU, nn.Sigmoid, nn.Tanh, nn.SiLU, nn.GELU)
 
 MINIMA: dict[type[nn.Module], float] = {nn.SiLU: -1.2784645, nn.GELU: -0.7517916}
@@ -24,15 +26,15 @@ ROUNDING = 1e-7
 class Inverse:
     """What is known of the activation's input."""
 
-    values: Tensor
+    values: Float[Tensor, "*units"]
     """z where ``weight`` > 0, anything elsewhere."""
-    derivative: Tensor
+    derivative: Float[Tensor, "*units"]
     """act'(z)."""
-    weight: Tensor
+    weight: Float[Tensor, "*units"]
     """In [0, 1]: how far z can be trusted; 0 where the output does not tell it (a silent ReLU)."""
 
 
-def invert(activation: nn.Module, output: Tensor, error: float) -> Inverse:
+def invert(activation: nn.Module, output: Float[Tensor, "*units"], error: float) -> Inverse:
     """The input z and act'(z) from act(z) known to an absolute ``error``.
 
     SiLU and GELU give each negative output twice; z is taken to lie right of their lowest
@@ -68,7 +70,7 @@ def _bisect(activation: Callable[[Tensor], Tensor], output: Tensor, low: Tensor,
     return (low + high) / 2
 
 
-def activation_derivative(activation: nn.Module, values: Tensor) -> Tensor:
+def activation_derivative(activation: nn.Module, values: Float[Tensor, "*units"]) -> Float[Tensor, "*units"]:
     """act'(z), entry by entry."""
     leaf = values.detach().requires_grad_()
     return torch.autograd.grad(activation(leaf).sum(), leaf)[0]

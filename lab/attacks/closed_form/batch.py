@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lab.late import Float
+
 from lab.attacks.closed_form.activations import POINTWISE, invert
 from lab.attacks.closed_form.batch_by_labels import separate_by_labels
 from lab.attacks.closed_form.batch_by_sparsity import CONSISTENT, disaggregate
@@ -27,9 +29,9 @@ MOST_BY_LABELS = 10
 class BatchReading:
     """The head's input, in the order of the labels."""
 
-    inputs: Tensor
+    inputs: Float[Tensor, "pictures inputs"]
     """Shape (pictures, inputs)."""
-    input_gradients: Tensor
+    input_gradients: Float[Tensor, "pictures inputs"]
     """The loss's gradient there, each picture's share, shape (pictures, inputs)."""
 
 

@@ -24,6 +24,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from lab.late import Float, Int
+
 STARTS = 120
 SPREADS = (0.1, 0.3, 1.0, 3.0, 6.0)
 """Of the random logits that a start adds to the bias."""
@@ -40,20 +42,24 @@ FULL_RANK = 1e-7
 class SeparatedBatch:
     """The inputs of the logits' layer in the order of the labels."""
 
-    inputs: Tensor
+    inputs: Float[Tensor, "pictures inputs"]
     """f, shape (pictures, inputs)."""
-    logit_gradients: Tensor
+    logit_gradients: Float[Tensor, "pictures classes"]
     """dL/dlogits of each picture's share of the loss as it was sent, s (p - e) / n, shape (pictures, classes)."""
     residual: float
     """Of the equations of the circle: 0 where they hold."""
 
 
-MixingSolution = tuple[Tensor, float, float]
+MixingSolution = tuple[Float[Tensor, "pictures pictures"], float, float]
 """C, the factor u, and what is left of the equations."""
 
 
 def separate_by_labels(
-    weight_gradient: Tensor, bias_gradient: Tensor, weight: Tensor, bias: Tensor, labels: Tensor
+    weight_gradient: Float[Tensor, "classes inputs"],
+    bias_gradient: Float[Tensor, " classes"],
+    weight: Float[Tensor, "classes inputs"],
+    bias: Float[Tensor, " classes"],
+    labels: Int[Tensor, " pictures"],
 ) -> SeparatedBatch | None:
     """Set a batch apart; None where no start closes the circle.
 
@@ -88,15 +94,15 @@ def _guesses(bias: Tensor, labels: Tensor) -> Iterator[Tensor]:
 class MixingEquations:
     """The equations for the mixing C, shape (pictures, pictures), and the factor u; both as one vector of unknowns."""
 
-    left: Tensor
+    left: Float[Tensor, "classes pictures"]
     """U, shape (classes, pictures)."""
-    logits: Tensor
+    logits: Float[Tensor, "pictures classes"]
     """K, shape (pictures, classes)."""
-    ones: Tensor
+    ones: Float[Tensor, " pictures"]
     """R_last, shape (pictures,)."""
-    labels: Tensor
+    labels: Int[Tensor, " pictures"]
 
-    def logit_gradients(self, mixing: Tensor) -> Tensor:
+    def logit_gradients(self, mixing: Float[Tensor, "pictures pictures"]) -> Float[Tensor, "pictures classes"]:
         """(softmax(C K) - E) / n, shape (pictures, classes)."""
         return self._logit_gradients(mixing @ self.logits)
 
@@ -104,13 +110,13 @@ class MixingEquations:
         wrong = logits.softmax(1) - functional.one_hot(self.labels, logits.shape[1])
         return wrong / len(self.labels)
 
-    def residual(self, unknowns: Tensor) -> Tensor:
+    def residual(self, unknowns: Float[Tensor, " unknowns"]) -> Float[Tensor, " equations"]:
         """What is left of the equations, as one vector."""
         square = unknowns[:-1].view(len(self.labels), -1)
         made = self.logit_gradients(square).T @ square - unknowns[-1] * self.left
         return torch.cat([made.flatten(), square @ self.ones - 1])
 
-    def jacobian(self, mixing: Tensor) -> Tensor:
+    def jacobian(self, mixing: Float[Tensor, "pictures pictures"]) -> Float[Tensor, "equations unknowns"]:
         """How the residual moves with C and u, shape (equations, unknowns).
 
         With S the logits' gradients and D_ijc = dS_ic / dC_ij = p_ic (K_jc - p_i . K_j) / n, the entry (c, l) of S^T C moves
@@ -125,7 +131,7 @@ class MixingEquations:
         by_factor = torch.cat([-self.left.flatten(), torch.zeros(count, dtype=mixing.dtype)])
         return torch.cat([torch.cat([made.flatten(0, 1).flatten(1), ones.flatten(1)]), by_factor[:, None]], 1)
 
-    def solve(self, guess: Tensor) -> MixingSolution:
+    def solve(self, guess: Float[Tensor, "pictures classes"]) -> MixingSolution:
         """C, u and their residual by damped Newton steps (Levenberg and Marquardt) from guessed logits."""
         mixing = torch.linalg.lstsq(self._logit_gradients(guess).T, self.left, driver="gelsd").solution
         ones = mixing @ self.ones

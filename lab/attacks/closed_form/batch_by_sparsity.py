@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lab.late import Float
+
 DRAWS = 512
 """Sets of rows drawn at a time."""
 TRIES = 64
@@ -34,16 +36,21 @@ SAME = 1e-3
 class Disaggregated:
     """The inputs and output gradients of one layer, picture by picture, in no particular order."""
 
-    inputs: Tensor
+    inputs: Float[Tensor, "pictures inputs"]
     """x, shape (pictures, inputs)."""
-    output_gradients: Tensor
+    output_gradients: Float[Tensor, "pictures outputs"]
     """dL/dz of each picture's share of the loss, shape (pictures, outputs)."""
     residual: float
     """How far the silent units found are from those that the inputs make: share of all units."""
 
 
 def disaggregate(
-    weight_gradient: Tensor, bias_gradient: Tensor, pictures: int, weight: Tensor, bias: Tensor, generator: torch.Generator
+    weight_gradient: Float[Tensor, "outputs inputs"],
+    bias_gradient: Float[Tensor, " outputs"],
+    pictures: int,
+    weight: Float[Tensor, "outputs inputs"],
+    bias: Float[Tensor, " outputs"],
+    generator: torch.Generator,
 ) -> Disaggregated | None:
     """Set a batch apart; None where not enough sparse directions are found.
 

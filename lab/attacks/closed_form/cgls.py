@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-Rows = Sequence[Tensor]
+from lab.late import Float
+
+Rows = Sequence[Float[Tensor, "..."]]
 """A right-hand side or residual: one tensor a block of equations."""
 
 STAGNATION = 0.5
@@ -19,7 +21,7 @@ STAGNATION = 0.5
 class LeastSquares:
     """x = argmin ||A x - b||, found from x = 0 (so directions that A does not see stay zero)."""
 
-    solution: Tensor
+    solution: Float[Tensor, "*unknowns"]
     iterations: int
     residual: float
     """||A x - b||."""
@@ -28,8 +30,8 @@ class LeastSquares:
 
 
 def cgls(
-    forward: Callable[[Tensor], Rows],
-    adjoint: Callable[[Rows], Tensor],
+    forward: Callable[[Float[Tensor, "*unknowns"]], Rows],
+    adjoint: Callable[[Rows], Float[Tensor, "*unknowns"]],
     target: Rows,
     iterations: int,
     *,

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from lab.late import Float
+
 from lab.attacks.base import Outcome
 from lab.attacks.closed_form.activations import POINTWISE
 from lab.attacks.closed_form.outcomes import ClosedFormOutcome
@@ -90,7 +92,7 @@ def has_stored_statistics(module: nn.BatchNorm2d) -> bool:
     return module.running_var is not None and not module.training
 
 
-def scale_and_shift(module: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+def scale_and_shift(module: nn.BatchNorm2d) -> tuple[Float[Tensor, "1 channels 1 1"], Float[Tensor, "1 channels 1 1"]]:
     """Batch norm by stored statistics as y = scale x + shift, both of shape (1, channels, 1, 1)."""
     reference = next(iter([*module.parameters(), *module.buffers()]))
     zeros = torch.zeros(1, module.num_features, 1, 1, dtype=reference.dtype, device=reference.device)

@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import nn
+
+from lab.attacks.closed_form.shapes import FeatureMaps
 
 FAINTEST = 1e-3
 """Directions fainter than this share (in power) of the loudest are not amplified further."""
 
 
-def whitener(layer: nn.Conv2d, shape: tuple[int, ...]) -> Callable[[Tensor], Tensor]:
+def whitener(layer: nn.Conv2d, shape: tuple[int, ...]) -> Callable[[FeatureMaps], FeatureMaps]:
     """S = (W* W)^(-1/2), frequency by frequency, for inputs of ``shape`` (1, channels, height, width); self-adjoint."""
     size = (shape[2], shape[3])
     response = torch.fft.rfft2(layer.weight.detach(), s=size)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from lab.late import Tensor, torch
+from lab.late import Float, Tensor, torch
 
 from lab.federated.gradients import loss
 from lab.federated.observation import Observation
@@ -24,7 +24,7 @@ REFINEMENTS = 5
 """So often the best guess's neighbourhood is looked at closer, four times each."""
 
 
-def head_residual(observation: Observation, inputs: Tensor, labels: Labels) -> float:
+def head_residual(observation: Observation, inputs: Float[Tensor, "1 inputs"], labels: Labels) -> float:
     """||s g(x) - g*|| / ||g*|| over the head's parameters, at the factor s >= 0 where it is least; x: shape (1, inputs)."""
     head, gradient = observation.network.head, observation.protocol.mean_gradient(observation.update)
     shared = {name: gradient[f"head.{name}"] for name, _ in head.named_parameters() if f"head.{name}" in gradient}
@@ -34,7 +34,7 @@ def head_residual(observation: Observation, inputs: Tensor, labels: Labels) -> f
     return _residual(dict(zip(shared, gradients, strict=True)), shared)
 
 
-def least_at_any_scale(find: Callable[[Tensor], float], inputs: Tensor) -> float:
+def least_at_any_scale(find: Callable[[Float[Tensor, "1 inputs"]], float], inputs: Float[Tensor, "1 inputs"]) -> float:
     """What ``find`` leaves unexplained of an input known up to its scale, at the scale where that is least."""
     inputs = inputs / inputs.square().mean().sqrt().clamp_min(1e-30)
     scales, residuals = torch.logspace(*SCALES, dtype=torch.float32), [math.inf]

@@ -8,6 +8,10 @@ from functools import cached_property
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lab.late import Bool, Float
+
+from lab.attacks.closed_form.shapes import InputMaps, Kernels, OutputMaps
+
 
 @dataclass(frozen=True, eq=False)
 class Convolution:
@@ -22,7 +26,7 @@ class Convolution:
     input_shape: tuple[int, ...]
 
     @property
-    def weight(self) -> Tensor:
+    def weight(self) -> Kernels:
         """W, shape (outputs, inputs, kernel, kernel)."""
         return self.layer.weight.detach()
 
@@ -36,31 +40,31 @@ class Convolution:
         """Whether the picture is continued beyond its border by itself."""
         return self.layer.padding_mode == "circular"
 
-    def apply(self, values: Tensor, weight: Tensor | None = None) -> Tensor:
+    def apply(self, values: InputMaps, weight: Kernels | None = None) -> OutputMaps:
         """conv(x, W) without the bias."""
         kernel = self.weight if weight is None else weight
         return (kernel.flatten(1) @ self.patches(values)).unflatten(1, (self.pictures, *self.output_size)).transpose(0, 1)
 
-    def adjoint(self, outputs: Tensor, weight: Tensor | None = None) -> Tensor:
+    def adjoint(self, outputs: OutputMaps, weight: Kernels | None = None) -> InputMaps:
         """The transposed convolution A with <conv(x, W), u> = <x, A u>."""
         kernel = self.weight if weight is None else weight
         return self.gathered(kernel.flatten(1).T @ channel_matrix(outputs))
 
-    def correlate(self, values: Tensor, output_gradient: Tensor) -> Tensor:
+    def correlate(self, values: InputMaps, output_gradient: OutputMaps) -> Kernels:
         """corr(x, dz), the weight gradient that the input x makes with the output gradient dz."""
         return (channel_matrix(output_gradient) @ self.patches(values).T).view(-1, *self.weight.shape[1:])
 
-    def correlate_adjoint(self, weights: Tensor, output_gradient: Tensor) -> Tensor:
+    def correlate_adjoint(self, weights: Kernels, output_gradient: OutputMaps) -> InputMaps:
         """The transposed correlation A with <corr(x, dz), V> = <x, A V>."""
         return self.adjoint(output_gradient, weights)
 
-    def apply_and_correlate(self, values: Tensor, output_gradient: Tensor) -> tuple[Tensor, Tensor]:
+    def apply_and_correlate(self, values: InputMaps, output_gradient: OutputMaps) -> tuple[OutputMaps, Kernels]:
         """conv(x, W) and corr(x, dz), for little more than the price of one."""
         patches = self.patches(values)
         made = (self.weight.flatten(1) @ patches).unflatten(1, (self.pictures, *self.output_size)).transpose(0, 1)
         return made, (channel_matrix(output_gradient) @ patches.T).view(-1, *self.weight.shape[1:])
 
-    def apply_and_correlate_adjoint(self, outputs: Tensor, weights: Tensor, output_gradient: Tensor) -> Tensor:
+    def apply_and_correlate_adjoint(self, outputs: OutputMaps, weights: Kernels, output_gradient: OutputMaps) -> InputMaps:
         """The transpose of ``apply_and_correlate``."""
         patches = self.weight.flatten(1).T @ channel_matrix(outputs)
         return self.gathered(patches.addmm_(weights.flatten(1).T, channel_matrix(output_gradient)))
@@ -76,7 +80,7 @@ class Convolution:
         )
         return rows, columns
 
-    def patches(self, values: Tensor) -> Tensor:
+    def patches(self, values: InputMaps) -> Float[Tensor, "taps positions"]:
         """What the kernel sees at each output position, shape (inputs x kernel x kernel, pictures x positions).
 
         One matrix product on these is twice as fast as torch's convolution of so small a picture.
@@ -87,7 +91,7 @@ class Convolution:
             values, padding = functional.pad(values, (columns, columns, rows, rows), mode="circular"), (0, 0)
         return channel_matrix(functional.unfold(values, self.weight.shape[2:], self._dilation, padding, self._stride))
 
-    def gathered(self, patches: Tensor) -> Tensor:
+    def gathered(self, patches: Float[Tensor, "taps positions"]) -> InputMaps:
         """The adjoint of ``patches``: each entry is added where it was taken from."""
         kernel, (rows, columns) = self.weight.shape[2:], self._padding
         patches = patches.unflatten(1, (self.pictures, -1)).transpose(0, 1)
@@ -123,6 +127,8 @@ def _fold_border(wide: Tensor, border: int, axis: int) -> Tensor:
     return inner
 
 
-def channel_matrix(values: Tensor) -> Tensor:
+def channel_matrix(
+    values: Float[Tensor, "pictures channels *positions"] | Bool[Tensor, "pictures channels *positions"],
+) -> Float[Tensor, "channels positions"] | Bool[Tensor, "channels positions"]:
     """(pictures, channels, ...) as a matrix (channels, pictures x positions)."""
     return values.transpose(0, 1).flatten(1)

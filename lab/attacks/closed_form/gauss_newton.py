@@ -14,6 +14,7 @@ from torch import Tensor
 
 from lab.attacks.closed_form.cgls import LeastSquares, cgls, norm
 from lab.attacks.closed_form.layer_equations import LayerEquations, Point
+from lab.attacks.closed_form.shapes import FeatureMaps
 
 SMALLEST_STEP = 1 / 16
 NEAR = 0.01
@@ -30,7 +31,7 @@ SHARPEN = 0.3
 ALL_NOISE = 1.5
 """A slow step that leaves no more than this many times the noise is no failure: nothing more is to be had."""
 
-Map = Callable[[Tensor], Tensor]
+Map = Callable[[FeatureMaps], FeatureMaps]
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Step:
     condition: float
 
 
-def gauss_newton(equations: LayerEquations, start: Tensor, effort: Effort, rescale: Map | None = None) -> Iterator[Step]:
+def gauss_newton(equations: LayerEquations, start: FeatureMaps, effort: Effort, rescale: Map | None = None) -> Iterator[Step]:
     """Yield each accepted step; ends when solved, at the noise floor, or after too many failures.
 
     ``rescale`` is a self-adjoint change of variables that conditions the inner solves better.

@@ -14,6 +14,7 @@ from torch import Tensor
 from lab.attacks.closed_form.cgls import cgls
 from lab.attacks.closed_form.layer_equations import LayerEquations, Point
 from lab.attacks.closed_form.nonnegative import ROUNDING, Rounds, nonnegative
+from lab.attacks.closed_form.shapes import FeatureMaps, UnitMask
 
 NOISE_BELOW = 1e-4
 """Entries below this share of the root mean square are mostly noise; their size tells the noise level."""
@@ -36,9 +37,9 @@ RELEVANT = 1e-4
 class InputBehindReLU:
     """A layer's non-negative input."""
 
-    values: Tensor
+    values: FeatureMaps
     """0 where the unit is taken to be silent."""
-    uncertain: Tensor
+    uncertain: UnitMask
     """Whether that may be wrong, and matters; boolean, of the same shape."""
     iterations: int
     condition: float

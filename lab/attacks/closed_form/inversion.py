@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lab.late import Float
+
 from lab.attacks.analytic import after_steps, why_unread
 from lab.attacks.base import AttackState
 from lab.attacks.closed_form.batch import BatchReading, read_batch
@@ -98,7 +100,7 @@ class Inversion:
         return [name for name in names if name in weights and name not in self.gradients]
 
     @property
-    def features(self) -> Tensor | None:
+    def features(self) -> Float[Tensor, "pictures features"] | None:
         """The input of the head, shape (pictures, features)."""
         return None if self.head is None else self.head.inputs
 

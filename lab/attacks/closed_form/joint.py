@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from lab.attacks.closed_form.cgls import cgls
 from lab.attacks.closed_form.conditioning import whitener
@@ -14,6 +14,7 @@ from lab.attacks.closed_form.convolution import Convolution
 from lab.attacks.closed_form.gauss_newton import Effort, Step, gauss_newton
 from lab.attacks.closed_form.layer_equations import LayerEquations
 from lab.attacks.closed_form.nonnegative import Rounds, nonnegative
+from lab.attacks.closed_form.shapes import FeatureMaps
 
 GUESS = Rounds(inner=20, growth=1.0, most=80)
 CLEARLY = 0.5
@@ -25,7 +26,7 @@ PRECISION = torch.float32
 """Joint solves are well conditioned (about 20): single precision loses nothing and costs half."""
 
 
-def first_guess(equations: LayerEquations, shape: tuple[int, ...]) -> Tensor:
+def first_guess(equations: LayerEquations, shape: tuple[int, ...]) -> FeatureMaps:
     """A rough input, of ``shape``: non-negative least squares on the top, then the clearly active units below it.
 
     Zeros where the layers are not convolution, ReLU, convolution.
@@ -47,7 +48,7 @@ def first_guess(equations: LayerEquations, shape: tuple[int, ...]) -> Tensor:
     return found.solution
 
 
-def solve(equations: LayerEquations, start: Tensor, effort: Effort) -> Iterator[Step]:
+def solve(equations: LayerEquations, start: FeatureMaps, effort: Effort) -> Iterator[Step]:
     """Gauss-Newton steps in variables in which the lowest layer is well conditioned."""
     lowest = equations.modules[0]
     rescale = whitener(lowest, tuple(start.shape)) if isinstance(lowest, nn.Conv2d) else None

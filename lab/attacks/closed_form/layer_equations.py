@@ -21,8 +21,11 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
+from lab.late import Float
+
 from lab.attacks.closed_form.cgls import Rows, norm
 from lab.attacks.closed_form.linearised import Linearised, LinearisedActivation, LinearisedConvolution, linearise
+from lab.attacks.closed_form.shapes import FeatureMaps, InputMaps, Kernels
 from lab.attacks.closed_form.weight_equations import KnownOutput, WeightEquations
 
 
@@ -33,7 +36,7 @@ class LayerEquations:
     names: Sequence[str]
     modules: Sequence[nn.Module]
     known: KnownOutput
-    gradients: Mapping[str, Tensor]
+    gradients: Mapping[str, Kernels]
     """dL/dW by module name."""
     whitening: float = 1e-5
     """Directions of dz below this share of the largest are not amplified any more; 1 leaves the equations as they are."""
@@ -55,7 +58,7 @@ class LayerEquations:
             gradients={name: gradient.to(precision) for name, gradient in self.gradients.items()},
         )
 
-    def at(self, values: Tensor) -> Point:
+    def at(self, values: InputMaps) -> Point:
         """All equations at a guess of the input, with their derivatives."""
         return Point(self, values)
 
@@ -64,7 +67,7 @@ class LayerEquations:
         return self.known if position == len(self.modules) - 1 else self.below.get(self.names[position])
 
     @cached_property
-    def mixings(self) -> Mapping[str, Tensor]:
+    def mixings(self) -> Mapping[str, Float[Tensor, "mixtures outputs"]]:
         """For each convolution whose output is known, which sums of its rows are taken."""
         known = {name: self.known_output(position) for position, name in enumerate(self.names) if name in self.gradients}
         return {name: output.mixing(self.whitening) for name, output in known.items() if output is not None}
@@ -73,7 +76,7 @@ class LayerEquations:
 class Point:
     """The residual of the equations at one input, and its derivative with the activation pattern frozen."""
 
-    def __init__(self, equations: LayerEquations, values: Tensor) -> None:
+    def __init__(self, equations: LayerEquations, values: InputMaps) -> None:
         self.equations = equations
         self.values = values
         self.linearised: list[Linearised] = []
@@ -135,7 +138,7 @@ class Point:
             layer.soften(self.linearised[position - 1].output if position else self.values, width)
 
     @property
-    def kinks(self) -> dict[int, Tensor]:
+    def kinks(self) -> dict[int, FeatureMaps]:
         """The inputs of all ReLUs, by position."""
         before = [self.values, *(layer.output for layer in self.linearised)]
         return {
@@ -162,7 +165,7 @@ class Point:
         outputs = [weight * known.values for known, weight in self._known.values()]
         return max(norm([*targets, *outputs]), 1e-300)
 
-    def jvp(self, tangent: Tensor) -> Rows:
+    def jvp(self, tangent: InputMaps) -> Rows:
         """J v, one block for each block of the residual."""
         blocks: dict[int, Tensor] = {}
         outputs: dict[int, Tensor] = {}
@@ -175,7 +178,7 @@ class Point:
                 outputs[position] = self._known[position][1] * tangent
         return [*(blocks[position] for position in self._rows), *(outputs[position] for position in self._known)]
 
-    def vjp(self, residual: Rows) -> Tensor:
+    def vjp(self, residual: Rows) -> InputMaps:
         """J^T u."""
         blocks = dict(zip(self._rows, residual, strict=False))
         outputs = dict(zip(self._known, residual[len(self._rows) :], strict=True))
@@ -187,7 +190,7 @@ class Point:
             cotangent = self.linearised[position].vjp(cotangent) if rows is None else rows.adjoint(cotangent, blocks[position])
         return cotangent
 
-    def input_gradient(self) -> Tensor:
+    def input_gradient(self) -> InputMaps:
         """dL/dx of the lowest layer's input, by back-propagating dz with the activation pattern found."""
         output_gradient = self.equations.known.output_gradient
         for layer in reversed(self.linearised):

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from lab.attacks.closed_form.activations import POINTWISE, invert
 from lab.attacks.closed_form.chain import scale_and_shift
 from lab.attacks.closed_form.gauss_newton import Step
 from lab.attacks.closed_form.report import LayerRecovery
+from lab.attacks.closed_form.shapes import FeatureMaps, UnitMask
 from lab.attacks.closed_form.weight_equations import KnownOutput
 
 LEAST_ERROR = 1e-6
@@ -22,13 +23,13 @@ class LayerOutput:
     """What is known at one height of the chain: the output of the module ``index`` - 1."""
 
     index: int
-    values: Tensor
-    weight: Tensor
-    output_gradient: Tensor
+    values: FeatureMaps
+    weight: FeatureMaps
+    output_gradient: FeatureMaps
     error: float
     """Absolute error of ``values``: smaller ReLU outputs count as silent."""
     exact: bool
-    uncertain: Tensor | None = None
+    uncertain: UnitMask | None = None
     """Where an exact level may still take a silent unit for active or an active one for silent; boolean."""
 
     @property
@@ -68,7 +69,7 @@ class Progress:
 
     layers: tuple[LayerRecovery, ...]
     """Top to bottom."""
-    picture: Tensor | None
+    picture: FeatureMaps | None
     """The input of the lowest layer once reached, normalised, shape (pictures, channels, height, width)."""
     underdetermined: LayerRecovery | None = None
     """The layer that has too few equations even together with all layers below it."""

@@ -22,6 +22,7 @@ from lab.attacks.closed_form.layer_output import LEAST_ERROR, LayerOutput, Progr
 from lab.attacks.closed_form.nonnegative import Rounds
 from lab.attacks.closed_form.refinement import Refinement
 from lab.attacks.closed_form.report import LayerRecovery
+from lab.attacks.closed_form.shapes import FeatureMaps, Kernels
 from lab.attacks.closed_form.system import Noise, System
 from lab.attacks.closed_form.weight_equations import KnownOutput
 
@@ -46,13 +47,13 @@ MOST_UNCERTAIN = 0.3
 class LayerwiseInversion:
     """One way down. ``gradients`` holds dL/dW of each convolution by module name."""
 
-    def __init__(self, links: Sequence[Link], gradients: Mapping[str, Tensor], noise: Noise) -> None:
+    def __init__(self, links: Sequence[Link], gradients: Mapping[str, Kernels], noise: Noise) -> None:
         self.system = System(links, gradients, noise)
         self.layers: dict[str, LayerRecovery] = {}
         self.underdetermined: str | None = None
         self.anchors: list[tuple[int, KnownOutput]] = []
 
-    def run(self, features: Tensor, output_gradient: Tensor) -> Iterator[Progress]:
+    def run(self, features: FeatureMaps, output_gradient: FeatureMaps) -> Iterator[Progress]:
         """Yield after each layer, then after each step of the final joint solve where one is needed.
 
         ``features`` is the output of the body and ``output_gradient`` = dL/dfeatures, both (pictures, channels, height, width).
@@ -127,7 +128,7 @@ class LayerwiseInversion:
             self._report(0, refined.top, refined.step)
             yield self._progress(replace(output, values=refined.step.point.values.double()))
 
-    def nearest_solution(self, picture: Tensor) -> Tensor:
+    def nearest_solution(self, picture: FeatureMaps) -> FeatureMaps:
         """The normalised picture nearest to this one among those that the equations below the lowest known output allow."""
         top, known = self.anchors[-1]
         step = _last(gauss_newton(self.system.equations(0, top, known), picture, NEAREST))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lab.late import Tensor, functional, nn, torch
+from lab.late import Float, Tensor, functional, nn, torch
 
 from lab.errors import LabError
 from lab.federated.observation import Observation
@@ -21,9 +21,9 @@ class LayerReading:
     name: str
     row: int
     """The unit i whose gradients are divided."""
-    recovered_input: Tensor
+    recovered_input: Float[Tensor, " inputs"]
     """x, shape (inputs,)."""
-    output_gradient: Tensor
+    output_gradient: Float[Tensor, " outputs"]
     """dL/dz, shape (outputs,)."""
     residual: float
     """||dW - dz x^T|| / ||dW||: zero where one input explains all shared numbers."""
@@ -94,12 +94,14 @@ def _checked_row(row: int, bias_gradient: Tensor) -> int:
     return row
 
 
-def divide(weight_gradient: Tensor, bias_gradient: Tensor, row: int) -> Tensor:
+def divide(
+    weight_gradient: Float[Tensor, "outputs inputs"], bias_gradient: Float[Tensor, " outputs"], row: int
+) -> Float[Tensor, " inputs"]:
     """X = (dL/dW_i) / (dL/db_i), Proposition 3.1 itself; shape (inputs,)."""
     return weight_gradient[row] / bias_gradient[row]
 
 
-def largest(gradient: Tensor) -> int:
+def largest(gradient: Float[Tensor, " outputs"]) -> int:
     """The unit with the largest |dL/dz_i|: the ratio that noise hurts least."""
     return int(gradient.abs().argmax())
 
@@ -145,7 +147,7 @@ def _pass_down(layer: nn.Linear, reading: LayerReading, activation: nn.Module | 
     return _Above(derivative * input_gradient, exact=not reading.up_to_scale)
 
 
-def derivative_from_output(activation: nn.Module | None, output: Tensor) -> Tensor | None:
+def derivative_from_output(activation: nn.Module | None, output: Float[Tensor, "*units"]) -> Float[Tensor, "*units"] | None:
     """act'(z) given act(z); None where the output does not tell it (SiLU and GELU are not monotone)."""
     if isinstance(activation, nn.ReLU):
         return (output.abs() > 1e-6 * output.abs().max()).to(output.dtype)

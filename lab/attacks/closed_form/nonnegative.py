@@ -12,6 +12,7 @@ from torch import Tensor
 
 from lab.attacks.closed_form.cgls import Rows, cgls, norm
 from lab.attacks.closed_form.layer_equations import Point
+from lab.attacks.closed_form.shapes import FeatureMaps
 
 STALLED = 0.5
 """Near rounding, a round that leaves more than this share of the residual is the last."""
@@ -37,8 +38,8 @@ class Rounds:
 class Nonnegative:
     """x = argmin ||A x - b|| over x >= 0."""
 
-    solution: Tensor
-    free: Tensor
+    solution: FeatureMaps
+    free: FeatureMaps
     """1 where the last round could move an entry, 0 where it was held at zero."""
     iterations: int
     residual: float

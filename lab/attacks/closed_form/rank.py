@@ -14,7 +14,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lab.late import Float
+
 from lab.attacks.closed_form.convolution import Convolution, channel_matrix
+from lab.attacks.closed_form.shapes import OutputMaps
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Count:
         return self.rank >= self.unknowns
 
 
-def count(convolution: Convolution, output_gradient: Tensor, known: Tensor) -> Count:
+def count(convolution: Convolution, output_gradient: OutputMaps, known: OutputMaps) -> Count:
     """Count for the output gradient dz and the weights of the known outputs, both (pictures, outputs, h, w)."""
     channels = convolution.input_shape[1]
     unknowns = math.prod(convolution.input_shape)
@@ -74,7 +77,7 @@ def _classes(convolution: Convolution, axis: int) -> list[tuple[int, int]]:
     return classes
 
 
-def numerical_rank(matrix: Tensor, tolerance: float = 1e-6) -> int:
+def numerical_rank(matrix: Float[Tensor, "rows columns"], tolerance: float = 1e-6) -> int:
     """Singular values above ``tolerance`` of the largest."""
     sizes = torch.linalg.svdvals(matrix)
     return int((sizes > tolerance * sizes[0]).sum()) if sizes.numel() and sizes[0] > 0 else 0

@@ -15,6 +15,7 @@ from lab.attacks.closed_form.gauss_newton import Effort, Step
 from lab.attacks.closed_form.joint import JOINT, PRECISION, solve
 from lab.attacks.closed_form.layer_equations import LayerEquations
 from lab.attacks.closed_form.pattern_update import update_pattern
+from lab.attacks.closed_form.shapes import FeatureMaps
 from lab.attacks.closed_form.system import System
 from lab.attacks.closed_form.weight_equations import KnownOutput
 
@@ -47,7 +48,7 @@ class Refinement:
     system: System
     anchors: Sequence[tuple[int, KnownOutput]]
 
-    def run(self, picture: Tensor) -> Iterator[RefinementStep]:
+    def run(self, picture: FeatureMaps) -> Iterator[RefinementStep]:
         """Steps from a provisional ``picture``."""
         before = now = picture.to(PRECISION)
         residual = 1.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import Tensor
+from lab.attacks.closed_form.shapes import FeatureMaps
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +28,7 @@ class LayerRecovery:
     """Conjugate-gradient iterations."""
     joint: tuple[str, ...]
     """The layers above and below that were solved together with this one; empty where it stood alone."""
-    features: Tensor
+    features: FeatureMaps
     """The recovered input, shape (pictures, channels, height, width); for the lowest layer the picture."""
 
     @property

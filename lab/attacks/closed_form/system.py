@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from torch import Tensor, nn
+from torch import nn
 
 from lab.attacks.closed_form.activations import POINTWISE
 from lab.attacks.closed_form.chain import Link, describe
@@ -17,6 +17,7 @@ from lab.attacks.closed_form.layer_equations import LayerEquations
 from lab.attacks.closed_form.linearised import LinearisedConvolution
 from lab.attacks.closed_form.rank import Count, count
 from lab.attacks.closed_form.report import LayerRecovery
+from lab.attacks.closed_form.shapes import Kernels
 from lab.attacks.closed_form.weight_equations import KnownOutput
 
 FLOAT32 = 1e-6
@@ -43,7 +44,7 @@ class System:
     """A body's modules with dL/dW of each convolution, by module name."""
 
     links: Sequence[Link]
-    gradients: Mapping[str, Tensor]
+    gradients: Mapping[str, Kernels]
     noise: Noise
 
     @cached_property

@@ -8,10 +8,10 @@ the row does not depend on it (variable projection, Golub and Pereyra 1973).
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
 from lab.attacks.closed_form.convolution import channel_matrix
 from lab.attacks.closed_form.linearised import LinearisedConvolution
+from lab.attacks.closed_form.shapes import Kernels, OutputMaps, OutputMask
 
 FLAT = 1e-5
 """Patches that differ by less than this share of the largest count as one."""
@@ -23,7 +23,7 @@ class UnknownUnits:
     ``where`` is boolean, shape (pictures, outputs, height, width).
     """
 
-    def __init__(self, layer: LinearisedConvolution, where: Tensor) -> None:
+    def __init__(self, layer: LinearisedConvolution, where: OutputMask) -> None:
         marks = channel_matrix(where)
         most = int(marks.sum(1).max())
         found, self._positions = marks.to(layer.input.dtype).topk(most, dim=1)
@@ -36,16 +36,16 @@ class UnknownUnits:
         self._across = self._basis.mT.contiguous()  # a product with this copy is twice as fast as with the transposed basis
         self._inverse = right * torch.where(kept, 1 / sizes.clamp_min(1e-30), 0.0).unsqueeze(2)
 
-    def project(self, weights: Tensor) -> Tensor:
+    def project(self, weights: Kernels) -> Kernels:
         """The part of each row, shape (outputs, inputs, kernel, kernel), at right angles to its hidden patches."""
         rows = weights.flatten(1).unsqueeze(1)
         return (rows - rows @ self._basis @ self._across).view_as(weights)
 
-    def without(self, output_gradient: Tensor) -> Tensor:
+    def without(self, output_gradient: OutputMaps) -> OutputMaps:
         """The output gradient, shape (pictures, outputs, height, width), with zeros at the hidden units."""
         return output_gradient * ~self.where
 
-    def fill(self, output_gradient: Tensor, unexplained: Tensor) -> Tensor:
+    def fill(self, output_gradient: OutputMaps, unexplained: Kernels) -> OutputMaps:
         """The output gradient with the hidden values that explain most of the unexplained weight gradient."""
         estimated = (unexplained.flatten(1).unsqueeze(1) @ self._basis @ self._inverse).squeeze(1)
         rows = output_gradient.transpose(0, 1)

@@ -6,7 +6,7 @@ than the picture has numbers, and the picture is searched that shows it (``featu
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,10 +15,12 @@ from torch import Tensor, nn
 from lab.attacks.closed_form.chain import Link, describe
 from lab.attacks.closed_form.layer_output import Progress
 from lab.attacks.closed_form.report import LayerRecovery
+from lab.attacks.closed_form.shapes import FeatureMaps, UnitMask
 from lab.attacks.closed_form.spatial.conv_bn import BlockConvolutions, ConvBN, block_convolutions, last_conv_bn
 from lab.attacks.closed_form.spatial.feature_inversion import KnownFeatures, invert_features
 from lab.attacks.closed_form.spatial.robust_least_squares import Branch, Solution, robust_least_squares
 from lab.attacks.closed_form.spatial.topmost_convolution import TopmostConvolution, conv_bn_under_relu
+from lab.federated.tensors import Gradients
 
 LOST = 1e-2
 """Relative residual of a layer above which the places it was solved for cannot be right."""
@@ -32,9 +34,9 @@ class ActiveOutput:
 
     index: int
     """So many links lie below."""
-    output_gradient: Tensor
+    output_gradient: FeatureMaps
     """dL/d(output)."""
-    active: Tensor
+    active: UnitMask
     """Which units passed their value on; boolean."""
 
 
@@ -45,11 +47,11 @@ BlockStep = Generator[Progress, None, ActiveOutput | KnownFeatures]
 class BlockwiseInversion:
     """One way down. ``gradients`` by parameter name, in double precision."""
 
-    def __init__(self, links: Sequence[Link], gradients: Mapping[str, Tensor], top: TopmostConvolution) -> None:
+    def __init__(self, links: Sequence[Link], gradients: Gradients, top: TopmostConvolution) -> None:
         self.links, self.gradients, self.top = links, gradients, top
         self.layers: list[LayerRecovery] = []
 
-    def run(self, grey: Tensor) -> Iterator[Progress]:
+    def run(self, grey: FeatureMaps) -> Iterator[Progress]:
         """Yield after each layer, then along the search for the picture, which begins at ``grey`` (both normalised)."""
         here: ActiveOutput | KnownFeatures = ActiveOutput(self.top.index, self.top.output_gradient, self.top.active())
         while isinstance(here, ActiveOutput):
@@ -137,6 +139,6 @@ class BlockwiseInversion:
         return [link.module for link in self.links[:count]]
 
 
-def active_units(values: Tensor) -> Tensor:
+def active_units(values: FeatureMaps) -> UnitMask:
     """Which outputs of a ReLU are active, as far as the error tells."""
     return values > BELOW_ZERO * max(0.0, -float(values.min()))

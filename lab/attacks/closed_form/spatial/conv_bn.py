@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 
+from lab.late import Float
+
 from lab.attacks.closed_form.chain import Link, has_stored_statistics, is_plain, scale_and_shift
 from lab.attacks.closed_form.convolution import Convolution
+from lab.attacks.closed_form.shapes import Kernels
 from lab.federated.residual_block import Block
+from lab.federated.tensors import Gradients
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,17 +34,17 @@ class ConvBN:
         return Convolution(self.layer, self.input_shape)
 
     @cached_property
-    def scale(self) -> Tensor:
+    def scale(self) -> Float[Tensor, "outputs 1 1"]:
         """d(output) / d(output of the convolution), shape (outputs, 1, 1)."""
         if self.norm is None:
             return torch.ones(self.layer.out_channels, 1, 1, dtype=self.layer.weight.dtype)
         return scale_and_shift(self.norm)[0][0]
 
-    def weight_gradient(self, gradients: Mapping[str, Tensor]) -> Tensor:
+    def weight_gradient(self, gradients: Gradients) -> Kernels:
         """dL/dW."""
         return gradients[f"{self.name}.weight"]
 
-    def summed_gradient(self, gradients: Mapping[str, Tensor]) -> Tensor | None:
+    def summed_gradient(self, gradients: Gradients) -> Float[Tensor, " outputs"] | None:
         """The sum over all places of dL/d(output of the convolution), which is a bias's gradient; None without a bias."""
         if self.layer.bias is not None:
             return gradients[f"{self.name}.bias"]

@@ -11,6 +11,9 @@ from functools import cached_property, partial
 import torch
 from torch import Tensor, nn
 
+from lab.late import Float
+
+from lab.attacks.closed_form.shapes import FeatureMaps
 from lab.attacks.matching.optimisers.quasi_newton import QuasiNewtonStepper
 from lab.attacks.matching.optimisers.stepper import AdamStepper
 
@@ -41,9 +44,9 @@ class KnownFeatures:
 
     modules: Sequence[nn.Module]
     """From the normalised picture to the feature map."""
-    values: Tensor
+    values: Float[Tensor, "1 channels height width"]
     """The feature map, shape (1, channels, height, width)."""
-    directions: Tensor | None
+    directions: Float[Tensor, "known positions"] | None
     """The mixtures of its places that are known, orthonormal, shape (known, places); None if all of it is."""
 
     @property
@@ -60,7 +63,7 @@ class KnownFeatures:
     def _network(self) -> nn.Module:
         return nn.Sequential(*deepcopy(list(self.modules))).to(PRECISION).requires_grad_(requires_grad=False)
 
-    def residual(self, picture: Tensor) -> Tensor:
+    def residual(self, picture: FeatureMaps) -> Float[Tensor, ""]:
         """||M (f(x) - known)||^2 / ||M known||^2."""
         wrong = self._determined_part(self._network(picture) - self.values.to(PRECISION))
         return wrong.square().sum() / self._size
@@ -74,7 +77,7 @@ class KnownFeatures:
         return positions if self.directions is None else self.directions.to(PRECISION) @ positions
 
 
-def invert_features(features: KnownFeatures, start: Tensor) -> Iterator[Tensor]:
+def invert_features(features: KnownFeatures, start: FeatureMaps) -> Iterator[FeatureMaps]:
     """Pictures (1, channels, height, width), normalised, float64, that show the features better and better."""
     picture = start.to(PRECISION).clone().requires_grad_()
     if features.has_max_pooling:

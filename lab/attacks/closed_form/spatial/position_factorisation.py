@@ -11,21 +11,26 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from lab.late import Bool, Float
+
 from lab.attacks.closed_form.cgls import Rows, cgls
 from lab.attacks.closed_form.convolution import Convolution
 from lab.attacks.closed_form.rank import numerical_rank
+from lab.attacks.closed_form.shapes import Kernels
 
 MOST_ITERATIONS = 3000
 CONVERGED = 1e-10
 """Share of its first gradient at which the search for the one mixture ends: float32 gradients carry no more digits."""
 
 
-def positions_determined(gradient: Tensor) -> int:
+def positions_determined(gradient: Kernels) -> int:
     """How many places a gradient (outputs, inputs, kernel, kernel) can tell apart: its rank."""
     return numerical_rank(gradient.flatten(1))
 
 
-def factorise_positions(convolution: Convolution, gradient: Tensor, reached: Tensor) -> Tensor:
+def factorise_positions(
+    convolution: Convolution, gradient: Kernels, reached: Bool[Tensor, "rows columns"]
+) -> Float[Tensor, "outputs rows columns"]:
     """The output's gradient place by place up to one factor, shape (outputs, height, width); 0 at places not reached.
 
     ``reached`` (height, width) is where the layers above let gradients through.
@@ -53,12 +58,12 @@ def factorise_positions(convolution: Convolution, gradient: Tensor, reached: Ten
 class ConsistentPatches:
     """The patches that one picture can show at the reached places, and how far others are from that."""
 
-    def __init__(self, convolution: Convolution, reached: Tensor) -> None:
+    def __init__(self, convolution: Convolution, reached: Bool[Tensor, " positions"]) -> None:
         self.convolution, self.reached = convolution, reached
         blank = torch.zeros(convolution.input_shape, dtype=convolution.weight.dtype)
         self._times_seen = convolution.gathered(torch.ones_like(convolution.patches(blank)) * reached).clamp_min(1)
 
-    def violation(self, patches: Tensor) -> Tensor:
+    def violation(self, patches: Float[Tensor, "taps reached"]) -> Float[Tensor, "taps reached"]:
         """Patches (inputs x kernel x kernel, places) less their nearest consistent ones: an orthogonal projection."""
         everywhere = patches.new_zeros(len(patches), self.reached.numel())
         everywhere[:, self.reached] = patches

@@ -14,7 +14,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from lab.late import Bool, Float
+
 from lab.attacks.closed_form.convolution import Convolution
+from lab.attacks.closed_form.shapes import FeatureMaps, InputMaps, Kernels, OutputMaps, OutputMask, UnitMask
 
 FITS = 1e-5
 """Relative residual of a channel's equations up to which its dz is right: float32 leaves some 1e-7."""
@@ -36,10 +39,10 @@ class Branch:
     """One convolution on the input: its weight gradient, and its output's gradient where the unit above is active."""
 
     convolution: Convolution
-    gradient: Tensor
-    output_gradient: Tensor
+    gradient: Kernels
+    output_gradient: OutputMaps
     """dL/dz of each output if its unit is active, shape (1, outputs, height, width)."""
-    active: Tensor
+    active: OutputMask
     """Which are taken for active; boolean, same shape."""
 
     @property
@@ -47,7 +50,7 @@ class Branch:
         """Equations of one output channel for each input channel."""
         return self.gradient[0, 0].numel()
 
-    def matrix(self) -> Tensor:
+    def matrix(self) -> Float[Tensor, "equations pixels"]:
         """The equations of one input channel: (outputs x taps, pixels)."""
         height, width = self.convolution.input_shape[2:]
         single = torch.eye(height * width, dtype=self.output_gradient.dtype).view(-1, 1, height, width)
@@ -55,11 +58,11 @@ class Branch:
         output_gradients = (self.output_gradient * self.active)[0].flatten(1)
         return torch.einsum("op,txp->otx", output_gradients, seen.unflatten(1, (len(single), -1))).flatten(0, 1)
 
-    def target(self) -> Tensor:
+    def target(self) -> Float[Tensor, "equations inputs"]:
         """The right-hand sides: (outputs x taps, inputs)."""
         return self.gradient.flatten(2).transpose(1, 2).flatten(0, 1)
 
-    def reestimated(self, values: Tensor, doubted: Tensor) -> Branch:
+    def reestimated(self, values: InputMaps, doubted: Bool[Tensor, " outputs"]) -> Branch:
         """With the active units of the doubted output channels read again from an input that fits all others."""
         estimated = torch.linalg.lstsq(self.convolution.patches(values), self.gradient[doubted].flatten(1).T).solution
         share = estimated.T.unflatten(1, tuple(self.output_gradient.shape[2:])) / self.output_gradient[0, doubted]
@@ -72,11 +75,11 @@ class Branch:
 class Solution:
     """An input; of one with more pixels than its equations tell, the shortest of those that fit."""
 
-    values: Tensor
+    values: FeatureMaps
     """Shape (1, channels, height, width)."""
-    directions: Tensor
+    directions: Float[Tensor, "rank pixels"]
     """The mixtures of pixels that the equations tell, orthonormal, shape (rank, pixels)."""
-    active: tuple[Tensor, ...]
+    active: tuple[UnitMask, ...]
     """Which units above were active, a tensor a branch."""
     condition: float
     residual: float

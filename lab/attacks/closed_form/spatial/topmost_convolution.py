@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 
+from lab.late import Bool, Float
+
 from lab.attacks.closed_form.chain import LINEAR, Link
+from lab.attacks.closed_form.shapes import Kernels, OutputMaps, OutputMask
 from lab.attacks.closed_form.spatial.conv_bn import ConvBN, block_convolutions, last_conv_bn
 from lab.attacks.closed_form.spatial.position_factorisation import factorise_positions, positions_determined
 from lab.attacks.closed_form.spatial.robust_least_squares import HALFWAY
+from lab.federated.tensors import Gradients
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,15 +26,15 @@ class TopmostConvolution:
     index: int
     """Number of links up to and including the ReLU, or the block that ends in it."""
     conv_bn: ConvBN
-    output_gradient: Tensor
+    output_gradient: OutputMaps
     """dL/d(output of the ReLU) at each place as if the pooling had kept that one, shape (1, outputs, height, width)."""
-    gradient: Tensor
+    gradient: Kernels
     """dL/dW of the convolution."""
-    summed_gradient: Tensor
+    summed_gradient: Float[Tensor, " outputs"]
     """The sum over the places of dL/d(output of the convolution), shape (outputs)."""
 
     @cached_property
-    def reached(self) -> Tensor:
+    def reached(self) -> Bool[Tensor, "rows columns"]:
         """The places that a gradient can reach, shape (height, width)."""
         return (self.output_gradient[0] != 0).any(dim=0)
 
@@ -47,7 +51,7 @@ class TopmostConvolution:
             else f"The gradient of {name} has rank {determined} and cannot tell {positions} places apart."
         )
 
-    def active(self) -> Tensor:
+    def active(self) -> OutputMask:
         """Which units passed their value on to what the head saw, shape (1, outputs, height, width)."""
         output_gradients = factorise_positions(self.conv_bn.operator, self.gradient, self.reached)
         summed = output_gradients.flatten(1).sum(1)
@@ -56,7 +60,7 @@ class TopmostConvolution:
 
 
 def find_topmost_convolution(
-    links: Sequence[Link], gradients: Mapping[str, Tensor], output_gradient: Tensor
+    links: Sequence[Link], gradients: Gradients, output_gradient: OutputMaps
 ) -> TopmostConvolution | None:
     """The top of a body that ends in a ReLU under poolings; ``output_gradient`` is dL/d(its output). None for others."""
     index = len(links)
