@@ -34,7 +34,7 @@ def test_the_closed_form_is_the_derivative():
     leaves = {name: tensor.requires_grad_() for name, tensor in candidate.items()}
     value = BalancedCosine()(leaves, shared)
     expected = torch.autograd.grad(value, list(leaves.values()))
-    found, slopes = BalancedCosine().slope(candidate, shared)
+    found, slopes = BalancedCosine().value_and_gradient(candidate, shared)
     torch.testing.assert_close(found, value.detach())
     torch.testing.assert_close(list(slopes.values()), list(expected))
 
@@ -42,6 +42,6 @@ def test_the_closed_form_is_the_derivative():
 @pytest.mark.parametrize("silent", ["0", "1", "all"])
 def test_tensors_without_a_gradient_do_no_harm(silent):
     shared = {name: tensor * (silent not in (name, "all")) for name, tensor in updates(4, 60).items()}
-    value, slopes = BalancedCosine().slope(updates(4, 60, seed=1), shared)
+    value, slopes = BalancedCosine().value_and_gradient(updates(4, 60, seed=1), shared)
     assert torch.isfinite(value)
     assert all(torch.isfinite(tensor).all() for tensor in slopes.values())

@@ -37,6 +37,6 @@ def test_the_closed_form_is_the_derivative(silent):
     candidate = {name: tensor.requires_grad_() for name, tensor in updates(4, 60, seed=1).items()}
     value = BalancedEuclidean()(candidate, shared)
     expected = torch.autograd.grad(value, list(candidate.values()))
-    found, slopes = BalancedEuclidean().slope(candidate, shared)
+    found, slopes = BalancedEuclidean().value_and_gradient(candidate, shared)
     torch.testing.assert_close(found, value.detach())
     torch.testing.assert_close(list(slopes.values()), list(expected))

@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from benchmarks.floor import floor
-from lab.attacks.derivative.frozen_matcher import STEADY, FrozenMatcher, _Inputs
+from lab.attacks.derivative.frozen_matcher import CONSTANT_CURVATURE, FrozenMatcher, _Inputs
 from lab.attacks.derivative.frozen_network import Freezable, LeanBatchNorm
 from lab.attacks.derivative.matcher import ExactMatcher
 from lab.attacks.gradient_matching import GradientMatching
@@ -110,7 +110,7 @@ def test_where_local_steps_hardly_bend_one_curvature_serves_them_all(network, ba
     observation = observe(network, batch, FedAvg(local_steps=6, batch_size=batch_size, learning_rate=1e-4))
     exact, fast = (matcher(near(batch, 0.1), batch.labels) for matcher in matchers(observation, Cosine()))
     assert alignment(fast.image_gradient, exact.image_gradient) > 0.999999
-    assert float(fast.image_gradient.norm() / exact.image_gradient.norm()) == pytest.approx(1, abs=STEADY)
+    assert float(fast.image_gradient.norm() / exact.image_gradient.norm()) == pytest.approx(1, abs=CONSTANT_CURVATURE)
 
 
 @pytest.mark.parametrize("network", [LeNet(), SmallConvNet(width=8)], ids=lambda n: n.name)
@@ -132,8 +132,8 @@ def test_without_freezing_the_difference_would_be_wrong(network):
     network, candidate = observation.network, near(batch, 0.02)
     expected = exact(candidate, batch.labels).image_gradient
     before = slope(network, candidate, batch.labels)
-    _, direction = Cosine().slope(FedSGD().update(network, candidate, batch.labels), observation.update)
-    h = fast.reach[0] / float(length(direction))
+    _, direction = Cosine().value_and_gradient(FedSGD().update(network, candidate, batch.labels), observation.update)
+    h = fast.step_lengths[0] / float(length(direction))
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             parameter.add_(direction[name], alpha=h)

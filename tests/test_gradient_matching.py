@@ -365,8 +365,8 @@ def test_a_line_search_sees_the_same_noise_for_a_whole_step(monkeypatch):
     attack = replace(SHORT, annealing=0.2, optimiser=LBFGS(), derivative=Derivative.FROZEN, coarse_to_fine=False, iterations=2)
     observation = observe(SmallConvNet(width=4), random_batch(1))
     drawn = []
-    draw = Search._drawn
-    monkeypatch.setattr(Search, "_drawn", lambda self: drawn.append(draw(self)) or drawn[-1])
+    draw = Search._drawn_perturbation
+    monkeypatch.setattr(Search, "_drawn_perturbation", lambda self: drawn.append(draw(self)) or drawn[-1])
     pictures, _ = asked(monkeypatch, attack, observation)
     assert len(pictures) > len(drawn) == 3
 

@@ -107,7 +107,7 @@ def test_soft_targets_get_their_own_derivative():
 def test_the_slope_of_a_distance_is_its_finite_difference(distance):
     observation, images, labels = setting(MLP(depth=2, width=8))
     update = FedSGD().update(observation.network, images, labels)
-    value, direction = distance.slope(update, observation.update)
+    value, direction = distance.value_and_gradient(update, observation.update)
     torch.testing.assert_close(value, distance(update, observation.update))
     for name, tensor in update.items():
         step = torch.zeros_like(tensor)

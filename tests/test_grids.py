@@ -52,10 +52,10 @@ def test_spread_is_what_a_step_of_pixels_and_shapes_along_their_own_slopes_comes
 
 @pytest.mark.parametrize("prior", [pytest.param(entry(), id=name) for name, entry in entries("prior").items()])
 @pytest.mark.parametrize("size", [(6, 9), (1, 4), (5, 1)])
-def test_a_priors_own_slope_is_its_gradient(prior, size):
+def test_a_priors_own_gradient_is_autograds(prior, size):
     images = draw(2, 3, *size)
-    price, slope = prior.slope(images)
-    expected_price, expected = Prior.slope(prior, images)
-    torch.testing.assert_close(slope, expected.nan_to_num())
+    penalty, gradient = prior.value_and_gradient(images)
+    expected_penalty, expected = Prior.value_and_gradient(prior, images)
+    torch.testing.assert_close(gradient, expected.nan_to_num())
     if min(size) > 1:
-        torch.testing.assert_close(price, expected_price)
+        torch.testing.assert_close(penalty, expected_penalty)

@@ -64,7 +64,7 @@ def test_the_compact_form_is_the_recursion_over_the_pairs_that_stay(count, histo
     gradient = torch.linspace(-1, 1, SIZE, dtype=torch.float64)
     assert len(curvature) == min(count, history)
     wanted = _dense(_kept(pairs, history, spread), spread) @ gradient
-    torch.testing.assert_close(curvature.undo(gradient), wanted, rtol=1e-8, atol=1e-10)
+    torch.testing.assert_close(curvature.inverse_hessian_vector(gradient), wanted, rtol=1e-8, atol=1e-10)
 
 
 def test_what_is_forgotten_leaves_nothing_behind():
@@ -72,10 +72,10 @@ def test_what_is_forgotten_leaves_nothing_behind():
     used, fresh = (Curvature(step, 5) for _ in range(2))
     used.remember(step, torch.zeros_like(change), change)
     used.forget()
-    assert torch.equal(used.undo(step), step)
+    assert torch.equal(used.inverse_hessian_vector(step), step)
     for curvature in (used, fresh):
         curvature.remember(other, torch.zeros_like(bent), bent)
-    assert torch.equal(used.undo(step), fresh.undo(step))
+    assert torch.equal(used.inverse_hessian_vector(step), fresh.inverse_hessian_vector(step))
 
 
 def test_without_pairs_it_is_the_identity_and_bends_downwards_are_not_kept():
@@ -84,7 +84,7 @@ def test_without_pairs_it_is_the_identity_and_bends_downwards_are_not_kept():
     for end in (-step, start, torch.full((SIZE,), math.nan)):
         curvature.remember(step, start, end)
     assert len(curvature) == 0
-    assert torch.equal(curvature.undo(step), step)
+    assert torch.equal(curvature.inverse_hessian_vector(step), step)
 
 
 def test_what_is_in_double_precision_stays_on_the_cpu():

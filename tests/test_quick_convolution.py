@@ -6,7 +6,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from lab.attacks.derivative import fast_convolution
-from lab.attacks.derivative.fast_convolution import QuickConvolution, with_quick_convolution
+from lab.attacks.derivative.fast_convolution import FastConvolution, with_fast_convolution
 from lab.attacks.derivative.frozen_network import Freezable
 from lab.federated.networks.lenet import LeNet
 from lab.randomness import stream
@@ -33,7 +33,7 @@ class _Operations(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def _slopes(module: nn.Module, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+def _gradients(module: nn.Module, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
     images = images.clone().requires_grad_()
     output = module(images)
     cotangent = torch.linspace(-1, 2, output.numel(), dtype=output.dtype).sin().view_as(output)
@@ -58,44 +58,44 @@ def test_values_and_slopes_are_those_of_torch(monkeypatch, shape, pictures, bias
     monkeypatch.setattr(fast_convolution, "WORTHWHILE", 0)
     convolution = _convolution(*shape, bias=bias)
     images = _images(pictures, shape[0])
-    for ours, theirs in zip(_slopes(QuickConvolution(convolution), images), _slopes(convolution, images), strict=True):
+    for ours, theirs in zip(_gradients(FastConvolution(convolution), images), _gradients(convolution, images), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("shape", PRODUCT)
 def test_large_kernels_on_small_pictures_are_products(shape):
     with _Operations() as seen:
-        _slopes(QuickConvolution(_convolution(*shape)), _images(1, shape[0]))
+        _gradients(FastConvolution(_convolution(*shape)), _images(1, shape[0]))
     assert not any("convolution" in name for name in seen.names)
 
 
 @pytest.mark.parametrize("shape", FEW_INPUTS)
 def test_few_strided_inputs_get_their_slopes_by_products(shape):
     with _Operations() as seen:
-        _slopes(QuickConvolution(_convolution(*shape)), _images(1, shape[0]))
+        _gradients(FastConvolution(_convolution(*shape)), _images(1, shape[0]))
     assert seen.towards_inputs == [False]
 
 
 @pytest.mark.parametrize("shape", HEAVY)
 def test_more_weights_than_places_are_met_by_products_alone(shape):
     with _Operations() as seen:
-        _slopes(QuickConvolution(_convolution(*shape)), _images(1, shape[0]))
+        _gradients(FastConvolution(_convolution(*shape)), _images(1, shape[0]))
     assert not any("convolution" in name for name in seen.names)
 
 
 def test_a_batch_whose_places_outnumber_the_weights_keeps_torchs_kernels():
-    quick = QuickConvolution(_convolution(64, 640, 1, 3, 0))
+    fast = FastConvolution(_convolution(64, 640, 1, 3, 0))
     for pictures, by_products in ((1, True), (40, False), (1, True)):
         with _Operations() as seen:
-            _slopes(quick, _images(pictures, 64))
+            _gradients(fast, _images(pictures, 64))
         assert ("convolution" not in seen.names) is by_products
 
 
 def test_the_way_is_chosen_anew_for_pictures_of_another_size():
-    quick = QuickConvolution(_convolution(3, 12, 7, 2, 3))
+    fast = FastConvolution(_convolution(3, 12, 7, 2, 3))
     for side, is_product in ((16, True), (128, False), (16, True)):
         with _Operations() as seen:
-            _slopes(quick, _images(1, 3, side, side))
+            _gradients(fast, _images(1, 3, side, side))
         assert seen.towards_inputs == ([] if is_product else [False])
 
 
@@ -109,11 +109,11 @@ def test_the_way_is_chosen_anew_for_pictures_of_another_size():
     ],
 )
 def test_unusual_convolutions_are_left_alone(convolution):
-    assert with_quick_convolution(convolution) is convolution
+    assert with_fast_convolution(convolution) is convolution
 
 
 def test_a_copy_that_freezes_has_them_and_the_network_itself_does_not():
     model = LeNet().build((3, 32, 32), 10, stream(0, "test weights"))
     frozen = Freezable(model)
-    assert sum(isinstance(module, QuickConvolution) for module in frozen.modules()) == 3
-    assert not any(isinstance(module, QuickConvolution) for module in model.modules())
+    assert sum(isinstance(module, FastConvolution) for module in frozen.modules()) == 3
+    assert not any(isinstance(module, FastConvolution) for module in model.modules())

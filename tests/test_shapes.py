@@ -18,14 +18,14 @@ import lab.attacks.labels
 from lab import late
 from lab.attacks.closed_form.cgls import Rows
 from lab.attacks.closed_form.linear_layers import divide
-from lab.attacks.labels.llg import sent
+from lab.attacks.labels.llg import mean_gradient_of
 from lab.federated.tensors import Gradients
 
 ANY_SHAPE = {
     Gradients: "keyed by parameter, and each has the shape of its own",
     Rows: "a block of equations for each layer that has some, in the shape of its outputs or weights",
 }
-OF_ANY_PARAMETER = {(inspect.unwrap(sent), "return"): "the gradient of whichever parameter was asked for"}
+OF_ANY_PARAMETER = {(inspect.unwrap(mean_gradient_of), "return"): "the gradient of whichever parameter was asked for"}
 PACKAGES = (lab.attacks.closed_form, lab.attacks.labels)
 MODULES = [found.name for package in PACKAGES for found in walk_packages(package.__path__, f"{package.__name__}.")]
 

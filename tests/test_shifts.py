@@ -21,7 +21,7 @@ def update(seed, scale=1.0):
 @pytest.mark.parametrize("distance", [Cosine(), BalancedCosine()], ids=lambda each: each.name)
 def test_the_weights_are_theta_plus_h_v_each_time_and_the_second_time_costs_the_update_again(distance):
     start, shared, renewed = update(0), update(1), []
-    _, direction = distance.slope(update(2), shared)
+    _, direction = distance.value_and_gradient(update(2), shared)
     _, blend = distance.blender(shared)(update(2))
 
     def renew():

@@ -39,7 +39,7 @@ def test_the_closed_form_is_the_derivative():
     leaves = {name: tensor.requires_grad_() for name, tensor in candidate.items()}
     value = TopHeavyCosine()(leaves, shared)
     expected = torch.autograd.grad(value, list(leaves.values()))
-    found, slopes = TopHeavyCosine().slope(candidate, shared)
+    found, slopes = TopHeavyCosine().value_and_gradient(candidate, shared)
     torch.testing.assert_close(found, value.detach())
     torch.testing.assert_close(list(slopes.values()), list(expected))
 

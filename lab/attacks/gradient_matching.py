@@ -119,17 +119,17 @@ class GradientMatching(Matching):
         """
         nearest, iteration, plateau = None, 0, Plateau(self.patience)
         while True:
-            search.set_right(iteration)
+            search.correct(iteration)
             state = self._state(search, restart, iteration)
             if not math.isfinite(state.objective):
                 outcome = MatchingOutcome.NEVER_FINITE if nearest is None else MatchingOutcome.NOT_FINITE
                 return (nearest or Nearest(state)).ended(state.iteration, outcome)
-            if search.is_told_nothing:
+            if search.is_all_zero:
                 return Nearest(state).ended(state.iteration, MatchingOutcome.SILENT)
             yield state
             flat = plateau.reached(state.terms["distance"])
             ends = flat or iteration == self.iterations
-            wanted = ends or (iteration == 0 and search.is_handed_over)
+            wanted = ends or (iteration == 0 and search.is_warm_start)
             distance = search.distance(state.terms, wanted=wanted) if plain or wanted else math.inf
             if nearest is None or distance <= nearest.distance:
                 nearest = Nearest(state, distance, search.note)

@@ -11,7 +11,7 @@ from lab.late import torch
 
 from lab.attacks.base import Attack, AttackState, Outcome
 from lab.attacks.labels import rules
-from lab.attacks.labels.llg import length_note, recover_labels, whole_factor
+from lab.attacks.labels.llg import length_factor, length_note, recover_labels
 from lab.federated.observation import Observation
 from lab.federated.tensors import Labels
 from lab.options.fields import Help
@@ -33,7 +33,7 @@ _RULES: dict[Rule, Callable[[Observation], Labels]] = {
     Rule.ILRG: rules.ilrg,
 }
 
-_FACTORS: dict[Rule, Callable[[Observation], float]] = {Rule.LLG: whole_factor, Rule.ILRG: rules.ilrg_factor}
+_FACTORS: dict[Rule, Callable[[Observation], float]] = {Rule.LLG: length_factor, Rule.ILRG: rules.ilrg_factor}
 
 
 class LabelReadingOutcome(Outcome):

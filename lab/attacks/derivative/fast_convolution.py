@@ -3,7 +3,7 @@
 Measured on one core, a product takes half to three quarters of the time of torch's kernels for kernels above 3x3
 on small pictures (all of LeNet), and the derivative towards the inputs two fifths of it where they are few and the
 stride is not 1 (the first layer of every ImageNet network). Torch also keeps weights in an order of its own: it sorts
-them before each use, and the slopes towards them afterwards, so that layers of many weights and few places (the last
+them before each use, and their gradient afterwards, so that layers of many weights and few positions (the last
 ones of every ResNet) take a third less by products. The numbers are those of the convolution, to rounding.
 """
 
@@ -38,11 +38,11 @@ Outputs = Callable[[Tensor, Tensor, Tensor | None, Sides, Sides], Tensor]
 """From pictures, weight, bias, stride and padding, as ``functional.conv2d``."""
 
 
-def with_quick_convolution(module: nn.Module | None) -> nn.Module | None:
+def with_fast_convolution(module: nn.Module | None) -> nn.Module | None:
     """The same convolution with its weights, by products where they pay; any other module as it is."""
     if not isinstance(module, nn.Conv2d) or type(module) is not nn.Conv2d:  # a subclass may do more than its base
         return module
-    return QuickConvolution(module) if _is_plain(module) else module
+    return FastConvolution(module) if _is_plain(module) else module
 
 
 def _is_plain(convolution: nn.Conv2d) -> bool:
@@ -51,7 +51,7 @@ def _is_plain(convolution: nn.Conv2d) -> bool:
     return padded_by_zeros and convolution.groups == 1 and set(convolution.dilation) == {1}
 
 
-class QuickConvolution(nn.Module):
+class FastConvolution(nn.Module):
     """``nn.Conv2d`` with the same weights."""
 
     def __init__(self, convolution: nn.Conv2d) -> None:
@@ -72,52 +72,54 @@ class QuickConvolution(nn.Module):
         """Once for each shape: asking anew each time costs a small network a tenth of a training step."""
         self._shape, self._outputs = images.shape, functional.conv2d
         if images.is_cpu:
-            places = len(images) * math.prod(_places(images.shape, self.kernel, self.stride, self.padding))
-            self._outputs = self._best(places)
+            positions = len(images) * math.prod(_output_size(images.shape, self.kernel, self.stride, self.padding))
+            self._outputs = self._best(positions)
 
-    def _best(self, places: int) -> Outputs:
-        """The quickest way to the outputs, with its way back, at so many places over all pictures."""
+    def _best(self, positions: int) -> Outputs:
+        """The quickest way to the outputs, with its way back, at so many positions over all pictures."""
         outputs, inputs = self.weight.shape[:2]
-        if min(self.kernel) >= LARGE_KERNEL and places * self.weight[0].numel() <= SMALL:
+        if min(self.kernel) >= LARGE_KERNEL and positions * self.weight[0].numel() <= SMALL:
             return _product
-        if outputs >= HEAVY * places and places * self.weight.numel() >= WORTHWHILE:
+        if outputs >= HEAVY * positions and positions * self.weight.numel() >= WORTHWHILE:
             return partial(_Convolution.apply, ALL_BY_PRODUCTS)
         if inputs < FEW_CHANNELS and max(self.stride) > 1:
-            return partial(_Convolution.apply, FEW_INPUTS)
+            return partial(_Convolution.apply, FEW_INPUT_CHANNELS)
         return functional.conv2d
 
 
 @dataclass(frozen=True)
-class Ways:
-    """How the outputs and the slopes towards inputs and weights are computed, each with the arguments of torch's own."""
+class Routines:
+    """How the outputs and the gradients of inputs and weights are computed, each with the arguments of torch's own."""
 
     outputs: Outputs = functional.conv2d
-    towards_inputs: Callable[..., Tensor] = conv2d_input
-    towards_weights: Callable[..., Tensor] = conv2d_weight
+    input_gradient: Callable[..., Tensor] = conv2d_input
+    weight_gradient: Callable[..., Tensor] = conv2d_weight
 
 
 class _Convolution(torch.autograd.Function):
-    """A convolution whose outputs and slopes each go their own way."""
+    """A convolution whose outputs and gradients each have a routine of their own."""
 
     @staticmethod
     def forward(
-        ctx: Any, ways: Ways, images: Tensor, weight: Tensor, bias: Tensor | None, stride: Sides, padding: Sides
+        ctx: Any, routines: Routines, images: Tensor, weight: Tensor, bias: Tensor | None, stride: Sides, padding: Sides
     ) -> Tensor:
         ctx.save_for_backward(images, weight)
-        ctx.ways, ctx.sides = ways, (stride, padding)
-        return ways.outputs(images, weight, bias, stride, padding)
+        ctx.routines, ctx.sides = routines, (stride, padding)
+        return routines.outputs(images, weight, bias, stride, padding)
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
-        (slope,) = grad_outputs
+        (output_gradient,) = grad_outputs
         images, weight = ctx.saved_tensors
-        _, wants_inputs, wants_weights, wants_bias, *_ = ctx.needs_input_grad
-        towards_inputs = ctx.ways.towards_inputs(images.shape, weight, slope, *ctx.sides) if wants_inputs else None
-        towards_weights = ctx.ways.towards_weights(images, weight.shape, slope, *ctx.sides) if wants_weights else None
-        return None, towards_inputs, towards_weights, slope.sum((0, 2, 3)) if wants_bias else None, None, None
+        _, needs_input, needs_weight, needs_bias, *_ = ctx.needs_input_grad
+        input_gradient = ctx.routines.input_gradient(images.shape, weight, output_gradient, *ctx.sides) if needs_input else None
+        weight_gradient = (
+            ctx.routines.weight_gradient(images, weight.shape, output_gradient, *ctx.sides) if needs_weight else None
+        )
+        return None, input_gradient, weight_gradient, output_gradient.sum((0, 2, 3)) if needs_bias else None, None, None
 
 
-def _places(shape: torch.Size, kernel: Sides, stride: Sides, padding: Sides) -> list[int]:
+def _output_size(shape: torch.Size, kernel: Sides, stride: Sides, padding: Sides) -> list[int]:
     """Rows and columns of the outputs."""
     sides = zip(shape[2:], kernel, stride, padding, strict=True)
     return [(size + 2 * pad - width) // step + 1 for size, width, step, pad in sides]
@@ -129,34 +131,40 @@ def _product(images: Tensor, weight: Tensor, bias: Tensor | None, stride: Sides,
     columns = functional.unfold(images, kernel, padding=padding, stride=stride)
     rows = weight.flatten(1).expand(len(images), -1, -1)
     product = rows @ columns if bias is None else torch.baddbmm(bias[:, None], rows, columns)
-    return product.unflatten(2, _places(images.shape, kernel, stride, padding))
+    return product.unflatten(2, _output_size(images.shape, kernel, stride, padding))
 
 
-def _product_towards_weights(images: Tensor, shape: torch.Size, slope: Tensor, stride: Sides, padding: Sides) -> Tensor:
-    """Slopes times unfolded inputs, over all places of all pictures."""
+def _product_weight_gradient(
+    images: Tensor, shape: torch.Size, output_gradient: Tensor, stride: Sides, padding: Sides
+) -> Tensor:
+    """The outputs' gradient times unfolded inputs, over all positions of all pictures."""
     columns = functional.unfold(images, shape[2:], padding=padding, stride=stride)
-    return (slope.transpose(0, 1).flatten(1) @ columns.mT.flatten(0, 1)).view(shape)
+    return (output_gradient.transpose(0, 1).flatten(1) @ columns.mT.flatten(0, 1)).view(shape)
 
 
-def _product_towards_inputs(shape: torch.Size, weight: Tensor, slope: Tensor, stride: Sides, padding: Sides) -> Tensor:
-    """Slopes times weights, folded back. In this order: the other one, weights first, walks them against the grain."""
-    columns = (slope.flatten(2).mT @ weight.flatten(1)).mT
+def _product_input_gradient(
+    shape: torch.Size, weight: Tensor, output_gradient: Tensor, stride: Sides, padding: Sides
+) -> Tensor:
+    """The outputs' gradient times weights, folded back. In this order: the other walks the weights against the grain."""
+    columns = (output_gradient.flatten(2).mT @ weight.flatten(1)).mT
     return functional.fold(columns, shape[2:], weight.shape[2:], padding=padding, stride=stride)
 
 
-def _in_strips(shape: torch.Size, weight: Tensor, slope: Tensor, stride: Sides, padding: Sides) -> Tensor:
-    """Towards few inputs at many places: each output row's slope spread over the input rows that it saw."""
+def _input_gradient_by_strips(
+    shape: torch.Size, weight: Tensor, output_gradient: Tensor, stride: Sides, padding: Sides
+) -> Tensor:
+    """Of few inputs at many positions: each output row's gradient spread over the input rows that it saw."""
     spread, kernel = weight.flatten(1).T, weight.shape[2:]
     height, width = shape[2:]
-    padded = slope.new_zeros(*shape[:2], height + 2 * padding[0], width + 2 * padding[1])
-    rows = max(1, STRIP // (len(slope) * len(spread) * slope.shape[3]))
-    for first in range(0, slope.shape[2], rows):
-        part = slope[:, :, first : first + rows]
+    padded = output_gradient.new_zeros(*shape[:2], height + 2 * padding[0], width + 2 * padding[1])
+    rows = max(1, STRIP // (len(output_gradient) * len(spread) * output_gradient.shape[3]))
+    for first in range(0, output_gradient.shape[2], rows):
+        part = output_gradient[:, :, first : first + rows]
         size = ((part.shape[2] - 1) * stride[0] + kernel[0], (part.shape[3] - 1) * stride[1] + kernel[1])
         strip = functional.fold(spread @ part.flatten(2), size, kernel, stride=stride)
         padded[:, :, first * stride[0] :, : size[1]][:, :, : size[0]] += strip
     return padded[:, :, padding[0] : padding[0] + height, padding[1] : padding[1] + width]
 
 
-FEW_INPUTS = Ways(towards_inputs=_in_strips)
-ALL_BY_PRODUCTS = Ways(_product, _product_towards_inputs, _product_towards_weights)
+FEW_INPUT_CHANNELS = Routines(input_gradient=_input_gradient_by_strips)
+ALL_BY_PRODUCTS = Routines(_product, _product_input_gradient, _product_weight_gradient)

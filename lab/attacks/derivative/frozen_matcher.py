@@ -20,7 +20,7 @@ from lab.federated.updates import length
 TOLERANCE = 10
 """By how much the length of a step may miss the good one, either way, before it is tried again."""
 RETRIES = 3
-STEADY = 1e-3
+CONSTANT_CURVATURE = 1e-3
 """Up to this share of its length the cotangent may bend along all local steps for one step's curvature to serve them all."""
 
 
@@ -37,13 +37,13 @@ class _Inputs:
 
 
 @dataclass(frozen=True, eq=False)
-class _Passed:
+class _RecordedStep:
     """One local step as the first sweep left it."""
 
     rows: Tensor | None
-    slopes: dict[str, Tensor]
+    weight_gradient: dict[str, Tensor]
     """dL/dtheta there."""
-    pulled: tuple[Tensor, ...]
+    input_gradient: tuple[Tensor, ...]
     """dL/dx (and dL/dtargets) there."""
     decisions: deque[Tensor]
 
@@ -68,59 +68,59 @@ class FrozenMatcher:
         """A ``lean`` one keeps its tape short: less memory, a little more time; several local steps always do."""
         self.model = Freezable(network)
         self.steps = steps
-        self.start = trainable(network)
+        self.initial_weights = trainable(network)
         self.model.tape.brief = lean or len(steps.rows) > 1
         self.distance = distance
-        self._aim(shared)
-        self.places = {} if self.blender else _room(self.start)
-        self.local = _room(self.start) if len(steps.rows) > 1 else {}
-        self.share = 3 * torch.finfo(next(iter(shared.values())).dtype).eps ** 0.5
+        self._set_shared(shared)
+        self.buffers = {} if self.blender else _buffers_like(self.initial_weights)
+        self.local_weights = _buffers_like(self.initial_weights) if len(steps.rows) > 1 else {}
+        self.relative_change = 3 * torch.finfo(next(iter(shared.values())).dtype).eps ** 0.5
         with torch.no_grad():
-            self.reach = [self.share * float(length(self.start))] * len(steps.rows)
+            self.step_lengths = [self.relative_change * float(length(self.initial_weights))] * len(steps.rows)
 
-    def _aim(self, shared: Gradients) -> None:
-        self.slope = self.distance.against(shared)
+    def _set_shared(self, shared: Gradients) -> None:
+        self.value_and_gradient = self.distance.against(shared)
         self.blender = self.distance.blender(shared) if len(self.steps.rows) == 1 else None
         self.shared = shared
 
     def towards(self, shared: Gradients) -> FrozenMatcher:
         """The same, of another shared update, and with what was learnt of h."""
         other = copy(self)
-        other._aim(shared)
+        other._set_shared(shared)
         return other
 
     def __call__(self, images: Images, targets: Targets) -> Match:
         """The distance and its gradients, each to about four digits in float32 and eight in float64."""
         inputs = _Inputs(*(tensor.detach().requires_grad_(tensor.is_floating_point()) for tensor in (images, targets)))
-        passed = self._record(inputs)
-        update = _scaled_sum(passed, -self.steps.rate)
+        recorded = self._record(inputs)
+        update = _scaled_sum(recorded, -self.steps.rate)
         self.model.tape.replaying = True
         if self.blender is not None:
             value, blend = self.blender(update)
-            shift = BlendShift(self.start, self.shared, update, blend, lambda: self._update_again(inputs))
-            pulled, _ = self._pulled(0, passed[0], inputs, shift, bend=False)
+            shift = BlendShift(self.initial_weights, self.shared, update, blend, lambda: self._update_again(inputs))
+            input_gradient, _ = self._step_gradients(0, recorded[0], inputs, shift, with_curvature=False)
         else:
-            value, direction = self.slope(update)
+            value, direction = self.value_and_gradient(update)
             update.clear()
             nowhere = [torch.zeros_like(leaf) for leaf in inputs.leaves]
-            pulled = self._pull_down(passed, inputs, direction) if value.isfinite() else nowhere
-        self.model.use(self.start)  # the weights it stood at last are as large as the network, and nobody needs them now
-        return Match(value, pulled[0], pulled[1] if len(pulled) == 2 else None)
+            input_gradient = self._backpropagate(recorded, inputs, direction) if value.isfinite() else nowhere
+        self.model.use(self.initial_weights)  # the last weights are as large as the network, and nobody needs them now
+        return Match(value, input_gradient[0], input_gradient[1] if len(input_gradient) == 2 else None)
 
-    def _record(self, inputs: _Inputs) -> list[_Passed]:
-        """The client's steps, with the slope towards the leaves and the kinks of each."""
-        passed: list[_Passed] = []
-        weights: Gradients = self.start
+    def _record(self, inputs: _Inputs) -> list[_RecordedStep]:
+        """The client's steps, with the gradient of the leaves and the kinks of each."""
+        recorded: list[_RecordedStep] = []
+        weights: Gradients = self.initial_weights
         self.model.tape.replaying = False
         for rows in self.steps.rows:
-            if passed:
-                weights = self._walk(weights, passed[-1].slopes, -self.steps.rate)
+            if recorded:
+                weights = self._step_weights(weights, recorded[-1].weight_gradient, -self.steps.rate)
             self.model.tape.decisions = deque()
             wanted = [*weights.values(), *inputs.leaves]
             found = torch.autograd.grad(self._loss(weights, inputs, rows), wanted, materialize_grads=True)
-            slopes = dict(zip(weights, found, strict=False))
-            passed.append(_Passed(rows, slopes, found[len(slopes) :], self.model.tape.decisions))
-        return passed
+            weight_gradient = dict(zip(weights, found, strict=False))
+            recorded.append(_RecordedStep(rows, weight_gradient, found[len(weight_gradient) :], self.model.tape.decisions))
+        return recorded
 
     def _update_again(self, inputs: _Inputs) -> Gradients:
         """The update of one step, from a pass that decides afresh as the first one did."""
@@ -128,78 +128,88 @@ class FrozenMatcher:
         self.model.tape.replaying = True
         return update
 
-    def _pull_down(self, passed: list[_Passed], inputs: _Inputs, direction: Gradients) -> list[Tensor]:
+    def _backpropagate(self, recorded: list[_RecordedStep], inputs: _Inputs, direction: Gradients) -> list[Tensor]:
         """dD/dleaves, from the last step to the first, each forgotten as soon as it is undone.
 
         ``direction`` is the cotangent of the weights after each.
         """
         totals = [torch.zeros_like(leaf) for leaf in inputs.leaves]
-        steady: Gradients = {}
-        for index in reversed(range(len(passed))):
-            steady = self._undo(index, passed.pop(), inputs, direction, totals, steady)
+        common_curvature: Gradients = {}
+        for index in reversed(range(len(recorded))):
+            common_curvature = self._backpropagate_step(index, recorded.pop(), inputs, direction, totals, common_curvature)
             if index > 1:
-                self._walk(self.local, passed[-1].slopes, self.steps.rate)
+                self._step_weights(self.local_weights, recorded[-1].weight_gradient, self.steps.rate)
         return totals
 
-    def _undo(
-        self, index: int, step: _Passed, inputs: _Inputs, direction: Gradients, totals: list[Tensor], steady: Gradients
+    def _backpropagate_step(
+        self,
+        index: int,
+        step: _RecordedStep,
+        inputs: _Inputs,
+        direction: Gradients,
+        totals: list[Tensor],
+        common_curvature: Gradients,
     ) -> Gradients:
-        """Pull ``direction`` back through one step; how that bends it, where the steps before bend it alike."""
-        shift = PlainShift(self.local if index else self.start, direction, self.places)
-        found, fresh = self._pulled(index, step, inputs, shift, bend=index > 0 and not steady)
+        """Pull ``direction`` back through one step; its product with the Hessian there, where the steps before share it."""
+        shift = PlainShift(self.local_weights if index else self.initial_weights, direction, self.buffers)
+        found, own_curvature = self._step_gradients(
+            index, step, inputs, shift, with_curvature=index > 0 and not common_curvature
+        )
         for total, each in zip(totals, found, strict=True):
             total.add_(each)
         if not index:
             return {}
-        bends = steady or fresh
+        curvature = common_curvature or own_curvature
         for name, tensor in direction.items():
-            tensor.add_(bends[name])
-        return bends if steady or index * float(length(bends)) <= STEADY * shift.length else {}
+            tensor.add_(curvature[name])
+        return curvature if common_curvature or index * float(length(curvature)) <= CONSTANT_CURVATURE * shift.length else {}
 
-    def _pulled(
-        self, index: int, step: _Passed, inputs: _Inputs, shift: Shift, *, bend: bool
+    def _step_gradients(
+        self, index: int, step: _RecordedStep, inputs: _Inputs, shift: Shift, *, with_curvature: bool
     ) -> tuple[list[Tensor], Gradients]:
-        """What the step adds to dD/dleaves and, with ``bend``, to the cotangent of the weights before it."""
-        found, h = self._shifted(index, step, inputs, shift, bend=bend)
+        """What the step adds to dD/dleaves and, with ``with_curvature``, to the cotangent of the weights before it."""
+        found, h = self._shifted_gradients(index, step, inputs, shift, with_curvature=with_curvature)
         factor = -self.steps.rate / h
-        gaps = [after.sub_(before).mul_(factor) for after, before in zip(found, step.pulled, strict=False)]
-        bends = zip(step.slopes.items(), found[len(gaps) :], strict=False)
-        return gaps, {name: after.sub_(before).mul_(factor) for (name, before), after in bends}
+        differences = [after.sub_(before).mul_(factor) for after, before in zip(found, step.input_gradient, strict=False)]
+        curvature = zip(step.weight_gradient.items(), found[len(differences) :], strict=False)
+        return differences, {name: after.sub_(before).mul_(factor) for (name, before), after in curvature}
 
-    def _shifted(
-        self, index: int, step: _Passed, inputs: _Inputs, shift: Shift, *, bend: bool
+    def _shifted_gradients(
+        self, index: int, step: _RecordedStep, inputs: _Inputs, shift: Shift, *, with_curvature: bool
     ) -> tuple[tuple[Tensor, ...], float]:
-        """The slopes at theta + h v with the step's kinks, and h; tried again where h was far from a good one."""
+        """The gradients at theta + h v with the step's kinks, and h; tried again where h was far from a good one."""
         left = RETRIES
         while True:
-            h = self.reach[index] / shift.length
-            found = self._slopes_at(h, step, inputs, shift, bend=bend)
-            correction = self._correction(found[0], step.pulled[0])
-            self.reach[index] *= correction
+            h = self.step_lengths[index] / shift.length
+            found = self._gradients_at(h, step, inputs, shift, with_curvature=with_curvature)
+            correction = self._correction(found[0], step.input_gradient[0])
+            self.step_lengths[index] *= correction
             if not left or 1 / TOLERANCE < correction < TOLERANCE:
                 return found, h
             left -= 1
             del found  # the next try asks for as much memory
 
-    def _slopes_at(self, h: float, step: _Passed, inputs: _Inputs, shift: Shift, *, bend: bool) -> tuple[Tensor, ...]:
-        """The slopes towards the leaves and, with ``bend``, towards the weights."""
+    def _gradients_at(
+        self, h: float, step: _RecordedStep, inputs: _Inputs, shift: Shift, *, with_curvature: bool
+    ) -> tuple[Tensor, ...]:
+        """The gradients of the leaves and, with ``with_curvature``, of the weights."""
         shifted = shift.by(h)
-        weights = _as_leaves(shifted) if bend else shifted
+        weights = _as_leaves(shifted) if with_curvature else shifted
         self.model.tape.decisions = deque(step.decisions)
-        wanted = [*inputs.leaves, *weights.values()] if bend else inputs.leaves
+        wanted = [*inputs.leaves, *weights.values()] if with_curvature else inputs.leaves
         return torch.autograd.grad(self._loss(weights, inputs, step.rows), wanted, materialize_grads=True)
 
     def _correction(self, after: Tensor, before: Tensor) -> float:
         """By what to lengthen the step for dL/dx to change by the wanted share; 1 where it does not change at all."""
-        share = float((after - before).norm() / before.norm())
-        return self.share / share if 0 < share < float("inf") else 1.0
+        relative_change = float((after - before).norm() / before.norm())
+        return self.relative_change / relative_change if 0 < relative_change < float("inf") else 1.0
 
     @torch.no_grad()
-    def _walk(self, weights: Gradients, slopes: Gradients, rate: float) -> Gradients:
-        """The local weights, written over the present ones: the given ones + rate * slopes."""
+    def _step_weights(self, weights: Gradients, weight_gradient: Gradients, rate: float) -> Gradients:
+        """The local weights, written over the present ones: the given ones + rate * gradient."""
         for name, tensor in weights.items():
-            torch.add(tensor, slopes[name], alpha=rate, out=self.local[name])
-        return _as_leaves(self.local)
+            torch.add(tensor, weight_gradient[name], alpha=rate, out=self.local_weights[name])
+        return _as_leaves(self.local_weights)
 
     def _loss(self, weights: Gradients, inputs: _Inputs, rows: Tensor | None) -> Tensor:
         images, targets = (inputs.images, inputs.targets) if rows is None else (inputs.images[rows], inputs.targets[rows])
@@ -207,7 +217,7 @@ class FrozenMatcher:
         return loss(self.model(images), targets)
 
 
-def _room(weights: Gradients) -> Gradients:
+def _buffers_like(weights: Gradients) -> Gradients:
     return {name: torch.empty_like(tensor) for name, tensor in weights.items()}
 
 
@@ -215,14 +225,14 @@ def _as_leaves(weights: Gradients) -> Gradients:
     return {name: tensor.detach().requires_grad_() for name, tensor in weights.items()}
 
 
-def _scaled_sum(passed: list[_Passed], rate: float) -> dict[str, Tensor]:
+def _scaled_sum(recorded: list[_RecordedStep], rate: float) -> dict[str, Tensor]:
     """Rate * (g_0 + g_1 + ...): the update, without the rounding of weights subtracted from weights.
 
-    The first step's slopes, which nothing else needs, become the sum: who empties it has given their memory back.
+    The first step's gradient, which nothing else needs, becomes the sum: who empties it has given their memory back.
     """
-    total = passed[0].slopes
-    for step in passed[1:]:
-        for name, tensor in step.slopes.items():
+    total = recorded[0].weight_gradient
+    for step in recorded[1:]:
+        for name, tensor in step.weight_gradient.items():
             total[name].add_(tensor)
     if rate != 1:
         for tensor in total.values():

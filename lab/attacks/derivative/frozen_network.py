@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lab.attacks.derivative.fast_convolution import with_quick_convolution
+from lab.attacks.derivative.fast_convolution import with_fast_convolution
 from lab.federated.gradients import trainable
 from lab.federated.tensors import Gradients
 
@@ -23,7 +23,7 @@ from lab.federated.tensors import Gradients
 class Tape:
     """What each kink decided, in the order in which the forward pass met them.
 
-    A ``brief`` one keeps whether each unit spoke, not how loudly, and counts places in few bytes: a quarter of the memory
+    A ``brief`` one keeps whether each unit spoke, not how loudly, and counts positions in few bytes: a quarter of the memory
     where the decisions of many local steps are kept at once, for one more trip through it.
     """
 
@@ -40,21 +40,21 @@ class Tape:
         """Positive where the next ReLU's units spoke."""
         return self.decisions.popleft().to(dtype)
 
-    def keep_winners(self, winners: Tensor, places: int) -> None:
-        """Which of so many places a max-pooling took."""
-        self.decisions.append(winners.to(_smallest_count(places)) if self.brief else winners)
+    def keep_winners(self, winners: Tensor, positions: int) -> None:
+        """Which of so many positions a max-pooling took."""
+        self.decisions.append(winners.to(_smallest_count(positions)) if self.brief else winners)
 
     def winners(self) -> Tensor:
-        """The next max-pooling's places, as torch counts them."""
+        """The next max-pooling's positions, as torch counts them."""
         return self.decisions.popleft().to(torch.int64)
 
 
-def _smallest_count(places: int) -> torch.dtype:
-    return torch.int16 if places <= torch.iinfo(torch.int16).max else torch.int32
+def _smallest_count(positions: int) -> torch.dtype:
+    return torch.int16 if positions <= torch.iinfo(torch.int16).max else torch.int32
 
 
 class FreezableReLU(nn.Module):
-    """ReLU or leaky ReLU; while replaying, a fixed slope for each unit."""
+    """ReLU or leaky ReLU; while replaying, a fixed derivative for each unit."""
 
     def __init__(self, tape: Tape, negative_slope: float) -> None:
         super().__init__()
@@ -94,7 +94,7 @@ class FreezableMaxPool(nn.Module):
 class LeanBatchNorm(nn.Module):
     """Batch norm by running statistics; while replaying towards pictures alone, a scale and a shift.
 
-    Torch's own keeps its input for the way back, though only slopes towards the weights need it.
+    Torch's own keeps its input for the way back, though only the gradient of the weights needs it.
     """
 
     def __init__(self, tape: Tape, norm: nn.BatchNorm2d) -> None:
@@ -131,7 +131,7 @@ class Freezable(nn.Module):
     def _slots(self, weight: Tensor) -> list[tuple[dict[str, nn.Parameter | None], str]]:
         """Each place that holds it: a parameter may be shared by several layers."""
         held = [module._parameters for module in self.network.modules()]
-        return [(places, name) for places in held for name, tensor in places.items() if tensor is weight]
+        return [(holders, name) for holders in held for name, tensor in holders.items() if tensor is weight]
 
     def use(self, weights: Gradients) -> None:
         """Compute with these weights from now on, keyed and ordered as the network's own that train.
@@ -139,8 +139,8 @@ class Freezable(nn.Module):
         ``torch.func.functional_call`` does the same, but costs as much as a layer of a small network.
         """
         for slots, tensor in zip(self.slots, weights.values(), strict=True):
-            for places, name in slots:
-                places[name] = cast(nn.Parameter, tensor)
+            for holders, name in slots:
+                holders[name] = cast(nn.Parameter, tensor)
 
     def forward(self, images: Tensor) -> Tensor:
         """The logits."""
@@ -165,7 +165,7 @@ def _with_tape(module: nn.Module | None, tape: Tape) -> nn.Module | None:
         return FreezableMaxPool(tape, module)
     if isinstance(module, nn.BatchNorm2d) and kind is nn.BatchNorm2d and _scales(module):
         return LeanBatchNorm(tape, module)
-    return with_quick_convolution(module)
+    return with_fast_convolution(module)
 
 
 def _scales(norm: nn.BatchNorm2d) -> bool:

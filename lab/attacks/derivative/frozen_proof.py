@@ -64,18 +64,20 @@ def is_proved(network: nn.Module, shape: tuple[int, int, int]) -> bool:
     picture = torch.rand(1, *shape, generator=stream(0, "a picture for a proof"), dtype=like.dtype).to(like.device)
     label = torch.zeros(1, dtype=torch.long, device=like.device)
     frozen = _Frozen(Freezable(network), picture, label)
-    logits, slopes = frozen.recorded()
+    logits, gradients = frozen.recorded()
     with torch.no_grad():
         expected = network(picture)
-    return _is_small(logits - expected, SAME, expected) and frozen.is_accounted_for(logits) and _agree(network, frozen, slopes)
+    return (
+        _is_small(logits - expected, SAME, expected) and frozen.is_accounted_for(logits) and _agree(network, frozen, gradients)
+    )
 
 
-def _agree(network: nn.Module, frozen: _Frozen, slopes: _Slopes) -> bool:
+def _agree(network: nn.Module, frozen: _Frozen, gradients: _Gradients) -> bool:
     """Whether d/dx <g(x), v> at v = g(x) is the same by both ways."""
     leaf = frozen.picture.clone().requires_grad_()
     update = parameter_gradient(network, leaf, frozen.label, differentiable=True)
     (exact,) = pull_back(list(update.values()), [leaf], [tensor.detach() for tensor in update.values()])
-    return _is_small(frozen.mixed(slopes) - exact, AGREE, exact)
+    return _is_small(frozen.mixed_derivative(gradients) - exact, AGREE, exact)
 
 
 def _is_small(gap: Tensor, share: float, whole: Tensor) -> bool:
@@ -83,7 +85,7 @@ def _is_small(gap: Tensor, share: float, whole: Tensor) -> bool:
 
 
 @dataclass(frozen=True, eq=False)
-class _Slopes:
+class _Gradients:
     """Of the loss at a place."""
 
     picture: Images
@@ -99,30 +101,32 @@ class _Frozen:
         self.weights = {name: tensor.detach().clone().requires_grad_() for name, tensor in model.weights.items()}
         self.decisions: list[Tensor] = []
 
-    def recorded(self) -> tuple[Tensor, _Slopes]:
-        """The logits, in their graph, and the slopes; the tape is kept."""
+    def recorded(self) -> tuple[Tensor, _Gradients]:
+        """The logits, in their graph, and the gradients; the tape is kept."""
         self.model.use(self.weights)
         logits = self.model(self.leaf)
         self.decisions = list(self.model.tape.decisions)
         leaves = [self.leaf, *self.weights.values()]
-        slope, *others = torch.autograd.grad(loss(logits, self.label), leaves, retain_graph=True, materialize_grads=True)
-        return logits, _Slopes(slope, dict(zip(self.weights, others, strict=True)))
+        picture_gradient, *weight_gradients = torch.autograd.grad(
+            loss(logits, self.label), leaves, retain_graph=True, materialize_grads=True
+        )
+        return logits, _Gradients(picture_gradient, dict(zip(self.weights, weight_gradients, strict=True)))
 
-    def mixed(self, slopes: _Slopes) -> Images:
+    def mixed_derivative(self, gradients: _Gradients) -> Images:
         """d/dx <g(x), v> at v = g(x) as ``FrozenMatcher`` finds it: by how much dL/dx changes along v."""
-        h = SHARE * float(length(self.model.weights).detach() / length(slopes.weights))
-        change = self._change(h, slopes)
-        share = float(change.norm() / slopes.picture.norm())
+        h = SHARE * float(length(self.model.weights).detach() / length(gradients.weights))
+        change = self._change(h, gradients)
+        share = float(change.norm() / gradients.picture.norm())
         if 0 < share < float("inf"):
             h *= SHARE / share
-            change = self._change(h, slopes)
+            change = self._change(h, gradients)
         return change / h
 
-    def _change(self, h: float, slopes: _Slopes) -> Images:
-        self.model.use({name: (tensor + h * slopes.weights[name]).detach() for name, tensor in self.model.weights.items()})
+    def _change(self, h: float, gradients: _Gradients) -> Images:
+        self.model.use({name: (tensor + h * gradients.weights[name]).detach() for name, tensor in self.model.weights.items()})
         self.model.tape.replaying, self.model.tape.decisions = True, deque(self.decisions)
         leaf = self.picture.clone().requires_grad_()
-        return torch.autograd.grad(loss(self.model(leaf), self.label), leaf)[0] - slopes.picture
+        return torch.autograd.grad(loss(self.model(leaf), self.label), leaf)[0] - gradients.picture
 
     def is_accounted_for(self, logits: Tensor) -> bool:
         """Whether their graph holds known operations alone, each kink recorded, and no weights but those given."""

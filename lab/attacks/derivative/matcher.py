@@ -64,6 +64,6 @@ def match(rule: UpdateRule, images: Images, targets: Targets, distance: Distance
     soft = inputs[1] if len(inputs) == 2 else targets
     with PlainAttention():
         update = rule(inputs[0], soft)
-    value, direction = distance.slope({name: tensor.detach() for name, tensor in update.items()}, shared)
-    pulled = pull_back(list(update.values()), inputs, list(direction.values()))
-    return Match(value, pulled[0], pulled[1] if len(pulled) == 2 else None)
+    value, direction = distance.value_and_gradient({name: tensor.detach() for name, tensor in update.items()}, shared)
+    gradients = pull_back(list(update.values()), inputs, list(direction.values()))
+    return Match(value, gradients[0], gradients[1] if len(gradients) == 2 else None)

@@ -35,41 +35,41 @@ class Shift(Protocol):
 
 
 class PlainShift:
-    """Along any v; the weights are written to ``places``."""
+    """Along any v; the weights are written to ``buffers``."""
 
-    def __init__(self, weights: Gradients, direction: Gradients, places: Gradients) -> None:
-        self.weights, self.direction, self.places = weights, direction, places
+    def __init__(self, weights: Gradients, direction: Gradients, buffers: Gradients) -> None:
+        self.weights, self.direction, self.buffers = weights, direction, buffers
         self.length = max(float(length(direction)), TINY)
 
     @torch.no_grad()
     def by(self, h: float) -> Gradients:
         """One addition for each tensor."""
         for name, tensor in self.weights.items():
-            torch.add(tensor, self.direction[name], alpha=h, out=self.places[name])
-        return self.places
+            torch.add(tensor, self.direction[name], alpha=h, out=self.buffers[name])
+        return self.buffers
 
 
 class BlendShift:
     """Along a blend of both updates; v is never written down, and the weights are written over the candidate's update.
 
-    Who wants a second h pays for the update once more: ``renew`` computes it.
+    Who wants a second h pays for the update once more: ``recompute`` computes it.
     """
 
     def __init__(
-        self, weights: Gradients, shared: Gradients, update: dict[str, Tensor], blend: Blend, renew: Callable[[], Gradients]
+        self, weights: Gradients, shared: Gradients, update: dict[str, Tensor], blend: Blend, recompute: Callable[[], Gradients]
     ) -> None:
-        self.weights, self.shared, self.blend, self.renew = weights, shared, blend, renew
-        self.places, self.spent = update, False
+        self.weights, self.shared, self.blend, self.recompute = weights, shared, blend, recompute
+        self.buffers, self.consumed = update, False
         self.length = max(blend.length, TINY)
 
     def by(self, h: float) -> Gradients:
         """Theta + h own g - h other g*."""
-        if self.spent:
-            self.places.clear()  # before the update is there once more, so that memory holds it but once
-            self.places.update(self.renew())
-        places, self.spent = self.places, True
+        if self.consumed:
+            self.buffers.clear()  # before the update is there once more, so that memory holds it but once
+            self.buffers.update(self.recompute())
+        buffers, self.consumed = self.buffers, True
         shares = zip(self.weights.items(), self.blend.own, self.blend.other, strict=True)
         with torch.no_grad():
             for (name, tensor), own, other in shares:
-                torch.add(tensor, places[name], alpha=h * own, out=places[name]).sub_(self.shared[name], alpha=h * other)
-        return places
+                torch.add(tensor, buffers[name], alpha=h * own, out=buffers[name]).sub_(self.shared[name], alpha=h * other)
+        return buffers

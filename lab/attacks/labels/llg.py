@@ -28,17 +28,17 @@ def recover_labels(observation: Observation) -> Labels:
     Several pictures (after LLG, Wainakh et al. 2022): take the most negative class, give back
     what one picture contributes (1 / batch), and repeat; at another length than told where that alone makes whole counts.
     """
-    slopes = _logit_gradient(observation)
-    slopes *= whole_factor(observation)
+    logit_gradient = _logit_gradient(observation)
+    logit_gradient *= length_factor(observation)
     found: list[int] = []
     for _ in range(observation.batch_size):
-        found.append(int(slopes.argmin()))
-        slopes[found[-1]] += 1 / observation.batch_size
+        found.append(int(logit_gradient.argmin()))
+        logit_gradient[found[-1]] += 1 / observation.batch_size
     return torch.tensor(sorted(found), device=observation.device, dtype=torch.long)
 
 
 def length_note(factor: float) -> str:
-    """What counting repeated labels took the length of the update for; ``factor`` as of ``whole_factor``."""
+    """What counting repeated labels took the length of the update for; ``factor`` as of ``length_factor``."""
     if factor == 1:
         return "Repeats are counted by the length of the update, which is taken as told."
     return f"The counts come out whole if the update was sent {1 / factor:.2g} times as long as the batch's own."
@@ -47,19 +47,19 @@ def length_note(factor: float) -> str:
 def counting_note(observation: Observation) -> str:
     """The same of an attack that had to count its labels; nothing where they were told, or there is one picture."""
     counted = observation.label_source is LabelSource.INFERRED and observation.batch_size > 1
-    return length_note(whole_factor(observation)) if counted else ""
+    return length_note(length_factor(observation)) if counted else ""
 
 
-def whole_factor(observation: Observation) -> float:
+def length_factor(observation: Observation) -> float:
     """By what to multiply n dL/dlogits = n p - counts for the counts to come out whole, with p guessed from noise; else 1."""
     if observation.batch_size == 1:
         return 1.0
     with torch.no_grad():
-        chances = observation.network(_noise(observation)).softmax(1).mean(0).cpu()
-    if float(chances.max()) > SURE:
+        probabilities = observation.network(_noise(observation)).softmax(1).mean(0).cpu()
+    if float(probabilities.max()) > SURE:
         return 1.0
     pictures = observation.batch_size
-    return factor_of_whole_counts(pictures * chances, -pictures * _logit_gradient(observation).cpu(), pictures)
+    return factor_of_whole_counts(pictures * probabilities, -pictures * _logit_gradient(observation).cpu(), pictures)
 
 
 def _noise(observation: Observation) -> Tensor:
@@ -74,11 +74,11 @@ def _logit_gradient(observation: Observation) -> Tensor:
     """dL/dlogits averaged over the batch: the bias gradient, or the row sums of dL/dW over the features' sum."""
     name, last = last_linear(observation.network)
     if f"{name}.bias" in observation.update:
-        return sent(observation, f"{name}.bias").clone()
-    return sent(observation, f"{name}.weight").sum(1) / _feature_sum(observation, last)
+        return mean_gradient_of(observation, f"{name}.bias").clone()
+    return mean_gradient_of(observation, f"{name}.weight").sum(1) / _feature_sum(observation, last)
 
 
-def sent(observation: Observation, name: str) -> Tensor:
+def mean_gradient_of(observation: Observation, name: str) -> Tensor:
     """The mean gradient of one parameter. Raises ``LabError`` where the update lacks it."""
     if name not in observation.update:
         raise LabError(f"Labels cannot be inferred: the update holds nothing of {name}. Let the server know the labels.")
@@ -95,11 +95,11 @@ def last_linear(network: Classifier) -> tuple[str, nn.Linear]:
 
 def _feature_sum(observation: Observation, last: nn.Linear) -> Tensor:
     """What the features of a picture add up to, guessed from noise: only its order of magnitude matters."""
-    seen: list[Tensor] = []
-    hook = last.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0]))
+    features: list[Tensor] = []
+    hook = last.register_forward_hook(lambda _, inputs, __: features.append(inputs[0]))
     try:
         with torch.no_grad():
             observation.network(_noise(observation))
     finally:
         hook.remove()
-    return seen[0].sum(1).mean().abs().clamp_min(1e-30)
+    return features[0].sum(1).mean().abs().clamp_min(1e-30)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lab.late import Float, Tensor, nn, torch
 
-from lab.attacks.labels.llg import last_linear, sent
+from lab.attacks.labels.llg import last_linear, mean_gradient_of
 from lab.attacks.labels.whole_counts import SURE, factor_of_whole_counts
 from lab.errors import LabError
 from lab.federated.observation import Observation
@@ -32,23 +32,23 @@ def ilrg(observation: Observation) -> Labels:
     p_j = softmax(W h_j + b). Then K dL/db_i = sum_j n_j p_ji - n_i with sum n = K tells the counts n.
     Raises ``LabError`` where the last layer's bias has no gradient.
     """
-    probabilities, slopes = _by_class(observation)
-    counts = _counts(probabilities, ilrg_factor(observation) * slopes, observation.batch_size)
-    return _spelt_out(counts, observation.batch_size).to(observation.device)
+    probabilities, bias_gradient = _by_class(observation)
+    counts = _counts(probabilities, ilrg_factor(observation) * bias_gradient, observation.batch_size)
+    return _as_labels(counts, observation.batch_size).to(observation.device)
 
 
 def ilrg_factor(observation: Observation) -> float:
     """By what to multiply dL/db for the counts, linear in it, to come out whole; 1 where nothing tells another length."""
-    pictures, (probabilities, slopes) = observation.batch_size, _by_class(observation)
+    pictures, (probabilities, bias_gradient) = observation.batch_size, _by_class(observation)
     if pictures == 1 or float(probabilities.max()) > SURE:
         return 1.0
-    left = torch.cat(
-        [probabilities.T - torch.eye(len(slopes), dtype=torch.float32), torch.ones(1, len(slopes), dtype=torch.float32)]
-    ).double()
-    right = torch.zeros(len(slopes) + 1, 2, dtype=torch.float64)
-    right[-1, 0], right[:-1, 1] = pictures, pictures * slopes.double()
-    base, slope = torch.linalg.lstsq(left, right, driver="gelsd").solution.T
-    return factor_of_whole_counts(base, slope, pictures)
+    classes = len(bias_gradient)
+    ones = torch.ones(1, classes, dtype=torch.float32)
+    left = torch.cat([probabilities.T - torch.eye(classes, dtype=torch.float32), ones]).double()
+    right = torch.zeros(classes + 1, 2, dtype=torch.float64)
+    right[-1, 0], right[:-1, 1] = pictures, pictures * bias_gradient.double()
+    constant, coefficient = torch.linalg.lstsq(left, right, driver="gelsd").solution.T
+    return factor_of_whole_counts(constant, coefficient, pictures)
 
 
 def _by_class(observation: Observation) -> tuple[Float[Tensor, "classes classes"], Float[Tensor, " classes"]]:
@@ -56,33 +56,33 @@ def _by_class(observation: Observation) -> tuple[Float[Tensor, "classes classes"
     name, layer = last_linear(observation.network)
     if layer.bias is None or f"{name}.bias" not in observation.update:
         raise LabError(f"iLRG divides by the gradient of a bias, and of {name} none was sent; choose another rule.")
-    slopes, weight = _gradient(observation, f"{name}.bias"), _gradient(observation, f"{name}.weight")
-    return _probabilities(layer, weight, slopes), slopes
+    bias_gradient, weight = _gradient(observation, f"{name}.bias"), _gradient(observation, f"{name}.weight")
+    return _probabilities(layer, weight, bias_gradient), bias_gradient
 
 
 def _probabilities(
-    layer: nn.Linear, weight: Float[Tensor, "classes features"], slopes: Float[Tensor, " classes"]
+    layer: nn.Linear, weight: Float[Tensor, "classes features"], bias_gradient: Float[Tensor, " classes"]
 ) -> Float[Tensor, "classes classes"]:
     """Row j: the probabilities of a picture of class j."""
-    safe = torch.where(slopes.abs() > 1e-12 * slopes.abs().max(), slopes, torch.ones_like(slopes))
+    safe = torch.where(bias_gradient.abs() > 1e-12 * bias_gradient.abs().max(), bias_gradient, torch.ones_like(bias_gradient))
     features = (weight / safe[:, None]).to(layer.weight)
     return (features @ layer.weight.detach().T + layer.bias.detach()).cpu().double().softmax(1)
 
 
 def _counts(
-    probabilities: Float[Tensor, "classes classes"], slopes: Float[Tensor, " classes"], pictures: int
+    probabilities: Float[Tensor, "classes classes"], bias_gradient: Float[Tensor, " classes"], pictures: int
 ) -> Float[Tensor, " classes"]:
     """N >= 0 with (P^T - 1) n = K dL/db and sum n = K, in the least-squares sense."""
     from scipy.optimize import nnls  # imported here: scipy is slow to load
 
-    classes = len(slopes)
+    classes = len(bias_gradient)
     left = torch.cat([probabilities.T - torch.eye(classes, dtype=torch.float64), torch.ones(1, classes, dtype=torch.float64)])
-    right = torch.cat([pictures * slopes.double(), torch.tensor([float(pictures)], dtype=torch.float64)])
+    right = torch.cat([pictures * bias_gradient.double(), torch.tensor([float(pictures)], dtype=torch.float64)])
     found, _ = nnls(left.numpy(), right.numpy())
     return torch.from_numpy(found)
 
 
-def _spelt_out(counts: Float[Tensor, " classes"], pictures: int) -> Labels:
+def _as_labels(counts: Float[Tensor, " classes"], pictures: int) -> Labels:
     """Whole counts that add up (largest remainders first), written as labels."""
     scaled = counts * pictures / counts.sum().clamp_min(1e-12)
     whole = scaled.floor()
@@ -103,4 +103,4 @@ def _weight_gradient(observation: Observation) -> Float[Tensor, "classes feature
 
 
 def _gradient(observation: Observation, name: str) -> Tensor:
-    return sent(observation, name).detach().cpu()
+    return mean_gradient_of(observation, name).detach().cpu()

@@ -16,22 +16,22 @@ CLEARLY = 0.5
 """Another factor than 1 is believed where its counts are less than this share as far from whole as those of 1 are."""
 
 
-def factor_of_whole_counts(base: Float[Tensor, " classes"], slope: Float[Tensor, " classes"], pictures: int) -> float:
-    """R for which the counts ``base`` + r ``slope`` come out whole; 1, the length as told, unless another is clearly better.
+def factor_of_whole_counts(constant: Float[Tensor, " classes"], coefficient: Float[Tensor, " classes"], pictures: int) -> float:
+    """R for which the counts ``constant`` + r ``coefficient`` come out whole; 1, the length as told, unless another is better.
 
     A shared gradient that is 1/r times as long as the batch's own (a clipped one, a sum over the batch) still tells the
     labels: classes without a picture and those with one, two or three stand apart by whole steps at one length alone.
     """
     steps = int(math.log(LONGEST) / math.log(STEP))
     factors = STEP ** torch.arange(-steps, steps + 1, dtype=torch.float64)
-    misses = _miss(base.double() + factors[:, None] * slope.double(), pictures)
-    told, best = float(misses[steps]), int(misses.argmin())
-    clearly = float(misses[best]) < min(WHOLE, CLEARLY * told)
+    residuals = _residual(constant.double() + factors[:, None] * coefficient.double(), pictures)
+    as_sent, best = float(residuals[steps]), int(residuals.argmin())
+    clearly = float(residuals[best]) < min(WHOLE, CLEARLY * as_sent)
     return float(factors[best]) if clearly else 1.0
 
 
-def _miss(counts: Float[Tensor, "factors classes"], pictures: int) -> Float[Tensor, " factors"]:
+def _residual(counts: Float[Tensor, "factors classes"], pictures: int) -> Float[Tensor, " factors"]:
     """How far each row is from whole numbers >= 0 that add up to the pictures, root mean square."""
     whole = counts.round().clamp_min(0)
-    astray = (whole.sum(1) - pictures).abs()
-    return ((counts - whole).square().sum(1) + astray).div(counts.shape[1]).sqrt()
+    excess = (whole.sum(1) - pictures).abs()
+    return ((counts - whole).square().sum(1) + excess).div(counts.shape[1]).sqrt()

@@ -1,4 +1,4 @@
-"""Local steps as a single one: taken in the middle of the client's way, and set right by simulating now and then."""
+"""Local steps as a single one: taken in the middle of the client's way, and corrected by simulating now and then."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lab.federated.classifier import Classifier
 
 CORRECTIONS = 20
-"""So often, spread over a budget, the single step is set right; more bring nothing (small ConvNet, rates 1e-3 to 1e-1)."""
+"""So often, spread over a budget, the single step is corrected; more bring nothing (small ConvNet, rates 1e-3 to 1e-1)."""
 ITERATION = 2
 """Training steps that one costs. A correction costs one for each local step, and comes so rarely that all cost no more."""
 ROUNDED = 1e-3
@@ -39,7 +39,7 @@ class Correction:
     shared: Gradients | None
     """What a single step has to match for the simulated ones to match what was shared. None where these explain nothing of
     it: such a candidate tells of bends that are not there."""
-    missed: float
+    residual: float
     """By how much the candidate's simulated update misses the shared one, relative to it."""
 
 
@@ -60,46 +60,46 @@ class Surrogate:
         self.client = client
         steps = client.protocol.steps(client.batch_size)
         count = len(steps.rows)
-        middle = _moved(client.network, client.update, (count - 1) / (2 * count))
+        middle = _moved_network(client.network, client.update, (count - 1) / (2 * count))
         self.long_step = LongStep(rate=steps.rate * count)
         self.observation = replace(client, network=middle, protocol=self.long_step)
         """As if the client had taken a single step there."""
         self.spacing = -(-count // ITERATION)
-        self.bends = rounding(client) <= ROUNDED
+        self.is_curved = rounding(client) <= ROUNDED
 
     def is_due(self, iteration: int, iterations: int) -> bool:
         """Whether a correction is worth its while now."""
-        return self.bends and iteration > 0 and iteration % max(self.spacing, iterations // CORRECTIONS) == 0
+        return self.is_curved and iteration > 0 and iteration % max(self.spacing, iterations // CORRECTIONS) == 0
 
     def correction(self, images: Images, targets: Targets) -> Correction:
         """What simulating this candidate's steps tells."""
         shared = self.client.update
         simulated = self.client.protocol.update(self.client.network, images, targets)
         factor = fitted(simulated, shared).factor
-        missing = _taken_from(shared, simulated, factor)
-        missed = float(length(missing) / length(shared))
-        return Correction(self._added_to(missing, images, targets, factor) if missed < 1 else None, missed)
+        difference = _difference(shared, simulated, factor)
+        residual = float(length(difference) / length(shared))
+        return Correction(self._plus_single_step(difference, images, targets, factor) if residual < 1 else None, residual)
 
-    def missed(self, images: Images, targets: Targets) -> float:
+    def residual(self, images: Images, targets: Targets) -> float:
         """By how much this candidate's simulated update misses the shared one, relative to it."""
         shared = self.client.update
         simulated = self.client.protocol.update(self.client.network, images, targets)
-        return float(length(_taken_from(shared, simulated, fitted(simulated, shared).factor)) / length(shared))
+        return float(length(_difference(shared, simulated, fitted(simulated, shared).factor)) / length(shared))
 
-    def _added_to(self, missing: Gradients, images: Images, targets: Targets, factor: float) -> Gradients:
+    def _plus_single_step(self, difference: Gradients, images: Images, targets: Targets, factor: float) -> Gradients:
         """What the candidate's single step sends, ``factor`` times, and what its simulated ones miss; written over that."""
         gradient = parameter_gradient(self.observation.network, images, targets)
-        for name, tensor in missing.items():
+        for name, tensor in difference.items():
             tensor.add_(gradient[name], alpha=-self.long_step.rate * factor)
-        return missing
+        return difference
 
-    def note(self, missed: float) -> str:
-        """What else to try where the last candidate missed the shared update by so much; empty where it came near."""
-        if missed <= FAR:
+    def note(self, residual: float) -> str:
+        """What else to try where the last candidate left so much of the shared update; empty where it came near."""
+        if residual <= FAR:
             return ""
-        told = "more than all of it" if missed > 1 else percent(missed)
+        amount = "more than all of it" if residual > 1 else percent(residual)
         return (
-            f"This picture's own {self.client.local_steps} local steps miss the shared update by {told}; "
+            f"This picture's own {self.client.local_steps} local steps miss the shared update by {amount}; "
             "simulating each of them (local_steps = simulated) takes longer and gets closer if these are the client's, "
             "not if it steps in another way (momentum, Adam)."
         )
@@ -126,7 +126,7 @@ class LongStep(Protocol):
 
 
 @no_grad
-def _moved(network: Classifier, change: Gradients, share: float) -> Classifier:
+def _moved_network(network: Classifier, change: Gradients, share: float) -> Classifier:
     """A copy whose weights have gone this share of the change."""
     copy = deepcopy(network)
     weights = dict(copy.named_parameters())
@@ -135,6 +135,6 @@ def _moved(network: Classifier, change: Gradients, share: float) -> Classifier:
     return copy
 
 
-def _taken_from(one: Gradients, other: Gradients, factor: float) -> Gradients:
+def _difference(one: Gradients, other: Gradients, factor: float) -> Gradients:
     """One - factor * other, written over the other."""
     return {name: torch.sub(tensor, other[name], alpha=factor, out=other[name]) for name, tensor in one.items()}

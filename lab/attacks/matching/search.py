@@ -34,18 +34,18 @@ STILL = 0.95
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What the objective is made of at a candidate, before priors are weighed."""
+    """What the objective is made of at a candidate, before priors are weighted."""
 
     images: Images
-    blur: Images | None
+    perturbation: Images | None
     targets: Targets
     match: Match
-    prices: list[tuple[Tensor, Images]]
-    """Of each prior the price and its gradient."""
+    penalties: list[tuple[Tensor, Images]]
+    """Of each prior the value R and its gradient."""
 
-    def answers(self, images: Images, blur: Images | None, targets: Targets) -> bool:
-        """Whether this is what would be seen there."""
-        return blur is self.blur and torch.equal(images, self.images) and torch.equal(targets, self.targets)
+    def is_at(self, images: Images, perturbation: Images | None, targets: Targets) -> bool:
+        """Whether this is the evaluation there."""
+        return perturbation is self.perturbation and torch.equal(images, self.images) and torch.equal(targets, self.targets)
 
 
 class CachedObjective:
@@ -55,12 +55,12 @@ class CachedObjective:
         self.matcher, self.priors = matcher, priors
         self.last: Evaluation | None = None
 
-    def __call__(self, images: Images, blur: Images | None, targets: Targets) -> Evaluation:
-        """The match of the blurred candidate and the prices of the clear one, computed afresh unless this came last."""
-        if self.last is None or not self.last.answers(images, blur, targets):
-            match = self.matcher(images if blur is None else images + blur, targets)
-            prices = [prior.slope(images) for prior in self.priors]
-            self.last = Evaluation(images.clone(), blur, targets, match, prices)
+    def __call__(self, images: Images, perturbation: Images | None, targets: Targets) -> Evaluation:
+        """The match of the perturbed candidate and the penalties of the clear one, computed afresh unless this came last."""
+        if self.last is None or not self.last.is_at(images, perturbation, targets):
+            match = self.matcher(images if perturbation is None else images + perturbation, targets)
+            penalties = [prior.value_and_gradient(images) for prior in self.priors]
+            self.last = Evaluation(images.clone(), perturbation, targets, match, penalties)
         return self.last
 
 
@@ -85,21 +85,21 @@ class Search:
         surrogate: Surrogate | None = None,
     ) -> None:
         self.attack = attack
-        self.surrogate, self.missed = surrogate, 0.0
+        self.surrogate, self.residual = surrogate, 0.0
         self.observation = observation
-        self.is_told_nothing = not any(bool(tensor.any()) for tensor in observation.update.values())
-        self.look = CachedObjective(matcher, attack.priors)
-        self.is_handed_over, self.is_set_right = first is not None, False
+        self.is_all_zero = not any(bool(tensor.any()) for tensor in observation.update.values())
+        self.objective = CachedObjective(matcher, attack.priors)
+        self.is_warm_start, self.is_corrected = first is not None, False
         start = self._start(generator, noise=noise) if first is None else first.detach().clone()
         self.pixels = start.requires_grad_()
         self.grids = Grids(self.pixels) if attack.coarse_to_fine and Grids.fit(self.pixels) else None
-        self.shapes: Tensor | None = None
+        self.coarse: Tensor | None = None
         self.logits, self.fixed = self._first_targets(generator)
         self.stepper = self._stepper()
         self.generator = generator
-        self.blur: Images | None = None
+        self.perturbation: Images | None = None
         self.progress = 0.0
-        self.shares: list[Tensor | float] = []
+        self.prior_factors: list[Tensor | float] = []
         self.pending: Tensor | float | None = None
 
     def _start(self, generator: torch.Generator, *, noise: bool) -> Images:
@@ -129,18 +129,18 @@ class Search:
         optimiser, grids = self.attack.optimiser, self.grids
         with_metric = optimiser.metric_stepper(self._leaves(), grids.spread) if grids else None
         if grids and with_metric is None:
-            self.shapes = grids.zeros(self.pixels)
+            self.coarse = grids.zeros(self.pixels)
         return with_metric or optimiser.stepper(self._leaves())
 
     def _leaves(self) -> list[Tensor]:
-        return [leaf for leaf in (self.pixels, self.shapes, self.logits) if leaf is not None]
+        return [leaf for leaf in (self.pixels, self.coarse, self.logits) if leaf is not None]
 
     @no_grad
     def images(self) -> Images:
         """The candidate as a function of all leaves; between two steps it equals the pixels, bit by bit."""
-        if self.grids is None or self.shapes is None:
+        if self.grids is None or self.coarse is None:
             return self.pixels.detach()
-        return self.pixels + self.grids.up(self.shapes)
+        return self.pixels + self.grids.up(self.coarse)
 
     def labels(self) -> Labels | None:
         """The labels as believed at present."""
@@ -152,47 +152,47 @@ class Search:
         assert targets is not None
         return targets
 
-    def set_right(self, iteration: int) -> None:
+    def correct(self, iteration: int) -> None:
         """Where a correction is due: from now on match what the present candidate says a single step has to match."""
-        self.is_set_right = self.surrogate is not None and self.surrogate.is_due(iteration, self.attack.iterations)
-        if self.surrogate is None or not self.is_set_right:
+        self.is_corrected = self.surrogate is not None and self.surrogate.is_due(iteration, self.attack.iterations)
+        if self.surrogate is None or not self.is_corrected:
             return
         correction = self.surrogate.correction(self.pixels.detach(), self._targets().detach())
-        self.missed = correction.missed
+        self.residual = correction.residual
         if correction.shared is not None:
-            self.look = CachedObjective(self.look.matcher.towards(correction.shared), self.attack.priors)
+            self.objective = CachedObjective(self.objective.matcher.towards(correction.shared), self.attack.priors)
 
     def distance(self, terms: Mapping[str, float], *, wanted: bool) -> float:
         """How far the candidate's own update is from the shared one; infinite where that is not known, and not ``wanted``.
 
         A noisy copy's is not the candidate's, nor is a single step's that of local steps on a way that bends.
         """
-        if self.surrogate is not None and self.surrogate.bends:
-            if wanted and not self.is_set_right:
-                self.missed = self.surrogate.missed(self.pixels.detach(), self._targets().detach())
-            return self.missed if wanted or self.is_set_right else math.inf
-        if self.blur is None:
+        if self.surrogate is not None and self.surrogate.is_curved:
+            if wanted and not self.is_corrected:
+                self.residual = self.surrogate.residual(self.pixels.detach(), self._targets().detach())
+            return self.residual if wanted or self.is_corrected else math.inf
+        if self.perturbation is None:
             return terms["distance"]
-        return float(self.look(self.pixels.detach(), None, self._targets()).match.distance) if wanted else math.inf
+        return float(self.objective(self.pixels.detach(), None, self._targets()).match.distance) if wanted else math.inf
 
     @property
     def note(self) -> str:
         """What the last correction has to say about the candidate."""
-        return "" if self.surrogate is None else self.surrogate.note(self.missed)
+        return "" if self.surrogate is None else self.surrogate.note(self.residual)
 
     def evaluate(self, progress: float) -> tuple[float, dict[str, float]]:
         """The objective and its terms at the candidate, ``progress`` into the budget; leaves each leaf's gradient behind.
 
         With annealing the distance is that of a noisy copy, the same one for the whole step; priors see the candidate.
-        A relative prior steers, but its price is no part of the objective: its factor changes at each step.
+        A relative prior steers, but its penalty is no part of the objective: its factor changes at each step.
         """
-        self.shares, self.progress = [], progress
-        self.blur = self._drawn()
+        self.prior_factors, self.progress = [], progress
+        self.perturbation = self._drawn_perturbation()
         terms = self._gradients(self.pixels.detach())  # the shapes are zero, and need not be drawn up
         fixed = (prior.weight_at(progress) * terms[prior.name] for prior in self.attack.priors if not prior.relative)
         return terms["distance"] + sum(fixed), terms
 
-    def _drawn(self) -> Images | None:
+    def _drawn_perturbation(self) -> Images | None:
         """What this step adds to the candidate before its update is computed, less and less; None for nothing."""
         if not self.attack.annealing or self.progress >= STILL:
             return None
@@ -203,41 +203,41 @@ class Search:
     def _gradients(self, images: Images) -> dict[str, float]:
         """Set the gradients of all leaves at this candidate; the prior's factors are those of the step's first evaluation."""
         targets = self._targets()
-        seen = self.look(images, self.blur, targets)
-        found, slopes = seen.match, seen.prices
-        if not self.shares:
-            pairs = zip(self.attack.priors, slopes, strict=True)
-            self.shares = [prior.share(slope, found.image_gradient, self.progress) for prior, (_, slope) in pairs]
-        total, value = found.image_gradient, found.distance
-        for share, (price, slope) in zip(self.shares, slopes, strict=True):
-            total, value = total + share * slope, value + share * price
+        evaluation = self.objective(images, self.perturbation, targets)
+        match, penalties = evaluation.match, evaluation.penalties
+        if not self.prior_factors:
+            pairs = zip(self.attack.priors, penalties, strict=True)
+            self.prior_factors = [prior.factor(gradient, match.image_gradient, self.progress) for prior, (_, gradient) in pairs]
+        total, value = match.image_gradient, match.distance
+        for factor, (penalty, gradient) in zip(self.prior_factors, penalties, strict=True):
+            total, value = total + factor * gradient, value + factor * penalty
         self.pending = value
-        self._leave(total, targets, found.target_gradient)
-        prices = {prior.name: float(price) for prior, (price, _) in zip(self.attack.priors, slopes, strict=True)}
-        return {"distance": float(found.distance), **prices}
+        self._set_gradients(total, targets, match.target_gradient)
+        values = {prior.name: float(penalty) for prior, (penalty, _) in zip(self.attack.priors, penalties, strict=True)}
+        return {"distance": float(match.distance), **values}
 
-    def _leave(self, slope: Images, targets: Targets, target_slope: Tensor | None) -> None:
+    def _set_gradients(self, gradient: Images, targets: Targets, target_gradient: Tensor | None) -> None:
         direction = self.attack.optimiser.direction
-        self.pixels.grad = direction(slope)
-        if self.grids is not None and self.shapes is not None:
-            self.shapes.grad = direction(self.grids.down(slope))
-        if self.logits is not None and target_slope is not None:
-            self.logits.grad = pull_back([targets], [self.logits], [target_slope])[0]
+        self.pixels.grad = direction(gradient)
+        if self.grids is not None and self.coarse is not None:
+            self.coarse.grad = direction(self.grids.down(gradient))
+        if self.logits is not None and target_gradient is not None:
+            self.logits.grad = pull_back([targets], [self.logits], [target_gradient])[0]
 
     def step(self) -> None:
         """One step of the stepper, then back into the box."""
         for group in self.stepper.param_groups:
             group["lr"] = self.attack.optimiser.step * self.attack.optimiser.schedule.factor(self.progress)
         self.stepper.step(self._closure)
-        self._settle()
+        self._fold_coarse()
 
     @no_grad
-    def _settle(self) -> None:
+    def _fold_coarse(self) -> None:
         """Fold the shapes into the pixels, and keep these in the box."""
         images = self.images()
         self.pixels.copy_(images.clamp(0, 1) if self.attack.boxed else images)
-        if self.shapes is not None:
-            self.shapes.zero_()
+        if self.coarse is not None:
+            self.coarse.zero_()
 
     def _closure(self) -> float:
         """What the stepper lowers, with gradients in place; the first call of a step uses what ``evaluate`` found."""

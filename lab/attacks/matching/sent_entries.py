@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from lab.late import Tensor, no_grad, torch
 
-from lab.attacks.matching.distances.base import Distance, Slope
+from lab.attacks.matching.distances.base import Distance, ValueAndGradient
 from lab.federated.tensors import Gradients
 from lab.federated.updates import length
 
@@ -26,20 +26,20 @@ class SentEntries(Distance):
         """The inner distance of what was sent and of what is too large to have been left out."""
         return self.inner(_Bounds(shared).excess(candidate), shared)
 
-    def slope(self, candidate: Gradients, shared: Gradients) -> tuple[Tensor, Gradients]:
+    def value_and_gradient(self, candidate: Gradients, shared: Gradients) -> tuple[Tensor, Gradients]:
         """That of the inner distance, and nothing along the numbers that were rightly left out."""
         return self.against(shared)(candidate)
 
-    def against(self, shared: Gradients) -> Slope:
+    def against(self, shared: Gradients) -> ValueAndGradient:
         """The bounds are of the shared update alone."""
         bounds, inner = _Bounds(shared), self.inner.against(shared)
 
-        def slope(candidate: Gradients) -> tuple[Tensor, Gradients]:
+        def value_and_gradient(candidate: Gradients) -> tuple[Tensor, Gradients]:
             excess = bounds.excess(candidate)
             value, direction = inner(excess)
             return value, {name: tensor * bounds.compared(name, excess[name]) for name, tensor in direction.items()}
 
-        return slope
+        return value_and_gradient
 
 
 class _Bounds:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from lab.late import Tensor, no_grad, torch
 
-from lab.attacks.matching.distances.base import Distance, Slope, balance
+from lab.attacks.matching.distances.base import Distance, ValueAndGradient, balance
 from lab.federated.tensors import Gradients
 from lab.federated.updates import dots, sumprod
 
@@ -24,18 +24,18 @@ class BalancedEuclidean(Distance):
         squares = torch.stack([(candidate[name] - target).square().sum() for name, target in shared.items()])
         return squares @ squares.new_tensor(balance(shared, dots(shared, shared)))
 
-    def slope(self, candidate: Gradients, shared: Gradients) -> tuple[Tensor, Gradients]:
+    def value_and_gradient(self, candidate: Gradients, shared: Gradients) -> tuple[Tensor, Gradients]:
         """In closed form: v_l = 2 w_l (g_l - g*_l)."""
         return self.against(shared)(candidate)
 
-    def against(self, shared: Gradients) -> Slope:
-        """The slope with the weights computed once."""
+    def against(self, shared: Gradients) -> ValueAndGradient:
+        """The same with the weights computed once."""
         weights = dict(zip(shared, balance(shared, dots(shared, shared)), strict=True))
 
         @no_grad
-        def slope(candidate: Gradients) -> tuple[Tensor, Gradients]:
+        def value_and_gradient(candidate: Gradients) -> tuple[Tensor, Gradients]:
             gaps = {name: tensor - shared[name] for name, tensor in candidate.items()}
             value = sumprod([weights[name] for name in gaps], dots(gaps, gaps))
             return next(iter(gaps.values())).new_tensor(value), {name: 2 * weights[name] * gap for name, gap in gaps.items()}
 
-        return slope
+        return value_and_gradient

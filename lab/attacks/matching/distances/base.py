@@ -12,7 +12,7 @@ from lab.late import Tensor, no_grad, torch
 from lab.federated.tensors import Gradients
 from lab.options.catalogue import Entry
 
-Slope = Callable[[Gradients], tuple[Tensor, Gradients]]
+ValueAndGradient = Callable[[Gradients], tuple[Tensor, Gradients]]
 """From a candidate's update to the distance D and v = dD/dg."""
 
 
@@ -44,7 +44,7 @@ class Distance(Entry):
     def __call__(self, candidate: Gradients, shared: Gradients) -> Tensor:
         """The distance, differentiable in ``candidate``; both are keyed alike."""
 
-    def slope(self, candidate: Gradients, shared: Gradients) -> tuple[Tensor, Gradients]:
+    def value_and_gradient(self, candidate: Gradients, shared: Gradients) -> tuple[Tensor, Gradients]:
         """The distance D and v = dD/dg at ``candidate``, outside any graph: blended where v is a blend.
 
         A closed form of another kind may override it.
@@ -57,12 +57,12 @@ class Distance(Entry):
         directions = torch.autograd.grad(value, list(leaves.values()), materialize_grads=True)
         return value.detach(), dict(zip(leaves, directions, strict=True))
 
-    def against(self, shared: Gradients) -> Slope:
-        """``slope`` for one shared update; what depends on that alone may be computed once."""
+    def against(self, shared: Gradients) -> ValueAndGradient:
+        """``value_and_gradient`` for one shared update; what depends on that alone may be computed once."""
         blender = self.blender(shared)
         if blender is not None:
             return lambda candidate: _written(blender, candidate, shared)
-        return lambda candidate: self.slope(candidate, shared)
+        return lambda candidate: self.value_and_gradient(candidate, shared)
 
     def blender(self, shared: Gradients) -> Blender | None:
         """D and v as a blend of both updates, for distances whose v is one; None for the others."""
@@ -71,7 +71,7 @@ class Distance(Entry):
 
 @no_grad
 def _written(blender: Blender, candidate: Gradients, shared: Gradients) -> tuple[Tensor, Gradients]:
-    """The slope with its blend written down."""
+    """D and v with the blend written down."""
     value, blend = blender(candidate)
     return value, blend.of(candidate, shared)
 

@@ -20,7 +20,7 @@ class Euclidean(Distance):
         return (flat(candidate) - flat(shared)).square().sum()
 
     @no_grad
-    def slope(self, candidate: Gradients, shared: Gradients) -> tuple[Tensor, Gradients]:
+    def value_and_gradient(self, candidate: Gradients, shared: Gradients) -> tuple[Tensor, Gradients]:
         """In closed form: v = 2 (g - g*)."""
         gaps = {name: tensor - shared[name] for name, tensor in candidate.items()}
         return dot(gaps, gaps), {name: 2 * gap for name, gap in gaps.items()}

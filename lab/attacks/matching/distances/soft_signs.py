@@ -13,14 +13,14 @@ from lab.federated.updates import flat
 from lab.options.fields import Bounds, Help
 
 TINY = 1e-15
-"""Stands in for a length of zero, and bounds the slopes there."""
+"""Stands in for a length of zero, and bounds the gradients there."""
 
 
 @dataclass(frozen=True)
 class SoftSigns(Distance):
     """1 - cos over all parameters together, of g / (|g| + softness mean|g|), tensor by tensor, for either update.
 
-    A number far from zero counts by its sign, one near zero by itself, so that the choice which a sign hides has a slope.
+    A number far from zero counts by its sign, one near zero by itself, so that the choice which a sign hides has a gradient.
     Of signs alone (signSGD, Bernstein et al. 2018) nothing else arrived, and the plain cosine would ask for a gradient
     whose numbers are all of one size, which no picture has. Blind to the length of each tensor.
     """

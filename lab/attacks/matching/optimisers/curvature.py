@@ -13,11 +13,11 @@ CONVEX = 1e-10
 
 
 @dataclass(frozen=True, eq=False)
-class _Seen:
+class _Products:
     """A gradient g, M g, and the products with it of all pairs: S g, then Y M g, in double precision."""
 
     gradient: Tensor
-    spread: Tensor
+    scaled: Tensor
     products: Tensor
 
 
@@ -40,7 +40,7 @@ class Curvature:
         """
         self.history = history
         self.metric = metric or (lambda gradient: gradient)
-        self._seen: _Seen | None = None
+        self._last: _Products | None = None
         self._radii: list[float] = []
         """<s, y> / <y, M y> of each pair: how flat the objective is along it."""
         self._pairs = like.new_zeros(2 * history, len(like))
@@ -58,7 +58,7 @@ class Curvature:
 
     def forget(self) -> None:
         """Start anew: H is M."""
-        self._seen = None
+        self._last = None
         self._radii.clear()
         for table in (self._pairs, self._inner, self._inverse, self._squares):
             table.zero_()
@@ -68,16 +68,16 @@ class Curvature:
 
         Elsewhere the pair would turn the next direction uphill.
         """
-        old, new = self._see(before), self._see(after)
-        self._seen = new
-        change, spread = after - before, new.spread - old.spread
-        inner, square = float(step.dot(change)), float(change.dot(spread))
+        old, new = self._products_of(before), self._products_of(after)
+        self._last = new
+        change, scaled = after - before, new.scaled - old.scaled
+        inner, square = float(step.dot(change)), float(change.dot(scaled))
         if not inner > CONVEX * square:
             return
         row = self._free_row()
         self._radii[row : row + 1] = [inner / square]
         self._enter(row, inner, square, new.products - old.products)
-        for place, vector in ((row, step), (self.history + row, spread)):
+        for place, vector in ((row, step), (self.history + row, scaled)):
             self._pairs[place] = vector
             new.products[place] = vector.dot(after)
 
@@ -98,19 +98,19 @@ class Curvature:
         self._inverse[:, row] = self._inverse[row] = 0
         return row
 
-    def _see(self, gradient: Tensor) -> _Seen:
-        if self._seen is None or not torch.equal(self._seen.gradient, gradient):
-            return _Seen(gradient, self.metric(gradient), (self._pairs @ gradient).cpu().double())
-        return self._seen
+    def _products_of(self, gradient: Tensor) -> _Products:
+        if self._last is None or not torch.equal(self._last.gradient, gradient):
+            return _Products(gradient, self.metric(gradient), (self._pairs @ gradient).cpu().double())
+        return self._last
 
-    def undo(self, gradient: Tensor) -> Tensor:
+    def inverse_hessian_vector(self, gradient: Tensor) -> Tensor:
         """H g, shape (n,): the way back along which a gradient of g would vanish."""
-        self._seen = seen = self._see(gradient)
+        self._last = products = self._products_of(gradient)
         if not self._radii:
-            return seen.spread
-        along, across = seen.products.view(2, -1)
+            return products.scaled
+        along, across = products.products.view(2, -1)
         scale = max(self._radii)
         solved = self._inverse @ along
-        bent = self._inner * solved + scale * (self._squares @ solved - across)
-        shares = torch.cat([bent @ self._inverse, -scale * solved]).to(gradient)
-        return torch.addmv(seen.spread, self._pairs.T, shares, beta=scale)
+        curved = self._inner * solved + scale * (self._squares @ solved - across)
+        shares = torch.cat([curved @ self._inverse, -scale * solved]).to(gradient)
+        return torch.addmv(products.scaled, self._pairs.T, shares, beta=scale)

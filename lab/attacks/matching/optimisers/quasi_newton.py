@@ -21,22 +21,22 @@ TRIALS = 8
 
 @dataclass(frozen=True, eq=False)
 class _Line:
-    """From where, which way, and what the objective and its slope along the way are at the start."""
+    """From where, which way, and what the objective and its derivative along the way are at the start."""
 
     start: Tensor
     direction: Tensor
     value: float
-    slope: float
+    directional_derivative: float
 
     def at(self, length: float) -> Tensor:
-        """The leaves' places so far along; exactly the start at 0."""
+        """The leaves' values so far along; exactly the start at 0."""
         return torch.add(self.start, self.direction, alpha=length) if length else self.start
 
     def falls(self, length: float, found: float, along: float) -> bool:
         """Whether a trial brought its share of the fall promised, or, as far as rounding lets one see, is no rise."""
-        if found <= self.value + FALL * length * self.slope:
+        if found <= self.value + FALL * length * self.directional_derivative:
             return True
-        return found <= self.value + ROUNDING * abs(self.value) and along <= (2 * FALL - 1) * self.slope
+        return found <= self.value + ROUNDING * abs(self.value) and along <= (2 * FALL - 1) * self.directional_derivative
 
 
 class QuasiNewtonStepper:
@@ -50,35 +50,35 @@ class QuasiNewtonStepper:
         """The metric is that of the first leaf, in its own shape."""
         self.param_groups: list[dict[str, Any]] = [{"params": parameters, "lr": lr}]
         self._metric = metric
-        self._curvature = Curvature(self._places(), history, self._spread)
+        self._curvature = Curvature(self._parameters(), history, self._preconditioned)
 
     def step(self, closure: Callable[[], float]) -> float:
         """Evaluate, then move the leaves downhill; they stay where no trial leads there."""
         value = closure()
-        gradient = self._slopes()
-        direction = self._curvature.undo(gradient).neg()
-        line = _Line(self._places(), direction, value, float(direction.dot(gradient)))
-        found = self._search(closure, line, self._first_length(direction)) if line.slope < 0 else None
+        gradient = self._gradient()
+        direction = self._curvature.inverse_hessian_vector(gradient).neg()
+        line = _Line(self._parameters(), direction, value, float(direction.dot(gradient)))
+        found = self._search(closure, line, self._first_length(direction)) if line.directional_derivative < 0 else None
         if found is None:
             self._curvature.forget()
         else:
-            length, slopes = found
-            self._curvature.remember(length * direction, gradient, slopes)
+            length, gradient_there = found
+            self._curvature.remember(length * direction, gradient, gradient_there)
         return value
 
     def _search(self, closure: Callable[[], float], line: _Line, length: float) -> tuple[float, Tensor] | None:
-        """How far along the line the leaves were moved, and the slopes there: by halving and doubling within what is known."""
+        """How far along the line the leaves were moved, and the gradient there: by halving and doubling."""
         shortest, longest, reached = 0.0, math.inf, None
         for _ in range(TRIALS):
             self._move(line.at(length))
-            found, slopes = closure(), self._slopes()
-            along = float(slopes.dot(line.direction))
+            found, gradient = closure(), self._gradient()
+            along = float(gradient.dot(line.direction))
             if not line.falls(length, found, along):
                 longest = length
             else:
-                shortest, reached = length, slopes
-                if along >= FLATTER * line.slope:
-                    return length, slopes
+                shortest, reached = length, gradient
+                if along >= FLATTER * line.directional_derivative:
+                    return length, gradient
             length = (shortest + longest) / 2 if longest < math.inf else 2 * length
         self._move(line.at(shortest))
         return None if reached is None else (shortest, reached)
@@ -88,7 +88,7 @@ class QuasiNewtonStepper:
         lr = self.param_groups[0]["lr"]
         return lr if len(self._curvature) else lr * min(1.0, 1 / float(direction.abs().sum()))
 
-    def _spread(self, gradient: Tensor) -> Tensor:
+    def _preconditioned(self, gradient: Tensor) -> Tensor:
         """The metric of the first leaf, the identity of the others."""
         if self._metric is None:
             return gradient
@@ -100,16 +100,16 @@ class QuasiNewtonStepper:
     def _leaves(self) -> list[Tensor]:
         return self.param_groups[0]["params"]
 
-    def _places(self) -> Tensor:
+    def _parameters(self) -> Tensor:
         return torch.cat([leaf.detach().flatten() for leaf in self._leaves])
 
-    def _slopes(self) -> Tensor:
+    def _gradient(self) -> Tensor:
         return torch.cat(
             [torch.zeros_like(leaf).flatten() if leaf.grad is None else leaf.grad.flatten() for leaf in self._leaves]
         )
 
     @no_grad
-    def _move(self, places: Tensor) -> None:
+    def _move(self, values: Tensor) -> None:
         sizes = [leaf.numel() for leaf in self._leaves]
-        for leaf, part in zip(self._leaves, places.split(sizes), strict=True):
+        for leaf, part in zip(self._leaves, values.split(sizes), strict=True):
             leaf.copy_(part.view_as(leaf))

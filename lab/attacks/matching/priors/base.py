@@ -1,4 +1,4 @@
-"""What a prior is: a price on pictures that do not look natural."""
+"""What a prior is: a penalty on pictures that do not look natural."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lab.options.fields import Bounds, Help
 
 @dataclass(frozen=True)
 class Prior(Entry):
-    """Base of all priors: a weight, and a price that takes any number of channels."""
+    """Base of all priors: a weight, and a penalty that takes any number of channels."""
 
     kind: ClassVar[str] = "prior"
     weight: Annotated[float, Bounds(0.0, 100.0), Help("how much smoothness counts against the match; 0 turns it off")] = 0.3
@@ -30,15 +30,15 @@ class Prior(Entry):
 
     @abstractmethod
     def __call__(self, images: Images) -> Tensor:
-        """The price of these pictures, averaged over pixels; zero for a constant picture."""
+        """The penalty of these pictures, averaged over pixels; zero for a constant picture."""
 
-    def slope(self, images: Images) -> tuple[Tensor, Images]:
-        """The price R and dR/dx, outside any graph; a closed form may override it."""
+    def value_and_gradient(self, images: Images) -> tuple[Tensor, Images]:
+        """The penalty R and dR/dx, outside any graph; a closed form may override it."""
         leaf = images.detach().requires_grad_()
         value = self(leaf)
         return value.detach(), torch.autograd.grad(value, leaf)[0]
 
-    def share(self, prior_gradient: Tensor, data_gradient: Tensor, progress: float = 0.0) -> Tensor | float:
+    def factor(self, prior_gradient: Tensor, data_gradient: Tensor, progress: float = 0.0) -> Tensor | float:
         """The factor of the prior's gradient: its weight by now, or that times mean|data| / mean|prior|.
 
         Zero where the prior has no gradient to weigh, as total variation on a constant picture.

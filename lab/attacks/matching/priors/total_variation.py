@@ -21,15 +21,15 @@ class TotalVariation(Prior):
         return across + down
 
     @no_grad
-    def slope(self, images: Images) -> tuple[Tensor, Images]:
+    def value_and_gradient(self, images: Images) -> tuple[Tensor, Images]:
         """In closed form: each difference pushes its two pixels apart by its sign."""
-        price, slope = images.new_zeros(()), torch.zeros_like(images)
+        penalty, gradient = images.new_zeros(()), torch.zeros_like(images)
         for side in (-1, -2):
             length = images.shape[side] - 1
             gaps = images.diff(dim=side)
             share = 1 / max(1, gaps.numel())
-            price.add_(torch.linalg.vector_norm(gaps, 1), alpha=share)
+            penalty.add_(torch.linalg.vector_norm(gaps, 1), alpha=share)
             signs = gaps.sign_()
-            slope.narrow(side, 1, length).add_(signs, alpha=share)
-            slope.narrow(side, 0, length).sub_(signs, alpha=share)
-        return price, slope
+            gradient.narrow(side, 1, length).add_(signs, alpha=share)
+            gradient.narrow(side, 0, length).sub_(signs, alpha=share)
+        return penalty, gradient
