@@ -73,7 +73,7 @@ def test_a_network_is_twice_differentiable_in_its_input(network):
     gradient = parameter_gradient(observation.network, leaf, observation.labels, differentiable=True)
     total = torch.stack([(tensor * observation.update[name]).sum() for name, tensor in gradient.items()]).sum()
     slope = torch.autograd.grad(total, leaf)[0]
-    assert torch.isfinite(tensor).all()
+    assert torch.isfinite(slope).all()
     assert slope.abs().max() > 0
 
 
@@ -179,7 +179,7 @@ def test_a_distance_is_zero_at_equality_positive_elsewhere_and_has_a_finite_grad
     for at in (update, other):
         leaves = {name: tensor.clone().requires_grad_() for name, tensor in at.items()}
         slopes = torch.autograd.grad(distance(leaves, update), list(leaves.values()))
-        assert all(torch.isfinite(tensor).all() for slope in slopes)
+        assert all(torch.isfinite(slope).all() for slope in slopes)
 
 
 @pytest.mark.parametrize("distance", DISTANCES)
@@ -192,7 +192,7 @@ def test_a_distance_bears_an_update_of_zeros(distance):
         slopes = torch.autograd.grad(value, list(leaves.values()), allow_unused=True)
         assert torch.isfinite(value)
         assert all(torch.isfinite(tensor).all() for tensor in distance.value_and_gradient(candidate, shared)[1].values())
-        assert all(slope is None or torch.isfinite(tensor).all() for slope in slopes)
+        assert all(slope is None or torch.isfinite(slope).all() for slope in slopes)
 
 
 @pytest.mark.parametrize("prior", PRIORS)

@@ -23,7 +23,8 @@ from lab.attacks.matching.distances.l1 import L1
 from lab.attacks.matching.optimisers.signed_adam import SignedAdam
 from lab.attacks.matching.outcomes import MatchingOutcome
 from lab.attacks.recursive import Recursive
-from lab.commands.recording import Recording, drive
+from lab.commands.recording import Recording, follow
+from lab.experiments.driving import Driven
 from lab.federated.networks.base import Activation
 from lab.federated.networks.convnet import ConvNet
 from lab.federated.networks.lenet import LeNet
@@ -106,7 +107,7 @@ def stopped():
     batch = smooth_batch()
     observed = observe(SmallConvNet(width=4), batch)
     states = MATCH.reconstruct(observed, stream(0, "candidate"))
-    found = drive(states, Recording(as_round(batch, observed)), lambda state, _: state.iteration == 2, lambda *_: None)
+    found = follow(Driven(states), Recording(as_round(batch, observed)), lambda state, _: state.iteration == 2, lambda *_: None)
     assert found.state.iteration < found.state.iterations
     return found.state
 
