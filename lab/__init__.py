@@ -21,11 +21,12 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from lab.observe import observe
+from lab.observe import observe  # at once: a module of this name would stand in its place once it is imported
 
 if TYPE_CHECKING:
     from lab.attacks.analytic import Analytic
     from lab.attacks.base import Attack, AttackState, Outcome
+    from lab.attacks.closed_form.outcomes import ClosedFormOutcome
     from lab.attacks.gradient_matching import GradientMatching
     from lab.attacks.head_start import HeadStart
     from lab.attacks.label_reading import LabelReading
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from lab.attacks.matching.optimisers.lbfgs import LBFGS
     from lab.attacks.matching.optimisers.normalised_adam import NormalisedAdam
     from lab.attacks.matching.optimisers.signed_adam import SignedAdam
+    from lab.attacks.matching.outcomes import MatchingOutcome
     from lab.attacks.matching.priors.base import Prior
     from lab.attacks.matching.priors.l2 import L2
     from lab.attacks.matching.priors.total_variation import TotalVariation
@@ -83,6 +85,7 @@ __all__ = [
     "BalancedCosine",
     "BalancedEuclidean",
     "Batch",
+    "ClosedFormOutcome",
     "ConvNet",
     "Cosine",
     "Defence",
@@ -100,6 +103,7 @@ __all__ = [
     "LabelSource",
     "LayerCosine",
     "LeNet",
+    "MatchingOutcome",
     "Network",
     "NormalisedAdam",
     "Observation",
@@ -131,6 +135,8 @@ _NOUNS = (
     "lab.errors",
     "lab.federated.observation",
     "lab.attacks.base",
+    "lab.attacks.closed_form.outcomes",
+    "lab.attacks.matching.outcomes",
     "lab.client.batch",
     "lab.evaluation.round",
     "lab.experiments.experiment",

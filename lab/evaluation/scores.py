@@ -125,7 +125,7 @@ def score(state: Any, truth: Any, *, seen: Any = None) -> Scores:
 
 def _truth(state: AttackState, given: Any, seen: Any) -> Truth:
     """Private pictures beside decoys of the gallery."""
-    from lab.client.datasets.gallery import decoys
+    from lab.client.datasets.gallery import decoys  # imported here: it reads the gallery's list
 
     batch = given if isinstance(given, Batch) else None
     try:
