@@ -25,7 +25,7 @@ def input_error(attacked: Round, recovered: Float[Tensor, "pictures features"]) 
 
 @dataclass(frozen=True)
 class LayerScore:
-    """What a peeled layer was told and how far its recovered input is from the true one."""
+    """What was known of an inverted layer and how far its recovered input is from the true one."""
 
     name: str
     kind: str
@@ -39,7 +39,7 @@ class LayerScore:
 
 
 def layer_scores(attacked: Round, state: AttackState) -> tuple[LayerScore, ...]:
-    """Each peeled layer of a state against the feature maps that the private pictures really make there."""
+    """Each inverted layer of a state against the feature maps that the private pictures really make there."""
     truths = true_layer_inputs(attacked, state)
     return tuple(
         LayerScore(
@@ -57,7 +57,7 @@ def layer_scores(attacked: Round, state: AttackState) -> tuple[LayerScore, ...]:
 
 
 def true_layer_inputs(attacked: Round, state: AttackState) -> dict[str, Tensor]:
-    """What really entered each peeled layer, by name: the private pictures' feature maps, float64 on the CPU.
+    """What really entered each inverted layer, by name: the private pictures' feature maps, float64 on the CPU.
 
     Each has the shape of that layer's ``LayerRecovery.features``; the lowest one is the normalised picture.
     """

@@ -48,7 +48,7 @@ class Convolution:
     def adjoint(self, outputs: OutputMaps, weight: Kernels | None = None) -> InputMaps:
         """The transposed convolution A with <conv(x, W), u> = <x, A u>."""
         kernel = self.weight if weight is None else weight
-        return self.gathered(kernel.flatten(1).T @ channel_matrix(outputs))
+        return self.fold_patches(kernel.flatten(1).T @ channel_matrix(outputs))
 
     def correlate(self, values: InputMaps, output_gradient: OutputMaps) -> Kernels:
         """corr(x, dz), the weight gradient that the input x makes with the output gradient dz."""
@@ -67,7 +67,7 @@ class Convolution:
     def apply_and_correlate_adjoint(self, outputs: OutputMaps, weights: Kernels, output_gradient: OutputMaps) -> InputMaps:
         """The transpose of ``apply_and_correlate``."""
         patches = self.weight.flatten(1).T @ channel_matrix(outputs)
-        return self.gathered(patches.addmm_(weights.flatten(1).T, channel_matrix(output_gradient)))
+        return self.fold_patches(patches.addmm_(weights.flatten(1).T, channel_matrix(output_gradient)))
 
     @cached_property
     def output_size(self) -> tuple[int, int]:
@@ -91,7 +91,7 @@ class Convolution:
             values, padding = functional.pad(values, (columns, columns, rows, rows), mode="circular"), (0, 0)
         return channel_matrix(functional.unfold(values, self.weight.shape[2:], self._dilation, padding, self._stride))
 
-    def gathered(self, patches: Float[Tensor, "taps positions"]) -> InputMaps:
+    def fold_patches(self, patches: Float[Tensor, "taps positions"]) -> InputMaps:
         """The adjoint of ``patches``: each entry is added where it was taken from."""
         kernel, (rows, columns) = self.weight.shape[2:], self._padding
         patches = patches.unflatten(1, (self.pictures, -1)).transpose(0, 1)

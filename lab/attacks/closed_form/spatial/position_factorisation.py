@@ -61,11 +61,11 @@ class ConsistentPatches:
     def __init__(self, convolution: Convolution, reached: Bool[Tensor, " positions"]) -> None:
         self.convolution, self.reached = convolution, reached
         blank = torch.zeros(convolution.input_shape, dtype=convolution.weight.dtype)
-        self._times_seen = convolution.gathered(torch.ones_like(convolution.patches(blank)) * reached).clamp_min(1)
+        self._times_seen = convolution.fold_patches(torch.ones_like(convolution.patches(blank)) * reached).clamp_min(1)
 
     def violation(self, patches: Float[Tensor, "taps reached"]) -> Float[Tensor, "taps reached"]:
         """Patches (inputs x kernel x kernel, places) less their nearest consistent ones: an orthogonal projection."""
         everywhere = patches.new_zeros(len(patches), self.reached.numel())
         everywhere[:, self.reached] = patches
-        picture = self.convolution.gathered(everywhere) / self._times_seen
+        picture = self.convolution.fold_patches(everywhere) / self._times_seen
         return patches - self.convolution.patches(picture)[:, self.reached]

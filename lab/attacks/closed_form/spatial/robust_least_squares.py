@@ -62,12 +62,12 @@ class Branch:
         """The right-hand sides: (outputs x taps, inputs)."""
         return self.gradient.flatten(2).transpose(1, 2).flatten(0, 1)
 
-    def reestimated(self, values: InputMaps, doubted: Bool[Tensor, " outputs"]) -> Branch:
-        """With the active units of the doubted output channels read again from an input that fits all others."""
-        estimated = torch.linalg.lstsq(self.convolution.patches(values), self.gradient[doubted].flatten(1).T).solution
-        share = estimated.T.unflatten(1, tuple(self.output_gradient.shape[2:])) / self.output_gradient[0, doubted]
+    def reestimated(self, values: InputMaps, uncertain: Bool[Tensor, " outputs"]) -> Branch:
+        """With the active units of the uncertain output channels read again from an input that fits all others."""
+        estimated = torch.linalg.lstsq(self.convolution.patches(values), self.gradient[uncertain].flatten(1).T).solution
+        share = estimated.T.unflatten(1, tuple(self.output_gradient.shape[2:])) / self.output_gradient[0, uncertain]
         active = self.active.clone()
-        active[0, doubted] = share > HALFWAY
+        active[0, uncertain] = share > HALFWAY
         return replace(self, active=active)
 
 
