@@ -9,7 +9,7 @@ from rounds import observe, smooth_batch
 
 from lab.attacks.base import AttackState
 from lab.attacks.closed_form.chain import Obstacle
-from lab.attacks.closed_form.inversion import Case, grey_state
+from lab.attacks.closed_form.inversion import Inversion, grey_state
 from lab.attacks.closed_form.mismatch import mismatch
 from lab.attacks.closed_form.outcomes import ClosedFormOutcome
 from lab.attacks.gradient_matching import GradientMatching
@@ -104,7 +104,7 @@ def test_a_picture_from_the_algebra_is_never_spoilt(attack, off):
     peeled = replace(grey_state(observation), candidate=near, objective=off, terms={"mismatch": off, "residual": off})
     if isinstance(attack, Recursive):
         obstacle = Obstacle(ClosedFormOutcome.PEEL_INEXACT, "Made up.")
-        *_, last = attack._match(Case(observation), stream(0, "candidate"), peeled, obstacle)
+        *_, last = attack._match(Inversion(observation), stream(0, "candidate"), peeled, obstacle)
         measure = mismatch
     else:
         *_, last = attack._match(observation, stream(0, "candidate"), peeled)
