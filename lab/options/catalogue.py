@@ -11,6 +11,7 @@ import inspect
 import pkgutil
 from abc import ABC
 from functools import cache
+from types import ModuleType
 from typing import Any, ClassVar
 
 from lab.errors import LabError, unknown_name
@@ -53,7 +54,7 @@ def entries(kind: str) -> dict[str, type[Entry]]:
     return dict(sorted(found.items()))
 
 
-def _concrete(module: Any, kind: str) -> list[type[Entry]]:
+def _concrete(module: ModuleType, kind: str) -> list[type[Entry]]:
     classes = [value for value in vars(module).values() if inspect.isclass(value) and value.__module__ == module.__name__]
     return [c for c in classes if issubclass(c, Entry) and not inspect.isabstract(c) and getattr(c, "kind", "") == kind]
 

@@ -8,6 +8,7 @@ and the form on the page.
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import math
 import types
 import typing
@@ -17,6 +18,7 @@ from functools import cache
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from lab.errors import LabError, quoted, spoken, unknown_name
+from lab.options.data import is_list
 
 MOST_ITEMS = 100
 MOST_LETTERS = 4000
@@ -73,6 +75,7 @@ class Field:
     is_name: bool = False
 
 
+@dataclass(frozen=True, eq=False, repr=False)
 class Option:
     """Base of every frozen options object; checks its own fields once constructed."""
 
@@ -90,7 +93,7 @@ class Option:
 def fields_of(option: type[Option]) -> tuple[Field, ...]:
     """The fields of an option class in the order of their declaration."""
     hints = get_type_hints(option, include_extras=True)
-    return tuple(_describe(field, hints[field.name]) for field in dataclasses.fields(option))  # type: ignore[arg-type]
+    return tuple(_describe(field, hints[field.name]) for field in dataclasses.fields(option))
 
 
 def _describe(field: dataclasses.Field[Any], hint: Any) -> Field:
@@ -139,7 +142,7 @@ def check_value(field: Field, value: Any, owner: type) -> Any:
 
 def check_length(field: Field, value: Any, where: str) -> None:
     """Raise ``LabError`` for a list, or a text in it, that is longer than the field bears; before anything is made of it."""
-    if isinstance(value, list | tuple):
+    if is_list(value):
         if len(value) > field.at_most.items:
             raise LabError(f"{where} has {len(value)} items; give at most {field.at_most.items}.")
         for item in value:
@@ -156,14 +159,13 @@ def _check_bounds(value: float, bounds: Bounds, where: str, unit: str) -> None:
 
 
 def _as_type(value: Any, wanted: Any, where: str) -> Any:
-    origin = get_origin(wanted)
-    if origin in (types.UnionType, typing.Union):
-        return None if value is None else _as_type(value, _without_none(wanted), where)
-    if origin is tuple:
-        if not isinstance(value, list | tuple):
+    if may_be_none(wanted):
+        return None if value is None else _as_type(value, without_none(wanted), where)
+    if get_origin(wanted) is tuple:
+        if not is_list(value):
             raise LabError(f"{where} = {quoted(value)} must be a list.")
         return tuple(_as_type(item, get_args(wanted)[0], where) for item in value)
-    if isinstance(wanted, type) and issubclass(wanted, Enum):
+    if inspect.isclass(wanted) and issubclass(wanted, Enum):
         return _as_enum(value, wanted, where)
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
         return _as_float(value)
@@ -180,8 +182,14 @@ def _as_float(value: int) -> float:
         return math.copysign(math.inf, value)
 
 
-def _without_none(union: Any) -> Any:
-    return next(part for part in get_args(union) if part is not type(None))
+def may_be_none(hint: Any) -> bool:
+    """Whether a field's type leaves its value open: ``int | None``."""
+    return get_origin(hint) in (types.UnionType, typing.Union)
+
+
+def without_none(optional: Any) -> Any:
+    """The type of a value that is there: ``int`` of ``int | None``."""
+    return next(part for part in get_args(optional) if part is not type(None))
 
 
 def _as_enum(value: Any, wanted: type[Enum], where: str) -> Enum:

@@ -5,14 +5,16 @@ Plain data is ``{"name": "cosine", "weight": 1.0}``: the entry's name beside its
 
 from __future__ import annotations
 
-import types
-import typing
+import inspect
 from enum import Enum
-from typing import Any, get_args, get_origin
+from typing import Any, TypeVar, cast, get_args, get_origin
 
 from lab.errors import LabError, quoted, unknown_name
 from lab.options import catalogue
-from lab.options.fields import Field, Option, check_length, fields_of, label
+from lab.options.data import is_list, is_object
+from lab.options.fields import Field, Option, check_length, fields_of, label, may_be_none, without_none
+
+AnyOption = TypeVar("AnyOption", bound=Option)
 
 
 def to_plain(value: Any) -> Any:
@@ -22,15 +24,15 @@ def to_plain(value: Any) -> Any:
         return named | {field.name: to_plain(getattr(value, field.name)) for field in fields_of(type(value))}
     if isinstance(value, Enum):
         return value.value
-    return [to_plain(item) for item in value] if isinstance(value, tuple) else value
+    return [to_plain(item) for item in value] if is_list(value) else value
 
 
-def from_plain(wanted: type, data: Any, where: str = "experiment") -> Any:
+def from_plain(wanted: type[AnyOption], data: Any, where: str = "experiment") -> AnyOption:
     """Build a ``wanted`` option from plain data. Missing fields keep their defaults.
 
     Raises ``LabError`` for unknown keys, unknown names, wrong types and values out of bounds.
     """
-    if not isinstance(data, dict):
+    if not is_object(data):
         raise LabError(f"{where} = {quoted(data)} must be an object in braces, such as {_example(wanted)}.")
     concrete = _concrete(wanted, data, where)
     fields = {field.name: field for field in fields_of(concrete)}
@@ -41,15 +43,15 @@ def from_plain(wanted: type, data: Any, where: str = "experiment") -> Any:
     return concrete(**{key: _value(fields[key], value, f"{where}.{key}") for key, value in given.items()})
 
 
-def _concrete(wanted: type, data: dict[str, Any], where: str) -> type:
+def _concrete(wanted: type[AnyOption], data: dict[Any, Any], where: str) -> type[AnyOption]:
     if not issubclass(wanted, catalogue.Entry):
         return wanted
     if "name" not in data:
         raise LabError(f'{where} has no name; say which {wanted.kind} by "name", such as {_example(wanted)}.')
-    return catalogue.find(wanted.kind, data["name"])
+    return cast("type[AnyOption]", catalogue.find(wanted.kind, data["name"]))  # a kind's entries derive from its base
 
 
-def _example(wanted: type) -> str:
+def _example(wanted: type[Option]) -> str:
     if issubclass(wanted, catalogue.Entry):
         return f'{{"name": "{next(iter(catalogue.entries(wanted.kind)))}"}}'
     return "{...}"
@@ -61,19 +63,18 @@ def _value(field: Field, data: Any, where: str) -> Any:
 
 
 def _typed(wanted: Any, data: Any, where: str) -> Any:
-    if get_origin(wanted) in (types.UnionType, typing.Union):
-        inner = next(part for part in get_args(wanted) if part is not type(None))
-        return None if data is None else _typed(inner, data, where)
-    if get_origin(wanted) is tuple and isinstance(data, list | tuple):
+    if may_be_none(wanted):
+        return None if data is None else _typed(without_none(wanted), data, where)
+    if get_origin(wanted) is tuple and is_list(data):
         return tuple(_typed(get_args(wanted)[0], item, f"{where}[{index}]") for index, item in enumerate(data))
-    if isinstance(wanted, type) and issubclass(wanted, Option):
+    if inspect.isclass(wanted) and issubclass(wanted, Option):
         return data if isinstance(data, Option) else from_plain(wanted, data, where)
     return data
 
 
 def differences(value: Any, default: Any) -> Any:
     """The part of ``to_plain(value)`` that differs from ``to_plain(default)``; the rest is left out."""
-    if not (isinstance(value, dict) and isinstance(default, dict) and value.get("name") == default.get("name")):
+    if not (is_object(value) and is_object(default) and value.get("name") == default.get("name")):
         return value
     changed = {key: differences(value[key], default.get(key)) for key in value if value[key] != default.get(key)}
     return ({"name": value["name"]} if "name" in value else {}) | changed

@@ -9,15 +9,15 @@ so that ``gradient_matching:priors=total_variation(weight=0.1)+l2,optimiser=adam
 
 from __future__ import annotations
 
-import types
-import typing
+import inspect
 from enum import Enum
 from typing import Any, TypeVar, get_args, get_origin
 
 from lab.errors import LabError, quoted
 from lab.options import catalogue
 from lab.options.catalogue import Entry
-from lab.options.fields import Option, fields_of
+from lab.options.data import is_list
+from lab.options.fields import Option, fields_of, may_be_none, without_none
 from lab.options.plain import from_plain
 
 E = TypeVar("E", bound=Entry)
@@ -40,7 +40,7 @@ def to_text(value: Any, *, nested: bool = False) -> str:
         changed = [field.name for field in fields_of(type(value)) if getattr(value, field.name) != field.default]
         options = ",".join(f"{name}={to_text(getattr(value, name), nested=True)}" for name in changed)
         return value.name + ((f"({options})" if nested else f":{options}") if options else "")
-    if isinstance(value, tuple):
+    if is_list(value):
         return "+".join(to_text(item, nested=True) for item in value) or "none"
     if isinstance(value, bool) or value is None:
         return str(value).lower()
@@ -83,13 +83,12 @@ def _split(text: str, separator: str) -> list[str]:
 
 def parse_value(wanted: Any, text: str) -> Any:
     """Text as the plain data that a field of type ``wanted`` takes; left as it is where it does not fit."""
-    if get_origin(wanted) in (types.UnionType, typing.Union):
-        inner = next(part for part in get_args(wanted) if part is not type(None))
-        return None if text.lower() in ("none", "") else parse_value(inner, text)
+    if may_be_none(wanted):
+        return None if text.lower() in ("none", "") else parse_value(without_none(wanted), text)
     if get_origin(wanted) is tuple:
         parts = [] if text.lower() in ("none", "") else _split(text, "+")
         return [parse_value(get_args(wanted)[0], part) for part in parts]
-    if isinstance(wanted, type) and issubclass(wanted, Option):
+    if inspect.isclass(wanted) and issubclass(wanted, Option):
         return _nested(wanted, text)
     return _TRUTHS.get(text.lower(), text) if wanted is bool else _number(wanted, text)
 
