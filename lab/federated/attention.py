@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack
 from threading import Lock
-from typing import Any, ClassVar
+from typing import ClassVar, cast
 
 
 class PlainAttention:
@@ -15,7 +15,7 @@ class PlainAttention:
     """
 
     _lock, _inside = Lock(), 0
-    _switch: ClassVar[AbstractContextManager[Any]] = nullcontext()
+    _switch: ClassVar = ExitStack()
 
     def __enter__(self) -> None:
         from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -23,8 +23,7 @@ class PlainAttention:
         cls = PlainAttention
         with cls._lock:
             if cls._inside == 0:
-                cls._switch = sdpa_kernel(SDPBackend.MATH)
-                cls._switch.__enter__()
+                cls._switch.enter_context(cast("AbstractContextManager[object]", sdpa_kernel(SDPBackend.MATH)))
             cls._inside += 1
 
     def __exit__(self, *raised: object) -> None:
@@ -32,4 +31,4 @@ class PlainAttention:
         with cls._lock:
             cls._inside -= 1
             if cls._inside == 0:
-                cls._switch.__exit__(None, None, None)
+                cls._switch.close()

@@ -8,9 +8,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.modules.batchnorm import _NormBase  # pyright: ignore[reportPrivateUsage]  (all norms' base has no public name)
 
 from lab.errors import LabError, cut, quoted
+from lab.federated.typed_torch import layers_of, random_numbers_kept
 from lab.federated.update_names import spoken_names
 
 LONGEST_REASON = 200
@@ -30,7 +31,7 @@ def unwrapped_model(model: Any) -> nn.Module:
     """The module itself, out of ``torch.compile``'s and ``DataParallel``'s wrappers. Raises ``LabError`` for what is none."""
     wrapped = getattr(model, "_orig_mod", model)
     if isinstance(wrapped, nn.DataParallel | nn.parallel.DistributedDataParallel):
-        wrapped = wrapped.module
+        wrapped = wrapped.get_submodule("module")
     if not isinstance(wrapped, nn.Module):
         raise LabError(f"model = {quoted(model)} is no torch.nn.Module; give the network that the client trained.")
     weights = dict(wrapped.named_parameters())
@@ -55,7 +56,7 @@ def copied(model: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
     if any(weight.dtype in (torch.float16, torch.bfloat16) for weight in own.parameters()):
         own = own.float()
         notes.append(HALF)
-    counting = {name: m for name, m in own.named_modules() if isinstance(m, _NormBase) and m.training and m.track_running_stats}
+    counting = {name: norm for name, norm in layers_of(own, _NormBase).items() if norm.training and norm.track_running_stats}
     for norm in counting.values():
         norm.track_running_stats = False
         norm.running_mean = norm.running_var = norm.num_batches_tracked = None
@@ -71,8 +72,7 @@ def settled(own: nn.Module, inputs: Tensor) -> tuple[str, ...]:
     """Put a copy into eval mode, and say so where that is not what the client computed with. Random numbers are untouched."""
     if not any(module.training for module in own.modules()):
         return ()
-    devices = [inputs.device] if inputs.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
+    with random_numbers_kept(inputs.device):
         given = [_output(own, inputs) for _ in range(2)]
     own.eval()
     one, other = ([_same(given[0], output)] for output in (given[1], _output(own, inputs)))

@@ -19,6 +19,7 @@ from torch import Tensor, fx, nn
 from torch.nn import functional
 
 from lab.federated.classifier import Classifier, Normalise
+from lab.federated.typed_torch import layers_of
 
 LAST_LAYER = "The forward pass cannot be taken apart, so closed forms reach what enters its last linear layer, and no further."
 NOTHING = (
@@ -44,8 +45,8 @@ LAYERS: dict[Any, type[nn.Module]] = {
 """What a function (or a tensor's method, by name) is as a layer; the arguments after the first are the layer's."""
 NO_ARGUMENTS = ("input", "inplace", "training", "dtype", "_stacklevel")
 """Of a function's, those that a layer in eval mode does without."""
-QUESTIONS = (getattr, torch._assert, "size", "dim", *vars(operator).values())
-"""What is asked of a value without changing it."""
+QUESTIONS = (getattr, torch._assert, "size", "dim", *vars(operator).values())  # pyright: ignore[reportPrivateUsage]
+"""What is asked of a value without changing it; ``torch._assert`` is what torch tells people to call in what is traced."""
 IDLE = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
 """What does nothing in eval mode."""
 OF_A_HEAD = (nn.Linear, nn.ReLU, nn.LeakyReLU, nn.Sigmoid, nn.Tanh, nn.SiLU, nn.GELU)
@@ -127,8 +128,12 @@ def _share_weights(layers: Sequence[nn.Module]) -> bool:
 def _by_last_layer(model: nn.Module, inputs: Tensor) -> tuple[nn.Module, nn.Sequential] | None:
     """The last linear layer as the head, and the model without it as the body."""
     called = list[str]()
-    names: dict[nn.Module, str] = {module: name for name, module in model.named_modules() if isinstance(module, nn.Linear)}
-    hooks = [layer.register_forward_hook(lambda layer, *_: called.append(names[layer])) for layer in names]
+    names: dict[nn.Module, str] = {layer: name for name, layer in layers_of(model, nn.Linear).items()}
+
+    def note(layer: nn.Module, *_: Any) -> None:
+        called.append(names[layer])
+
+    hooks = [layer.register_forward_hook(note) for layer in names]
     try:
         model(inputs)
     finally:

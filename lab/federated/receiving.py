@@ -10,6 +10,7 @@ from lab.late import Tensor, nn, torch
 
 from lab.errors import LabError
 from lab.federated.update_names import spoken_names, unwrapped
+from lab.options.data import is_mapping
 
 if TYPE_CHECKING:
     AnyModule = TypeVar("AnyModule", bound=nn.Module)
@@ -37,7 +38,7 @@ def received(network: AnyModule, update: Any) -> tuple[AnyModule, dict[str, Tens
 
 def _named(update: Any, parameters: Mapping[str, nn.Parameter]) -> dict[str, Any]:
     """The tensors by the names of parameters, wrappers' prefixes taken off where no name fits as it is."""
-    if not isinstance(update, Mapping):
+    if not is_mapping(update):
         raise LabError(
             f"An update is a dictionary from the names of parameters to tensors, and this is a {type(update).__name__}; "
             "give it as {name: tensor}."

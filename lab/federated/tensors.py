@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lab.late import Float, Int, Tensor
 
@@ -21,5 +21,5 @@ Targets = Int[Tensor, " batch"] | Float[Tensor, "batch classes"]
 Gradients = Mapping[str, Tensor]
 """Keyed like the ``Module.named_parameters()`` that train; a FedAvg weight change has the same form."""
 
-Received = Gradients if TYPE_CHECKING else Any
+Received = Gradients if TYPE_CHECKING else object
 """An update that has passed the door (``lab.federated.receiving``); what comes to the door may be anything."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, TypeGuard
 
 from lab.late import Tensor, nn, np
 
 from lab.errors import LabError
+from lab.options.data import is_mapping
 
 NAMED = 3
 """So many names are spelt out in a sentence, and the others counted."""
@@ -22,9 +23,9 @@ def keyed(network: nn.Module, update: Any) -> dict[str, Any]:
     ``update`` is a mapping by name, or a sequence in the order of ``parameters()`` (all, or those that train) or of
     ``state_dict()``. Raises ``LabError`` for spare names, and for a sequence that fits none of these orders.
     """
-    if isinstance(update, Mapping):
+    if is_mapping(update):
         return _known(network, {str(name): tensor for name, tensor in update.items() if tensor is not None})
-    if isinstance(update, Tensor | np.ndarray | str | bytes) or not isinstance(update, Iterable):
+    if not _is_listing(update):
         raise LabError(
             f"An update is {{name: tensor}} or a list of tensors in the order of model.parameters(), and this is one "
             f"{type(update).__name__}; give as many tensors as the model has parameters."
@@ -32,6 +33,11 @@ def keyed(network: nn.Module, update: Any) -> dict[str, Any]:
     tensors = list(update)
     names = _order(network, tensors)
     return _known(network, {name: tensor for name, tensor in zip(names, tensors, strict=True) if tensor is not None})
+
+
+def _is_listing(update: object) -> TypeGuard[Iterable[Any]]:
+    """Whether it holds tensors one after another; one tensor or text, which holds its own parts, does not."""
+    return isinstance(update, Iterable) and not isinstance(update, Tensor | np.ndarray | str | bytes)
 
 
 def _known(network: nn.Module, given: dict[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from lab.late import Tensor, torch
 
 from lab.federated.tensors import Gradients
+from lab.federated.typed_torch import numbers
 
 
 def dot(one: Gradients, other: Gradients) -> Tensor:
@@ -14,7 +15,7 @@ def dot(one: Gradients, other: Gradients) -> Tensor:
 
 def dots(one: Gradients, other: Gradients) -> list[float]:
     """The inner product of each pair of tensors; numbers, for there are few, and tensors so small cost more than they tell."""
-    return _dots(one, other).tolist()
+    return numbers(_dots(one, other))
 
 
 def _dots(one: Gradients, other: Gradients) -> Tensor:

@@ -14,6 +14,8 @@ from torch import nn
 
 from lab.attacks.closed_form.shapes import FeatureMaps
 
+from lab.federated.typed_torch import irfft2, rfft2
+
 FAINTEST = 1e-3
 """Directions fainter than this share (in power) of the loudest are not amplified further."""
 
@@ -21,9 +23,9 @@ FAINTEST = 1e-3
 def whitener(layer: nn.Conv2d, shape: tuple[int, ...]) -> Callable[[FeatureMaps], FeatureMaps]:
     """S = (W* W)^(-1/2), frequency by frequency, for inputs of ``shape`` (1, channels, height, width); self-adjoint."""
     size = (shape[2], shape[3])
-    response = torch.fft.rfft2(layer.weight.detach(), s=size)
+    response = rfft2(layer.weight.detach(), size)
     power = torch.einsum("ocyx,odyx->yxcd", response, response.conj())
     powers, mixtures = torch.linalg.eigh(power)
     powers = powers.clamp_min(FAINTEST * powers.max())
     roots = (mixtures * powers.rsqrt().unsqueeze(-2)) @ mixtures.mH
-    return lambda values: torch.fft.irfft2(torch.einsum("yxcd,bdyx->bcyx", roots, torch.fft.rfft2(values)), s=size)
+    return lambda values: irfft2(torch.einsum("yxcd,bdyx->bcyx", roots, rfft2(values)), size)

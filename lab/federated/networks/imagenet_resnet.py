@@ -24,7 +24,8 @@ class ImageNetResNet(Network):
 
     def modules(self, image_shape: tuple[int, int, int], classes: int) -> tuple[nn.Module, nn.Sequential]:
         """Torchvision's model with its last layer as the head and no operation in place."""
-        from torchvision import models  # imported here: it costs half a second that most runs need not pay
+        # imported here: it costs half a second that most runs need not pay; and it says nothing of its types
+        from torchvision import models  # pyright: ignore[reportMissingTypeStubs]
 
         body = getattr(models, f"resnet{self.depth}")(num_classes=classes)
         if image_shape[0] != 3:

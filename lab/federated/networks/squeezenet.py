@@ -23,7 +23,8 @@ class SqueezeNet(Network):
 
     def modules(self, image_shape: tuple[int, int, int], classes: int) -> tuple[nn.Module, nn.Sequential]:
         """Fire modules, then a 1x1 convolution to the classes and global average pooling; dropout is off."""
-        from torchvision import models  # imported here: it costs half a second that most runs need not pay
+        # imported here: it costs half a second that most runs need not pay; and it says nothing of its types
+        from torchvision import models  # pyright: ignore[reportMissingTypeStubs]
 
         model = models.squeezenet1_0(num_classes=classes)
         if image_shape[0] != 3:

@@ -25,8 +25,8 @@ class Grids:
         self.sizes = _sizes(*like.shape[-2:])
         self.rows = _enlargements([height for height, _ in self.sizes], like.shape[-2]).to(like)
         self.columns = _enlargements([width for _, width in self.sizes], like.shape[-1]).to(like)
-        blocks = [torch.ones(size, dtype=like.dtype) for size in self.sizes]
-        self.inside = torch.block_diag(*blocks).to(like)
+        heights, widths = (_numbered(sides) for sides in zip(*self.sizes, strict=True))
+        self.inside = (heights[:, None] == widths).to(like)
 
     @staticmethod
     def fit(like: Images) -> bool:
@@ -62,16 +62,21 @@ class Grids:
         return torch.stack([part @ part.T for part in self._parts(self.rows, -2)], -1).flatten(1)
 
     def _parts(self, enlargements: Tensor, side: int) -> tuple[Tensor, ...]:
-        return enlargements.split([size[side] for size in self.sizes], 1)
+        return torch.split(enlargements, [size[side] for size in self.sizes], 1)
 
 
 def _sizes(height: int, width: int) -> list[tuple[int, int]]:
     """(height, width) of each grid, from half the sides down."""
-    sizes = []
+    sizes: list[tuple[int, int]] = []
     while min(height, width) >= 2 * COARSEST:
         height, width = height // 2, width // 2
         sizes.append((height, width))
     return sizes
+
+
+def _numbered(sides: tuple[int, ...]) -> Tensor:
+    """Of each row (or column) of all grids, the number of the grid that it belongs to."""
+    return torch.arange(len(sides)).repeat_interleave(torch.tensor(sides))
 
 
 def _enlargements(sizes: list[int], whole: int) -> Tensor:

@@ -144,7 +144,7 @@ def resized(images: Images, size: int) -> Squares:
 def to_tensor(image: Image.Image) -> Tensor:
     """A Pillow picture in mode L or RGB as a tensor of shape (1 or 3, height, width) in [0, 1]."""
     pixels = np.array(image)
-    return torch.from_numpy(pixels).reshape(image.height, image.width, -1).permute(2, 0, 1).float() / 255
+    return torch.as_tensor(pixels).reshape(image.height, image.width, -1).permute(2, 0, 1).float() / 255
 
 
 def _decoded(data: bytes, size: int, what: str) -> tuple[Image.Image, Tones | None]:

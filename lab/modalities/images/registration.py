@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lab.late import Float, Tensor, torch
+from lab.late import Float, Tensor
+
+from lab.federated.typed_torch import irfft2, rfft2
 
 
 @dataclass(frozen=True)
@@ -26,8 +28,8 @@ def register(
     sum (x(p + s) - t(p))^2 = |x|^2 + |t|^2 - 2 (x corr t)(s), all shifts s at once.
     """
     reconstruction, truth = reconstruction.detach().cpu().double(), truth.detach().cpu().double()
-    moved, still = torch.fft.rfft2(reconstruction), torch.fft.rfft2(truth)
-    correlation = torch.fft.irfft2(moved * still.conj(), s=truth.shape[-2:]).sum(0)
+    moved, still = rfft2(reconstruction), rfft2(truth)
+    correlation = irfft2(moved * still.conj(), truth.shape[-2:]).sum(0)
     best = int(correlation.argmax())
     height, width = truth.shape[-2:]
     down, right = best // width, best % width

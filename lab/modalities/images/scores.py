@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from lab.late import Float, Tensor, torch
 
 from lab.federated.tensors import Images
@@ -27,9 +29,10 @@ def best_matching(wanted: Tensor, offered: Tensor) -> Tensor:
     """
     if len(wanted) == len(offered) == 1:
         return torch.zeros(1, dtype=torch.long, device=wanted.device)
-    from scipy.optimize import linear_sum_assignment  # imported here: only a batch needs it, and scipy is slow to load
+    # imported here: only a batch needs it, and scipy is slow to load; and it says nothing of its types
+    from scipy.optimize import linear_sum_assignment  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
 
     costs = torch.cdist(wanted.flatten(1), offered.flatten(1)).square().detach().cpu().double()
     costs = costs.nan_to_num(FARTHEST).clamp_max(FARTHEST)
-    _, columns = linear_sum_assignment(costs.numpy())
+    _, columns = cast("tuple[object, object]", linear_sum_assignment(costs.numpy()))
     return torch.as_tensor(columns, device=wanted.device)

@@ -28,7 +28,7 @@ def tiled(images: Images) -> Tensor:
     framed = functional.pad(
         torch.cat([images, torch.ones(missing, *images.shape[1:], dtype=torch.float32)]), (0, GAP, 0, GAP), value=1.0
     )
-    rows = [torch.cat(list(row), 2) for row in framed.split(columns)]
+    rows = [torch.cat(list(row), 2) for row in torch.split(framed, columns)]
     return torch.cat(rows, 1)[:, :-GAP, :-GAP]
 
 
