@@ -36,7 +36,7 @@ class AttackState:
     iterations: int
     candidate: Images
     objective: float
-    terms: Mapping[str, float] = field(default_factory=dict)
+    terms: Mapping[str, float] = field(default_factory=dict[str, float])
     restart: int = 0
     labels: Labels | None = None
     features: Tensor | None = None

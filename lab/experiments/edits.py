@@ -9,6 +9,7 @@ from lab.attacks.matching.settings import Matching
 from lab.errors import LabError, unknown_name
 from lab.experiments.experiment import Experiment
 from lab.experiments.recommended import followed
+from lab.options.data import is_list, is_object
 
 Plain = dict[str, Any]
 NO_DEFENCE = "none"
@@ -39,11 +40,12 @@ def _set(plain: Any, keys: list[str], value: Any) -> None:
 
 def _present(plain: Any, key: str) -> Any:
     """The key as the data holds it: a position in a list, or a name in an object."""
-    places = [str(place) for place in range(len(plain))] if isinstance(plain, list) else []
+    places = [str(place) for place in range(len(plain))] if is_list(plain) else []
     if key in places:
         return places.index(key)
-    if not isinstance(plain, dict) or key not in plain:
-        raise unknown_name("option", key, plain if isinstance(plain, dict) else ())
+    names = plain if is_object(plain) else {}
+    if key not in names:
+        raise unknown_name("option", key, names)
     return key
 
 
@@ -81,7 +83,7 @@ def _tv(experiment: Experiment, plain: Plain, value: Any) -> None:
 
 def _is_none(value: Any) -> bool:
     """The number 0, which is not the word false."""
-    return value == 0 and not isinstance(value, bool)
+    return not isinstance(value, bool) and value == 0
 
 
 def _local_steps(experiment: Experiment, plain: Plain, value: Any) -> None:

@@ -10,6 +10,7 @@ A link names no file and carries no picture: whoever opens it may be somebody el
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -181,8 +182,9 @@ def _changed(experiment: Experiment, key: str, value: str) -> Experiment:
 
 def _entry_or_value(wanted: Any, text: str) -> Any:
     """The value as a field of type ``wanted`` takes it; an entry is written as on the command line."""
-    is_entry = isinstance(wanted, type) and issubclass(wanted, Entry)
-    return to_plain(parse_entry(wanted, text)) if is_entry else parse_value(wanted, text)
+    if inspect.isclass(wanted) and issubclass(wanted, Entry):
+        return to_plain(parse_entry(wanted, text))
+    return parse_value(wanted, text)
 
 
 def _guessed(text: str) -> Any:

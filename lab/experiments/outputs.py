@@ -26,6 +26,7 @@ from lab.experiments.references import citation
 from lab.federated.tensors import Images
 from lab.modalities.images.codec import encode_png
 from lab.modalities.images.sheets import comparison, film, replay, tiled
+from lab.options.data import is_list, is_object
 
 
 @dataclass(frozen=True)
@@ -176,8 +177,8 @@ def result(finished: Finished) -> dict[str, Any]:
 
 def finite(value: Any) -> Any:
     """The same data with null where a number is not finite: JSON has no name for those."""
-    if isinstance(value, dict):
+    if is_object(value):
         return {key: finite(item) for key, item in value.items()}
-    if isinstance(value, list):
+    if is_list(value):
         return [finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

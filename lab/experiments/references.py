@@ -9,6 +9,7 @@ from lab.attacks.matching.settings import Steps
 from lab.experiments.experiment import Experiment
 from lab.federated.observation import LabelSource
 from lab.options.catalogue import Entry
+from lab.options.data import is_list
 from lab.options.fields import Option, fields_of
 
 
@@ -146,6 +147,6 @@ def _entries(option: Option) -> Iterator[Entry]:
         yield option
     for field in fields_of(type(option)):
         value = getattr(option, field.name)
-        for part in value if isinstance(value, tuple) else (value,):
+        for part in value if is_list(value) else (value,):
             if isinstance(part, Option):
                 yield from _entries(part)

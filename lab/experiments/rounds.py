@@ -79,12 +79,20 @@ def attack(seen: Evaluation, attack: Chosen | None = None, *, seed: int = 0) -> 
     Where a graphics card's memory runs out, it starts over on the CPU. To stop, ask for no more states.
     Raises ``LabError`` for what is no observation or no attack, and where labels that it needs cannot be inferred.
     """
-    if not isinstance(seen, Observation):
-        raise LabError(f"seen = {quoted(seen)} is no observation; give what lab.observe(model, update, ...) returns.")
+    _check_what_is_attacked(seen)
     chosen = recommended_for_observation(seen) if attack is None else attack
-    if not isinstance(chosen, Attack):
-        raise LabError(f"attack = {quoted(chosen)} is no attack; give one, such as lab.GradientMatching() or lab.Recursive().")
+    _check_attack(chosen)
     return _with_its_threads(seen, chosen, seed)
+
+
+def _check_what_is_attacked(given: object) -> None:
+    if not isinstance(given, Observation):
+        raise LabError(f"seen = {quoted(given)} is no observation; give what lab.observe(model, update, ...) returns.")
+
+
+def _check_attack(given: object) -> None:
+    if not isinstance(given, Attack):
+        raise LabError(f"attack = {quoted(given)} is no attack; give one, such as lab.GradientMatching() or lab.Recursive().")
 
 
 def _with_its_threads(observation: Observation, attack: Attack, seed: int) -> Iterator[AttackState]:
@@ -125,7 +133,7 @@ def build_network(experiment: Experiment, batch: Batch) -> tuple[Classifier, Bat
         return _built(experiment, batch.image_shape, len(experiment.dataset.class_names)), batch
     weights = checkpoints.weights(experiment.network, experiment.weights)
     own, height, width = batch.image_shape
-    tried = []
+    tried: list[Classifier] = []
     for channels, classes in product(dict.fromkeys((own, 3, 1)), weights.classes):
         network = _built(experiment, (channels, height, width), classes)
         notes = weights.put_into(network)

@@ -10,7 +10,7 @@ from lab.errors import LabError
 from lab.experiments.cost import Cost, cost
 from lab.experiments.edits import edit
 from lab.experiments.experiment import Experiment
-from lab.options.fields import Field, fields_of
+from lab.options.fields import Field, Option, fields_of
 
 SMALLER = (
     "batch_size",
@@ -101,7 +101,7 @@ def _largest(experiment: Experiment, path: str, fits: Callable[[Experiment], boo
 def _smaller(experiment: Experiment, path: str) -> range | list[int]:
     """The values below the present one, ascending; none of what the experiment does not have."""
     place, _, name = path.rpartition(".")
-    owners = [getattr(experiment, place)] if place else [experiment, experiment.protocol, experiment.attack]
+    owners: list[Option] = [getattr(experiment, place)] if place else [experiment, experiment.protocol, experiment.attack]
     for owner in owners:
         field = next((field for field in fields_of(type(owner)) if field.name == name and field.type is int), None)
         if field is not None:

@@ -54,7 +54,7 @@ def attack_products(experiment: Experiment, sizes: Sizes) -> int:
 def products_per_second() -> float:
     """What one thread of this machine makes of a network's products, told once by a few plain matrices that its cache holds."""
     one = torch.ones(RATE_SIDE, RATE_SIDE, dtype=torch.float32)
-    spans = []
+    spans: list[float] = []
     for _ in range(5):
         began = time.thread_time()
         torch.matmul(one, one)

@@ -111,7 +111,7 @@ class Passing(Tensor):
         if function is torch.cat:
             first, *others = args[0]
             return passing(len(first), sum(part.shape[1] for part in (first, *others)), *first.shape[2:])
-        return super().__torch_function__(function, types, args, kwargs)
+        return super().__torch_function__(function, types, args, kwargs)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
 
 
 SUMS = (Tensor.add, Tensor.add_, Tensor.__add__, Tensor.__iadd__)
@@ -126,8 +126,8 @@ def passing(*shape: int) -> Passing:
 class _Drawing:
     """What the layers leave behind as a picture passes."""
 
-    layers: list[Layer] = field(default_factory=list)
-    kept: dict[int, Passing] = field(default_factory=dict)
+    layers: list[Layer] = field(default_factory=list[Layer])
+    kept: dict[int, Passing] = field(default_factory=dict[int, Passing])
     """By identity: what two layers keep is kept once."""
     beside: int = 0
     """Numbers kept by one layer alone: places that max-poolings took, of 8 bytes each, and pictures continued by themselves."""
