@@ -21,7 +21,7 @@ from lab.evaluation.layers import LayerScore
 from lab.evaluation.scores import score
 from lab.experiments.driving import Driven
 from lab.experiments.experiment import Experiment
-from lab.experiments.outputs import Finished, Moment, contents, history_csv, ready_folder, result, write_outputs
+from lab.experiments.outputs import Finished, Moment, contents, finite, history_csv, ready_folder, result, write_outputs
 from lab.experiments.rounds import reconstruct, simulate_round
 from lab.federated.networks.lenet import LeNet
 from lab.federated.networks.mlp import MLP
@@ -136,6 +136,12 @@ def test_numbers_that_are_not_finite_become_null():
     json.dumps(data, allow_nan=False)
 
 
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("around", [lambda x: [x], lambda x: (x,), lambda x: {"it": x}, lambda x: [({"it": (x,)},)]])
+def test_they_do_so_wherever_they_stand(number, around):
+    assert json.loads(json.dumps(finite(around(number)), allow_nan=False)) == json.loads(json.dumps(around(None)))
+
+
 def test_the_result_of_the_closed_form_tells_each_layer():
     experiment = Experiment(network=LeNet(), attack=Recursive())
     layers = json.loads(contents(run(experiment, simulate_round(experiment)))["result.json"])["layers"]
@@ -172,7 +178,7 @@ def test_an_attack_that_starts_over_on_the_cpu_starts_its_history_afresh():
     experiment, a_round = attacked(iterations=2)
     states = list(reconstruct(experiment, a_round.observation))
     record = Recording(a_round)
-    follow(Driven(iter([*states[:2], *states])), record, lambda *_: False, lambda *_: None)
+    follow(Driven(state for state in [*states[:2], *states]), record, lambda *_: False, lambda *_: None)
     assert [moment.iteration for moment in record.history] == [0, 1, 2]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from time import perf_counter, process_time
 
 from lab.attacks.base import AttackState
@@ -17,7 +17,7 @@ class Driven(Iterator[AttackState]):
     A context: at its end, however that comes, the attack is closed and its memory free.
     """
 
-    def __init__(self, states: Iterator[AttackState]) -> None:
+    def __init__(self, states: Generator[AttackState, None, None]) -> None:
         self._states = states
         self.state: AttackState | None = None
         """The newest."""
@@ -46,7 +46,7 @@ class Driven(Iterator[AttackState]):
         return self
 
     def __exit__(self, *problem: object) -> None:
-        self._states.close()  # type: ignore[attr-defined]  (a generator)
+        self._states.close()
 
 
 def drive(experiment: Experiment, observation: Observation) -> Driven:

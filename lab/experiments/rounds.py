@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -66,12 +66,12 @@ def _simulate(experiment: Experiment, where: torch.device) -> Round:
     return Round(batch, clean, observation, _line_up(batch, experiment))
 
 
-def reconstruct(experiment: Experiment, observation: Observation) -> Iterator[AttackState]:
+def reconstruct(experiment: Experiment, observation: Observation) -> Generator[AttackState, None, None]:
     """The experiment's attack on the observation; the first candidate depends on the seed alone."""
     return attack(observation, experiment.attack, seed=experiment.seed)
 
 
-def attack(seen: Evaluation, attack: Chosen | None = None, *, seed: int = 0) -> Iterator[AttackState]:
+def attack(seen: Evaluation, attack: Chosen | None = None, *, seed: int = 0) -> Generator[AttackState, None, None]:
     """What an attack makes of an observation, state by state; the last one has an ``outcome``, and says what limits it.
 
     Without an ``attack`` of its own it is the one that serves such a network best (``recommended``). ``seed`` is that of
@@ -95,7 +95,7 @@ def _check_attack(given: object) -> None:
         raise LabError(f"attack = {quoted(given)} is no attack; give one, such as lab.GradientMatching() or lab.Recursive().")
 
 
-def _with_its_threads(observation: Observation, attack: Attack, seed: int) -> Iterator[AttackState]:
+def _with_its_threads(observation: Observation, attack: Attack, seed: int) -> Generator[AttackState, None, None]:
     states, threads = _attacked(observation, attack, seed), device.threads_for(observation.network)
     try:
         while True:

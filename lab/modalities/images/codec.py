@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import binascii
 import io
+import math
 import os
 import struct
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from PIL import Image, ImageOps, UnidentifiedImageError, features
 
@@ -176,7 +177,7 @@ def _deep_colours(image: Image.Image) -> bool:
 
 def _check_colours(image: Image.Image, what: str) -> None:
     """Colours that fill their 16 bits lose nothing to the eye; those that use the lower bits only would turn out black."""
-    lowest, highest = zip(*image.convert("RGB").getextrema(), strict=True)  # type: ignore[arg-type]
+    lowest, highest = zip(*_extrema(image.convert("RGB")), strict=True)
     if 0 < max(highest) - min(lowest) <= 255 * FILLS or max(highest) == 0:
         raise LabError(
             f"{what} has colours of 16 bits that fill less than a quarter of that range, of which nothing would be seen; "
@@ -189,10 +190,17 @@ def _tones(image: Image.Image) -> tuple[Tones, bool] | None:
     if image.mode not in _DEEP_MODES:
         return None
     kind = _BY_EXTREMA.get(image.mode)
-    low, high = image.getextrema() if kind else (np.nan, np.nan)
-    if kind is None or not np.isfinite([low, high]).all():  # type: ignore[arg-type]
-        return tones_of(np.asarray(image))
-    return tones_between(float(low), float(high), np.dtype(kind))  # type: ignore[arg-type]
+    if kind is not None:
+        ((low, high),) = _extrema(image)
+        if math.isfinite(low) and math.isfinite(high):
+            return tones_between(float(low), float(high), np.dtype(kind))
+    return tones_of(np.asarray(image))
+
+
+def _extrema(image: Image.Image) -> Sequence[tuple[float, float]]:
+    """The least and the greatest number of each channel; Pillow gives those of a single channel bare."""
+    found = image.getextrema()
+    return [cast("tuple[float, float]", found)] if len(image.getbands()) == 1 else cast("Sequence[tuple[float, float]]", found)
 
 
 def _small_square(image: Image.Image, side: int) -> Image.Image:
