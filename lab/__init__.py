@@ -25,11 +25,11 @@ from lab.observe import observe  # at once: a module of this name would stand in
 
 if TYPE_CHECKING:
     from lab.attacks.analytic import Analytic
-    from lab.attacks.base import Attack, AttackState, Outcome
+    from lab.attacks.base import Attack, AttackState, Interrupted, Outcome
     from lab.attacks.closed_form.outcomes import ClosedFormOutcome
     from lab.attacks.gradient_matching import GradientMatching
     from lab.attacks.head_start import HeadStart
-    from lab.attacks.label_reading import LabelReading
+    from lab.attacks.label_reading import LabelReading, LabelReadingOutcome
     from lab.attacks.matching.distances.balanced_cosine import BalancedCosine
     from lab.attacks.matching.distances.balanced_euclidean import BalancedEuclidean
     from lab.attacks.matching.distances.base import Distance
@@ -98,8 +98,10 @@ __all__ = [
     "GradientMatching",
     "HeadStart",
     "ImageNetResNet",
+    "Interrupted",
     "LabError",
     "LabelReading",
+    "LabelReadingOutcome",
     "LabelSource",
     "LayerCosine",
     "LeNet",
@@ -146,6 +148,7 @@ _NOUNS = (
     "lab.attacks.matching.distances.base",
     "lab.attacks.matching.priors.base",
     "lab.attacks.matching.optimisers.base",
+    "lab.attacks.label_reading",
 )
 _KINDS = ("attack", "protocol", "distance", "prior", "optimiser", "defence", "network")
 """Their entries are public under the names of their classes, also those of files that somebody adds."""

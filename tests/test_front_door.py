@@ -34,6 +34,15 @@ def test_every_entry_of_the_catalogue_is_a_name_of_lab(kind):
         assert getattr(lab, entry.__name__) is entry
 
 
+def test_every_way_in_which_an_attack_ends_is_a_name_of_lab():
+    assert entries("attack")
+    endings = [outcome for outcome in lab.Outcome.__subclasses__() if outcome.__module__.startswith("lab.")]
+    assert endings
+    for outcome in endings:
+        assert outcome.__name__ in lab.__all__
+        assert getattr(lab, outcome.__name__) is outcome
+
+
 def test_an_unknown_name_is_no_attribute():
     assert not hasattr(lab, "Nothing")
     assert set(lab.__all__) <= set(dir(lab))
