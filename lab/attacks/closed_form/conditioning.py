@@ -13,7 +13,6 @@ import torch
 from torch import nn
 
 from lab.attacks.closed_form.shapes import FeatureMaps
-
 from lab.federated.typed_torch import irfft2, rfft2
 
 FAINTEST = 1e-3
