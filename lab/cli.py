@@ -16,7 +16,7 @@ from typer.core import TyperGroup
 
 from lab.commands.lasting import lasting
 from lab.commands.saying import leave_quietly, ready_streams, say, unwritten
-from lab.errors import LabError, quoted
+from lab.errors import TOO_LARGE, LabError, is_short_of_memory, quoted
 
 if TYPE_CHECKING:
     from lab.commands.running import Told
@@ -51,6 +51,8 @@ class Sentences(TyperGroup):
         except Exception as error:
             if isinstance(error, OSError) and error.errno == ENOSPC and error.filename is None:  # help, which Typer prints
                 _fail(str(unwritten(error)), WRONG_INPUT)
+            if is_short_of_memory(error) and words[:1] != ["--debug"]:
+                _fail(TOO_LARGE, WRONG_INPUT)
             if words[:1] == ["--debug"]:
                 traceback.print_exc()
             what = f"gradlab failed in a way that it should not ({type(error).__name__}: {error})"

@@ -12,6 +12,13 @@ LONGEST_QUOTE = 80
 """Characters of a value inside a sentence."""
 LONGEST_NAME = 60
 """Characters of a name that may be a slip of another one."""
+NO_MEMORY = (
+    *("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory"),
+    *("could not create a primitive", "could not execute a primitive", "could not create a memory"),  # oneDNN, of any failure
+    *("without exception set", "without setting an exception", "can't start new thread", "bad_alloc"),
+)
+"""What torch, its libraries, Python and the system say where they are given none."""
+TOO_LARGE = "The memory is not enough for this experiment; take a smaller network, picture or batch."
 
 
 class LabError(Exception):
@@ -28,6 +35,11 @@ def unknown_name(what: str, given: object, allowed: Iterable[str]) -> LabError:
     near = get_close_matches(name, names, n=1, cutoff=0.5) if len(name) <= LONGEST_NAME else []
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return LabError(f"There is no {what} called {quoted(name)}.{hint} Choose one of: {', '.join(names)}.")
+
+
+def is_short_of_memory(error: BaseException) -> bool:
+    """Whether an error says that there is not enough memory, of the machine, its graphics card or what a limit leaves."""
+    return isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in NO_MEMORY)
 
 
 def quoted(value: object) -> str:

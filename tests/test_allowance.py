@@ -132,6 +132,8 @@ NO_MEMORY = [
     RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 1 bytes."),
     RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"),
     OSError(12, "Cannot allocate memory"),
+    RuntimeError("could not create a primitive"),
+    SystemError("error return without exception set"),
 ]  # fmt: skip
 
 

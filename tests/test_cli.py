@@ -17,6 +17,7 @@ from lab.attacks.matching.priors.total_variation import TotalVariation
 from lab.cli import app
 from lab.commands import listing, running
 from lab.commands.running import Bar
+from lab.errors import TOO_LARGE
 from lab.experiments.experiment import Experiment
 from lab.experiments.failures import FAILURES
 from lab.experiments.presets import PRESETS
@@ -201,6 +202,14 @@ def test_a_bug_of_the_lab_is_one_sentence_and_a_traceback_only_on_request(monkey
         "'gradlab --debug ...' and report what it prints."
     )
     assert "Traceback" in gradlab("--debug", "run", status=1).stderr
+
+
+def test_memory_that_the_system_refuses_is_no_bug_of_the_lab(monkeypatch):
+    def refused(*_):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 40000000000 bytes.")
+
+    monkeypatch.setattr(running, "simulate_round", refused)
+    assert gradlab("run", status=2).stderr.strip() == TOO_LARGE
 
 
 def test_the_list_names_every_entry_with_its_options():

@@ -272,6 +272,16 @@ def test_chance_is_never_frozen(make):
         assert not can_freeze(observation)
 
 
+def test_a_machine_short_of_memory_is_not_taken_for_a_network_that_cannot_be_asked(monkeypatch):
+    def refused(*_):
+        raise RuntimeError("could not create a primitive")
+
+    observation = observe(MLP(width=8), random_batch(1))
+    monkeypatch.setattr(type(observation.network), "forward", refused)
+    with pytest.raises(RuntimeError, match="could not create a primitive"):
+        can_freeze(observation)
+
+
 def test_a_network_that_falls_back_says_so_and_one_that_must_not_refuses():
     observation = observe(HOSTILE["functional relu"], smooth_batch(1))
     attack = GradientMatching(iterations=2)

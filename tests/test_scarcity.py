@@ -1,19 +1,27 @@
-"""A machine that runs short of disk, behind the server or in an engine, and engines that end before anybody has come."""
+"""A machine that runs short: of disk behind the server or in an engine, of memory or finite numbers in an engine."""
 
 import asyncio
+import os
+import subprocess
 import sys
+from pathlib import Path
 
 import psutil
 import pytest
 from test_server import ask, processes
-from troubled import run
-from visiting import kernel_process, serving
+from troubled import check_that_nothing_seen_is_lost, run
+from visiting import Visitor, kernel_process, primary, serving, wait_for_frames, wait_for_status
 
 from benchmarks.crowd import engines
 from benchmarks.visitor import Visitor as Bare
+from lab.attacks.matching.outcomes import MatchingOutcome
+from lab.errors import TOO_LARGE
+from widgets.serving.limits import data_bytes
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits of other processes are set on Linux alone")
 NO_DISK, DISK = (0, psutil.RLIM_INFINITY), (psutil.RLIM_INFINITY, psutil.RLIM_INFINITY)
+
+HERE = Path(__file__).parent
 
 
 def server_among(before):
@@ -85,3 +93,66 @@ def test_a_page_needs_no_disk(visit):
     run(page)
     page.get_by_role("button", name="Reset", exact=True).click()
     run(page)
+
+
+def test_whatever_lacks_memory_says_so_or_ends():
+    """Never another sentence: not of a bug, nor of a network that does not prove right."""
+    path = os.pathsep.join([str(HERE.parent), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, HERE / "short_of_memory.py"],
+        env=os.environ | {"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    said = done.stdout.splitlines()
+    assert len(said) == 21, done.stderr
+    assert {line for line in said if not line.startswith("ended by signal")} == {TOO_LARGE}, said
+    assert said.count(TOO_LARGE) > len(said) / 2, said
+
+
+@pytest.mark.browser
+def test_memory_that_runs_out_during_an_attack_is_said_and_the_engine_goes_on(visit):
+    """A network whose weights are larger than what is left; its neighbour hears nothing of it."""
+    page, neighbour = visit(query="?network=mlp:depth=2,width=128&image_size=224"), visit()
+    wait_for_status(page, "ready")
+    engine = kernel_process(page)
+    primary(page).click()
+    wait_for_frames(page, 2)
+    primary(page).click()
+    wait_for_status(page, "paused")
+    engine.rlimit(psutil.RLIMIT_DATA, (data_bytes(engine.pid) + 8_000_000, psutil.RLIM_INFINITY))
+    primary(page).click()
+    wait_for_status(page, "failed")
+    assert page.locator(".lab-message").inner_text() == TOO_LARGE
+    check_that_nothing_seen_is_lost(page)
+    engine.rlimit(psutil.RLIMIT_DATA, DISK)
+    primary(page).click()
+    wait_for_status(page, "running")
+    run(neighbour)
+
+
+NOT_A_NUMBER = """
+import itertools, math
+from lab.attacks.matching.distances.l1 import L1
+honest, calls = L1.__call__, itertools.count()
+L1.__call__ = lambda self, candidate, shared: honest(self, candidate, shared) * (1.0 if next(calls) < 9 else math.nan)
+"""
+
+
+@pytest.mark.browser
+def test_numbers_that_stop_being_finite_are_said_and_the_best_picture_is_kept(browser, tmp_path, monkeypatch):
+    """In an engine in which a distance fails from its tenth call on."""
+    startup = tmp_path / "profile_default" / "startup"
+    startup.mkdir(parents=True)
+    (startup / "00-fail.py").write_text(NOT_A_NUMBER)
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
+    with serving("-m", "widgets.serving", "--no-browser", "--port") as address:
+        visitor = Visitor(browser, address)
+        page = visitor.open(query="?attack=gradient_matching:distance=l1")
+        run(page)
+        assert page.locator(".lab-message").inner_text().startswith(MatchingOutcome.NOT_FINITE.value)
+        assert "NaN" not in page.locator("body").inner_text()
+        check_that_nothing_seen_is_lost(page)
+        assert primary(page).is_enabled()
+        visitor.leave()

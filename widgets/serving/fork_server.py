@@ -32,7 +32,6 @@ KERNEL = (
     *("IPython.core.completerlib", "IPython.core.debugger", "IPython.core.logger", "IPython.core.oinspect"),
     *("IPython.extensions.storemagic", "faulthandler", "sqlite3", "encodings.cp437"),
     *("numpy.random", "torch.fx.experimental._constant_symnode", "torch.nested._internal.nested_tensor", "torch.utils._device"),
-    *("PIL.ImageChops", "PIL.ImageSequence", "PIL.PngImagePlugin"),
 )
 """What others import only once it is used, as every kernel does; the same test names what is missing."""
 NO_PART_OF_THE_PAGE = {
@@ -67,6 +66,7 @@ def prepare() -> str:
     os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")  # asks the driver without opening it, which no copy survives
     import setproctitle
     import torch
+    from PIL import Image
 
     from lab.options.catalogue import FOLDERS, entries
     from widgets.run.jobs import load
@@ -76,6 +76,7 @@ def prepare() -> str:
         importlib.import_module(name)
     for kind in FOLDERS.keys() - NOTHING_OF_THE_PAGE:
         entries(kind)  # which are looked for once
+    Image.preinit()  # the decoders, which it looks for at the first picture
     setproctitle.getproctitle()  # it looks for its place in memory once, before the environment changes
     if torch.cuda.is_available():
         return "a graphics card is used, whose driver no copy may share"

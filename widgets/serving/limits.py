@@ -21,13 +21,13 @@ def limit(pid: int, most_bytes: int, most_cpu_seconds: int, *, imported: bool) -
     import resource
 
     if most_bytes:
-        whole = _data_bytes(pid) + most_bytes + (0 if imported else UNTIL_IMPORTED)
+        whole = data_bytes(pid) + most_bytes + (0 if imported else UNTIL_IMPORTED)
         resource.prlimit(pid, resource.RLIMIT_DATA, (whole, whole))
     if most_cpu_seconds:
         resource.prlimit(pid, resource.RLIMIT_CPU, (most_cpu_seconds, most_cpu_seconds))
 
 
-def _data_bytes(pid: int) -> int:
+def data_bytes(pid: int) -> int:
     """What RLIMIT_DATA counts of a process: its private memory that can be written to."""
     found = re.search(r"^VmData:\s+(\d+) kB$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
     return 1024 * int(found[1]) if found else 0

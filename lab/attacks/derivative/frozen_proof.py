@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from lab.attacks.derivative.frozen_network import Freezable
+from lab.errors import is_short_of_memory
 from lab.federated.gradients import loss, parameter_gradient, pull_back
 from lab.federated.observation import Observation
 from lab.federated.tensors import Gradients, Images, Labels
@@ -54,7 +55,9 @@ def can_freeze(observation: Observation) -> bool:
     network, shape = observation.network, observation.image_shape
     try:
         return is_proved(network, shape) or is_proved(deepcopy(network).double(), shape)  # rounding may hide a tiny derivative
-    except Exception:  # a network of the user's own may fail in any way, and says so once it is attacked
+    except Exception as error:  # a network of the user's own may fail in any way, and says so once it is attacked
+        if is_short_of_memory(error):
+            raise  # which says nothing of the network
         return False
 
 
