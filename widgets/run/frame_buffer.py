@@ -10,6 +10,10 @@ from widgets.run.frames import Frame, Post
 ACKNOWLEDGE_S = 1.0
 """A frame that no browser has acknowledged after this time is given up, so that a headless run goes on."""
 MOST_FRAMES = 400
+MOST_BYTES = 48 * 2**20
+"""Of the pictures of a run, ..."""
+FEWEST = 8
+"""... of which so many are kept, however large they are."""
 
 
 class FrameBuffer:
@@ -18,6 +22,8 @@ class FrameBuffer:
     def __init__(self) -> None:
         self.frames: list[Frame] = []
         self.run = 0
+        self._sent = 0
+        self._stride = 1
         self._mailbox: Post | None = None
         self._number = 0
         self._unacknowledged: tuple[int, float] | None = None
@@ -27,6 +33,7 @@ class FrameBuffer:
         """A new run, without a frame yet."""
         self.run += 1
         self.frames.clear()
+        self._sent, self._stride = 0, 1
         self._mailbox = self._unacknowledged = None
 
     def post(self, post: Post) -> None:
@@ -51,12 +58,19 @@ class FrameBuffer:
 
     def send(self, frame: Frame) -> None:
         """Keep a frame for the scrubber (evenly spread, never too many) and hand it out."""
-        self.frames.append(frame)
-        if len(self.frames) > MOST_FRAMES:
-            del self.frames[1:-1:2]
+        self._keep(frame)
         self._unacknowledged = (frame.id, time.monotonic())
         for callback in self._callbacks:
             callback(frame)
+
+    def _keep(self, frame: Frame) -> None:
+        """Every so many frames one, and the newest; twice as many apart each time that there are too many."""
+        is_between = self.frames and (self._sent - 1) % self._stride
+        self.frames[-1 if is_between else len(self.frames) :] = [frame]
+        self._sent += 1
+        if len(self.frames) > max(FEWEST, min(MOST_FRAMES, MOST_BYTES // frame.image.nbytes)):
+            del self.frames[1:-1:2]
+            self._stride *= 2
 
     def follow(self, callback: Callable[[Frame], None]) -> None:
         """Call back with every frame that is sent."""

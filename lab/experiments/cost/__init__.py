@@ -15,7 +15,8 @@ from lab.experiments.experiment import Experiment
 class Cost:
     """Bounds from above, on a processor; bytes are those that live at the same time, weights and pictures included.
 
-    The program itself (0.4 GB with torch) is not among them.
+    The program itself (0.4 GB with torch) is not among them, nor the frames that a page or the command line keeps, whose bytes
+    have a bound of their own.
     """
 
     round_bytes: int
