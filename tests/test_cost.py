@@ -18,6 +18,7 @@ from lab.attacks.matching.optimisers.lbfgs import LBFGS
 from lab.attacks.matching.settings import Derivative, Start, Steps
 from lab.attacks.recursive import Recursive
 from lab.client.datasets.gallery import Gallery
+from lab.client.defences.pruning import Pruning
 from lab.experiments.cost import cost
 from lab.experiments.cost.limits import SMALLER, Limits, proposals
 from lab.experiments.cost.sketch import sketch
@@ -109,6 +110,14 @@ def test_memory_of_a_long_history():
 @pytest.mark.parametrize("defence", every("defence"))
 def test_memory_of_each_defence(defence):
     check(Experiment(network=MATCHED, defences=(defence(), defence())))
+
+
+@pytest.mark.parametrize("derivative", [Derivative.FROZEN, Derivative.EXACT], ids=lambda value: value.value)
+@pytest.mark.parametrize("network", [MATCHED, ConvNet(width=4)], ids=lambda network: network.name)
+def test_memory_of_what_a_pruned_update_is_matched_by(network, derivative):
+    """The bounds of the numbers that were not sent are beside the update."""
+    attack = GradientMatching(derivative=derivative)
+    check(Experiment(network=network, batch_size=4, defences=(Pruning(0.99),), attack=attack), small_change=5e6)
 
 
 @pytest.mark.parametrize("source", LabelSource, ids=lambda source: source.value)
