@@ -11,6 +11,7 @@ from lab import Experiment
 from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.recursive import Recursive
 from lab.errors import LabError
+from lab.experiments import driving
 from widgets import Lab, Lesson
 from widgets.playback.playback import Playback
 from widgets.run import frame_buffer, history, jobs, opening, runner
@@ -481,6 +482,7 @@ def test_the_pace_stretches_a_run_but_not_its_true_time(monkeypatch):
     now = iter(range(10**6))
     rested = []
     monkeypatch.setattr(jobs, "time", SimpleNamespace(perf_counter=lambda: 1e-3 * next(now)))
+    monkeypatch.setattr(driving, "perf_counter", lambda: 1e-3 * next(now))
     monkeypatch.setattr(Valve, "rest", lambda self, seconds: rested.append(seconds))
 
     async def story():
