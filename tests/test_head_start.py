@@ -101,7 +101,7 @@ def check_way_down(attack, told, shown, kept):
     reached = []
 
     def walk():
-        reached.append((yield from attack._way_down(Told(states), grey)))
+        reached.append((yield from attack._layer_by_layer(Told(states), grey)))
 
     assert list(walk()) == [grey, *states[:shown]]
     assert (reached[0].iteration, reached[0].terms) == (shown, [grey, *states][kept].terms)

@@ -30,7 +30,7 @@ class LayerOutput:
     """Absolute error of ``values``: smaller ReLU outputs count as silent."""
     exact: bool
     uncertain: UnitMask | None = None
-    """Where an exact level may still take a silent unit for active or an active one for silent; boolean."""
+    """Where an exact output may still take a silent unit for active or an active one for silent; boolean."""
 
     @property
     def known(self) -> KnownOutput:
@@ -65,7 +65,7 @@ def below_solved(bottom: int, step: Step, *, exact: bool) -> LayerOutput:
 
 @dataclass(frozen=True, eq=False)
 class Progress:
-    """Where the descent stands."""
+    """How far the inversion has come."""
 
     layers: tuple[LayerRecovery, ...]
     """Top to bottom."""

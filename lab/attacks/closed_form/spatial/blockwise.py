@@ -1,6 +1,6 @@
-"""Down from the topmost convolution, unit by unit and block by block, as long as the weight gradients tell the whole input.
+"""Down from the topmost one, convolution by convolution, block by block, as long as the weight gradients tell the whole input.
 
-Where a unit has fewer equations than pixels, or a max-pooling follows, the way ends: what is known there is far more
+Where a convolution has fewer equations than pixels, or a max-pooling follows, the way ends: what is known there is far more
 than the picture has numbers, and the picture is searched that shows it (``feature_inversion``).
 """
 
@@ -65,7 +65,7 @@ class BlockwiseInversion:
             yield Progress(tuple(self.layers), picture, note=note)
 
     def _invert(self, above: ActiveOutput) -> BlockStep:
-        """One unit or block."""
+        """One convolution or block."""
         link = self.links[above.index - 1]
         block = block_convolutions(link)
         if block is not None:
@@ -81,7 +81,7 @@ class BlockwiseInversion:
         return self._below(below, solution, conv_bn.operator.adjoint(output_gradient * solution.active[0]))
 
     def _invert_block(self, above: ActiveOutput, block: BlockConvolutions) -> BlockStep:
-        """Its second unit first: what leaves that one and the shortcut is one sum, with one gradient."""
+        """Its second convolution first: what leaves that one and the shortcut is one sum, with one gradient."""
         output_gradient = above.output_gradient * block.second.scale
         second = self._solve([(block.second, output_gradient, above.active)])
         yield self._progress()
@@ -101,13 +101,13 @@ class BlockwiseInversion:
         return self._below(above.index - 1, first, through + past)
 
     def _below(self, index: int, solution: Solution, output_gradient: Tensor) -> ActiveOutput | KnownFeatures:
-        """Under a solved unit: further down, or the end of the way."""
+        """Under a solved convolution: further down, or the end of the way."""
         if solution.determined and conv_bn_under_relu(self.links[:index]) is not None:
             return ActiveOutput(index, output_gradient, active_units(solution.values))
         return KnownFeatures(self._modules(index), solution.values, None if solution.determined else solution.directions)
 
     def _solve(self, branches: Sequence[tuple[ConvBN, Tensor, Tensor]]) -> Solution:
-        """The input of these units, which becomes a layer of the report."""
+        """The input of these convolutions, which becomes a layer of the report."""
         solution = robust_least_squares(
             [
                 Branch(conv_bn.operator, conv_bn.weight_gradient(self.gradients), output_gradient, active)
