@@ -136,13 +136,13 @@ NOT_A_NUMBER = """
 import itertools, math
 from lab.attacks.matching.distances.l1 import L1
 honest, calls = L1.__call__, itertools.count()
-L1.__call__ = lambda self, candidate, shared: honest(self, candidate, shared) * (1.0 if next(calls) < 9 else math.nan)
+L1.__call__ = lambda self, candidate, shared: honest(self, candidate, shared) * (1.0 if next(calls) < 99 else math.nan)
 """
 
 
 @pytest.mark.browser
 def test_numbers_that_stop_being_finite_are_said_and_the_best_picture_is_kept(browser, tmp_path, monkeypatch):
-    """In an engine in which a distance fails from its tenth call on."""
+    """In an engine in which a distance fails from its hundredth call on, at a pace that leaves frames to be seen before."""
     startup = tmp_path / "profile_default" / "startup"
     startup.mkdir(parents=True)
     (startup / "00-fail.py").write_text(NOT_A_NUMBER)
@@ -150,7 +150,10 @@ def test_numbers_that_stop_being_finite_are_said_and_the_best_picture_is_kept(br
     with serving("-m", "widgets.serving", "--no-browser", "--port") as address:
         visitor = Visitor(browser, address)
         page = visitor.open(query="?attack=gradient_matching:distance=l1")
-        run(page)
+        wait_for_status(page, "ready")
+        primary(page).click()
+        wait_for_status(page, "running")
+        wait_for_status(page, "finished")
         assert page.locator(".lab-message").inner_text().startswith(MatchingOutcome.NOT_FINITE.value)
         assert "NaN" not in page.locator("body").inner_text()
         check_that_nothing_seen_is_lost(page)
