@@ -18,6 +18,7 @@ from widgets.form.gate import change, edited
 from widgets.playback import recording
 from widgets.playback.playback import Playback
 from widgets.run.frames import Frame, describe_round
+from widgets.run.session import Session
 from widgets.views.chips import CHIPS, Chips
 from widgets.views.controls import Controls
 from widgets.views.doctor import Doctor
@@ -60,6 +61,8 @@ class Fake(traitlets.HasTraits):
 
     def take(self, step):
         self.show(step(self.experiment))
+
+    change = Session.change
 
     def show(self, experiment):
         self.asked.append(("show", experiment))

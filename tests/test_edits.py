@@ -1,11 +1,20 @@
 """Edits change one thing, keep the rest, and refuse what is wrong with a sentence."""
 
+from dataclasses import replace
+from itertools import permutations
+
 import pytest
+from PIL import Image
 
 from lab import Experiment, LabError
+from lab.attacks.gradient_matching import GradientMatching
 from lab.client.defences.gaussian_noise import GaussianNoise
 from lab.client.defences.pruning import Pruning
-from lab.experiments.edits import SHORT_NAMES, edit
+from lab.commands.choosing import Choices, choose
+from lab.experiments.edits import SHORT_NAMES, edit, patched, written
+from lab.experiments.links import read
+from lab.experiments.recommended import recommended_for
+from widgets.form.gate import edited
 
 
 @pytest.mark.parametrize(
@@ -40,7 +49,7 @@ def test_the_closed_form_has_iterations_for_its_search_afterwards():
 
 def test_every_short_name_is_tried_above():
     assert set(SHORT_NAMES) == {
-        "attack", "defence", "distance", "iterations", "local_batch_size", "local_lr", "local_steps", "picture", "restarts",
+        "defence", "distance", "iterations", "local_batch_size", "local_lr", "local_steps", "picture", "restarts",
         "tv",
     }  # fmt: skip
 
@@ -94,3 +103,58 @@ def test_what_is_wrong_is_said(path, value, sentence):
 def test_a_closed_form_has_no_distance():
     with pytest.raises(LabError, match="solves equations instead of guessing"):
         edit(edit(Experiment(), "attack", "analytic"), "distance", "cosine")
+
+
+TOGETHER = [
+    (("network", "convnet"), ("network.width", 32), ("batch_size", 4), ("iterations", 7)),
+    (("trained", True), ("tv", 0.3), ("attack.distance", "cosine")),
+    (("network", "resnet"), ("network.activation", "silu"), ("restarts", 2), ("local_steps", 5)),
+    (("attack", "gradient_matching"), ("batch_size", 4), ("defence", "pruning"), ("defences.0.strength", 0.5)),
+    (("labels", "joint"), ("distance", "euclidean"), ("picture", "cat"), ("network", "lenet")),
+]
+
+
+def in_words(patches):
+    return [f"{path}={str(value).lower() if isinstance(value, bool) else value}" for path, value in patches]
+
+
+@pytest.mark.parametrize("patches", TOGETHER, ids=lambda patches: "&".join(in_words(patches)))
+def test_links_and_flags_make_the_same_experiment_in_whatever_order_they_say_it(patches):
+    expected = patched(Experiment(), patches)
+    for given in permutations(patches):
+        assert patched(Experiment(), given) == expected
+        assert read("&".join(in_words(given))).experiment == expected
+        assert choose(Choices(edits=given)) == expected
+
+
+def test_clicks_one_after_another_make_what_flags_make_at_once():
+    clicks = (("network", "convnet"), ("batch_size", 4), ("local_steps", 5), ("tv", 0.3), ("iterations", 7), ("seed", 2))
+    assert edited(Experiment(), clicks) == choose(Choices(edits=clicks))
+
+
+def test_entries_in_words_are_flags_and_links_alike():
+    network, attack = "resnet:depth=8,activation=silu", "gradient_matching:iterations=30"
+    chosen = choose(Choices(network=network, attack=attack, trained=True))
+    assert chosen == read(f"attack={attack}&trained=true&network={network}").experiment
+    assert chosen == patched(Experiment(), [written("network", network), written("attack", attack), ("trained", True)])
+
+
+@pytest.mark.parametrize("moving", [("network", "lenet"), ("trained", True), ("batch_size", 4), ("network.activation", "gelu")])
+def test_the_recommended_attack_follows_and_keeps_what_is_said_of_it(moving):
+    moved = patched(Experiment(), [("iterations", 7), moving])
+    assert moved.attack == replace(recommended_for(moved), iterations=7)
+
+
+@pytest.mark.parametrize("moving", [("network", "lenet"), ("trained", True), ("batch_size", 4)])
+def test_an_attack_that_is_named_stays(moving):
+    assert patched(Experiment(), [("attack", "gradient_matching"), moving]).attack == GradientMatching()
+
+
+def test_the_attack_follows_the_number_of_own_pictures(tmp_path):
+    files = [tmp_path / f"{number}.png" for number in range(4)]
+    for file in files:
+        Image.new("RGB", (40, 40), "red").save(file)
+    chosen = choose(Choices(images=files))
+    assert chosen.batch_size == 4
+    assert chosen.attack == recommended_for(chosen) != GradientMatching()
+    assert choose(Choices(images=files, attack="gradient_matching")).attack == GradientMatching()

@@ -8,6 +8,7 @@ from rounds import observe, smooth_batch
 from lab import Experiment
 from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.head_start import HeadStart
+from lab.attacks.matching.settings import Matching
 from lab.commands.choosing import Choices, choose
 from lab.experiments.edits import edit
 from lab.experiments.links import read, write
@@ -109,7 +110,7 @@ def test_noise_sets_several_pictures_apart():
 @pytest.mark.parametrize("entry", entries("network").values(), ids=lambda entry: entry.name)
 @pytest.mark.parametrize("trained", [False, True])
 def test_there_is_one_for_every_network_of_the_catalogue(entry, trained):
-    assert isinstance(recommended_attack(entry(), trained=trained), GradientMatching)
+    assert isinstance(recommended_attack(entry(), trained=trained), Matching)
 
 
 def test_an_untouched_attack_moves_with_the_network_and_back():

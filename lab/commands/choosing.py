@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lab.attacks.base import Attack
 from lab.client import checkpoints
-from lab.client.datasets.base import Dataset
 from lab.client.datasets.inline import Inline
 from lab.client.defences.base import Defence
 from lab.errors import LabError, quoted
-from lab.experiments.edits import edit
+from lab.experiments.edits import Patch, patched, written
 from lab.experiments.experiment import Experiment, read_json
 from lab.experiments.presets import find_preset
-from lab.experiments.recommended import followed
-from lab.federated.networks.base import Network
 from lab.federated.protocols.fedavg import FedAvg
 from lab.modalities.images.codec import read_bytes
 from lab.options.text import parse_entry
@@ -37,18 +33,17 @@ class Choices:
     weights: Path | None = None
     attack: str | None = None
     defences: Sequence[str] = ()
-    edits: Sequence[tuple[str, Any]] = ()
-    """(name for ``lab.experiments.edits.edit``, value or None), applied in this order."""
+    edits: Sequence[Patch] = ()
+    """Further flags by the name of their patch; None where one was not given."""
 
 
 def choose(choices: Choices) -> Experiment:
     """The experiment that the choices describe. Raises ``LabError`` for anything wrong in them."""
-    experiment = _entries_over(_starting_point(choices), choices)
-    for path, value in choices.edits:
-        if value is not None:
-            _check_local(experiment, path)
-            experiment = edit(experiment, path, value)
-    return _with_pictures(experiment, choices)
+    start, patches = _starting_point(choices), _patches(choices)
+    _check_local(start, dict(patches))
+    chosen = patched(start, patches)
+    pictures = _pictures(chosen, choices)
+    return patched(start, [*patches, *pictures]) if pictures else chosen
 
 
 def _starting_point(choices: Choices) -> Experiment:
@@ -59,50 +54,43 @@ def _starting_point(choices: Choices) -> Experiment:
     return Experiment() if choices.experiment is None else Experiment.from_file(choices.experiment)
 
 
-def _entries_over(experiment: Experiment, choices: Choices) -> Experiment:
-    """The experiment with the named entries exchanged; each starts from its own defaults.
-
-    Where no attack is named, a recommended one follows the network.
-    """
-    changes: dict[str, Any] = {}
-    if choices.dataset is not None:
-        changes["dataset"] = parse_entry(Dataset, choices.dataset)
-    if choices.network is not None:
-        changes["network"] = parse_entry(Network, choices.network)
-    if choices.attack is not None:
-        changes["attack"] = parse_entry(Attack, choices.attack)
-    if choices.defences:
-        changes["defences"] = tuple(parse_entry(Defence, text) for text in choices.defences)
-    changed = replace(experiment, **changes, **_weights(choices))
-    return changed if choices.attack is not None else followed(experiment, changed)
+def _patches(choices: Choices) -> list[Patch]:
+    """What the flags change; each named entry starts from its own defaults."""
+    named = {"dataset": choices.dataset, "network": choices.network, "attack": choices.attack}
+    entries = [written(path, text) for path, text in named.items() if text is not None]
+    defences = [("defences", [parse_entry(Defence, text) for text in choices.defences])] if choices.defences else []
+    given = [patch for patch in choices.edits if patch[1] is not None]
+    return [*entries, *defences, *_weights(choices), *given]
 
 
-def _weights(choices: Choices) -> dict[str, Any]:
+def _weights(choices: Choices) -> list[Patch]:
     """Whether and where trained weights come from; a file of weights is meant to be used."""
     if choices.weights is not None and choices.trained is False:
         raise LabError("--weights gives trained weights and --untrained asks for none; give one of the two.")
     if choices.weights is not None:
-        return {"trained": True, "weights": str(choices.weights)}
-    return {} if choices.trained is None else {"trained": choices.trained}
+        return [("trained", True), ("weights", str(choices.weights))]
+    return [] if choices.trained is None else [("trained", choices.trained)]
 
 
-def _check_local(experiment: Experiment, path: str) -> None:
+def _check_local(start: Experiment, given: dict[str, Any]) -> None:
     """Local batch and rate say nothing where the client takes no local step."""
-    if path in ("local_batch_size", "local_lr") and not isinstance(experiment.protocol, FedAvg):
-        flag = "--" + path.replace("_", "-")
-        raise LabError(f"{flag} has no meaning without local steps; give --local-steps N, N from 1 to 1000, as well.")
+    averages = given["local_steps"] != 0 if "local_steps" in given else isinstance(start.protocol, FedAvg)
+    for path in ("local_batch_size", "local_lr"):
+        if path in given and not averages:
+            flag = "--" + path.replace("_", "-")
+            raise LabError(f"{flag} has no meaning without local steps; give --local-steps N, N from 1 to 1000, as well.")
 
 
-def _with_pictures(experiment: Experiment, choices: Choices) -> Experiment:
-    """The experiment on the user's own pictures, which then travel inside it."""
+def _pictures(experiment: Experiment, choices: Choices) -> list[Patch]:
+    """The user's own pictures, which then travel inside the experiment; none where none were given."""
     paths, labels = list(choices.images), list(choices.labels_of_images)
     if not paths and not labels:
-        return experiment
+        return []
     _check_pictures(choices, len(paths), len(labels))
     files = [(read_bytes(path), str(path)) for path in paths]
     classes = checkpoints.classes(experiment.network, experiment.weights if experiment.trained else "")
     own = Inline.from_bytes(files, experiment.size, labels, classes)
-    return replace(experiment, dataset=own, batch_size=len(paths))
+    return [("dataset", own), ("batch_size", len(paths))]
 
 
 def _check_pictures(choices: Choices, pictures: int, labels: int) -> None:

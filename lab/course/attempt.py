@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from lab.attacks.base import AttackState
@@ -10,13 +10,10 @@ from lab.attacks.gradient_matching import GradientMatching
 from lab.evaluation.round import Round
 from lab.evaluation.scores import Scores, score
 from lab.experiments.driving import drive
-from lab.experiments.edits import edit
+from lab.experiments.edits import patched
 from lab.experiments.experiment import Experiment
 from lab.experiments.rounds import simulate_round
 from lab.federated.tensors import Images
-
-OF_THE_ATTACK = ("attack", "distance", "iterations", "restarts", "tv")
-"""Short names of edits that say how the server attacks."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,24 +37,13 @@ class Attempt:
 
 
 def attempt(**changes: Any) -> Attempt:
-    """Attack the default experiment with changes by name, by the names of edits: ``attempt(trained=True, tv=0.1)``.
+    """Attack the default experiment with changes by name, as by patches: ``attempt(trained=True, tv=0.1)``.
 
     The attack is the default gradient matching with what is said of it here. It does not follow the network as on the
     page (``lab.experiments.recommended``): a comparison changes one thing. Raises ``LabError`` for what is not allowed.
     """
-    experiment = Experiment()
-    for name, value in changes.items():
-        if not _of_the_attack(name):
-            experiment = edit(experiment, name, value)
-    experiment = replace(experiment, attack=GradientMatching())
-    for name, value in changes.items():
-        if _of_the_attack(name):
-            experiment = edit(experiment, name, value)
+    experiment = patched(Experiment(), [("attack", GradientMatching()), *changes.items()])
     attacked = simulate_round(experiment)
     with drive(experiment, attacked.observation) as attack:
         last = attack.finish()
     return Attempt(experiment, attacked, last, score(attacked, last))
-
-
-def _of_the_attack(name: str) -> bool:
-    return name in OF_THE_ATTACK or name.startswith("attack.")

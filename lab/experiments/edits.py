@@ -1,32 +1,76 @@
-"""Edits: one named change of an experiment, as a click or a flag asks for it."""
+"""Patches: changes of an experiment by name, as flags, links, forms and lessons ask for them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import reduce
 from typing import Any
 
 from lab.attacks.matching.settings import Matching
 from lab.errors import LabError, unknown_name
 from lab.experiments.experiment import Experiment
 from lab.experiments.recommended import followed
+from lab.federated.protocols.fedavg import FedAvg
+from lab.options.catalogue import Entry
 from lab.options.data import is_list, is_object
+from lab.options.fields import fields_of
+from lab.options.plain import to_plain
+from lab.options.text import parse_entry, parse_value
 
-Plain = dict[str, Any]
+Patch = tuple[str, Any]
+"""(path, value): a dotted path such as "network.width" or a short name of ``SHORT_NAMES``, and plain data or an option."""
 NO_DEFENCE = "none"
+FIELDS = {field.name: field.type for field in fields_of(Experiment)}
+
+
+def patched(experiment: Experiment, patches: Iterable[Patch]) -> Experiment:
+    """The experiment with all these changes, in whatever order they are given; of two for one path the later counts.
+
+    A recommended attack that nobody touched follows what is attacked (``lab.experiments.recommended``), once; what is
+    said of the attack is then said of that one. Raises ``LabError`` for a path or a value that is not allowed.
+    """
+    ordered = sorted(patches, key=lambda patch: rank(patch[0]))
+    attacked = reduce(_with, [patch for patch in ordered if not _is_of_the_attack(patch[0])], experiment)
+    return reduce(_with, [patch for patch in ordered if _is_of_the_attack(patch[0])], followed(experiment, attacked))
 
 
 def edit(experiment: Experiment, path: str, value: Any) -> Experiment:
-    """The experiment with one change: a short name of ``SHORT_NAMES``, or a dotted path such as "network.width".
+    """The experiment with one change, as by ``patched``."""
+    return patched(experiment, [(path, value)])
 
-    A recommended attack that nobody touched follows the network and its weights (``lab.experiments.recommended``).
-    Raises ``LabError`` for a path or a value that is not allowed; the experiment given is not touched.
+
+def written(path: str, text: str) -> Patch:
+    """The patch that somebody wrote in words: an entry as on the command line (``lab.options.text``), else a value.
+
+    Raises ``LabError`` for an entry that there is not, or that is written wrongly.
     """
-    plain = experiment.to_plain()
+    wanted = FIELDS.get(path)
+    if wanted is None:
+        return path, _by_its_look(text)
+    is_entry = isinstance(wanted, type) and issubclass(wanted, Entry)
+    return path, parse_entry(wanted, text) if is_entry else parse_value(wanted, text)
+
+
+def rank(path: str) -> tuple[bool, bool, bool]:
+    """What is attacked comes before how, and an entry before what lies in it."""
+    return _is_of_the_attack(path), path not in FIELDS, "." in path
+
+
+def _is_of_the_attack(path: str) -> bool:
+    return _spelt_out(path).partition(".")[0] == "attack"
+
+
+def _spelt_out(path: str) -> str:
+    return SHORT_NAMES[path][0] if path in SHORT_NAMES else path
+
+
+def _with(experiment: Experiment, patch: Patch) -> Experiment:
+    path, value = patch
     if path in SHORT_NAMES:
-        SHORT_NAMES[path](experiment, plain, value)
-    else:
-        _set(plain, path.split("."), value)
-    return followed(experiment, Experiment.from_plain(plain))
+        value = SHORT_NAMES[path][1](experiment, value)
+    plain = experiment.to_plain()
+    _set(plain, _spelt_out(path).split("."), value)
+    return Experiment.from_plain(plain)
 
 
 def _set(plain: Any, keys: list[str], value: Any) -> None:
@@ -49,36 +93,50 @@ def _present(plain: Any, key: str) -> Any:
     return key
 
 
-def _matching(experiment: Experiment, plain: Plain, what: str) -> Plain:
-    """The plain gradient-matching attack; the closed forms have none of its options."""
+def _by_its_look(text: str) -> Any:
+    """A number, a truth or a word."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return {"true": True, "false": False}.get(text, text)
+
+
+def _matching(experiment: Experiment, what: str) -> Matching:
+    """The gradient-matching attack; the closed forms have none of its options."""
     if not isinstance(experiment.attack, Matching):
         raise LabError(
             f"The attack {experiment.attack.name!r} has no {what}: it solves equations instead of guessing. "
             "Choose gradient_matching first."
         )
-    return plain["attack"]
+    return experiment.attack
 
 
-def _distance(experiment: Experiment, plain: Plain, value: Any) -> None:
-    _matching(experiment, plain, "distance")["distance"] = {"name": value}
+def _distance(experiment: Experiment, value: Any) -> Any:
+    _matching(experiment, "distance")
+    return {"name": value}
 
 
-def _iterations(experiment: Experiment, plain: Plain, value: Any) -> None:
-    attack = plain["attack"] if "iterations" in plain["attack"] else _matching(experiment, plain, "iterations")
-    attack["iterations"] = value
+def _iterations(experiment: Experiment, value: Any) -> Any:
+    """A closed form may have them, too: for its search afterwards."""
+    if not hasattr(experiment.attack, "iterations"):
+        _matching(experiment, "iterations")
+    return value
 
 
-def _restarts(experiment: Experiment, plain: Plain, value: Any) -> None:
-    _matching(experiment, plain, "restarts")["restarts"] = value
+def _restarts(experiment: Experiment, value: Any) -> Any:
+    _matching(experiment, "restarts")
+    return value
 
 
-def _tv(experiment: Experiment, plain: Plain, value: Any) -> None:
+def _tv(experiment: Experiment, value: Any) -> Any:
     """The weight of total variation; 0 removes it, and where there is none it is added."""
-    attack = _matching(experiment, plain, "total variation")
-    others = [prior for prior in attack["priors"] if prior["name"] != "total_variation"]
-    present = [prior for prior in attack["priors"] if prior["name"] == "total_variation"]
+    priors = to_plain(_matching(experiment, "total variation").priors)
+    others = [prior for prior in priors if prior["name"] != "total_variation"]
+    present = [prior for prior in priors if prior["name"] == "total_variation"]
     wanted = (present[0] if present else {"name": "total_variation"}) | {"weight": value}
-    attack["priors"] = others if _is_none(value) else [*others, wanted]
+    return others if _is_none(value) else [*others, wanted]
 
 
 def _is_none(value: Any) -> bool:
@@ -86,51 +144,45 @@ def _is_none(value: Any) -> bool:
     return not isinstance(value, bool) and value == 0
 
 
-def _local_steps(experiment: Experiment, plain: Plain, value: Any) -> None:
+def _local_steps(experiment: Experiment, value: Any) -> Any:
     """0 sends the gradient (FedSGD); from 1 on the weight change after that many steps (FedAvg)."""
-    if _is_none(value):
-        plain["protocol"] = {"name": "fedsgd"}
-    else:
-        plain["protocol"] = _averaging(plain) | {"local_steps": value}
+    return {"name": "fedsgd"} if _is_none(value) else _averaging(experiment) | {"local_steps": value}
 
 
-def _local_batch_size(experiment: Experiment, plain: Plain, value: Any) -> None:
-    plain["protocol"] = _averaging(plain) | {"batch_size": value}
+def _local_batch_size(experiment: Experiment, value: Any) -> Any:
+    return _averaging(experiment) | {"batch_size": value}
 
 
-def _local_lr(experiment: Experiment, plain: Plain, value: Any) -> None:
-    plain["protocol"] = _averaging(plain) | {"learning_rate": value}
+def _local_lr(experiment: Experiment, value: Any) -> Any:
+    return _averaging(experiment) | {"learning_rate": value}
 
 
-def _averaging(plain: Plain) -> Plain:
-    protocol = plain["protocol"]
-    return protocol if protocol["name"] == "fedavg" else {"name": "fedavg"}
+def _averaging(experiment: Experiment) -> dict[str, Any]:
+    protocol = experiment.protocol
+    return to_plain(protocol if isinstance(protocol, FedAvg) else FedAvg())
 
 
-def _picture(experiment: Experiment, plain: Plain, value: Any) -> None:
+def _picture(experiment: Experiment, value: Any) -> Any:
     """A picture of the gallery by name."""
-    plain["dataset"] = {"name": "gallery", "first": value}
+    return {"name": "gallery", "first": value}
 
 
-def _defence(experiment: Experiment, plain: Plain, value: Any) -> None:
+def _defence(experiment: Experiment, value: Any) -> Any:
     """One defence by name in the place of all there are; "none" takes them away."""
-    plain["defences"] = [] if value == NO_DEFENCE else [{"name": value}]
+    return [] if value == NO_DEFENCE else [{"name": value}]
 
 
-def _attack(experiment: Experiment, plain: Plain, value: Any) -> None:
-    plain["attack"] = {"name": value}
-
-
-SHORT_NAMES: dict[str, Callable[[Experiment, Plain, Any], None]] = {
-    "attack": _attack,
-    "defence": _defence,
-    "distance": _distance,
-    "iterations": _iterations,
-    "local_batch_size": _local_batch_size,
-    "local_lr": _local_lr,
-    "local_steps": _local_steps,
-    "picture": _picture,
-    "restarts": _restarts,
-    "tv": _tv,
+SHORT_NAMES: dict[str, tuple[str, Callable[[Experiment, Any], Any]]] = {
+    "defence": ("defences", _defence),
+    "distance": ("attack.distance", _distance),
+    "iterations": ("attack.iterations", _iterations),
+    "local_batch_size": ("protocol", _local_batch_size),
+    "local_lr": ("protocol", _local_lr),
+    "local_steps": ("protocol", _local_steps),
+    "picture": ("dataset", _picture),
+    "restarts": ("attack.restarts", _restarts),
+    "tv": ("attack.priors", _tv),
 }
-"""What people say for a deeper path, on the page and on the command line."""
+"""What people say for a deeper path, on the page and on the command line, and what their value is there."""
+NAMES = (*FIELDS, *SHORT_NAMES)
+"""Every path without a dot."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import reduce
-from typing import Any
 
 from lab.attacks.analytic import Analytic
 from lab.attacks.gradient_matching import GradientMatching
@@ -15,7 +13,7 @@ from lab.attacks.recursive import Recursive
 from lab.client.datasets.gallery import Gallery
 from lab.client.defences.scaling import Scaling
 from lab.errors import unknown_name
-from lab.experiments.edits import edit
+from lab.experiments.edits import Patch, patched
 from lab.experiments.experiment import Experiment
 from lab.federated.networks.base import Activation
 from lab.federated.networks.lenet import LeNet
@@ -36,13 +34,13 @@ class Failure:
     experiment: Experiment
     change: str
     """The mend in words, as a button says it."""
-    edits: tuple[tuple[str, Any], ...]
-    """The mend as ``lab.experiments.edits.edit`` takes it: (path, value), in order."""
+    edits: tuple[Patch, ...]
+    """The mend."""
 
     @property
     def mended(self) -> Experiment:
         """The experiment after the change; it comes out recognisable."""
-        return reduce(lambda experiment, change: edit(experiment, *change), self.edits, self.experiment)
+        return patched(self.experiment, self.edits)
 
 
 _LATE = Experiment(dataset=Gallery(first="cat"), trained=True)

@@ -10,7 +10,6 @@ A link names no file and carries no picture: whoever opens it may be somebody el
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -19,14 +18,12 @@ from urllib.parse import quote, unquote
 
 from lab.client.checkpoints.finding import STAGES
 from lab.errors import LabError, unknown_name
-from lab.experiments.edits import SHORT_NAMES, edit
+from lab.experiments.edits import NAMES, patched, rank, written
 from lab.experiments.experiment import Experiment
 from lab.experiments.presets import find_preset
-from lab.experiments.recommended import followed, recommended_for
-from lab.options.catalogue import Entry
+from lab.experiments.recommended import recommended_for
 from lab.options.fields import Option, fields_of
-from lab.options.plain import to_plain
-from lab.options.text import parse_entry, parse_value, to_text
+from lab.options.text import to_text
 
 LONGEST = 300
 """Characters of a query that is written."""
@@ -135,10 +132,10 @@ def read(query: str, check: Callable[[Experiment], Any] = lambda experiment: Non
     query = query.rpartition("?")[2].replace(" ", "+")
     if len(query) > LONGEST_READ:
         return replace(link, notices=("The link is too long to be one of the lab's; it was not read.",))
-    parts = [part for part in query.split("&") if part]
-    for part in sorted(parts, key=_rank):
+    said = [_pair(part) for part in query.split("&") if part]
+    for key, value in sorted(said, key=_place):
         try:
-            changed = _with(link, *_pair(part))
+            changed = _with(link, key, value)
             check(changed.experiment)
             link = changed
         except LabError as error:
@@ -146,11 +143,9 @@ def read(query: str, check: Callable[[Experiment], Any] = lambda experiment: Non
     return link
 
 
-def _rank(part: str) -> int:
-    """A preset comes before what changes it, an entry before its fields, what an attack is recommended for before one."""
-    first = ["preset", "network", "trained", "batch_size", "attack", "protocol"]
-    key = _pair(part)[0]
-    return first.index(key) if key in first else len(first)
+def _place(said: tuple[str, str]) -> tuple[bool, ...]:
+    """A preset comes before what changes it."""
+    return (said[0] != "preset", *rank(said[0]))
 
 
 def _pair(part: str) -> tuple[str, str]:
@@ -164,34 +159,9 @@ def _with(link: Link, key: str, value: str) -> Link:
         return replace(link, hidden=tuple(name for name in value.split(",") if name))
     if key == "preset":
         return replace(link, experiment=find_preset(value).experiment)
-    changed = _changed(link.experiment, key, value)
+    if key not in NAMES and "." not in key:
+        raise unknown_name("option in a link", key, {*NAMES, "preset", "hide"})
+    changed = patched(link.experiment, [written(key, value)])
     if without_files(changed) != changed:
         raise LabError(f"A link cannot name files or carry pictures, so {key} is left out; choose them on the page.")
     return replace(link, experiment=changed)
-
-
-def _changed(experiment: Experiment, key: str, value: str) -> Experiment:
-    types = {field.name: field.type for field in fields_of(Experiment)}
-    if key in types:
-        changed = Experiment.from_plain(experiment.to_plain() | {key: _entry_or_value(types[key], value)})
-        return followed(experiment, changed)
-    if key in SHORT_NAMES or "." in key:
-        return edit(experiment, key, _guessed(value))
-    raise unknown_name("option in a link", key, {*types, *SHORT_NAMES, "preset", "hide"})
-
-
-def _entry_or_value(wanted: Any, text: str) -> Any:
-    """The value as a field of type ``wanted`` takes it; an entry is written as on the command line."""
-    if inspect.isclass(wanted) and issubclass(wanted, Entry):
-        return to_plain(parse_entry(wanted, text))
-    return parse_value(wanted, text)
-
-
-def _guessed(text: str) -> Any:
-    """A number, a truth or a word, by its look."""
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return {"true": True, "false": False}.get(text, text)

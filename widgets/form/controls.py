@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from lab import Experiment
     from lab.options.fields import Field, Option
 
-Edits = tuple[tuple[str, Any], ...]
 Control = dict[str, Any]
 
 NAMES = {

@@ -8,15 +8,17 @@ place of this machine (and nothing in the lab downloads unasked). What the owner
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterable, Sequence
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from widgets.door.picture_headers import declared_pixels
-from widgets.door.sentences import LOADING
-from widgets.form.controls import FOLDER, Edits, schema
+from widgets.form.controls import FOLDER, schema
 
 if TYPE_CHECKING:
     from lab import Experiment, LabError
     from lab.client.datasets.inline import Inline
+    from lab.experiments.edits import Patch
 
 MOST_LETTERS, MOST_PIXELS = 16_000_000, 10_000_000
 """Of all the pictures inside an experiment: base64, and what is unpacked from it (a hundred of 224 pixels are 5 million)."""
@@ -36,39 +38,30 @@ def admitted(experiment: Experiment, present: Experiment | None = None) -> Exper
     return experiment
 
 
-def edited(experiment: Experiment, edits: Edits) -> Experiment:
-    """The experiment after several edits that the form offers. Raises ``LabError`` for the first that is not allowed."""
-    for path, value in edits:
-        experiment = _edited(experiment, path, value)
-    return experiment
+def edited(experiment: Experiment, patches: Iterable[Patch]) -> Experiment:
+    """The experiment after several changes that the form offers. Raises ``LabError`` for the first that is not allowed."""
+    return reduce(_edited, patches, experiment)
 
 
-def change(session: Any, edits: Edits) -> str:
-    """Make several edits as one change of what was asked for last; the answer is empty, or the sentence that says why not."""
-    if session.wanted is None:
-        return LOADING
-    from lab import LabError
-
-    try:
-        session.take(lambda experiment: edited(experiment, edits))
-    except LabError as error:
-        return str(error)
-    return ""
+def change(session: Any, patches: Sequence[Patch]) -> str:
+    """Make several of them as one change of what was asked for last; answers like ``Session.edit``."""
+    return session.change(lambda experiment: edited(experiment, patches))
 
 
-def _edited(experiment: Experiment, path: str, value: Any) -> Experiment:
+def _edited(experiment: Experiment, patch: Patch) -> Experiment:
     """The experiment after a change that its form offers. Raises ``LabError`` for any other."""
     from lab.errors import LabError, quoted, unknown_name
-    from lab.experiments.edits import edit
+    from lab.experiments.edits import patched
 
+    path, value = patch
     offered = [control["path"] for control in schema(experiment)]
     if path not in offered:
         raise unknown_name("control of the form", path, offered)
     if not isinstance(value, str | int | float) or (isinstance(value, str) and len(value) > LONGEST_VALUE):
         raise LabError(f"{path} = {quoted(value)} is not possible; give one number, one name, true or false.")
     if path == FOLDER:
-        path, value = "dataset", {"name": "lent_folder", "folder": value} if value else "gallery"
-    return admitted(edit(experiment, path, value), experiment)
+        patch = "dataset", {"name": "lent_folder", "folder": value} if value else "gallery"
+    return admitted(patched(experiment, [patch]), experiment)
 
 
 def _check_dataset(experiment: Experiment) -> None:

@@ -84,10 +84,7 @@ def from_experiment(experiment: Experiment) -> Source:
 def _can_hide(name: str) -> bool:
     """Whether there is such a part, or could be such a control."""
     from lab.errors import LONGEST_NAME
-    from lab.experiments.edits import SHORT_NAMES
-    from lab.experiments.experiment import Experiment
-    from lab.options.fields import fields_of
+    from lab.experiments.edits import FIELDS, NAMES
 
-    fields = {field.name for field in fields_of(Experiment)}
     is_path = re.fullmatch(r"[a-z_]+(\.[a-z0-9_]+){0,4}", name) is not None and len(name) <= LONGEST_NAME
-    return name in (*EVERYTHING, *WITHIN_PARTS, *SHORT_NAMES) or (is_path and name.partition(".")[0] in fields)
+    return name in (*EVERYTHING, *WITHIN_PARTS, *NAMES) or (is_path and name.partition(".")[0] in FIELDS)

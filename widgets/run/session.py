@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from widgets.door.sentences import LOADING
@@ -17,6 +16,7 @@ from widgets.run.worker import Valve
 
 if TYPE_CHECKING:
     from lab import Experiment
+    from lab.experiments.edits import Patch
 
 
 class Session(Runner):
@@ -42,13 +42,7 @@ class Session(Runner):
 
     def edit(self, path: str, value: Any) -> str:
         """Make one change; the answer is empty, or the sentence that says why not."""
-
-        def edited(experiment: Experiment) -> Experiment:
-            from lab.experiments.edits import edit
-
-            return edit(experiment, path, value)
-
-        return self._change(edited)
+        return self.change(lambda experiment: _patched(experiment, [(path, value)]))
 
     def take(self, step: Step) -> None:
         """Change the experiment last asked for; ``undo`` takes it back. Raises what the step raises, and nothing is lost."""
@@ -148,12 +142,12 @@ class Session(Runner):
             from lab.client.datasets.inline import Inline
 
             own = Inline.from_bytes([(data, name)], experiment.size)
-            return replace(experiment, dataset=own, batch_size=1)
+            return _patched(experiment, [("dataset", own), ("batch_size", 1)])
 
-        return self._change(with_own_picture)
+        return self.change(with_own_picture)
 
-    def _change(self, step: Step) -> str:
-        """As ``take``; empty, or the sentence that says why not."""
+    def change(self, step: Step) -> str:
+        """As ``take``, and answers like ``edit``."""
         if self.wanted is None:
             return LOADING
         from lab import LabError
@@ -195,3 +189,10 @@ class Session(Runner):
     def can_undo(self) -> bool:
         """Whether there is a change to take back."""
         return self._wishes.can_undo
+
+
+def _patched(experiment: Experiment, patches: Sequence[Patch]) -> Experiment:
+    """``lab.experiments.edits.patched``, imported where the lab is loaded."""
+    from lab.experiments.edits import patched
+
+    return patched(experiment, patches)

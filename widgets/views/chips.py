@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING, Any
 import traitlets
 
 from widgets.door.messages import Message
-from widgets.form.controls import Edits
 from widgets.form.gate import edited
 from widgets.views.base import View, script, style
 
 if TYPE_CHECKING:
     from lab import Experiment
+    from lab.experiments.edits import Patch
 
 
 @dataclass(frozen=True)
 class Chip:
-    """A named set of edits, made one after another on the present experiment."""
+    """A named set of changes of the present experiment."""
 
     key: str
     title: str
     note: str
-    edits: Edits
+    edits: tuple[Patch, ...]
     opens: str = ""
     """A part of the page that it opens: the tab "algebra", or "compare"."""
 

@@ -6,12 +6,12 @@ import random
 from typing import TYPE_CHECKING, Any
 
 from widgets.door.messages import Message
-from widgets.form.controls import Edits
 from widgets.form.gate import change, edited
 from widgets.views.base import View, script, style
 
 if TYPE_CHECKING:
     from lab import Experiment
+    from lab.experiments.edits import Patch
 
 
 class Guess(View):
@@ -33,7 +33,7 @@ class Guess(View):
             change(self.session, _another_secret(self.session.wanted))
 
 
-def _another_secret(experiment: Experiment) -> Edits:
+def _another_secret(experiment: Experiment) -> tuple[Patch, ...]:
     """One picture of the gallery, but not the present one, which the reader has seen."""
     from lab.client.datasets.gallery import NAMES
 
