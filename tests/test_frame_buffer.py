@@ -14,7 +14,7 @@ from widgets.run.frames import Frame
 def test_the_frames_of_a_run_are_bounded_and_evenly_spread(side, count):
     """2240 pixels a side are the largest that a page may ask for: a hundred pictures of 224."""
     image = np.broadcast_to(np.uint8(0), (side, side, 3))
-    reel = FrameBuffer()
+    reel = FrameBuffer(lambda frame: frame.image.nbytes)
     for iteration in range(count):
         reel.send(Frame(reel.number(), 1, iteration, math.nan, 0.0, 0.0, "", "", image, 0.0))
     kept = [frame.iteration for frame in reel.frames]

@@ -15,6 +15,7 @@ from lab.experiments import driving
 from widgets import Lab, Lesson
 from widgets.playback.playback import Playback
 from widgets.run import frame_buffer, history, jobs, opening, runner
+from widgets.run import session as session_module
 from widgets.run.session import Session
 from widgets.run.worker import Valve
 from widgets.views.chips import Chips
@@ -63,7 +64,7 @@ class Turnstile(Valve):
         return self.asked > self.passed and not self.running
 
 
-class CountingReel(frame_buffer.FrameBuffer):
+class CountingBuffer(frame_buffer.FrameBuffer):
     """Counts the states that came and how often somebody looked whether one is to be sent."""
 
     posted = looked = 0
@@ -121,7 +122,7 @@ def test_pause_stands_still_and_steps_are_counted(monkeypatch):
             await until_so(lambda: session.iteration > 0)
             session.pause()
             assert session.status == "paused"
-            valve = session._valve
+            valve = session.runner.valve
             await until_so(lambda: valve.is_waited_at and session.iteration == valve.passed - 1)
             halted = session.iteration
             session.step(10)
@@ -166,22 +167,22 @@ def test_no_run_lasts_for_ever(monkeypatch):
 def test_an_unacknowledged_frame_holds_the_next_back(monkeypatch):
     """However many states have come and however often the reel was looked at; then the newest is sent."""
     monkeypatch.setattr(frame_buffer, "ACKNOWLEDGE_S", 1e9)
-    monkeypatch.setattr(runner, "FrameBuffer", CountingReel)
+    monkeypatch.setattr(session_module, "FrameBuffer", CountingBuffer)
 
-    async def more_of_each(film):
-        posted, looked = film.posted + 3, film.looked + 3
-        await until_so(lambda: film.posted >= posted and film.looked >= looked)
+    async def more_of_each(buffer):
+        posted, looked = buffer.posted + 3, buffer.looked + 3
+        await until_so(lambda: buffer.posted >= posted and buffer.looked >= looked)
 
     async def story():
         changes = QUICK | {"attack": {"name": "gradient_matching", "iterations": 100_000}}
         async with opened(changes, acknowledge=False) as session:
             session.start()
             await until_so(lambda: session.frames)
-            await more_of_each(session.reel)
+            await more_of_each(session.frame_buffer)
             assert len(session.frames) == 1
             session.acknowledge(session.frames[-1].id)
             await until_so(lambda: len(session.frames) > 1)
-            await more_of_each(session.reel)
+            await more_of_each(session.frame_buffer)
             assert len(session.frames) == 2
             assert session.frames[1].iteration > session.frames[0].iteration + 1
 
@@ -189,7 +190,7 @@ def test_an_unacknowledged_frame_holds_the_next_back(monkeypatch):
 
 
 def test_without_a_heartbeat_the_run_pauses(monkeypatch):
-    monkeypatch.setattr(runner, "HEARTBEAT_S", 0.2)
+    monkeypatch.setattr(session_module, "HEARTBEAT_S", 0.2)
 
     async def story():
         changes = QUICK | {"attack": {"name": "gradient_matching", "iterations": 100_000}}
@@ -233,7 +234,7 @@ def test_a_chip_and_a_start_before_the_lab_is_loaded_both_count():
     asyncio.run(story())
 
 
-def test_what_was_wished_for_early_is_the_first_round_and_the_last_wish_counts():
+def test_what_was_requested_early_is_the_first_round_and_the_last_request_counts():
     async def story():
         async with opened() as session:
             rounds = []
@@ -259,7 +260,7 @@ def gate(monkeypatch):
 
 
 @pytest.mark.parametrize("late", [False, True], ids=["before the default is there", "while its round is computed"])
-def test_an_early_wish_waits_for_the_link_that_the_page_came_with(late, gate):
+def test_an_early_request_waits_for_the_link_that_the_page_came_with(late, gate):
     async def story():
         async with opened({}) as session:
             chips = Chips(Playback(session), session)
@@ -276,7 +277,7 @@ def test_an_early_wish_waits_for_the_link_that_the_page_came_with(late, gate):
     asyncio.run(story())
 
 
-def test_a_wish_is_granted_also_while_the_first_round_is_being_computed(gate):
+def test_a_request_is_applied_also_while_the_first_round_is_being_computed(gate):
     async def story():
         async with opened() as session:
             chips = Chips(Playback(session), session)
@@ -482,7 +483,7 @@ def test_the_pace_stretches_a_run_but_not_its_true_time(monkeypatch):
     now = iter(range(10**6))
     rested = []
     monkeypatch.setattr(jobs, "time", SimpleNamespace(perf_counter=lambda: 1e-3 * next(now)))
-    monkeypatch.setattr(driving, "perf_counter", lambda: 1e-3 * next(now))
+    monkeypatch.setattr(driving, "perf_counter", jobs.time.perf_counter)
     monkeypatch.setattr(Valve, "rest", lambda self, seconds: rested.append(seconds))
 
     async def story():

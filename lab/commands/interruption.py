@@ -1,4 +1,4 @@
-"""Ctrl-C as a wish: what was found by then is to be written."""
+"""Ctrl-C as a request: what was found by then is to be written."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Interruption:
 
 @contextmanager
 def interruptible() -> Iterator[Interruption]:
-    """Ctrl-C becomes a wish inside this block, so that what was found can be written."""
+    """Ctrl-C becomes a request inside this block, so that what was found can be written."""
     interruption = Interruption()
     before = signal.signal(signal.SIGINT, interruption)
     try:

@@ -18,7 +18,7 @@ def quietly(job: Callable[[], Any]) -> bool:
     try:
         job()
     except Exception:
-        LOG.exception("a page's wish failed")
+        LOG.exception("a page's request failed")
         return False
     return True
 

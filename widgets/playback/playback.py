@@ -61,7 +61,7 @@ class Playback(Listener):
             self.send({"type": "clear", "run": self.session.run})
 
     def _is_recorded(self) -> bool:
-        """Whether the recording is of what is on the stage, and nothing else was there before."""
+        """Whether the recording is of the experiment shown, and nothing else was there before."""
         from lab import Experiment
 
         recorded = self.recording.get("experiment")

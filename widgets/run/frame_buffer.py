@@ -1,11 +1,10 @@
-"""The reel: the kept frames of the present run, and the one frame that is on its way to the browser."""
+"""The kept frames of the present run, and the one frame that is on its way to the browser."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-
-from widgets.run.frames import Frame, Post
+from typing import Generic, TypeVar
 
 ACKNOWLEDGE_S = 1.0
 """A frame that no browser has acknowledged after this time is given up, so that a headless run goes on."""
@@ -15,19 +14,24 @@ MOST_BYTES = 48 * 2**20
 FEWEST = 8
 """... of which so many are kept, however large they are."""
 
+State = TypeVar("State")
+"""What the worker posts."""
+Shown = TypeVar("Shown")
+"""What the page is shown of it."""
 
-class FrameBuffer:
+
+class FrameBuffer(Generic[State, Shown]):
     """Newest state only: who looks late misses some, and nobody waits."""
 
-    def __init__(self) -> None:
-        self.frames: list[Frame] = []
+    def __init__(self, size: Callable[[Shown], int]) -> None:
+        """``size`` is the bytes of what is shown."""
+        self.frames: list[Shown] = []
         self.run = 0
-        self._sent = 0
-        self._stride = 1
-        self._mailbox: Post | None = None
+        self._size, self._sent, self._stride = size, 0, 1
+        self._mailbox: State | None = None
         self._number = 0
         self._unacknowledged: tuple[int, float] | None = None
-        self._callbacks: list[Callable[[Frame], None]] = []
+        self._callbacks: list[Callable[[Shown], None]] = []
 
     def begin(self) -> None:
         """A new run, without a frame yet."""
@@ -36,11 +40,11 @@ class FrameBuffer:
         self._sent, self._stride = 0, 1
         self._mailbox = self._unacknowledged = None
 
-    def post(self, post: Post) -> None:
+    def post(self, state: State) -> None:
         """The newest state; any thread may call this."""
-        self._mailbox = post
+        self._mailbox = state
 
-    def take(self) -> Post | None:
+    def take(self) -> State | None:
         """The newest state, once; None where there is no new one."""
         newest, self._mailbox = self._mailbox, None
         return newest
@@ -52,27 +56,27 @@ class FrameBuffer:
         return self._mailbox is not None and (pending is None or time.monotonic() - pending[1] > ACKNOWLEDGE_S)
 
     def number(self) -> int:
-        """A number for a new frame, never given twice."""
+        """A number for the next frame, never given twice."""
         self._number += 1
         return self._number
 
-    def send(self, frame: Frame) -> None:
-        """Keep a frame for the scrubber (evenly spread, never too many) and hand it out."""
-        self._keep(frame)
-        self._unacknowledged = (frame.id, time.monotonic())
+    def send(self, shown: Shown) -> None:
+        """Keep the frame numbered last for the scrubber (evenly spread, never too many) and hand it out."""
+        self._keep(shown)
+        self._unacknowledged = (self._number, time.monotonic())
         for callback in self._callbacks:
-            callback(frame)
+            callback(shown)
 
-    def _keep(self, frame: Frame) -> None:
+    def _keep(self, shown: Shown) -> None:
         """Every so many frames one, and the newest; twice as many apart each time that there are too many."""
         is_between = self.frames and (self._sent - 1) % self._stride
-        self.frames[-1 if is_between else len(self.frames) :] = [frame]
+        self.frames[-1 if is_between else len(self.frames) :] = [shown]
         self._sent += 1
-        if len(self.frames) > max(FEWEST, min(MOST_FRAMES, MOST_BYTES // frame.image.nbytes)):
+        if len(self.frames) > max(FEWEST, min(MOST_FRAMES, MOST_BYTES // self._size(shown))):
             del self.frames[1:-1:2]
             self._stride *= 2
 
-    def follow(self, callback: Callable[[Frame], None]) -> None:
+    def follow(self, callback: Callable[[Shown], None]) -> None:
         """Call back with every frame that is sent."""
         self._callbacks.append(callback)
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from widgets.readouts.layers_inverted import Data, way_down
 from widgets.run import allowance
 from widgets.run.frames import Post
 
 if TYPE_CHECKING:
     from lab import AttackState, Experiment, Round
+    from lab.experiments.driving import Driven
     from widgets.run.worker import Valve
 
 RUN_LIMIT_S = 1800.0
@@ -37,13 +40,6 @@ def simulate(experiment: Experiment) -> tuple[Round, str]:
     return attacked, device.describe(attacked.observation.device, attacked.observation.network)
 
 
-def allow_way_down(experiment: Experiment) -> None:
-    """Raise ``LabError`` where undoing the layers of this experiment's network costs more than is allowed."""
-    from lab.attacks.recursive import Recursive
-
-    allowance.check(replace(experiment, attack=Recursive(hand_over=False)))
-
-
 def drive(
     experiment: Experiment,
     attacked: Round,
@@ -57,7 +53,6 @@ def drive(
     ``deliver`` gets each state with the seconds that the attack itself has taken; ``rest_s`` says how long a
     state is to be looked at, ``watched`` whether somebody looks at the layers.
     """
-    from lab.attacks.base import Interrupted
     from lab.experiments.driving import drive as driven
     from widgets.readouts.layer_match import LayerWatch
 
@@ -70,6 +65,55 @@ def drive(
             if state.outcome is not None:
                 return f"{state.outcome.value} {state.note}".strip()
             valve.rest(rest_s(state) - (time.perf_counter() - began))
-        if valve.stopped:
-            return Interrupted.STOPPED.value
-        return allowance.SPENT if allowance.spent() else OVER_THE_LIMIT
+    return _cut_short(valve)
+
+
+def race(sides: Sequence[tuple[Experiment, Round]], valve: Valve, deliver: Callable[[list[Post]], None], pace_s: float) -> str:
+    """One iteration of each attack in turn, until all have ended; returns the sentence about how.
+
+    ``deliver`` gets the states of each moment; all of them together take about ``pace_s`` seconds, if they can.
+    """
+    from lab.experiments.driving import drive as driven
+
+    began = time.monotonic()
+    with ExitStack() as stack:
+        attacks = [stack.enter_context(driven(experiment, attacked.observation)) for experiment, attacked in sides]
+        while time.monotonic() - began < RUN_LIMIT_S and not allowance.spent() and valve.take():
+            tick = time.perf_counter()
+            posts = [_next(attack) for attack in attacks]
+            deliver(posts)
+            if all(post.state.outcome for post in posts):
+                return "All runs are done."
+            longest = max(post.state.iterations for post in posts)
+            valve.rest(pace_s / max(longest, 1) - (time.perf_counter() - tick))
+    return _cut_short(valve)
+
+
+def _next(attack: Driven) -> Post:
+    """The next state of an attack with its seconds; one that has ended stays where it is."""
+    state = next(attack) if attack.state is None or attack.state.outcome is None else attack.state
+    return Post(state, attack.seconds)
+
+
+def _cut_short(valve: Valve) -> str:
+    """Why an attack has ended that had not come to its own end."""
+    from lab.attacks.base import Interrupted
+
+    if valve.stopped:
+        return Interrupted.STOPPED.value
+    return allowance.SPENT if allowance.spent() else OVER_THE_LIMIT
+
+
+def go_down(experiment: Experiment, attacked: Round, valve: Valve, show: Callable[[Data], None]) -> None:
+    """Undo the layers of the round's network one by one; ``show`` gets each update.
+
+    Raises ``LabError`` where that costs more than is allowed, and whatever the attack raises.
+    """
+    from lab import LabError
+    from lab.attacks.recursive import Recursive
+
+    allowance.check(replace(experiment, attack=Recursive(hand_over=False)))
+    for found in way_down(experiment, attacked, lambda: valve.stopped or allowance.spent()):
+        show(found)
+    if allowance.spent():
+        raise LabError(allowance.SPENT)

@@ -25,7 +25,7 @@ class Plan:
     """The base after all steps."""
 
 
-class Wishes:
+class Requests:
     """The experiment last asked for. Changes that come quickly build on one another, not on what was prepared last."""
 
     def __init__(self) -> None:
@@ -33,6 +33,8 @@ class Wishes:
         self._pending: list[tuple[Experiment, Step]] = []  # each with the experiment before it
         self._past: list[Experiment] = []
         self.wanted: Experiment | None = None
+        self.early: Step | None = None
+        """The last change asked for while nothing was loaded."""
 
     @property
     def can_undo(self) -> bool:

@@ -3,24 +3,79 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from traitlets import Any as AnyTrait
+from traitlets import Bool, Dict, Float, HasTraits, Int, List, Unicode
+
+from widgets.door.quiet import TROUBLE
 from widgets.door.sentences import LOADING
-from widgets.readouts.layers_inverted import failed, waiting
-from widgets.run import opening
-from widgets.run.history import PastRun, spread
-from widgets.run.requests import Step
-from widgets.run.runner import INTERVAL_S, Runner
-from widgets.run.worker import Valve
+from widgets.readouts.layers_inverted import Data, failed, waiting
+from widgets.run import allowance, jobs, opening
+from widgets.run.frame_buffer import FrameBuffer
+from widgets.run.frames import Frame, Post, describe_round, frame
+from widgets.run.history import History, PastRun, renumbered, spread
+from widgets.run.pace import PACE_S, progress, rest_s
+from widgets.run.preparing import Prepared, prepare
+from widgets.run.publisher import INTERVAL_S, Publisher
+from widgets.run.requests import Plan, Requests, Step
+from widgets.run.runner import Runner
+from widgets.run.worker import Valve, Worker
 
 if TYPE_CHECKING:
-    from lab import Experiment
+    from lab import Experiment, Round
     from lab.experiments.edits import Patch
 
+HEARTBEAT_S = 30.0
+"""A page that has been silent for so long is gone: the run pauses."""
 
-class Session(Runner):
-    """All that a page may ask for. Every method returns at once; what comes of it is told by the traits."""
+
+class Session(HasTraits):
+    """All that a page may ask for. Every method returns at once; what comes of it is told by the traits.
+
+    Only the worker thread computes; every trait changes on the kernel's event loop alone.
+    Nothing of torch or lab is imported before the worker has done so in the background.
+    """
+
+    status = Unicode("loading", help="loading, ready, running, paused, finished or failed")
+    message = Unicode("Getting the lab ready: PyTorch is being loaded.", help="one sentence for the reader")
+    hidden = List(Unicode(), help="parts and controls that the reader is not to see")
+    only = List(Unicode(), help="the controls that the reader is to see; none of them means all")
+    experiment = AnyTrait(None, allow_none=True, help="the present Experiment; None while loading")
+    round_info = AnyTrait(None, allow_none=True, help="what left the phone, as plain data")
+    device = Unicode("")
+    pace_seconds = Float(PACE_S, help="watchable length of a run in seconds; 0 runs as fast as it goes")
+    iteration = Int(0)
+    iterations = Int(0)
+    attack_seconds = Float(0.0, help="time that the attack itself took, without the pace")
+    iterations_per_second = Float(0.0)
+    seconds_left = Float(None, allow_none=True)
+    numbers = Dict(default_value=None, allow_none=True, help="scores of the newest frame")
+    watches_layers = Bool(False, help="whether somebody looks at the match of each layer")
+    history = List(help="the runs of this session, as the strip shows them")
+    restored = Int(0, help="counts the runs that were shown again")
+    descent = Dict(help="the way down through the layers as ``descend`` finds it; empty before")
+
+    def __init__(
+        self, source: opening.Source | dict[str, Any] | None = None, hidden: Sequence[str] = (), only: Sequence[str] = ()
+    ) -> None:
+        """Begin with what ``source`` says (``widgets.run.opening``), or with changes to the default experiment."""
+        super().__init__(hidden=list(hidden), only=list(only))
+        self.worker = Worker(self._trouble)
+        self.frame_buffer: FrameBuffer[Post, Frame] = FrameBuffer(lambda frame: frame.image.nbytes)
+        self.runner = Runner(self.worker, Publisher(self.frame_buffer, self._frame, self._look), self._ended)
+        self.past = History()
+        self._requests = Requests()
+        self._way_down = Valve()  # that of the newest way down; dropped once another experiment is asked for
+        self._round: Round | None = None
+        self._last_beat: float | None = None
+        self._start_wanted = 0.0
+        self._open(source if callable(source) else opening.from_changes(source or {}), self.runner.valve)
+
+    # --- the run -----------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Run to the end; from the beginning where the last run is over. Idempotent, queued while loading."""
@@ -34,94 +89,22 @@ class Session(Runner):
         """Go on after a pause."""
         self.start()
 
+    def pause(self) -> None:
+        """Stop before the next iteration; the run can go on."""
+        self._start_wanted = 0.0
+        self.runner.pause()
+        if self.status == "running":
+            self.status = "paused"
+
     def stop(self) -> None:
         """End the run and keep what was found."""
         self._start_wanted = 0.0
-        if self.status in ("running", "paused") and self._publisher is not None:
-            self._valve.stop()
+        self.runner.stop()
 
-    def edit(self, path: str, value: Any) -> str:
-        """Make one change; the answer is empty, or the sentence that says why not."""
-        return self.change(lambda experiment: _patched(experiment, [(path, value)]))
-
-    def take(self, step: Step) -> None:
-        """Change the experiment last asked for; ``undo`` takes it back. Raises what the step raises, and nothing is lost."""
-        if self.wanted is not None and self._wishes.take(step):
+    def reset(self) -> None:
+        """Back to the untouched start of the same experiment."""
+        if self.wanted is not None:
             self._prepare()
-
-    def show(self, experiment: Experiment) -> None:
-        """Take another experiment."""
-        self.take(lambda _: experiment)
-
-    def once_loaded(self, make: Callable[[Experiment], Experiment]) -> None:
-        """While the lab is loading: begin with what ``make`` makes of the first experiment. The last one asked for counts."""
-        self._early = make
-        self._grant()
-
-    def _opened(self, opened: opening.Opening, valve: Valve) -> None:
-        super()._opened(opened, valve)
-        self._grant()
-
-    def _grant(self) -> None:
-        """Make the change asked for early, once it is known of what: a link may still be on its way."""
-        if self._early is not None and self.wanted is not None:
-            early, self._early = self._early, None
-            self.set_trait("message", self._grant_one(early, self.wanted) or self.message)
-
-    def _grant_one(self, early: Step, experiment: Experiment) -> str:
-        """Answers like ``edit``. The wish is asked once, here: it may have something to tell, and steps must be pure."""
-        from lab import LabError
-
-        try:
-            self.show(early(experiment))
-        except LabError as error:
-            return str(error)
-        return ""
-
-    def open_link(self, query: str) -> None:
-        """Take what a link says: its experiment, and what it hides. What is wrong in it becomes a notice."""
-        source, valve = opening.from_link(query), self._drop()
-        self._wishes.begin(None)
-        self._worker.submit(lambda: self._open(source, valve))
-
-    def restore(self, number: int) -> None:
-        """Show a past run again: its experiment, its frames, its verdict."""
-        past = self.past.find(number)
-        if past is not None and self.wanted is not None:
-            self.show_run(past)
-
-    def show_run(self, past: PastRun) -> None:
-        """Show a run that is over, of this session or from a file; ``undo`` brings the present experiment back."""
-        self._wishes.take(lambda _: past.experiment)
-        self._prepare(past)
-
-    def present(self) -> PastRun | None:
-        """The run shown, as it stands; None before its first frame."""
-        frames = spread(self.frames)
-        return PastRun(0, self.experiment, frames, self.message, self.iterations) if frames else None
-
-    def export(self, kind: str) -> bytes:
-        """The run shown as a file: "png", "gif" or "json". Raises ``LabError`` before there is one."""
-        from lab import LabError
-        from widgets.files.exports import export
-
-        run = self.present()
-        if run is None or self._round is None:
-            raise LabError("There is no run to save yet; press Attack it live first.")
-        return export(kind, run, self._round)
-
-    def open_run(self, data: bytes) -> str:
-        """Show the run in a file that ``export("json")`` made. Answers like ``edit``."""
-        from lab import LabError
-        from widgets.files.run_file import read
-
-        if self.wanted is None:
-            return LOADING
-        try:
-            self.show_run(read(data))
-        except LabError as error:
-            return str(error)
-        return ""
 
     async def finish(self) -> None:
         """Run to the end as fast as it goes, and wait for it: for a notebook that nobody watches."""
@@ -129,40 +112,6 @@ class Session(Runner):
         self.start()
         while self.status not in ("finished", "failed") or self._start_wanted:
             await asyncio.sleep(INTERVAL_S)
-
-    def undo(self) -> None:
-        """Take the last change back."""
-        if self._wishes.undo():
-            self._prepare()
-
-    def upload(self, data: bytes, name: str) -> str:
-        """Take the reader's own picture (bytes of a picture file); it stays in memory. Answers like ``edit``."""
-
-        def with_own_picture(experiment: Experiment) -> Experiment:
-            from lab.client.datasets.inline import Inline
-
-            own = Inline.from_bytes([(data, name)], experiment.size)
-            return _patched(experiment, [("dataset", own), ("batch_size", 1)])
-
-        return self.change(with_own_picture)
-
-    def change(self, step: Step) -> str:
-        """As ``take``, and answers like ``edit``."""
-        if self.wanted is None:
-            return LOADING
-        from lab import LabError
-
-        try:
-            self.take(step)
-        except LabError as error:
-            return str(error)
-        return ""
-
-    def algebra(self, row: int | None = None) -> dict[str, Any] | None:
-        """What the algebra panel shows; None while nothing is loaded."""
-        from widgets.readouts.algebra import algebra
-
-        return None if self._round is None else algebra(self.experiment, self._round, row)
 
     def descend(self) -> None:
         """Undo the layers of the present round one by one; ``descent`` follows. Waits for a running attack."""
@@ -174,21 +123,317 @@ class Session(Runner):
             running = self.status == "running"
             self.descent = waiting("It begins as soon as the attack has ended." if running else "Solving the topmost layer.")
             self._way_down = valve = Valve()
-            experiment, attacked = self.experiment, self._round
-            self._worker.submit(lambda: self._go_down(experiment, attacked, valve))
+            experiment, attacked, show = self.experiment, self._round, partial(self.worker.tell, valve, self._went_down)
+            self.worker.do(
+                lambda: jobs.go_down(experiment, attacked, valve, show),
+                valve,
+                failed=lambda told: self._went_down(failed(told)),
+            )
 
-    def borrow(self, job: Callable[[], None], valve: Valve) -> None:
-        """Let the one worker do something else, after what it does now; ``close`` stops the valve that it heeds.
+    def close(self) -> None:
+        """Stop everything and wait for the worker."""
+        self.runner.close()
 
-        The job must catch its own exceptions.
-        """
-        self._borrowed = valve
-        self._worker.submit(job)
+    # --- what it is of -----------------------------------------------------------------------------
+
+    @property
+    def wanted(self) -> Experiment | None:
+        """The experiment last asked for, while ``experiment`` is the one last prepared; None while nothing is known yet."""
+        return self._requests.wanted
 
     @property
     def can_undo(self) -> bool:
         """Whether there is a change to take back."""
-        return self._wishes.can_undo
+        return self._requests.can_undo
+
+    def take(self, step: Step) -> None:
+        """Change the experiment last asked for; ``undo`` takes it back. Raises what the step raises, and nothing is lost."""
+        if self.wanted is not None and self._requests.take(step):
+            self._prepare()
+
+    def undo(self) -> None:
+        """Take the last change back."""
+        if self._requests.undo():
+            self._prepare()
+
+    def change(self, step: Step) -> str:
+        """As ``take``; the answer is empty, or the sentence that says why not."""
+        return LOADING if self.wanted is None else _answer(lambda: self.take(step))
+
+    def edit(self, path: str, value: Any) -> str:
+        """Make one change by name. Answers like ``change``."""
+        return self.change(lambda experiment: _patched(experiment, [(path, value)]))
+
+    def upload(self, data: bytes, name: str) -> str:
+        """Take the reader's own picture (bytes of a picture file); it stays in memory. Answers like ``change``."""
+
+        def with_own_picture(experiment: Experiment) -> Experiment:
+            from lab.client.datasets.inline import Inline
+
+            own = Inline.from_bytes([(data, name)], experiment.size)
+            return _patched(experiment, [("dataset", own), ("batch_size", 1)])
+
+        return self.change(with_own_picture)
+
+    def show(self, experiment: Experiment) -> None:
+        """Take another experiment."""
+        self.take(lambda _: experiment)
+
+    def once_loaded(self, make: Step) -> None:
+        """While the lab is loading: begin with what ``make`` makes of the first experiment. The last one asked for counts."""
+        self._requests.early = make
+        self._apply_early()
+
+    def open_link(self, query: str) -> None:
+        """Take what a link says: its experiment, and what it hides. What is wrong in it becomes a notice."""
+        valve = self._drop()
+        self._requests.begin(None)
+        self._open(opening.from_link(query), valve)
+
+    # --- what was found ----------------------------------------------------------------------------
+
+    @property
+    def frames(self) -> list[Frame]:
+        """The kept frames of the present run."""
+        return self.frame_buffer.frames
+
+    @property
+    def run(self) -> int:
+        """The number of the present run; each experiment that is prepared begins another."""
+        return self.frame_buffer.run
+
+    def present(self) -> PastRun | None:
+        """The run shown, as it stands; None before its first frame."""
+        frames = spread(self.frames)
+        return PastRun(0, self.experiment, frames, self.message, self.iterations) if frames else None
+
+    def restore(self, number: int) -> None:
+        """Show a past run again: its experiment, its frames, its verdict."""
+        past = self.past.find(number)
+        if past is not None and self.wanted is not None:
+            self.show_run(past)
+
+    def show_run(self, past: PastRun) -> None:
+        """Show a run that is over, of this session or from a file; ``undo`` brings the present experiment back."""
+        self._requests.take(lambda _: past.experiment)
+        self._prepare(past)
+
+    def open_run(self, data: bytes) -> str:
+        """Show the run in a file that ``export("json")`` made. Answers like ``change``."""
+        from widgets.files.run_file import read
+
+        return LOADING if self.wanted is None else _answer(lambda: self.show_run(read(data)))
+
+    def export(self, kind: str) -> bytes:
+        """The run shown as a file: "png", "gif" or "json". Raises ``LabError`` before there is one."""
+        from lab import LabError
+        from widgets.files.exports import export
+
+        run = self.present()
+        if run is None or self._round is None:
+            raise LabError("There is no run to save yet; press Attack it live first.")
+        return export(kind, run, self._round)
+
+    def algebra(self, row: int | None = None) -> dict[str, Any] | None:
+        """What the algebra panel shows; None while nothing is loaded."""
+        from widgets.readouts.algebra import algebra
+
+        return None if self._round is None else algebra(self.experiment, self._round, row)
+
+    # --- who watches -------------------------------------------------------------------------------
+
+    def on_frame(self, callback: Callable[[Frame], None]) -> None:
+        """Call back with every published frame."""
+        self.frame_buffer.follow(callback)
+
+    def acknowledge(self, frame_id: int) -> None:
+        """The browser has drawn this frame; the next may come."""
+        self.frame_buffer.acknowledge(frame_id)
+
+    def heartbeat(self) -> None:
+        """A page is watching."""
+        self._last_beat = time.monotonic()
+
+    @property
+    def page_is_gone(self) -> bool:
+        """Whether a page has watched, and is silent now."""
+        return self._last_beat is not None and time.monotonic() - self._last_beat > HEARTBEAT_S
+
+    # --- what is handed to the worker ----------------------------------------------------------------
+
+    def _go(self, states: float) -> None:
+        if self.status == "loading":
+            self._start_wanted = states
+            self.message = "The attack starts by itself as soon as the lab is ready."
+        elif self.status in ("finished", "failed"):
+            self._start_wanted = states
+            self.reset()
+        else:
+            self._begin(states)
+
+    def _begin(self, states: float) -> None:
+        assert self._round is not None
+        if not self.runner.runs:
+            self._last_beat = None if self._last_beat is None else time.monotonic()
+        experiment, attacked = self.experiment, self._round
+        self.runner.go(states, lambda valve: self._attack(experiment, attacked, valve))
+        self.message = ""
+        self.status = "running"
+
+    def _attack(self, experiment: Experiment, attacked: Round, valve: Valve) -> str:
+        return jobs.drive(
+            experiment,
+            attacked,
+            valve,
+            self.frame_buffer.post,
+            lambda state: rest_s(state, self.pace_seconds),
+            lambda: self.watches_layers,
+        )
+
+    def _open(self, source: opening.Source, valve: Valve) -> None:
+        def opened() -> Prepared:
+            jobs.load()
+            found = opening.affordable(source())
+            self.worker.tell(valve, self._opened, found)
+            return prepare(Plan(found.experiment, (), found.experiment), None, valve, found.notice)
+
+        self.worker.do(opened, valve, self._not_prepared, self._prepared)
+
+    def _prepare(self, past: PastRun | None = None) -> None:
+        """Drop the present run and let the worker simulate the round that is wanted; then show ``past``, if any."""
+        plan, shown, valve = self._requests.plan, self.experiment, self._drop()
+        self.message = "The client computes its update."
+        prepared = partial(self._prepared, past=past)
+        self.worker.do(lambda: prepare(plan, shown, valve), valve, self._not_prepared, prepared)
+
+    def _drop(self) -> Valve:
+        """End whatever runs; returns the valve of what comes next."""
+        if self.status in ("running", "paused"):
+            self._remember()
+        self._way_down.drop()
+        self.descent = {}
+        valve = self.runner.drop()
+        self.status = "loading"
+        return valve
+
+    # --- what the worker tells ---------------------------------------------------------------------
+
+    def _opened(self, opened: opening.Opening) -> None:
+        """A link replaces everything: there is nothing to undo."""
+        self._requests.begin(opened.experiment)
+        self.hidden = list(dict.fromkeys([*self.hidden, *opened.hidden]))
+        self._apply_early()
+
+    def _apply_early(self) -> None:
+        """Make the change asked for early, once it is known of what: a link may still be on its way.
+
+        The request is asked once, here: it may have something to tell, and steps must be pure.
+        """
+        early, wanted = self._requests.early, self.wanted
+        if early is not None and wanted is not None:
+            self._requests.early = None
+            self.message = _answer(lambda: self.show(early(wanted))) or self.message
+
+    def _prepared(self, made: Prepared, past: PastRun | None = None) -> None:
+        self._requests.settle(made.kept)
+        self.frame_buffer.begin()
+        self._round = made.attacked
+        attack = made.experiment.attack
+        self._tell(
+            experiment=made.experiment,
+            round_info=describe_round(made.experiment, made.attacked),
+            device=made.device,
+            iteration=0,
+            iterations=getattr(attack, "iterations", 1) * getattr(attack, "restarts", 1),
+            attack_seconds=0.0,
+            iterations_per_second=0.0,
+            seconds_left=None,
+            numbers=None,
+            message=f"{made.notice} {allowance.note()}".strip(),
+            status="ready",
+        )
+        wanted, self._start_wanted = self._start_wanted, 0.0
+        if wanted:
+            self._begin(wanted)
+        elif past is not None and made.kept is None:
+            self._show_again(past)
+
+    def _show_again(self, past: PastRun) -> None:
+        self.frames[:] = renumbered(past.frames, self.run)
+        last = self.frames[-1]
+        self._tell(
+            iteration=last.iteration,
+            iterations=past.iterations,
+            attack_seconds=last.seconds,
+            numbers=last.numbers,
+            message=past.message,
+            status="finished",
+        )
+        self.restored += 1
+
+    def _not_prepared(self, told: str) -> None:
+        """Nothing is lost: the last experiment that worked stays."""
+        self._start_wanted = 0.0
+        self._tell(message=told, status=self._at_rest)
+        self._requests.settle([])
+
+    @property
+    def _at_rest(self) -> str:
+        """The status while nothing runs and nothing is prepared."""
+        return "failed" if self._round is None else "ready"
+
+    def _frame(self, newest: Post) -> Frame:
+        """Score the newest state; what is told of the run follows it."""
+        from lab import score
+
+        assert self._round is not None
+        shown = frame(self.frame_buffer.number(), self.run, newest, score(self._round, newest.state))
+        self._tell(**progress(newest, self.pace_seconds), numbers=shown.numbers)
+        return shown
+
+    def _look(self) -> None:
+        """While it runs: nobody computes for a page that is gone, and who has done the steps asked for is paused."""
+        if self.runner.valve.running and self.page_is_gone:
+            self.pause()
+            self.message = "Paused, because the page was closed or lost its connection."
+        elif self.status == "running" and self.runner.stands:
+            self.status = "paused"
+
+    def _ended(self, told: str, status: str) -> None:
+        self._tell(message=f"{told} {allowance.note()}".strip(), status=status, seconds_left=None)
+        self._remember()
+
+    def _remember(self) -> None:
+        """Keep the present run among the past ones, however short, unless it never left its start."""
+        if self.iteration > 0:
+            self.past.add(self.experiment, self.frames, self.message, self.iterations)
+            self.history = self.past.strip()
+
+    def _went_down(self, found: Data) -> None:
+        self.descent = found
+
+    def _trouble(self) -> None:
+        """An observer has failed: that must not leave the page waiting."""
+        self.message = TROUBLE
+        if self.status == "loading":
+            self.status = self._at_rest
+
+    def _tell(self, **traits: Any) -> None:
+        """Change several traits at once."""
+        with self.hold_trait_notifications():
+            for name, value in traits.items():
+                self.set_trait(name, value)
+
+
+def _answer(action: Callable[[], None]) -> str:
+    """Empty, or the sentence that says why it could not be done."""
+    from lab import LabError
+
+    try:
+        action()
+    except LabError as error:
+        return str(error)
+    return ""
 
 
 def _patched(experiment: Experiment, patches: Sequence[Patch]) -> Experiment:

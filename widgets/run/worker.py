@@ -2,47 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import math
 import queue
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
+
+from widgets.door.quiet import quietly
+from widgets.door.sentences import sentence
 
 Job = Callable[[], None]
-
-
-class Worker:
-    """A single thread; jobs queue up and never overlap.
-
-    It is stopped and joined at exit: a thread still inside torch when the interpreter ends aborts the process.
-    """
-
-    def __init__(self) -> None:
-        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._work, name="attack", daemon=True)
-        self._thread.start()
-        atexit.register(self.close)
-
-    def submit(self, job: Job) -> None:
-        """Do ``job`` after those already waiting. It must catch its own exceptions."""
-        self._jobs.put(job)
-
-    def close(self) -> None:
-        """Let the present job end and wait for the thread; stop the job first."""
-        atexit.unregister(self.close)
-        self._jobs.put(None)
-        if self._thread.is_alive() and self._thread is not threading.current_thread():
-            self._thread.join()
-
-    @property
-    def alive(self) -> bool:
-        """Whether the thread still runs."""
-        return self._thread.is_alive()
-
-    def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            job()
+T = TypeVar("T")
 
 
 class Valve:
@@ -52,6 +26,8 @@ class Valve:
         self._condition = threading.Condition()
         self._credit = 0.0
         self._stopped = False
+        self.dropped = False
+        """Whether nobody wants to know any more what comes of it."""
 
     def open(self, states: float = math.inf) -> None:
         """Allow so many states from now on; without a number, all of them."""
@@ -68,6 +44,11 @@ class Valve:
         with self._condition:
             self._stopped = True
             self._condition.notify_all()
+
+    def drop(self) -> None:
+        """Ask for no more, and tell nobody how it ended."""
+        self.dropped = True
+        self.stop()
 
     @property
     def running(self) -> bool:
@@ -92,3 +73,80 @@ class Valve:
         with self._condition:
             while self.running and (left := until - time.monotonic()) > 0:
                 self._condition.wait(left)
+
+
+class Worker:
+    """A single thread; jobs queue up and never overlap, and what comes of them is told on the kernel's event loop.
+
+    It is stopped and joined at exit: a thread still inside torch when the interpreter ends aborts the process.
+    """
+
+    def __init__(self, trouble: Callable[[], None]) -> None:
+        """``trouble`` is called after whoever was told something has failed. Raises ``LabError`` outside a notebook."""
+        self._loop = _running_loop()
+        self._trouble = trouble
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._valves: list[Valve] = []  # of all jobs that have not ended
+        self._closed = False
+        self._thread = threading.Thread(target=self._work, name="attack", daemon=True)
+        self._thread.start()
+        atexit.register(self.close)
+
+    def do(
+        self,
+        job: Callable[[], T],
+        valve: Valve,
+        failed: Callable[[str], None],
+        done: Callable[[T], None] = lambda found: None,
+    ) -> None:
+        """Do ``job`` after those already waiting; tell ``failed`` in a sentence what it raises, or ``done`` what it returns.
+
+        Nobody is told once the valve, which the job must heed, is dropped.
+        """
+        self._valves.append(valve)
+        self._jobs.put(lambda: self._do(job, valve, failed, done))
+
+    def tell(self, valve: Valve, callback: Callable[..., None], *arguments: Any) -> None:
+        """From a job: call back on the event loop, unless the valve is dropped by then."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._told, valve, partial(callback, *arguments))
+
+    def close(self) -> None:
+        """Stop the present job, leave those waiting undone, and wait for the thread."""
+        atexit.unregister(self.close)
+        self._closed = True
+        for valve in list(self._valves):
+            valve.stop()
+        self._jobs.put(None)
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join()
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            job()
+
+    def _do(self, job: Callable[[], T], valve: Valve, failed: Callable[[str], None], done: Callable[[T], None]) -> None:
+        if not (valve.dropped or self._closed):
+            try:
+                found = job()
+            except Exception as error:  # a thread's exception shows nowhere else
+                self.tell(valve, failed, sentence(error))
+            else:
+                self.tell(valve, done, found)
+        self._valves.remove(valve)
+
+    def _told(self, valve: Valve, callback: Callable[[], None]) -> None:
+        if not valve.dropped and not quietly(callback):
+            self._trouble()
+
+
+def _running_loop() -> asyncio.AbstractEventLoop:
+    """The kernel's event loop; raises ``LabError`` outside a notebook."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        from lab.errors import LabError
+
+        raise LabError(
+            "The page was asked for outside a notebook; use it in JupyterLab, run gradlab serve, or use lab in a script."
+        ) from None

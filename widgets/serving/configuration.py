@@ -47,7 +47,7 @@ SERVER: dict[str, Any] = {
 
 CONNECTIONS: dict[str, Any] = {
     "max_header_size": 32_768,
-    "max_body_size": 65_536,  # nothing is posted but the wish to end
+    "max_body_size": 65_536,  # nothing is posted but the request to end
     "idle_connection_timeout": 60,
     "body_timeout": 10,
 }

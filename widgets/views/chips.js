@@ -1,7 +1,7 @@
 async function render({ model, el, host }) {
   const film = await filmOf(model, host);
   const note = element("p", { class: "lab-soft lab-note", role: "status", "aria-live": "polite" });
-  const tell = teller(model, note);
+  const tell = sender(model, note);
   const choose = (key, opens) => {
     tell({ choose: key });
     if (opens === "compare") film.tell("compare", true);

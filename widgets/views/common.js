@@ -79,7 +79,7 @@ async function filmOf(model, host) {
 }
 
 /** Sends a message to a view's kernel side; where nobody is there any more, that is said in ``place``. */
-function teller(model, place) {
+function sender(model, place) {
   return (content) => { try { model.send(content); } catch { place.textContent = "The engine has ended; reload the page."; } };
 }
 

@@ -56,7 +56,7 @@ async function render({ model, el, host }) {
   const all = element("button", { class: "lab-small", type: "button", onclick: () => compare(contrast().options.slice(0, 6).map((option) => option.value)) }, "All of them");
   const close = element("button", { class: "lab-small lab-close", type: "button", onclick: leave }, "Close");
   const said = element("p", { class: "lab-soft", role: "status", "aria-live": "polite" });
-  const tell = teller(model, said);
+  const tell = sender(model, said);
   const sides = element("div", { class: "lab-sides" });
   const slider = element("input", { type: "range", class: "lab-scrub", min: 0, max: 0, step: 1, value: 0, "aria-label": "Moment shown on all sides", oninput: () => { at = slider.valueAsNumber; draw(); } });
   const clock = element("output", {});

@@ -59,9 +59,7 @@ class Compare(View):
 
     def _send_moment(self, moment: Any) -> None:
         sides = [frame_data(frame) for frame in moment]
-        self.send(
-            {"type": "moment", "id": len(self.comparison.frames), "sides": sides}, buffers=[image_bytes(f) for f in moment]
-        )
+        self.send({"type": "moment", "id": moment[0].id, "sides": sides}, buffers=[image_bytes(f) for f in moment])
 
     def _hear(self, message: Message) -> None:
         if message.kind == "compare" and self.session.wanted is not None:
@@ -91,7 +89,7 @@ class Compare(View):
         self._begin(contrast["title"], labels, experiments)
 
     def _vary_presets(self) -> None:
-        """The pair; a wish that comes too early is granted as soon as the lab is loaded."""
+        """The pair; a request that comes too early is made as soon as the lab is loaded."""
         self._early = self.session.experiment is None
         if self._early:
             self.state = EARLY

@@ -4,7 +4,7 @@ async function render({ model, el, host }) {
   const title = element("h3", {});
   const cause = element("p", {});
   const said = element("p", { class: "lab-soft", role: "status", "aria-live": "polite" });
-  const tell = teller(model, said);
+  const tell = sender(model, said);
   const mend = element("button", { class: "lab-mend", type: "button", onclick: () => tell({ mend: true }) });
   const story = element("div", { class: "lab-case", hidden: true }, title, cause, mend, said);
   const card = element("details", { class: "lab-card lab-doctor", "aria-label": "When attacks fail" },

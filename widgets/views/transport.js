@@ -24,7 +24,7 @@ function badge(film) {
 async function render({ model, el, host, signal }) {
   const film = await filmOf(model, host);
   const message = element("p", { class: "lab-message", role: "status", "aria-live": "polite" });
-  const tell = teller(model, message);
+  const tell = sender(model, message);
   const begun = (content) => { film.stop(); tell(content); };
 
   const primary = element("button", { class: "lab-primary", type: "button", onclick: act });

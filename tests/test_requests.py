@@ -16,7 +16,7 @@ from lab.experiments.edits import edit
 from widgets.playback.playback import Playback
 from widgets.run import jobs
 from widgets.run.comparison import Comparison
-from widgets.run.requests import MOST_PENDING, MOST_UNDOS, Wishes
+from widgets.run.requests import MOST_PENDING, MOST_UNDOS, Requests
 from widgets.views import guess
 from widgets.views.chips import CHIPS, Chips
 from widgets.views.compare import Compare
@@ -132,17 +132,17 @@ def test_a_comparison_is_of_what_was_asked_for_last(cheap, monkeypatch):
 
 
 def test_what_can_be_taken_back_is_bounded():
-    wishes = Wishes()
-    wishes.begin(Experiment())
+    requests = Requests()
+    requests.begin(Experiment())
     for seed in range(1, 3 * MOST_UNDOS):
-        assert wishes.take(lambda experiment, seed=seed: edit(experiment, "seed", seed))
-    assert len(wishes.plan.steps) == MOST_PENDING
-    present = wishes.plan.base
-    for step in wishes.plan.steps:
+        assert requests.take(lambda experiment, seed=seed: edit(experiment, "seed", seed))
+    assert len(requests.plan.steps) == MOST_PENDING
+    present = requests.plan.base
+    for step in requests.plan.steps:
         present = step(present)
-    assert present == wishes.wanted
-    wishes.settle()
+    assert present == requests.wanted
+    requests.settle()
     back = 0
-    while wishes.undo():
+    while requests.undo():
         back += 1
     assert back == MOST_UNDOS
