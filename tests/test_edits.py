@@ -93,6 +93,8 @@ def test_more_local_steps_keep_the_learning_rate():
         ("picture", "mona_lisa", "choose one of"),
         ("attack.priors.5.weight", 1.0, "There is no option"),
         ("nothing.at.all", 1, "There is no option"),
+        ("tv", 10**400, "out of range"),
+        ("tv", -(10**400), "out of range"),
     ],
 )
 def test_what_is_wrong_is_said(path, value, sentence):

@@ -1,4 +1,4 @@
-"""How the worker thread prepares what was asked for: the lab itself, an experiment, its round."""
+"""What was asked for, and how the worker thread prepares it: the lab itself, an experiment, its round."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from widgets.door.sentences import sentence
+from widgets.door.sentences import answer, sentence
 from widgets.run import jobs
-from widgets.run.requests import Plan
-from widgets.run.worker import Valve
+from widgets.run.history import PastRun
+from widgets.run.opening import Opening, Source, affordable
+from widgets.run.requests import Plan, Requests, Step, replacing
+from widgets.run.worker import Valve, Worker
 
 if TYPE_CHECKING:
     from lab import Experiment, Round
@@ -27,6 +29,99 @@ class Prepared:
     notice: str = ""
     kept: Sequence[Experiment] | None = None
     """Of the changes asked for, only those that led to these could be made; None: all of them."""
+
+
+class Preparation:
+    """Keeps what was asked for, and lets the worker prepare it. All of it is called on the event loop."""
+
+    def __init__(
+        self,
+        worker: Worker,
+        drop: Callable[[], Valve],
+        opened: Callable[[Opening, str], None],
+        prepared: Callable[[Prepared, PastRun | None], None],
+        failed: Callable[[str], None],
+    ) -> None:
+        """``drop`` ends what runs and gives the valve of what is prepared next; the others are told what came of it.
+
+        ``opened`` and ``failed`` get a sentence; after the latter nothing is lost, the last experiment that worked stays.
+        """
+        self._worker, self._drop, self._opened, self._prepared, self._failed = worker, drop, opened, prepared, failed
+        self._requests = Requests()
+        self._shown: Experiment | None = None  # prepared last
+        self._early: Step | None = None  # the last change asked for while nothing was loaded
+
+    @property
+    def wanted(self) -> Experiment | None:
+        """The experiment last asked for; None while nothing is known yet."""
+        return self._requests.wanted
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is a change to take back."""
+        return self._requests.can_undo
+
+    def open(self, source: Source) -> None:
+        """Replace everything by what the source says, once it is known."""
+        self._requests.begin(None)
+        valve = self._drop()
+
+        def load() -> Prepared:
+            jobs.load()
+            found = affordable(source())
+            self._worker.tell(valve, self._begin, found)
+            return prepare(Plan(found.experiment, (), found.experiment), None, valve, found.notice)
+
+        self._worker.do(load, valve, self._fail, partial(self._settle, None))
+
+    def again(self, past: PastRun | None = None) -> None:
+        """Prepare what is wanted, to show ``past`` of it, if any."""
+        plan, shown, valve = self._requests.plan, self._shown, self._drop()
+        self._worker.do(lambda: prepare(plan, shown, valve), valve, self._fail, partial(self._settle, past))
+
+    def take(self, step: Step) -> None:
+        """Make one more change. Raises what the step raises, and then nothing has changed."""
+        if self.wanted is not None and self._requests.take(step):
+            self.again()
+
+    def undo(self) -> None:
+        """Take the last change back."""
+        if self._requests.undo():
+            self.again()
+
+    def show(self, past: PastRun) -> None:
+        """Take the experiment of a run that is over, and show that run."""
+        self._requests.take(replacing(past.experiment))
+        self.again(past)
+
+    def once_loaded(self, make: Step) -> str:
+        """Begin with what ``make`` makes of the first experiment; empty, or the sentence that says why not."""
+        self._early = make
+        return self._apply_early()
+
+    def _apply_early(self) -> str:
+        """Make the change asked for early, once it is known of what: a link may still be on its way.
+
+        The request is made once, here: it may have something to tell, and steps must be pure.
+        """
+        early, wanted = self._early, self.wanted
+        if early is None or wanted is None:
+            return ""
+        self._early = None
+        return answer(lambda: self.take(replacing(early(wanted))))
+
+    def _begin(self, found: Opening) -> None:
+        self._requests.begin(found.experiment)
+        self._opened(found, self._apply_early())
+
+    def _settle(self, past: PastRun | None, made: Prepared) -> None:
+        self._requests.settle(made.kept)
+        self._shown = made.experiment
+        self._prepared(made, past if made.kept is None else None)
+
+    def _fail(self, told: str) -> None:
+        self._failed(told)
+        self._requests.settle([])
 
 
 def prepare(plan: Plan, shown: Experiment | None, valve: Valve, notice: str = "") -> Prepared:

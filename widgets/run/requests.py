@@ -33,8 +33,6 @@ class Requests:
         self._pending: list[tuple[Experiment, Step]] = []  # each with the experiment before it
         self._past: list[Experiment] = []
         self.wanted: Experiment | None = None
-        self.early: Step | None = None
-        """The last change asked for while nothing was loaded."""
 
     @property
     def can_undo(self) -> bool:
@@ -86,3 +84,8 @@ class Requests:
             *befores, self.wanted = [self._base, *kept]
         self._past = [*self._past, *befores][-MOST_UNDOS:]
         self._base, self._pending = self.wanted, []
+
+
+def replacing(experiment: Experiment) -> Step:
+    """The change to another experiment, whatever there was."""
+    return lambda _: experiment

@@ -12,16 +12,16 @@ from traitlets import Any as AnyTrait
 from traitlets import Bool, Dict, Float, HasTraits, Int, List, Unicode
 
 from widgets.door.quiet import TROUBLE
-from widgets.door.sentences import LOADING
-from widgets.readouts.layers_inverted import Data, failed, waiting
+from widgets.door.sentences import LOADING, answer
+from widgets.readouts.layers_inverted import failed, waiting
 from widgets.run import allowance, jobs, opening
 from widgets.run.frame_buffer import FrameBuffer
 from widgets.run.frames import Frame, Post, describe_round, frame
 from widgets.run.history import History, PastRun, renumbered, spread
 from widgets.run.pace import PACE_S, progress, rest_s
-from widgets.run.preparing import Prepared, prepare
+from widgets.run.preparing import Preparation, Prepared
 from widgets.run.publisher import INTERVAL_S, Publisher
-from widgets.run.requests import Plan, Requests, Step
+from widgets.run.requests import Step, replacing
 from widgets.run.runner import Runner
 from widgets.run.worker import Valve, Worker
 
@@ -68,12 +68,12 @@ class Session(HasTraits):
         self.frame_buffer: FrameBuffer[Post, Frame] = FrameBuffer(lambda frame: frame.image.nbytes)
         self.runner = Runner(self.worker, Publisher(self.frame_buffer, self._frame, self._look), self._ended)
         self.past = History()
-        self._requests = Requests()
         self._way_down = Valve()  # that of the newest way down; dropped once another experiment is asked for
         self._round: Round | None = None
         self._last_beat: float | None = None
         self._start_wanted = 0.0
-        self._open(source if callable(source) else opening.from_changes(source or {}), self.runner.valve)
+        self.preparation = Preparation(self.worker, self._drop, self._opened, self._prepared, self._not_prepared)
+        self.preparation.open(source if callable(source) else opening.from_changes(source or {}))
 
     # --- the run -----------------------------------------------------------------------------------
 
@@ -104,7 +104,7 @@ class Session(HasTraits):
     def reset(self) -> None:
         """Back to the untouched start of the same experiment."""
         if self.wanted is not None:
-            self._prepare()
+            self.preparation.again()
 
     async def finish(self) -> None:
         """Run to the end as fast as it goes, and wait for it: for a notebook that nobody watches."""
@@ -123,12 +123,9 @@ class Session(HasTraits):
             running = self.status == "running"
             self.descent = waiting("It begins as soon as the attack has ended." if running else "Solving the topmost layer.")
             self._way_down = valve = Valve()
-            experiment, attacked, show = self.experiment, self._round, partial(self.worker.tell, valve, self._went_down)
-            self.worker.do(
-                lambda: jobs.go_down(experiment, attacked, valve, show),
-                valve,
-                failed=lambda told: self._went_down(failed(told)),
-            )
+            show = partial(self.worker.tell, valve, lambda found: self._tell(descent=found))
+            way_down = partial(jobs.go_down, self.experiment, self._round, valve, show)
+            self.worker.do(way_down, valve, failed=lambda told: self._tell(descent=failed(told)))
 
     def close(self) -> None:
         """Stop everything and wait for the worker."""
@@ -139,26 +136,24 @@ class Session(HasTraits):
     @property
     def wanted(self) -> Experiment | None:
         """The experiment last asked for, while ``experiment`` is the one last prepared; None while nothing is known yet."""
-        return self._requests.wanted
+        return self.preparation.wanted
 
     @property
     def can_undo(self) -> bool:
         """Whether there is a change to take back."""
-        return self._requests.can_undo
+        return self.preparation.can_undo
 
     def take(self, step: Step) -> None:
         """Change the experiment last asked for; ``undo`` takes it back. Raises what the step raises, and nothing is lost."""
-        if self.wanted is not None and self._requests.take(step):
-            self._prepare()
+        self.preparation.take(step)
 
     def undo(self) -> None:
         """Take the last change back."""
-        if self._requests.undo():
-            self._prepare()
+        self.preparation.undo()
 
     def change(self, step: Step) -> str:
         """As ``take``; the answer is empty, or the sentence that says why not."""
-        return LOADING if self.wanted is None else _answer(lambda: self.take(step))
+        return LOADING if self.wanted is None else answer(lambda: self.take(step))
 
     def edit(self, path: str, value: Any) -> str:
         """Make one change by name. Answers like ``change``."""
@@ -177,18 +172,15 @@ class Session(HasTraits):
 
     def show(self, experiment: Experiment) -> None:
         """Take another experiment."""
-        self.take(lambda _: experiment)
+        self.take(replacing(experiment))
 
     def once_loaded(self, make: Step) -> None:
         """While the lab is loading: begin with what ``make`` makes of the first experiment. The last one asked for counts."""
-        self._requests.early = make
-        self._apply_early()
+        self.message = self.preparation.once_loaded(make) or self.message
 
     def open_link(self, query: str) -> None:
         """Take what a link says: its experiment, and what it hides. What is wrong in it becomes a notice."""
-        valve = self._drop()
-        self._requests.begin(None)
-        self._open(opening.from_link(query), valve)
+        self.preparation.open(opening.from_link(query))
 
     # --- what was found ----------------------------------------------------------------------------
 
@@ -215,14 +207,13 @@ class Session(HasTraits):
 
     def show_run(self, past: PastRun) -> None:
         """Show a run that is over, of this session or from a file; ``undo`` brings the present experiment back."""
-        self._requests.take(lambda _: past.experiment)
-        self._prepare(past)
+        self.preparation.show(past)
 
     def open_run(self, data: bytes) -> str:
         """Show the run in a file that ``export("json")`` made. Answers like ``change``."""
         from widgets.files.run_file import read
 
-        return LOADING if self.wanted is None else _answer(lambda: self.show_run(read(data)))
+        return LOADING if self.wanted is None else answer(lambda: self.show_run(read(data)))
 
     def export(self, kind: str) -> bytes:
         """The run shown as a file: "png", "gif" or "json". Raises ``LabError`` before there is one."""
@@ -275,67 +266,37 @@ class Session(HasTraits):
         assert self._round is not None
         if not self.runner.runs:
             self._last_beat = None if self._last_beat is None else time.monotonic()
-        experiment, attacked = self.experiment, self._round
-        self.runner.go(states, lambda valve: self._attack(experiment, attacked, valve))
+        attack = partial(
+            jobs.drive,
+            self.experiment,
+            self._round,
+            deliver=self.frame_buffer.post,
+            rest_s=lambda state: rest_s(state, self.pace_seconds),
+            watched=lambda: self.watches_layers,
+        )
+        self.runner.go(states, attack)
         self.message = ""
         self.status = "running"
 
-    def _attack(self, experiment: Experiment, attacked: Round, valve: Valve) -> str:
-        return jobs.drive(
-            experiment,
-            attacked,
-            valve,
-            self.frame_buffer.post,
-            lambda state: rest_s(state, self.pace_seconds),
-            lambda: self.watches_layers,
-        )
-
-    def _open(self, source: opening.Source, valve: Valve) -> None:
-        def opened() -> Prepared:
-            jobs.load()
-            found = opening.affordable(source())
-            self.worker.tell(valve, self._opened, found)
-            return prepare(Plan(found.experiment, (), found.experiment), None, valve, found.notice)
-
-        self.worker.do(opened, valve, self._not_prepared, self._prepared)
-
-    def _prepare(self, past: PastRun | None = None) -> None:
-        """Drop the present run and let the worker simulate the round that is wanted; then show ``past``, if any."""
-        plan, shown, valve = self._requests.plan, self.experiment, self._drop()
-        self.message = "The client computes its update."
-        prepared = partial(self._prepared, past=past)
-        self.worker.do(lambda: prepare(plan, shown, valve), valve, self._not_prepared, prepared)
-
     def _drop(self) -> Valve:
-        """End whatever runs; returns the valve of what comes next."""
+        """End whatever runs, as something else is prepared; returns the valve of that."""
         if self.status in ("running", "paused"):
             self._remember()
         self._way_down.drop()
         self.descent = {}
         valve = self.runner.drop()
         self.status = "loading"
+        if self.wanted is not None:
+            self.message = "The client computes its update."
         return valve
 
     # --- what the worker tells ---------------------------------------------------------------------
 
-    def _opened(self, opened: opening.Opening) -> None:
-        """A link replaces everything: there is nothing to undo."""
-        self._requests.begin(opened.experiment)
+    def _opened(self, opened: opening.Opening, told: str) -> None:
         self.hidden = list(dict.fromkeys([*self.hidden, *opened.hidden]))
-        self._apply_early()
+        self.message = told or self.message
 
-    def _apply_early(self) -> None:
-        """Make the change asked for early, once it is known of what: a link may still be on its way.
-
-        The request is asked once, here: it may have something to tell, and steps must be pure.
-        """
-        early, wanted = self._requests.early, self.wanted
-        if early is not None and wanted is not None:
-            self._requests.early = None
-            self.message = _answer(lambda: self.show(early(wanted))) or self.message
-
-    def _prepared(self, made: Prepared, past: PastRun | None = None) -> None:
-        self._requests.settle(made.kept)
+    def _prepared(self, made: Prepared, past: PastRun | None) -> None:
         self.frame_buffer.begin()
         self._round = made.attacked
         attack = made.experiment.attack
@@ -355,7 +316,7 @@ class Session(HasTraits):
         wanted, self._start_wanted = self._start_wanted, 0.0
         if wanted:
             self._begin(wanted)
-        elif past is not None and made.kept is None:
+        elif past is not None:
             self._show_again(past)
 
     def _show_again(self, past: PastRun) -> None:
@@ -372,10 +333,8 @@ class Session(HasTraits):
         self.restored += 1
 
     def _not_prepared(self, told: str) -> None:
-        """Nothing is lost: the last experiment that worked stays."""
         self._start_wanted = 0.0
         self._tell(message=told, status=self._at_rest)
-        self._requests.settle([])
 
     @property
     def _at_rest(self) -> str:
@@ -409,9 +368,6 @@ class Session(HasTraits):
             self.past.add(self.experiment, self.frames, self.message, self.iterations)
             self.history = self.past.strip()
 
-    def _went_down(self, found: Data) -> None:
-        self.descent = found
-
     def _trouble(self) -> None:
         """An observer has failed: that must not leave the page waiting."""
         self.message = TROUBLE
@@ -423,17 +379,6 @@ class Session(HasTraits):
         with self.hold_trait_notifications():
             for name, value in traits.items():
                 self.set_trait(name, value)
-
-
-def _answer(action: Callable[[], None]) -> str:
-    """Empty, or the sentence that says why it could not be done."""
-    from lab import LabError
-
-    try:
-        action()
-    except LabError as error:
-        return str(error)
-    return ""
 
 
 def _patched(experiment: Experiment, patches: Sequence[Patch]) -> Experiment:
