@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from test_session import QUICK, opened, until, workers
+from test_session import QUICK, CountingBuffer, opened, until, until_so, workers
 
 from lab import Experiment
 from lab.experiments.edits import edit
@@ -11,6 +11,8 @@ from lab.experiments.presets import PRESETS
 from widgets.form.contrasts import chosen, contrasts
 from widgets.form.differences import differences
 from widgets.playback.playback import Playback
+from widgets.run import comparison as comparison_module
+from widgets.run import frame_buffer
 from widgets.run.comparison import INTERRUPTED, Comparison
 from widgets.views import compare as compare_module
 from widgets.views.compare import Compare
@@ -50,6 +52,31 @@ def test_both_sides_stand_at_the_same_iteration_and_only_one_worker_computes():
             assert (comparison.secrets[0]["sample"] == comparison.secrets[1]["sample"]).all(), "the same numbers were sent"
             first_left, first_right = comparison.frames[0]
             assert (first_left.image == first_right.image).all() or first_left.iteration > 0
+
+    asyncio.run(story())
+
+
+def test_an_unacknowledged_moment_holds_the_next_back_by_the_rule_of_every_run(monkeypatch):
+    monkeypatch.setattr(frame_buffer, "ACKNOWLEDGE_S", 1e9)
+    monkeypatch.setattr(comparison_module, "FrameBuffer", CountingBuffer)
+
+    async def story():
+        async with opened() as session:
+            await until(session, "ready")
+            comparison = Comparison(session)
+            buffer = comparison.frame_buffer
+            numbers = []
+            comparison.follow(lambda moment: numbers.append({frame.id for frame in moment}))
+            for begun in (0, 1):  # the second comparison counts on
+                comparison.start(LONG)
+                await until_so(lambda: len(comparison.frames) == 1)
+                posted, looked = buffer.posted + 3, buffer.looked + 3
+                await until_so(lambda posted=posted, looked=looked: buffer.posted >= posted and buffer.looked >= looked)
+                assert numbers[-1] == {2 * begun + 1}
+                comparison.acknowledge(comparison.frames[-1][0].id)
+                await until_so(lambda: len(comparison.frames) == 2)
+                first, second = comparison.frames
+                assert second[0].iteration > first[0].iteration + 1, "the newest is sent, not the next"
 
     asyncio.run(story())
 

@@ -69,9 +69,9 @@ class CountingBuffer(frame_buffer.FrameBuffer):
 
     posted = looked = 0
 
-    def post(self, post):
+    def post(self, run, state):
         self.posted += 1
-        super().post(post)
+        super().post(run, state)
 
     @property
     def waits(self):

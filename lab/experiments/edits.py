@@ -47,8 +47,9 @@ def written(path: str, text: str) -> Patch:
     wanted = FIELDS.get(path)
     if wanted is None:
         return path, _by_its_look(text)
-    is_entry = isinstance(wanted, type) and issubclass(wanted, Entry)
-    return path, parse_entry(wanted, text) if is_entry else parse_value(wanted, text)
+    if inspect.isclass(wanted) and issubclass(wanted, Entry):
+        return path, parse_entry(wanted, text)
+    return path, parse_value(wanted, text)
 
 
 def rank(path: str) -> tuple[bool, bool, bool]:

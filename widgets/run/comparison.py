@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from traitlets import HasTraits, List, Unicode
@@ -22,6 +23,11 @@ Moment = list[Frame]
 PACE_S = 5.0
 """Watchable length of the whole comparison."""
 INTERRUPTED = "Stopped, because another attack began."
+
+
+def _size(moment: Moment) -> int:
+    """Bytes of its pictures."""
+    return sum(frame.image.nbytes for frame in moment)
 
 
 class Comparison(HasTraits):
@@ -52,7 +58,8 @@ class Comparison(HasTraits):
         self.session.stop()
         self.frame_buffer.begin()
         self.message, self.status = "The clients compute their updates.", "waiting"
-        self._runner.go(float("inf"), lambda valve: self._work(experiments, valve))
+        post = partial(self.frame_buffer.post, self.frame_buffer.run)
+        self._runner.go(float("inf"), lambda valve: self._work(experiments, valve, post))
 
     def stop(self, why: str = "Stopped.") -> None:
         """End the comparison and keep what was found."""
@@ -95,9 +102,9 @@ class Comparison(HasTraits):
 
     # --- on the worker thread ---
 
-    def _work(self, experiments: Sequence[Experiment], valve: Valve) -> str:
+    def _work(self, experiments: Sequence[Experiment], valve: Valve, post: Callable[[list[Post]], None]) -> str:
         sides = [(experiment, jobs.simulate(experiment)[0]) for experiment in experiments if not valve.stopped]
         self.session.worker.tell(
             valve, self._begun, [attacked for _, attacked in sides], [describe_round(*side) for side in sides]
         )
-        return jobs.race(sides, valve, self.frame_buffer.post, PACE_S)
+        return jobs.race(sides, valve, post, PACE_S)

@@ -28,7 +28,7 @@ class FrameBuffer(Generic[State, Shown]):
         self.frames: list[Shown] = []
         self.run = 0
         self._size, self._sent, self._stride = size, 0, 1
-        self._mailbox: State | None = None
+        self._mailbox: tuple[int, State] | None = None
         self._number = 0
         self._unacknowledged: tuple[int, float] | None = None
         self._callbacks: list[Callable[[Shown], None]] = []
@@ -40,20 +40,21 @@ class FrameBuffer(Generic[State, Shown]):
         self._sent, self._stride = 0, 1
         self._mailbox = self._unacknowledged = None
 
-    def post(self, state: State) -> None:
-        """The newest state; any thread may call this."""
-        self._mailbox = state
+    def post(self, run: int, state: State) -> None:
+        """The newest state of that run; any thread may call this, and one of an earlier run counts for nothing."""
+        self._mailbox = (run, state)
 
     def take(self) -> State | None:
         """The newest state, once; None where there is no new one."""
         newest, self._mailbox = self._mailbox, None
-        return newest
+        return newest[1] if newest is not None and newest[0] == self.run else None
 
     @property
     def waits(self) -> bool:
         """Whether a new state is there and the browser is ready for it."""
-        pending = self._unacknowledged
-        return self._mailbox is not None and (pending is None or time.monotonic() - pending[1] > ACKNOWLEDGE_S)
+        newest, pending = self._mailbox, self._unacknowledged
+        is_new = newest is not None and newest[0] == self.run
+        return is_new and (pending is None or time.monotonic() - pending[1] > ACKNOWLEDGE_S)
 
     def number(self) -> int:
         """A number for the next frame, never given twice."""

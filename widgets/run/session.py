@@ -270,7 +270,7 @@ class Session(HasTraits):
             jobs.drive,
             self.experiment,
             self._round,
-            deliver=self.frame_buffer.post,
+            deliver=partial(self.frame_buffer.post, self.run),
             rest_s=lambda state: rest_s(state, self.pace_seconds),
             watched=lambda: self.watches_layers,
         )
