@@ -7,6 +7,9 @@ from lab.late import Bool, Float, Tensor
 FeatureMaps = Float[Tensor, "pictures channels height width"]
 """What stands between two modules: values there, or the loss's gradient with respect to them."""
 
+BodyOutput = Float[Tensor, "pictures *features"]
+"""What leaves a body, whatever it is made of: maps, or tokens, or a vector."""
+
 UnitMask = Bool[Tensor, "pictures channels height width"]
 """A choice among the units of a feature map."""
 

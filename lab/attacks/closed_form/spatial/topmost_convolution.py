@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from lab.late import Bool, Float
 
 from lab.attacks.closed_form.chain import LINEAR, Link
-from lab.attacks.closed_form.shapes import Kernels, OutputMaps, OutputMask
+from lab.attacks.closed_form.shapes import BodyOutput, Kernels, OutputMaps, OutputMask
 from lab.attacks.closed_form.spatial.conv_bn import ConvBN, block_convolutions, last_conv_bn
 from lab.attacks.closed_form.spatial.position_factorisation import factorise_positions, positions_determined
 from lab.attacks.closed_form.spatial.robust_least_squares import HALFWAY
@@ -60,7 +60,7 @@ class TopmostConvolution:
 
 
 def find_topmost_convolution(
-    links: Sequence[Link], gradients: Gradients, output_gradient: OutputMaps
+    links: Sequence[Link], gradients: Gradients, output_gradient: BodyOutput
 ) -> TopmostConvolution | None:
     """The top of a body that ends in a ReLU under poolings; ``output_gradient`` is dL/d(its output). None for others."""
     index = len(links)
