@@ -76,7 +76,7 @@ def _sizes(height: int, width: int) -> list[tuple[int, int]]:
 
 def _numbered(sides: tuple[int, ...]) -> Tensor:
     """Of each row (or column) of all grids, the number of the grid that it belongs to."""
-    return torch.arange(len(sides)).repeat_interleave(torch.tensor(sides))
+    return torch.arange(len(sides)).repeat_interleave(torch.tensor(sides, dtype=torch.long))
 
 
 def _enlargements(sizes: list[int], whole: int) -> Tensor:
