@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from lab.attacks.analytic import Analytic
 from lab.attacks.base import Outcome
 from lab.attacks.closed_form.linear_layers import LayerReading, read_layers
-from lab.evaluation.layers import input_error, true_head_input
+from lab.evaluation.layers import head_input, head_input_error
 from lab.evaluation.round import Round
 from lab.federated.tensors import Images
 
@@ -48,14 +48,14 @@ class Derivation:
 
 def derive(attacked: Round, row: int | None = None) -> Derivation | None:
     """The derivation for unit ``row`` (the loudest where None); None where no layer can be read at all."""
-    observation = attacked.observation
+    observation, network = attacked.observation, attacked.observation.network
     readings = read_layers(observation, row)
     if not readings:
         return None
     state = next(iter(Analytic(row=row).reconstruct(observation, torch.Generator())))
     reading = readings[-1]
     gradient = observation.protocol.mean_gradient(observation.update)
-    is_picture = isinstance(observation.network.features, nn.Identity)
+    is_picture = isinstance(network.features, nn.Identity)
     assert state.outcome is not None
     return Derivation(
         layer=reading.name,
@@ -63,9 +63,9 @@ def derive(attacked: Round, row: int | None = None) -> Derivation | None:
         bias_gradient=reading.output_gradient,
         weight_row=gradient[f"{reading.name}.weight"][reading.row],
         recovered=reading.recovered_input,
-        truth=true_head_input(attacked),
+        truth=head_input(network, attacked.batch.images),
         picture=state.candidate[:1] if is_picture else None,
-        max_abs_error=input_error(attacked, reading.recovered_input.unsqueeze(0)),
+        max_abs_error=head_input_error(network, attacked.batch.images, reading.recovered_input.unsqueeze(0)),
         residual=reading.residual,
         outcome=state.outcome,
         conditions=conditions(attacked, reading, is_picture=is_picture),

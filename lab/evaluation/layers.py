@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from lab.late import Float, Tensor, torch
+from lab.late import Float, Tensor, nn, no_grad, torch
 
 from lab.attacks.base import AttackState
 from lab.evaluation.round import Round
-from lab.evaluation.scores import _input_error
+from lab.federated.tensors import Images
 from lab.modalities.images.scores import best_matching
 
-
-def true_head_input(attacked: Round) -> Float[Tensor, "batch features"]:
-    """What really entered the fully connected head: pixels (normalised) or features of each private picture."""
-    with torch.no_grad():
-        return attacked.observation.network.embed(attacked.batch.images)
+if TYPE_CHECKING:
+    from lab.federated.classifier import Classifier
 
 
-def input_error(attacked: Round, recovered: Float[Tensor, "pictures features"]) -> float:
+@no_grad
+def head_input(network: Classifier, images: Images) -> Float[Tensor, "batch features"]:
+    """What really enters the fully connected head: pixels (normalised) or features of each private picture."""
+    return network.embed(images)
+
+
+@no_grad
+def head_input_error(network: Classifier, images: Images, recovered: Float[Tensor, "pictures features"]) -> float:
     """Largest error of recovered head inputs against those of the nearest private pictures: in pixels, or in features."""
-    return _input_error(attacked.observation.network, attacked.batch.images, recovered)
+    is_picture = isinstance(network.features, nn.Identity)
+    scale = network.normalise.std.max() if is_picture else 1.0
+    truths = head_input(network, images)
+    truths = truths[best_matching(recovered.to(truths), truths)]
+    return float(((recovered - truths).abs() * scale).max())
 
 
 @dataclass(frozen=True)
@@ -81,5 +90,5 @@ def _order(attacked: Round, state: AttackState) -> Tensor:
 
     Told by the truth, since nothing tells which of two pictures with one label comes first.
     """
-    truths = true_head_input(attacked)
+    truths = head_input(attacked.observation.network, attacked.batch.images)
     return torch.arange(len(truths)) if state.features is None else best_matching(state.features.to(truths), truths)

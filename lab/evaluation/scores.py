@@ -6,11 +6,12 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, overload
 
-from lab.late import Float, Tensor, nn, no_grad, np, torch
+from lab.late import Tensor, np, torch
 
 from lab.attacks.base import AttackState
 from lab.client.batch import Batch
 from lab.errors import LabError, quoted
+from lab.evaluation.layers import head_input_error
 from lab.evaluation.round import Round
 from lab.federated.observation import LabelSource, Observation
 from lab.federated.tensors import Images, Labels, Suspects
@@ -21,7 +22,7 @@ from lab.modalities.images.similarity import ssim
 from lab.randomness import stream
 
 if TYPE_CHECKING:
-    from lab.federated.classifier import Classifier
+    pass
 
 
 if TYPE_CHECKING:
@@ -241,13 +242,4 @@ def _dealt_out(found: Labels, true: Labels) -> list[int]:
 def _closed_form_error(truth: Truth, state: AttackState) -> float | None:
     if state.features is None or truth.observation is None:
         return None
-    return _input_error(truth.observation.network, truth.images, state.features)
-
-
-@no_grad
-def _input_error(network: Classifier, images: Images, recovered: Float[Tensor, "pictures features"]) -> float:
-    is_picture = isinstance(network.features, nn.Identity)
-    scale = network.normalise.std.max() if is_picture else 1.0
-    truths = network.embed(images)
-    truths = truths[best_matching(recovered.to(truths), truths)]
-    return float(((recovered - truths).abs() * scale).max())
+    return head_input_error(truth.observation.network, truth.images, state.features)

@@ -26,10 +26,10 @@ from lab.modalities.images.codec import in_channels
 from lab.randomness import stream
 
 if TYPE_CHECKING:
-    Evaluation = Observation
+    Seen = Observation
     Chosen = Attack
 else:  # what comes to the door may be anything, and a sentence says what is wrong with it
-    Evaluation = Chosen = Any
+    Seen = Chosen = Any
 
 
 def simulate_round(experiment: Experiment, on: torch.device | None = None) -> Round:
@@ -71,7 +71,7 @@ def reconstruct(experiment: Experiment, observation: Observation) -> Generator[A
     return attack(observation, experiment.attack, seed=experiment.seed)
 
 
-def attack(seen: Evaluation, attack: Chosen | None = None, *, seed: int = 0) -> Generator[AttackState, None, None]:
+def attack(seen: Seen, attack: Chosen | None = None, *, seed: int = 0) -> Generator[AttackState, None, None]:
     """What an attack makes of an observation, state by state; the last one has an ``outcome``, and says what limits it.
 
     Without an ``attack`` of its own it is the one that serves such a network best (``recommended``). ``seed`` is that of

@@ -75,10 +75,9 @@ def settled(own: nn.Module, inputs: Tensor) -> tuple[str, ...]:
     with random_numbers_kept(inputs.device):
         given = [_output(own, inputs) for _ in range(2)]
     own.eval()
-    one, other = ([_same(given[0], output)] for output in (given[1], _output(own, inputs)))
-    if not all(one):
+    if not _same(*given):
         return (RANDOM,)
-    return () if all(other) else (OTHERWISE,)
+    return () if _same(given[0], _output(own, inputs)) else (OTHERWISE,)
 
 
 def _output(own: nn.Module, inputs: Tensor) -> Any:

@@ -11,7 +11,7 @@ import typer
 from nbformat import NotebookNode
 
 from notebooks.course import nbgrader, otter
-from notebooks.course.lesson import FOLDER, read
+from notebooks.course.lesson import FOLDER, notebook_files, read
 from notebooks.course.student import student
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -35,7 +35,7 @@ def build(
     for part in ("student", "nbgrader", "otter"):
         shutil.rmtree(out / part, ignore_errors=True)
     built, broken = [], []
-    for path in sorted(FOLDER.glob("*.ipynb")):
+    for path in notebook_files():
         try:
             built += _built(path, out, seed)
         except Exception as error:  # whatever is wrong with one notebook, the others are built

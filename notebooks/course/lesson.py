@@ -47,8 +47,13 @@ class Lesson:
 
 def lessons(folder: Path = FOLDER) -> list[Lesson]:
     """All lessons in their order; other notebooks of the folder (the page itself) are none."""
-    found = (read(path) for path in sorted(folder.glob("*.ipynb")))
+    found = (read(path) for path in notebook_files(folder))
     return [lesson for lesson in found if lesson is not None]
+
+
+def notebook_files(folder: Path = FOLDER) -> list[Path]:
+    """All notebooks of the folder in their order, lessons or not."""
+    return sorted(folder.glob("*.ipynb"))
 
 
 def read(path: Path) -> Lesson | None:

@@ -40,9 +40,7 @@ class Comparison(HasTraits):
     def __init__(self, session: Any) -> None:
         super().__init__()
         self.session = session
-        self.frame_buffer: FrameBuffer[list[Post], Moment] = FrameBuffer(
-            lambda moment: sum(frame.image.nbytes for frame in moment)
-        )
+        self.frame_buffer: FrameBuffer[list[Post], Moment] = FrameBuffer(_size)
         self._runner = Runner(session.worker, Publisher(self.frame_buffer, self._moment, self._look), self._ended)
         self._rounds: list[Round] = []
         session.observe(self._yield, names=["status"])
