@@ -113,6 +113,7 @@ class _Equations:
         sizes = [float(target.square().mean().sqrt().clamp_min(1e-300)) for target in targets]
         self.target = torch.cat([target / size for target, size in zip(targets, sizes, strict=True)])
         self.matrix = torch.cat([branch.matrix() / size for branch, size in zip(branches, sizes, strict=True)])
+        self.rows = _rows(branches)
 
     def wrong_channels(self) -> list[Tensor]:
         """Which output channels' equations do not fit those of all others, a boolean tensor a branch.
@@ -121,7 +122,7 @@ class _Equations:
         set free, as if it had unknowns of its own, it leaves nothing. Of several the one that explains most is set free
         first (orthogonal matching pursuit), as long as there are more equations than unknowns.
         """
-        rows = self._rows()
+        rows = self.rows
         basis, sizes, _ = torch.linalg.svd(self.matrix, full_matrices=False)
         basis = basis[:, sizes > NONZERO * sizes[0]]
         free = [torch.zeros(len(own), dtype=torch.bool) for own in rows]
@@ -143,8 +144,7 @@ class _Equations:
 
     def solved_without(self, wrong: Sequence[Tensor]) -> Solution:
         """The least-squares solution of the equations of all channels but these."""
-        rows = self._rows()
-        kept = torch.cat([own[~left_out].flatten() for own, left_out in zip(rows, wrong, strict=True)])
+        kept = torch.cat([own[~left_out].flatten() for own, left_out in zip(self.rows, wrong, strict=True)])
         left, sizes, right = torch.linalg.svd(self.matrix[kept], full_matrices=False)
         nonzero, determined = sizes > NONZERO * sizes[0], sizes > DETERMINED * sizes[0]
         pixels = right[nonzero].T @ ((left[:, nonzero].T @ self.target[kept]) / sizes[nonzero, None])
@@ -158,15 +158,16 @@ class _Equations:
             1,
         )
 
-    def _rows(self) -> list[Tensor]:
-        """The numbers of each output channel's equations, shape (channels, taps), a tensor a branch."""
-        counts = [len(branch.gradient) * branch.taps for branch in self.branches]
-        numbers = torch.arange(sum(counts)).split(counts)
-        return [own.unflatten(0, (-1, branch.taps)) for own, branch in zip(numbers, self.branches, strict=True)]
-
     def _relative_residuals(self, residual: Tensor) -> list[Tensor]:
         """Relative residual of each output channel's equations, a tensor a branch."""
-        return [_relative(residual[own], self.target[own]) for own in self._rows()]
+        return [_relative(residual[own], self.target[own]) for own in self.rows]
+
+
+def _rows(branches: Sequence[Branch]) -> list[Tensor]:
+    """The numbers of each output channel's equations, shape (channels, taps), a tensor a branch."""
+    counts = [len(branch.gradient) * branch.taps for branch in branches]
+    numbers = torch.arange(sum(counts)).split(counts)
+    return [own.unflatten(0, (-1, branch.taps)) for own, branch in zip(numbers, branches, strict=True)]
 
 
 def _explained(basis: Tensor, residual: Tensor, rows: Tensor) -> Tensor:
