@@ -47,13 +47,16 @@ function secretCard(secret) {
   return element("article", { class: "lab-side lab-secret", "aria-label": "The secret" }, element("h3", {}, "The secret"), element("div", { class: "lab-frame" }, canvas));
 }
 
+/** No more stand beside one another; Python refuses them (contrasts.py). */
+const MOST_SIDES = 6;
+
 async function render({ model, el, host }) {
   const film = await filmOf(model, host);
   const what = element("select", { onchange: () => fillValues() });
   const [one, other] = [element("select", {}), element("select", {})];
   const labelled = (name, box) => element("label", {}, name, box);
   const go = element("button", { class: "lab-small", type: "button", onclick: () => compare([value(one), value(other)]) }, "Compare the two");
-  const all = element("button", { class: "lab-small", type: "button", onclick: () => compare(contrast().options.slice(0, 6).map((option) => option.value)) }, "All of them");
+  const all = element("button", { class: "lab-small", type: "button", onclick: () => compare(contrast().options.slice(0, MOST_SIDES).map((option) => option.value)) });
   const close = element("button", { class: "lab-small lab-close", type: "button", onclick: leave }, "Close");
   const said = element("p", { class: "lab-soft", role: "status", "aria-live": "polite" });
   const tell = sender(model, said);
@@ -86,7 +89,7 @@ async function render({ model, el, host }) {
       box.selectedIndex = index;
     });
     all.hidden = options.length < 3;
-    all.textContent = `All ${Math.min(6, options.length)}`;
+    all.textContent = options.length > MOST_SIDES ? `The first ${MOST_SIDES}` : `All ${options.length}`;
   }
 
   function compare(values) {
