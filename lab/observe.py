@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from lab.late import Tensor, nn, np, torch
@@ -119,7 +120,7 @@ def _check_protocol(given: Any) -> None:
 
 def _checked_shape(given: Any) -> tuple[int, int, int]:
     try:
-        channels, height, width = (int(size) for size in given if size == int(size))
+        channels, height, width = (int(size) for size in islice(given, 4) if size == int(size))
     except (TypeError, ValueError, OverflowError):
         channels = height = width = 0
     if min(channels, height, width) < 1:

@@ -4,6 +4,7 @@ import math
 import re
 import warnings
 from dataclasses import replace
+from itertools import repeat
 
 import numpy as np
 import pytest
@@ -384,6 +385,14 @@ REFUSED = {
     "spare names": (CNN, {"0.weigth": torch.ones(8, 3, 3, 3)}, {}, r"names 0\.weigth, which the model does not have"),
     "reordered list": (CNN, lambda u: list(u.values())[::-1], {}, r"Number 0 of the update \(counted from 0\) has the shape"),
     "short list": (CNN, lambda u: list(u.values())[:3], {}, r"a list of 3 tensors, and the model has 6 parameters"),
+    "long list": (
+        CNN,
+        lambda u: [*u.values(), *u.values()],
+        {},
+        r"a list of more than 6 tensors, and the model has 6 parameters",
+    ),
+    "a list without an end": (CNN, lambda _: repeat(torch.zeros(1)), {}, r"a list of more than 6 tensors"),
+    "a shape without an end": (CNN, lambda u: u, {"input_shape": repeat(0.5)}, r"is not the shape of a picture"),
     "one tensor": (CNN, lambda u: torch.cat([t.flatten() for t in u.values()]), {}, r"and this is one Tensor"),
     "a path": (CNN, lambda _: "update.pt", {}, r"and this is one str"),
     "nothing": (CNN, lambda _: None, {}, r"and this is one NoneType"),

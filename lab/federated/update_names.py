@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
+from itertools import islice
 from typing import Any, TypeGuard
 
 from lab.late import Tensor, nn, np
@@ -30,9 +31,14 @@ def keyed(network: nn.Module, update: Any) -> dict[str, Any]:
             f"An update is {{name: tensor}} or a list of tensors in the order of model.parameters(), and this is one "
             f"{type(update).__name__}; give as many tensors as the model has parameters."
         )
-    tensors = list(update)
+    tensors = list(islice(update, _most(network) + 1))  # what comes one by one need not come to an end
     names = _order(network, tensors)
     return _known(network, {name: tensor for name, tensor in zip(names, tensors, strict=True) if tensor is not None})
+
+
+def _most(network: nn.Module) -> int:
+    """The tensors of the longest usual order."""
+    return max(len(dict(network.named_parameters())), len(network.state_dict()))
 
 
 def _is_listing(update: object) -> TypeGuard[Iterable[Any]]:
@@ -69,8 +75,9 @@ def _order(network: nn.Module, tensors: list[Any]) -> list[str]:
             return order
     if unlike:
         raise LabError(unlike[0])
+    many = f"{len(tensors)}" if len(tensors) <= _most(network) else f"more than {_most(network)}"
     raise LabError(
-        f"The update is a list of {len(tensors)} tensors, and the model has {len(parameters)} parameters, of which "
+        f"The update is a list of {many} tensors, and the model has {len(parameters)} parameters, of which "
         f"{len(trained)} train; give one for each, in the order of model.parameters(), or {{name: tensor}}."
     )
 
