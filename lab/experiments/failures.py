@@ -72,8 +72,8 @@ _LISTING = (
     Failure(
         "late_training",
         "After training the gradient says little",
-        "Nearly half of the trained network's gradient lies in its first convolution, which sums over the whole picture, and a "
-        "tenth in the layer that tells where things are (before training it was four fifths).",
+        "Nearly half of the square length of the trained network's gradient lies in its first convolution, which sums over the "
+        "whole picture, and a tenth in the layer that tells where things are (before training it was four fifths).",
         Verdict.HINT,
         Experiment(dataset=Gallery(first="kitten"), trained=True),
         "attack the first round of training instead",
@@ -92,7 +92,8 @@ _LISTING = (
     Failure(
         "too_smooth",
         "Too much smoothing",
-        "Total variation outweighs the match twentyfold, so that edges cost more than they gain.",
+        "Total variation pulls twenty times as hard as the match at first and three times at the end, so that edges cost more "
+        "than they gain.",
         Verdict.HINT,
         Experiment(attack=GradientMatching(priors=(TotalVariation(weight=20.0, fade=0.15),))),
         "lower the weight of total variation",
@@ -138,7 +139,7 @@ _LISTING = (
     Failure(
         "saturated_sigmoids",
         "Saturated sigmoids",
-        "Training drove a fifth to two fifths of the sigmoids to their ends (a fiftieth to a fifth before), where slopes "
+        "Training drove more than a third of the sigmoids to within 0.05 of their ends (a ninth before), where slopes "
         "vanish and 200 steps get nowhere near the details.",
         Verdict.HINT,
         Experiment(dataset=Gallery(first="cat"), network=LeNet(), trained=True),
