@@ -13,7 +13,7 @@ from lab.attacks.closed_form.confirming import head_residual, least_at_any_scale
 from lab.attacks.closed_form.linear_layers import CONSISTENT, LayerReading, _linear_layers, read_layers
 from lab.attacks.closed_form.mismatch import EXACT, fit
 from lab.attacks.closed_form.outcomes import ClosedFormOutcome
-from lab.attacks.labels.llg import recover_labels
+from lab.attacks.labels.llg import ended, recover_labels
 from lab.federated.observation import LabelSource, Observation
 from lab.federated.rounding import rounding
 from lab.federated.tensors import Images, Labels
@@ -39,21 +39,20 @@ class Analytic(Attack):
         state = _grey_state(observation)
         if not readings:
             outcome, note = why_unread(observation)
-            yield replace(state, outcome=outcome, note=note)
+            yield ended(observation, state, outcome, note)
             return
         first = readings[-1]
         is_picture = isinstance(observation.network.features, nn.Identity)
         picture = _as_picture(first, observation) if is_picture else None
         outcome, note = diagnose(readings, observation, picture)
-        yield replace(
+        found = replace(
             state,
             candidate=state.candidate if picture is None else picture,
             objective=first.residual,
             terms={"residual": first.residual},
             features=first.recovered_input.unsqueeze(0),
-            outcome=outcome,
-            note=note,
         )
+        yield ended(observation, found, outcome, note)
 
 
 def why_unread(observation: Observation) -> tuple[Outcome, str]:

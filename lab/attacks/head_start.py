@@ -11,6 +11,7 @@ from lab.late import torch
 
 from lab.attacks.base import AttackState
 from lab.attacks.gradient_matching import GradientMatching
+from lab.attacks.labels.llg import ended
 from lab.attacks.matching.nearest import distance_of
 from lab.attacks.matching.settings import Matching
 from lab.attacks.recursive import projected
@@ -65,7 +66,7 @@ class HeadStart(Matching):
             closed_form = yield from self._layer_by_layer(inversion, closed_form)
             verdict = inversion.verdict(closed_form)
             if verdict.outcome in WORTH_KEEPING:
-                yield replace(closed_form, outcome=verdict.outcome, note=verdict.note)
+                yield ended(observation, closed_form, verdict.outcome, verdict.note)
                 return
             if verdict.outcome in OPEN:
                 yield from self._match_projected(inversion, generator, closed_form, verdict)

@@ -13,6 +13,7 @@ from lab.attacks.base import Attack, AttackState
 from lab.attacks.closed_form.mismatch import mismatch
 from lab.attacks.closed_form.outcomes import ClosedFormOutcome
 from lab.attacks.gradient_matching import GradientMatching
+from lab.attacks.labels.llg import ended
 from lab.federated.observation import Observation
 from lab.options.fields import Bounds, Help
 from lab.options.words import percent
@@ -54,7 +55,7 @@ class Recursive(Attack):
             state = replace(state, features=inversion.features)
         finished = broken.outcome in (*WORTH_KEEPING, ClosedFormOutcome.PEEL_NOISE)
         if finished or not self.hand_over or not inversion.shares_anything:
-            yield replace(state, outcome=broken.outcome, note=broken.note)
+            yield ended(observation, state, broken.outcome, broken.note)
             return
         yield from self._match(inversion, generator, state, broken)
 
@@ -82,11 +83,11 @@ class Recursive(Attack):
                 f"{broken.note} Gradient matching took over but explained the shared numbers no better ({percent(after)} off)."
             )
             kept = closed_form.candidate.clamp(0, 1) if is_open else closed_form.candidate
-            yield replace(state, candidate=kept, outcome=broken.outcome, note=note)
+            yield ended(observation, replace(state, candidate=kept), broken.outcome, note)
             return
         origin = "the peeled picture" if found else "grey"
         note = f"{broken.note} Gradient matching took over from {origin} and ends {percent(after)} off the shared numbers."
-        yield replace(state, outcome=broken.outcome, note=note)
+        yield ended(observation, state, broken.outcome, note)
 
 
 def _shown_mismatch(observation: Observation, closed_form: AttackState) -> float:

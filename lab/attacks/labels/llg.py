@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lab.late import Tensor, nn, torch
@@ -13,6 +14,7 @@ from lab.federated.tensors import Labels
 from lab.randomness import stream
 
 if TYPE_CHECKING:
+    from lab.attacks.base import AttackState, Outcome
     from lab.federated.classifier import Classifier
 
 GUESSES = 4
@@ -48,6 +50,11 @@ def counting_note(observation: Observation) -> str:
     """The same of an attack that had to count its labels; nothing where they were told, or there is one picture."""
     counted = observation.label_source is LabelSource.INFERRED and observation.batch_size > 1
     return length_note(length_factor(observation)) if counted else ""
+
+
+def ended(observation: Observation, state: AttackState, outcome: Outcome, note: str) -> AttackState:
+    """An attack's last state: with its outcome, the number behind it, and what counting its labels took for granted."""
+    return replace(state, outcome=outcome, note=" ".join(filter(None, (note, counting_note(observation)))))
 
 
 def length_factor(observation: Observation) -> float:
