@@ -19,6 +19,7 @@ from lab.commands.saying import leave_quietly, ready_streams, say, unwritten
 from lab.errors import TOO_LARGE, LabError, is_short_of_memory, quoted
 
 if TYPE_CHECKING:
+    from lab.commands.choosing import Choices, OwnFlags
     from lab.commands.running import Told
     from lab.experiments.experiment import Experiment
 
@@ -127,6 +128,16 @@ def run(
     network: Annotated[str | None, Option(metavar=NAMED, help="such as resnet:depth=20,widen=4")] = None,
     trained: Annotated[bool | None, Option("--trained/--untrained", help="weights from training, or fresh random ones")] = None,
     weights: Annotated[Path | None, Option(metavar="FILE", help="a local file with trained weights")] = None,
+    model: Annotated[str | None, Option(metavar="FILE.py:NAME", help="a model of your own; its code is run")] = None,
+    update: Annotated[
+        Path | None, Option(metavar="FILE", help="what a client sent: a capture, or .safetensors, .pt, .npz")
+    ] = None,
+    like: Annotated[str | None, Option(metavar="CxHxW", help="shape of a private picture behind --update: 3x32x32")] = None,
+    mean: Annotated[str | None, Option(metavar="X,...", help="what the client's pixels in [0, 1] were normalised by")] = None,
+    std: Annotated[str | None, Option(metavar="X,...", help="and divided by then")] = None,
+    truth: Annotated[
+        list[Path] | None, Option(metavar="PATH", help="the picture behind --update, for scores; repeat it")
+    ] = None,
     attack: Annotated[str | None, Option(metavar=NAMED, help="such as analytic")] = None,
     distance: Annotated[str | None, Option(metavar="NAME", help="how two gradients are compared")] = None,
     tv: Annotated[float | None, Option(metavar="X", parser=number, help="weight of total variation; 0 leaves it out")] = None,
@@ -145,39 +156,42 @@ def run(
     download: Annotated[bool, Option("--download", help="fetch the published data set and weights that are missing")] = False,
 ) -> None:
     """Attack one round of federated learning; flags win over the preset or the experiment file."""
-    from lab.commands.choosing import Choices, check_at_hand, choose, stopped_after
+    from lab.commands.choosing import Choices, OwnFlags, check_at_hand, choose, stopped_after
     from lab.device import check_name
     from lab.experiments.outputs import ready_folder
 
     if seconds is not None and not seconds > 0:
         raise LabError(f"--seconds {seconds:g} is out of range; give a number of seconds above 0.")
     check_name(device)
-    chosen = choose(
-        Choices(
-            preset=preset,
-            experiment=experiment,
-            dataset=dataset,
-            images=image or (),
-            labels_of_images=label or (),
-            network=network,
-            trained=trained,
-            weights=weights,
-            attack=attack,
-            defences=defence or (),
-            edits=(
-                ("distance", distance),
-                ("tv", tv),
-                ("labels", labels),
-                ("batch_size", batch),
-                ("local_steps", local_steps),
-                ("local_batch_size", local_batch_size),
-                ("local_lr", local_lr),
-                ("iterations", iterations),
-                ("restarts", restarts),
-                ("seed", seed),
-            ),
-        )
+    choices = Choices(
+        preset=preset,
+        experiment=experiment,
+        dataset=dataset,
+        images=image or (),
+        labels_of_images=label or (),
+        network=network,
+        trained=trained,
+        weights=weights,
+        attack=attack,
+        defences=defence or (),
+        edits=(
+            ("distance", distance),
+            ("tv", tv),
+            ("labels", labels),
+            ("batch_size", batch),
+            ("local_steps", local_steps),
+            ("local_batch_size", local_batch_size),
+            ("local_lr", local_lr),
+            ("iterations", iterations),
+            ("restarts", restarts),
+            ("seed", seed),
+        ),
     )
+    own = OwnFlags(model, update, like, mean, std, tuple(truth or ()))
+    if own != OwnFlags():
+        _tell(_attacked_own(own, choices, device, seconds, out))
+        return
+    chosen = choose(choices)
     last = stopped_after(experiment) if experiment is not None and iterations is None and seconds is None else None
     if download:
         from lab.commands.fetching import fetch_for
@@ -186,7 +200,11 @@ def run(
     check_at_hand(chosen)
     if out is not None:
         ready_folder(out)
-    told = _attacked(chosen, device, seconds, last, out)
+    _tell(_attacked(chosen, device, seconds, last, out))
+
+
+def _tell(told: Told) -> None:
+    """What came out, and a status of its own where it was cut short."""
     say(told.summary)
     if told.interrupted:
         raise typer.Exit(INTERRUPTED)
@@ -198,6 +216,24 @@ def _attacked(experiment: Experiment, device: str, seconds: float | None, last: 
         from lab.commands.running import Limits, run
 
     return run(experiment, device, Limits(seconds, last), out)
+
+
+def _attacked_own(own: OwnFlags, choices: Choices, device: str, seconds: float | None, out: Path | None) -> Told:
+    """The same of a round of the user's own."""
+    from lab.commands.choosing_own import check_flags
+    from lab.experiments.outputs import ready_folder
+
+    check_flags(own, choices)
+    if out is not None:
+        ready_folder(out)
+    with lasting():
+        from lab.commands.choosing_own import chosen_attack, chosen_round
+        from lab.commands.running import Limits
+        from lab.commands.running_own import run
+
+    seen = chosen_round(own, choices)
+    attack, seed = chosen_attack(seen, choices)
+    return run(seen, attack, seed, own.truth, device, Limits(seconds), out)
 
 
 @app.command()

@@ -1,22 +1,28 @@
 """The front door: a model and an update of one's own become what every attack takes.
 
 seen = lab.observe(model, update, input_shape=(3, 32, 32))
+seen = lab.observe(model, "update.safetensors")             # a file that lab.capture wrote, with the weights and the recipe
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lab.late import Tensor, nn, np, torch
 
 from lab.errors import LabError, quoted
+from lab.federated import captures
+from lab.federated.captures import Capture
 from lab.federated.observation import LabelSource, Observation
 from lab.federated.protocols.base import Protocol
 from lab.federated.protocols.fedsgd import FedSGD
 from lab.federated.receiving import received
+from lab.federated.recipes import not_simulated, protocol_of
 from lab.federated.update_names import keyed, spoken_names
 from lab.randomness import stream
 
@@ -25,7 +31,7 @@ if TYPE_CHECKING:
 
     Array = Tensor | np.ndarray[Any, Any]
     Model = nn.Module
-    Update = Mapping[str, Array | None] | Iterable[Array | None]
+    Update = Mapping[str, Array | None] | Iterable[Array | None] | str | Path
     Shape = Sequence[int]
     Numbers = float | Sequence[float] | Array
     ClassNumbers = int | Sequence[int] | Array
@@ -43,12 +49,12 @@ def observe(
     model: Model,
     update: Update,
     *,
-    input_shape: Shape,
+    input_shape: Shape | None = None,
     labels: ClassNumbers | None = None,
     batch_size: Count | None = None,
     mean: Numbers | None = None,
     std: Numbers | None = None,
-    protocol: Rule = FedSGD(),  # noqa: B008
+    protocol: Rule | None = None,
     label_source: Source | None = None,
 ) -> Observation:
     """What a server sees that knows ``model`` and got ``update`` from a client, checked and ready to be attacked.
@@ -60,7 +66,8 @@ def observe(
     ``update``
         ``{name: tensor}`` by the names of ``model.named_parameters()``, or tensors or arrays in the order of
         ``model.parameters()``, as ``torch.autograd.grad`` gives them, or of ``model.state_dict()``, as Flower sends them:
-        the gradient of the batch's mean loss, or what the ``protocol`` says. Cast once to the model's type.
+        the gradient of the batch's mean loss, or what the ``protocol`` says. Cast once to the model's type. Or the path of a
+        capture (``lab.capture``): its weights replace the model's in the copy, and its recipe says whatever is not said here.
     ``input_shape``
         (channels, height, width) of a picture.
     ``labels``
@@ -71,16 +78,30 @@ def observe(
         The normalisation between pixels in [0, 1] and the model: a number, or one for each channel. Without it the model takes
         pixels as they are. An attack seeks pixels in [0, 1] either way.
     ``protocol``
-        The client's rule: ``FedSGD()``, or ``FedAvg(local_steps=..., learning_rate=...)`` for a change of weights.
+        The client's rule: ``FedSGD()``, as without it, or ``FedAvg(local_steps=..., learning_rate=...)`` for a change of
+        weights.
     ``label_source``
         ``LabelSource.JOINT`` seeks the labels together with the pictures.
 
     The ``notes`` of what is returned say what was left out or put right, a sentence each. Threads and torch's random numbers
     stay as they were. Raises ``LabError``, one sentence, for whatever cannot be used.
     """
+    if isinstance(update, str | Path):
+        return _of_capture(
+            model,
+            captures.read(Path(update)),
+            input_shape=input_shape,
+            labels=labels,
+            batch_size=batch_size,
+            mean=mean,
+            std=std,
+            protocol=protocol,
+            label_source=label_source,
+        )
     from lab.federated.own_model import copied, settled, tried, unused, unwrapped_model
     from lab.federated.own_network import as_classifier
 
+    protocol = FedSGD() if protocol is None else protocol
     shape, known = _checked_shape(input_shape), _class_numbers(labels)
     pictures = _checked_batch(batch_size, known)
     _check_protocol(protocol)
@@ -111,6 +132,23 @@ def observe(
         labels=known.to(probe.device) if known is not None and source is LabelSource.KNOWN else None,
         notes=(*notes, *more, *_left_out(model, sent, left_out)),
     )
+
+
+def _of_capture(model: Any, capture: Capture, **said: Any) -> Observation:
+    """The same of a capture; what was said counts, and the recipe where nothing was."""
+    from lab.federated.own_model import unwrapped_model, with_weights
+
+    recipe = capture.recipe
+    told: dict[str, Any] = {
+        "input_shape": recipe.input_shape,
+        "batch_size": recipe.pictures if said["labels"] is None else None,
+        "mean": recipe.mean,
+        "std": recipe.std,
+        "protocol": protocol_of(recipe) if said["protocol"] is None else None,
+    }
+    chosen: dict[str, Any] = {name: told.get(name) if value is None else value for name, value in said.items()}
+    seen = observe(with_weights(unwrapped_model(model), capture.weights, recipe.mode), capture.update, **chosen)
+    return replace(seen, notes=(*seen.notes, *not_simulated(recipe)))
 
 
 def _check_protocol(given: Any) -> None:

@@ -104,8 +104,9 @@ def test_every_command_that_is_told_is_known(page):
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if code(page, "python")], ids=lambda page: str(page.relative_to(ROOT)))
-def test_code_that_is_shown_runs(page):
+def test_code_that_is_shown_runs(page, tmp_path, monkeypatch):
     """From top to bottom, as in a notebook; a model and what it sent are the reader's own."""
+    monkeypatch.chdir(tmp_path)
     with torch.random.fork_rng(devices=[]):
         model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 32 * 32, 10))
         loss = torch.nn.functional.cross_entropy(model(torch.rand(1, 3, 32, 32)), torch.tensor([3]))

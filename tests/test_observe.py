@@ -394,7 +394,7 @@ REFUSED = {
     "a list without an end": (CNN, lambda _: repeat(torch.zeros(1)), {}, r"a list of more than 6 tensors"),
     "a shape without an end": (CNN, lambda u: u, {"input_shape": repeat(0.5)}, r"is not the shape of a picture"),
     "one tensor": (CNN, lambda u: torch.cat([t.flatten() for t in u.values()]), {}, r"and this is one Tensor"),
-    "a path": (CNN, lambda _: "update.pt", {}, r"and this is one str"),
+    "a path": (CNN, lambda _: "update.pt", {}, r"There is no capture update"),
     "nothing": (CNN, lambda _: None, {}, r"and this is one NoneType"),
     "an empty mapping": (CNN, lambda _: {}, {}, r"names none of the network's parameters|is empty"),
     "NaN": (CNN, lambda u: u | {"2.bias": torch.full((8,), math.nan)}, {}, r"8 of the 8 numbers of 2\.bias are NaN"),

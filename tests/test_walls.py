@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 FLOORS = (
-    ("lab.errors", "lab.late", "lab.device", "lab.private_draws", "lab.randomness"),
+    ("lab.capture", "lab.errors", "lab.late", "lab.device", "lab.private_draws", "lab.randomness"),
     ("lab.files",),
     ("lab.options",),
     ("lab.federated",),

@@ -37,9 +37,26 @@ class Choices:
     """Further flags by the name of their patch; None where one was not given."""
 
 
+@dataclass(frozen=True)
+class OwnFlags:
+    """The options of ``gradlab run`` that tell of a round of one's own, as typed; ``lab.commands.choosing_own`` reads them."""
+
+    model: str | None = None
+    update: Path | None = None
+    like: str | None = None
+    mean: str | None = None
+    std: str | None = None
+    truth: tuple[Path, ...] = ()
+
+
 def choose(choices: Choices) -> Experiment:
     """The experiment that the choices describe. Raises ``LabError`` for anything wrong in them."""
-    start, patches = _starting_point(choices), _patches(choices)
+    return choose_from(_starting_point(choices), choices)
+
+
+def choose_from(start: Experiment, choices: Choices) -> Experiment:
+    """What the flags make of an experiment. Raises ``LabError``."""
+    patches = _patches(choices)
     _check_local(start, dict(patches))
     chosen = patched(start, patches)
     pictures = _pictures(chosen, choices)

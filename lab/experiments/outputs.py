@@ -89,8 +89,12 @@ def ready_folder(folder: Path) -> None:
 
 
 def write_outputs(finished: Finished, folder: Path) -> list[str]:
+    """Write all that an attack leaves behind; returns the files' names. Raises ``LabError``."""
+    return written(contents(finished), folder)
+
+
+def written(files: Mapping[str, bytes], folder: Path) -> list[str]:
     """Write every file, each whole or not at all; returns their names. Raises ``LabError``."""
-    files = contents(finished)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as workshop:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from copy import deepcopy
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +13,7 @@ from torch.nn.modules.batchnorm import _NormBase  # pyright: ignore[reportPrivat
 
 from lab.errors import LabError, cut, quoted
 from lab.federated.typed_torch import layers_of, random_numbers_kept
-from lab.federated.update_names import spoken_names
+from lab.federated.update_names import STATISTICS, spoken_names, without_wrappers
 
 LONGEST_REASON = 200
 """Characters of what the user's own code says when it fails."""
@@ -24,12 +25,19 @@ OTHERWISE = (
     "In train mode the model computes something else than in eval mode; the attack takes it in eval mode, and if the client "
     "did not, its picture will be the poorer for it."
 )
+COUNTERS = ("num_batches_tracked",)
+"""What a state dictionary counts and no forward pass computes with."""
 HALF = "The model's half precision is computed with in single precision."
+
+
+Model = TypeVar("Model", bound=nn.Module)
 
 
 def unwrapped_model(model: Any) -> nn.Module:
     """The module itself, out of ``torch.compile``'s and ``DataParallel``'s wrappers. Raises ``LabError`` for what is none."""
     wrapped = getattr(model, "_orig_mod", model)
+    if _is_opacus(wrapped):
+        wrapped = getattr(wrapped, "_module", wrapped)
     if isinstance(wrapped, nn.DataParallel | nn.parallel.DistributedDataParallel):
         wrapped = wrapped.get_submodule("module")
     if not isinstance(wrapped, nn.Module):
@@ -43,15 +51,39 @@ def unwrapped_model(model: Any) -> nn.Module:
     return wrapped
 
 
+def _copy(model: Model) -> Model:
+    try:
+        own = deepcopy(model)
+    except Exception as error:  # a user's class may refuse in any way
+        raise LabError(f"The model cannot be copied ({_reason(error)}); give one that copy.deepcopy takes.") from None
+    _unhook(own)
+    return own
+
+
+def _unhook(own: nn.Module) -> None:
+    """Take away what Opacus hangs on layers to see each picture's gradient, which bears no second derivative."""
+    for module in own.modules():
+        for kind in ("_forward_hooks", "_backward_hooks"):
+            hooks: dict[int, object] = getattr(module, kind)
+            for key in [key for key, hook in hooks.items() if _is_opacus(_owner(hook))]:
+                del hooks[key]
+
+
+def _owner(hook: object) -> object:
+    """Whose method a hook is; None of a plain function."""
+    return getattr(getattr(hook, "func", hook), "__self__", None)
+
+
+def _is_opacus(value: object) -> bool:
+    return type(value).__module__.partition(".")[0] == "opacus"
+
+
 def copied(model: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
     """A copy that the forward pass leaves as it is, its numbers single precision at least; and what there is to say of that.
 
     A batch norm in train mode goes on to normalise by the batch's own statistics, and counts no more.
     """
-    try:
-        own = deepcopy(model)
-    except Exception as error:  # a user's class may refuse in any way
-        raise LabError(f"The model cannot be copied ({_reason(error)}); give one that copy.deepcopy takes.") from None
+    own = _copy(model)
     notes: list[str] = []
     if any(weight.dtype in (torch.float16, torch.bfloat16) for weight in own.parameters()):
         own = own.float()
@@ -66,6 +98,27 @@ def copied(model: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
             "which closed forms cannot undo; give model.eval() if the client used the stored ones."
         )
     return own, tuple(notes)
+
+
+def with_weights(model: Model, weights: Mapping[str, Tensor], mode: str) -> Model:
+    """A copy with the weights of a capture, in the client's mode. Raises ``LabError`` where they are another model's."""
+    own = _copy(model)
+    given = without_wrappers(weights, own.state_dict())
+    wanted = {name: tensor for name, tensor in own.state_dict().items() if not name.endswith(COUNTERS)}
+    lacking = [name for name in wanted if name not in given]
+    spare = [name for name in given if name not in own.state_dict() and not name.endswith(STATISTICS)]
+    unlike = [name for name, tensor in wanted.items() if name in given and given[name].shape != tensor.shape]
+    if lacking or spare:
+        what = f"lack {spoken_names(lacking)}" if lacking else f"have a spare {spoken_names(spare)}"
+        raise LabError(f"The captured weights are another model's: they {what}; give the model that the client trained.")
+    if unlike:
+        name = unlike[0]
+        raise LabError(
+            f"The captured weights are another model's: {name} has the shape {tuple(given[name].shape)}, and the model's "
+            f"{tuple(wanted[name].shape)}; give the model that the client trained."
+        )
+    own.load_state_dict(given, strict=False)
+    return own.train(mode == "train")
 
 
 def settled(own: nn.Module, inputs: Tensor) -> tuple[str, ...]:

@@ -95,14 +95,20 @@ def _unlike(order: list[str], tensors: list[Any], sizes: Mapping[str, tuple[int,
 
 def unwrapped(update: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
     """The same with wrappers' prefixes taken off, where no name fits as it is. Raises ``LabError`` where none does then."""
-    given, known = dict(update), set(names)
-    while given and known.isdisjoint(given):
-        given = {name.partition(".")[2]: tensor for name, tensor in given.items() if "." in name}
+    given = without_wrappers(update, names)
     if not given:
         raise LabError(
             f"The update names none of the network's parameters: it has {spoken_names(update)}, the network has "
             f"{spoken_names(names)}. Give it the network's names."
         )
+    return given
+
+
+def without_wrappers(tensors: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """The tensors without as many first parts of their names as stand before any that is known; none where none ever is."""
+    given, known = dict(tensors), set(names)
+    while given and known.isdisjoint(given):
+        given = {name.partition(".")[2]: tensor for name, tensor in given.items() if "." in name}
     return given
 
 

@@ -16,29 +16,31 @@ from lab.errors import LabError
 from lab.files import arrays
 from lab.files.one_at_a_time import ONE_AT_A_TIME
 
+MOST_BYTES = 4 * 2**30
+"""Of what a packed file unpacks to; a larger file may hold as much as it is long."""
 HOW = "save it by torch.save(network.state_dict(), path)"
 
 
-def opened(path: Path) -> Any:
+def opened(path: Path, what: str = "weights") -> Any:
     """What is in the file: tensors by name, in lists or dictionaries, among whatever else its writer kept.
 
-    Raises ``LabError`` for a file that is missing or cannot be read safely.
+    ``what`` is wanted of it, in a word. Raises ``LabError`` for a file that is missing or cannot be read safely.
     """
-    check_file(path)
+    check_file(path, what)
     try:
         return _content(path)
     except LabError:
         raise
     except Exception:  # torch.load fails on foreign bytes in many ways, KeyError among them
-        raise LabError(f"{path} holds no weights that can be read safely; give a .safetensors or .pth file.") from None
+        raise LabError(f"{path} holds no {what} that can be read safely; give a .safetensors or .pth file.") from None
 
 
-def check_file(path: Path) -> None:
+def check_file(path: Path, what: str = "weights") -> None:
     """Raise ``LabError`` where there is no file at all."""
     if os.path.isdir(path):
         raise LabError(f"{path} is a folder; give the path of a .safetensors or .pth file.")
     if not os.path.isfile(path):
-        raise LabError(f"There is no file of weights {path}; give the path of a .safetensors or .pth file.")
+        raise LabError(f"There is no file of {what} {path}; give the path of a .safetensors or .pth file.")
 
 
 def keeps_order(path: Path) -> bool:
@@ -54,12 +56,21 @@ def _content(path: Path) -> Any:
         return load_file(path)
     if beginning.startswith(b"\x93NUMPY"):
         return [torch.from_numpy(arrays.read_single(path))]
-    members = zipfile.ZipFile(path).namelist() if beginning.startswith(b"PK") else []
+    members = _members(path) if beginning.startswith(b"PK") else []
     if members and all(name.endswith(".npy") for name in members):
         return {name: torch.from_numpy(arrays.read(path, name)) for name in _numbered(arrays.headers(path))}
     if any(name.endswith("/constants.pkl") for name in members):
         raise LabError(f"{path} is a TorchScript program; {HOW} in the place where it was made.")
     return _torchs(path)
+
+
+def _members(path: Path) -> list[str]:
+    """What is packed in the file. Raises ``LabError`` where it is far more than the file: PyTorch packs nothing."""
+    found = zipfile.ZipFile(path).infolist()
+    unpacked = sum(member.file_size for member in found)
+    if unpacked > max(MOST_BYTES, path.stat().st_size):
+        raise LabError(f"{path} unpacks to {unpacked / 2**30:,.1f} GiB; give a file of at most {MOST_BYTES / 2**30:g} GiB.")
+    return [member.filename for member in found]
 
 
 def _beginning(path: Path) -> bytes:

@@ -12,6 +12,9 @@ from lab.client.checkpoints.inert import Array, Beside
 from lab.client.checkpoints.opening import HOW
 from lab.errors import LabError
 
+MOST_NUMBERS = 2**30
+"""In a tensor of which a file keeps only some."""
+
 Names = tuple[str, ...]
 Leaves = dict[Names, Tensor]
 
@@ -52,5 +55,9 @@ def _tensor(value: Any) -> Tensor | None:
         return value.tensor()
     if not isinstance(value, Tensor):
         return None
+    if value.layout is not torch.strided and value.numel() > MOST_NUMBERS:
+        raise LabError(
+            f"A sparse tensor of the shape {tuple(value.shape)} has more than {MOST_NUMBERS:,} numbers; save a dense one."
+        )
     dense = value.dequantize() if value.is_quantized else value
     return (dense.to_dense() if dense.layout is not torch.strided else dense).detach()

@@ -6,15 +6,11 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from lab.late import Tensor, torch
+from lab.late import Tensor, nn, torch
 
 from lab.client.checkpoints.tree import Leaves, Names
 from lab.errors import LabError
-
-if TYPE_CHECKING:
-    from lab.federated.classifier import Classifier
 
 WRAPPERS = {"module", "_module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
 """What DataParallel, Opacus, torch.compile and others put into names, anywhere in them."""
@@ -56,7 +52,7 @@ class Weights:
         last = [ordered[-1], *[pair for pair in ordered if pair[1].ndim == 2][-1:]]
         return tuple(dict.fromkeys(len(tensor) for _, tensor in last))
 
-    def put_into(self, network: Classifier) -> tuple[str, ...] | None:
+    def put_into(self, network: nn.Module) -> tuple[str, ...] | None:
         """Load what fits, and say what needs saying; None where nothing fits, and the network is as it was.
 
         Raises ``LabError`` where what fits is damaged (NaN, infinity, no floats).
@@ -70,7 +66,7 @@ class Weights:
         network.load_state_dict(_counters(network) | ready)
         return (note,) if note else ()
 
-    def strangeness(self, network: Classifier) -> int:
+    def strangeness(self, network: nn.Module) -> int:
         """How many tensors lack, are too many or have another shape."""
         wanted = _wanted(network)
         given = self._nearest(wanted)
@@ -78,7 +74,7 @@ class Weights:
             given.keys() - wanted.keys()
         )
 
-    def misfit(self, network: Classifier) -> LabError:
+    def misfit(self, network: nn.Module) -> LabError:
         """What does not fit, names and shapes, the first few of each kind."""
         wanted = _wanted(network)
         given = self._nearest(wanted)
@@ -185,11 +181,11 @@ def _unexplained(names: Names, fitting: Collection[Names]) -> bool:
     return len(names) > 1 and not inside and not _of_optimiser(names)
 
 
-def _wanted(network: Classifier) -> Tensors:
+def _wanted(network: nn.Module) -> Tensors:
     return {name: value for name, value in network.state_dict().items() if not name.endswith(_BESIDE)}
 
 
-def _counters(network: Classifier) -> Tensors:
+def _counters(network: nn.Module) -> Tensors:
     return {name: value for name, value in network.state_dict().items() if name.endswith(_BESIDE)}
 
 

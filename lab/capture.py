@@ -1,0 +1,267 @@
+"""What a client sent, kept in a file that the lab attacks.
+
+This module stands alone: it needs torch and safetensors only, and can be copied to where a client trains.
+
+    with capturing(model, "update.safetensors"):
+        ...                           # the client's own training step or steps, whatever they are
+
+    app = captured(app, "captures")   # a Flower ClientApp, its own code unchanged
+
+The file is safetensors, never a pickle: the tensors ``weights/NAME`` (before training) and ``update/NAME`` (what left the
+client), and in the metadata the recipe (``Recipe``), all of which a server knows that wrote the client's program. Neither a
+picture nor a label is in it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+from torch.optim.optimizer import register_optimizer_step_pre_hook
+
+FORMAT = "gradlab capture 1"
+"""Under "format" in the metadata; the recipe is JSON under "recipe"."""
+WEIGHTS, UPDATE = "weights/", "update/"
+GRADIENT, CHANGE = "gradient", "change"
+PRIVATE = "Opacus clipped the gradient of each picture and added noise to their sum, of which the attack knows nothing."
+WRAPPERS = ("_module.", "module.", "_orig_mod.")
+"""What Opacus, DataParallel and torch.compile put before a parameter's name."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How an update came about, as far as a server knows that wrote the client's program; None where nobody said."""
+
+    sent: str = CHANGE
+    """``gradient``, or ``change`` of the weights."""
+    loss: str = "cross_entropy"
+    """The mean of it over the pictures of a step, unless another reduction is told."""
+    optimiser: str = "SGD"
+    """The class of the client's optimiser."""
+    settings: dict[str, float] = field(default_factory=dict[str, float])
+    """Its numbers beside the rate that are not zero: momentum, weight_decay ..."""
+    learning_rate: float | None = None
+    local_steps: int = 1
+    pictures: int | None = None
+    """Different pictures that were trained on."""
+    batch_size: int | None = None
+    """Pictures in a step."""
+    input_shape: tuple[int, ...] | None = None
+    """(channels, height, width) of a picture."""
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    """What pixels in [0, 1] were normalised by before they entered the model."""
+    mode: str = "train"
+    """Of the model while it trained, ``train`` or ``eval``."""
+    network: dict[str, Any] | None = None
+    """A network of the lab's catalogue as plain data, if it is one."""
+    made_by: str = "PyTorch"
+    notes: tuple[str, ...] = ()
+    """What else the client did, a sentence each."""
+
+
+def save(path: str | Path, weights: Mapping[str, Tensor], update: Mapping[str, Tensor], recipe: Recipe) -> Path:
+    """Write a capture, whole or not at all; folders are made. Returns its path."""
+    tensors = {
+        f"{kind}{name}": _plain(tensor)
+        for kind, given in ((WEIGHTS, weights), (UPDATE, update))
+        for name, tensor in given.items()
+    }
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        save_file(tensors, unfinished, {"format": FORMAT, "recipe": json.dumps(asdict(recipe), allow_nan=False)})
+        os.replace(unfinished, target)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return target
+
+
+@contextmanager
+def capturing(model: nn.Module, path: str | Path, **told: Any) -> Iterator[None]:
+    """Keep what training inside the block makes of the model: the change of its weights, or its gradient if no optimiser steps.
+
+    Steps, rate, momentum, pictures and their shape are watched; ``told`` is what of a ``Recipe`` cannot be: ``mean``, ``std``,
+    and a ``loss`` that is no cross entropy. An Opacus model is one like others. Raises ``ValueError`` where nothing changed.
+    """
+    before, slopes = _state(model), _slopes(model)
+    with _Watch(model) as watch:
+        yield
+    if watch.steps:
+        after = _state(model)
+        update, sent = {name: after[name] - tensor for name, tensor in before.items() if tensor.is_floating_point()}, CHANGE
+    else:
+        update, sent = {name: tensor - slopes.get(name, 0) for name, tensor in _slopes(model).items()}, GRADIENT
+    if not any(bool(tensor.any()) for tensor in update.values()):
+        raise ValueError(
+            "Nothing trained in this block: neither a weight nor a gradient of the model is another one than before."
+        )
+    recipe = replace(watch.recipe(told), sent=sent)
+    if any(hasattr(weight, "grad_sample") for weight in model.parameters()):
+        recipe = replace(recipe, made_by="Opacus", notes=(*recipe.notes, PRIVATE))
+    save(path, before, update, recipe)
+
+
+def captured(app: Any, folder: str | Path, **told: Any) -> Any:
+    """A Flower ``ClientApp`` that keeps what ``app`` sends, whose own code stays as it is; see ``flower_mod``."""
+    keep = flower_mod(folder, **told)
+
+    class Captured(type(app)):
+        """The app with the capture around it."""
+
+        def __call__(self, message: Any, context: Any) -> Any:
+            """What the app answers."""
+            return keep(message, context, app)
+
+    return Captured()
+
+
+def flower_mod(folder: str | Path, **told: Any) -> Callable[[Any, Any, Any], Any]:
+    """A mod for ``flwr.clientapp.ClientApp(mods=[...])``: of each training message the weights, and what the client answered.
+
+    A file for each client and round in ``folder``: ``round-1-client-0.safetensors``; ``told`` as for ``capturing``.
+    """
+
+    def keep(message: Any, context: Any, call_next: Callable[[Any, Any], Any]) -> Any:
+        if str(message.metadata.message_type).partition(".")[0] != "train":
+            return call_next(message, context)
+        with _Watch(None) as watch:
+            reply = call_next(message, context)
+        before, after = (_arrays(content) for content in (message, reply))
+        if before and before.keys() == after.keys():
+            update = {name: after[name] - tensor for name, tensor in before.items() if tensor.is_floating_point()}
+            save(Path(folder) / _file_name(message, context), before, update, replace(watch.recipe(told), made_by="Flower"))
+        return reply
+
+    return keep
+
+
+def _file_name(message: Any, context: Any) -> str:
+    client = context.node_config.get("partition-id", context.node_id)
+    rounds = [record["server-round"] for record in message.content.config_records.values() if "server-round" in record]
+    return f"round-{rounds[0] if rounds else message.metadata.group_id or 0}-client-{client}.safetensors"
+
+
+def _arrays(message: Any) -> dict[str, Tensor]:
+    """The tensors of a Flower message, by name; arrays without names (a ``NumPyClient``'s) by their numbers."""
+    if not message.has_content():
+        return {}
+    records = list(message.content.array_records.values())
+    return {name: torch.from_numpy(array.numpy().copy()) for name, array in records[0].items()} if records else {}
+
+
+class _Watch:
+    """What a client's training tells of itself: its optimiser's steps, and the pictures that pass forward in a graph.
+
+    Of ``model``, or of the outermost module that is called where the client makes its own.
+    """
+
+    def __init__(self, model: nn.Module | None) -> None:
+        self.steps, self._depth, self._passed = 0, 0, 0
+        self._optimiser: tuple[str, dict[str, float]] | None = None
+        self._rates = set[float]()
+        self._pictures = set[float]()
+        self._shapes = set[tuple[int, ...]]()
+        self._modes = set[bool]()
+        self._model, self._hooks = model, ExitStack()
+
+    def __enter__(self) -> _Watch:
+        hooks = (
+            register_optimizer_step_pre_hook(self._stepped),
+            register_module_forward_pre_hook(self._entered),
+            register_module_forward_hook(self._left, always_call=True),
+        )
+        for hook in hooks:
+            self._hooks.callback(hook.remove)
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        self._hooks.close()
+
+    def recipe(self, told: Mapping[str, Any]) -> Recipe:
+        """What was watched, and what was told over it."""
+        name, settings = self._optimiser or ("SGD", {})
+        rate = settings.pop("lr", None)
+        seen = Recipe(
+            optimiser=name,
+            settings=settings,
+            learning_rate=rate,
+            local_steps=max(self.steps, 1),
+            pictures=len(self._pictures) or None,
+            batch_size=round(self._passed / max(self.steps, 1)) or None,
+            input_shape=next(iter(self._shapes)) if len(self._shapes) == 1 else None,
+            mode="eval" if self._modes == {False} else "train",
+            notes=("The learning rate changed under way.",) if len(self._rates) > 1 else (),
+        )
+        return replace(seen, **{key: _listed(value) for key, value in told.items()})
+
+    def _stepped(self, optimiser: Any, *_: Any) -> None:
+        if self._model is not None and not _trains(optimiser, self._model):
+            return
+        self.steps += 1
+        group = optimiser.param_groups[0]
+        self._rates.add(float(group["lr"]))
+        if self._optimiser is None:
+            self._optimiser = (type(optimiser).__name__, _numbers(group))
+
+    def _entered(self, module: nn.Module, inputs: Any) -> None:
+        outermost = self._depth == 0 if self._model is None else module is self._model
+        self._depth += 1
+        pictures = inputs[0] if inputs else None
+        if outermost and torch.is_grad_enabled() and isinstance(pictures, Tensor) and pictures.ndim == 4:
+            self._passed += len(pictures)
+            self._pictures |= set(pictures.detach().double().flatten(1).square().sum(1).tolist())
+            self._shapes.add(tuple(pictures.shape[1:]))
+            self._modes.add(module.training)
+
+    def _left(self, *_: Any) -> None:
+        self._depth -= 1
+
+
+def _trains(optimiser: Any, model: nn.Module) -> bool:
+    own = {id(weight) for weight in model.parameters()}
+    return any(id(weight) in own for group in optimiser.param_groups for weight in group["params"])
+
+
+def _numbers(group: Mapping[str, Any]) -> dict[str, float]:
+    """The settings of an optimiser that are numbers and not zero; Adam's two betas as ``beta1`` and ``beta2``."""
+    betas = dict(zip(("beta1", "beta2"), group.get("betas", ()), strict=False))
+    return {name: float(value) for name, value in {**group, **betas}.items() if isinstance(value, int | float) and value}
+
+
+def _listed(value: Any) -> Any:
+    """A sequence as a recipe holds it, a number for all channels as a sequence of one."""
+    if isinstance(value, float):
+        return (value,)
+    return tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
+
+
+def _state(model: nn.Module) -> dict[str, Tensor]:
+    return {_bare(name): tensor.detach().clone() for name, tensor in model.state_dict().items()}
+
+
+def _slopes(model: nn.Module) -> dict[str, Tensor]:
+    """The gradients that hang on the model's weights."""
+    found = {_bare(name): weight.grad for name, weight in model.named_parameters()}
+    return {name: slope.detach().clone() for name, slope in found.items() if slope is not None}
+
+
+def _bare(name: str) -> str:
+    for wrapper in WRAPPERS:
+        name = name.removeprefix(wrapper)
+    return name
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    """As safetensors takes it: dense, on the CPU, sharing memory with no other."""
+    return tensor.detach().cpu().clone().contiguous()
