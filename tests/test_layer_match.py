@@ -7,10 +7,16 @@ import pytest
 import torch
 
 from lab import AttackState, Experiment, LabelSource, simulate_round
-from lab.evaluation.layer_match import LayerMatcher, compare_layers
+from lab.attacks.analytic import Analytic
+from lab.attacks.closed_form.mismatch import in_double
+from lab.attacks.gradient_matching import GradientMatching
+from lab.attacks.matching.distances.cosine import Cosine
+from lab.evaluation.downhill import Downhill
+from lab.evaluation.layer_match import DRAWN, LayerMatcher, compare_layers, loudest
 from lab.federated.networks.lenet import LeNet
 from lab.federated.networks.mlp import MLP
 from lab.federated.protocols.fedavg import FedAvg
+from lab.federated.protocols.fedsgd import FedSGD
 
 
 @pytest.mark.parametrize(
@@ -35,6 +41,43 @@ def test_numbers_by_hand():
     assert (first.ratio, first.cosine) == (2.0, pytest.approx(0.8))
     assert (second.ratio, second.cosine) == (None, None)
     assert second.candidate_norm == pytest.approx(math.sqrt(2))
+
+
+def test_what_is_drawn_are_numbers_of_the_loudest_unit_in_the_same_places():
+    shared = {
+        "a.weight": torch.tensor([[0.0, 1.0], [-4.0, 2.0]]),
+        "a.bias": torch.tensor([9.0, 9.0]),
+        "b.weight": torch.zeros(2),
+    }
+    candidate = {"a.weight": torch.tensor([[7.0, 7.0], [8.0, 1.0]]), "a.bias": torch.zeros(2), "b.weight": torch.ones(2)}
+    assert loudest(shared) == {"a": (-1.0, 0.5), "b": (0.0, 0.0)}
+    assert [layer.drawn for layer in compare_layers(candidate, shared)] == [(2.0, 0.25), (0.0, 0.0)]
+    many = {"c.weight": torch.arange(2.0 * 9 * 25).view(2, 9, 5, 5)}
+    assert len(loudest(many)["c"]) == DRAWN
+    assert loudest(many)["c"] == pytest.approx([float((225 + place) / 449) for place in torch.linspace(0, 224, DRAWN).round()])
+
+
+@pytest.mark.parametrize("protocol", [FedSGD(), FedAvg(local_steps=2, learning_rate=0.01)], ids=["fedsgd", "fedavg"])
+def test_downhill_is_the_way_in_which_the_attacks_own_distance_falls_fastest(protocol):
+    """Truth: central differences in float64 along random directions."""
+    experiment = Experiment(network=LeNet(), protocol=protocol, attack=GradientMatching(distance=Cosine()))
+    seen = in_double(simulate_round(experiment).observation)
+    guess = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    found = Downhill(experiment.attack, seen)(AttackState(0, 1, guess, 0.0))
+
+    def distance(images):
+        return float(Cosine()(seen.protocol.update(seen.network, images, seen.labels), seen.update))
+
+    for seed in (1, 2, 3):
+        way = torch.randn(guess.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        slope = (distance(guess + 1e-5 * way) - distance(guess - 1e-5 * way)) / 2e-5
+        assert float((found * way).sum()) == pytest.approx(-slope, rel=1e-4)
+
+
+def test_where_no_updates_are_compared_nothing_points_downhill():
+    experiment = Experiment(network=MLP(width=16), attack=Analytic())
+    attacked = simulate_round(experiment)
+    assert Downhill(experiment.attack, attacked.observation)(AttackState(0, 1, attacked.batch.images, 0.0)) is None
 
 
 def test_another_picture_is_told_and_the_network_is_left_alone():

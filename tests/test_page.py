@@ -51,6 +51,29 @@ def test_one_click_rebuilds_the_picture(page):
     keep_picture(page, "page-light")
 
 
+def gaps(page):
+    """What the loop says of each layer, from top to bottom."""
+    return page.locator(".lab-loop b").all_inner_texts()
+
+
+def test_the_loop_shows_what_the_guess_would_send_and_the_gap_closes(page):
+    assert gaps(page) == [""] * 4
+    assert page.locator(".lab-loop .lab-guess-strip:visible").count() == 0
+    primary(page).click()
+    page.wait_for_function("() => +document.querySelector('.lab-sent').dataset.looked > 0")
+    early = [float(text) for text in gaps(page)]
+    assert page.locator(".lab-downhill").is_visible()
+    wait_for_status(page, "finished")
+    page.wait_for_function("() => +document.querySelector('.lab-sent').dataset.looked === 200")
+    late = page.evaluate("() => [...document.querySelectorAll('.lab-gap')].map((gap) => gap.getBoundingClientRect().height)")
+    assert max(early) > 0.1
+    assert max(late) <= 1
+    numbers = page.get_by_role("button", name="Show numbers")
+    numbers.click()
+    assert len(page.locator(".lab-wall").inner_text().split()) == 400
+    page.get_by_role("button", name="Hide numbers").click()
+
+
 def test_a_click_before_the_engine_is_ready_is_kept(visit):
     page = visit()
     primary(page).click()

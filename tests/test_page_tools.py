@@ -34,12 +34,12 @@ def test_a_link_restores_the_experiment_in_a_fresh_browser(visit):
     first.get_by_role("radio", name="Euclidean", exact=True).check()
     first.wait_for_function("location.search.includes('euclidean')")
     query = first.evaluate("location.search")
-    sent = first.locator(".lab-wall").inner_text()
+    sent = first.locator(".lab-wall").text_content()
     assert len(query) <= 300
     second = visit(query=f"{query}&hide=seed,chips&sede=3")
     second.locator(".lab-message").filter(has_text="Did you mean 'seed'").wait_for()
     assert second.get_by_role("radio", name="Euclidean", exact=True).is_checked()
-    assert second.locator(".lab-wall").inner_text() == sent
+    assert second.locator(".lab-wall").text_content() == sent
     assert second.locator('[data-control="seed"]').count() == 0
     assert not second.locator(".lab-chips").is_visible()
     assert second.evaluate("location.search") == f"{query}&hide=seed,chips"

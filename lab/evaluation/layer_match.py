@@ -12,6 +12,9 @@ from lab.attacks.base import AttackState
 from lab.federated.observation import Observation
 from lab.federated.tensors import Gradients
 
+DRAWN = 48
+"""So many numbers stand for a layer where it is drawn."""
+
 
 @dataclass(frozen=True)
 class LayerMatch:
@@ -27,6 +30,8 @@ class LayerMatch:
     """||candidate|| / ||shared||; None where the shared update of the layer is zero."""
     cosine: float | None
     """cos of the angle between both; None where one of them is zero."""
+    drawn: tuple[float, ...]
+    """The candidate's numbers in the places of ``loudest``, in units of the largest shared one there."""
 
 
 class LayerMatcher:
@@ -53,7 +58,12 @@ class LayerMatcher:
 def compare_layers(candidate: Gradients, shared: Gradients) -> tuple[LayerMatch, ...]:
     """Norm ratio and cosine of two updates, layer by layer."""
     own, other = by_layer(candidate), by_layer(shared)
-    return tuple(_match(layer, _flat(own[layer]), _flat(other[layer])) for layer in other)
+    return tuple(_match(layer, own[layer], other[layer]) for layer in other)
+
+
+def loudest(shared: Gradients) -> dict[str, tuple[float, ...]]:
+    """Of each layer ``DRAWN`` weights of the unit with the longest update, evenly spaced, in units of the largest of these."""
+    return {name: _drawn(tensors, tensors) for name, tensors in by_layer(shared).items()}
 
 
 def by_layer(update: Gradients) -> dict[str, list[Tensor]]:
@@ -69,7 +79,18 @@ def _flat(tensors: list[Tensor]) -> Tensor:
     return torch.cat([tensor.detach().flatten().cpu().double() for tensor in tensors])
 
 
-def _match(name: str, candidate: Tensor, shared: Tensor) -> LayerMatch:
+def _drawn(candidate: list[Tensor], shared: list[Tensor]) -> tuple[float, ...]:
+    """The numbers of the candidate in the places that ``loudest`` describes; zeros where the shared ones are zero."""
+    units = shared[0].detach().flatten(1) if shared[0].dim() > 1 else shared[0].detach().unsqueeze(0)
+    unit = int(units.norm(dim=1).argmax())
+    own = candidate[0].detach().reshape(units.shape)[unit]
+    places = torch.linspace(0, len(own) - 1, min(DRAWN, len(own)), dtype=torch.float64).round().long()
+    size = float(units[unit][places].abs().max())
+    return tuple((own[places].double() / size).tolist()) if size else (0.0,) * len(places)
+
+
+def _match(name: str, own_tensors: list[Tensor], shared_tensors: list[Tensor]) -> LayerMatch:
+    candidate, shared = _flat(own_tensors), _flat(shared_tensors)
     own, other = float(candidate.norm()), float(shared.norm())
     return LayerMatch(
         name=name,
@@ -78,4 +99,5 @@ def _match(name: str, candidate: Tensor, shared: Tensor) -> LayerMatch:
         candidate_norm=own,
         ratio=own / other if other else None,
         cosine=float(candidate @ shared) / (own * other) if own and other else None,
+        drawn=_drawn(own_tensors, shared_tensors),
     )

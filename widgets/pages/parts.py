@@ -15,16 +15,16 @@ from widgets.views.controls import Controls
 from widgets.views.curve import Curve
 from widgets.views.doctor import Doctor
 from widgets.views.guess import Guess
+from widgets.views.loop import Loop
 from widgets.views.panel import Panel
 from widgets.views.reconstruction import Reconstruction
 from widgets.views.secret import Secret
 from widgets.views.share import Share
 from widgets.views.transport import Transport
-from widgets.views.update import Update
 
 PARTS = {
     "secret": lambda film, session: Secret(film),
-    "sent": lambda film, session: Update(film),
+    "sent": Loop,
     "server": lambda film, session: Reconstruction(film),
     "transport": Transport,
     "guess": Guess,

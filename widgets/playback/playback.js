@@ -78,15 +78,19 @@ function initialize({ model, signal }) {
   // ---- replay -------------------------------------------------------------
   let ticket = 0;
 
+  /** How far into the replay a frame stands: by the logarithm of its iteration, because a guess changes most at the beginning. */
+  const share = (frame) => Math.log1p(frame.iteration) / Math.log1p(Math.max(1, film.frames.at(-1).iteration));
+
   function play() {
     if (film.frames.length < 2) return;
     const from = film.position >= film.frames.length - 1 ? 0 : film.position;
-    const started = performance.now() - (from / film.frames.length) * REPLAY_SECONDS * 1000;
+    const started = performance.now() - share(film.frames[from]) * REPLAY_SECONDS * 1000;
     const mine = ++ticket;
     film.playing = true;
     const tick = (now) => {
       if (mine !== ticket || signal.aborted) return;
-      const next = Math.floor(((now - started) / 1000 / REPLAY_SECONDS) * film.frames.length);
+      const passed = (now - started) / 1000 / REPLAY_SECONDS;
+      const next = film.frames.findLastIndex((frame) => share(frame) <= passed);
       if (next >= film.frames.length - 1) return finish();
       if (next !== film.position) move(next);
       requestAnimationFrame(tick);
@@ -124,14 +128,19 @@ function initialize({ model, signal }) {
       begin(content.run, "live");
       emit("frames");
     }
-    if (content.type === "frame") add(content, buffers[0]);
+    if (content.type === "frame") add(content, [...buffers]);
     if (content.type === "history") restore(content, buffers);
     if (content.type === "pulse") channel.heard(content.engine);
   }
 
-  function add(frame, buffer) {
+  /** A frame with its pictures, which are taken off the front of the buffers. */
+  function pictured(frame, buffers) {
+    return { ...frame, image: bytes(buffers.shift()), downhill: frame.moves ? bytes(buffers.shift()) : null };
+  }
+
+  function add(frame, buffers) {
     if (frame.run !== run) begin(frame.run, "live");
-    film.frames.push({ ...frame, image: bytes(buffer) });
+    film.frames.push(pictured(frame, buffers));
     thin();
     channel.heard();
     emit("frames");
@@ -150,7 +159,8 @@ function initialize({ model, signal }) {
   function restore(content, buffers) {
     if (!content.frames.length) return;
     begin(content.frames[0].run, "live");
-    film.frames = content.frames.map((frame, index) => ({ ...frame, image: bytes(buffers[index]) }));
+    const waiting = [...buffers];
+    film.frames = content.frames.map((frame) => pictured(frame, waiting));
     emit("frames");
   }
 
@@ -161,11 +171,11 @@ function initialize({ model, signal }) {
 
   // ---- the recording, until the first live frame ----------------------------
   function load() {
-    const { frames, height, width, pixels } = film.recording;
-    const all = bytes(pixels);
-    const size = height * width * 3;
+    const { frames, height, width, pixels, downhill } = film.recording;
+    const [all, moves] = [bytes(pixels), bytes(downhill)];
+    const size = height * width;
     if (!frames) return void (film.source = "live");
-    film.frames = frames.map((frame, index) => ({ ...frame, height, width, image: all.subarray(index * size, (index + 1) * size) }));
+    film.frames = frames.map((frame, index) => ({ ...frame, height, width, image: all.subarray(3 * index * size, 3 * (index + 1) * size), downhill: moves.subarray(index * size, (index + 1) * size) }));
     if (!matchMedia("(prefers-reduced-motion: reduce)").matches) play();
   }
 

@@ -72,7 +72,7 @@ class Playback(Listener):
             self.round = round_data(self.session.round_info)
 
     def _show_frame(self, frame: Any) -> None:
-        self.send({"type": "frame"} | frame_data(frame) | self._progress(), buffers=[image_bytes(frame)])
+        self.send({"type": "frame"} | frame_data(frame) | self._progress(), buffers=pictures(frame))
 
     def _progress(self) -> dict[str, Any]:
         session = self.session
@@ -97,14 +97,21 @@ class Playback(Listener):
     def _send_history(self) -> None:
         frames = list(self.session.frames)
         content = {"type": "history", "frames": [frame_data(frame) for frame in frames]}
-        self.send(content, buffers=[image_bytes(frame) for frame in frames])
+        self.send(content, buffers=[picture for frame in frames for picture in pictures(frame)])
 
 
 def frame_data(frame: Any) -> dict[str, Any]:
     """A frame without its picture, as plain numbers and words."""
     height, width, _ = frame.image.shape
     names = ("id", "run", "iteration", "objective", "psnr_db", "ssim", "verdict", "line_up", "seconds", "numbers", "layers")
-    return plain({name: getattr(frame, name) for name in names}) | {"height": height, "width": width}
+    shape = {"height": height, "width": width, "moves": frame.downhill is not None}
+    return plain({name: getattr(frame, name) for name in names}) | shape
+
+
+def pictures(frame: Any) -> list[bytes]:
+    """The buffers of a frame: its picture, and where it ``moves`` the way that it is moved next."""
+    moved = [] if frame.downhill is None else [np.ascontiguousarray(frame.downhill).tobytes()]
+    return [image_bytes(frame), *moved]
 
 
 def image_bytes(frame: Any) -> bytes:

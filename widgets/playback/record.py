@@ -11,9 +11,11 @@ import numpy as np
 
 from widgets.playback import recording
 from widgets.playback.playback import frame_data, plain
+from widgets.readouts.looking import Look
 from widgets.run.frames import Frame, Post, describe_round, frame, score_table
 
-FRAMES = 48
+SPREAD = 80
+"""So many moments are asked for; the first ones fall together, and some fifty are left."""
 
 
 def record() -> dict[str, Any]:
@@ -26,18 +28,22 @@ def record() -> dict[str, Any]:
     attacked = simulate_round(experiment, torch.device("cpu"))
     next(reconstruct(experiment, attacked.observation))  # torch's first step loads what later ones need
     states, seconds = _timed(reconstruct(experiment, attacked.observation))
-    chosen = [states[index] for index in _spread(len(states), FRAMES)]
+    chosen = [states[index] for index in _spread(len(states))]
     scores = [score(attacked, state) for state, _ in chosen]
-    frames = [
-        frame(i, 0, Post(state, spent), scored) for i, ((state, spent), scored) in enumerate(zip(chosen, scores, strict=True))
-    ]
+    look = Look(experiment.attack, attacked)
+    posts = [Post(state, spent, look.at(state)) for state, spent in chosen]
+    frames = [frame(i, 0, post, scored) for i, (post, scored) in enumerate(zip(posts, scores, strict=True))]
     run = _describe(frames, states[-1][0].iterations, seconds) | {"numbers": plain(score_table(scores[-1]))}
     run |= {"experiment": experiment.to_plain()}  # by which a test tells a recording that the defaults have outrun
     sent = describe_round(experiment, attacked)
     count, height, width, _ = sent["images"].shape
     words = {key: plain(value) for key, value in sent.items() if not isinstance(value, np.ndarray)}
     words |= {"count": count, "height": height, "width": width}
-    recording.save(run, words, np.stack([shown.image for shown in frames]), sent["images"], sent["sample"])
+    arrays = {
+        "frames": np.stack([shown.image for shown in frames]),
+        "downhill": np.stack([np.asarray(shown.downhill) for shown in frames]),
+    }
+    recording.save(run, words, arrays | {"images": sent["images"], "sample": sent["sample"]})
     return run
 
 
@@ -51,10 +57,9 @@ def _timed(states: Any) -> tuple[list[Any], float]:
     return found, spent
 
 
-def _spread(count: int, wanted: int) -> list[int]:
-    """Positions that crowd where the picture changes most: at the beginning."""
-    curve = (np.linspace(0, 1, wanted) ** 1.4 * (count - 1)).round().astype(int)
-    return sorted({int(position) for position in curve})
+def _spread(count: int) -> list[int]:
+    """Positions evenly spread by the logarithm of the iteration: the picture changes most at the beginning."""
+    return sorted({round(position) - 1 for position in np.geomspace(1, count, SPREAD).tolist()})
 
 
 def _describe(frames: list[Frame], iterations: int, seconds: float) -> dict[str, Any]:
@@ -72,7 +77,7 @@ def _describe(frames: list[Frame], iterations: int, seconds: float) -> dict[str,
 
 def _without_numbers(shown: dict[str, Any]) -> dict[str, Any]:
     """The scores of the last frame stand for all: a table for each would triple the file."""
-    return {name: value for name, value in shown.items() if name not in ("numbers", "layers")}
+    return {name: value for name, value in shown.items() if name != "numbers"}
 
 
 if __name__ == "__main__":

@@ -17,14 +17,14 @@ def load() -> dict[str, Any]:
     """``run`` (frames, sizes, date, pixels) and ``round`` (what left the phone) as the film wants them."""
     story = json.loads((FOLDER / "default.json").read_text(encoding="utf-8"))
     with np.load(FOLDER / "default.npz") as arrays:
-        run = story["run"] | {"pixels": arrays["frames"].tobytes()}
+        run = story["run"] | {"pixels": arrays["frames"].tobytes(), "downhill": arrays["downhill"].tobytes()}
         sent = story["round"] | {"images": arrays["images"].tobytes(), "sample": arrays["sample"].tobytes()}
     return {"run": run, "round": sent}
 
 
-def save(run: dict[str, Any], sent: dict[str, Any], frames: np.ndarray, images: np.ndarray, sample: np.ndarray) -> None:
-    """Write the recording; ``frames`` is (count, height, width, 3) of uint8."""
+def save(run: dict[str, Any], sent: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+    """Write the recording; among the arrays ``frames`` (count, height, width, 3) and ``downhill`` (count, height, width)."""
     FOLDER.mkdir(exist_ok=True)
-    np.savez_compressed(FOLDER / "default.npz", frames=frames, images=images, sample=sample)
+    np.savez_compressed(FOLDER / "default.npz", allow_pickle=False, **arrays)
     text = json.dumps({"run": run, "round": sent}, indent=1, ensure_ascii=False)
     (FOLDER / "default.json").write_text(text + "\n", encoding="utf-8")

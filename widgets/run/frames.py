@@ -40,6 +40,21 @@ class Frame:
     """All scores as plain data."""
     layers: list[dict[str, Any]] = field(default_factory=list)
     """Shared against candidate update, layer by layer; empty where nobody looked."""
+    downhill: np.ndarray | None = None
+    """uint8, (height, width): which way the guess is moved next, 128 for not at all; None where nobody looked."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its pictures."""
+        return self.image.nbytes + (0 if self.downhill is None else self.downhill.nbytes)
+
+
+@dataclass(frozen=True, eq=False)
+class Looked:
+    """What a guess would send, and where the comparison moves it."""
+
+    layers: list[dict[str, Any]] = field(default_factory=list)
+    downhill: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +63,7 @@ class Post:
 
     state: AttackState
     seconds: float
-    layers: list[dict[str, Any]] = field(default_factory=list)
+    looked: Looked = field(default_factory=Looked)
 
 
 def frame(number: int, run: int, post: Post, scores: Scores) -> Frame:
@@ -68,7 +83,8 @@ def frame(number: int, run: int, post: Post, scores: Scores) -> Frame:
         image=tiled(pixels(state.candidate)),
         seconds=post.seconds,
         numbers=score_table(scores),
-        layers=post.layers,
+        layers=post.looked.layers,
+        downhill=post.looked.downhill,
     )
 
 
@@ -101,18 +117,24 @@ def describe_round(experiment: Experiment, attacked: Round) -> dict[str, Any]:
 
 def layer_norms(network: nn.Module, update: Mapping[str, torch.Tensor]) -> list[dict[str, Any]]:
     """Length and count of the numbers of each layer, weights and bias together."""
-    from lab.evaluation.layer_match import by_layer
+    from lab.evaluation.layer_match import by_layer, loudest
 
-    layers = by_layer(update)
+    layers, numbers = by_layer(update), loudest(update)
     spoken = spoken_names(network, layers)
     return [
         {
             "name": spoken[name],
             "norm": math.sqrt(sum(float(tensor.square().sum()) for tensor in tensors)),
             "count": sum(tensor.numel() for tensor in tensors),
+            "cells": cells(numbers[name]),
         }
         for name, tensors in layers.items()
     ]
+
+
+def cells(numbers: Iterable[float]) -> str:
+    """Numbers in [-1, 1] as two hexadecimal digits each, 80 for zero; larger ones are cut off."""
+    return bytes(round(128 + 127 * max(-1.0, min(1.0, number))) for number in numbers).hex()
 
 
 def spoken_names(network: nn.Module, layers: Iterable[str]) -> dict[str, str]:

@@ -33,7 +33,7 @@ class PastRun:
     @property
     def size(self) -> int:
         """Bytes of its pictures."""
-        return sum(frame.image.nbytes for frame in self.frames)
+        return sum(frame.nbytes for frame in self.frames)
 
 
 class History:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from widgets.readouts.layers_inverted import Data, way_down
 from widgets.run import allowance
 from widgets.run.frames import Post
+from widgets.run.pace import rest_s
 
 if TYPE_CHECKING:
-    from lab import AttackState, Experiment, Round
+    from lab import Experiment, Round
     from lab.experiments.driving import Driven
     from widgets.run.worker import Valve
 
@@ -45,18 +46,18 @@ def drive(
     attacked: Round,
     valve: Valve,
     deliver: Callable[[Post], None],
-    rest_s: Callable[[AttackState], float],
+    pace_s: Callable[[], float],
     watched: Callable[[], bool],
 ) -> str:
     """Ask the attack for states while the valve lets them through; returns the sentence about how it ended.
 
-    ``deliver`` gets each state with the seconds that the attack itself has taken; ``rest_s`` says how long a
-    state is to be looked at, ``watched`` whether somebody looks at the layers.
+    ``deliver`` gets each state with the seconds that the attack itself has taken; ``pace_s`` says how long
+    the whole run is to be looked at, ``watched`` whether somebody looks at the layers.
     """
     from lab.experiments.driving import drive as driven
-    from widgets.readouts.layer_match import LayerWatch
+    from widgets.readouts.looking import Look
 
-    look = LayerWatch(attacked)
+    look = Look(experiment.attack, attacked)
     with driven(experiment, attacked.observation) as attack:
         while attack.seconds < RUN_LIMIT_S and not allowance.spent() and valve.take():
             began = time.perf_counter()
@@ -64,7 +65,7 @@ def drive(
             deliver(Post(state, attack.seconds, look(state, wanted=watched())))
             if state.outcome is not None:
                 return f"{state.outcome.value} {state.note}".strip()
-            valve.rest(rest_s(state) - (time.perf_counter() - began))
+            valve.rest(rest_s(state.iteration, state.iterations, pace_s()) - (time.perf_counter() - began))
     return _cut_short(valve)
 
 
@@ -85,7 +86,7 @@ def race(sides: Sequence[tuple[Experiment, Round]], valve: Valve, deliver: Calla
             if all(post.state.outcome for post in posts):
                 return "All runs are done."
             longest = max(post.state.iterations for post in posts)
-            valve.rest(pace_s / max(longest, 1) - (time.perf_counter() - tick))
+            valve.rest(rest_s(max(post.state.iteration for post in posts), longest, pace_s) - (time.perf_counter() - tick))
     return _cut_short(valve)
 
 

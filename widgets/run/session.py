@@ -18,7 +18,7 @@ from widgets.run import allowance, jobs, opening
 from widgets.run.frame_buffer import FrameBuffer
 from widgets.run.frames import Frame, Post, describe_round, frame
 from widgets.run.history import History, PastRun, renumbered, spread
-from widgets.run.pace import PACE_S, progress, rest_s
+from widgets.run.pace import PACE_S, progress
 from widgets.run.preparing import Preparation, Prepared
 from widgets.run.publisher import INTERVAL_S, Publisher
 from widgets.run.requests import Step, replacing
@@ -55,6 +55,7 @@ class Session(HasTraits):
     seconds_left = Float(None, allow_none=True)
     numbers = Dict(default_value=None, allow_none=True, help="scores of the newest frame")
     watches_layers = Bool(False, help="whether somebody looks at the match of each layer")
+    watches_loop = Bool(False, help="whether the page shows what each guess would send")
     history = List(help="the runs of this session, as the strip shows them")
     restored = Int(0, help="counts the runs that were shown again")
     descent = Dict(help="the way down through the layers as ``descend`` finds it; empty before")
@@ -65,7 +66,7 @@ class Session(HasTraits):
         """Begin with what ``source`` says (``widgets.run.opening``), or with changes to the default experiment."""
         super().__init__(hidden=list(hidden), only=list(only))
         self.worker = Worker(self._trouble)
-        self.frame_buffer: FrameBuffer[Post, Frame] = FrameBuffer(lambda frame: frame.image.nbytes)
+        self.frame_buffer: FrameBuffer[Post, Frame] = FrameBuffer(lambda frame: frame.nbytes)
         self.runner = Runner(self.worker, Publisher(self.frame_buffer, self._frame, self._look), self._ended)
         self.past = History()
         self._way_down = Valve()  # that of the newest way down; dropped once another experiment is asked for
@@ -271,8 +272,8 @@ class Session(HasTraits):
             self.experiment,
             self._round,
             deliver=partial(self.frame_buffer.post, self.run),
-            rest_s=lambda state: rest_s(state, self.pace_seconds),
-            watched=lambda: self.watches_layers,
+            pace_s=lambda: self.pace_seconds,
+            watched=lambda: self.watches_layers or self.watches_loop,
         )
         self.runner.go(states, attack)
         self.message = ""

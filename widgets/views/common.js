@@ -83,6 +83,12 @@ function sender(model, place) {
   return (content) => { try { model.send(content); } catch { place.textContent = "The engine has ended; reload the page."; } };
 }
 
+/** The frame shown, or the nearest one before it (else after it) of which the layers were looked at. */
+function lookedAt(film) {
+  const before = film.frames.slice(0, film.position + 1).reverse();
+  return [...before, ...film.frames.slice(film.position + 1)].find((frame) => frame.layers?.length);
+}
+
 /** Subscribe to several events of the film; returns the function that ends all subscriptions. */
 function follow(film, events) {
   const ends = Object.entries(events).map(([name, callback]) => film.on(name, callback));

@@ -15,7 +15,7 @@ function scales(points, iterations) {
   const down = (share) => BOX.bottom - share * (BOX.bottom - BOX.top);
   return {
     low, high: low + span, top,
-    x: (iteration) => BOX.left + (iteration / Math.max(1, iterations)) * (BOX.right - BOX.left),
+    x: (iteration) => BOX.left + (Math.log1p(iteration) / Math.log1p(Math.max(1, iterations))) * (BOX.right - BOX.left),
     objective: (value) => down((Math.log10(value) - low) / span),
     psnr: (value) => down(Math.max(0, value) / top),
   };
@@ -26,6 +26,12 @@ function path(points, scale, name, place) {
   return found.map((point, index) => `${index ? "L" : "M"}${scale.x(point.iteration).toFixed(1)} ${place(point[name]).toFixed(1)}`).join("");
 }
 
+/** 1, 10, 100 ... and the last, without one that would stand in its way. */
+function marks(iterations) {
+  const tens = Array.from({ length: Math.floor(Math.log10(iterations)) + 1 }, (_, power) => 10 ** power);
+  return [0, ...tens.filter((ten) => 1.8 * ten < iterations), iterations];
+}
+
 function grid(scale, iterations) {
   const lines = [];
   for (let decade = scale.low; decade <= scale.high; decade++) {
@@ -34,8 +40,7 @@ function grid(scale, iterations) {
     lines.push(drawn("text", { x: BOX.left - 8, y: y + 4, "text-anchor": "end" }, decade >= -3 ? String(Number((10 ** decade).toPrecision(1))) : power(10 ** decade).replace("1·", "")));
   }
   for (let psnr = 0; psnr <= scale.top; psnr += scale.top / 4) lines.push(drawn("text", { x: BOX.right + 8, y: scale.psnr(psnr) + 4 }, String(Math.round(psnr))));
-  for (const share of [0, 0.25, 0.5, 0.75, 1]) {
-    const iteration = Math.round(share * iterations);
+  for (const iteration of marks(iterations)) {
     lines.push(drawn("text", { x: scale.x(iteration), y: BOX.bottom + 20, "text-anchor": "middle" }, grouped(iteration)));
   }
   return lines;
@@ -49,7 +54,7 @@ async function render({ model, el, host }) {
   const lines = ["objective", "psnr"].map((name) => drawn("path", { class: `lab-line lab-line-${name}` }));
   const dots = ["objective", "psnr"].map((name) => drawn("circle", { r: 4, class: `lab-dot lab-dot-${name}` }));
   const cursor = drawn("line", { y1: BOX.top - 4, y2: BOX.bottom, class: "lab-cursor" });
-  const ends = drawn("text", { x: (BOX.left + BOX.right) / 2, y: BOX.bottom + 36, "text-anchor": "middle" }, "iteration");
+  const ends = drawn("text", { x: (BOX.left + BOX.right) / 2, y: BOX.bottom + 36, "text-anchor": "middle" }, "iteration (log scale)");
   svg.append(axes, ends, ...before, cursor, ...lines, ...dots);
   const values = ["objective", "PSNR", "SSIM", "a grey square gets"].map((name) => [name, element("dd", {})]);
   const read = element("dl", { class: "lab-readout", hidden: true }, ...values.map(([name, value]) =>

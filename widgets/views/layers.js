@@ -25,12 +25,6 @@ function layerRow(layer) {
     element("td", {}, cosineBar(layer.cosine)), element("td", {}, cosineText(layer.cosine)), element("td", {}, layer.ratio === null ? "silent" : `× ${short(layer.ratio, 3)}`));
 }
 
-/** The layers of the frame shown, or of the nearest one before it (else after it) that was looked at. */
-function lookedAt(film) {
-  const before = film.frames.slice(0, film.position + 1).reverse();
-  return [...before, ...film.frames.slice(film.position + 1)].find((frame) => frame.layers?.length);
-}
-
 function layersPanel(film) {
   const frame = lookedAt(film);
   if (!frame) return [element("p", { class: "lab-soft" }, film.source === "recorded" ? "The recording holds no layers; press Attack it live." : "The layers are compared while the attack runs; press Attack it live.")];

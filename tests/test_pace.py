@@ -1,0 +1,33 @@
+"""The pace: time goes by the logarithm of the iteration, and what is left is what the rests and steps add up to."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from widgets.run.pace import MOST_REST_S, rest_s, seconds_left
+
+
+@given(iterations=st.integers(1, 5000), pace=st.floats(0, 5))
+def test_all_rests_together_are_the_pace(iterations, pace):
+    rests = [rest_s(iteration, iterations, pace) for iteration in range(iterations)]
+    assert all(rest <= MOST_REST_S for rest in rests)
+    assert rests == sorted(rests, reverse=True)
+    if pace * math.log(2) / math.log1p(iterations) <= MOST_REST_S:
+        assert sum(rests) == pytest.approx(pace)
+        half = round(math.sqrt(1 + iterations)) - 1
+        assert sum(rests[:half]) == pytest.approx(pace / 2, abs=rests[max(0, half - 1)]), "the square root stands half-way"
+
+
+@given(iterations=st.integers(1, 2000), pace=st.floats(0, 20), rate=st.floats(0.1, 1e4), done=st.floats(0, 1))
+def test_what_is_left_is_what_each_step_and_its_rest_take(iterations, pace, rate, done):
+    """Brute force over all steps that are left; a rest in which the step itself is done is no longer than it."""
+    iteration = int(done * iterations)
+    unit = pace / math.log1p(iterations)
+    steps = [max(1 / rate, unit * math.log1p(1 / (1 + step))) for step in range(iteration, iterations)]
+    assert seconds_left(iteration, iterations, pace, rate) == pytest.approx(sum(steps), rel=0.15, abs=2 / rate)
+
+
+def test_before_the_first_step_nothing_is_foretold():
+    assert seconds_left(0, 200, 6.0, 0.0) is None

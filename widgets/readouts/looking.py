@@ -1,0 +1,64 @@
+"""What a guess would send and which way it is moved, as plain data, computed while the attack runs and somebody looks."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from widgets.run.frames import Looked, cells, pixels, spoken_names, tiled
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+    from lab import AttackState, Round
+    from lab.attacks.base import Attack
+    from lab.evaluation.layer_match import LayerMatch
+
+SHARE = 0.08
+"""Of the time, pauses of the pace included, at most so much goes into looking."""
+CONTRAST = 6.0
+"""What is moved by half as many times the mean is drawn white or black."""
+
+
+class Look:
+    """Looks at the last state, and at as many before it as cost little while somebody wants to see them."""
+
+    def __init__(self, attack: Attack, attacked: Round) -> None:
+        from lab.evaluation.downhill import Downhill
+        from lab.evaluation.layer_match import LayerMatcher
+
+        self._matcher = LayerMatcher(attacked.observation)
+        self._downhill = Downhill(attack, attacked.observation)
+        self._network = attacked.observation.network
+        self._next = 0.0
+
+    def __call__(self, state: AttackState, *, wanted: bool) -> Looked:
+        """What there is to see of a state; nothing where it is not the time."""
+        began = time.perf_counter()
+        if state.outcome is None and not (wanted and began >= self._next):
+            return Looked()
+        looked = self.at(state)
+        self._next = began + (time.perf_counter() - began) / SHARE
+        return looked
+
+    def at(self, state: AttackState) -> Looked:
+        """The layers of a state, each under the name that a reader knows, and the movement."""
+        found = self._matcher(state)
+        names = spoken_names(self._network, [layer.name for layer in found])
+        return Looked([_row(layer, names[layer.name]) for layer in found], _movement(self._downhill(state)))
+
+
+def _row(layer: LayerMatch, name: str) -> dict[str, Any]:
+    row = asdict(layer) | {"name": name, "cells": cells(layer.drawn)}
+    del row["drawn"]
+    return row
+
+
+def _movement(downhill: torch.Tensor | None) -> np.ndarray | None:
+    """The slope as a picture around grey: lighter where the guess is made lighter. None where there is none."""
+    if downhill is None:
+        return None
+    moved = downhill.mean(1, keepdim=True)
+    return tiled(pixels(0.5 + moved / (CONTRAST * float(moved.abs().mean()) or 1.0)))[..., 0]

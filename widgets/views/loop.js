@@ -1,0 +1,127 @@
+// The loop: what was sent beside what the guess would send, layer by layer, and the way in which that moves the guess.
+
+const MOST_LAYERS = 4;
+const WIDEST_GAP = 18;
+const CELLS = 48;
+const NEXT = {
+  moves: ["Move the picture this way", "Lighter where it is light, darker where it is dark: each nudge closes the gap a little."],
+  still: ["Nothing is guessed here", "This attack solves equations; there is no slope to follow."],
+  unseen: ["Then nudge the guess, and ask again", "Each nudge closes the gap a little."],
+};
+
+/** The layers with the longest updates, in the network's order. */
+function longest(layers) {
+  const floor = layers.map((layer) => layer.norm).sort((a, b) => b - a)[MOST_LAYERS - 1] ?? -1;
+  return layers.filter((layer) => layer.norm >= floor).slice(0, MOST_LAYERS);
+}
+
+/** Two hexadecimal digits a cell, as shades: the least number is the palest. */
+function shade(strip, cells) {
+  strip.hidden = !cells;
+  [...strip.children].forEach((cell, index) => {
+    const digits = cells?.slice(2 * index, 2 * index + 2);
+    cell.style.display = digits ? "" : "none";
+    if (digits) cell.style.opacity = 0.06 + (0.94 * parseInt(digits, 16)) / 255;
+  });
+}
+
+function strip(side) {
+  return element("span", { class: `lab-strip-of lab-${side}` }, ...Array.from({ length: CELLS }, () => element("i", {})));
+}
+
+/** One minus the cosine of the angle between two updates; null where one of them is silent. */
+const gapOf = (cosine) => (cosine === null || cosine === undefined ? null : Math.max(0, 1 - cosine));
+
+/** The same of all layers together. */
+function wholeGap(layers) {
+  const sum = (value) => layers.reduce((total, layer) => total + (value(layer) ?? 0), 0);
+  const product = sum((layer) => layer.cosine * layer.candidate_norm * layer.shared_norm);
+  const lengths = Math.sqrt(sum((layer) => layer.candidate_norm ** 2) * sum((layer) => layer.shared_norm ** 2));
+  return lengths > 0 ? Math.max(0, 1 - product / lengths) : null;
+}
+
+/** A row of the loop, drawn anew by `draw(sent, guess)`. */
+function layerRow(layer) {
+  const [sent, guess] = [strip("sent-strip"), strip("guess-strip")];
+  const gap = element("span", { class: "lab-gap" });
+  const number = element("b", {});
+  const node = element("li", { title: `${layer.name}: ${grouped(layer.count)} numbers, of which up to ${CELLS} of its loudest unit are drawn` },
+    element("span", { class: "lab-layer-name" }, layer.name), element("span", { class: "lab-strips", "aria-hidden": "true" }, sent, gap, guess), element("span", { class: "lab-unseen" }, "gap"), number);
+  shade(sent, layer.cells);
+  return {
+    node,
+    draw(found) {
+      const value = gapOf(found?.cosine);
+      shade(guess, found?.cells);
+      gap.style.height = `${found ? Math.round(WIDEST_GAP * Math.min(1, value ?? 1)) : WIDEST_GAP}px`;
+      number.textContent = found ? (value === null ? "silent" : short(value)) : "";
+    },
+  };
+}
+
+/** Grey bytes as a picture. */
+function paintGrey(canvas, grey, height, width) {
+  const rgb = new Uint8Array(3 * grey.length);
+  grey.forEach((value, index) => rgb.fill(value, 3 * index, 3 * index + 3));
+  paint(canvas, rgb, height, width);
+}
+
+async function render({ model, el, host }) {
+  const film = await filmOf(model, host);
+  const count = element("p", { class: "lab-soft" });
+  const rows = element("ul", { class: "lab-loop", "aria-label": "The gap between both, layer by layer" });
+  const rest = element("p", { class: "lab-soft lab-rest" });
+  const fill = element("i", {});
+  const whole = element("b", {});
+  const canvas = element("canvas", { class: "lab-picture lab-downhill", role: "img", "aria-label": "Which way each pixel is moved" });
+  const next = element("b", {});
+  const why = element("span", { class: "lab-soft" });
+  const wall = element("div", { class: "lab-wall", id: "lab-wall", hidden: true });
+  const more = element("button", { class: "lab-small", type: "button", "aria-expanded": "false", onclick: toggleNumbers }, "Show numbers");
+  let drawn = [];
+
+  const card = element("article", { class: "lab-card lab-sent", "aria-label": "Sent over the network" },
+    element("span", { class: "lab-who" }, "Sent over the network"),
+    element("h2", {}, "Would this guess send the same?", meaning("loop", "this comparison")), count,
+    element("p", { class: "lab-legend", "aria-hidden": "true" }, element("i", { class: "lab-sent-strip" }), "sent ", element("i", { class: "lab-guess-strip" }), "this guess would send"),
+    rows, rest,
+    element("div", { class: "lab-whole" }, element("span", {}, "Gap, all layers"), element("span", { class: "lab-whole-bar", "aria-hidden": "true" }, fill), whole),
+    element("div", { class: "lab-next-move" }, canvas, element("p", {}, next, " ", why)),
+    element("div", { class: "lab-row lab-numbers-row" }, more), wall);
+
+  function toggleNumbers() {
+    wall.hidden = !wall.hidden;
+    more.textContent = wall.hidden ? "Show numbers" : "Hide numbers";
+    more.setAttribute("aria-expanded", String(!wall.hidden));
+  }
+
+  function drawRound() {
+    const { layers = [], numbers, tensors, kind, sample } = film.round;
+    if (numbers === undefined) return;
+    count.textContent = `The ${kind}: ${grouped(numbers)} numbers in ${tensors} tensors.`;
+    const shown = longest(layers);
+    drawn = shown.map((layer) => [layer.name, layerRow(layer)]);
+    rows.replaceChildren(...drawn.map(([, row]) => row.node));
+    rest.textContent = layers.length > shown.length ? `and ${layers.length - shown.length} layers of shorter updates` : "";
+    wall.textContent = [...floats(sample)].map((value) => value.toFixed(4).replace("-", "−")).join("  ");
+    drawFrame();
+  }
+
+  function drawFrame() {
+    const frame = lookedAt(film);
+    for (const [name, row] of drawn) row.draw(frame?.layers.find((layer) => layer.name === name));
+    const gap = frame ? wholeGap(frame.layers) : null;
+    fill.style.width = `${100 * Math.min(1, gap ?? 1)}%`;
+    whole.textContent = frame ? short(gap) : "no guess yet";
+    canvas.hidden = !frame?.downhill;
+    if (frame?.downhill) paintGrey(canvas, frame.downhill, frame.height, frame.width);
+    [next.textContent, why.textContent] = NEXT[!frame ? "unseen" : frame.downhill ? "moves" : "still"];
+    card.dataset.looked = frame?.iteration ?? "";
+  }
+
+  el.append(card);
+  drawRound();
+  return follow(film, { round: drawRound, frames: drawFrame, index: drawFrame });
+}
+
+export default { render };
