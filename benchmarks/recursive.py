@@ -38,7 +38,8 @@ from lab.federated.protocols.base import Protocol
 from lab.federated.protocols.fedavg import FedAvg
 from lab.federated.protocols.fedsgd import FedSGD
 from lab.federated.tensors import Gradients
-from lab.modalities.images.scores import best_matching, psnr_db
+from lab.modalities.images.scores import psnr_db
+from lab.modalities.pairing import best_matching
 from lab.randomness import stream
 
 RECOVERED_DB = 60.0

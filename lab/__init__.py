@@ -71,7 +71,7 @@ if TYPE_CHECKING:
     from lab.federated.protocols.base import Protocol
     from lab.federated.protocols.fedavg import FedAvg
     from lab.federated.protocols.fedsgd import FedSGD
-    from lab.modalities.images.line_up import Verdict
+    from lab.modalities.line_up import Verdict
 
 __all__ = [
     "L1",
@@ -143,7 +143,7 @@ _NOUNS = (
     "lab.evaluation.round",
     "lab.experiments.experiment",
     "lab.evaluation.scores",
-    "lab.modalities.images.line_up",
+    "lab.modalities.line_up",
     "lab.experiments.rounds",
     "lab.attacks.matching.distances.base",
     "lab.attacks.matching.priors.base",

@@ -126,7 +126,7 @@ def observe(
         network=network,
         protocol=protocol,
         update={names[id(weights[name])]: tensor for name, tensor in sent.items() if name not in left_out},
-        image_shape=shape,
+        input_shape=shape,
         batch_size=pictures,
         label_source=source,
         labels=known.to(probe.device) if known is not None and source is LabelSource.KNOWN else None,

@@ -17,7 +17,8 @@ from lab.federated.networks.lenet import LeNet
 from lab.federated.networks.mlp import MLP
 from lab.federated.networks.small_convnet import SmallConvNet
 from lab.federated.observation import LabelSource
-from lab.modalities.images.scores import best_matching, psnr_db
+from lab.modalities.images.scores import psnr_db
+from lab.modalities.pairing import best_matching
 from lab.randomness import stream
 
 ALONE = Recursive(hand_over=False)

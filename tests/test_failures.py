@@ -6,7 +6,7 @@ from lab import reconstruct, score, simulate_round
 from lab.errors import LabError
 from lab.experiments.experiment import Experiment
 from lab.experiments.failures import FAILURES, find_failure
-from lab.modalities.images.line_up import Verdict
+from lab.modalities.line_up import Verdict
 
 
 def verdict(experiment):

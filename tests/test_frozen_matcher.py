@@ -83,8 +83,8 @@ def test_the_fast_derivative_is_the_exact_one(network, dtype, noise):
     observation = observe(network, batch)
     exact, fast = (matcher(near(batch, noise), batch.labels) for matcher in matchers(observation, Cosine()))
     torch.testing.assert_close(fast.distance, exact.distance, rtol=1e-3, atol=1e-6)
-    assert alignment(fast.image_gradient, exact.image_gradient) > 0.99999
-    assert float(fast.image_gradient.norm() / exact.image_gradient.norm()) == pytest.approx(1, abs=3e-3)
+    assert alignment(fast.input_gradient, exact.input_gradient) > 0.99999
+    assert float(fast.input_gradient.norm() / exact.input_gradient.norm()) == pytest.approx(1, abs=3e-3)
     assert fast.target_gradient is None
 
 
@@ -99,8 +99,8 @@ def test_it_holds_through_local_steps_and_for_each_distance(network, protocol, d
     observation = observe(network, batch, protocol)
     exact, fast = (matcher(near(batch, 0.1), batch.labels) for matcher in matchers(observation, distance))
     torch.testing.assert_close(fast.distance, exact.distance, rtol=1e-9, atol=1e-12)
-    assert alignment(fast.image_gradient, exact.image_gradient) > 0.999999
-    assert float(fast.image_gradient.norm() / exact.image_gradient.norm()) == pytest.approx(1, abs=1e-4)
+    assert alignment(fast.input_gradient, exact.input_gradient) > 0.999999
+    assert float(fast.input_gradient.norm() / exact.input_gradient.norm()) == pytest.approx(1, abs=1e-4)
 
 
 @pytest.mark.parametrize("batch_size", [0, 1], ids=["same pictures", "other pictures each step"])
@@ -109,8 +109,8 @@ def test_where_local_steps_hardly_bend_one_curvature_serves_them_all(network, ba
     batch = smooth_batch(2, dtype=torch.float64)
     observation = observe(network, batch, FedAvg(local_steps=6, batch_size=batch_size, learning_rate=1e-4))
     exact, fast = (matcher(near(batch, 0.1), batch.labels) for matcher in matchers(observation, Cosine()))
-    assert alignment(fast.image_gradient, exact.image_gradient) > 0.999999
-    assert float(fast.image_gradient.norm() / exact.image_gradient.norm()) == pytest.approx(1, abs=CONSTANT_CURVATURE)
+    assert alignment(fast.input_gradient, exact.input_gradient) > 0.999999
+    assert float(fast.input_gradient.norm() / exact.input_gradient.norm()) == pytest.approx(1, abs=CONSTANT_CURVATURE)
 
 
 @pytest.mark.parametrize("network", [LeNet(), SmallConvNet(width=8)], ids=lambda n: n.name)
@@ -119,7 +119,7 @@ def test_soft_targets_are_differentiated_too(network):
     soft = torch.full((1, 10), 0.1, dtype=torch.float64)
     observation = observe(network, batch)
     exact, fast = (matcher(near(batch, 0.1), soft) for matcher in matchers(observation, Cosine()))
-    assert alignment(fast.image_gradient, exact.image_gradient) > 0.99999
+    assert alignment(fast.input_gradient, exact.input_gradient) > 0.99999
     assert alignment(fast.target_gradient, exact.target_gradient) > 0.99999
 
 
@@ -130,7 +130,7 @@ def test_without_freezing_the_difference_would_be_wrong(network):
     observation = observe(network, batch)
     exact, fast = matchers(observation, Cosine())
     network, candidate = observation.network, near(batch, 0.02)
-    expected = exact(candidate, batch.labels).image_gradient
+    expected = exact(candidate, batch.labels).input_gradient
     before = slope(network, candidate, batch.labels)
     _, direction = Cosine().value_and_gradient(FedSGD().update(network, candidate, batch.labels), observation.update)
     h = fast.step_lengths[0] / float(length(direction))
@@ -249,7 +249,7 @@ def test_the_network_is_left_alone_and_the_matcher_forgets_nothing():
     first = fast(near(batch, 0.1), batch.labels)
     fast(near(batch, 0.3), batch.labels)
     again = fast(near(batch, 0.1), batch.labels)
-    assert alignment(first.image_gradient, again.image_gradient) > 0.99999
+    assert alignment(first.input_gradient, again.input_gradient) > 0.99999
     assert [type(module) for module in observation.network.modules()] == kinds
     assert not any(module._forward_hooks for module in observation.network.modules())
     assert all(parameter.grad is None for parameter in observation.network.parameters())

@@ -54,7 +54,7 @@ def gaps(observation, pictures, matcher=None):
     for seed in range(3):
         dtype = next(observation.network.parameters()).dtype
         images = random_batch(pictures, observation.image_shape, seed=10 + seed, dtype=dtype).images
-        found, wanted = (each(images, observation.labels).image_gradient for each in (taken, exact))
+        found, wanted = (each(images, observation.labels).input_gradient for each in (taken, exact))
         yield float((found - wanted).norm() / wanted.norm())
 
 

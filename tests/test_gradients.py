@@ -72,7 +72,7 @@ def test_mixed_derivative_is_plain_double_backward(network, distance):
     gradients = torch.autograd.grad(value, parameters, create_graph=True)
     total = distance(dict(zip(observation.update, gradients, strict=True)), observation.update)
     torch.testing.assert_close(found.distance, total.detach())
-    torch.testing.assert_close(found.image_gradient, torch.autograd.grad(total, leaf)[0])
+    torch.testing.assert_close(found.input_gradient, torch.autograd.grad(total, leaf)[0])
 
 
 @pytest.mark.parametrize("protocol", [FedSGD(), FedAvg(local_steps=3, batch_size=1, learning_rate=0.05)], ids=repr)
@@ -88,7 +88,7 @@ def test_mixed_derivative_is_the_finite_difference_of_the_distance(network, prot
         return Cosine()(update, observation.update)
 
     expected = (at(1e-6) - at(-1e-6)) / 2e-6
-    torch.testing.assert_close((found.image_gradient * direction).sum(), expected, rtol=1e-3, atol=1e-8)
+    torch.testing.assert_close((found.input_gradient * direction).sum(), expected, rtol=1e-3, atol=1e-8)
 
 
 def test_soft_targets_get_their_own_derivative():

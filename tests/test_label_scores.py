@@ -17,7 +17,7 @@ from lab.evaluation.scores import labels_right, score
 from lab.federated.networks.mlp import MLP
 from lab.federated.networks.small_convnet import SmallConvNet
 from lab.federated.observation import LabelSource
-from lab.modalities.images.scores import best_matching
+from lab.modalities.pairing import best_matching
 from lab.randomness import stream
 
 

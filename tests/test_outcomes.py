@@ -33,7 +33,8 @@ from lab.federated.networks.resnet import ResNet
 from lab.federated.networks.small_convnet import SmallConvNet
 from lab.federated.networks.squeezenet import SqueezeNet
 from lab.federated.protocols.fedavg import FedAvg
-from lab.modalities.images.scores import best_matching, psnr_db
+from lab.modalities.images.scores import psnr_db
+from lab.modalities.pairing import best_matching
 from lab.randomness import stream
 
 SMALL = (3, 8, 8)

@@ -122,7 +122,7 @@ def test_the_history_has_a_row_an_iteration():
 
 def test_the_history_leaves_a_gap_where_nothing_is_known():
     moments = (Moment(0, 0, 1.0, {"distance": 1.0}, 0.1, 9.0), Moment(0, 1, 0.5, {"distance": 0.5, "l2": 0.2}, 0.2, None))
-    assert history_csv(moments).splitlines() == [
+    assert history_csv(moments, "psnr_db").splitlines() == [
         "restart,iteration,objective,distance,l2,seconds,psnr_db",
         "0,0,1.0,1.0,,0.1,9.0",
         "0,1,0.5,0.5,0.2,0.2,",

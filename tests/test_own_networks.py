@@ -171,7 +171,7 @@ def test_the_derivative_is_that_of_a_difference_quotient(body, protocol, distanc
     def value(candidate):
         return float(distance(protocol.update(observed.network, candidate, batch.labels), observed.update))
 
-    found = float((match(rule, images, batch.labels, distance, observed.update).image_gradient * towards).sum())
+    found = float((match(rule, images, batch.labels, distance, observed.update).input_gradient * towards).sum())
     step = 1e-6
     expected = (value(images + step * towards) - value(images - step * towards)) / (2 * step)
     assert found == pytest.approx(expected, rel=1e-3, abs=1e-9)

@@ -47,7 +47,8 @@ from lab.federated.networks.squeezenet import SqueezeNet
 from lab.federated.observation import LabelSource, Observation
 from lab.federated.protocols.fedavg import FedAvg
 from lab.federated.protocols.fedsgd import FedSGD
-from lab.modalities.images.scores import best_matching, psnr_db
+from lab.modalities.images.scores import psnr_db
+from lab.modalities.pairing import best_matching
 from lab.randomness import stream
 
 QUICK = Recursive(iterations=3)

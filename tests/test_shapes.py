@@ -19,9 +19,10 @@ from lab import late
 from lab.attacks.closed_form.cgls import Rows
 from lab.attacks.closed_form.linear_layers import divide
 from lab.attacks.labels.llg import mean_gradient_of
-from lab.federated.tensors import Gradients
+from lab.federated.tensors import Gradients, Inputs
 
 ANY_SHAPE = {
+    Inputs: "each modality's own, and each tensor of several has its own",
     Gradients: "keyed by parameter, and each has the shape of its own",
     Rows: "a block of equations for each layer that has some, in the shape of its outputs or weights",
 }

@@ -202,7 +202,7 @@ def test_labels_belong_to_the_fingerprint_of_pictures():
     batch = simulate_round(QUICK).batch
     assert fingerprint(batch) == fingerprint(replace(batch))
     assert fingerprint(batch) != fingerprint(replace(batch, labels=batch.labels + 1))
-    assert fingerprint(batch) != fingerprint(replace(batch, images=batch.images.clone().fill_(0.5)))
+    assert fingerprint(batch) != fingerprint(replace(batch, inputs=batch.images.clone().fill_(0.5)))
 
 
 def result(picture, seed, value):

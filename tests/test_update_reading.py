@@ -147,7 +147,7 @@ def test_what_was_not_sent_is_compared_with_the_least_that_was(inner):
     leaf = images.clone().requires_grad_()
     total = distance(rule(leaf, batch.labels), observed.update)
     found = match(rule, images, batch.labels, distance, observed.update)
-    torch.testing.assert_close(found.image_gradient, torch.autograd.grad(total, leaf)[0])
+    torch.testing.assert_close(found.input_gradient, torch.autograd.grad(total, leaf)[0])
     own = {name: tensor.detach() for name, tensor in rule(images, batch.labels).items()}
     least = min(float(tensor[tensor != 0].abs().min()) for tensor in observed.update.values() if tensor.any())
     left_out = {name: observed.update[name] == 0 for name in own}

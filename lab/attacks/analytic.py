@@ -8,15 +8,17 @@ from typing import Annotated
 
 from lab.late import Tensor, nn, torch
 
-from lab.attacks.base import Attack, AttackState, Outcome
+from lab.attacks.base import Attack, AttackState, Outcome, unknown
 from lab.attacks.closed_form.confirming import head_residual, least_at_any_scale
 from lab.attacks.closed_form.linear_layers import CONSISTENT, LayerReading, _linear_layers, read_layers
 from lab.attacks.closed_form.mismatch import EXACT, fit
 from lab.attacks.closed_form.outcomes import ClosedFormOutcome
 from lab.attacks.labels.llg import ended, recover_labels
+from lab.federated.inputs import each, made
 from lab.federated.observation import LabelSource, Observation
 from lab.federated.rounding import rounding
-from lab.federated.tensors import Images, Labels
+from lab.federated.tensors import Inputs, Labels
+from lab.modalities.base import modality_of
 from lab.options.fields import Bounds, Help
 from lab.options.words import percent
 
@@ -31,28 +33,28 @@ class Analytic(Attack):
     row: Annotated[int | None, Bounds(0, 100_000), Help("which unit to divide by; empty takes the largest |dL/db_i|")] = None
 
     def reconstruct(self, observation: Observation, generator: torch.Generator) -> Iterator[AttackState]:
-        """One state: the picture where the network is fully connected, else the features entering the head.
+        """One state: the input where the network is fully connected, else the features entering the head.
 
         Raises ``LabError`` where ``row`` names a unit that the layer does not have or that is silent.
         """
         readings = read_layers(observation, self.row)
-        state = _grey_state(observation)
+        state = AttackState(1, 1, unknown(observation), float("nan"), {}, labels=_labels(observation))
         if not readings:
             outcome, note = why_unread(observation)
             yield ended(observation, state, outcome, note)
             return
         first = readings[-1]
-        is_picture = isinstance(observation.network.features, nn.Identity)
-        picture = _as_picture(first, observation) if is_picture else None
-        outcome, note = diagnose(readings, observation, picture)
-        found = replace(
+        is_input = isinstance(observation.network.features, nn.Identity)
+        found = _as_input(first, observation) if is_input else None
+        outcome, note = diagnose(readings, observation, found)
+        state = replace(
             state,
-            candidate=state.candidate if picture is None else picture,
+            candidate=state.candidate if found is None else found,
             objective=first.residual,
             terms={"residual": first.residual},
             features=first.recovered_input.unsqueeze(0),
         )
-        yield ended(observation, found, outcome, note)
+        yield ended(observation, state, outcome, note)
 
 
 def why_unread(observation: Observation) -> tuple[Outcome, str]:
@@ -66,25 +68,34 @@ def why_unread(observation: Observation) -> tuple[Outcome, str]:
     return ClosedFormOutcome.DEAD_UNITS, "A fully connected layer has a gradient of 0 throughout."
 
 
-def _as_picture(reading: LayerReading, observation: Observation) -> Images:
-    values = reading.recovered_input.reshape(1, *observation.image_shape)
-    pixels = observation.network.normalise.inverse(values)
+def _as_input(reading: LayerReading, observation: Observation) -> Inputs:
+    """What entered the head as an input of its kind, in the place of every input of the batch."""
+    entered = _as_entered(reading.recovered_input, observation)
     if reading.up_to_scale:
-        pixels = (values - values.min()) / (values.max() - values.min()).clamp_min(1e-30)
-    return pixels.detach().expand(observation.batch_size, -1, -1, -1).clone()
+        found = modality_of(observation.modality).at_some_scale(entered, observation)
+    else:
+        found = observation.network.normalise.inverse(entered)
+    return each(lambda tensor: tensor.detach().expand(observation.batch_size, *tensor.shape[1:]).clone(), found)
 
 
-def diagnose(readings: list[LayerReading], observation: Observation, picture: Images | None) -> tuple[Outcome, str]:
-    """What the lowest reading is worth, the first reason why it is not exact, and a number; ``picture`` where it is one."""
+def _as_entered(vector: Tensor, observation: Observation) -> Tensor:
+    """What entered the head, in the shape in which the network's entrance gives it, a batch of one."""
+    with torch.no_grad():
+        like = observation.network.normalise(made(observation.input_shape, lambda shape: vector.new_zeros(1, *shape)))
+    return vector.reshape(like.shape)
+
+
+def diagnose(readings: list[LayerReading], observation: Observation, found: Inputs | None) -> tuple[Outcome, str]:
+    """What the lowest reading is worth, the first reason why it is not exact, and a number; ``found`` where it is an input."""
     reading = readings[-1]
     if observation.batch_size > 1:
         return ClosedFormOutcome.MIXTURE, ""
-    if observation.local_steps > 1 and (picture is None or not (reading.has_bias or reading.up_to_scale)):
+    if observation.local_steps > 1 and (found is None or not (reading.has_bias or reading.up_to_scale)):
         return ClosedFormOutcome.AFTER_LOCAL_STEPS, ""
     if reading.residual > CONSISTENT:
         return ClosedFormOutcome.INCONSISTENT, ""
-    if observation.local_steps > 1 and picture is not None and not reading.up_to_scale:
-        return after_steps(observation, picture)
+    if observation.local_steps > 1 and found is not None and not reading.up_to_scale:
+        return after_steps(observation, found)
     residual, allowed = _head_residual(readings, observation), CONSISTENT
     if observation.local_steps > 1:
         allowed = max(allowed, ROUNDED_TWICE * rounding(observation))
@@ -94,8 +105,8 @@ def diagnose(readings: list[LayerReading], observation: Observation, picture: Im
             f"One input fits {reading.name}, but leaves {percent(residual)} of the other numbers unexplained.",
         )
     if reading.up_to_scale:
-        return ClosedFormOutcome.UP_TO_SCALE, "" if picture is None else "The picture is shown stretched to fit."
-    return ClosedFormOutcome.FEATURES_ONLY if picture is None else ClosedFormOutcome.EXACT, ""
+        return ClosedFormOutcome.UP_TO_SCALE, "" if found is None else modality_of(observation.modality).scale_note
+    return ClosedFormOutcome.FEATURES_ONLY if found is None else ClosedFormOutcome.EXACT, ""
 
 
 def _head_residual(readings: list[LayerReading], observation: Observation) -> float:
@@ -107,31 +118,25 @@ def _head_residual(readings: list[LayerReading], observation: Observation) -> fl
     def residual(inputs: Tensor) -> float:
         if observation.local_steps == 1:
             return head_residual(observation, inputs, labels)
-        return fit(observation, observation.network.normalise.inverse(inputs.view(1, *observation.image_shape))).residual
+        return fit(observation, observation.network.normalise.inverse(_as_entered(inputs, observation))).residual
 
     inputs = lowest.recovered_input.unsqueeze(0)
     return least_at_any_scale(residual, inputs) if lowest.up_to_scale else residual(inputs)
 
 
-def after_steps(observation: Observation, picture: Images) -> tuple[Outcome, str]:
+def after_steps(observation: Observation, found: Inputs) -> tuple[Outcome, str]:
     """What the input of a network's first layer is worth, read as one ratio after several local steps.
 
-    One picture enters that layer unchanged at every step: sums of gradients, however weighted (SGD, momentum), are
+    One input enters that layer unchanged at every step: sums of gradients, however weighted (SGD, momentum), are
     sum_k c_k dz_k x^T and sum_k c_k dz_k, and their ratio is x. Steps of Adam give sign(x) instead, which fits as well;
-    so the claim is that the picture's own steps send the shared numbers, but for their length.
+    so the claim is that the input's own steps send the shared numbers, but for their length.
     """
-    found, rounded = fit(observation, picture), rounding(observation)
-    note = f"{observation.local_steps} local steps; the picture's own update is {percent(found.residual)} off"
+    fitted, rounded = fit(observation, found), rounding(observation)
+    spoken = modality_of(observation.modality).one
+    note = f"{observation.local_steps} local steps; the {spoken}'s own update is {percent(fitted.residual)} off"
     note += f", where rounding the weights alone makes {percent(rounded)}."
-    confirmed = found.residual <= max(EXACT, ROUNDED_TWICE * rounded)
+    confirmed = fitted.residual <= max(EXACT, ROUNDED_TWICE * rounded)
     return ClosedFormOutcome.UNMOVED_INPUT if confirmed else ClosedFormOutcome.UNCONFIRMED_RATIO, note
-
-
-def _grey_state(observation: Observation) -> AttackState:
-    shape = (observation.batch_size, *observation.image_shape)
-    like = next(iter(observation.update.values()))
-    grey = torch.full(shape, 0.5, dtype=like.dtype, device=like.device)
-    return AttackState(1, 1, grey, float("nan"), {}, labels=_labels(observation))
 
 
 def _labels(observation: Observation) -> Labels | None:

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 from lab.late import Tensor, torch
 
+from lab.errors import LabError
 from lab.federated.observation import Observation
-from lab.federated.tensors import Images, Labels
+from lab.federated.tensors import Images, Inputs, Labels
+from lab.modalities.base import modality_of
 from lab.options.catalogue import Entry
 
 if TYPE_CHECKING:
@@ -34,7 +36,8 @@ class AttackState:
 
     iteration: int
     iterations: int
-    candidate: Images
+    candidate: Inputs
+    """As the network eats it; pictures are one tensor, (batch, channels, height, width)."""
     objective: float
     terms: Mapping[str, float] = field(default_factory=dict[str, float])
     restart: int = 0
@@ -46,6 +49,18 @@ class AttackState:
     """The number behind the outcome, in one sentence."""
     layers: tuple[LayerRecovery, ...] = ()
     """Peeled layers, top to bottom; closed-form attacks only."""
+
+    @property
+    def images(self) -> Images:
+        """The candidate of an attack on pictures. Raises ``LabError`` where it is none."""
+        if isinstance(self.candidate, Mapping):
+            raise LabError(f"This candidate is no picture: it holds {', '.join(self.candidate)}; take ``candidate``.")
+        return self.candidate
+
+
+def unknown(observation: Observation) -> Inputs:
+    """What knowing nothing of the inputs suggests: grey pictures."""
+    return modality_of(observation.modality).start(observation, torch.Generator(), noise=False)
 
 
 class Attack(Entry):

@@ -26,8 +26,10 @@ from lab.attacks.matching.sent_entries import SentEntries
 from lab.attacks.matching.settings import SMOOTHNESS, Derivative, Matching, Start, Steps
 from lab.attacks.matching.update_reading import Reading, Trace, read_update
 from lab.errors import LabError
+from lab.federated.inputs import kept
 from lab.federated.observation import Observation
-from lab.federated.tensors import Images
+from lab.federated.tensors import Inputs
+from lab.modalities.base import modality_of
 
 NOT_PROVED = (
     "The frozen derivative does not prove right for this network: something in it is random, or bends in a way that no layer "
@@ -53,7 +55,7 @@ class GradientMatching(Matching):
     """
 
     def reconstruct(
-        self, observation: Observation, generator: torch.Generator, first: Images | None = None
+        self, observation: Observation, generator: torch.Generator, first: Inputs | None = None
     ) -> Iterator[AttackState]:
         """States of every restart one after another; the last state is the one of all whose update came nearest to the shared.
 
@@ -62,6 +64,7 @@ class GradientMatching(Matching):
 
         ``first`` is where the first restart begins, in place of the start chosen in the options.
         """
+        self._check_priors(observation)
         read = read_update(observation) if self.reading and self.priors == SMOOTHNESS else Reading(Trace.PLAIN)
         attack = self.suited_to(read)
         several = self.local_steps is Steps.SURROGATE and observation.local_steps > 1
@@ -71,13 +74,23 @@ class GradientMatching(Matching):
         for restart in range(self.restarts):
             noise = self.start is Start.NOISE or restart > 0
             start = None if restart else first
-            search = Search(attack, observation, matcher, generator, noise=noise, first=start, surrogate=surrogate)
+            search = Search(attack, observation, matcher, generator, noise=noise, start=start, surrogate=surrogate)
             nearest = yield from self._attempt(search, restart, plain=read.trace is Trace.PLAIN)
             finals.append(nearest)
         best = min(finals, key=lambda nearest: nearest.ranking)
         note = " ".join(filter(None, (read.sentence, best.note, counting_note(observation), self._note(matcher))))
         outcome = best.state.outcome or MatchingOutcome.BUDGET_SPENT
         yield replace(best.state, iteration=finals[-1].state.iteration, outcome=outcome, note=note)
+
+    def _check_priors(self, observation: Observation) -> None:
+        """Raise ``LabError`` for a prior that knows other inputs than those sought."""
+        for prior in self.priors:
+            if prior.modality != observation.modality:
+                wanted = modality_of(observation.modality).many
+                raise LabError(
+                    f"The prior {prior.name} knows how {modality_of(prior.modality).many} look, and {wanted} are sought; "
+                    "leave it out."
+                )
 
     def suited_to(self, read: Reading) -> GradientMatching:
         """The same attack as suits an update that was read so."""
@@ -143,7 +156,7 @@ class GradientMatching(Matching):
         return AttackState(
             iteration=restart * self.iterations + iteration,
             iterations=self.restarts * self.iterations,
-            candidate=search.pixels.detach().clone(),
+            candidate=kept(search.candidate),
             objective=objective,
             terms=terms,
             restart=restart,

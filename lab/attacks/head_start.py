@@ -117,7 +117,7 @@ class HeadStart(Matching):
         matching = self.without()
         if believed:
             matching = replace(matching, optimiser=replace(self.optimiser, step=POLISH), coarse_to_fine=False)
-        first = closed_form.candidate.clamp(0, 1) if believed else None
+        first = closed_form.images.clamp(0, 1) if believed else None
         for state in matching.reconstruct(observation, generator, first):
             passed = {
                 "iteration": closed_form.iteration + state.iteration,
@@ -134,4 +134,4 @@ class HeadStart(Matching):
         if after <= before:
             return matched
         note = f"{matched.note} Matching brought the picture from the algebra no nearer to the shared update.".strip()
-        return replace(matched, candidate=closed_form.candidate.clamp(0, 1), note=note)
+        return replace(matched, candidate=closed_form.images.clamp(0, 1), note=note)

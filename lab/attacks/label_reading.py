@@ -1,15 +1,15 @@
-"""Only the labels: what the last layer tells about a batch without a search for its pictures."""
+"""Only the labels: what the last layer tells about a batch without a search for its inputs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Annotated
 
 from lab.late import torch
 
-from lab.attacks.base import Attack, AttackState, Outcome
+from lab.attacks.base import Attack, AttackState, Outcome, unknown
 from lab.attacks.labels import rules
 from lab.attacks.labels.llg import length_factor, length_note, recover_labels
 from lab.federated.observation import Observation
@@ -44,7 +44,7 @@ class LabelReadingOutcome(Outcome):
 
 @dataclass(frozen=True)
 class LabelReading(Attack):
-    """Reads the labels of a batch off the last layer's gradient by one of four rules, and leaves the pictures grey."""
+    """Reads the labels of a batch off the last layer's gradient by one of four rules; the inputs stay unknown."""
 
     rule: Annotated[Rule, Help("iDLG: row sums; LLG: the bias, class by class; GradInversion: row minima; iLRG: counts")] = (
         Rule.LLG
@@ -52,12 +52,10 @@ class LabelReading(Attack):
 
     def reconstruct(self, observation: Observation, generator: torch.Generator) -> Iterator[AttackState]:
         """One state: the labels in ascending order. Raises ``LabError`` where the last layer does not suit the rule."""
-        like = next(iter(observation.update.values()))
-        shape = (observation.batch_size, *observation.image_shape)
-        grey = torch.full(shape, 0.5, dtype=like.dtype, device=like.device)
         labels = _RULES[self.rule](observation)
         note = self._length_note(observation) if observation.batch_size > 1 else ""
-        yield AttackState(1, 1, grey, 0.0, {}, labels=labels, outcome=LabelReadingOutcome.LABELS_ONLY, note=note)
+        found = AttackState(1, 1, unknown(observation), 0.0, {}, labels=labels)
+        yield replace(found, outcome=LabelReadingOutcome.LABELS_ONLY, note=note)
 
     def _length_note(self, observation: Observation) -> str:
         """What counts of repeated labels take the length of the update for; the other rules do not mind it."""

@@ -68,7 +68,7 @@ class Recursive(Attack):
         observation, is_open = inversion.observation, broken.outcome in OPEN
         found = closed_form.objective <= BELIEVED and not is_open
         matching = GradientMatching(iterations=self.iterations, coarse_to_fine=not found)
-        start = closed_form.candidate.clamp(0, 1) if found else None
+        start = closed_form.images.clamp(0, 1) if found else None
         state = closed_form
         for state in matching.reconstruct(observation, generator, start):
             offset = closed_form.iteration + state.iteration
@@ -77,12 +77,12 @@ class Recursive(Attack):
             yield state
         if is_open:
             state = projected(inversion, state)
-        after = mismatch(observation, state.candidate)
+        after = mismatch(observation, state.images)
         if not inversion.is_underdetermined and not after < _shown_mismatch(observation, closed_form):
             note = (
                 f"{broken.note} Gradient matching took over but explained the shared numbers no better ({percent(after)} off)."
             )
-            kept = closed_form.candidate.clamp(0, 1) if is_open else closed_form.candidate
+            kept = closed_form.images.clamp(0, 1) if is_open else closed_form.images
             yield ended(observation, replace(state, candidate=kept), broken.outcome, note)
             return
         origin = "the peeled picture" if found else "grey"
@@ -92,13 +92,13 @@ class Recursive(Attack):
 
 def _shown_mismatch(observation: Observation, closed_form: AttackState) -> float:
     """That of a closed-form picture as it is shown, its pixels in the box; infinite where there is none."""
-    return mismatch(observation, closed_form.candidate.clamp(0, 1)) if math.isfinite(closed_form.objective) else math.inf
+    return mismatch(observation, closed_form.images.clamp(0, 1)) if math.isfinite(closed_form.objective) else math.inf
 
 
 def projected(inversion: Inversion, matched: AttackState) -> AttackState:
     """A matched state moved to the nearest picture that the equations allow, where that explains more."""
-    moved = inversion.nearest_consistent(matched.candidate)
-    before, after = (mismatch(inversion.observation, images) for images in (matched.candidate, moved))
+    moved = inversion.nearest_consistent(matched.images)
+    before, after = (mismatch(inversion.observation, images) for images in (matched.images, moved))
     return replace(matched, candidate=moved) if after < before else matched
 
 
@@ -123,7 +123,7 @@ def _correct_drift(observation: Observation, state: AttackState) -> Generator[At
     for _ in range(MOST_ROUNDS):
         if not math.isfinite(state.objective):
             break
-        corrected = without_drift(observation, state.candidate)
+        corrected = without_drift(observation, state.images)
         inversion = None if corrected is None else Inversion(observation, corrected)
         if inversion is None or inversion.obstacle() is not None:
             break

@@ -1,22 +1,36 @@
-"""What a client has: its private pictures and their labels."""
+"""What a client has: its private inputs and their labels."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from lab.late import torch
 
-from lab.federated.tensors import Images, Labels
+from lab.errors import LabError
+from lab.federated.inputs import count, moved
+from lab.federated.tensors import Images, Inputs, Labels
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """The client's private pictures (pixels in [0, 1]) and their class numbers."""
+    """The client's private inputs, pictures with pixels in [0, 1] say, and their class numbers."""
 
-    images: Images
+    inputs: Inputs
     labels: Labels
     notes: tuple[str, ...] = ()
-    """What was made of the pictures and weights given that needs saying, a sentence each."""
+    """What was made of the inputs and weights given that needs saying, a sentence each."""
+
+    def __len__(self) -> int:
+        """How many inputs there are."""
+        return count(self.inputs)
+
+    @property
+    def images(self) -> Images:
+        """The inputs, which are pictures. Raises ``LabError`` where they are none."""
+        if isinstance(self.inputs, Mapping):
+            raise LabError(f"These inputs are no pictures: they hold {', '.join(self.inputs)}; take ``inputs``.")
+        return self.inputs
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -26,4 +40,4 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on another device."""
-        return replace(self, images=self.images.to(device), labels=self.labels.to(device))
+        return replace(self, inputs=moved(self.inputs, device), labels=self.labels.to(device))

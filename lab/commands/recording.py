@@ -6,14 +6,14 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-import torch
-from torch import Tensor
-
 from lab.attacks.base import AttackState, Interrupted
 from lab.evaluation.round import Round
+from lab.evaluation.scores import decoded, main_measure
 from lab.experiments.driving import Driven
 from lab.experiments.outputs import Moment
-from lab.modalities.images.scores import best_matching, psnr_db
+from lab.federated.inputs import size
+from lab.federated.tensors import Inputs
+from lab.modalities.base import modality_of
 
 FRAME_BYTES = 64 * 2**20
 MOST_FRAMES = 96
@@ -27,9 +27,10 @@ class Recording:
         self.history: list[Moment] = []
         self.latest: dict[int, AttackState] = {}
         """The newest state of each restart."""
-        self._frames: dict[int, Tensor] = {}
+        self._modality = modality_of(attacked.observation.modality)
+        self._frames: dict[int, Inputs] = {}
         self._stride = 1
-        self._most = max(8, min(MOST_FRAMES, FRAME_BYTES // attacked.batch.images.numel()))
+        self._most = max(8, min(MOST_FRAMES, FRAME_BYTES // size(attacked.batch.inputs)))
 
     def add(self, state: AttackState, seconds: float) -> None:
         """Keep a state; one that repeats a place of the history (the closing state does) adds no row."""
@@ -41,31 +42,25 @@ class Recording:
         kept = len(self.history) % self._stride == 0
         if kept:
             self._keep(state)
-        psnr = self._psnr_db(state) if kept else None
-        self.history.append(Moment(state.restart, state.iteration, state.objective, state.terms, seconds, psnr))
+        measured = main_measure(self.attacked, state) if kept else None
+        self.history.append(Moment(state.restart, state.iteration, state.objective, state.terms, seconds, measured))
 
     def _keep(self, state: AttackState) -> None:
-        self._frames[len(self.history)] = _bytes(state)
+        self._frames[len(self.history)] = self._packed(state)
         if len(self._frames) > self._most:
             self._stride *= 2
             self._frames = {place: frame for place, frame in self._frames.items() if place % self._stride == 0}
 
-    def _psnr_db(self, state: AttackState) -> float:
-        truth = self.attacked.batch.images
-        candidate = state.candidate.to(truth).clamp(0, 1)
-        return float(psnr_db(candidate[best_matching(truth, candidate)], truth).mean())
+    def _packed(self, state: AttackState) -> Inputs:
+        return self._modality.packed(decoded(self.attacked, state))
 
-    def frames(self, last: AttackState) -> tuple[Tensor, ...]:
-        """The kept frames, ending with the picture that counts."""
-        return (*self._frames.values(), _bytes(last))
+    def frames(self, last: AttackState) -> tuple[Inputs, ...]:
+        """The kept frames, ending with the candidate that counts."""
+        return (*self._frames.values(), self._packed(last))
 
     def best(self) -> AttackState:
         """The state to show now: of the newest of each restart the one with the least distance, never by the truth."""
         return min(self.latest.values(), key=_distance)
-
-
-def _bytes(state: AttackState) -> Tensor:
-    return (state.candidate.clamp(0, 1) * 255).round().to(torch.uint8).cpu()
 
 
 def _distance(state: AttackState) -> float:

@@ -13,12 +13,13 @@ from lab import device
 from lab.attacks.base import AttackState
 from lab.commands.interruption import interruptible
 from lab.commands.recording import Ended, Recording, follow
-from lab.evaluation.scores import Scores, score
+from lab.evaluation.scores import Scores, control_name, score
 from lab.experiments.driving import drive
 from lab.experiments.experiment import Experiment
 from lab.experiments.outputs import Finished, write_outputs
 from lab.experiments.rounds import simulate_round
-from lab.modalities.images.line_up import told
+from lab.federated.inputs import first
+from lab.modalities.base import Modality, modality_of
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def _finished(experiment: Experiment, recording: Recording, ended: Ended) -> Fin
         iterations=ended.iterations,
         seconds=ended.seconds,
         stopped_after=ended.stopped_after,
-        device=device.describe(ended.state.candidate.device, recording.attacked.observation.network),
+        device=device.describe(first(ended.state.candidate).device, recording.attacked.observation.network),
     )
 
 
@@ -104,12 +105,11 @@ class Bar:
 def summary(finished: Finished, out: Path | None, written: list[str]) -> str:
     """The run in a few lines for a person."""
     assert finished.state.outcome is not None
-    scores = finished.scores
+    scores, modality = finished.scores, modality_of(finished.attacked.observation.modality)
     lines = [
         finished.state.outcome.value,
-        f"Verdict: {scores.verdict.value}, {_places(scores)} in the line-up.",
-        f"PSNR {scores.psnr_db:.1f} dB (a grey picture gets {scores.grey_psnr_db:.1f} dB, the mean of the other pictures "
-        f"{scores.mean_psnr_db:.1f} dB), SSIM {scores.ssim:.3f}.",
+        f"Verdict: {scores.verdict.value}, {_places(scores, modality)} in the line-up.",
+        _measures(scores, modality),
         f"{finished.iterations} iterations in {finished.seconds:.2f} s ({finished.iterations_per_second:.1f} a second) "
         f"on {finished.device}.",
     ]
@@ -123,7 +123,22 @@ def summary(finished: Finished, out: Path | None, written: list[str]) -> str:
     return "\n".join(lines)
 
 
-def _places(scores: Scores) -> str:
-    """The place of each private picture: "1st of 8", or "1st, 1st, 3rd of 8"."""
+def _measures(scores: Scores, modality: Modality) -> str:
+    """Each measure, the main one beside what knowing nothing scores: "PSNR 21.3 dB (a grey picture gets 11.1 dB)"."""
+    main = modality.measures[modality.main]
+    named = [(spoken, scores.controls[control_name(modality, name)]) for name, spoken in modality.controls.items()]
+    first, *others = [f"{spoken} gets {main.told(value)}" for spoken, value in named]
+    controls = ", ".join([first, *(other.replace(" gets ", " ") for other in others)])
+    beside = [
+        f"{measure.title} {measure.told(scores.measures[name])}"
+        for name, measure in modality.measures.items()
+        if measure.in_summary and name != modality.main
+    ]
+    return f"{', '.join([f'{main.title} {main.told(scores.measures[modality.main])} ({controls})', *beside])}."
+
+
+def _places(scores: Scores, modality: Modality) -> str:
+    """The place of each private input: "1st of 8", or "1st, 1st, 3rd of 8"."""
+    told = modality.thresholds.told
     places = [told(picture.line_up_rank, picture.likeness) for picture in scores.pictures]
     return f"{', '.join(places)} of {scores.line_up_size}"

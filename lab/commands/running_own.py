@@ -58,7 +58,7 @@ def _attacked(
     began = perf_counter()
     with Bar(limits) as bar, Driven(attack_round(seen, attack, seed=seed)) as states:
         state = _last(states, bar, lambda state, seconds: interrupted() or limits.reached(state, seconds))
-    scores = None if truth is None else score(state, truth.to(state.candidate), seen=seen)
+    scores = None if truth is None else score(state, truth.to(state.images), seen=seen)
     told = evidence(seen, state)
     return Found(seen, state, told, truth, scores, perf_counter() - began, device.describe(seen.device, seen.network))
 
@@ -105,7 +105,7 @@ def _summary(found: Found, out: Path | None, names: list[str]) -> str:
 
 def _contents(found: Found) -> dict[str, bytes]:
     """Name and content of each file; ``result.json`` comes last, so that it vouches for the others."""
-    rebuilt = found.state.candidate.detach().cpu().clamp(0, 1)
+    rebuilt = found.state.images.detach().cpu().clamp(0, 1)
     files = {"reconstruction.png": encode_png(tiled(rebuilt))}
     if found.truth is not None and found.scores is not None:
         paired = rebuilt[[picture.matched for picture in found.scores.pictures]]

@@ -33,7 +33,7 @@ class Attempt:
     @property
     def found(self) -> Images:
         """The reconstructions."""
-        return self.state.candidate
+        return self.state.images
 
 
 def attempt(**changes: Any) -> Attempt:

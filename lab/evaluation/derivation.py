@@ -12,7 +12,8 @@ from lab.attacks.base import Outcome
 from lab.attacks.closed_form.linear_layers import LayerReading, read_layers
 from lab.evaluation.layers import head_input, head_input_error
 from lab.evaluation.round import Round
-from lab.federated.tensors import Images
+from lab.federated.inputs import rows
+from lab.federated.tensors import Inputs
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,8 @@ class Derivation:
     """x, shape (inputs,)."""
     truth: Tensor
     """What really entered the layer, shape (pictures, inputs)."""
-    picture: Images | None
-    """The recovered input as pixels; None where it is features."""
+    found: Inputs | None
+    """The recovered input, a batch of one; None where it is features."""
     max_abs_error: float
     residual: float
     outcome: Outcome
@@ -55,7 +56,7 @@ def derive(attacked: Round, row: int | None = None) -> Derivation | None:
     state = next(iter(Analytic(row=row).reconstruct(observation, torch.Generator())))
     reading = readings[-1]
     gradient = observation.protocol.mean_gradient(observation.update)
-    is_picture = isinstance(network.features, nn.Identity)
+    is_input = isinstance(network.features, nn.Identity)
     assert state.outcome is not None
     return Derivation(
         layer=reading.name,
@@ -63,27 +64,27 @@ def derive(attacked: Round, row: int | None = None) -> Derivation | None:
         bias_gradient=reading.output_gradient,
         weight_row=gradient[f"{reading.name}.weight"][reading.row],
         recovered=reading.recovered_input,
-        truth=head_input(network, attacked.batch.images),
-        picture=state.candidate[:1] if is_picture else None,
-        max_abs_error=head_input_error(network, attacked.batch.images, reading.recovered_input.unsqueeze(0)),
+        truth=head_input(network, attacked.batch.inputs),
+        found=rows(state.candidate, slice(1)) if is_input else None,
+        max_abs_error=head_input_error(network, attacked.batch.inputs, reading.recovered_input.unsqueeze(0)),
         residual=reading.residual,
         outcome=state.outcome,
-        conditions=conditions(attacked, reading, is_picture=is_picture),
+        conditions=conditions(attacked, reading, is_input=is_input),
     )
 
 
-def conditions(attacked: Round, reading: LayerReading, *, is_picture: bool) -> tuple[Condition, ...]:
+def conditions(attacked: Round, reading: LayerReading, *, is_input: bool) -> tuple[Condition, ...]:
     """Every way in which the division can fail, in the order in which a reader asks."""
     observation = attacked.observation
     silent = int((reading.output_gradient.abs() < 1e-12).sum())
     local_steps = observation.local_steps
-    unmoved = is_picture and reading.has_bias and observation.batch_size == 1
+    unmoved = is_input and reading.has_bias and observation.batch_size == 1
     return (
         Condition("No bias", not reading.has_bias, _bias_sentence(reading)),
         Condition("A silent unit", silent > 0, _silent_sentence(silent, len(reading.output_gradient))),
         Condition("Several pictures", observation.batch_size > 1, _batch_sentence(observation.batch_size)),
         Condition("Local steps", local_steps > 1 and not unmoved, _steps_sentence(local_steps, unmoved=unmoved)),
-        Condition("Convolutions below", not is_picture, _body_sentence(is_picture)),
+        Condition("Convolutions below", not is_input, _body_sentence(is_input)),
     )
 
 
@@ -123,7 +124,7 @@ def _steps_sentence(steps: int, *, unmoved: bool) -> str:
     )
 
 
-def _body_sentence(is_picture: bool) -> str:
-    if is_picture:
+def _body_sentence(is_input: bool) -> str:
+    if is_input:
         return "Only fully connected layers here, so the input is the picture. Below convolutions it would be features."
     return "Convolutions come first: the algebra gives the features that they hand over, not the picture."

@@ -5,11 +5,14 @@ from __future__ import annotations
 from copy import deepcopy
 from functools import partial
 
+from lab.late import torch
+
 from lab.attacks.base import Attack, AttackState
 from lab.attacks.derivative.matcher import match
 from lab.attacks.matching.settings import Matching
+from lab.federated.inputs import each, moved
 from lab.federated.observation import Observation
-from lab.federated.tensors import Images
+from lab.federated.tensors import Inputs
 
 
 class Downhill:
@@ -24,12 +27,13 @@ class Downhill:
         self._observation = observation
         self._network = deepcopy(observation.network) if self._distance else observation.network
 
-    def __call__(self, state: AttackState) -> Images | None:
+    def __call__(self, state: AttackState) -> Inputs | None:
         """Shape as the candidate's; None where the attack compares no updates, or nobody knows the labels."""
         observed = self._observation
         labels = observed.labels if observed.labels is not None else state.labels
         if self._distance is None or labels is None:
             return None
         rule = partial(observed.protocol.update, self._network, differentiable=True)
-        images, targets = state.candidate.to(observed.device), labels.to(observed.device)
-        return -match(rule, images, targets, self._distance, observed.update).image_gradient
+        candidate, targets = moved(state.candidate, observed.device), labels.to(observed.device)
+        found = match(rule, candidate, targets, self._distance, observed.update)
+        return each(torch.neg, found.input_gradient)

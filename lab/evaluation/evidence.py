@@ -69,7 +69,7 @@ class Evidence:
 
 def evidence(seen: Observation, state: AttackState) -> Evidence:
     """What the attack's own numbers say of its picture; needs no truth."""
-    candidate = state.candidate.detach().to(next(iter(seen.update.values()))).clamp(0, 1)
+    candidate = state.images.detach().to(next(iter(seen.update.values()))).clamp(0, 1)
     labels = seen.labels if state.labels is None else state.labels.to(seen.device)
     residual = hidden = None
     if labels is not None and len(labels) == len(candidate):

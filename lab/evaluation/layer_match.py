@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from lab.attacks.base import AttackState
+from lab.federated.inputs import moved
 from lab.federated.observation import Observation
 from lab.federated.tensors import Gradients
 
@@ -51,7 +52,7 @@ class LayerMatcher:
         labels = observed.labels if observed.labels is not None else state.labels
         if labels is None:
             return ()
-        candidate = observed.protocol.update(self._network, state.candidate.to(observed.device), labels.to(observed.device))
+        candidate = observed.protocol.update(self._network, moved(state.candidate, observed.device), labels.to(observed.device))
         return compare_layers(candidate, observed.update)
 
 

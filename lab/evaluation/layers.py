@@ -9,25 +9,26 @@ from lab.late import Float, Tensor, nn, no_grad, torch
 
 from lab.attacks.base import AttackState
 from lab.evaluation.round import Round
-from lab.federated.tensors import Images
-from lab.modalities.images.scores import best_matching
+from lab.federated.inputs import rows
+from lab.federated.tensors import Inputs
+from lab.modalities.pairing import best_matching
 
 if TYPE_CHECKING:
     from lab.federated.classifier import Classifier
 
 
 @no_grad
-def head_input(network: Classifier, images: Images) -> Float[Tensor, "batch features"]:
-    """What really enters the fully connected head: pixels (normalised) or features of each private picture."""
-    return network.embed(images)
+def head_input(network: Classifier, inputs: Inputs) -> Float[Tensor, "batch features"]:
+    """What really enters the fully connected head: each private input itself (brought into form), or its features."""
+    return network.embed(inputs)
 
 
 @no_grad
-def head_input_error(network: Classifier, images: Images, recovered: Float[Tensor, "pictures features"]) -> float:
-    """Largest error of recovered head inputs against those of the nearest private pictures: in pixels, or in features."""
-    is_picture = isinstance(network.features, nn.Identity)
-    scale = network.normalise.std.max() if is_picture else 1.0
-    truths = head_input(network, images)
+def head_input_error(network: Classifier, inputs: Inputs, recovered: Float[Tensor, "found features"]) -> float:
+    """Largest error of recovered head inputs against those of the nearest private inputs: in their units, or in features."""
+    is_input = isinstance(network.features, nn.Identity)
+    scale = network.normalise.unit if is_input else 1.0
+    truths = head_input(network, inputs)
     truths = truths[best_matching(recovered.to(truths), truths)]
     return float(((recovered - truths).abs() * scale).max())
 
@@ -78,7 +79,7 @@ def true_layer_inputs(attacked: Round, state: AttackState) -> dict[str, Tensor]:
     ]
     try:
         with torch.no_grad():
-            network(attacked.batch.images[_order(attacked, state)])
+            network(rows(attacked.batch.inputs, _order(attacked, state)))
     finally:
         for hook in hooks:
             hook.remove()
@@ -90,5 +91,5 @@ def _order(attacked: Round, state: AttackState) -> Tensor:
 
     Told by the truth, since nothing tells which of two pictures with one label comes first.
     """
-    truths = head_input(attacked.observation.network, attacked.batch.images)
+    truths = head_input(attacked.observation.network, attacked.batch.inputs)
     return torch.arange(len(truths)) if state.features is None else best_matching(state.features.to(truths), truths)

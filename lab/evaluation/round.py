@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from lab.client.batch import Batch
 from lab.federated.observation import Observation
-from lab.federated.tensors import Gradients, Suspects
+from lab.federated.tensors import Gradients, Inputs
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,5 +16,5 @@ class Round:
     batch: Batch
     clean_update: Gradients
     observation: Observation
-    line_up: Suspects
-    """Pictures to pick the secret from: the first is the first private picture, the others are decoys."""
+    line_up: Inputs
+    """Inputs to pick the secret from: the first is the first private one, the others are decoys."""

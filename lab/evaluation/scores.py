@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, overload
 
@@ -10,90 +11,109 @@ from lab.late import Tensor, np, torch
 
 from lab.attacks.base import AttackState
 from lab.client.batch import Batch
+from lab.client.datasets.base import Dataset
 from lab.errors import LabError, quoted
 from lab.evaluation.layers import head_input_error
 from lab.evaluation.round import Round
+from lab.federated.inputs import count, first, joined, moved, rows, shape_of, spoken_shape
 from lab.federated.observation import LabelSource, Observation
-from lab.federated.tensors import Images, Labels, Suspects
-from lab.modalities.images.line_up import Verdict, place, verdict
+from lab.federated.tensors import Inputs, Labels
+from lab.modalities.base import Modality, modality_of
 from lab.modalities.images.registration import Registration, register
-from lab.modalities.images.scores import best_matching, mse, psnr_db
-from lab.modalities.images.similarity import ssim
+from lab.modalities.line_up import Verdict, place
+from lab.options.catalogue import find
 from lab.randomness import stream
 
 if TYPE_CHECKING:
-    pass
-
-
-if TYPE_CHECKING:
-    Given = Tensor | np.ndarray[Any, Any] | Batch | Round
+    Given = Tensor | np.ndarray[Any, Any] | Mapping[str, Tensor] | Batch | Round
 
 DECOYS = 7
-"""Pictures beside the private one in a line-up."""
+"""Inputs beside the private one in a line-up."""
+PICTURES = "images"
+"""The modality of a truth of which nobody says more."""
+
+
+class Measured:
+    """Something with measures, each of which is also an attribute: ``scores.psnr_db``."""
+
+    def _numbers(self) -> Mapping[str, float]:
+        return vars(self).get("measures", {})
+
+    def __getattr__(self, name: str) -> float:
+        """A measure by its name."""
+        found = self._numbers()
+        if name not in found:
+            raise AttributeError(f"there is no measure {name!r}; there are {', '.join(found)}")
+        return found[name]
 
 
 @dataclass(frozen=True)
-class PictureScore:
-    """How close one reconstruction is to its private picture."""
+class InputScore(Measured):
+    """How close one reconstruction is to its private input."""
 
-    mse: float
-    psnr_db: float
-    """10 log10(1 / MSE) for pixels in [0, 1]; 13 dB is what a grey square gets."""
-    ssim: float
-    """Structural similarity (Wang et al. 2004), 1 for equal pictures."""
+    measures: Mapping[str, float]
+    """Those of the modality, by name: of pictures mse, psnr_db and ssim."""
     label: int | None
     """The true one; None where the truth came without labels."""
     label_recovered: int | None
-    """The label that moved with its reconstruction; of labels that nothing ties to pictures, its own where one of them is."""
+    """The label that moved with its reconstruction; of labels that nothing ties to inputs, its own where one of them is."""
     matched: int
-    """Which reconstruction of the batch was paired with this private picture."""
+    """Which reconstruction of the batch was paired with this private input."""
     line_up_rank: int
-    """Place of this private picture among it and the decoys, by likeness to its reconstruction; 1 is best."""
+    """Place of this private input among it and the decoys, by likeness to its reconstruction; 1 is best."""
     likeness: float
-    """Correlation of the shapes in reconstruction and private picture, in [-1, 1]."""
+    """As the modality tells it, at most 1."""
+
+    def plain(self) -> dict[str, Any]:
+        """Every number by its name."""
+        return {**self.measures, **{name: value for name, value in vars(self).items() if name != "measures"}}
 
 
 @dataclass(frozen=True)
-class Scores:
+class Scores(Measured):
     """The scores of a whole batch, beside what knowing nothing would score."""
 
-    pictures: tuple[PictureScore, ...]
+    pictures: tuple[InputScore, ...]
+    """One for each private input."""
+    measures: Mapping[str, float]
+    """The means over the batch."""
+    controls: Mapping[str, float]
+    """What each answer that knows nothing scores: of pictures grey_psnr_db and mean_psnr_db."""
     line_up_rank: int
     line_up_size: int
     likeness: float
-    """That of the picture in the middle, by likeness, as are the rank and the verdict."""
+    """That of the input in the middle, by likeness, as are the rank and the verdict."""
     verdict: Verdict
     label_accuracy: float | None
-    grey_psnr_db: float
-    mean_psnr_db: float
     max_abs_error: float | None
 
-    @property
-    def psnr_db(self) -> float:
-        """Mean over the batch."""
-        return sum(score.psnr_db for score in self.pictures) / len(self.pictures)
+    def _numbers(self) -> Mapping[str, float]:
+        return {**vars(self).get("measures", {}), **vars(self).get("controls", {})}
 
-    @property
-    def ssim(self) -> float:
-        """Mean over the batch."""
-        return sum(score.ssim for score in self.pictures) / len(self.pictures)
+    def plain(self) -> dict[str, Any]:
+        """Everything as plain data."""
+        own = {name: value for name, value in vars(self).items() if name not in ("measures", "controls")}
+        told = {"pictures": [score.plain() for score in self.pictures], "verdict": self.verdict.value}
+        return {**own, **self.measures, **self.controls, **told}
 
 
 @dataclass(frozen=True, eq=False)
 class Truth:
     """What a reconstruction is held against."""
 
-    images: Images
+    modality: Modality
+    inputs: Inputs
     labels: Labels | None
-    line_up: Suspects
-    """The first private picture, then decoys."""
+    line_up: Inputs
+    """The first private input, then decoys."""
     observation: Observation | None
     """What the attack saw; without it nothing tells whether it was given its labels, nor what a network's features are."""
 
     @classmethod
     def of(cls, attacked: Round) -> Truth:
         """That of a simulated round."""
-        return cls(attacked.batch.images, attacked.batch.labels, attacked.line_up, attacked.observation)
+        batch, seen = attacked.batch, attacked.observation
+        return cls(modality_of(seen.modality), batch.inputs, batch.labels, attacked.line_up, seen)
 
     @property
     def told_labels(self) -> bool:
@@ -110,12 +130,13 @@ def score(state: Round, truth: AttackState) -> Scores: ...
 
 
 def score(state: Any, truth: Any, *, seen: Any = None) -> Scores:
-    """All scores of one state of an attack against the private pictures; ``score(state, truth).verdict`` sums them up.
+    """All scores of one state of an attack against the private inputs; ``score(state, truth).verdict`` sums them up.
 
-    ``truth`` is the pictures, shape (batch, channels, height, width) and pixels in [0, 1], as a tensor or an array; or a
-    ``Batch``, which has their labels, too; or a simulated ``Round``, which may also come first. ``seen``, the observation, is
-    needed to score labels and features that the attack found; a round has it. The decoys of the line-up are the round's, or
-    pictures of the gallery. Raises ``LabError`` where the two cannot be compared.
+    ``truth`` is pictures, shape (batch, channels, height, width) and pixels in [0, 1], as a tensor or an array; or what
+    another modality's inputs are; or a ``Batch``, which has their labels, too; or a simulated ``Round``, which may also come
+    first. ``seen``, the observation, is needed to score labels and features that the attack found, and all but pictures; a
+    round has it. The decoys of the line-up are the round's, or those of the set that ships (of pictures the gallery).
+    Raises ``LabError`` where the two cannot be compared.
     """
     if isinstance(state, Round):
         state, truth = truth, state
@@ -125,59 +146,105 @@ def score(state: Any, truth: Any, *, seen: Any = None) -> Scores:
 
 
 def _truth(state: AttackState, given: Any, seen: Any) -> Truth:
-    """Private pictures beside decoys of the gallery."""
-    from lab.client.datasets.gallery import decoys  # imported here: it reads the gallery's list
-
+    """Private inputs beside decoys of the set that ships."""
+    modality = modality_of(PICTURES) if seen is None else modality_of(seen.modality)
     batch = given if isinstance(given, Batch) else None
+    found = modality.decode(state.candidate, seen)
+    inputs = _as_tensors(batch.inputs if batch else given, found, modality)
+    modality.refuse(inputs)
+    decoys = shipped_set(modality).decoys(inputs, DECOYS, stream(0, "line-up"))
+    line_up = joined(rows(inputs, slice(1)), modality.alike(decoys, inputs))
+    return Truth(modality, inputs, batch.labels if batch else None, line_up, seen)
+
+
+def _as_tensors(given: Any, found: Inputs, modality: Modality) -> Inputs:
+    """The truth as tensors like those found. Raises ``LabError`` where it cannot be them."""
     try:
-        images = torch.as_tensor(batch.images if batch else given).detach().to(state.candidate)
-    except (TypeError, ValueError, RuntimeError):
-        raise LabError(f"truth = {quoted(given)} is no batch of pictures; give a tensor of their pixels.") from None
-    if images.shape != state.candidate.shape:
+        if isinstance(found, Mapping):
+            inputs = {name: torch.as_tensor(given[name]).detach().to(tensor) for name, tensor in found.items()}
+        else:
+            inputs = torch.as_tensor(given).detach().to(found)
+    except (TypeError, ValueError, RuntimeError, LookupError):
+        raise LabError(f"truth = {quoted(given)} is no batch of {modality.many}; give a tensor of their pixels.") from None
+    if (count(inputs), shape_of(inputs)) != (count(found), shape_of(found)):
         raise LabError(
-            f"truth has the shape {tuple(images.shape)}, and the attack found pictures of the shape "
-            f"{tuple(state.candidate.shape)}; give the private pictures of that shape."
+            f"truth has the shape {spoken_shape(inputs)}, and the attack found {modality.many} of the shape "
+            f"{spoken_shape(found)}; give the private {modality.many} of that shape."
         )
-    if not bool(((images >= 0) & (images <= 1)).all()):
-        raise LabError("truth holds numbers beyond 0 and 1; give pixels in [0, 1], as they were before normalisation.")
-    line_up = torch.cat([images[:1], decoys(images, DECOYS, stream(0, "line-up")).to(images)])
-    return Truth(images, batch.labels if batch else None, line_up, seen)
+    return inputs
+
+
+def shipped_set(modality: Modality) -> Dataset:
+    """The data set of a modality that needs no file."""
+    found = find("dataset", modality.dataset)()
+    assert isinstance(found, Dataset)
+    return found
 
 
 def _scores(truth: Truth, state: AttackState) -> Scores:
-    candidate, pairing = _paired(truth.images, state)
+    modality = truth.modality
+    candidate, pairing = _paired(truth, state)
     labels = _recovered_labels(truth, state, pairing)
-    pictures = _picture_scores(truth, candidate[pairing], pairing, labels)
-    typical = sorted(pictures, key=lambda picture: picture.likeness)[len(pictures) // 2]
-    others = truth.line_up[1:].mean(0).expand_as(truth.images)
+    scored = _input_scores(truth, rows(candidate, pairing), pairing, labels)
+    typical = sorted(scored, key=lambda one: one.likeness)[len(scored) // 2]
     return Scores(
-        pictures=pictures,
+        pictures=scored,
+        measures={name: _mean([one.measures[name] for one in scored]) for name in modality.measures},
+        controls=_controls(truth),
         line_up_rank=typical.line_up_rank,
-        line_up_size=len(truth.line_up),
+        line_up_size=count(truth.line_up),
         likeness=typical.likeness,
-        verdict=verdict(typical.line_up_rank, typical.likeness),
+        verdict=modality.thresholds.verdict(typical.line_up_rank, typical.likeness),
         label_accuracy=_labels_right(truth, state),
-        grey_psnr_db=float(psnr_db(torch.full_like(truth.images, 0.5), truth.images).mean()),
-        mean_psnr_db=float(psnr_db(others, truth.images).mean()),
         max_abs_error=_closed_form_error(truth, state),
     )
 
 
-def _paired(truth: Images, state: AttackState) -> tuple[Images, Tensor]:
-    """The candidate as pixels, and for each private picture the place of its reconstruction in it."""
-    candidate = state.candidate.to(truth).clamp(0, 1)
-    return candidate, best_matching(truth, candidate)
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)
 
 
-def reconstructions(attacked: Round, state: AttackState) -> Images:
-    """What the attack made of each private picture, in the private pictures' order."""
-    candidate, pairing = _paired(attacked.batch.images, state)
-    return candidate[pairing]
+def _controls(truth: Truth) -> dict[str, float]:
+    """What each answer that knows nothing scores, by the modality's main measure."""
+    measure = truth.modality.measures[truth.modality.main]
+    answers = truth.modality.ignorance(truth.inputs, rows(truth.line_up, slice(1, None)))
+    return {
+        control_name(truth.modality, name): float(measure.of(answer, truth.inputs).mean()) for name, answer in answers.items()
+    }
+
+
+def control_name(modality: Modality, name: str) -> str:
+    """What a control's score is called: "grey_psnr_db"."""
+    return f"{name}_{modality.main}"
+
+
+def _paired(truth: Truth, state: AttackState) -> tuple[Inputs, Tensor]:
+    """The candidate as inputs, and for each private one the place of its reconstruction in it."""
+    candidate = truth.modality.decode(moved(state.candidate, first(truth.inputs)), truth.observation)
+    return candidate, truth.modality.pair(truth.inputs, candidate)
+
+
+def decoded(attacked: Round, state: AttackState) -> Inputs:
+    """What the attack found, as inputs, in the order in which it found them."""
+    return modality_of(attacked.observation.modality).decode(state.candidate, attacked.observation)
+
+
+def reconstructions(attacked: Round, state: AttackState) -> Inputs:
+    """What the attack made of each private input, in the private inputs' order."""
+    candidate, pairing = _paired(Truth.of(attacked), state)
+    return rows(candidate, pairing)
+
+
+def main_measure(attacked: Round, state: AttackState) -> float:
+    """The modality's main measure, mean over the batch: what a curve shows, without the rest of the scores."""
+    truth = Truth.of(attacked)
+    candidate, pairing = _paired(truth, state)
+    return float(truth.modality.measures[truth.modality.main].of(rows(candidate, pairing), truth.inputs).mean())
 
 
 def registrations(attacked: Round, state: AttackState) -> tuple[Registration, ...]:
     """For each private picture where its reconstruction lies, and the PSNR once that is moved back."""
-    pairs = zip(reconstructions(attacked, state), attacked.batch.images, strict=True)
+    pairs = zip(first(reconstructions(attacked, state)), attacked.batch.images, strict=True)
     return tuple(register(mine, true) for mine, true in pairs)
 
 
@@ -196,28 +263,27 @@ def _labels_right(truth: Truth, state: AttackState) -> float | None:
     return sum(common.values()) / len(truth.labels)
 
 
-def _picture_scores(truth: Truth, paired: Images, pairing: Tensor, labels: list[int] | None) -> tuple[PictureScore, ...]:
-    errors, ratios, similarities = (measure(paired, truth.images) for measure in (mse, psnr_db, ssim))
-    places = [_line_up_of(truth, paired, index) for index in range(len(truth.images))]
+def _input_scores(truth: Truth, paired: Inputs, pairing: Tensor, labels: list[int] | None) -> tuple[InputScore, ...]:
+    measured = truth.modality.scores(truth.inputs, paired)
+    places = [_line_up_of(truth, paired, index) for index in range(count(truth.inputs))]
     return tuple(
-        PictureScore(
-            mse=float(errors[index]),
-            psnr_db=float(ratios[index]),
-            ssim=float(similarities[index]),
+        InputScore(
+            measures={name: float(values[index]) for name, values in measured.items()},
             label=None if truth.labels is None else int(truth.labels[index]),
             label_recovered=None if labels is None else labels[index],
             matched=int(pairing[index]),
-            line_up_rank=places[index][0],
-            likeness=places[index][1],
+            line_up_rank=rank,
+            likeness=likeness,
         )
-        for index in range(len(truth.images))
+        for index, (rank, likeness) in enumerate(places)
     )
 
 
-def _line_up_of(truth: Truth, paired: Images, index: int) -> tuple[int, float]:
-    """The line-up of one private picture: itself first, then the decoys."""
-    suspects = torch.cat([truth.images[index : index + 1], truth.line_up[1:]])
-    return place(paired[index : index + 1], suspects)
+def _line_up_of(truth: Truth, paired: Inputs, index: int) -> tuple[int, float]:
+    """The line-up of one private input: itself first, then the decoys."""
+    own = slice(index, index + 1)
+    suspects = joined(rows(truth.inputs, own), rows(truth.line_up, slice(1, None)))
+    return place(truth.modality.likeness(rows(paired, own), suspects))
 
 
 def _recovered_labels(truth: Truth, state: AttackState, pairing: Tensor) -> list[int] | None:
@@ -242,4 +308,4 @@ def _dealt_out(found: Labels, true: Labels) -> list[int]:
 def _closed_form_error(truth: Truth, state: AttackState) -> float | None:
     if state.features is None or truth.observation is None:
         return None
-    return head_input_error(truth.observation.network, truth.images, state.features)
+    return head_input_error(truth.observation.network, truth.inputs, state.features)

@@ -48,7 +48,7 @@ def observation_of(
         network=with_weights(built, capture.weights, "eval"),
         protocol=protocol_of(recipe) if protocol is None else protocol,
         update=capture.update,
-        image_shape=shape,
+        input_shape=shape,
         batch_size=count,
         label_source=source or (LabelSource.KNOWN if labels else LabelSource.INFERRED),
         labels=torch.tensor(labels) if labels else None,

@@ -18,6 +18,7 @@ from lab.federated.observation import LabelSource
 from lab.federated.protocols.base import Protocol
 from lab.federated.protocols.fedsgd import FedSGD
 from lab.files import json_text
+from lab.modalities.base import Modality, modality_of
 from lab.options.fields import AtMost, Bounds, Choices, Help, Option
 from lab.options.plain import differences, from_plain, to_plain
 
@@ -39,6 +40,17 @@ class Experiment(Option):
     )
     attack: Annotated[Attack, Help("how the server rebuilds the pictures")] = GradientMatching()
     seed: Annotated[int, Bounds(0, 2**31 - 1), Help("the seed of everything random")] = 0
+
+    @property
+    def modality(self) -> Modality:
+        """What the inputs are, as data set and network both have it. Raises ``LabError`` where they differ."""
+        given, taken = modality_of(self.dataset.modality), modality_of(self.network.modality)
+        if given != taken:
+            raise LabError(
+                f"The data set {self.dataset.name} gives {given.many}, and the network {self.network.name} takes {taken.many}; "
+                "choose two of one kind."
+            )
+        return taken
 
     @property
     def size(self) -> int:

@@ -20,7 +20,7 @@ from lab.federated.networks.lenet import LeNet
 from lab.federated.networks.mlp import MLP
 from lab.federated.observation import LabelSource
 from lab.federated.protocols.fedavg import FedAvg
-from lab.modalities.images.line_up import Verdict
+from lab.modalities.line_up import Verdict
 
 
 @dataclass(frozen=True, eq=False)

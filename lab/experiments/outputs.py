@@ -1,4 +1,4 @@
-"""What an attack leaves behind in a folder: ``result.json``, pictures, the history, a replay and a film."""
+"""What an attack leaves behind in a folder: ``result.json``, the history, and the files of its modality (pictures, a film)."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from lab.late import Tensor
+from lab.late import Tensor, torch
 
 from lab.attacks.base import AttackState
 from lab.errors import LabError
 from lab.evaluation.layers import layer_scores
 from lab.evaluation.round import Round
-from lab.evaluation.scores import Scores
+from lab.evaluation.scores import Scores, decoded
 from lab.experiments.experiment import Experiment
 from lab.experiments.references import citation
-from lab.federated.tensors import Images
-from lab.modalities.images.codec import encode_png
-from lab.modalities.images.sheets import comparison, film, replay, tiled
+from lab.federated.inputs import moved, rows
+from lab.federated.tensors import Inputs
+from lab.modalities.base import Modality, modality_of
 from lab.options.data import is_list, is_object
 
 
@@ -39,8 +39,8 @@ class Moment:
     terms: Mapping[str, float]
     seconds: float
     """Time of the attack alone, since its start."""
-    psnr_db: float | None
-    """Mean over the batch, at the states whose picture was kept."""
+    measured: float | None
+    """The modality's main measure, mean over the batch, at the states that were kept as a frame."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,11 +50,11 @@ class Finished:
     experiment: Experiment
     attacked: Round
     state: AttackState
-    """The picture that counts; its outcome says how the attack ended."""
+    """The candidate that counts; its outcome says how the attack ended."""
     scores: Scores
     history: tuple[Moment, ...]
-    frames: tuple[Tensor, ...]
-    """Kept candidates in order, each uint8 (batch, channels, height, width)."""
+    frames: tuple[Inputs, ...]
+    """Kept candidates in order, decoded, and packed as their modality does."""
     iterations: int
     seconds: float
     stopped_after: int | None
@@ -68,9 +68,14 @@ class Finished:
         return self.state.outcome.name
 
     @property
-    def pairing(self) -> list[int]:
-        """For each private picture the place of its reconstruction in the candidate."""
-        return [picture.matched for picture in self.scores.pictures]
+    def pairing(self) -> Tensor:
+        """For each private input the place of its reconstruction in the candidate."""
+        return torch.tensor([score.matched for score in self.scores.pictures])
+
+    @property
+    def modality(self) -> Modality:
+        """What the inputs are."""
+        return modality_of(self.attacked.observation.modality)
 
     @property
     def iterations_per_second(self) -> float:
@@ -114,34 +119,27 @@ def _unwritable(folder: Path, error: OSError) -> LabError:
 
 def contents(finished: Finished) -> dict[str, bytes]:
     """Name and content of each file; ``result.json`` comes last, so that it vouches for the others."""
-    original = finished.attacked.batch.images.detach().cpu()
-    rebuilt = finished.state.candidate.detach().cpu().clamp(0, 1)[finished.pairing]
-    frames = [_as_pixels(frame)[finished.pairing] for frame in finished.frames]
+    modality, cpu = finished.modality, torch.device("cpu")
+    original = moved(finished.attacked.batch.inputs, cpu)
+    rebuilt = rows(moved(decoded(finished.attacked, finished.state), cpu), finished.pairing)
+    frames = [rows(modality.unpacked(frame), finished.pairing) for frame in finished.frames]
     return {
-        "original.png": encode_png(tiled(original)),
-        "reconstruction.png": encode_png(tiled(rebuilt)),
-        "comparison.png": comparison(original, rebuilt),
-        "history.csv": history_csv(finished.history).encode(),
-        "replay.gif": replay(frames),
-        "film.webp": film(original, frames),
+        **modality.files(original, rebuilt, frames),
+        "history.csv": history_csv(finished.history, modality.main).encode(),
         "result.json": (json.dumps(result(finished), indent=2, allow_nan=False) + "\n").encode(),
     }
 
 
-def _as_pixels(frame: Tensor) -> Images:
-    return frame.float() / 255
-
-
-def history_csv(history: tuple[Moment, ...]) -> str:
-    """One row an iteration; the terms of the objective have a column each."""
+def history_csv(history: tuple[Moment, ...], measure: str) -> str:
+    """One row an iteration; the terms of the objective have a column each, and so has the modality's main measure."""
     terms = list(dict.fromkeys(name for moment in history for name in moment.terms))
     file = io.StringIO()
-    rows = csv.writer(file, lineterminator="\n")
-    rows.writerow(["restart", "iteration", "objective", *terms, "seconds", "psnr_db"])
+    written = csv.writer(file, lineterminator="\n")
+    written.writerow(["restart", "iteration", "objective", *terms, "seconds", measure])
     for moment in history:
         values = [moment.terms.get(name, "") for name in terms]
-        psnr = "" if moment.psnr_db is None else moment.psnr_db
-        rows.writerow([moment.restart, moment.iteration, moment.objective, *values, moment.seconds, psnr])
+        measured = "" if moment.measured is None else moment.measured
+        written.writerow([moment.restart, moment.iteration, moment.objective, *values, moment.seconds, measured])
     return file.getvalue()
 
 
@@ -168,9 +166,9 @@ def result(finished: Finished) -> dict[str, Any]:
             "stopped_after": finished.stopped_after,
             "objective": state.objective,
             "best_restart": state.restart,
-            "scores": [asdict(picture) | {"line_up_size": scores.line_up_size} for picture in scores.pictures],
+            "scores": [score.plain() | {"line_up_size": scores.line_up_size} for score in scores.pictures],
             "label_accuracy": scores.label_accuracy,
-            "controls": {"grey_psnr_db": scores.grey_psnr_db, "mean_psnr_db": scores.mean_psnr_db},
+            "controls": dict(scores.controls),
             "max_abs_error": scores.max_abs_error,
             "layers": [asdict(layer) for layer in layer_scores(finished.attacked, state)],
             "citation": [str(paper) for paper in citation(finished.experiment)],

@@ -13,16 +13,16 @@ from lab import device
 from lab.attacks.base import Attack, AttackState
 from lab.client import checkpoints
 from lab.client.batch import Batch
-from lab.client.datasets.gallery import decoys
 from lab.errors import LabError, quoted
 from lab.evaluation.round import Round
-from lab.evaluation.scores import DECOYS
+from lab.evaluation.scores import DECOYS, shipped_set
 from lab.experiments.experiment import Experiment
 from lab.experiments.recommended import recommended_for_observation
 from lab.federated.classifier import Classifier
+from lab.federated.inputs import joined, rows, shape_of
 from lab.federated.observation import LabelSource, Observation
-from lab.federated.tensors import Gradients, Suspects
-from lab.modalities.images.codec import in_channels
+from lab.federated.tensors import Gradients, Inputs, Shape
+from lab.modalities.base import Modality
 from lab.randomness import stream
 
 if TYPE_CHECKING:
@@ -33,10 +33,10 @@ else:  # what comes to the door may be anything, and a sentence says what is wro
 
 
 def simulate_round(experiment: Experiment, on: torch.device | None = None) -> Round:
-    """The client loads its pictures, computes the update, defends it and sends it.
+    """The client loads its inputs, computes the update, defends it and sends it.
 
     On the device given or the fastest there is; on the CPU where its memory runs out.
-    Raises ``LabError`` where pictures or weights cannot be had.
+    Raises ``LabError`` where inputs or weights cannot be had, or data set and network speak of different things.
     """
     where = on or device.choose()
     try:
@@ -48,22 +48,24 @@ def simulate_round(experiment: Experiment, on: torch.device | None = None) -> Ro
 
 
 def _simulate(experiment: Experiment, where: torch.device) -> Round:
+    modality = experiment.modality
     batch = _private_batch(experiment).to(where)
     network, batch = build_network(experiment, batch)
     network = network.to(where)
     _check_labels(batch, network)
     with device.computing(device.threads_for(network)):
-        clean = experiment.protocol.update(network, batch.images, batch.labels)
+        clean = experiment.protocol.update(network, batch.inputs, batch.labels)
     observation = Observation(
         network=network,
         protocol=experiment.protocol,
         update=_defended(experiment, clean),
-        image_shape=batch.image_shape,
-        batch_size=len(batch.images),
+        input_shape=modality.guessed_shape(batch.inputs, network),
+        batch_size=len(batch),
         label_source=experiment.labels,
         labels=batch.labels.clone() if experiment.labels is LabelSource.KNOWN else None,
+        modality=modality.name,
     )
-    return Round(batch, clean, observation, _line_up(batch, experiment))
+    return Round(batch, clean, observation, _line_up(batch, experiment, modality))
 
 
 def reconstruct(experiment: Experiment, observation: Observation) -> Generator[AttackState, None, None]:
@@ -130,40 +132,29 @@ def build_network(experiment: Experiment, batch: Batch) -> tuple[Classifier, Bat
     notes say so, and whatever else was made of the weights. Raises ``LabError`` where they do not fit.
     """
     if not experiment.trained:
-        return _built(experiment, batch.image_shape, len(experiment.dataset.class_names)), batch
+        return _built(experiment, shape_of(batch.inputs), len(experiment.dataset.class_names)), batch
     weights = checkpoints.weights(experiment.network, experiment.weights)
-    own, height, width = batch.image_shape
+    modality = experiment.modality
     tried: list[Classifier] = []
-    for channels, classes in product(dict.fromkeys((own, 3, 1)), weights.classes):
-        network = _built(experiment, (channels, height, width), classes)
+    for shape, classes in product(modality.other_shapes(shape_of(batch.inputs)), weights.classes):
+        network = _built(experiment, shape, classes)
         notes = weights.put_into(network)
         if notes is not None:
-            return network, _seen_by(network, batch, channels, notes)
+            inputs, made = modality.in_shape(batch.inputs, shape)
+            return network, replace(batch, inputs=inputs, notes=tuple(filter(None, (*batch.notes, *notes, made))))
         tried.append(network)
     raise weights.misfit(min(tried, key=weights.strangeness))
 
 
-def _built(experiment: Experiment, image_shape: tuple[int, int, int], classes: int) -> Classifier:
-    return experiment.network.build(image_shape, classes, stream(experiment.seed, "weights"))
-
-
-def _seen_by(network: Classifier, batch: Batch, channels: int, notes: tuple[str, ...]) -> Batch:
-    """The batch in as many channels as the weights take."""
-    if channels != batch.image_shape[0]:
-        kind = (
-            "grey pictures, so these were turned grey"
-            if channels == 1
-            else "colours, so these grey pictures got three channels"
-        )
-        notes = (*notes, f"The weights take {kind}.")
-    return replace(batch, images=in_channels(batch.images, channels), notes=batch.notes + notes)
+def _built(experiment: Experiment, shape: Shape, classes: int) -> Classifier:
+    return experiment.network.build(shape, classes, stream(experiment.seed, "weights"))
 
 
 def _check_labels(batch: Batch, network: Classifier) -> None:
     highest = int(batch.labels.max())
     if highest >= network.classes:
         raise LabError(
-            f"A private picture has label {highest}, but the network tells {network.classes} classes apart; "
+            f"A private input has label {highest}, but the network tells {network.classes} classes apart; "
             f"give labels from 0 to {network.classes - 1}, or a network with more classes."
         )
 
@@ -179,10 +170,10 @@ def _defended(experiment: Experiment, clean: Gradients) -> Gradients:
     return update
 
 
-def _line_up(batch: Batch, experiment: Experiment) -> Suspects:
-    """The first private picture, then others of its data set, or of the gallery where the set has no more."""
-    count, generator = DECOYS, stream(experiment.seed, "line-up")
-    others = experiment.dataset.others(len(batch.images), count, experiment.size, generator)
+def _line_up(batch: Batch, experiment: Experiment, modality: Modality) -> Inputs:
+    """The first private input, then others of its data set, or of the one that ships where the set has no more."""
+    generator = stream(experiment.seed, "line-up")
+    others = experiment.dataset.others(len(batch), DECOYS, experiment.size, generator)
     if others is None:
-        others = decoys(batch.images, count, generator)
-    return torch.cat([batch.images[:1], in_channels(others.to(batch.images), batch.image_shape[0])])
+        others = shipped_set(modality).decoys(batch.inputs, DECOYS, generator)
+    return joined(rows(batch.inputs, slice(1)), modality.alike(others, batch.inputs))

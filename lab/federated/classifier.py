@@ -1,12 +1,27 @@
-"""What every network is when built: pixels, normalised, through a body into fully connected layers."""
+"""What every network is when built: inputs, brought into form, through a body into fully connected layers."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
+from lab.federated.tensors import Inputs
 
-class Normalise(nn.Module):
+
+class Entrance(nn.Module):
+    """What inputs pass first: it brings them, one tensor or several by name, into the form that a body takes."""
+
+    def inverse(self, values: Tensor) -> Inputs:
+        """The inputs again, from what a body takes, shape (batch, ...)."""
+        raise NotImplementedError
+
+    @property
+    def unit(self) -> float:
+        """How much of an input is one unit of what a body takes, where that is the most."""
+        return 1.0
+
+
+class Normalise(Entrance):
     """(pixels - mean) / std, per channel."""
 
     mean: Tensor
@@ -25,11 +40,19 @@ class Normalise(nn.Module):
         """Back to pixels in [0, 1]."""
         return values * self.std + self.mean
 
+    @property
+    def unit(self) -> float:
+        """Of the channel that spreads most."""
+        return float(self.std.max())
+
 
 class Classifier(nn.Module):
-    """``normalise`` -> ``features`` (any body) -> flatten -> ``head`` (fully connected layers and activations)."""
+    """``normalise`` -> ``features`` (any body) -> flatten -> ``head`` (fully connected layers and activations).
 
-    def __init__(self, normalise: Normalise, features: nn.Module, head: nn.Sequential, classes: int) -> None:
+    What stands first is called after what it does to pictures; other inputs pass an ``Entrance`` of their own.
+    """
+
+    def __init__(self, normalise: Entrance, features: nn.Module, head: nn.Sequential, classes: int) -> None:
         super().__init__()
         self.normalise = normalise
         self.features = features
@@ -39,10 +62,10 @@ class Classifier(nn.Module):
             if getattr(module, "inplace", False):  # what a layer was given is looked at again: by derivatives, and by algebra
                 vars(module)["inplace"] = False
 
-    def embed(self, images: Tensor) -> Tensor:
+    def embed(self, inputs: Inputs) -> Tensor:
         """What enters the head, shape (batch, features)."""
-        return self.features(self.normalise(images)).flatten(1)
+        return self.features(self.normalise(inputs)).flatten(1)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, inputs: Inputs) -> Tensor:
         """Logits, shape (batch, classes)."""
-        return self.head(self.embed(images))
+        return self.head(self.embed(inputs))

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 from lab.late import Tensor, functional, torch
 
 from lab.errors import LabError
-from lab.federated.tensors import Gradients, Images, Targets
+from lab.federated.tensors import Gradients, Inputs, Targets
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-UpdateRule = Callable[[Images, Targets], Gradients]
-"""What a client would send for these pictures, differentiable in them."""
+UpdateRule = Callable[[Inputs, Targets], Gradients]
+"""What a client would send for these inputs, differentiable in them."""
 
 
 def loss(logits: Tensor, targets: Targets) -> Tensor:
@@ -24,10 +24,10 @@ def loss(logits: Tensor, targets: Targets) -> Tensor:
     return functional.cross_entropy(logits, targets)
 
 
-def parameter_gradient(model: nn.Module, images: Images, targets: Targets, *, differentiable: bool = False) -> Gradients:
-    """dL/dtheta of the batch; with ``differentiable`` it stays in the graph of ``images``."""
+def parameter_gradient(model: nn.Module, inputs: Inputs, targets: Targets, *, differentiable: bool = False) -> Gradients:
+    """dL/dtheta of the batch; with ``differentiable`` it stays in the graph of the inputs."""
     weights = trainable(model)
-    return slopes(loss(model(images), targets), weights, differentiable=differentiable)
+    return slopes(loss(model(inputs), targets), weights, differentiable=differentiable)
 
 
 def trainable(model: nn.Module) -> dict[str, Tensor]:
@@ -52,7 +52,7 @@ class LocalSteps:
     """
 
     rows: tuple[Tensor | None, ...]
-    """The pictures of each step, shape (pictures,); None takes the whole batch."""
+    """The inputs of each step, shape (inputs,); None takes the whole batch."""
     rate: float
 
 

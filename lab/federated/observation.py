@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -9,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from lab.late import torch
 
+from lab.errors import LabError
 from lab.federated.receiving import received
-from lab.federated.tensors import Labels, Received
+from lab.federated.tensors import Labels, Received, Shape
 
 if TYPE_CHECKING:
     from lab.federated.classifier import Classifier
@@ -32,12 +34,15 @@ class Observation:
     network: Classifier
     protocol: Protocol
     update: Received
-    image_shape: tuple[int, int, int]
+    input_shape: Shape
+    """Of one candidate as the network eats it; (channels, height, width) of a picture."""
     batch_size: int
     label_source: LabelSource
     labels: Labels | None
     notes: tuple[str, ...] = ()
     """What was left out of the model or put right, and what that does to an attack; a sentence each."""
+    modality: str = "images"
+    """What the inputs are: an entry of ``lab/modalities``."""
 
     def __post_init__(self) -> None:
         """What came in passes the door: keyed, ordered and cast as the network has it. Raises ``LabError`` where it cannot."""
@@ -49,6 +54,17 @@ class Observation:
     def classes(self) -> int:
         """How many classes the network tells apart."""
         return self.network.classes
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(channels, height, width). Raises ``LabError`` where the inputs are no pictures."""
+        if isinstance(self.input_shape, Mapping) or len(self.input_shape) != 3:
+            raise LabError(
+                f"This attack undoes what networks do to pictures, and the inputs here are {self.modality}; take "
+                "gradient_matching or analytic."
+            )
+        channels, height, width = self.input_shape
+        return channels, height, width
 
     @property
     def device(self) -> torch.device:

@@ -1,4 +1,4 @@
-"""What is passed around: pictures, labels, updates, with their shapes."""
+"""What is passed around: inputs, labels, updates, with their shapes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,15 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from lab.late import Float, Int, Tensor
+
+Inputs = Tensor | Mapping[str, Tensor]
+"""What a network eats: one tensor, as pictures are, or several by name, as a graph's features and edges; the batch comes first.
+
+``lab.federated.inputs`` treats both alike.
+"""
+
+Shape = tuple[int, ...] | Mapping[str, tuple[int, ...]]
+"""Of one input: that of its tensor, or of each by name."""
 
 Images = Float[Tensor, "batch channel height width"]
 """Pixel values in [0, 1], everywhere; normalisation is the first layer of each network."""

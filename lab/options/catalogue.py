@@ -1,7 +1,8 @@
 """The catalogue: kind -> name -> class. The folder listing is the catalogue.
 
 Every module of ``lab/federated/networks/`` that defines a concrete subclass of ``Network`` is an
-entry called after its file; the same holds for each other kind. Nothing is registered by hand.
+entry called after its file; the same holds for each other kind. A modality is a folder, and its class stands in
+the folder's ``__init__``. Nothing is registered by hand.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from lab.errors import LabError, unknown_name
 from lab.options.fields import Option
 
 FOLDERS = {
+    "modality": "modalities",
     "network": "federated.networks",
     "dataset": "client.datasets",
     "protocol": "federated.protocols",

@@ -131,9 +131,11 @@ def _scores(data: Any) -> dict[str, Any]:
 
 def _singles(data: dict[str, Any]) -> dict[str, Any]:
     """The numbers among them that a score is called by."""
-    from lab.evaluation.scores import PictureScore, Scores
+    from lab.evaluation.scores import InputScore, Scores, control_name
+    from lab.modalities.images import Pictures
 
-    known = {field.name for kind in (Scores, PictureScore) for field in fields(kind)} | {"psnr_db", "ssim"}
+    told = {*Pictures.measures, *(control_name(Pictures(), name) for name in Pictures.controls)}
+    known = {field.name for kind in (Scores, InputScore) for field in fields(kind)} | told
     return {name: data[name] for name in data if name in known and _is_number(data[name])}
 
 

@@ -28,6 +28,7 @@ def algebra(experiment: Experiment, attacked: Round, row: int | None = None) -> 
     from lab import LabError
     from lab.attacks.analytic import why_unread
     from lab.evaluation.derivation import derive
+    from lab.federated.inputs import first
 
     notice = ""
     try:
@@ -58,8 +59,8 @@ def algebra(experiment: Experiment, attacked: Round, row: int | None = None) -> 
         "recovered_all": _floats(derivation.recovered),
         "truth_all": _floats(derivation.truth[0]),
         "inputs": len(derivation.recovered),
-        "is_picture": derivation.picture is not None,
-        "recovered_picture": None if derivation.picture is None else pixels(derivation.picture)[0],
+        "is_picture": derivation.found is not None,
+        "recovered_picture": None if derivation.found is None else pixels(first(derivation.found))[0],
         "true_picture": pixels(attacked.batch.images[:1])[0],
         "error": derivation.max_abs_error,
         "residual": derivation.residual,
@@ -71,7 +72,7 @@ def algebra(experiment: Experiment, attacked: Round, row: int | None = None) -> 
 
 def _shown(derivation: Derivation) -> list[int]:
     """The entries written out: the first pixels, or the strongest features (most of the others are zero)."""
-    if derivation.picture is not None:
+    if derivation.found is not None:
         return list(range(SHOWN))
     return sorted(derivation.recovered.abs().topk(min(SHOWN, len(derivation.recovered))).indices.tolist())
 

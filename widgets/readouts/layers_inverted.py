@@ -67,7 +67,7 @@ def _progress(count: int) -> str:
 def _end(attacked: Round, state: AttackState, seconds: float, most: int) -> Data:
     """The last update: the outcome in words, and the picture beside the secret where one was reached."""
     from lab import score
-    from lab.modalities.images.scores import best_matching
+    from lab.modalities.pairing import best_matching
 
     assert state.outcome is not None
     told = {"status": "done", "sentence": state.outcome.value, "outcome": state.outcome.name, "note": state.note}
@@ -76,7 +76,7 @@ def _end(attacked: Round, state: AttackState, seconds: float, most: int) -> Data
         return ended
     scores = score(attacked, state)
     truth = attacked.batch.images
-    pair = {"recovered": _picture(state.candidate[best_matching(truth, state.candidate)]), "truth": _picture(truth)}
+    pair = {"recovered": _picture(state.images[best_matching(truth, state.images)]), "truth": _picture(truth)}
     return ended | {"picture": pair | {"psnr_db": scores.psnr_db, "verdict": scores.verdict.value}}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +11,11 @@ from widgets.run.frames import Looked, cells, pixels, spoken_names, tiled
 
 if TYPE_CHECKING:
     import numpy as np
-    import torch
 
     from lab import AttackState, Round
     from lab.attacks.base import Attack
     from lab.evaluation.layer_match import LayerMatch
+    from lab.federated.tensors import Inputs
 
 SHARE = 0.08
 """Of the time, pauses of the pace included, at most so much goes into looking."""
@@ -56,9 +57,9 @@ def _row(layer: LayerMatch, name: str) -> dict[str, Any]:
     return row
 
 
-def _movement(downhill: torch.Tensor | None) -> np.ndarray | None:
-    """The slope as a picture around grey: lighter where the guess is made lighter. None where there is none."""
-    if downhill is None:
+def _movement(downhill: Inputs | None) -> np.ndarray | None:
+    """The slope as a picture around grey: lighter where the guess is made lighter. None where it is no picture's."""
+    if downhill is None or isinstance(downhill, Mapping):
         return None
     moved = downhill.mean(1, keepdim=True)
     return tiled(pixels(0.5 + moved / (CONTRAST * float(moved.abs().mean()) or 1.0)))[..., 0]

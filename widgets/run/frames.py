@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -68,7 +68,7 @@ class Post:
 
 def frame(number: int, run: int, post: Post, scores: Scores) -> Frame:
     """The frame of a state with its scores."""
-    from lab.modalities.images.line_up import told
+    from lab.modalities.images.line_up import THRESHOLDS
 
     state = post.state
     return Frame(
@@ -79,8 +79,8 @@ def frame(number: int, run: int, post: Post, scores: Scores) -> Frame:
         psnr_db=scores.psnr_db,
         ssim=scores.ssim,
         verdict=scores.verdict.value,
-        line_up=f"{told(scores.line_up_rank, scores.likeness)} of {scores.line_up_size} in the line-up",
-        image=tiled(pixels(state.candidate)),
+        line_up=f"{THRESHOLDS.told(scores.line_up_rank, scores.likeness)} of {scores.line_up_size} in the line-up",
+        image=tiled(pixels(state.images)),
         seconds=post.seconds,
         numbers=score_table(scores),
         layers=post.looked.layers,
@@ -90,19 +90,20 @@ def frame(number: int, run: int, post: Post, scores: Scores) -> Frame:
 
 def score_table(scores: Scores) -> dict[str, Any]:
     """The scores as plain data for the page."""
-    plain = asdict(scores)
-    return plain | {"verdict": scores.verdict.value, "psnr_db": scores.psnr_db, "ssim": scores.ssim}
+    return scores.plain()
 
 
 def describe_round(experiment: Experiment, attacked: Round) -> dict[str, Any]:
     """What left the phone: the picture beside it, and the numbers by layer."""
+    from lab.federated.inputs import first
+
     update = attacked.observation.update
     flat = np.concatenate([tensor.detach().cpu().numpy().ravel()[:64] for tensor in update.values()])
     label = int(attacked.batch.labels[0])
     return {
         "images": pixels(attacked.batch.images),
         "tile": tiled(pixels(attacked.batch.images)),
-        "line_up": pixels(attacked.line_up),
+        "line_up": pixels(first(attacked.line_up)),
         "alt": alt_text(experiment),
         "grey": attacked.batch.images.shape[1] == 1,
         "notes": list(attacked.batch.notes),

@@ -27,6 +27,7 @@ from lab.attacks.closed_form.report import LayerRecovery
 from lab.attacks.closed_form.spatial.blockwise import BlockwiseInversion
 from lab.attacks.closed_form.spatial.topmost_convolution import TopmostConvolution, find_topmost_convolution
 from lab.attacks.closed_form.system import Noise
+from lab.federated.inputs import first
 from lab.federated.observation import LabelSource, Observation
 from lab.federated.tensors import Gradients, Images
 from lab.options.words import percent
@@ -168,10 +169,10 @@ class Inversion:
             return tuple(topmost.module(torch.zeros(topmost.input_shape, dtype=torch.float64)).shape)
 
     def _state(self, state: AttackState, progress: Progress, iteration: int) -> AttackState:
-        candidate, objective, terms = state.candidate, math.nan, {}
+        candidate, objective, terms = state.images, math.nan, {}
         if progress.picture is not None:
-            pixels = self.precise.network.normalise.inverse(progress.picture)
-            candidate = pixels.detach().to(state.candidate)
+            pixels = first(self.precise.network.normalise.inverse(progress.picture))
+            candidate = pixels.detach().to(state.images)
             objective = mismatch(self.observation, candidate)
             terms = {"mismatch": objective}
         if progress.layers:
@@ -193,13 +194,13 @@ class Inversion:
         found = self._verdict(state)
         if not math.isfinite(state.objective):
             return found
-        return replace(found, note=f"{found.note}{fit(self.observation, state.candidate).note}")
+        return replace(found, note=f"{found.note}{fit(self.observation, state.images).note}")
 
     def _verdict(self, state: AttackState) -> Obstacle:
         residual = state.objective
         if self.observation.local_steps > 1:
             if not self.links and self.observation.batch_size == 1 and self.readings[-1].has_bias:
-                return Obstacle(*after_steps(self.observation, state.candidate))
+                return Obstacle(*after_steps(self.observation, state.images))
             found = after_local_steps(self.observation, residual)
             if (
                 found.outcome is ClosedFormOutcome.STRAIGHTENED and self.is_underdetermined
@@ -234,7 +235,7 @@ class Inversion:
 
     def _ambiguity(self, state: AttackState) -> str:
         """Why a picture that explains what was shared need not be the private one; empty where nothing speaks against it."""
-        underdetermined, low, high = self.last.underdetermined, float(state.candidate.min()), float(state.candidate.max())
+        underdetermined, low, high = self.last.underdetermined, float(state.images.min()), float(state.images.max())
         if underdetermined is not None:
             return _rank_note(underdetermined)
         if low < -OUTSIDE or high > 1 + OUTSIDE:
@@ -251,7 +252,7 @@ class Inversion:
         found = images.to("cpu", torch.float64)
         for _ in range(PROJECTIONS):
             solved = self.layerwise.nearest_solution(self.precise.network.normalise(found))
-            found = self.precise.network.normalise.inverse(solved).clamp(0, 1)
+            found = first(self.precise.network.normalise.inverse(solved)).clamp(0, 1)
         return found.detach().to(images)
 
     def _shortcoming(self, state: AttackState, residual: float) -> Obstacle:

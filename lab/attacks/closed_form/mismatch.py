@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from lab.late import Tensor, torch
 
 from lab.attacks.labels.llg import recover_labels
+from lab.federated.inputs import moved
 from lab.federated.observation import Observation
-from lab.federated.tensors import Gradients, Images, Labels
+from lab.federated.tensors import Gradients, Inputs, Labels
 
 EXACT = 1e-3
 """Relative mismatch ||g(x) - g*|| / ||g*|| up to which the picture explains the shared numbers."""
@@ -62,16 +63,16 @@ def _chunks(made: Gradients, shared: Gradients) -> Iterator[tuple[Tensor, Tensor
         yield from ((one.double(), other.double()) for one, other in pairs)
 
 
-def fit(observation: Observation, images: Images) -> Fit:
-    """How the picture's own update explains the shared one."""
+def fit(observation: Observation, inputs: Inputs) -> Fit:
+    """How the input's own update explains the shared one."""
     labels = known_labels(observation)
-    made = observation.protocol.update(observation.network, images.to(observation.device), labels)
+    made = observation.protocol.update(observation.network, moved(inputs, observation.device), labels)
     return fitted(made, observation.update)
 
 
-def mismatch(observation: Observation, images: Images) -> float:
-    """||s g(x) - g*|| / ||g*||: how far the picture is from explaining what was shared (``Fit``)."""
-    return fit(observation, images).residual
+def mismatch(observation: Observation, inputs: Inputs) -> float:
+    """||s g(x) - g*|| / ||g*||: how far the input is from explaining what was shared (``Fit``)."""
+    return fit(observation, inputs).residual
 
 
 def known_labels(observation: Observation) -> Labels:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
 
@@ -10,11 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from lab.attacks.derivative.frozen_network import Freezable
-from lab.attacks.derivative.matcher import Match
+from lab.attacks.derivative.matcher import Match, matched
 from lab.attacks.derivative.weight_shift import BlendShift, PlainShift, Shift
 from lab.attacks.matching.distances.base import Distance
 from lab.federated.gradients import LocalSteps, loss, trainable
-from lab.federated.tensors import Gradients, Images, Targets
+from lab.federated.inputs import each, named
+from lab.federated.inputs import rows as rows_of
+from lab.federated.tensors import Gradients, Inputs, Targets
 from lab.federated.updates import length
 
 TOLERANCE = 10
@@ -28,12 +31,17 @@ CONSTANT_CURVATURE = 1e-3
 class _Inputs:
     """What the client computes with; what needs a gradient of it are the leaves."""
 
-    images: Images
+    inputs: Inputs
     targets: Targets
+
+    @classmethod
+    def free(cls, inputs: Inputs, targets: Targets) -> _Inputs:
+        """Outside any graph, and the start of one where they are no whole numbers."""
+        return cls(each(_freed, inputs), _freed(targets))
 
     @property
     def leaves(self) -> list[Tensor]:
-        return [tensor for tensor in (self.images, self.targets) if tensor.requires_grad]
+        return [tensor for tensor in (*named(self.inputs).values(), self.targets) if tensor.requires_grad]
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,9 +97,9 @@ class FrozenMatcher:
         other._set_shared(shared)
         return other
 
-    def __call__(self, images: Images, targets: Targets) -> Match:
+    def __call__(self, candidate: Inputs, targets: Targets) -> Match:
         """The distance and its gradients, each to about four digits in float32 and eight in float64."""
-        inputs = _Inputs(*(tensor.detach().requires_grad_(tensor.is_floating_point()) for tensor in (images, targets)))
+        inputs = _Inputs.free(candidate, targets)
         recorded = self._record(inputs)
         update = _scaled_sum(recorded, -self.steps.rate)
         self.model.tape.replaying = True
@@ -105,7 +113,7 @@ class FrozenMatcher:
             nowhere = [torch.zeros_like(leaf) for leaf in inputs.leaves]
             input_gradient = self._backpropagate(recorded, inputs, direction) if value.isfinite() else nowhere
         self.model.use(self.initial_weights)  # the last weights are as large as the network, and nobody needs them now
-        return Match(value, input_gradient[0], input_gradient[1] if len(input_gradient) == 2 else None)
+        return matched(value, candidate, input_gradient)
 
     def _record(self, inputs: _Inputs) -> list[_RecordedStep]:
         """The client's steps, with the gradient of the leaves and the kinks of each."""
@@ -155,8 +163,8 @@ class FrozenMatcher:
         found, own_curvature = self._step_gradients(
             index, step, inputs, shift, with_curvature=index > 0 and not common_curvature
         )
-        for total, each in zip(totals, found, strict=True):
-            total.add_(each)
+        for total, part in zip(totals, found, strict=True):
+            total.add_(part)
         if not index:
             return {}
         curvature = common_curvature or own_curvature
@@ -182,7 +190,7 @@ class FrozenMatcher:
         while True:
             h = self.step_lengths[index] / shift.length
             found = self._gradients_at(h, step, inputs, shift, with_curvature=with_curvature)
-            correction = self._correction(found[0], step.input_gradient[0])
+            correction = self._correction(found, step.input_gradient, len(named(inputs.inputs)))
             self.step_lengths[index] *= correction
             if not left or 1 / TOLERANCE < correction < TOLERANCE:
                 return found, h
@@ -199,9 +207,13 @@ class FrozenMatcher:
         wanted = [*inputs.leaves, *weights.values()] if with_curvature else inputs.leaves
         return torch.autograd.grad(self._loss(weights, inputs, step.rows), wanted, materialize_grads=True)
 
-    def _correction(self, after: Tensor, before: Tensor) -> float:
-        """By what to lengthen the step for dL/dx to change by the wanted share; 1 where it does not change at all."""
-        relative_change = float((after - before).norm() / before.norm())
+    def _correction(self, after: Sequence[Tensor], before: Sequence[Tensor], count: int) -> float:
+        """By what to lengthen the step for dL/dx to change by the wanted share; 1 where it does not change at all.
+
+        x is the first ``count`` of these tensors.
+        """
+        changes = [new - old for new, old in zip(after[:count], before[:count], strict=True)]
+        relative_change = float(_norm(changes) / _norm(before[:count]))
         return self.relative_change / relative_change if 0 < relative_change < float("inf") else 1.0
 
     @torch.no_grad()
@@ -212,9 +224,20 @@ class FrozenMatcher:
         return _as_leaves(self.local_weights)
 
     def _loss(self, weights: Gradients, inputs: _Inputs, rows: Tensor | None) -> Tensor:
-        images, targets = (inputs.images, inputs.targets) if rows is None else (inputs.images[rows], inputs.targets[rows])
+        taken, targets = (
+            (inputs.inputs, inputs.targets) if rows is None else (rows_of(inputs.inputs, rows), inputs.targets[rows])
+        )
         self.model.use(weights)
-        return loss(self.model(images), targets)
+        return loss(self.model(taken), targets)
+
+
+def _freed(tensor: Tensor) -> Tensor:
+    return tensor.detach().requires_grad_(tensor.is_floating_point())
+
+
+def _norm(tensors: Sequence[Tensor]) -> Tensor:
+    """Over all of them together."""
+    return tensors[0].norm() if len(tensors) == 1 else torch.stack([tensor.norm() for tensor in tensors]).norm()
 
 
 def _buffers_like(weights: Gradients) -> Gradients:

@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from lab.attacks.derivative.fast_convolution import with_fast_convolution
 from lab.federated.gradients import trainable
-from lab.federated.tensors import Gradients
+from lab.federated.tensors import Gradients, Inputs
 
 
 class Tape:
@@ -142,9 +142,9 @@ class Freezable(nn.Module):
             for holders, name in slots:
                 holders[name] = cast(nn.Parameter, tensor)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, inputs: Inputs) -> Tensor:
         """The logits."""
-        return self.network(images)
+        return self.network(inputs)
 
 
 def _with_tapes(network: nn.Module, tape: Tape) -> nn.Module:

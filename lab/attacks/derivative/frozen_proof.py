@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 
@@ -20,8 +20,9 @@ from torch import Tensor, nn
 from lab.attacks.derivative.frozen_network import Freezable
 from lab.errors import is_short_of_memory
 from lab.federated.gradients import loss, parameter_gradient, pull_back
+from lab.federated.inputs import each, moved, named, random
 from lab.federated.observation import Observation
-from lab.federated.tensors import Gradients, Images, Labels
+from lab.federated.tensors import Gradients, Inputs, Labels, Shape
 from lab.federated.updates import length
 from lab.randomness import stream
 
@@ -51,8 +52,8 @@ SAME = 1e-3
 
 
 def can_freeze(observation: Observation) -> bool:
-    """Whether the proofs succeed on a picture like those observed; a network that cannot even be asked has failed them."""
-    network, shape = observation.network, observation.image_shape
+    """Whether the proofs succeed on an input like those observed; a network that cannot even be asked has failed them."""
+    network, shape = observation.network, observation.input_shape
     try:
         return is_proved(network, shape) or is_proved(deepcopy(network).double(), shape)  # rounding may hide a tiny derivative
     except Exception as error:  # a network of the user's own may fail in any way, and says so once it is attacked
@@ -61,15 +62,15 @@ def can_freeze(observation: Observation) -> bool:
         return False
 
 
-def is_proved(network: nn.Module, shape: tuple[int, int, int]) -> bool:
-    """Whether the second pass may decide as the first one did; costs about five training steps on one picture of this shape."""
+def is_proved(network: nn.Module, shape: Shape) -> bool:
+    """Whether the second pass may decide as the first one did; costs about five training steps on one input of this shape."""
     like = next(network.parameters())
-    picture = torch.rand(1, *shape, generator=stream(0, "a picture for a proof"), dtype=like.dtype).to(like.device)
+    tried = moved(random(shape, 1, stream(0, "a picture for a proof"), like.dtype), like.device)
     label = torch.zeros(1, dtype=torch.long, device=like.device)
-    frozen = _Frozen(Freezable(network), picture, label)
+    frozen = _Frozen(Freezable(network), tried, label)
     logits, gradients = frozen.recorded()
     with torch.no_grad():
-        expected = network(picture)
+        expected = network(tried)
     return (
         _is_small(logits - expected, SAME, expected) and frozen.is_accounted_for(logits) and _agree(network, frozen, gradients)
     )
@@ -77,10 +78,20 @@ def is_proved(network: nn.Module, shape: tuple[int, int, int]) -> bool:
 
 def _agree(network: nn.Module, frozen: _Frozen, gradients: _Gradients) -> bool:
     """Whether d/dx <g(x), v> at v = g(x) is the same by both ways."""
-    leaf = frozen.picture.clone().requires_grad_()
+    leaf = each(_leaf, frozen.inputs)
     update = parameter_gradient(network, leaf, frozen.label, differentiable=True)
-    (exact,) = pull_back(list(update.values()), [leaf], [tensor.detach() for tensor in update.values()])
+    found = pull_back(list(update.values()), list(named(leaf).values()), [tensor.detach() for tensor in update.values()])
+    exact = _side_by_side(found)
     return _is_small(frozen.mixed_derivative(gradients) - exact, AGREE, exact)
+
+
+def _leaf(tensor: Tensor) -> Tensor:
+    return tensor.clone().requires_grad_()
+
+
+def _side_by_side(gradients: Sequence[Tensor]) -> Tensor:
+    """Those of an input's tensors as one."""
+    return gradients[0] if len(gradients) == 1 else torch.cat([gradient.flatten() for gradient in gradients])
 
 
 def _is_small(gap: Tensor, share: float, whole: Tensor) -> bool:
@@ -91,16 +102,16 @@ def _is_small(gap: Tensor, share: float, whole: Tensor) -> bool:
 class _Gradients:
     """Of the loss at a place."""
 
-    picture: Images
+    inputs: Tensor
     weights: Gradients
 
 
 class _Frozen:
-    """One picture's passes through the copy of a network that can be frozen."""
+    """One input's passes through the copy of a network that can be frozen."""
 
-    def __init__(self, model: Freezable, picture: Images, label: Labels) -> None:
-        self.model, self.picture, self.label = model, picture, label
-        self.leaf = picture.clone().requires_grad_()
+    def __init__(self, model: Freezable, inputs: Inputs, label: Labels) -> None:
+        self.model, self.inputs, self.label = model, inputs, label
+        self.leaf = each(_leaf, inputs)
         self.weights = {name: tensor.detach().clone().requires_grad_() for name, tensor in model.weights.items()}
         self.decisions: list[Tensor] = []
 
@@ -109,31 +120,32 @@ class _Frozen:
         self.model.use(self.weights)
         logits = self.model(self.leaf)
         self.decisions = list(self.model.tape.decisions)
-        leaves = [self.leaf, *self.weights.values()]
-        picture_gradient, *weight_gradients = torch.autograd.grad(
-            loss(logits, self.label), leaves, retain_graph=True, materialize_grads=True
-        )
-        return logits, _Gradients(picture_gradient, dict(zip(self.weights, weight_gradients, strict=True)))
+        leaves = list(named(self.leaf).values())
+        wanted = [*leaves, *self.weights.values()]
+        found = torch.autograd.grad(loss(logits, self.label), wanted, retain_graph=True, materialize_grads=True)
+        weights = dict(zip(self.weights, found[len(leaves) :], strict=True))
+        return logits, _Gradients(_side_by_side(found[: len(leaves)]), weights)
 
-    def mixed_derivative(self, gradients: _Gradients) -> Images:
+    def mixed_derivative(self, gradients: _Gradients) -> Tensor:
         """d/dx <g(x), v> at v = g(x) as ``FrozenMatcher`` finds it: by how much dL/dx changes along v."""
         h = SHARE * float(length(self.model.weights).detach() / length(gradients.weights))
         change = self._change(h, gradients)
-        share = float(change.norm() / gradients.picture.norm())
+        share = float(change.norm() / gradients.inputs.norm())
         if 0 < share < float("inf"):
             h *= SHARE / share
             change = self._change(h, gradients)
         return change / h
 
-    def _change(self, h: float, gradients: _Gradients) -> Images:
+    def _change(self, h: float, gradients: _Gradients) -> Tensor:
         self.model.use({name: (tensor + h * gradients.weights[name]).detach() for name, tensor in self.model.weights.items()})
         self.model.tape.replaying, self.model.tape.decisions = True, deque(self.decisions)
-        leaf = self.picture.clone().requires_grad_()
-        return torch.autograd.grad(loss(self.model(leaf), self.label), leaf)[0] - gradients.picture
+        leaf = each(_leaf, self.inputs)
+        found = torch.autograd.grad(loss(self.model(leaf), self.label), list(named(leaf).values()))
+        return _side_by_side(found) - gradients.inputs
 
     def is_accounted_for(self, logits: Tensor) -> bool:
         """Whether their graph holds known operations alone, each kink recorded, and no weights but those given."""
-        met, given = Counter[str](), {id(leaf) for leaf in (self.leaf, *self.weights.values())}
+        met, given = Counter[str](), {id(leaf) for leaf in (*named(self.leaf).values(), *self.weights.values())}
         for node in _nodes(logits):
             if node.name() == LEAVES:
                 if id(getattr(node, "variable", None)) not in given:

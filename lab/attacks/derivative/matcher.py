@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -9,7 +10,8 @@ from lab.late import Tensor
 
 from lab.federated.attention import PlainAttention
 from lab.federated.gradients import UpdateRule, pull_back
-from lab.federated.tensors import Gradients, Images, Targets
+from lab.federated.inputs import each, formed, named
+from lab.federated.tensors import Gradients, Inputs, Targets
 
 if TYPE_CHECKING:
     from lab.attacks.matching.distances.base import Distance
@@ -20,15 +22,15 @@ class Match:
     """How well a candidate matches: the distance and its gradient with respect to each input."""
 
     distance: Tensor
-    image_gradient: Images
+    input_gradient: Inputs
     target_gradient: Tensor | None
 
 
 @runtime_checkable
 class Matcher(Protocol):
-    """How well pictures and targets match what was shared."""
+    """How well inputs and targets match what was shared."""
 
-    def __call__(self, images: Images, targets: Targets) -> Match:
+    def __call__(self, candidate: Inputs, targets: Targets) -> Match:
         """The distance and its gradients."""
         ...
 
@@ -45,25 +47,36 @@ class ExactMatcher:
     distance: Distance
     shared: Gradients
 
-    def __call__(self, images: Images, targets: Targets) -> Match:
+    def __call__(self, candidate: Inputs, targets: Targets) -> Match:
         """The distance and its exact gradients."""
-        return match(self.rule, images, targets, self.distance, self.shared)
+        return match(self.rule, candidate, targets, self.distance, self.shared)
 
     def towards(self, shared: Gradients) -> ExactMatcher:
         """The same, of another shared update."""
         return replace(self, shared=shared)
 
 
-def match(rule: UpdateRule, images: Images, targets: Targets, distance: Distance, shared: Gradients) -> Match:
+def match(rule: UpdateRule, inputs: Inputs, targets: Targets, distance: Distance, shared: Gradients) -> Match:
     """D(g(x), g*) and dD/dx = d/dx <g(x), v> with v = dD/dg (Geiping et al. 2020, equation 4).
 
     v is taken at the detached gradient first, so that the second backward pass is one
     vector-Jacobian product towards the inputs alone.
     """
-    inputs = [tensor.detach().requires_grad_() for tensor in (images, targets) if tensor.is_floating_point()]
-    soft = inputs[1] if len(inputs) == 2 else targets
+    free, soft = each(_free, inputs), _free(targets) if targets.is_floating_point() else targets
+    leaves = [*named(free).values(), *([soft] if soft.requires_grad else [])]
     with PlainAttention():
-        update = rule(inputs[0], soft)
+        update = rule(free, soft)
     value, direction = distance.value_and_gradient({name: tensor.detach() for name, tensor in update.items()}, shared)
-    gradients = pull_back(list(update.values()), inputs, list(direction.values()))
-    return Match(value, gradients[0], gradients[1] if len(gradients) == 2 else None)
+    return matched(value, inputs, pull_back(list(update.values()), leaves, list(direction.values())))
+
+
+def matched(value: Tensor, inputs: Inputs, gradients: Sequence[Tensor]) -> Match:
+    """A match from the gradient of each tensor of the inputs, then that of the targets, where these are free."""
+    names = list(named(inputs))
+    soft = gradients[len(names)] if len(gradients) > len(names) else None
+    return Match(value, formed(inputs, dict(zip(names, gradients, strict=False))), soft)
+
+
+def _free(tensor: Tensor) -> Tensor:
+    """The start of a graph of its own."""
+    return tensor.detach().requires_grad_()

@@ -9,8 +9,9 @@ from lab.late import Tensor, nn, torch
 
 from lab.attacks.labels.whole_counts import SURE, factor_of_whole_counts
 from lab.errors import LabError
+from lab.federated.inputs import moved, random
 from lab.federated.observation import LabelSource, Observation
-from lab.federated.tensors import Labels
+from lab.federated.tensors import Inputs, Labels
 from lab.randomness import stream
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from lab.federated.classifier import Classifier
 
 GUESSES = 4
-"""Random pictures that stand for the unknown ones where a scale must be guessed."""
+"""Random inputs that stand for the unknown ones where a scale must be guessed."""
 
 
 def recover_labels(observation: Observation) -> Labels:
@@ -69,12 +70,10 @@ def length_factor(observation: Observation) -> float:
     return factor_of_whole_counts(pictures * probabilities, -pictures * _logit_gradient(observation).cpu(), pictures)
 
 
-def _noise(observation: Observation) -> Tensor:
-    """Pictures that stand for the unknown ones."""
-    noise = torch.rand(
-        GUESSES, *observation.image_shape, generator=stream(0, "pictures for guessing labels"), dtype=torch.float32
-    )
-    return noise.to(next(observation.network.parameters()))
+def _noise(observation: Observation) -> Inputs:
+    """Inputs that stand for the unknown ones."""
+    noise = random(observation.input_shape, GUESSES, stream(0, "pictures for guessing labels"), torch.float32)
+    return moved(noise, next(observation.network.parameters()))
 
 
 def _logit_gradient(observation: Observation) -> Tensor:

@@ -13,7 +13,7 @@ from lab.federated.gradients import LocalSteps, parameter_gradient
 from lab.federated.observation import Observation
 from lab.federated.protocols.base import Protocol
 from lab.federated.rounding import rounding
-from lab.federated.tensors import Gradients, Images, Targets
+from lab.federated.tensors import Gradients, Inputs, Targets
 from lab.federated.updates import length
 from lab.options.fields import Help
 from lab.options.words import percent
@@ -71,24 +71,24 @@ class Surrogate:
         """Whether a correction is worth its while now."""
         return self.is_curved and iteration > 0 and iteration % max(self.spacing, iterations // CORRECTIONS) == 0
 
-    def correction(self, images: Images, targets: Targets) -> Correction:
+    def correction(self, inputs: Inputs, targets: Targets) -> Correction:
         """What simulating this candidate's steps tells."""
         shared = self.client.update
-        simulated = self.client.protocol.update(self.client.network, images, targets)
+        simulated = self.client.protocol.update(self.client.network, inputs, targets)
         factor = fitted(simulated, shared).factor
         difference = _difference(shared, simulated, factor)
         residual = float(length(difference) / length(shared))
-        return Correction(self._plus_single_step(difference, images, targets, factor) if residual < 1 else None, residual)
+        return Correction(self._plus_single_step(difference, inputs, targets, factor) if residual < 1 else None, residual)
 
-    def residual(self, images: Images, targets: Targets) -> float:
+    def residual(self, inputs: Inputs, targets: Targets) -> float:
         """By how much this candidate's simulated update misses the shared one, relative to it."""
         shared = self.client.update
-        simulated = self.client.protocol.update(self.client.network, images, targets)
+        simulated = self.client.protocol.update(self.client.network, inputs, targets)
         return float(length(_difference(shared, simulated, fitted(simulated, shared).factor)) / length(shared))
 
-    def _plus_single_step(self, difference: Gradients, images: Images, targets: Targets, factor: float) -> Gradients:
+    def _plus_single_step(self, difference: Gradients, inputs: Inputs, targets: Targets, factor: float) -> Gradients:
         """What the candidate's single step sends, ``factor`` times, and what its simulated ones miss; written over that."""
-        gradient = parameter_gradient(self.observation.network, images, targets)
+        gradient = parameter_gradient(self.observation.network, inputs, targets)
         for name, tensor in difference.items():
             tensor.add_(gradient[name], alpha=-self.long_step.rate * factor)
         return difference
@@ -111,9 +111,9 @@ class LongStep(Protocol):
 
     rate: Annotated[float, Help("the length of the step")]
 
-    def update(self, model: nn.Module, images: Images, targets: Targets, *, differentiable: bool = False) -> Gradients:
+    def update(self, model: nn.Module, inputs: Inputs, targets: Targets, *, differentiable: bool = False) -> Gradients:
         """-rate dL/dtheta."""
-        gradient = parameter_gradient(model, images, targets, differentiable=differentiable)
+        gradient = parameter_gradient(model, inputs, targets, differentiable=differentiable)
         return {name: -self.rate * tensor for name, tensor in gradient.items()}
 
     def steps(self, pictures: int) -> LocalSteps:

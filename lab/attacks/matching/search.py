@@ -1,4 +1,4 @@
-"""The moving parts of one attempt at gradient matching: pixels, broad shapes, label logits, and what steps them."""
+"""The moving parts of one attempt at gradient matching: the leaves of its modality, label logits, and what steps them."""
 
 from __future__ import annotations
 
@@ -17,16 +17,13 @@ from lab.attacks.matching.priors.base import Prior
 from lab.attacks.matching.settings import Matching
 from lab.errors import LabError
 from lab.federated.gradients import pull_back
+from lab.federated.inputs import both, each, first, is_same, kept, plus
 from lab.federated.observation import LabelSource, Observation
-from lab.federated.tensors import Images, Labels, Targets
-from lab.modalities.images.coarse_to_fine import Grids
+from lab.federated.tensors import Inputs, Labels, Targets
+from lab.modalities.base import Leaves, modality_of
 
 if TYPE_CHECKING:
     from lab.attacks.matching.local_steps import Surrogate
-
-NOISE_DEVIATION = 0.25
-"""The paper starts from a standard normal in normalised units; a unit there is about 0.25 in pixels."""
-
 
 STILL = 0.95
 """Share of the budget after which no noise is added: the last steps see the candidate as it is."""
@@ -36,16 +33,16 @@ STILL = 0.95
 class Evaluation:
     """What the objective is made of at a candidate, before priors are weighted."""
 
-    images: Images
-    perturbation: Images | None
+    inputs: Inputs
+    perturbation: Inputs | None
     targets: Targets
     match: Match
-    penalties: list[tuple[Tensor, Images]]
+    penalties: list[tuple[Tensor, Inputs]]
     """Of each prior the value R and its gradient."""
 
-    def is_at(self, images: Images, perturbation: Images | None, targets: Targets) -> bool:
+    def is_at(self, inputs: Inputs, perturbation: Inputs | None, targets: Targets) -> bool:
         """Whether this is the evaluation there."""
-        return perturbation is self.perturbation and torch.equal(images, self.images) and torch.equal(targets, self.targets)
+        return perturbation is self.perturbation and is_same(inputs, self.inputs) and torch.equal(targets, self.targets)
 
 
 class CachedObjective:
@@ -55,22 +52,20 @@ class CachedObjective:
         self.matcher, self.priors = matcher, priors
         self.last: Evaluation | None = None
 
-    def __call__(self, images: Images, perturbation: Images | None, targets: Targets) -> Evaluation:
+    def __call__(self, inputs: Inputs, perturbation: Inputs | None, targets: Targets) -> Evaluation:
         """The match of the perturbed candidate and the penalties of the clear one, computed afresh unless this came last."""
-        if self.last is None or not self.last.is_at(images, perturbation, targets):
-            match = self.matcher(images if perturbation is None else images + perturbation, targets)
-            penalties = [prior.value_and_gradient(images) for prior in self.priors]
-            self.last = Evaluation(images.clone(), perturbation, targets, match, penalties)
+        if self.last is None or not self.last.is_at(inputs, perturbation, targets):
+            match = self.matcher(inputs if perturbation is None else both(torch.add, inputs, perturbation), targets)
+            penalties = [prior.value_and_gradient(inputs) for prior in self.priors]
+            self.last = Evaluation(kept(inputs), perturbation, targets, match, penalties)
         return self.last
 
 
 class Search:
     """One attempt: ``evaluate`` the candidate, then ``step`` it.
 
-    Coarse to fine, the candidate is pixels + sum of w_s up(shape_s) over grids s (``Grids``), and the optimiser
-    moves all of them at once: broad shapes settle within a few steps, and no step starts afresh
-    as it would after a change of resolution. The shapes are zero between two steps. An optimiser that can be given
-    a metric has no need of them: shapes that follow their gradients move the pixels by 1 + up down of theirs.
+    What moves are the leaves of the modality, and label logits where labels are sought, too. Coarse to fine, they are those of
+    all scales; an optimiser that can be given a metric has no need of these.
     """
 
     def __init__(
@@ -81,7 +76,7 @@ class Search:
         generator: torch.Generator,
         *,
         noise: bool,
-        first: Images | None = None,
+        start: Inputs | None = None,
         surrogate: Surrogate | None = None,
     ) -> None:
         self.attack = attack
@@ -89,34 +84,23 @@ class Search:
         self.observation = observation
         self.is_all_zero = not any(bool(tensor.any()) for tensor in observation.update.values())
         self.objective = CachedObjective(matcher, attack.priors)
-        self.is_warm_start, self.is_corrected = first is not None, False
-        start = self._start(generator, noise=noise) if first is None else first.detach().clone()
-        self.pixels = start.requires_grad_()
-        self.grids = Grids(self.pixels) if attack.coarse_to_fine and Grids.fit(self.pixels) else None
-        self.coarse: Tensor | None = None
+        self.is_warm_start, self.is_corrected = start is not None, False
+        self.modality = modality_of(observation.modality)
+        self.candidate = self.modality.start(observation, generator, noise=noise) if start is None else kept(start)
         self.logits, self.fixed = self._first_targets(generator)
-        self.stepper = self._stepper()
+        self.leaves, self.stepper = self._stepped()
         self.generator = generator
-        self.perturbation: Images | None = None
+        self.perturbation: Inputs | None = None
         self.progress = 0.0
         self.prior_factors: list[Tensor | float] = []
         self.pending: Tensor | float | None = None
-
-    def _start(self, generator: torch.Generator, *, noise: bool) -> Images:
-        """Mid-grey, or normal noise around it."""
-        like = next(iter(self.observation.update.values()))
-        shape = (self.observation.batch_size, *self.observation.image_shape)
-        grey = torch.full(shape, 0.5, dtype=like.dtype, device=like.device)
-        if not noise:
-            return grey
-        return grey + NOISE_DEVIATION * torch.randn(shape, generator=generator, dtype=like.dtype).to(like.device)
 
     def _first_targets(self, generator: torch.Generator) -> tuple[Tensor | None, Labels | None]:
         """Free label logits (DLG's joint recovery), or labels given or recovered."""
         observation = self.observation
         if observation.label_source is LabelSource.JOINT:
             shape = (observation.batch_size, observation.classes)
-            noise = torch.randn(shape, generator=generator, dtype=self.pixels.dtype)
+            noise = torch.randn(shape, generator=generator, dtype=first(self.candidate).dtype)
             return noise.to(observation.device).requires_grad_(), None
         if observation.label_source is LabelSource.INFERRED:
             return None, recover_labels(observation)
@@ -124,23 +108,20 @@ class Search:
             raise LabError("The labels are said to be known, but the observation holds none; infer them instead.")
         return None, observation.labels
 
-    def _stepper(self) -> Stepper:
-        """Over all leaves; the shapes are among them where the optimiser takes no metric."""
-        optimiser, grids = self.attack.optimiser, self.grids
-        with_metric = optimiser.metric_stepper(self._leaves(), grids.spread) if grids else None
-        if grids and with_metric is None:
-            self.coarse = grids.zeros(self.pixels)
-        return with_metric or optimiser.stepper(self._leaves())
+    def _stepped(self) -> tuple[Leaves, Stepper]:
+        """Leaves at the candidate and what steps them; of all scales where the optimiser takes no metric."""
+        optimiser, broad = self.attack.optimiser, self.attack.coarse_to_fine
+        leaves = self.modality.leaves(self.candidate, broad=False)
+        metric = self.modality.metric(self.candidate) if broad else None
+        with_metric = None if metric is None else optimiser.metric_stepper(self._moving(leaves), metric)
+        if with_metric is not None:
+            return leaves, with_metric
+        leaves = self.modality.leaves(self.candidate, broad=broad)
+        return leaves, optimiser.stepper(self._moving(leaves))
 
-    def _leaves(self) -> list[Tensor]:
-        return [leaf for leaf in (self.pixels, self.coarse, self.logits) if leaf is not None]
-
-    @no_grad
-    def images(self) -> Images:
-        """The candidate as a function of all leaves; between two steps it equals the pixels, bit by bit."""
-        if self.grids is None or self.coarse is None:
-            return self.pixels.detach()
-        return self.pixels + self.grids.up(self.coarse)
+    def _moving(self, leaves: Leaves) -> list[Tensor]:
+        """All that a step moves."""
+        return [*(leaf.requires_grad_() for leaf in leaves.values()), *([] if self.logits is None else [self.logits])]
 
     def labels(self) -> Labels | None:
         """The labels as believed at present."""
@@ -157,7 +138,7 @@ class Search:
         self.is_corrected = self.surrogate is not None and self.surrogate.is_due(iteration, self.attack.iterations)
         if self.surrogate is None or not self.is_corrected:
             return
-        correction = self.surrogate.correction(self.pixels.detach(), self._targets().detach())
+        correction = self.surrogate.correction(self.candidate, self._targets().detach())
         self.residual = correction.residual
         if correction.shared is not None:
             self.objective = CachedObjective(self.objective.matcher.towards(correction.shared), self.attack.priors)
@@ -169,11 +150,11 @@ class Search:
         """
         if self.surrogate is not None and self.surrogate.is_curved:
             if wanted and not self.is_corrected:
-                self.residual = self.surrogate.residual(self.pixels.detach(), self._targets().detach())
+                self.residual = self.surrogate.residual(self.candidate, self._targets().detach())
             return self.residual if wanted or self.is_corrected else math.inf
         if self.perturbation is None:
             return terms["distance"]
-        return float(self.objective(self.pixels.detach(), None, self._targets()).match.distance) if wanted else math.inf
+        return float(self.objective(self.candidate, None, self._targets()).match.distance) if wanted else math.inf
 
     @property
     def note(self) -> str:
@@ -188,61 +169,59 @@ class Search:
         """
         self.prior_factors, self.progress = [], progress
         self.perturbation = self._drawn_perturbation()
-        terms = self._gradients(self.pixels.detach())  # the shapes are zero, and need not be drawn up
+        terms = self._gradients(self.candidate)
         fixed = (prior.weight_at(progress) * terms[prior.name] for prior in self.attack.priors if not prior.relative)
         return terms["distance"] + sum(fixed), terms
 
-    def _drawn_perturbation(self) -> Images | None:
+    def _drawn_perturbation(self) -> Inputs | None:
         """What this step adds to the candidate before its update is computed, less and less; None for nothing."""
         if not self.attack.annealing or self.progress >= STILL:
             return None
         deviation = self.attack.annealing * Schedule.COSINE.factor(self.progress)
-        drawn = torch.randn(self.pixels.shape, generator=self.generator, dtype=self.pixels.dtype)
-        return deviation * drawn.to(self.pixels.device)
+        return each(lambda tensor: deviation * self._noise(tensor), self.candidate)
 
-    def _gradients(self, images: Images) -> dict[str, float]:
+    def _noise(self, like: Tensor) -> Tensor:
+        return torch.randn(like.shape, generator=self.generator, dtype=like.dtype).to(like.device)
+
+    def _gradients(self, inputs: Inputs) -> dict[str, float]:
         """Set the gradients of all leaves at this candidate; the prior's factors are those of the step's first evaluation."""
         targets = self._targets()
-        evaluation = self.objective(images, self.perturbation, targets)
+        evaluation = self.objective(inputs, self.perturbation, targets)
         match, penalties = evaluation.match, evaluation.penalties
         if not self.prior_factors:
             pairs = zip(self.attack.priors, penalties, strict=True)
-            self.prior_factors = [prior.factor(gradient, match.image_gradient, self.progress) for prior, (_, gradient) in pairs]
-        total, value = match.image_gradient, match.distance
+            self.prior_factors = [prior.factor(gradient, match.input_gradient, self.progress) for prior, (_, gradient) in pairs]
+        total, value = match.input_gradient, match.distance
         for factor, (penalty, gradient) in zip(self.prior_factors, penalties, strict=True):
-            total, value = total + factor * gradient, value + factor * penalty
+            total, value = plus(total, factor, gradient), value + factor * penalty
         self.pending = value
         self._set_gradients(total, targets, match.target_gradient)
         values = {prior.name: float(penalty) for prior, (penalty, _) in zip(self.attack.priors, penalties, strict=True)}
         return {"distance": float(match.distance), **values}
 
-    def _set_gradients(self, gradient: Images, targets: Targets, target_gradient: Tensor | None) -> None:
+    def _set_gradients(self, gradient: Inputs, targets: Targets, target_gradient: Tensor | None) -> None:
         direction = self.attack.optimiser.direction
-        self.pixels.grad = direction(gradient)
-        if self.grids is not None and self.coarse is not None:
-            self.coarse.grad = direction(self.grids.down(gradient))
+        for name, of_leaf in self.modality.pull_back(self.leaves, gradient).items():
+            self.leaves[name].grad = direction(of_leaf)
         if self.logits is not None and target_gradient is not None:
             self.logits.grad = pull_back([targets], [self.logits], [target_gradient])[0]
 
     def step(self) -> None:
-        """One step of the stepper, then back into the box."""
+        """One step of the stepper, then back inside."""
         for group in self.stepper.param_groups:
             group["lr"] = self.attack.optimiser.step * self.attack.optimiser.schedule.factor(self.progress)
         self.stepper.step(self._closure)
-        self._fold_coarse()
-
-    @no_grad
-    def _fold_coarse(self) -> None:
-        """Fold the shapes into the pixels, and keep these in the box."""
-        images = self.images()
-        self.pixels.copy_(images.clamp(0, 1) if self.attack.boxed else images)
-        if self.coarse is not None:
-            self.coarse.zero_()
+        self.candidate = self.modality.project(self.leaves, self.candidate, boxed=self.attack.boxed)
 
     def _closure(self) -> float:
         """What the stepper lowers, with gradients in place; the first call of a step uses what ``evaluate`` found."""
         if self.pending is None:
-            self._gradients(self.images())
+            self._gradients(self._moved())
         assert self.pending is not None
         value, self.pending = self.pending, None
         return float(value)
+
+    @no_grad
+    def _moved(self) -> Inputs:
+        """The candidate that the leaves make in the middle of a step."""
+        return self.modality.inputs(self.leaves, self.candidate)

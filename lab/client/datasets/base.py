@@ -1,4 +1,4 @@
-"""What a data set is: the private pictures that a client may train on."""
+"""What a data set is: the private inputs that a client may train on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import ClassVar
 from lab.late import torch
 
 from lab.client.batch import Batch
-from lab.federated.tensors import Suspects
+from lab.errors import LabError
+from lab.federated.tensors import Inputs
 from lab.options.catalogue import Entry
 
 MOST_CLASSES = 22_000
@@ -21,6 +22,8 @@ class Dataset(Entry):
     """Base of all data sets."""
 
     kind: ClassVar[str] = "dataset"
+    modality: ClassVar[str] = "images"
+    """What its inputs are: an entry of ``lab/modalities``."""
     channels: ClassVar[int] = 3
     """Of each picture; at most so many where the pictures decide."""
 
@@ -39,9 +42,16 @@ class Dataset(Entry):
     def check_at_hand(self, count: int, size: int) -> None:
         """Raise ``LabError`` where it is clear before anything is computed that ``load`` will refuse: a file is not there."""
 
-    def others(self, batch_size: int, count: int, size: int, generator: torch.Generator) -> Suspects | None:
-        """``count`` further pictures of the set for a line-up with a batch of ``batch_size``; None where it has none.
+    def others(self, batch_size: int, count: int, size: int, generator: torch.Generator) -> Inputs | None:
+        """``count`` further inputs of the set for a line-up with a batch of ``batch_size``; None where it has none.
 
-        A line-up is fair only among pictures of one kind: a digit is easily told from seven photographs.
+        A line-up is fair only among inputs of one kind: a digit is easily told from seven photographs.
         """
         return None
+
+    def decoys(self, inputs: Inputs, count: int, generator: torch.Generator) -> Inputs:
+        """``count`` of the set's own that are none of these inputs; asked of a modality's shipped set, where no other has any.
+
+        Raises ``LabError`` for a set that gives none.
+        """
+        raise LabError(f"The data set {self.name} has no decoys for a line-up; take another data set.")

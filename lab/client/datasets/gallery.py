@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from itertools import chain, islice
@@ -16,7 +17,7 @@ from lab.late import np, torch
 from lab.client.batch import Batch
 from lab.client.datasets.base import Dataset
 from lab.errors import LabError, spoken
-from lab.federated.tensors import Images, Suspects
+from lab.federated.tensors import Images, Inputs, Suspects
 from lab.modalities.images.codec import in_channels
 from lab.options.fields import AtMost, Choices, Help
 
@@ -66,6 +67,11 @@ class Gallery(Dataset):
         if count > len(NAMES):
             raise LabError(f"The gallery holds {len(NAMES)} pictures, not {count}; take a smaller batch or another data set.")
         _check_size(size)
+
+    def decoys(self, inputs: Inputs, count: int, generator: torch.Generator) -> Suspects:
+        """Random pictures of the gallery, in the size and the channels of these."""
+        assert not isinstance(inputs, Mapping)
+        return decoys(inputs, count, generator)
 
 
 def _check_size(size: int) -> None:

@@ -11,7 +11,7 @@ from lab.course.exercises.base import Case, Exercise
 from lab.evaluation.scores import score
 from lab.experiments.experiment import Experiment
 from lab.experiments.rounds import reconstruct, simulate_round
-from lab.modalities.images.line_up import Verdict
+from lab.modalities.line_up import Verdict
 
 CLIENT = ("batch_size", "network", "trained", "protocol", "defences")
 SERVER = ("attack", "labels")

@@ -19,7 +19,7 @@ from lab.evaluation.round import Round
 from lab.evaluation.scores import score
 from lab.experiments.experiment import Experiment
 from lab.experiments.rounds import reconstruct, simulate_round
-from lab.modalities.images.line_up import Verdict
+from lab.modalities.line_up import Verdict
 from lab.options.plain import from_plain
 
 MOST_TRIES = 3

@@ -15,7 +15,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lab.federated.classifier import Normalise
 from lab.federated.networks.base import Network
 from lab.federated.residual_block import Block
 from lab.federated.shapes import output_shape
@@ -83,7 +82,7 @@ def sketch(network: Network, image_shape: tuple[int, int, int], classes: int) ->
     with META:
         body, head = network.modules(image_shape, classes)
     drawn = _Drawing()
-    whole = nn.Sequential(Normalise(*network.statistics(image_shape[0])).to(META), body, nn.Flatten(), head).eval()
+    whole = nn.Sequential(network.entrance(image_shape).to(META), body, nn.Flatten(), head).eval()
     for module in whole.modules():
         if not list(module.children()):
             module.forward = drawn.of(module)

@@ -6,14 +6,15 @@ from abc import abstractmethod
 from enum import Enum
 from functools import reduce
 from math import prod
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from lab.late import nn, torch
 
+from lab.federated.tensors import Shape
 from lab.options.catalogue import Entry
 
 if TYPE_CHECKING:
-    from lab.federated.classifier import Classifier
+    from lab.federated.classifier import Classifier, Entrance
 
 CIFAR_STATISTICS = ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
 GREY_STATISTICS = ((0.5,), (0.25,))
@@ -65,27 +66,35 @@ class Network(Entry):
     """Base of all networks: an entry is a frozen set of options and builds its modules."""
 
     kind: ClassVar[str] = "network"
+    modality: ClassVar[str] = "images"
+    """What its inputs are: an entry of ``lab/modalities``."""
     image_size: ClassVar[int] = 32
     """The picture size, in pixels, that the architecture was made for."""
 
     @abstractmethod
-    def modules(self, image_shape: tuple[int, int, int], classes: int) -> tuple[nn.Module, nn.Sequential]:
-        """The body and the fully connected head, freshly initialised."""
+    def modules(self, shape: Any, classes: int, /) -> tuple[nn.Module, nn.Sequential]:
+        """The body and the fully connected head, freshly initialised, for inputs of a shape, (channels, height, width) say."""
+
+    def entrance(self, shape: Any, /) -> Entrance:
+        """What inputs of that shape pass first: of pictures the normalisation."""
+        from lab.federated.classifier import Normalise
+
+        return Normalise(*self.statistics(shape[0]))
 
     def statistics(self, channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Mean and standard deviation of the normalisation, per channel."""
         return CIFAR_STATISTICS if channels == 3 else (GREY_STATISTICS[0] * channels, GREY_STATISTICS[1] * channels)
 
-    def build(self, image_shape: tuple[int, int, int], classes: int, generator: torch.Generator) -> Classifier:
-        """An untrained network in eval mode. ``image_shape`` is (channels, height, width)."""
-        from lab.federated.classifier import Classifier, Normalise
+    def build(self, shape: Shape, classes: int, generator: torch.Generator) -> Classifier:
+        """An untrained network in eval mode, for inputs of that shape: (channels, height, width) of pictures."""
+        from lab.federated.classifier import Classifier
         from lab.federated.single_precision import SinglePrecision
         from lab.private_draws import DrawingFrom
 
         seed = int(torch.randint(2**31, (), generator=generator))
         with SinglePrecision(), DrawingFrom(torch.Generator().manual_seed(seed)):
-            body, head = self.modules(image_shape, classes)
-            return Classifier(Normalise(*self.statistics(image_shape[0])), body, head, classes).eval()
+            body, head = self.modules(shape, classes)
+            return Classifier(self.entrance(shape), body, head, classes).eval()
 
 
 def feature_count(body: nn.Module, image_shape: tuple[int, int, int]) -> int:

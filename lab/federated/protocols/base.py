@@ -8,7 +8,7 @@ from typing import ClassVar
 from lab.late import nn
 
 from lab.federated.gradients import LocalSteps
-from lab.federated.tensors import Gradients, Images, Targets
+from lab.federated.tensors import Gradients, Inputs, Targets
 from lab.options.catalogue import Entry
 
 
@@ -18,8 +18,8 @@ class Protocol(Entry):
     kind: ClassVar[str] = "protocol"
 
     @abstractmethod
-    def update(self, model: nn.Module, images: Images, targets: Targets, *, differentiable: bool = False) -> Gradients:
-        """What leaves the client. With ``differentiable`` it stays in the graph of ``images``."""
+    def update(self, model: nn.Module, inputs: Inputs, targets: Targets, *, differentiable: bool = False) -> Gradients:
+        """What leaves the client. With ``differentiable`` it stays in the graph of the inputs."""
 
     @abstractmethod
     def steps(self, pictures: int) -> LocalSteps:

@@ -8,16 +8,16 @@ from lab.late import nn
 
 from lab.federated.gradients import LocalSteps, parameter_gradient
 from lab.federated.protocols.base import Protocol
-from lab.federated.tensors import Gradients, Images, Targets
+from lab.federated.tensors import Gradients, Inputs, Targets
 
 
 @dataclass(frozen=True)
 class FedSGD(Protocol):
     """The client sends the gradient of its loss, after no local step."""
 
-    def update(self, model: nn.Module, images: Images, targets: Targets, *, differentiable: bool = False) -> Gradients:
+    def update(self, model: nn.Module, inputs: Inputs, targets: Targets, *, differentiable: bool = False) -> Gradients:
         """G = dL/dtheta, the mean over the batch."""
-        return parameter_gradient(model, images, targets, differentiable=differentiable)
+        return parameter_gradient(model, inputs, targets, differentiable=differentiable)
 
     def steps(self, pictures: int) -> LocalSteps:
         """One gradient of the whole batch."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
@@ -12,11 +11,12 @@ import torch
 from lab.attacks.base import AttackState
 from lab.device import computing, describe
 from lab.evaluation.round import Round
-from lab.evaluation.scores import PictureScore, labels_right, reconstructions, registrations, score
+from lab.evaluation.scores import InputScore, labels_right, reconstructions, registrations, score
 from lab.experiments.driving import drive
 from lab.experiments.experiment import Experiment
 from lab.experiments.outputs import finite
 from lab.experiments.rounds import simulate_round
+from lab.federated.inputs import first
 from lab.federated.tensors import Images
 from lab.files import data_folder
 from lab.modalities.images.codec import encode_png
@@ -85,14 +85,14 @@ def _mean(values: list[float]) -> float:
     return sum(values) / len(values)
 
 
-def _one(score: PictureScore, moved: Registration) -> dict[str, Any]:
+def _one(score: InputScore, moved: Registration) -> dict[str, Any]:
     """One private picture's numbers; ``shift`` is (pixels down, pixels right)."""
-    return asdict(score) | {"registered_psnr_db": moved.psnr_db, "shift": [moved.down, moved.right]}
+    return score.plain() | {"registered_psnr_db": moved.psnr_db, "shift": [moved.down, moved.right]}
 
 
 def picture(attacked: Round, last: AttackState) -> bytes:
     """The first pictures of the batch, and below them what the attack made of them."""
-    true, made = (images[:SHOWN].detach().cpu() for images in (attacked.batch.images, reconstructions(attacked, last)))
+    true, made = (images[:SHOWN].detach().cpu() for images in (attacked.batch.images, first(reconstructions(attacked, last))))
     strips = [torch.cat(list(_small(images)), 2) for images in (true, made)]
     return encode_png(torch.cat(strips, 1))
 

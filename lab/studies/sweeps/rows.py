@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lab.experiments.experiment import Experiment
-from lab.modalities.images.line_up import Verdict
+from lab.modalities.line_up import Verdict
 from lab.studies.base import Cell, PaperNumber, Study
 from lab.studies.sweeps.statistics import Estimate, estimate
 from lab.studies.sweeps.store import Store

@@ -1,14 +1,15 @@
-"""What a prior is: a penalty on pictures that do not look natural."""
+"""What a prior is: a penalty on inputs that do not look natural, smooth pictures say."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from lab.late import Tensor, torch
 
-from lab.federated.tensors import Images
+from lab.federated.inputs import each, formed, mean_size, named
+from lab.federated.tensors import Inputs
 from lab.options.catalogue import Entry
 from lab.options.fields import Bounds, Help
 
@@ -18,6 +19,8 @@ class Prior(Entry):
     """Base of all priors: a weight, and a penalty that takes any number of channels."""
 
     kind: ClassVar[str] = "prior"
+    modality: ClassVar[str] = "images"
+    """What it knows: an entry of ``lab/modalities``."""
     weight: Annotated[float, Bounds(0.0, 100.0), Help("how much smoothness counts against the match; 0 turns it off")] = 0.3
     relative: Annotated[
         bool, Help("weigh the prior's gradient against the match's at each step, instead of a fixed factor")
@@ -29,21 +32,22 @@ class Prior(Entry):
         return self.weight * self.fade**progress
 
     @abstractmethod
-    def __call__(self, images: Images) -> Tensor:
-        """The penalty of these pictures, averaged over pixels; zero for a constant picture."""
+    def __call__(self, inputs: Any, /) -> Tensor:
+        """The penalty of inputs of its modality, on average over their numbers; zero for a constant picture."""
 
-    def value_and_gradient(self, images: Images) -> tuple[Tensor, Images]:
+    def value_and_gradient(self, inputs: Any, /) -> tuple[Tensor, Any]:
         """The penalty R and dR/dx, outside any graph; a closed form may override it."""
-        leaf = images.detach().requires_grad_()
+        leaf = each(lambda tensor: tensor.detach().requires_grad_(), inputs)
         value = self(leaf)
-        return value.detach(), torch.autograd.grad(value, leaf)[0]
+        found = torch.autograd.grad(value, list(named(leaf).values()))
+        return value.detach(), formed(inputs, dict(zip(named(leaf), found, strict=True)))
 
-    def factor(self, prior_gradient: Tensor, data_gradient: Tensor, progress: float = 0.0) -> Tensor | float:
+    def factor(self, prior_gradient: Inputs, data_gradient: Inputs, progress: float = 0.0) -> Tensor | float:
         """The factor of the prior's gradient: its weight by now, or that times mean|data| / mean|prior|.
 
         Zero where the prior has no gradient to weigh, as total variation on a constant picture.
         """
         if not self.relative:
             return self.weight_at(progress)
-        size = prior_gradient.abs().mean()
-        return torch.where(size > 0, self.weight_at(progress) * data_gradient.abs().mean() / size, 0.0)
+        size = mean_size(prior_gradient)
+        return torch.where(size > 0, self.weight_at(progress) * mean_size(data_gradient) / size, 0.0)

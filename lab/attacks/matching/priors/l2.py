@@ -14,6 +14,6 @@ from lab.federated.tensors import Images
 class L2(Prior):
     """The mean square distance of each pixel from its picture's mean: contrast costs."""
 
-    def __call__(self, images: Images) -> Tensor:
+    def __call__(self, images: Images, /) -> Tensor:
         """The variance over pixels, averaged over pictures and channels."""
         return (images - images.mean((-2, -1), keepdim=True)).square().mean()

@@ -14,14 +14,14 @@ from lab.federated.tensors import Images
 class TotalVariation(Prior):
     """Anisotropic total variation, mean |dx| + mean |dy| (Geiping et al. 2020, equation 4)."""
 
-    def __call__(self, images: Images) -> Tensor:
+    def __call__(self, images: Images, /) -> Tensor:
         """Per pixel difference, in units of the pixel range."""
         across = (images[..., :, 1:] - images[..., :, :-1]).abs().mean()
         down = (images[..., 1:, :] - images[..., :-1, :]).abs().mean()
         return across + down
 
     @no_grad
-    def value_and_gradient(self, images: Images) -> tuple[Tensor, Images]:
+    def value_and_gradient(self, images: Images, /) -> tuple[Tensor, Images]:
         """In closed form: each difference pushes its two pixels apart by its sign."""
         penalty, gradient = images.new_zeros(()), torch.zeros_like(images)
         for side in (-1, -2):

@@ -1,0 +1,121 @@
+"""Inputs of any kind alike: one tensor, or several by name, the batch first in each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from lab.late import Float, Tensor, torch
+
+from lab.federated.tensors import Inputs, Shape
+
+ALONE = "inputs"
+"""The name of a tensor that stands alone."""
+
+
+def named(inputs: Inputs) -> Mapping[str, Tensor]:
+    """The tensors by name."""
+    return inputs if isinstance(inputs, Mapping) else {ALONE: inputs}
+
+
+def formed(like: Inputs | Shape, tensors: Mapping[str, Tensor]) -> Inputs:
+    """Tensors by name in the form of ``like``: as they are, or the one that stands alone."""
+    return tensors if isinstance(like, Mapping) else tensors[ALONE]
+
+
+def each(function: Callable[[Tensor], Tensor], inputs: Inputs) -> Inputs:
+    """The function of every tensor."""
+    if not isinstance(inputs, Mapping):
+        return function(inputs)
+    return {name: function(tensor) for name, tensor in inputs.items()}
+
+
+def both(function: Callable[[Tensor, Tensor], Tensor], one: Inputs, other: Inputs) -> Inputs:
+    """The function of every two tensors of the same name."""
+    others = named(other)
+    return formed(one, {name: function(tensor, others[name]) for name, tensor in named(one).items()})
+
+
+def plus(one: Inputs, factor: Tensor | float, other: Inputs) -> Inputs:
+    """One + factor * other."""
+    return both(lambda a, b: a + factor * b, one, other)
+
+
+def first(inputs: Inputs) -> Tensor:
+    """Any of the tensors: all have the same batch, precision and place."""
+    return next(iter(inputs.values())) if isinstance(inputs, Mapping) else inputs
+
+
+def count(inputs: Inputs) -> int:
+    """How many inputs there are."""
+    return len(first(inputs))
+
+
+def rows(inputs: Inputs, which: Tensor | slice) -> Inputs:
+    """Some of the inputs, by their numbers."""
+    return each(lambda tensor: tensor[which], inputs)
+
+
+def joined(one: Inputs, other: Inputs) -> Inputs:
+    """Those of the one, then those of the other."""
+    return both(lambda a, b: torch.cat([a, b]), one, other)
+
+
+def moved(inputs: Inputs, like: Tensor | torch.device) -> Inputs:
+    """On another device; to a tensor's precision, too, where they are no whole numbers."""
+    return each(lambda tensor: tensor.to(like) if tensor.is_floating_point() else tensor.to(_device(like)), inputs)
+
+
+def kept(inputs: Inputs) -> Inputs:
+    """Copies outside any graph."""
+    return each(lambda tensor: tensor.detach().clone(), inputs)
+
+
+def is_same(one: Inputs, other: Inputs) -> bool:
+    """Whether every number is."""
+    pairs = zip(named(one).values(), named(other).values(), strict=True)
+    return all(torch.equal(a, b) for a, b in pairs)
+
+
+def size(inputs: Inputs) -> int:
+    """How many numbers there are."""
+    return sum(tensor.numel() for tensor in named(inputs).values())
+
+
+def mean_size(inputs: Inputs) -> Tensor:
+    """The mean absolute value of all numbers."""
+    return (flat(inputs) if isinstance(inputs, Mapping) else inputs).abs().mean()
+
+
+def flat(inputs: Inputs) -> Float[Tensor, "batch numbers"]:
+    """The numbers of each input side by side."""
+    if not isinstance(inputs, Mapping):
+        return inputs.flatten(1)
+    return torch.cat([tensor.flatten(1) for tensor in inputs.values()], 1)
+
+
+def shape_of(inputs: Inputs) -> Shape:
+    """That of one input."""
+    if not isinstance(inputs, Mapping):
+        return tuple(inputs.shape[1:])
+    return {name: tuple(tensor.shape[1:]) for name, tensor in inputs.items()}
+
+
+def spoken_shape(inputs: Inputs) -> str:
+    """The shapes, the batch first, for a sentence."""
+    if not isinstance(inputs, Mapping):
+        return str(tuple(inputs.shape))
+    return ", ".join(f"{name} {tuple(tensor.shape)}" for name, tensor in inputs.items())
+
+
+def made(shape: Shape, maker: Callable[[tuple[int, ...]], Tensor]) -> Inputs:
+    """Inputs of that shape, each tensor made of its own."""
+    return {name: maker(own) for name, own in shape.items()} if isinstance(shape, Mapping) else maker(shape)
+
+
+def random(shape: Shape, number: int, generator: torch.Generator, precision: torch.dtype) -> Inputs:
+    """So many uniformly random inputs of that shape, on the CPU."""
+    return made(shape, lambda own: torch.rand(number, *own, generator=generator, dtype=precision))
+
+
+def _device(like: Tensor | torch.device) -> torch.device:
+    return like.device if isinstance(like, Tensor) else like

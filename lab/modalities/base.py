@@ -1,0 +1,194 @@
+"""What a modality is: everything that is said of inputs of one kind, for the attacks, the judge and the page.
+
+Three forms of a batch meet here. The client has *inputs* as they are, pictures or tokens. The *leaves* are what an attack
+moves: free tensors by name. A *candidate* is what the network eats in the attack, made of the leaves: pixels, or a graph's
+features and its symmetrised edges, or embeddings. To be judged, a candidate is *decoded* into inputs.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from lab.late import Float, Int, Tensor, no_grad, torch
+
+from lab.federated.gradients import pull_back
+from lab.federated.inputs import both, each, flat, formed, kept, named, shape_of
+from lab.federated.observation import Observation
+from lab.federated.tensors import Inputs, Shape
+from lab.modalities.line_up import Thresholds
+from lab.modalities.pairing import best_matching
+from lab.options.catalogue import Entry, find
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Leaves = dict[str, Tensor]
+"""What an attack moves, by name."""
+Metric = Callable[[Tensor], Tensor]
+"""A symmetric positive definite M, from the first leaf's gradient to the way down that seems good before any step is known."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One number that says how alike a reconstruction and its private input are."""
+
+    of: Callable[[Inputs, Inputs], Float[Tensor, " batch"]]
+    """Of the reconstructions and the private inputs, one for each."""
+    title: str
+    meaning: str
+    """One plain sentence, for a reader who meets the number for the first time."""
+    unit: str = ""
+    digits: int = 2
+    nothing: str = ""
+    """What knowing nothing scores, where that is the same for every input."""
+    in_summary: bool = True
+    """Whether the one line that sums up a run tells it."""
+
+    def told(self, value: float) -> str:
+        """A value in words."""
+        return f"{value:.{self.digits}f} {self.unit}".strip()
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """A batch on its way to the browser, where ``widgets/views/shown/<kind>.js`` draws it."""
+
+    kind: str
+    arrays: Mapping[str, np.ndarray]
+    """Bytes or float32, the batch first."""
+    words: Mapping[str, object]
+    """What the drawing needs besides, as plain data."""
+
+
+class Modality(Entry):
+    """Base of all modalities: an entry is a folder, and stands in its ``__init__``."""
+
+    kind: ClassVar[str] = "modality"
+    dataset: ClassVar[str]
+    network: ClassVar[str]
+    """By name, what an experiment begins with that turns to this modality; the data set ships with the lab."""
+    one: ClassVar[str]
+    many: ClassVar[str]
+    """What a reader calls an input, and several."""
+    measures: ClassVar[Mapping[str, Measure]]
+    """By name, which is also how results are kept; each modality has its own."""
+    main: ClassVar[str]
+    """The measure that curves and controls are told in."""
+    controls: ClassVar[Mapping[str, str]]
+    """What ``ignorance`` answers, by name, and what that is in a sentence: "a grey picture"."""
+    thresholds: ClassVar[Thresholds]
+    scale_note: ClassVar[str] = ""
+    """What is to be said of ``at_some_scale``."""
+
+    # --- the attack's side ---------------------------------------------------------------------------------------
+
+    def guessed_shape(self, inputs: Inputs, seen_by: torch.nn.Module) -> Shape:
+        """Of one candidate, as an attack has to guess it: that of the client's inputs, unless the network embeds them."""
+        return shape_of(inputs)
+
+    @abstractmethod
+    def start(self, seen: Observation, generator: torch.Generator, *, noise: bool) -> Inputs:
+        """The first candidate: what knowing nothing suggests, or noise around it."""
+
+    def leaves(self, candidate: Inputs, *, broad: bool) -> Leaves:
+        """Fresh leaves at which ``inputs`` gives this candidate; ``broad`` asks for those of all scales, if there are any."""
+        return dict(named(kept(candidate)))
+
+    def metric(self, candidate: Inputs) -> Metric | None:
+        """What serves an optimiser that takes one in the place of broad leaves; None where there are none."""
+        return None
+
+    def inputs(self, leaves: Leaves, like: Inputs) -> Inputs:
+        """The candidate that these leaves make, in the form of ``like``, differentiable in them."""
+        return formed(like, leaves)
+
+    def pull_back(self, leaves: Leaves, gradient: Inputs) -> Leaves:
+        """From a gradient with respect to the candidate to that with respect to each leaf."""
+        with torch.enable_grad():
+            free = {name: leaf.detach().requires_grad_() for name, leaf in leaves.items()}
+            made, wanted = named(self.inputs(free, gradient)), named(gradient)
+            found = pull_back([made[name] for name in wanted], list(free.values()), list(wanted.values()))
+        return dict(zip(free, found, strict=True))
+
+    @no_grad
+    def project(self, leaves: Leaves, like: Inputs, *, boxed: bool) -> Inputs:
+        """Put the leaves back inside after a step, and give the candidate there, outside any graph.
+
+        ``boxed`` is the reader's choice to keep the candidate where inputs of this kind can be.
+        """
+        return each(lambda tensor: tensor.detach(), self.inputs(leaves, like))
+
+    def inside(self, candidate: Inputs) -> Inputs:
+        """The nearest candidate that inputs of this kind can be."""
+        return candidate
+
+    def at_some_scale(self, entered: Tensor, seen: Observation) -> Inputs:
+        """What entered the first layer, shape (batch, ...), known up to its scale alone, as it can be shown."""
+        return seen.network.normalise.inverse(entered)
+
+    # --- the judge's side ----------------------------------------------------------------------------------------
+
+    def decode(self, candidate: Inputs, seen: Observation | None) -> Inputs:
+        """The candidate as inputs of the client's kind; ``seen`` holds the network, where decoding needs it."""
+        return self.inside(candidate)
+
+    def pair(self, truth: Inputs, found: Inputs) -> Int[Tensor, " batch"]:
+        """For each private input the number of its reconstruction, none taken twice."""
+        return best_matching(flat(truth), flat(found))
+
+    def scores(self, truth: Inputs, found: Inputs) -> Mapping[str, Float[Tensor, " batch"]]:
+        """Every measure of paired reconstructions."""
+        return {name: measure.of(found, truth) for name, measure in self.measures.items()}
+
+    @abstractmethod
+    def likeness(self, one: Inputs, others: Inputs) -> Float[Tensor, " others"]:
+        """How like one reconstruction is to each of the others, at most 1: what the line-up goes by."""
+
+    @abstractmethod
+    def ignorance(self, truth: Inputs, others: Inputs) -> Mapping[str, Inputs]:
+        """What is answered without having seen the update, in the form of ``truth``; ``others`` are other inputs of the set."""
+
+    def alike(self, others: Inputs, inputs: Inputs) -> Inputs:
+        """Decoys brought into the form of the private inputs."""
+        return both(lambda other, own: other.to(own), others, inputs)
+
+    def refuse(self, truth: Inputs) -> None:
+        """Raise ``LabError`` for a truth that no input of this kind can be."""
+
+    # --- the client's side ---------------------------------------------------------------------------------------
+
+    def other_shapes(self, shape: Shape) -> tuple[Shape, ...]:
+        """Shapes that the same inputs could be given in, their own first: trained weights may ask for one of them."""
+        return (shape,)
+
+    def in_shape(self, inputs: Inputs, shape: Shape) -> tuple[Inputs, str]:
+        """The inputs in one of ``other_shapes``, and a sentence about what was made of them."""
+        return inputs, ""
+
+    # --- for people ----------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def shown(self, inputs: Inputs) -> Shown:
+        """What the browser draws."""
+
+    def packed(self, inputs: Inputs) -> Inputs:
+        """A frame as it is kept while an attack goes on, on the CPU, in little memory."""
+        return each(lambda tensor: tensor.detach().cpu(), inputs)
+
+    def unpacked(self, frame: Inputs) -> Inputs:
+        """Such a frame as inputs."""
+        return frame
+
+    def files(self, original: Inputs, rebuilt: Inputs, frames: list[Inputs]) -> Mapping[str, bytes]:
+        """What a run leaves in its folder, by the files' names: truth and reconstructions, paired, and frames on the way."""
+        return {}
+
+
+def modality_of(name: str) -> Modality:
+    """The modality of a name, as a network, a data set or an observation speaks it. Raises ``LabError`` where there is none."""
+    found = find("modality", name)()
+    assert isinstance(found, Modality)
+    return found
