@@ -13,8 +13,10 @@ from lab.client.defences.pruning import Pruning
 from lab.experiments.edits import edit
 from lab.experiments.failures import FAILURES
 from lab.options.catalogue import entries
+from widgets.door.messages import Listener
 from widgets.form.controls import schema
 from widgets.form.gate import change, edited
+from widgets.pages.written import catch_up, written
 from widgets.playback import recording
 from widgets.playback.playback import Playback
 from widgets.run.frames import Frame, describe_round
@@ -23,6 +25,7 @@ from widgets.views.chips import CHIPS, Chips
 from widgets.views.controls import Controls
 from widgets.views.doctor import Doctor
 from widgets.views.guess import Guess
+from widgets.views.page import Page
 from widgets.views.panel import Panel
 from widgets.views.share import Share
 from widgets.views.transport import Transport
@@ -421,6 +424,25 @@ def test_the_recording_is_of_the_default_experiment():
     assert len(run["pixels"]) == len(run["frames"]) * run["height"] * run["width"] * 3
     assert run["frames"][0]["verdict"] == "Not recognisable"
     assert run["frames"][-1]["verdict"] == "Recognisable"
+
+
+def test_a_page_holds_its_widgets_and_is_told_later_what_has_changed_since(session, film, monkeypatch):
+    page = Page(film, share=Share(film, session), guess=Guess(film, session))
+    page.share.link = "seed=1"
+    told = {}
+    monkeypatch.setattr(Listener, "send_state", lambda widget, key=None: told.update({widget: set(key)}))
+    catch_up(page)
+    assert told == {}  # nothing was written
+    models = written(page)["models"]
+    assert models.keys() == {page.model_id, film.model_id, page.share.model_id, page.guess.model_id}
+    assert models[page.share.model_id]["state"]["link"] == "seed=1"
+    assert models[page.model_id]["state"]["share"] == f"anywidget:{page.share.model_id}"
+    session.experiment = Experiment(seed=2)
+    told.clear()
+    catch_up(page)
+    assert page.share in told
+    assert told[page.share] >= {"link"}
+    assert page.guess not in told
 
 
 def test_the_page_needs_neither_torch_nor_the_engine_to_stand():

@@ -14,4 +14,5 @@ MOST_SECONDS = "GRADLAB_MOST_SECONDS"
 
 def behind_voila() -> bool:
     """Whether Voila shows this kernel's views: then no notebook keeps them."""
-    return os.environ.get("SERVER_SOFTWARE", "").startswith("voila/")
+    kept_ready = "VOILA_PREHEAT" in os.environ  # an engine that was started before anybody asked knows of no request
+    return kept_ready or os.environ.get("SERVER_SOFTWARE", "").startswith("voila/")

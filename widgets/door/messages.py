@@ -67,10 +67,18 @@ class Listener(anywidget.AnyWidget):
     """A widget that its browser talks to by messages alone: its traits are written here and never there."""
 
     session: Any
+    news: set[str] | None = None
+    """The traits that have changed since the page was written; None where none was."""
 
     def __init__(self, **traits: Any) -> None:
         super().__init__(**traits)
         self.on_msg(self._receive)
+
+    def notify_change(self, change: Any) -> None:
+        """A trait has changed: a page that was written before and joins later is told it again."""
+        if self.news is not None and change["name"] in self.keys:
+            self.news.add(change["name"])
+        super().notify_change(change)
 
     def _hear(self, message: Message) -> None:
         """Do what a message asks for; what makes no sense is ignored."""

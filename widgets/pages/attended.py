@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from widgets.pages.written import MIME, catch_up, written
 from widgets.playback.playback import Playback
 from widgets.run.session import Session
 from widgets.still.outputs import Still
+from widgets.surroundings import behind_voila
 from widgets.views.page import Page
 
 
@@ -32,6 +34,8 @@ class Attended(Page):
         from IPython.display import display
 
         data, metadata = super()._repr_mimebundle_() or ({}, {})
+        if self.whole and behind_voila():
+            data = data | {MIME: written(self)}
         display(data, metadata=metadata, raw=True)
         self.still.show()
 
@@ -44,3 +48,4 @@ class Attended(Page):
         """A view that has just been drawn asks whether anybody is there."""
         if isinstance(content, dict) and content.get("type") == "hello":
             self.send({"type": "here"})
+            catch_up(self)

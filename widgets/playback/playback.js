@@ -4,6 +4,16 @@
 const REPLAY_SECONDS = 6;
 const MOST_FRAMES = 400;
 const HEARTBEAT_MS = 5000;
+const LOADED_AGAIN = "gradient-lab-loaded-again";
+const READING_MS = 2000;
+const PATIENCE_MS = 60000;
+
+/** Get a page with another engine, once: a server whose engines all end at once is not asked for ever. */
+function loadAgain() {
+  if (Date.now() - Number(sessionStorage.getItem(LOADED_AGAIN)) < PATIENCE_MS) return;
+  sessionStorage.setItem(LOADED_AGAIN, String(Date.now()));
+  setTimeout(() => location.reload(), READING_MS);
+}
 
 function initialize({ model, signal }) {
   const listeners = new Map();
@@ -20,7 +30,7 @@ function initialize({ model, signal }) {
     guessing: false,
     get state() { return model.get("state"); },
     /** Whether the engine can be asked for anything. */
-    get connected() { return film.trouble === "" || film.trouble === "silent"; },
+    get connected() { return ["", "silent", "unreached"].includes(film.trouble); },
     /** What keeps it from answering, in a sentence; empty where nothing does. */
     get troubled() { return TROUBLE[film.trouble] ?? ""; },
     get round() { return blank ? {} : model.get("round"); },
@@ -73,6 +83,7 @@ function initialize({ model, signal }) {
     film.trouble = trouble;
     emit("state");
     if (before === "away" && trouble === "") send({ type: "hello" }); // what was missed meanwhile
+    if (trouble === "missed" && film.ownsAddress) loadAgain();
   }, signal);
 
   // ---- replay -------------------------------------------------------------
@@ -165,6 +176,7 @@ function initialize({ model, signal }) {
   }
 
   const pulse = setInterval(() => {
+    if (channel.cut) return;
     send({ type: "heartbeat" });
     channel.asked();
   }, HEARTBEAT_MS);

@@ -78,9 +78,19 @@ async function filmOf(model, host) {
   return (await host.getWidget(model.get("film"))).exports;
 }
 
-/** Sends a message to a view's kernel side; where nobody is there any more, that is said in ``place``. */
+const KEPT = "This is kept, and done as soon as the engine of this page answers.";
+const ENDED = "The engine has ended; reload the page.";
+
+/** Sends a message to a view's kernel side; what becomes of it where nobody hears it now is said in ``place``. */
 function sender(model, place) {
-  return (content) => { try { model.send(content); } catch { place.textContent = "The engine has ended; reload the page."; } };
+  return (content, buffers) => {
+    try {
+      model.send(content, undefined, buffers);
+      if ((model.widget_manager?.kernel?.connectionStatus ?? "connected") !== "connected") place.textContent = KEPT;
+    } catch {
+      place.textContent = ENDED;
+    }
+  };
 }
 
 /** The frame shown, or the nearest one before it (else after it) of which the layers were looked at. */

@@ -20,12 +20,11 @@ function qrDrawing(rows) {
 async function render({ model, el, host }) {
   const film = await filmOf(model, host);
   const alone = film.ownsAddress; // a lesson is one of several parts of its page
-  const tell = (content, buffers) => { try { model.send(content, undefined, buffers); } catch { /* the transport says that the engine is gone */ } };
-
   const place = element("p", { class: "lab-address" });
   const copy = element("button", { class: "lab-small lab-copy", type: "button", onclick: take }, "Copy link");
   const code = element("button", { class: "lab-small", type: "button", "aria-haspopup": "dialog", onclick: showCode }, "QR code");
   const said = element("p", { class: "lab-soft", role: "status", "aria-live": "polite" });
+  const tell = sender(model, said);
   const missing = element("p", { class: "lab-soft" });
   const picture = element("div");
   const written = element("p", { class: "lab-address" });
