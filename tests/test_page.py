@@ -51,6 +51,29 @@ def test_one_click_rebuilds_the_picture(page):
     keep_picture(page, "page-light")
 
 
+def test_nothing_gives_the_secret_away_before_the_run_is_over(visit):
+    """To a screen reader neither; whoever asks for less motion is shown no recording, which would end in the secret."""
+    page = visit(reduced_motion="reduce")
+    wait_for_status(page, "ready")
+    told = page.evaluate("() => document.querySelector('.lab-thumb input[data-chosen=true]').ariaLabel")
+    assert page.locator(".lab-cover").is_visible()
+    spoken = page.locator(".lab").aria_snapshot()
+    assert "The private picture, hidden" not in spoken, "a canvas that is not shown is not spoken of"
+    assert "[checked]" not in "".join(line for line in spoken.splitlines() if told in line)
+    assert told.lower() not in (page.title() + page.url).lower()
+    page.get_by_role("button", name="As fast as it goes").click()
+    primary(page).click()
+    wait_for_status(page, "finished")
+    page.locator(".lab-client canvas").wait_for()
+    assert "numbers were enough: recognisable after" in page.locator(".lab-ending").inner_text()
+    assert page.get_by_role("radio", name=told).is_checked()
+    page.get_by_role("button", name="Hide it").click()
+    assert page.locator(".lab-cover").is_visible()
+    assert not page.get_by_role("radio", name=told).is_checked()
+    page.get_by_role("radio", name="Coffee cup").check(force=True)
+    page.locator(".lab-cover").wait_for(state="hidden")
+
+
 def gaps(page):
     """What the loop says of each layer, from top to bottom."""
     return page.locator(".lab-loop b").all_inner_texts()

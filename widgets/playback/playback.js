@@ -28,6 +28,7 @@ function initialize({ model, signal }) {
     playing: false,
     trouble: "",
     guessing: false,
+    covered: false,
     get state() { return model.get("state"); },
     /** Whether the engine can be asked for anything. */
     get connected() { return ["", "silent", "unreached"].includes(film.trouble); },
@@ -55,10 +56,15 @@ function initialize({ model, signal }) {
       stop();
       move(index);
     },
-    /** While the reader guesses, nothing may give the secret away. */
+    /** Whether nothing may give the secret away: it is covered, or the reader guesses. */
+    get concealed() { return film.covered || film.guessing; },
     guess(wanted) {
       film.guessing = wanted;
-      emit("guess");
+      emit("concealed");
+    },
+    cover(wanted) {
+      film.covered = wanted;
+      emit("concealed");
     },
     /** Tell the other views of this page something: "tab", "ask" ... */
     tell: emit,
@@ -69,6 +75,13 @@ function initialize({ model, signal }) {
   function move(index) {
     film.index = index >= film.frames.length - 1 ? -1 : Math.max(0, index);
     emit("index");
+    uncoverAtTheEnd();
+  }
+
+  /** The end gives the secret away: of the recording, or of a run. */
+  function uncoverAtTheEnd() {
+    const isOver = film.source === "recorded" || film.state.status === "finished";
+    if (film.covered && isOver && film.index < 0 && film.frames.length) film.cover(false);
   }
 
   function send(content) {
@@ -192,7 +205,10 @@ function initialize({ model, signal }) {
   }
 
   model.on("msg:custom", receive);
-  model.on("change:state", () => emit("state"));
+  model.on("change:state", () => {
+    emit("state");
+    if (film.source === "live") uncoverAtTheEnd();
+  });
   model.on("change:round", () => {
     blank = false;
     emit("round");

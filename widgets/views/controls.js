@@ -96,12 +96,12 @@ async function render({ model, el, host }) {
     const group = `lab-choice-${names++}`;
     const thumbs = known.map(({ value }) => {
       const { title } = model.get("thumbs")[value];
-      const input = element("input", { type: "radio", name: group, checked: value === control.value, "aria-label": title, onchange: () => edit("picture", value) });
+      const input = element("input", { type: "radio", name: group, checked: value === control.value && !film.concealed, "aria-label": title, "data-chosen": String(value === control.value), onchange: () => choose(input, value) });
       return element("label", { class: "lab-thumb", title }, input, element("img", { src: thumbUrl(value), alt: "", width: 40, height: 40 }));
     });
     const file = element("input", { type: "file", accept: READ, class: "lab-file", "aria-label": "Your own picture", onchange: () => upload(file) });
-    const own = element("label", { class: "lab-thumb lab-own", title: "Your own picture" }, file, element("span", { "aria-hidden": "true" }, "+"));
-    const offers = { upload: own, camera: camera.node };
+    const fromDisk = element("label", { class: "lab-thumb lab-own", title: "Your own picture" }, file, element("span", { "aria-hidden": "true" }, "+"));
+    const offers = { upload: fromDisk, camera: camera.node };
     const [fromFile, fromCamera] = Object.keys(offers).map((name) => (film.hidden.includes(name) ? [] : [offers[name]]));
     const ethics = fromFile.length + fromCamera.length ? [element("p", { class: "lab-ethics" }, ETHICS)] : [];
     return element("div", {}, element("div", { class: "lab-thumbs" }, ...thumbs, ...fromFile), ...fromCamera, ...ethics);
@@ -113,10 +113,22 @@ async function render({ model, el, host }) {
     const data = await shrunk(file);
     input.value = "";
     if (data.byteLength > LARGEST_FILE) return complain("picture", `${file.name} is larger than 8 MB and not a picture that this browser can read; choose a PNG or JPEG file.`);
-    tell({ type: "upload", name: file.name }, [data]);
+    own(file.name, data);
   }
 
-  const camera = cameraPart((data) => tell({ type: "upload", name: "camera.png" }, [data]), (sentence) => complain("picture", sentence));
+  function choose(thumb, value) {
+    for (const other of body.querySelectorAll("[data-chosen]")) other.dataset.chosen = String(other === thumb);
+    film.cover(false);
+    edit("picture", value);
+  }
+
+  /** A picture that the reader has chosen is no secret to the reader. */
+  function own(name, data) {
+    film.cover(false);
+    tell({ type: "upload", name }, [data]);
+  }
+
+  const camera = cameraPart((data) => own("camera.png", data), (sentence) => complain("picture", sentence));
 
   const makers = {
     gallery, choice: (control) => choice(control, (value) => edit(control.path, value)),
@@ -202,7 +214,12 @@ async function render({ model, el, host }) {
   model.on("change:changed", draw);
   model.on("change:errors", showErrors);
   model.on("msg:custom", refused);
-  const end = film.on("state", redraw);
+  /** Which picture is chosen is no secret only as long as the picture itself is none. */
+  function conceal() {
+    for (const input of body.querySelectorAll(".lab-thumb input[data-chosen]")) input.checked = input.dataset.chosen === "true" && !film.concealed;
+  }
+
+  const end = follow(film, { state: redraw, concealed: conceal });
   return () => {
     end();
     camera.end();

@@ -59,6 +59,7 @@ async function render({ model, el, host }) {
     delete card.dataset.active;
     enough.textContent = "Close";
     film.guess(false);
+    film.cover(false);
   }
 
   function close() {

@@ -103,6 +103,9 @@ async function render({ model, el, host, signal }) {
   }, { signal });
   paintTheme(wantedTheme());
   document.addEventListener("lab:theme", (event) => paintTheme(event.detail), { signal });
+  const conceal = () => root.toggleAttribute("data-concealed", film.concealed);
+  if (whole) film.cover(true);
+  conceal();
   el.append(root);
   await Promise.all([...root.querySelectorAll("[data-slot]")].map(async (place) => {
     const child = await host.getWidget(model.get(place.dataset.slot));
@@ -113,7 +116,7 @@ async function render({ model, el, host, signal }) {
   try { model.send({ type: "hello" }); } catch { /* nobody answers: the still pictures stay */ }
   root.dataset.ready = "true";
   document.dispatchEvent(new CustomEvent("lab:ready"));
-  return film.on("state", hide);
+  return follow(film, { state: hide, concealed: conceal });
 }
 
 export default { render };

@@ -1,18 +1,26 @@
+/** A padlock, drawn. */
+function lock() {
+  const svg = drawn("svg", { viewBox: "0 0 48 48", class: "lab-lock", "aria-hidden": "true" });
+  svg.append(drawn("path", { d: "M15 22v-7a9 9 0 0 1 18 0v7" }), drawn("rect", { x: 9, y: 22, width: 30, height: 21, rx: 4 }), drawn("circle", { cx: 24, cy: 32, r: 2.5 }));
+  return svg;
+}
+
 async function render({ model, el, host }) {
   const film = await filmOf(model, host);
   const canvas = element("canvas", { class: "lab-picture", role: "img" });
   const label = element("span", { class: "lab-soft" });
   const said = element("p", { class: "lab-soft lab-notes" });
-  const toggle = element("button", { class: "lab-small", type: "button", "aria-pressed": "false", onclick: () => hide(!hidden) });
-  let hidden = false;
+  const toggle = element("button", { class: "lab-small", type: "button", onclick: () => film.cover(!film.covered) });
+  const cover = element("div", { class: "lab-cover" }, lock(), element("b", {}, "Covered"), element("span", {}, "You see what the server sees: only the numbers."));
 
-  function hide(wanted) {
-    hidden = wanted || film.guessing;
+  function conceal() {
+    const { concealed } = film;
     toggle.disabled = film.guessing;
-    canvas.classList.toggle("lab-hidden", hidden);
-    toggle.textContent = hidden ? "Reveal it" : "Hide it";
-    toggle.setAttribute("aria-pressed", String(hidden));
-    canvas.setAttribute("aria-label", hidden ? "The private picture, hidden." : `The private picture: ${film.round.alt}`);
+    canvas.hidden = concealed;
+    cover.hidden = !concealed;
+    toggle.textContent = concealed ? "Reveal it" : "Hide it";
+    toggle.setAttribute("aria-pressed", String(concealed));
+    canvas.setAttribute("aria-label", concealed ? "The private picture, hidden." : `The private picture: ${film.round.alt}`);
   }
 
   function draw() {
@@ -23,7 +31,7 @@ async function render({ model, el, host }) {
     label.textContent = count > 1 ? `${count} pictures, ${width} × ${height} pixels each` : `${width} × ${height} pixels in ${grey ? "grey" : "colour"}`;
     said.textContent = notes.join(" ");
     said.hidden = notes.length === 0;
-    hide(hidden);
+    conceal();
   }
 
   el.append(
@@ -31,11 +39,11 @@ async function render({ model, el, host }) {
       element("span", { class: "lab-who" }, "Client"),
       element("h2", {}, "The secret picture"),
       element("p", { class: "lab-soft" }, "It never leaves the phone."),
-      element("div", { class: "lab-frame" }, canvas),
+      element("div", { class: "lab-frame" }, canvas, cover),
       element("div", { class: "lab-strip lab-strip-plain" }, label, toggle), said),
   );
   draw();
-  return follow(film, { round: draw, guess: () => hide(film.guessing) });
+  return follow(film, { round: draw, concealed: conceal });
 }
 
 export default { render };
