@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from lab.attacks.matching.priors.base import Prior
     from lab.attacks.matching.priors.l2 import L2
     from lab.attacks.matching.priors.total_variation import TotalVariation
+    from lab.attacks.patch_embedding import PatchEmbedding, PatchOutcome
     from lab.attacks.recursive import Recursive
     from lab.client.batch import Batch
     from lab.client.defences.base import Defence
@@ -62,11 +63,13 @@ if TYPE_CHECKING:
     from lab.federated.networks.base import Network
     from lab.federated.networks.convnet import ConvNet
     from lab.federated.networks.imagenet_resnet import ImageNetResNet
+    from lab.federated.networks.imagenet_vit import ImageNetViT
     from lab.federated.networks.lenet import LeNet
     from lab.federated.networks.mlp import MLP
     from lab.federated.networks.resnet import ResNet
     from lab.federated.networks.small_convnet import SmallConvNet
     from lab.federated.networks.squeezenet import SqueezeNet
+    from lab.federated.networks.vision_transformer import VisionTransformer
     from lab.federated.observation import LabelSource, Observation
     from lab.federated.protocols.base import Protocol
     from lab.federated.protocols.fedavg import FedAvg
@@ -98,6 +101,7 @@ __all__ = [
     "GradientMatching",
     "HeadStart",
     "ImageNetResNet",
+    "ImageNetViT",
     "Interrupted",
     "LabError",
     "LabelReading",
@@ -111,6 +115,8 @@ __all__ = [
     "Observation",
     "Optimiser",
     "Outcome",
+    "PatchEmbedding",
+    "PatchOutcome",
     "Prior",
     "Protocol",
     "Pruning",
@@ -126,6 +132,7 @@ __all__ = [
     "TopHeavyCosine",
     "TotalVariation",
     "Verdict",
+    "VisionTransformer",
     "attack",
     "observe",
     "reconstruct",
@@ -149,6 +156,7 @@ _NOUNS = (
     "lab.attacks.matching.priors.base",
     "lab.attacks.matching.optimisers.base",
     "lab.attacks.label_reading",
+    "lab.attacks.patch_embedding",
 )
 _KINDS = ("attack", "protocol", "distance", "prior", "optimiser", "defence", "network")
 """Their entries are public under the names of their classes, also those of files that somebody adds."""

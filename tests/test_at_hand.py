@@ -14,6 +14,7 @@ from lab.client.datasets.inline import Inline
 from lab.client.datasets.npz import Npz
 from lab.client.datasets.torchvision_cifar import CifarSet
 from lab.federated.networks.imagenet_resnet import ImageNetResNet
+from lab.federated.networks.imagenet_vit import ImageNetViT
 from lab.federated.networks.mlp import MLP
 from lab.federated.networks.small_convnet import SmallConvNet
 from lab.federated.networks.squeezenet import SqueezeNet
@@ -21,6 +22,7 @@ from lab.options import catalogue
 
 SETS = catalogue.entries("dataset")
 PUBLISHED = [SqueezeNet(), *(ImageNetResNet(depth=depth) for depth in (18, 34, 50, 101, 152))]
+PUBLISHED += [ImageNetViT(width=768)]
 
 
 def said_by(ask):
@@ -71,14 +73,19 @@ def test_shipped_weights_are_at_hand():
     checkpoints.check_at_hand(SmallConvNet(), str(checkpoints.FOLDER / "small_convnet.safetensors"))
 
 
+def torchvisions_name(network):
+    if isinstance(network, ImageNetViT):
+        return "vit_b_16"
+    return f"resnet{network.depth}" if isinstance(network, ImageNetResNet) else "squeezenet1_0"
+
+
 @pytest.mark.parametrize("network", PUBLISHED, ids=str)
 @pytest.mark.parametrize("variable", [None, "TORCH_HOME", "XDG_CACHE_HOME"])
 @pytest.mark.usefixtures("nowhere")
 def test_published_weights_are_looked_for_where_torchvision_keeps_them(network, variable, monkeypatch):
     if variable:
         monkeypatch.setenv(variable, "~/own")
-    name = f"resnet{network.depth}" if isinstance(network, ImageNetResNet) else "squeezenet1_0"
-    theirs = models.get_model_weights(name).IMAGENET1K_V1
+    theirs = models.get_model_weights(torchvisions_name(network)).IMAGENET1K_V1
     assert str(imagenet.cached(network)) == f"{hub.get_dir()}/checkpoints/{theirs.url.rpartition('/')[2]}"
     assert theirs.url == imagenet.address(network)
     assert f"({theirs.meta['_file_size']:.0f} MB)" in said_by(lambda: imagenet.at_hand(network))

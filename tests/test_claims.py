@@ -9,6 +9,7 @@ from rounds import observe, smooth_batch
 from lab.attacks.analytic import Analytic
 from lab.attacks.closed_form.outcomes import ClosedFormOutcome
 from lab.attacks.head_start import HeadStart
+from lab.attacks.patch_embedding import PatchEmbedding, PatchOutcome
 from lab.attacks.recursive import Recursive
 from lab.client.defences.base import Defence
 from lab.client.defences.gaussian_noise import GaussianNoise
@@ -18,6 +19,7 @@ from lab.federated.networks.base import Activation
 from lab.federated.networks.lenet import LeNet
 from lab.federated.networks.mlp import MLP
 from lab.federated.networks.small_convnet import SmallConvNet
+from lab.federated.networks.vision_transformer import VisionTransformer
 from lab.federated.observation import LabelSource
 from lab.federated.protocols.fedavg import FedAvg
 from lab.federated.protocols.fedsgd import FedSGD
@@ -27,8 +29,8 @@ from lab.modalities.images.scores import psnr_db
 from lab.options.catalogue import entries
 from lab.randomness import stream
 
-CLAIMS = (ClosedFormOutcome.EXACT, ClosedFormOutcome.PEELED, ClosedFormOutcome.SET_APART)
-AFTER_STEPS = (ClosedFormOutcome.STRAIGHTENED, ClosedFormOutcome.UNMOVED_INPUT)
+CLAIMS = (ClosedFormOutcome.EXACT, ClosedFormOutcome.PEELED, ClosedFormOutcome.SET_APART, PatchOutcome.PATCHES)
+AFTER_STEPS = (ClosedFormOutcome.STRAIGHTENED, ClosedFormOutcome.UNMOVED_INPUT, PatchOutcome.PATCHES_UNMOVED)
 PRECISION = 1e-3
 """||s g(x) - g*|| / ||g*||, s the length that a defence may have changed."""
 ROUNDINGS = 50.0
@@ -144,5 +146,20 @@ def test_a_head_start_is_exact_where_it_says_so(defence):
     check(*attacked(HeadStart(iterations=3), NETWORKS["mlp"], DEFENCES[defence], FedSGD(), 1))
 
 
+@pytest.mark.parametrize("width", [32, 128])
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_patches_are_exact_where_they_say_so(protocol, width):
+    """With a number for each patch and more, and with half as many."""
+    network, attack = VisionTransformer(width=width, depth=1), PatchEmbedding(hand_over=False)
+    for name, defence in DEFENCES.items():
+        batch, observation, last = attacked(attack, network, defence, PROTOCOLS[protocol], 1)
+        claimed = check(batch, observation, last)
+        assert claimed or width < 64 or protocol == "steps" or name not in ("none", "halved")
+        if claimed:
+            assert float(psnr_db(last.candidate, batch.images).min()) > 40
+
+
 def test_these_are_all_attacks_that_claim():
-    assert set(entries("attack")) == {"analytic", "gradient_matching", "head_start", "label_reading", "recursive"}
+    assert set(entries("attack")) == {
+        *("analytic", "gradient_matching", "head_start", "label_reading", "patch_embedding", "recursive"),
+    }

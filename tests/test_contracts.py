@@ -15,11 +15,13 @@ from lab.federated.gradients import parameter_gradient
 from lab.federated.networks.base import Activation, BatchNorm, Network, Padding
 from lab.federated.networks.convnet import ConvNet
 from lab.federated.networks.imagenet_resnet import ImageNetResNet
+from lab.federated.networks.imagenet_vit import ImageNetViT
 from lab.federated.networks.lenet import LeNet
 from lab.federated.networks.mlp import MLP
 from lab.federated.networks.resnet import ResNet
 from lab.federated.networks.small_convnet import SmallConvNet
 from lab.federated.networks.squeezenet import SqueezeNet
+from lab.federated.networks.vision_transformer import VisionTransformer
 from lab.options import catalogue
 from lab.options.catalogue import FOLDERS, entries, summary
 from lab.options.fields import fields_of
@@ -32,6 +34,7 @@ DEFENCES = [pytest.param(entry, id=name) for name, entry in entries("defence").i
 OPTIMISERS = [pytest.param(entry(), id=name) for name, entry in entries("optimiser").items()]
 
 SLIM = {"mlp": MLP(width=32), "small_convnet": SmallConvNet(width=8), "convnet": ConvNet(width=4), "resnet": ResNet(depth=8)}
+SLIM |= {"vision_transformer": VisionTransformer(width=16, depth=1), "imagenet_vit": ImageNetViT(width=192)}
 NETWORKS = [pytest.param(SLIM.get(name, entry()), id=name) for name, entry in entries("network").items()]
 
 

@@ -16,6 +16,7 @@ from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.head_start import HeadStart
 from lab.attacks.matching.optimisers.lbfgs import LBFGS
 from lab.attacks.matching.settings import Derivative, Start, Steps
+from lab.attacks.patch_embedding import PatchEmbedding
 from lab.attacks.recursive import Recursive
 from lab.client.datasets.gallery import Gallery
 from lab.client.defences.pruning import Pruning
@@ -27,11 +28,13 @@ from lab.experiments.presets import PRESETS
 from lab.federated.networks.base import Activation, BatchNorm, Padding
 from lab.federated.networks.convnet import ConvNet
 from lab.federated.networks.imagenet_resnet import ImageNetResNet
+from lab.federated.networks.imagenet_vit import ImageNetViT
 from lab.federated.networks.lenet import LeNet
 from lab.federated.networks.mlp import MLP
 from lab.federated.networks.resnet import ResNet
 from lab.federated.networks.small_convnet import SmallConvNet
 from lab.federated.networks.squeezenet import SqueezeNet
+from lab.federated.networks.vision_transformer import VisionTransformer
 from lab.federated.observation import LabelSource
 from lab.federated.protocols.fedavg import FedAvg
 from lab.options.catalogue import FOLDERS, entries
@@ -77,6 +80,8 @@ TINY = {
     "resnet": ResNet(depth=8),
     "imagenet_resnet": ImageNetResNet(18),
     "squeezenet": SqueezeNet(),
+    "vision_transformer": VisionTransformer(width=64, depth=2),
+    "imagenet_vit": ImageNetViT(width=192),
 }
 
 
@@ -162,6 +167,8 @@ DESCENTS = {
     "sigmoids": Experiment(network=LeNet(), attack=Recursive(hand_over=False)),
     "head start": Experiment(network=ResNet(depth=8, widen=4), attack=HeadStart()),
     "handed over": Experiment(network=ConvNet(width=4), attack=Recursive()),
+    "patches": Experiment(network=VisionTransformer(), attack=PatchEmbedding()),
+    "photograph": Experiment(network=ImageNetViT(width=192), attack=PatchEmbedding(hand_over=False)),
 }
 
 

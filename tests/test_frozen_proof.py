@@ -27,6 +27,7 @@ from lab.options.fields import fields_of
 from lab.randomness import stream
 
 SLIM = {"mlp": {"width": 16}, "small_convnet": {"width": 4}, "convnet": {"width": 4}, "resnet": {"depth": 8}}
+SLIM |= {"vision_transformer": {"width": 16, "depth": 1}, "imagenet_vit": {"width": 192}}
 TRAINED = ["lenet", "mlp", "small_convnet", "resnet"]
 
 

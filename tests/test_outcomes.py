@@ -22,6 +22,7 @@ from lab.attacks.matching.distances.euclidean import Euclidean
 from lab.attacks.matching.distances.l1 import L1
 from lab.attacks.matching.optimisers.signed_adam import SignedAdam
 from lab.attacks.matching.outcomes import MatchingOutcome
+from lab.attacks.patch_embedding import PatchEmbedding, PatchOutcome
 from lab.attacks.recursive import Recursive
 from lab.commands.recording import Recording, follow
 from lab.experiments.driving import Driven
@@ -32,6 +33,7 @@ from lab.federated.networks.mlp import MLP
 from lab.federated.networks.resnet import ResNet
 from lab.federated.networks.small_convnet import SmallConvNet
 from lab.federated.networks.squeezenet import SqueezeNet
+from lab.federated.networks.vision_transformer import Positions, VisionTransformer
 from lab.federated.protocols.fedavg import FedAvg
 from lab.modalities.images.scores import psnr_db
 from lab.modalities.pairing import best_matching
@@ -43,6 +45,8 @@ EXACTLY = 1e-3
 TOLD = Strided((12, 24), activation=Activation.TANH)
 """Tells all of a picture of 16 x 16 pixels."""
 PEEL = Recursive(hand_over=False)
+PATCHES, SIXTEEN = PatchEmbedding(hand_over=False), VisionTransformer(patch=4, width=32, depth=1)
+"""For pictures of 16 x 16 pixels, which are sixteen patches."""
 MATCH = GradientMatching(iterations=6)
 CASES = {}
 
@@ -399,4 +403,78 @@ def peel_inexact():
     other = changed(observed, lambda name, tensor: tensor.flip(0) if name == "features.0.weight" else tensor)
     last = run(PEEL, other)[-1]
     assert mismatch(other, last.candidate) > EXACTLY
+    return last
+
+
+@ends(PatchOutcome.PATCHES)
+def patches():
+    batch = smooth_batch(size=16)
+    observed, last = told(SIXTEEN, batch, PATCHES)
+    assert mismatch(observed, last.candidate) < EXACTLY
+    assert decibels(last, batch) > 70
+    return last
+
+
+@ends(PatchOutcome.PATCHES_UNMOVED)
+def patches_unmoved():
+    batch = smooth_batch(size=16, dtype=torch.float64)
+    observed, last = told(SIXTEEN, batch, PATCHES, FedAvg(local_steps=8, learning_rate=0.05))
+    assert mismatch(observed, last.candidate) < EXACTLY
+    assert decibels(last, batch) > 70
+    return last
+
+
+@ends(PatchOutcome.PATCHES_UNCONFIRMED)
+def patches_unconfirmed():
+    """Of momentum the patches are exact, and plain steps do not confirm them."""
+    batch = smooth_batch(size=16, dtype=torch.float64)
+    observed = after(SIXTEEN, batch, lambda weights: torch.optim.SGD(weights, lr=0.05, momentum=0.9), 8, 0.05)
+    last = run(PATCHES, observed)[-1]
+    assert mismatch(observed, last.candidate) > EXACTLY
+    assert decibels(last, batch) > 70
+    return last
+
+
+@ends(PatchOutcome.PATCHES_OPEN)
+def patches_open():
+    batch = smooth_batch(size=16, dtype=torch.float64)
+    observed, last = told(replace(SIXTEEN, width=12), batch, PATCHES)
+    assert int(last.note.split(" of 16")[0]) <= 12
+    assert mismatch(observed, last.candidate) > EXACTLY
+    return last
+
+
+@ends(PatchOutcome.PATCHES_NOISY)
+def patches_noisy():
+    observed = observe(SIXTEEN, smooth_batch(size=16))
+    drawn = stream(0, "noise")
+    noisy = changed(observed, lambda _, t: t + 1e-2 * t.square().mean().sqrt() * torch.randn(t.shape, generator=drawn))
+    last = run(PATCHES, noisy)[-1]
+    assert mismatch(noisy, last.candidate) > EXACTLY
+    return last
+
+
+@ends(PatchOutcome.NO_SYSTEM)
+def no_system():
+    batch = smooth_batch(size=16)
+    observed = after(SIXTEEN, batch, lambda weights: torch.optim.Adam(weights, lr=1e-3), 4, 1e-3)
+    last = run(PATCHES, observed)[-1]
+    assert grey(last)
+    return last
+
+
+@ends(PatchOutcome.SEVERAL_PICTURES)
+def several_pictures():
+    last = told(SIXTEEN, smooth_batch(3, size=16), PATCHES)[1]
+    assert "3 pictures" in last.note
+    assert grey(last)
+    return last
+
+
+@ends(PatchOutcome.NO_PLACES)
+def no_places():
+    for network in (replace(SIXTEEN, positions=Positions.FIXED), SmallConvNet(width=4)):
+        last = told(network, smooth_batch(size=16), PATCHES)[1]
+        assert last.outcome is PatchOutcome.NO_PLACES
+        assert grey(last)
     return last

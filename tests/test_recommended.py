@@ -6,9 +6,10 @@ import pytest
 from rounds import observe, smooth_batch
 
 from lab import Experiment
+from lab.attacks.base import Attack
 from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.head_start import HeadStart
-from lab.attacks.matching.settings import Matching
+from lab.attacks.patch_embedding import PatchEmbedding
 from lab.commands.choosing import Choices, choose
 from lab.experiments.edits import edit
 from lab.experiments.links import read, write
@@ -25,10 +26,12 @@ from lab.experiments.recommended import (
 )
 from lab.federated.networks.base import Activation
 from lab.federated.networks.convnet import ConvNet
+from lab.federated.networks.imagenet_vit import ImageNetViT
 from lab.federated.networks.lenet import LeNet
 from lab.federated.networks.mlp import MLP
 from lab.federated.networks.resnet import ResNet
 from lab.federated.networks.small_convnet import SmallConvNet
+from lab.federated.networks.vision_transformer import Positions, VisionTransformer
 from lab.modalities.images.similarity import ssim
 from lab.options.catalogue import entries
 from lab.randomness import stream
@@ -51,6 +54,10 @@ CASES = [
     (ConvNet(), True, GradientMatching()),
     (ConvNet(activation=Activation.SILU), False, EVEN),
     (SMOOTH_RESNET, False, SECOND_ORDER),
+    (VisionTransformer(), False, PatchEmbedding()),
+    (VisionTransformer(), True, PatchEmbedding()),
+    (VisionTransformer(positions=Positions.FIXED), False, EVEN),
+    (ImageNetViT(), True, PatchEmbedding()),
 ]
 
 
@@ -73,6 +80,7 @@ def test_each_network_has_its_attack(network, trained, attack):
         (SmallConvNet(), True, 4, HeadStart()),
         (MLP(), True, 4, GradientMatching()),
         (ConvNet(width=64), False, 2, TOP_HEAVY),
+        (VisionTransformer(), False, 2, EVEN),
         (ConvNet(width=64), False, 8, LED_BLURRED),
         (ConvNet(width=16), False, 8, BLURRED),
     ],
@@ -110,7 +118,7 @@ def test_noise_sets_several_pictures_apart():
 @pytest.mark.parametrize("entry", entries("network").values(), ids=lambda entry: entry.name)
 @pytest.mark.parametrize("trained", [False, True])
 def test_there_is_one_for_every_network_of_the_catalogue(entry, trained):
-    assert isinstance(recommended_attack(entry(), trained=trained), Matching)
+    assert isinstance(recommended_attack(entry(), trained=trained), Attack)
 
 
 def test_an_untouched_attack_moves_with_the_network_and_back():

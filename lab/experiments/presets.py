@@ -10,6 +10,7 @@ from lab.attacks.matching.distances.base import Distance
 from lab.attacks.matching.distances.cosine import Cosine
 from lab.attacks.matching.distances.euclidean import Euclidean
 from lab.attacks.matching.settings import Start
+from lab.attacks.patch_embedding import PatchEmbedding
 from lab.attacks.published import geiping2020_attack, zhu2019_attack
 from lab.attacks.recursive import Recursive
 from lab.client.datasets.gallery import Gallery
@@ -17,9 +18,11 @@ from lab.client.defences.scaling import Scaling
 from lab.errors import unknown_name
 from lab.experiments.experiment import Experiment
 from lab.experiments.recommended import APART
+from lab.federated.networks.imagenet_vit import ImageNetViT
 from lab.federated.networks.lenet import LeNet
 from lab.federated.networks.mlp import MLP
 from lab.federated.networks.resnet import ResNet
+from lab.federated.networks.vision_transformer import VisionTransformer
 from lab.federated.observation import LabelSource
 from lab.federated.protocols.fedavg import FedAvg
 from lab.modalities.line_up import Verdict
@@ -214,6 +217,24 @@ _LISTING = (
         "One gallery photograph instead of 100 pictures of CIFAR-10.",
         Verdict.RECOGNISABLE,
         Experiment(dataset=Gallery(first="cat"), network=LeNet(), trained=True, attack=Recursive()),
+    ),
+    Preset(
+        "vision_transformer",
+        "A transformer gives its patches away",
+        "The gradient of the places and that of the patches are one linear system: its solution is the picture, all of it.",
+        "Lu et al. 2022 (APRIL), the closed form; beside Geiping et al. 2020, Proposition 3.1",
+        "A transformer of four blocks for 32 pixels instead of ViT-Base.",
+        Verdict.RECOGNISABLE,
+        Experiment(network=VisionTransformer(), attack=PatchEmbedding()),
+    ),
+    Preset(
+        "vision_transformer_224",
+        "A photograph in a moment",
+        "The same with ViT-S/16: a photograph of 224 x 224 pixels out of one gradient of 22 million numbers, in a second.",
+        "Lu et al. 2022 (APRIL); beside Geiping et al. 2020, Figure 4 (ImageNet pictures by search)",
+        "ViT-S/16 instead of ViT-Base, which imagenet_vit:width=768 is.",
+        Verdict.RECOGNISABLE,
+        Experiment(network=ImageNetViT(), attack=PatchEmbedding()),
     ),
 )
 

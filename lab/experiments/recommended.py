@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from lab.late import nn
 
+from lab.attacks.base import Attack
 from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.head_start import HeadStart
 from lab.attacks.matching.distances.balanced_cosine import BalancedCosine
@@ -20,13 +21,16 @@ from lab.attacks.matching.optimisers.base import Schedule
 from lab.attacks.matching.optimisers.lbfgs import LBFGS
 from lab.attacks.matching.priors.total_variation import TotalVariation
 from lab.attacks.matching.settings import Derivative, Matching
+from lab.attacks.patch_embedding import PatchEmbedding
 from lab.experiments.experiment import Experiment
 from lab.federated.networks.base import Activation, Network
 from lab.federated.networks.convnet import ConvNet
+from lab.federated.networks.imagenet_vit import ImageNetViT
 from lab.federated.networks.lenet import LeNet
 from lab.federated.networks.mlp import MLP
 from lab.federated.networks.resnet import ResNet
 from lab.federated.networks.small_convnet import SmallConvNet
+from lab.federated.networks.vision_transformer import Positions, VisionTransformer
 from lab.federated.observation import LabelSource, Observation
 
 SMOOTH = (Activation.SIGMOID, Activation.TANH, Activation.SILU, Activation.GELU)
@@ -70,13 +74,24 @@ Its last layers tell little of it (ResNet20-4, 2,000 steps: 17.8 dB against 16.5
 """
 
 
-def recommended_for(experiment: Experiment) -> Matching:
-    """The gradient matching that serves this experiment's network, weights and number of pictures best."""
+def recommended_for(experiment: Experiment) -> Attack:
+    """The attack that serves this experiment's network, weights and number of pictures best."""
     return recommended_attack(experiment.network, trained=experiment.trained, pictures=experiment.batch_size)
 
 
-def recommended_attack(network: Network, *, trained: bool, pictures: int = 1) -> Matching:
-    """The gradient matching that serves this network best, for so many private pictures.
+def recommended_attack(network: Network, *, trained: bool, pictures: int = 1) -> Attack:
+    """The attack that serves this network best, for so many private pictures.
+
+    A vision transformer's patches are one linear system; every other network is matched.
+    """
+    if isinstance(network, VisionTransformer | ImageNetViT):
+        places = getattr(network, "positions", Positions.LEARNED)
+        return PatchEmbedding() if pictures == 1 and places is Positions.LEARNED else EVEN
+    return recommended_matching(network, trained=trained, pictures=pictures)
+
+
+def recommended_matching(network: Network, *, trained: bool, pictures: int = 1) -> Matching:
+    """The gradient matching that serves a network of layers best.
 
     L-BFGS on Zhu's LeNet and on smooth ResNets; a head start where the body can be undone in a moment and matching alone
     gets less far (ResNet20-4 untrained: SSIM 0.8 on 19 of 20 pictures, against 2), and the whole way down on trained ResNets;
@@ -98,11 +113,17 @@ def recommended_attack(network: Network, *, trained: bool, pictures: int = 1) ->
     return APART if apart else GradientMatching()
 
 
-def recommended_for_observation(observation: Observation) -> Matching:
+def recommended_for_observation(observation: Observation) -> Attack:
     """The same for a network of which no options tell what it is: a head start where the algebra gets anywhere, then matching.
 
+    Patches with learned places are one linear system, whoever's network it is.
     Smooth networks are matched by all layers alike, and several pictures are kept apart by noise, as those of the catalogue.
     """
+    from lab.attacks.closed_form.patch_equations import find_embedding
+
+    embedding = find_embedding(observation.network, observation.image_shape)
+    if observation.batch_size == 1 and embedding is not None and embedding.positions:
+        return PatchEmbedding()
     kinked = any(isinstance(module, (nn.ReLU, nn.LeakyReLU, nn.MaxPool2d)) for module in observation.network.modules())
     distance = TopHeavyCosine() if kinked else BalancedCosine()
     if observation.label_source is LabelSource.JOINT:

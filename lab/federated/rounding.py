@@ -9,15 +9,16 @@ from lab.late import Tensor, torch
 from lab.federated.observation import Observation
 
 
-def rounding(observation: Observation) -> float:
-    """The relative error of the update that rounding the weights after each step leaves.
+def rounding(observation: Observation, *names: str) -> float:
+    """The relative error of the update, or of these of its tensors, that rounding the weights after each step leaves.
 
     A stored weight is off by up to half its last place, evenly spread: ulp / sqrt(12) on average,
     sqrt(E) times that after E steps, however small the change itself. Computed on the CPU: some accelerators have no float64.
     """
     weights = dict(observation.network.named_parameters())
-    error = sum(float(_last_place(weights[name].detach().cpu()).square().sum()) for name in observation.update) / 12
-    size = sum(float(change.cpu().double().square().sum()) for change in observation.update.values())
+    asked = names or tuple(observation.update)
+    error = sum(float(_last_place(weights[name].detach().cpu()).square().sum()) for name in asked) / 12
+    size = sum(float(observation.update[name].cpu().double().square().sum()) for name in asked)
     return math.sqrt(observation.local_steps * error / max(size, 1e-300))
 
 

@@ -11,7 +11,7 @@ from lab.attacks.matching.settings import Matching
 from lab.client.datasets.cifar100 import CIFAR100
 from lab.client.datasets.gallery import NAMES, Gallery
 from lab.experiments.experiment import Experiment
-from lab.experiments.recommended import recommended_attack
+from lab.experiments.recommended import recommended_matching
 from lab.federated.networks.resnet import ResNet
 from lab.federated.networks.small_convnet import SmallConvNet
 from lab.studies.base import Cell, Mark, PaperNumber, Pictures, Study
@@ -68,5 +68,5 @@ class Batch(Study):
             yield Cell("100 pictures of CIFAR-100, ResNet32-10", (experiment,), _HUNDRED)
 
     def _attack(self, size: int) -> Matching:
-        attack = recommended_attack(SmallConvNet(), trained=False, pictures=size)
+        attack = recommended_matching(SmallConvNet(), trained=False, pictures=size)
         return replace(attack, iterations=self.steps(200 if size > 16 else 400, 4000))

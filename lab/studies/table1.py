@@ -13,7 +13,7 @@ from lab.attacks.published import geiping2020_attack, smooth_network_attack, zhu
 from lab.attacks.recursive import Recursive
 from lab.client import checkpoints
 from lab.experiments.experiment import Experiment
-from lab.experiments.recommended import recommended_attack
+from lab.experiments.recommended import recommended_matching
 from lab.federated.networks.base import Network
 from lab.federated.networks.lenet import LeNet
 from lab.federated.networks.resnet import ResNet
@@ -77,7 +77,7 @@ class Table1(Study):
 
         Without a head start, for the closed form has a line of its own.
         """
-        attack = recommended_attack(column.network, trained=column.trained)
+        attack = recommended_matching(column.network, trained=column.trained)
         attack = attack.without() if isinstance(attack, HeadStart) else attack
         if isinstance(attack.optimiser, LBFGS):
             steps = self.steps(attack.iterations, attack.iterations)

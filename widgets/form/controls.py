@@ -20,6 +20,8 @@ NAMES = {
     "resnet": "ResNet",
     "imagenet_resnet": "ImageNet ResNet",
     "squeezenet": "SqueezeNet",
+    "vision_transformer": "vision transformer",
+    "imagenet_vit": "ImageNet ViT",
     "euclidean": "Euclidean",
     "balanced_euclidean": "balanced Euclidean",
     "layer_cosine": "cosine by layer",

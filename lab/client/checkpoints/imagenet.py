@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ from lab.late import Tensor, torch
 
 from lab.federated.networks.base import Network
 from lab.federated.networks.imagenet_resnet import ImageNetResNet
+from lab.federated.networks.imagenet_vit import BASE, ImageNetViT
 from lab.federated.networks.squeezenet import SqueezeNet
 from lab.files.downloads import fetched, missing
 
@@ -31,13 +33,23 @@ _RESNETS = {
     152: _Published("resnet152-394f9c45.pth", 230.434),
 }
 _SQUEEZENET = _Published("squeezenet1_0-b66bff10.pth", 4.778)
+_VIT_BASE = _Published("vit_b_16-c867db91.pth", 330.285)
 """Written down here: what is missing is told without the seconds that torchvision takes to be asked."""
 
 _OURS = {
-    ImageNetResNet: (("fc.", "head.0."), ("", "features.")),
-    SqueezeNet: (("features.", "features.0."), ("classifier.", "features.1.")),
+    ImageNetResNet: ((r"^fc\.", "head.0."), ("^", "features.")),
+    SqueezeNet: ((r"^features\.", "features.0."), (r"^classifier\.", "features.1.")),
+    ImageNetViT: (
+        (r"^heads\.head\.", "head.0."),
+        (r"^encoder\.layers\.encoder_layer_(\d+)\.self_attention\.in_proj_", r"features.blocks.\1.in_proj."),
+        (r"^encoder\.layers\.encoder_layer_(\d+)\.self_attention\.", r"features.blocks.\1."),
+        (r"^encoder\.layers\.encoder_layer_(\d+)\.mlp\.3\.", r"features.blocks.\1.mlp.2."),
+        (r"^encoder\.layers\.encoder_layer_", "features.blocks."),
+        (r"^encoder\.", "features."),
+        ("^", "features."),
+    ),
 }
-"""Of each network: the beginnings of torchvision's names and of ours; the first that fits counts."""
+"""Of each network: what torchvision's names begin with, and ours instead; the first that fits counts."""
 
 
 def publishes(network: type) -> bool:
@@ -47,7 +59,7 @@ def publishes(network: type) -> bool:
 
 def published(options: Network) -> bool:
     """Whether torchvision publishes weights for this network."""
-    return publishes(type(options))
+    return _file(options) is not None
 
 
 def at_hand(options: Network) -> Path:
@@ -93,21 +105,35 @@ def address(options: Network) -> str:
 
 
 def _published(options: Network) -> _Published:
-    return _RESNETS[options.depth] if isinstance(options, ImageNetResNet) else _SQUEEZENET
+    found = _file(options)
+    assert found is not None, "whoever asks for the file has asked whether it is published"
+    return found
+
+
+def _file(options: Network) -> _Published | None:
+    if isinstance(options, ImageNetResNet):
+        return _RESNETS[options.depth]
+    if isinstance(options, ImageNetViT):
+        return _VIT_BASE if options.width == BASE else None
+    return _SQUEEZENET if isinstance(options, SqueezeNet) else None
 
 
 def _described(options: Network) -> str:
     """The network as ``gradlab fetch`` takes it."""
+    if isinstance(options, ImageNetViT):
+        return f"{options.name}:width={options.width}"
     return f"{options.name}:depth={options.depth}" if isinstance(options, ImageNetResNet) else options.name
 
 
 def renamed(options: Network, weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """Torchvision's names turned into ours; names that are ours already stay."""
-    if not published(options) or any(name.startswith(("head.", "features.conv1", "features.0.0.")) for name in weights):
+    if not publishes(type(options)) or any(
+        name.startswith(("head.", "features.conv1", "features.0.0.", "features.conv_proj")) for name in weights
+    ):
         return weights
     return {_our_name(options, name): value for name, value in weights.items()}
 
 
 def _our_name(options: Network, name: str) -> str:
     rules = _OURS[type(options)]
-    return next((ours + name.removeprefix(theirs) for theirs, ours in rules if name.startswith(theirs)), name)
+    return next((re.sub(theirs, ours, name, count=1) for theirs, ours in rules if re.match(theirs, name)), name)

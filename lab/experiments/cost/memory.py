@@ -20,6 +20,7 @@ from lab.attacks.label_reading import LabelReading
 from lab.attacks.matching.distances.base import Distance
 from lab.attacks.matching.optimisers.lbfgs import LBFGS
 from lab.attacks.matching.settings import Matching, Steps
+from lab.attacks.patch_embedding import PatchEmbedding
 from lab.attacks.recursive import Recursive
 from lab.client.defences.gaussian_noise import GaussianNoise
 from lab.client.defences.pruning import Pruning
@@ -165,6 +166,18 @@ def _(attack: HeadStart, sizes: Sizes) -> int:
 @_attack.register
 def _(attack: Recursive, sizes: Sizes) -> int:
     return max(_descent(sizes), _attack(GradientMatching(), sizes))
+
+
+@_attack.register
+def _(attack: PatchEmbedding, sizes: Sizes) -> int:
+    """The system's matrices in double precision, a few pictures on the way, and the picture's own training; or matching."""
+    cut = [layer for layer in sizes.drawn.layers if layer.unfolded][:1]
+    system = sum(
+        2 * layer.weights + 3 * layer.outputs + 2 * layer.seen**2 + (layer.outputs // layer.seen) ** 2 for layer in cut
+    )
+    own = 2 * sizes.drawn.weights + sizes.kept(sizes.rows)
+    solved = 2 * (2 * system + COPIES * sizes.drawn.pixels) + own
+    return max(solved, _attack(GradientMatching(), sizes) if attack.hand_over else 0)
 
 
 def _descent(sizes: Sizes) -> int:

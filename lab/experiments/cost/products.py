@@ -15,6 +15,7 @@ from lab.attacks.label_reading import LabelReading
 from lab.attacks.matching.local_steps import CORRECTIONS, ITERATION
 from lab.attacks.matching.optimisers.lbfgs import LBFGS
 from lab.attacks.matching.settings import Steps
+from lab.attacks.patch_embedding import PatchEmbedding
 from lab.attacks.recursive import Recursive
 from lab.experiments.cost.memory import Sizes
 from lab.experiments.experiment import Experiment
@@ -101,6 +102,13 @@ def _(attack: HeadStart, sizes: Sizes) -> int:
 def _(attack: Recursive, sizes: Sizes) -> int:
     matching = GradientMatching(iterations=attack.iterations) if attack.hand_over else Analytic()
     return _descent(sizes) + _attack(matching, sizes)
+
+
+@_attack.register
+def _(attack: PatchEmbedding, sizes: Sizes) -> int:
+    """A solve far cheaper than a pass, and the picture's own training; matching, where there is no system, is not foreseen."""
+    several = sizes.pictures > 1 and attack.hand_over
+    return _attack(GradientMatching(iterations=attack.iterations), sizes) if several else 2 * round_products(sizes)
 
 
 def _descent(sizes: Sizes) -> int:

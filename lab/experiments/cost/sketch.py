@@ -18,9 +18,10 @@ from torch import Tensor, nn
 from lab.federated.networks.base import Network
 from lab.federated.residual_block import Block
 from lab.federated.shapes import output_shape
+from lab.federated.transformer import Mixing
 
 META = torch.device("meta")
-KEEPS_INPUT = (nn.Conv2d, nn.BatchNorm2d, nn.Linear, nn.LeakyReLU, nn.SiLU, nn.GELU, nn.MaxPool2d)
+KEEPS_INPUT = (nn.Conv2d, nn.BatchNorm2d, nn.LayerNorm, nn.Linear, nn.LeakyReLU, nn.SiLU, nn.GELU, nn.MaxPool2d, Mixing)
 """Layers whose way back needs what entered them."""
 KINKED = (nn.ReLU, nn.LeakyReLU, nn.MaxPool2d)
 KEEPS_OUTPUT = (nn.ReLU, nn.Sigmoid, nn.Tanh)
@@ -150,6 +151,8 @@ class _Drawing:
 
 
 def _kept_beside(module: nn.Module, values: Passing, result: Passing) -> int:
+    if isinstance(module, Mixing):
+        return 2 * module.heads * values.shape[1] ** 2 + values.numel()
     if isinstance(module, nn.MaxPool2d):
         return 2 * result.numel()
     if isinstance(module, nn.Conv2d) and module.padding_mode != "zeros":
@@ -165,7 +168,7 @@ def _layer(module: nn.Module, values: Passing, result: Passing) -> Layer:
         inputs=values.numel(),
         outputs=result.numel(),
         weights=sum(parameter.numel() for parameter in module.parameters()),
-        products=result.numel() * kernel,
+        products=result.numel() * (2 * values.shape[1] if isinstance(module, Mixing) else kernel),
         channels=values.shape[1] if weighty else 0,
         places=values.shape[2:] if isinstance(module, nn.Conv2d) else (1, 1),
         seen=math.prod(result.shape[2:]),

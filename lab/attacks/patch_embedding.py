@@ -1,0 +1,187 @@
+"""A vision transformer's photograph as one linear system: what two shared tensors tell of all patches at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated
+
+from lab.late import torch
+
+from lab.attacks.base import Attack, AttackState, Outcome
+from lab.attacks.closed_form.outcomes import ClosedFormOutcome
+from lab.attacks.gradient_matching import GradientMatching
+from lab.attacks.matching.distances.balanced_cosine import BalancedCosine
+from lab.federated.observation import Observation
+from lab.federated.tensors import Images
+from lab.options.fields import Bounds, Help
+from lab.options.words import percent
+
+if TYPE_CHECKING:
+    from lab.attacks.closed_form.mismatch import Fit
+    from lab.attacks.closed_form.patch_equations import PatchEquations
+    from lab.attacks.closed_form.patch_solve import PatchSolution
+
+AGREES = 0.1
+"""Up to this share of the bias's gradient may what its check lacks be noise; beyond, the system does not hold."""
+ROUNDED_TWICE = 4.0
+"""The client rounded its weights and so does the picture's own run: both together stay below so many times the one."""
+NOISY = 1e-5
+"""An equation that lacks more than this share is no rounding of single precision."""
+FRAMES = 16
+"""The picture is shown in at most so many parts."""
+
+
+class PatchOutcome(Outcome):
+    """How a patch embedding was read."""
+
+    PATCHES = (
+        "Read off exactly: two shared tensors are one linear system for all patches, and the picture that solves it sends all "
+        "that was shared."
+    )
+    PATCHES_UNMOVED = (
+        "Read off exactly: the weights moved under way, but the patches never did, and they solve the same linear system."
+    )
+    PATCHES_UNCONFIRMED = (
+        "Patches solve the linear system, but their own local steps do not send these numbers: the picture is right if the "
+        "client's steps are sums of gradients (momentum, decay), and false if they are not (Adam)."
+    )
+    PATCHES_OPEN = (
+        "A token has fewer numbers than the picture has patches, so no equation tells some mixtures of the patches: of those "
+        "the smoothest were taken."
+    )
+    PATCHES_NOISY = (
+        "The shared numbers carry noise, which the linear system for the patches amplifies; where it drowns them the smoothest "
+        "patches were taken."
+    )
+    NO_SYSTEM = (
+        "The gradients of places and bias disagree, as sums of gradients never do: the client took steps of Adam, or a defence "
+        "changed them, so no equation holds."
+    )
+    SEVERAL_PICTURES = "Several pictures share one gradient for each place, so the linear system mixes their patches."
+    NO_PLACES = "This network has no convolution that cuts the picture into patches with learned places, so there is no system."
+
+
+@dataclass(frozen=True)
+class PatchEmbedding(Attack):
+    """Solve G^T X = dL/dW for all patches X, G being the position embedding's gradient (APRIL: Lu et al., CVPR 2022).
+
+    Nothing is guessed and no other layer is asked, so depth and training do not matter, nor do local steps of SGD. Under
+    noise, and where a token has fewer numbers than the picture has patches, a smooth picture fills what the system leaves open.
+    """
+
+    hand_over: Annotated[bool, Help("let gradient matching take over where there is no system to solve")] = True
+    iterations: Annotated[int, Bounds(1, 100_000, log=True), Help("steps of gradient matching after that", "steps")] = 200
+
+    def reconstruct(self, observation: Observation, generator: torch.Generator) -> Iterator[AttackState]:
+        """A grey state, then a few rows of patches a state, then the verdict; or matching, where no system holds."""
+        from lab.attacks.closed_form.inversion import grey_state
+
+        grey = grey_state(observation)
+        yield grey
+        read = _read(observation)
+        if isinstance(read, tuple):
+            yield from self._match(observation, generator, grey, *read)
+            return
+        reading = _solved(observation, read)
+        state = grey
+        for state in _shown(grey, reading.solution):
+            yield state
+        outcome, note = _verdict(observation, reading)
+        yield replace(state, outcome=outcome, note=note)
+
+    def _match(
+        self, observation: Observation, generator: torch.Generator, grey: AttackState, outcome: Outcome, note: str
+    ) -> Iterator[AttackState]:
+        """Matching from its own start, with the reason for it at its end."""
+        silent = outcome is ClosedFormOutcome.DEAD_UNITS
+        if silent or not self.hand_over:
+            yield replace(grey, outcome=outcome, note=note)
+            return
+        matching = GradientMatching(distance=BalancedCosine(), iterations=self.iterations)
+        for state in matching.reconstruct(observation, generator):
+            counted = replace(state, iteration=grey.iteration + state.iteration, iterations=grey.iteration + state.iterations)
+            ended = f"{note} Gradient matching took over from grey. {state.note}".strip()
+            yield counted if state.outcome is None else replace(counted, outcome=outcome, note=ended)
+
+
+def _read(observation: Observation) -> PatchEquations | tuple[Outcome, str]:
+    """The system, or why there is none, with a number."""
+    from lab.attacks.closed_form.patch_equations import find_embedding, read_equations
+
+    embedding = find_embedding(observation.network, observation.image_shape)
+    if embedding is None or not embedding.positions:
+        return PatchOutcome.NO_PLACES, "0 parameters have the shape of places." if embedding else "0 such convolutions."
+    if observation.batch_size > 1:
+        return PatchOutcome.SEVERAL_PICTURES, f"{observation.batch_size} pictures."
+    equations = read_equations(observation, embedding)
+    if equations is None:
+        lacking = [name for name in (embedding.weight, *embedding.positions) if name not in observation.update]
+        return ClosedFormOutcome.NOT_SENT, f"Nothing of {' and '.join(lacking)} was sent."
+    if not (equations.token_gradients.any() and equations.weight_gradient.any()):
+        return ClosedFormOutcome.DEAD_UNITS, f"{embedding.weight} and {equations.positions} have no gradient to divide."
+    if equations.gap > AGREES:
+        return PatchOutcome.NO_SYSTEM, f"{percent(equations.gap)} of {embedding.bias} is unexplained."
+    return equations
+
+
+@dataclass(frozen=True, eq=False)
+class _Reading:
+    """A system, the picture that solves it, and how that explains everything else that was shared."""
+
+    equations: PatchEquations
+    solution: PatchSolution
+    own: Fit
+
+
+def _solved(observation: Observation, equations: PatchEquations) -> _Reading:
+    from lab.attacks.closed_form.mismatch import fit
+    from lab.attacks.closed_form.patch_solve import solve
+
+    solution = solve(equations, observation.network.normalise)
+    return _Reading(equations, solution, fit(observation, solution.picture.to(next(iter(observation.update.values())))))
+
+
+def _shown(grey: AttackState, solution: PatchSolution) -> Iterator[AttackState]:
+    """States that show the solution a few rows of patches at a time, top to bottom."""
+    picture: Images = solution.picture.to(grey.candidate)
+    rows = solution.grid.rows
+    each = -(-rows // FRAMES)
+    count = -(-rows // each)
+    for place in range(1, count + 1):
+        height = min(place * each, rows) * solution.grid.height
+        candidate = grey.candidate.clone()
+        candidate[:, :, :height] = picture[:, :, :height]
+        yield replace(
+            grey,
+            iteration=place,
+            iterations=count,
+            candidate=candidate,
+            objective=solution.residual,
+            terms={"residual": solution.residual},
+        )
+
+
+def _verdict(observation: Observation, reading: _Reading) -> tuple[Outcome, str]:
+    """What the picture is worth: exact only where its own update is the shared one."""
+    from lab.attacks.closed_form.mismatch import EXACT
+    from lab.federated.rounding import rounding
+
+    equations, solution, several = reading.equations, reading.solution, observation.local_steps > 1
+    rounded = rounding(observation) if several else 0.0
+    note = _note(reading) + (f" Rounding the weights alone makes {percent(rounded)}." if several else "")
+    if reading.own.residual <= max(EXACT, ROUNDED_TWICE * rounded):
+        return (PatchOutcome.PATCHES_UNMOVED if several else PatchOutcome.PATCHES), note
+    stored = ROUNDED_TWICE * rounding(observation, equations.weight) if several else 0.0
+    if solution.noise > max(NOISY, stored):
+        return PatchOutcome.PATCHES_NOISY, note
+    if solution.determined < solution.grid.patches:
+        return PatchOutcome.PATCHES_OPEN, note
+    return PatchOutcome.PATCHES_UNCONFIRMED, note
+
+
+def _note(reading: _Reading) -> str:
+    equations, solution = reading.equations, reading.solution
+    told = f"{solution.determined} of {solution.grid.patches} mixtures of patches are told, condition {solution.condition:.1e}"
+    decay = f"; the weights decayed by {percent(-equations.decayed)}" if equations.decayed else ""
+    return f"{told}{decay}; the picture's own update is {percent(reading.own.residual)} off.{reading.own.note}"
