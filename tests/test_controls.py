@@ -49,6 +49,7 @@ class Fake(traitlets.HasTraits):
     seconds_left = None
     numbers = None
     run = 1
+    source = "live"
     can_undo = False
 
     def __init__(self, experiment=None):
@@ -199,6 +200,23 @@ def test_closing_what_a_chip_opened_lets_go_of_that_chip_alone(key, left, sessio
     chips._receive(chips, {"closed": "compare"}, [])
     assert chips.chosen == left
     assert bool(chips.note) == bool(left)
+
+
+@pytest.mark.parametrize("status", ["ready", "failed", "finished"])
+def test_whatever_came_of_a_change_the_form_and_the_chips_show_what_there_is(status, session, film, monkeypatch):
+    """A change may be refused after it was taken, or taken back before it was made: then the experiment stays what it was."""
+    controls, chips, sent = Controls(film, session), Chips(film, session), []
+    monkeypatch.setattr(controls, "send", sent.append)
+    monkeypatch.setattr(session, "take", lambda step: None)  # taken, and never made
+    chips._receive(chips, {"choose": "steps"}, [])
+    session.status = "loading"
+    assert chips.chosen == "steps"
+    assert sent == []
+    session.status = status
+    assert sent == [{"type": "settled"}]
+    assert chips.chosen == chips.note == ""
+    session.status = "running"
+    assert sent == [{"type": "settled"}]
 
 
 def test_a_chip_chosen_while_the_lab_loads_is_taken_afterwards():

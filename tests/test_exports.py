@@ -35,7 +35,7 @@ def test_a_run_comes_back_from_its_file():
             assert (after.image == before.image).all()
             assert (after.iteration, after.objective, after.verdict) == (before.iteration, before.objective, before.verdict)
         assert session.numbers["psnr_db"] == shown.frames[-1].psnr_db
-        assert (session.message, session.iterations) == (shown.message, 40)
+        assert (session.message, session.iterations, session.source) == (shown.message, 40, "file")
 
     after_a_run(check)
 

@@ -579,6 +579,7 @@ def test_a_past_run_is_shown_again_with_its_experiment_and_frames():
             assert ["Seed: 5" in run["title"] for run in session.history] == [False, True]
             session.restore(session.history[0]["number"])
             await until(session, "finished")
+            assert session.source == "kept"
             assert session.experiment == first
             assert [frame.iteration for frame in session.frames] == [frame.iteration for frame in kept]
             assert session.frames[-1].image is kept[-1].image
@@ -588,6 +589,7 @@ def test_a_past_run_is_shown_again_with_its_experiment_and_frames():
             session.undo()
             await until(session, "ready")
             assert session.experiment.seed == 5
+            assert session.source == "live"
 
     asyncio.run(story())
 

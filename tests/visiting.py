@@ -165,9 +165,9 @@ def counters(page):
 
 
 def wait_for_frames(page, count):
-    """Until so many frames of a live run are there."""
+    """Until so many frames of a run are there, which the recording is not."""
     data = "const {source, frames} = document.querySelector('.lab-server').dataset"
-    page.wait_for_function(f"count => {{ {data}; return source === 'live' && +frames >= count }}", arg=count)
+    page.wait_for_function(f"count => {{ {data}; return source !== 'recorded' && +frames >= count }}", arg=count)
 
 
 def wait_for_iteration(page, iteration):

@@ -140,7 +140,7 @@ function initialize({ model, signal }) {
 
   function begin(newRun, source) {
     stop();
-    if (film.source === "live" && film.frames.length > 1) film.previous = film.frames.map(({ iteration, objective, psnr_db }) => ({ iteration, objective, psnr_db }));
+    if (film.source !== "recorded" && film.frames.length > 1) film.previous = film.frames.map(({ iteration, objective, psnr_db }) => ({ iteration, objective, psnr_db }));
     run = newRun;
     film.source = source;
     film.frames = [];
@@ -182,7 +182,7 @@ function initialize({ model, signal }) {
   /** All frames kept so far: for a browser that joins late. */
   function restore(content, buffers) {
     if (!content.frames.length) return;
-    begin(content.frames[0].run, "live");
+    begin(content.frames[0].run, content.source);
     const waiting = [...buffers];
     film.frames = content.frames.map((frame) => pictured(frame, waiting));
     emit("frames");

@@ -96,7 +96,7 @@ class Playback(Listener):
 
     def _send_history(self) -> None:
         frames = list(self.session.frames)
-        content = {"type": "history", "frames": [frame_data(frame) for frame in frames]}
+        content = {"type": "history", "source": self.session.source, "frames": [frame_data(frame) for frame in frames]}
         self.send(content, buffers=[picture for frame in frames for picture in pictures(frame)])
 
 

@@ -120,8 +120,8 @@ class Preparation:
         self._prepared(made, past if made.kept is None else None)
 
     def _fail(self, told: str) -> None:
-        self._failed(told)
         self._requests.settle([])
+        self._failed(told)
 
 
 def prepare(plan: Plan, shown: Experiment | None, valve: Valve, notice: str = "") -> Prepared:

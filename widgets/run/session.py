@@ -57,6 +57,7 @@ class Session(HasTraits):
     watches_layers = Bool(False, help="whether somebody looks at the match of each layer")
     watches_loop = Bool(False, help="whether the page shows what each guess would send")
     history = List(help="the runs of this session, as the strip shows them")
+    source = Unicode("live", help="where the run shown comes from: live, kept (a past run of this session) or file")
     restored = Int(0, help="counts the runs that were shown again")
     descent = Dict(help="the way down through the layers as ``descend`` finds it; empty before")
 
@@ -311,6 +312,7 @@ class Session(HasTraits):
             iterations_per_second=0.0,
             seconds_left=None,
             numbers=None,
+            source="live",
             message=f"{made.notice} {allowance.note()}".strip(),
             status="ready",
         )
@@ -322,6 +324,7 @@ class Session(HasTraits):
 
     def _show_again(self, past: PastRun) -> None:
         self.frames[:] = renumbered(past.frames, self.run)
+        self.source = "kept" if self.past.find(past.number) else "file"
         last = self.frames[-1]
         self._tell(
             iteration=last.iteration,

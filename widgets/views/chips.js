@@ -5,13 +5,19 @@ async function render({ model, el, host }) {
   const choose = (key, opens) => {
     tell({ choose: key });
     if (opens === "compare") film.tell("compare", true);
-    else if (opens) film.tell("tab", opens);
+    else film.tell("uncompare");
+    if (opens && opens !== "compare") film.tell("tab", opens);
   };
   const possible = model.get("entries").filter(({ opens }) => opens !== "compare" || film.parts.has("compare"));
   const buttons = possible.map(({ key, title, opens }) => element("button", { type: "button", "data-key": key, onclick: () => choose(key, opens) }, title));
 
+  let before = "";
+
   function draw() {
-    for (const button of buttons) button.setAttribute("aria-pressed", String(button.dataset.key === model.get("chosen")));
+    const chosen = model.get("chosen");
+    for (const button of buttons) button.setAttribute("aria-pressed", String(button.dataset.key === chosen));
+    if (chosen !== before && model.get("entries").some(({ key, opens }) => key === before && opens === "compare")) film.tell("uncompare");
+    before = chosen;
     note.textContent = model.get("note");
   }
 

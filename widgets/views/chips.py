@@ -79,7 +79,7 @@ class Chips(View):
         self.session = session
         super().__init__(film)
         self._made: Any = None
-        session.observe(self._forget, names=["experiment"])
+        session.observe(self._forget, names=["experiment", "status"])
 
     def _hear(self, message: Message) -> None:
         wanted, closed = message.text("choose"), message.text("closed")
@@ -109,6 +109,8 @@ class Chips(View):
         return self._made
 
     def _forget(self, change: Any) -> None:
-        """The experiment is another one than the chip made: nothing is chosen any more."""
-        if change.new != self._made:
+        """The experiment is another one than the chip made, or could not be prepared: nothing is chosen any more."""
+        if change.name == "status" and change.old != "loading":
+            return
+        if self.session.experiment != self._made:
             self.chosen = self.note = ""

@@ -53,12 +53,21 @@ function paint(canvas, rgb, height, width) {
   context.putImageData(image, 0, 0);
 }
 
-/** A number as a reader wants it: short, with a true minus sign. */
+/** A number as a reader wants it: short, with a true minus sign; zeros alone are said of zero alone. */
 function short(value, digits = 2) {
   if (value === null || value === undefined || !Number.isFinite(value)) return "–";
+  if (value === 0) return "0";
   const size = Math.abs(value);
-  const text = size !== 0 && (size < 0.5 * 10 ** -digits || size >= 1e5) ? power(value) : value.toFixed(digits);
+  const text = size < 0.5 * 10 ** -digits || size >= 1e5 ? power(value) : value.toFixed(digits);
   return text.replace("-", "−");
+}
+
+/** A length of time as one would say it. */
+function lasting(seconds) {
+  if (seconds === null || seconds === undefined || !Number.isFinite(seconds)) return "–";
+  if (seconds < 0.01) return "under 0.01 s";
+  if (seconds < 100) return `${seconds.toFixed(seconds < 1 ? 2 : seconds < 10 ? 1 : 0)} s`;
+  return seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds / 3600)} h`;
 }
 
 /** 3·10⁻⁷ instead of 3e-7. */
@@ -72,6 +81,9 @@ function power(value) {
 function grouped(count) {
   return Number(count).toLocaleString("en-GB");
 }
+
+/** What a film's source is called. */
+const SOURCES = { recorded: "Recorded run", live: "Live run", kept: "Past run of this session", file: "Run from a file" };
 
 /** The film that a view shows. */
 async function filmOf(model, host) {

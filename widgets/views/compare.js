@@ -33,7 +33,7 @@ function sideCard({ title, labels, iterations }, index) {
     strip.dataset.strength = SIDE_STRENGTH[frame?.verdict] ?? "none";
     word.textContent = frame?.verdict ?? "Waiting";
     detail.textContent = frame?.line_up ?? "";
-    numbers.textContent = frame ? `${short(frame.psnr_db, 1)} dB · ${short(frame.seconds)} s` : "";
+    numbers.textContent = frame ? `${short(frame.psnr_db, 1)} dB · ${lasting(frame.seconds)}` : "";
     curve.replaceChildren(spark(moments, index, iterations, frame?.iteration ?? 0));
     node.dataset.verdict = frame?.verdict ?? "";
   }
@@ -160,7 +160,9 @@ async function render({ model, el, host }) {
     what.focus({ preventScroll: true });
   }
 
+  /** What an earlier chip or question has opened does not stay beside another one. */
   function leave() {
+    if (card.hidden) return;
     card.hidden = true;
     tell({ type: "stop" });
     film.tell("closed", "compare");
@@ -173,7 +175,7 @@ async function render({ model, el, host }) {
   model.on("change:secrets", showSecret);
   model.on("change:state", showState);
   model.on("msg:custom", receive);
-  return film.on("compare", open);
+  return follow(film, { compare: open, uncompare: leave });
 }
 
 export default { render };

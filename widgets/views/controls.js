@@ -197,9 +197,9 @@ async function render({ model, el, host }) {
     for (const place of body.querySelectorAll(".lab-error")) place.textContent = errors[place.dataset.path] ?? "";
   }
 
-  /** A refused value does not stay in its control. */
-  function refused(content) {
-    if (content.type === "refused") draw();
+  /** A value that was refused, at once or later, does not stay in its control. */
+  function settled(content) {
+    if (content.type === "settled") draw();
   }
 
   el.append(card);
@@ -213,7 +213,7 @@ async function render({ model, el, host }) {
   model.on("change:controls", draw);
   model.on("change:changed", draw);
   model.on("change:errors", showErrors);
-  model.on("msg:custom", refused);
+  model.on("msg:custom", settled);
   /** Which picture is chosen is no secret only as long as the picture itself is none. */
   function conceal() {
     for (const input of body.querySelectorAll(".lab-thumb input[data-chosen]")) input.checked = input.dataset.chosen === "true" && !film.concealed;

@@ -30,6 +30,7 @@ class Controls(View):
         self.session = session
         super().__init__(film)
         session.observe(self._show, names=["experiment"])
+        session.observe(self._settled, names=["status"])
         self._show()
 
     def _show(self, change: Any = None) -> None:
@@ -41,6 +42,12 @@ class Controls(View):
         self.changed = self.session.can_undo
         self.controls = schema(self.session.experiment)
         self.errors = {}
+
+    def _settled(self, change: Any) -> None:
+        """What was asked for is prepared, or could not be: the form shows what there is, whatever was clicked meanwhile."""
+        if change.old == "loading":
+            self.changed = self.session.can_undo
+            self.send({"type": "settled"})
 
     def _hear(self, message: Message) -> None:
         if message.kind == "edit" and (path := message.text("path")):
@@ -58,7 +65,7 @@ class Controls(View):
         others = {key: text for key, text in self.errors.items() if key != path}
         self.errors = others | ({path: sentence} if sentence else {})
         if sentence:
-            self.send({"type": "refused", "path": path})
+            self.send({"type": "settled"})
         else:
             self._follow()
 

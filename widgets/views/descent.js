@@ -62,7 +62,7 @@ function layerStep(layer, dark) {
 }
 
 function pictureStep({ picture, seconds }) {
-  const words = `${picture.verdict}: ${short(picture.psnr_db, 1)} dB in ${short(seconds)} s of algebra.`;
+  const words = `${picture.verdict}: ${short(picture.psnr_db, 1)} dB in ${lasting(seconds)} of algebra.`;
   const name = picture.truth.count > 1 ? "pictures" : "picture";
   return [element("h3", {}, `The ${name}`), element("p", {}, words),
     element("div", { class: "lab-pair" },

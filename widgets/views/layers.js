@@ -16,7 +16,8 @@ function cosineBar(cosine) {
 /** Near 1 the digits that matter are those of 1 - cosine. */
 function cosineText(cosine) {
   if (cosine === null || cosine === undefined) return "silent";
-  return cosine > 0.995 ? `1 − ${short(Math.max(0, 1 - cosine), 4)}` : short(cosine, 3);
+  if (cosine >= 1) return "1";
+  return cosine > 0.995 ? `1 − ${short(1 - cosine, 4)}` : short(cosine, 3);
 }
 
 function layerRow(layer) {
@@ -27,7 +28,7 @@ function layerRow(layer) {
 
 function layersPanel(film) {
   const frame = lookedAt(film);
-  if (!frame) return [element("p", { class: "lab-soft" }, film.source === "recorded" ? "The recording holds no layers; press Attack it live." : "The layers are compared while the attack runs; press Attack it live.")];
+  if (!frame) return [element("p", { class: "lab-soft" }, film.source === "recorded" ? "The recording holds no layers; a live run does." : "The layers are compared while the attack runs.")];
   const head = element("tr", {}, ...["Layer", "", "Cosine", "Length"].map((name) => (name ? element("th", { scope: "col" }, name) : element("td", {}))));
   return [
     element("p", {}, `At iteration ${frame.iteration}: what the candidate would send beside what the client sent.`),

@@ -103,7 +103,7 @@ async function render({ model, el, host }) {
     drawn = shown.map((layer) => [layer.name, layerRow(layer)]);
     rows.replaceChildren(...drawn.map(([, row]) => row.node));
     rest.textContent = layers.length > shown.length ? `and ${layers.length - shown.length} layers of shorter updates` : "";
-    wall.textContent = [...floats(sample)].map((value) => value.toFixed(4).replace("-", "−")).join("  ");
+    wall.textContent = [...floats(sample)].map((value) => short(value, 4)).join("  ");
     drawFrame();
   }
 

@@ -1,4 +1,9 @@
 const STRENGTH = { Recognisable: "strong", "Taking shape": "some" };
+/** Why there is no picture. */
+const EMPTY = {
+  ready: "Nothing yet. Press Attack it live.", loading: "The phone has not sent its numbers yet.", running: "The first picture is on its way.",
+  paused: "Paused before the first picture.", finished: "The attack has ended without a picture.", failed: "The attack has failed before its first picture.",
+};
 const BLANK = { rgb: new Uint8Array(3).fill(128), height: 1, width: 1 };
 
 /** Speak at most once in a while: only a new verdict is news. */
@@ -26,7 +31,7 @@ async function render({ model, el, host }) {
   const film = await filmOf(model, host);
   const caption = element("p", { class: "lab-soft" });
   const canvas = element("canvas", { class: "lab-picture", role: "img" });
-  const empty = element("p", { class: "lab-empty" }, "Nothing yet. Press Attack it live.");
+  const empty = element("p", { class: "lab-empty" });
   const word = element("b", {});
   const detail = element("span", {});
   const strip = element("div", { class: "lab-strip lab-verdict" }, word, detail, meaning("verdict", "the verdict"));
@@ -46,8 +51,9 @@ async function render({ model, el, host }) {
     paint(canvas, rgb, height, width);
     drawnFrames += frame ? 1 : 0;
     empty.hidden = Boolean(frame);
+    empty.textContent = EMPTY[film.state.status] ?? EMPTY.ready;
     canvas.setAttribute("aria-label", frame ? `Reconstruction, iteration ${frame.iteration}: ${frame.verdict.toLowerCase()}.` : "No reconstruction yet.");
-    caption.textContent = frame ? `${film.source === "recorded" ? "Recorded" : "Live"} run. Iteration ${film.counted(frame)}.` : "It only knows the numbers and the network.";
+    caption.textContent = frame ? `${SOURCES[film.source]}. Iteration ${film.counted(frame)}.` : "It only knows the numbers and the network.";
     judge(frame);
     end.textContent = ending(film);
     Object.assign(card.dataset, { frames: film.frames.length, drawn: drawnFrames, source: film.source, iteration: frame?.iteration ?? "" });

@@ -12,12 +12,12 @@ function isBusy(target) {
 
 function badge(film) {
   const frame = film.shown;
-  if (film.source === "recorded") return [`Recorded on ${film.recording.date}`, `${film.recording.iterations} iterations in ${short(film.recording.seconds)} s of ${film.recording.device}`];
+  if (film.source === "recorded") return [`Recorded on ${film.recording.date}`, `${film.recording.iterations} iterations in ${lasting(film.recording.seconds)} of ${film.recording.device}`];
   const newest = film.frames.at(-1);
-  const parts = [film.state.device];
+  const parts = [film.source === "live" ? film.state.device : SOURCES[film.source]];
   if (newest?.iterations_per_second) parts.push(`${short(newest.iterations_per_second, 0)} iterations/s`);
-  if (frame) parts.push(`${short(frame.seconds)} s of attack`);
-  if (film.state.status === "running" && newest?.seconds_left) parts.push(`${short(newest.seconds_left, 1)} s left`);
+  if (frame) parts.push(`${lasting(frame.seconds)} of attack`);
+  if (film.state.status === "running" && newest?.seconds_left) parts.push(`${lasting(newest.seconds_left)} left`);
   return parts;
 }
 

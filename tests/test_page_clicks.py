@@ -1,0 +1,147 @@
+"""Whatever is clicked in whatever order: form, address and session say the same, nothing is stuck, and no error is told."""
+
+import random
+import re
+from functools import cache
+from urllib.parse import urlsplit
+
+import pytest
+from visiting import Visitor
+
+from lab import simulate_round
+from lab.client.datasets.gallery import credits
+from lab.experiments import links
+from widgets.form.controls import schema
+from widgets.form.gate import edited
+from widgets.views.chips import CHIPS
+
+pytestmark = pytest.mark.browser
+WIDTHS = (390, 1366, 2560)
+MANY = 30
+KINDS = ("button", "summary", "select", "input[type=radio]", "input[type=checkbox]", "input[type=number]")
+CLICKABLE = ", ".join(f".lab {kind}:not(:disabled)" for kind in KINDS)
+LEFT_OUT = re.compile("Camera|Picture \\(PNG|Replay \\(GIF|Run \\(JSON|Undo the layers|Copy link|Reload")
+"""What asks for a device, hands out a file or computes for long."""
+LARGE = re.compile("imagenet|squeezenet|resnet|convnet$", re.IGNORECASE)
+"""Networks that take minutes: they are prepared elsewhere."""
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_any_path_of_clicks_leaves_the_page_in_order(browser, address, width):
+    walk(browser, address, width, seed=0, clicks=8)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(1, MANY + 1))
+@pytest.mark.parametrize("width", WIDTHS)
+def test_many_paths_of_clicks_leave_the_page_in_order(browser, address, width, seed):
+    walk(browser, address, width, seed=seed, clicks=15)
+
+
+def walk(browser, address, width, *, seed, clicks):
+    draws, visitor, path = random.Random(seed), Visitor(browser, address), []
+    page = visitor.open(width, 850)
+    settle(page)
+    for _ in range(clicks):
+        path.append(click(page, draws))
+        settle(page)
+        try:
+            check(page)
+        except AssertionError as error:
+            raise AssertionError(f"after {' > '.join(path)}: {error}") from None
+    visitor.leave()
+
+
+def click(page, draws):
+    """Use one thing that can be seen; returns its name."""
+    dialog = page.locator("dialog[open] button")
+    things = [each for each in (dialog if dialog.count() else page.locator(CLICKABLE)).all() if each.is_visible()]
+    named = [(name, thing) for thing in things if not (LEFT_OUT.search(name := name_of(thing)) or LARGE.search(name))]
+    name, thing = draws.choice(named)
+    kind = thing.evaluate("node => node.tagName === 'SELECT' ? 'select' : node.type")
+    if kind == "select":
+        thing.select_option(index=draws.randrange(thing.locator("option").count()))
+    elif kind == "number":
+        thing.evaluate(TYPE, draws.choice(["1", "2", "-5", "", "1e9"]))
+    else:
+        thing.evaluate("node => node.click()")
+    return name
+
+
+TYPE = "(node, value) => { node.value = value; node.dispatchEvent(new Event('change')); }"
+
+
+def name_of(thing):
+    return thing.evaluate(NAME)
+
+
+NAME = """(node) => {
+  const label = node.closest('label')?.innerText ?? '';
+  const control = node.closest('[data-control]')?.dataset.control;
+  const name = [control, node.getAttribute('aria-label'), label, node.innerText].find(Boolean);
+  return `${name?.slice(0, 60)} ${label}`;
+}"""
+
+
+def settle(page):
+    """Until the engine has answered: what is said after all that was sent before is that another pace is chosen."""
+    other = page.locator('.lab-pace button[aria-pressed="false"]').first
+    seconds = other.get_attribute("data-seconds")
+    other.evaluate("node => node.click()")
+    page.locator(f'.lab-pace button[data-seconds="{seconds}"][aria-pressed="true"]').wait_for(state="attached")
+    page.wait_for_function("!['loading', 'lost'].includes(document.querySelector('.lab-transport').dataset.status)")
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+def check(page):
+    state = page.evaluate(STATE)
+    assert state["status"] in ("ready", "running", "paused", "finished"), state["status"]
+    assert state["trouble"] == ""
+    experiment = links.read(urlsplit(page.url).query).experiment
+    asked = {each["path"]: words(each) for each in schema(experiment)}
+    assert state["form"].keys() == asked.keys(), "the form is that of another experiment"
+    for path, shown in state["form"].items():
+        assert same(shown, asked[path]), f"the form shows {path} = {shown!r}, the address says {asked[path]!r}"
+    assert state["numbers"] == numbers(experiment), "the session sends the numbers of another experiment"
+    for chip in CHIPS:
+        if chip.key == state["chip"]:
+            assert edited(experiment, chip.edits) == experiment, f"the chip {chip.title!r} is lit, and not what there is"
+
+
+def words(control):
+    """What the form says of a control's value."""
+    if control["kind"] == "number":
+        return control["value"]
+    if control["kind"] == "gallery":
+        return credits()[control["value"]]["title"]
+    return next(each["label"] for each in control["options"] if each["value"] == control["value"])
+
+
+def same(shown, asked):
+    return shown == asked if isinstance(asked, str) else float(shown) == pytest.approx(asked)
+
+
+@cache
+def numbers(experiment):
+    return sum(tensor.numel() for tensor in simulate_round(experiment).observation.update.values())
+
+
+STATE = r"""
+() => {
+  const value = (field) => {
+    const [chosen, number, box] = ['input:checked', '[type=number]', 'select'].map((kind) => field.querySelector(kind));
+    if (number) return number.value;
+    if (box) return box.selectedOptions[0]?.label;
+    return chosen?.getAttribute('aria-label') ?? chosen?.nextElementSibling?.textContent ?? '';
+  };
+  const fields = [...document.querySelectorAll('[data-control]')];
+  const { status, trouble } = document.querySelector('.lab-transport').dataset;
+  const sent = document.querySelector('.lab-sent').textContent.match(/: ([0-9,]+) numbers in/)[1];
+  return {
+    status, trouble,
+    form: Object.fromEntries(fields.map((field) => [field.dataset.control, value(field)])),
+    numbers: Number(sent.replaceAll(',', '')),
+    chip: document.querySelector('.lab-chips [aria-pressed="true"]')?.dataset.key ?? '',
+  };
+}
+"""
