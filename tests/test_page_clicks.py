@@ -129,7 +129,8 @@ def numbers(experiment):
 STATE = r"""
 () => {
   const value = (field) => {
-    const [chosen, number, box] = ['input:checked', '[type=number]', 'select'].map((kind) => field.querySelector(kind));
+    const kinds = ['input:checked, [data-chosen=true]', '[type=number]', 'select'];
+    const [chosen, number, box] = kinds.map((kind) => field.querySelector(kind));
     if (number) return number.value;
     if (box) return box.selectedOptions[0]?.label;
     return chosen?.getAttribute('aria-label') ?? chosen?.nextElementSibling?.textContent ?? '';

@@ -224,7 +224,10 @@ class Session(HasTraits):
 
         run = self.present()
         if run is None or self._round is None:
-            raise LabError("There is no run to save yet; press Attack it live first.")
+            begun = self.status in ("running", "paused")
+            raise LabError(
+                f"There is no run to save yet; {'wait for its first picture' if begun else 'press Attack it live first'}."
+            )
         return export(kind, run, self._round)
 
     def algebra(self, row: int | None = None) -> dict[str, Any] | None:
