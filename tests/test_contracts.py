@@ -7,11 +7,16 @@ import pytest
 import torch
 from rounds import observe, random_batch, smooth_batch
 
+from lab.attacks.analytic import Analytic
 from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.matching.optimisers.lbfgs import LBFGS
 from lab.attacks.matching.outcomes import MatchingOutcome
 from lab.errors import LabError
+from lab.evaluation.scores import score
+from lab.experiments.experiment import Experiment
+from lab.experiments.rounds import simulate_round
 from lab.federated.gradients import parameter_gradient
+from lab.federated.inputs import each, first, flat, is_same, kept, named, rows
 from lab.federated.networks.base import Activation, BatchNorm, Network, Padding
 from lab.federated.networks.convnet import ConvNet
 from lab.federated.networks.imagenet_resnet import ImageNetResNet
@@ -22,6 +27,7 @@ from lab.federated.networks.resnet import ResNet
 from lab.federated.networks.small_convnet import SmallConvNet
 from lab.federated.networks.squeezenet import SqueezeNet
 from lab.federated.networks.vision_transformer import VisionTransformer
+from lab.modalities.images import Pictures
 from lab.options import catalogue
 from lab.options.catalogue import FOLDERS, entries, summary
 from lab.options.fields import fields_of
@@ -35,7 +41,12 @@ OPTIMISERS = [pytest.param(entry(), id=name) for name, entry in entries("optimis
 
 SLIM = {"mlp": MLP(width=32), "small_convnet": SmallConvNet(width=8), "convnet": ConvNet(width=4), "resnet": ResNet(depth=8)}
 SLIM |= {"vision_transformer": VisionTransformer(width=16, depth=1), "imagenet_vit": ImageNetViT(width=192)}
-NETWORKS = [pytest.param(SLIM.get(name, entry()), id=name) for name, entry in entries("network").items()]
+NETWORKS = [
+    pytest.param(SLIM.get(name, entry()), id=name)
+    for name, entry in entries("network").items()
+    if entry.modality == Pictures.name
+]
+MODALITIES = [pytest.param(entry(), id=name) for name, entry in entries("modality").items()]
 
 
 def small_shape(network):
@@ -67,6 +78,84 @@ def test_an_entry_without_a_docstring_is_refused():
     Silent.__doc__ = ""
     with pytest.raises(LabError, match="has no docstring; add one sentence"):
         summary(Silent)
+
+
+def first_round(modality, pictures=2):
+    """A round of what an experiment begins with that turns to this modality."""
+    dataset, network = catalogue.find("dataset", modality.dataset)(), catalogue.find("network", modality.network)()
+    return simulate_round(Experiment(dataset=dataset, network=network, batch_size=pictures), torch.device("cpu"))
+
+
+def close(one, other):
+    torch.testing.assert_close(dict(named(one)), dict(named(other)))
+
+
+@pytest.mark.parametrize("modality", MODALITIES)
+def test_a_modalitys_leaves_make_the_candidate_they_were_made_of_and_stay_inside(modality):
+    seen = first_round(modality).observation
+    for noise in (False, True):
+        candidate = modality.inside(modality.start(seen, stream(0, "start"), noise=noise))
+        for broad in (False, True):
+            leaves = modality.leaves(candidate, broad=broad)
+            close(modality.inputs(leaves, candidate), candidate)
+            for leaf in leaves.values():
+                leaf.add_(3 * torch.randn(leaf.shape, generator=stream(1, "step")))
+            moved = modality.project(leaves, candidate, boxed=True)
+            close(moved, modality.inside(moved))
+            close(modality.inputs(leaves, candidate), moved)
+
+
+@pytest.mark.parametrize("modality", MODALITIES)
+def test_a_modality_pulls_gradients_back_to_its_leaves_as_autograd_does(modality):
+    """A number of a leaf that is not to move gets none."""
+    seen = first_round(modality).observation
+    candidate = modality.inside(modality.start(seen, stream(0, "start"), noise=True))
+    towards = each(lambda tensor: torch.randn(tensor.shape, generator=stream(2, "gradient")), candidate)
+    leaves = {name: leaf.requires_grad_() for name, leaf in modality.leaves(candidate, broad=True).items()}
+    made = modality.inputs(leaves, candidate)
+    total = torch.stack([(named(made)[name] * tensor).sum() for name, tensor in named(towards).items()]).sum()
+    expected = dict(zip(leaves, torch.autograd.grad(total, list(leaves.values())), strict=True))
+    found = modality.pull_back(leaves, towards)
+    assert all(bool(tensor.any()) for tensor in found.values())
+    moving = {name: torch.where(found[name] == 0, 0, tensor) for name, tensor in expected.items()}
+    torch.testing.assert_close(found, moving, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("modality", MODALITIES)
+def test_a_modality_scores_the_truth_best_pairs_it_with_itself_and_decodes_nothing_twice(modality):
+    attacked = first_round(modality)
+    truth, others = attacked.batch.inputs, rows(attacked.line_up, slice(1, None))
+    assert modality.pair(truth, rows(truth, torch.tensor([1, 0]))).tolist() == [1, 0]
+    assert modality.scores(truth, truth).keys() == modality.measures.keys()
+    assert float(modality.likeness(rows(truth, slice(1)), truth)[0]) == pytest.approx(1, abs=1e-5)
+    assert modality.ignorance(truth, others).keys() == modality.controls.keys()
+    for answer in modality.ignorance(truth, others).values():
+        assert {name: tensor.shape for name, tensor in named(answer).items()} == {
+            name: tensor.shape for name, tensor in named(truth).items()
+        }
+    found = modality.decode(modality.start(attacked.observation, stream(0, "start"), noise=True), attacked.observation)
+    assert is_same(modality.decode(kept(found), attacked.observation), found)
+    close(modality.unpacked(modality.packed(truth)), modality.unpacked(modality.packed(modality.decode(truth, None))))
+    assert modality.main in modality.measures
+
+
+@pytest.mark.parametrize("modality", MODALITIES)
+def test_a_modality_is_simulated_matched_read_off_and_scored(modality):
+    attacked = first_round(modality, 1)
+    seen = attacked.observation
+    for attack in (Analytic(), GradientMatching(priors=(), iterations=3)):
+        *_, last = attack.reconstruct(seen, stream(0, "attack"))
+        scores = score(last, attacked)
+        assert last.outcome is not None
+        assert 1 <= scores.line_up_rank <= scores.line_up_size == len(first(attacked.line_up))
+        assert {f"{name}_{modality.main}" for name in modality.controls} == scores.controls.keys()
+        assert getattr(scores, modality.main) == scores.measures[modality.main] == scores.plain()[modality.main]
+        alone = score(last, attacked.batch, seen=seen)
+        assert alone.measures == scores.measures
+        assert all(modality.files(attacked.batch.inputs, attacked.batch.inputs, [attacked.batch.inputs]).values())
+        shown = modality.shown(attacked.batch.inputs)
+        assert (shown.kind, len(shown.values)) == (modality.name, 1)
+    assert flat(attacked.batch.inputs).shape[0] == 1
 
 
 @pytest.mark.parametrize("network", NETWORKS)

@@ -67,6 +67,8 @@ class Attack(Entry):
     """Base of all attacks."""
 
     kind: ClassVar[str] = "attack"
+    modality: ClassVar[str] = ""
+    """The only one whose inputs it can find, an entry of ``lab/modalities``; empty where any will do."""
 
     @abstractmethod
     def reconstruct(self, observation: Observation, generator: torch.Generator) -> Iterator[AttackState]:

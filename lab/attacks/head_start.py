@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from lab.late import torch
 
@@ -43,6 +43,7 @@ class HeadStart(Matching):
     gradient matching from its own start.
     """
 
+    modality: ClassVar[str] = "images"
     patient: Annotated[bool, Help("take the whole way down, not only its first steps: half a minute on a trained ResNet")] = (
         False
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from lab.late import torch
 
@@ -35,6 +35,7 @@ class Recursive(Attack):
     rounds. What breaks it is named, and gradient matching takes over from there.
     """
 
+    modality: ClassVar[str] = "images"
     hand_over: Annotated[bool, Help("let gradient matching take over where the algebra breaks")] = True
     iterations: Annotated[int, Bounds(1, 100_000, log=True), Help("steps of gradient matching after a break", "steps")] = 200
 

@@ -10,7 +10,7 @@ from typing import Any
 from lab.attacks.matching.settings import Matching
 from lab.errors import LabError, unknown_name
 from lab.experiments.experiment import Experiment
-from lab.experiments.recommended import followed
+from lab.experiments.recommended import followed, of_one_kind
 from lab.federated.protocols.fedavg import FedAvg
 from lab.options.catalogue import Entry
 from lab.options.data import is_list, is_object
@@ -27,11 +27,14 @@ FIELDS = {field.name: field.type for field in fields_of(Experiment)}
 def patched(experiment: Experiment, patches: Iterable[Patch]) -> Experiment:
     """The experiment with all these changes, in whatever order they are given; of two for one path the later counts.
 
+    A data set follows a network that takes other inputs, and a network such a data set, where only one of both is changed.
     A recommended attack that nobody touched follows what is attacked (``lab.experiments.recommended``), once; what is
     said of the attack is then said of that one. Raises ``LabError`` for a path or a value that is not allowed.
     """
     ordered = sorted(patches, key=lambda patch: rank(patch[0]))
     attacked = reduce(_with, [patch for patch in ordered if not _is_of_the_attack(patch[0])], experiment)
+    if not {"dataset", "network"} <= {_spelt_out(path) for path, _ in ordered}:
+        attacked = of_one_kind(experiment, attacked)
     return reduce(_with, [patch for patch in ordered if _is_of_the_attack(patch[0])], followed(experiment, attacked))
 
 

@@ -32,6 +32,8 @@ from lab.federated.networks.resnet import ResNet
 from lab.federated.networks.small_convnet import SmallConvNet
 from lab.federated.networks.vision_transformer import Positions, VisionTransformer
 from lab.federated.observation import LabelSource, Observation
+from lab.modalities.base import modality_of
+from lab.options.catalogue import find
 
 SMOOTH = (Activation.SIGMOID, Activation.TANH, Activation.SILU, Activation.GELU)
 SECOND_ORDER = GradientMatching(
@@ -76,7 +78,16 @@ Its last layers tell little of it (ResNet20-4, 2,000 steps: 17.8 dB against 16.5
 
 def recommended_for(experiment: Experiment) -> Attack:
     """The attack that serves this experiment's network, weights and number of pictures best."""
-    return recommended_attack(experiment.network, trained=experiment.trained, pictures=experiment.batch_size)
+    found = recommended_attack(experiment.network, trained=experiment.trained, pictures=experiment.batch_size)
+    return _knowing(found, experiment.network.modality)
+
+
+def _knowing(attack: Attack, modality: str) -> Attack:
+    """The attack without priors that know other inputs."""
+    if not isinstance(attack, Matching):
+        return attack
+    known = tuple(prior for prior in attack.priors if prior.modality == modality)
+    return attack if known == attack.priors else replace(attack, priors=known)
 
 
 def recommended_attack(network: Network, *, trained: bool, pictures: int = 1) -> Attack:
@@ -119,16 +130,23 @@ def recommended_for_observation(observation: Observation) -> Attack:
     Patches with learned places are one linear system, whoever's network it is.
     Smooth networks are matched by all layers alike, and several pictures are kept apart by noise, as those of the catalogue.
     """
-    from lab.attacks.closed_form.patch_equations import find_embedding
-
-    embedding = find_embedding(observation.network, observation.image_shape)
-    if observation.batch_size == 1 and embedding is not None and embedding.positions:
-        return PatchEmbedding()
     kinked = any(isinstance(module, (nn.ReLU, nn.LeakyReLU, nn.MaxPool2d)) for module in observation.network.modules())
     distance = TopHeavyCosine() if kinked else BalancedCosine()
+    if HeadStart.modality != observation.modality:
+        return GradientMatching(distance=distance, priors=())
+    if _has_patches(observation):
+        return PatchEmbedding()
     if observation.label_source is LabelSource.JOINT:
         return GradientMatching(distance=distance)
     return HeadStart(distance=distance, annealing=APART.annealing if observation.batch_size >= SEVERAL else 0.0)
+
+
+def _has_patches(observation: Observation) -> bool:
+    """Whether one picture's patches are one linear system."""
+    from lab.attacks.closed_form.patch_equations import find_embedding
+
+    embedding = find_embedding(observation.network, observation.image_shape)
+    return observation.batch_size == 1 and embedding is not None and embedding.positions
 
 
 def _by_width(channels: int, pictures: int) -> Matching:
@@ -142,3 +160,13 @@ def followed(before: Experiment, after: Experiment) -> Experiment:
     """``after`` a change of ``before``, its attack moved on to the new one's recommended where it was the old one's."""
     untouched = after.attack == before.attack == recommended_for(before)
     return replace(after, attack=recommended_for(after)) if untouched else after
+
+
+def of_one_kind(before: Experiment, after: Experiment) -> Experiment:
+    """``after`` a change of ``before``: where network or data set turned to another modality alone, the other one follows."""
+    given, taken = after.dataset.modality, after.network.modality
+    if given == taken:
+        return after
+    if given == before.dataset.modality:
+        return replace(after, dataset=find("dataset", modality_of(taken).dataset)())
+    return replace(after, network=find("network", modality_of(given).network)()) if taken == before.network.modality else after

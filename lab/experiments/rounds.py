@@ -22,7 +22,7 @@ from lab.federated.classifier import Classifier
 from lab.federated.inputs import joined, rows, shape_of
 from lab.federated.observation import LabelSource, Observation
 from lab.federated.tensors import Gradients, Inputs, Shape
-from lab.modalities.base import Modality
+from lab.modalities.base import Modality, modality_of
 from lab.randomness import stream
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def attack(seen: Seen, attack: Chosen | None = None, *, seed: int = 0) -> Genera
     """
     _check_what_is_attacked(seen)
     chosen = recommended_for_observation(seen) if attack is None else attack
-    _check_attack(chosen)
+    _check_attack(chosen, seen)
     return _with_its_threads(seen, chosen, seed)
 
 
@@ -92,9 +92,14 @@ def _check_what_is_attacked(given: object) -> None:
         raise LabError(f"seen = {quoted(given)} is no observation; give what lab.observe(model, update, ...) returns.")
 
 
-def _check_attack(given: object) -> None:
+def _check_attack(given: object, seen: Observation) -> None:
     if not isinstance(given, Attack):
         raise LabError(f"attack = {quoted(given)} is no attack; give one, such as lab.GradientMatching() or lab.Recursive().")
+    if given.modality not in ("", seen.modality):
+        raise LabError(
+            f"The attack {given.name} finds {modality_of(given.modality).many}, and {modality_of(seen.modality).many} are "
+            "sought; take gradient_matching or analytic."
+        )
 
 
 def _with_its_threads(observation: Observation, attack: Attack, seed: int) -> Generator[AttackState, None, None]:

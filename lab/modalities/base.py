@@ -57,8 +57,8 @@ class Shown:
     """A batch on its way to the browser, where ``widgets/views/shown/<kind>.js`` draws it."""
 
     kind: str
-    arrays: Mapping[str, np.ndarray]
-    """Bytes or float32, the batch first."""
+    values: np.ndarray
+    """uint8 or float32, the batch first."""
     words: Mapping[str, object]
     """What the drawing needs besides, as plain data."""
 

@@ -9,7 +9,7 @@ from lab.late import torch
 
 from lab.client.batch import Batch
 from lab.errors import LabError
-from lab.federated.tensors import Inputs
+from lab.federated.tensors import Inputs, Shape
 from lab.options.catalogue import Entry
 
 MOST_CLASSES = 22_000
@@ -31,6 +31,10 @@ class Dataset(Entry):
     def class_names(self) -> tuple[str, ...]:
         """The names of the classes in the order of their numbers; CIFAR-10's where a set has none of its own."""
         return CIFAR10_CLASSES
+
+    def input_shape(self, size: int) -> Shape:
+        """Of one input, (channels, height, width) of a picture; told before anything is loaded."""
+        return self.channels, size, size
 
     @abstractmethod
     def load(self, count: int, size: int, generator: torch.Generator) -> Batch:

@@ -40,14 +40,15 @@ class Cost:
 def cost(experiment: Experiment) -> Cost:
     """The cost of an experiment's round and attack, from the shapes of its layers.
 
-    Raises ``LabError`` where the pictures are too small for the network.
+    Raises ``LabError`` where the inputs are no such as the network takes, or pictures too small for it.
     """
+    _ = experiment.modality
     classes = (
         checkpoints.classes(experiment.network, experiment.weights)
         if experiment.trained
         else len(experiment.dataset.class_names)
     )
-    shape = (experiment.dataset.channels, experiment.size, experiment.size)
+    shape = experiment.dataset.input_shape(experiment.size)
     sizes = sizes_of(experiment, sketch(experiment.network, shape, classes))
     return Cost(
         round_bytes=round_bytes(experiment, sizes),

@@ -58,7 +58,7 @@ class Sizes:
     @property
     def around(self) -> int:
         """Pictures of all kinds, and what one layer takes in, gives and is told on the way back."""
-        images = (COPIES * self.pictures + PICTURES_BESIDE) * self.drawn.pixels
+        images = (COPIES * self.pictures + PICTURES_BESIDE) * self.drawn.numbers
         return images + 2 * self.pictures * self.drawn.widest
 
     def kept(self, pictures: int) -> int:
@@ -125,7 +125,7 @@ def _(attack: Analytic | LabelReading, sizes: Sizes) -> int:
 @_attack.register
 def _(attack: GradientMatching, sizes: Sizes) -> int:
     history = attack.optimiser.history if isinstance(attack.optimiser, LBFGS) else 0
-    remembered = 3 * history * sizes.pictures * sizes.drawn.pixels
+    remembered = 3 * history * sizes.pictures * sizes.drawn.numbers
     if sizes.steps > 1 and attack.local_steps is Steps.SURROGATE:
         return remembered + _surrogate(attack, sizes)
     return remembered + _matcher(attack, sizes, sizes.steps, sizes.rows)
@@ -154,7 +154,7 @@ def _frozen(sizes: Sizes, steps: int, rows: int, *, blends: bool) -> int:
     passes = sizes.kept(rows) + 2 * sizes.decided(rows)
     if steps == 1:
         return passes + (weights if blends else 8 * weights + largest)
-    tapes = steps * (sizes.decided(rows) // 4 + 2 * rows * sizes.drawn.pixels)
+    tapes = steps * (sizes.decided(rows) // 4 + 2 * rows * sizes.drawn.numbers)
     return passes + tapes + (steps + (4 if blends else 8)) * weights + largest
 
 
@@ -182,7 +182,7 @@ def _(attack: PatchEmbedding, sizes: Sizes) -> int:
 
 def _descent(sizes: Sizes) -> int:
     """Everything once more in double precision, and what the solves of single layers need."""
-    searched = (2 * HISTORY + COPIES) * sizes.drawn.pixels
+    searched = (2 * HISTORY + COPIES) * sizes.drawn.numbers
     return 4 * sizes.drawn.weights + 2 * _reading(sizes) + max(_solves(sizes), _places(sizes.drawn)) + searched + CONDITION
 
 

@@ -7,7 +7,7 @@ torch would work out even a sum of them in Python, at the first one after 3 s of
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -15,9 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lab.federated.inputs import made
 from lab.federated.networks.base import Network
 from lab.federated.residual_block import Block
 from lab.federated.shapes import output_shape
+from lab.federated.tensors import Shape
 from lab.federated.transformer import Mixing
 
 META = torch.device("meta")
@@ -57,7 +59,8 @@ class Sketch:
     weights: int
     """Parameters and buffers together."""
     largest_weight: int
-    pixels: int
+    numbers: int
+    """Of one input."""
     kept: int
     """What the forward pass keeps for the way back."""
     decided: int
@@ -77,23 +80,30 @@ class Sketch:
         return max(layer.inputs + layer.outputs for layer in self.layers)
 
 
+def sketch(network: Network, shape: Shape, classes: int) -> Sketch:
+    """The sketch of a network for inputs of that shape. Raises ``LabError`` for pictures too small for its layers."""
+    return _sketch(network, tuple(shape.items()) if isinstance(shape, Mapping) else shape, classes)
+
+
 @lru_cache(maxsize=64)
-def sketch(network: Network, image_shape: tuple[int, int, int], classes: int) -> Sketch:
-    """The sketch of a network for pictures of that shape. Raises ``LabError`` where they are too small for its layers."""
+def _sketch(network: Network, sizes: tuple[Any, ...], classes: int) -> Sketch:
+    """The same, of a shape that can be looked up: sizes, or pairs of a name and sizes."""
+    shape: Shape = dict(sizes) if isinstance(sizes[0], tuple) else sizes
     with META:
-        body, head = network.modules(image_shape, classes)
-    drawn = _Drawing()
-    whole = nn.Sequential(network.entrance(image_shape).to(META), body, nn.Flatten(), head).eval()
+        body, head = network.modules(shape, classes)
+    drawn, entrance = _Drawing(), network.entrance(shape).to(META)
+    whole = nn.Sequential(entrance, body, nn.Flatten(), head).eval()
     for module in whole.modules():
-        if not list(module.children()):
+        brings_together = module is entrance and isinstance(shape, Mapping)  # which it does itself
+        if not list(module.children()) and not brings_together:
             module.forward = drawn.of(module)
-    whole(passing(1, *image_shape))
+    whole(made(shape, lambda own: passing(1, *own)))
     tensors = [*whole.parameters(), *whole.buffers()]
     return Sketch(
         layers=tuple(drawn.layers),
         weights=sum(tensor.numel() for tensor in tensors),
         largest_weight=max(tensor.numel() for tensor in tensors),
-        pixels=math.prod(image_shape),
+        numbers=sum(math.prod(own) for own in (shape.values() if isinstance(shape, Mapping) else [shape])),
         kept=sum(passed.numel() for passed in drawn.kept.values()) + drawn.beside,
         decided=drawn.decided,
         is_open=not any(isinstance(module, nn.MaxPool2d | Block) for module in whole.modules()),

@@ -161,7 +161,7 @@ class Pictures(Modality):
         array = _picture(inputs).detach().clamp(0, 1).mul(255).round().byte().cpu().permute(0, 2, 3, 1).numpy()
         grey = array.shape[3] == 1
         pixels = np.ascontiguousarray(np.repeat(array, 3, axis=3) if grey else array)
-        return Shown(self.name, {"pixels": pixels}, {"grey": grey})
+        return Shown(self.name, pixels, {"grey": grey})
 
     def packed(self, inputs: Inputs) -> Tensor:
         """A byte for each pixel."""

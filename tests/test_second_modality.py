@@ -1,0 +1,130 @@
+"""A second modality is a folder of its own: rows of a table, added to a copy of the lab in which nothing else is touched.
+
+The files stand in ``second_modality/`` as they would in the lab: a modality, a data set, a network, and how the page draws.
+"""
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+ADDED = Path(__file__).parent / "second_modality"
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory):
+    """The lab with rows of a table."""
+    folder = tmp_path_factory.mktemp("copy")
+    for part in ("lab", "widgets", "tests"):
+        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    files = [path.relative_to(ADDED) for path in ADDED.rglob("*.*") if "__pycache__" not in path.parts]
+    assert not [file for file in files if (folder / file).exists()], "a file of the lab would be touched"
+    shutil.copytree(ADDED, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
+
+
+def said(copy, *words):
+    environment = os.environ | {"PYTHONPATH": str(copy)}
+    done = subprocess.run([sys.executable, *words], cwd=copy, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def table(path):
+    return list(csv.reader(path.read_text().splitlines()))
+
+
+def test_one_option_turns_the_command_line_to_it_and_proposition_3_1_reads_the_row(copy):
+    told = said(copy, "-m", "lab.cli", "run", "--network", "table_mlp", "--attack", "analytic", "--out", "out")
+    assert "Read off exactly" in told
+    assert "Verdict: Recognisable, 1st of 8 in the line-up." in told
+    assert "Off by 0.000 (the mean row gets 0." in told
+    true, found = (table(copy / "out" / f"{name}.csv") for name in ("original", "reconstruction"))
+    assert true == found
+    result = json.loads((copy / "out" / "result.json").read_text())
+    assert result["experiment"]["dataset"] == {"name": "people"}
+    assert result["scores"][0]["kind_right"] == 1
+    assert set(result["controls"]) == {"mean_numbers_off"}
+    header, *rows = table(copy / "out" / "history.csv")
+    assert header[-1] == "numbers_off"
+    assert len(rows) == 1
+
+
+ATTACKED = """
+import json
+from dataclasses import replace
+import lab
+from lab import Experiment, FedAvg, GradientMatching, LabError, LabelSource, Recursive, reconstruct, score, simulate_round
+from lab.client.datasets.gallery import Gallery
+from lab.client.datasets.people import People
+from lab.experiments import links
+from lab.experiments.edits import patched
+from lab.federated.networks.table_mlp import TableMLP
+
+
+def refused(make):
+    try:
+        make()
+    except LabError as error:
+        return str(error)
+
+
+def off(experiment):
+    attacked = simulate_round(experiment)
+    *_, last = reconstruct(experiment, attacked.observation)
+    scores = score(last, attacked)
+    return [scores.numbers_off, scores.mean_numbers_off, scores.kind_right, scores.line_up_rank]
+
+
+table = patched(Experiment(), [("dataset", "people")])
+assert (table.network, table.attack.priors) == (TableMLP(), ())
+assert patched(table, [("network", "small_convnet")]).dataset == Gallery()
+assert links.read(links.write(replace(table, seed=7))).experiment == replace(table, seed=7)
+assert Experiment.from_plain(json.loads(json.dumps(table.to_plain()))) == table
+seen = simulate_round(table).observation
+print(json.dumps({
+    "matched": [off(replace(table, seed=seed)) for seed in range(4)],
+    "exact": off(replace(table, attack=replace(table.attack, derivative="exact"))),
+    "noise": off(replace(table, attack=replace(table.attack, start="noise"), seed=3)),
+    "several": off(replace(table, batch_size=2, labels=LabelSource.INFERRED)),
+    "steps": off(replace(table, protocol=FedAvg(local_steps=3))),
+    "recommended": len(list(lab.attack(seen))),
+    "mismatch": refused(lambda: simulate_round(replace(table, dataset=Gallery()))),
+    "closed form": refused(lambda: next(lab.attack(seen, Recursive()))),
+    "prior": refused(lambda: next(lab.attack(seen, GradientMatching()))),
+}))
+"""
+
+
+def test_it_is_attacked_scored_and_linked(copy):
+    told = json.loads(said(copy, "-c", ATTACKED).splitlines()[-1])
+    for name in ("exact", "noise", "steps"):
+        assert told[name][0] < 0.01 < told[name][1], name
+        assert told[name][2] == 1
+    for found, control, right, rank in told["matched"]:
+        assert found < 0.01 < control
+        assert (right, rank) == (1, 1)
+    assert told["several"][0] < told["several"][1]
+    assert told["recommended"] > 200
+    assert told["mismatch"] == (
+        "The data set gallery gives pictures, and the network table_mlp takes rows; choose two of one kind."
+    )
+    assert told["closed form"] == (
+        "The attack recursive finds pictures, and rows are sought; take gradient_matching or analytic."
+    )
+    assert told["prior"] == "The prior total_variation knows how pictures look, and rows are sought; leave it out."
+
+
+def test_the_catalogue_lists_it_and_the_contracts_hold_it(copy):
+    assert "rows" in said(copy, "-m", "lab.cli", "list", "modality")
+    words = ("-vv", "-n", "0", "-p", "no:cacheprovider", "tests/test_contracts.py", "-k", "rows or people or table_mlp")
+    told = said(copy, "-m", "pytest", *words)
+    assert all(told.count(f"{name}] PASSED") >= 2 for name in ("rows", "people", "table_mlp"))
+    assert told.count("[rows] PASSED") >= 4
