@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from lab.late import torch
 
@@ -70,6 +70,7 @@ class PatchEmbedding(Attack):
     noise, and where a token has fewer numbers than the picture has patches, a smooth picture fills what the system leaves open.
     """
 
+    modality: ClassVar[str] = "images"
     hand_over: Annotated[bool, Help("let gradient matching take over where there is no system to solve")] = True
     iterations: Annotated[int, Bounds(1, 100_000, log=True), Help("steps of gradient matching after that", "steps")] = 200
 
@@ -137,20 +138,23 @@ class _Reading:
 def _solved(observation: Observation, equations: PatchEquations) -> _Reading:
     from lab.attacks.closed_form.mismatch import fit
     from lab.attacks.closed_form.patch_solve import solve
+    from lab.federated.classifier import Normalise
 
-    solution = solve(equations, observation.network.normalise)
+    normalise = observation.network.normalise
+    assert isinstance(normalise, Normalise)
+    solution = solve(equations, normalise)
     return _Reading(equations, solution, fit(observation, solution.picture.to(next(iter(observation.update.values())))))
 
 
 def _shown(grey: AttackState, solution: PatchSolution) -> Iterator[AttackState]:
     """States that show the solution a few rows of patches at a time, top to bottom."""
-    picture: Images = solution.picture.to(grey.candidate)
+    picture: Images = solution.picture.to(grey.images)
     rows = solution.grid.rows
     each = -(-rows // FRAMES)
     count = -(-rows // each)
     for place in range(1, count + 1):
         height = min(place * each, rows) * solution.grid.height
-        candidate = grey.candidate.clone()
+        candidate = grey.images.clone()
         candidate[:, :, :height] = picture[:, :, :height]
         yield replace(
             grey,

@@ -146,7 +146,7 @@ def _has_patches(observation: Observation) -> bool:
     from lab.attacks.closed_form.patch_equations import find_embedding
 
     embedding = find_embedding(observation.network, observation.image_shape)
-    return observation.batch_size == 1 and embedding is not None and embedding.positions
+    return observation.batch_size == 1 and embedding is not None and bool(embedding.positions)
 
 
 def _by_width(channels: int, pictures: int) -> Matching:

@@ -176,7 +176,7 @@ def _(attack: PatchEmbedding, sizes: Sizes) -> int:
         2 * layer.weights + 3 * layer.outputs + 2 * layer.seen**2 + (layer.outputs // layer.seen) ** 2 for layer in cut
     )
     own = 2 * sizes.drawn.weights + sizes.kept(sizes.rows)
-    solved = 2 * (2 * system + COPIES * sizes.drawn.pixels) + own
+    solved = 2 * (2 * system + COPIES * sizes.drawn.numbers) + own
     return max(solved, _attack(GradientMatching(), sizes) if attack.hand_over else 0)
 
 
