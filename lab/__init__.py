@@ -3,6 +3,7 @@
 A model and an update of one's own:
 
     seen = lab.observe(model, update, input_shape=(3, 32, 32))  # any torch.nn.Module, checked at the door
+    print(*lab.diagnose(seen).sentences)                        # what the update is, and what stands in the way
     for state in lab.attack(seen): ...                          # the recommended attack, or lab.attack(seen, lab.Recursive())
     print(lab.score(state, truth).verdict)                      # only where there is a truth
 
@@ -74,6 +75,7 @@ if TYPE_CHECKING:
     from lab.federated.protocols.base import Protocol
     from lab.federated.protocols.fedavg import FedAvg
     from lab.federated.protocols.fedsgd import FedSGD
+    from lab.findings.diagnosis import Diagnosis, diagnose
     from lab.modalities.line_up import Verdict
 
 __all__ = [
@@ -92,6 +94,7 @@ __all__ = [
     "ConvNet",
     "Cosine",
     "Defence",
+    "Diagnosis",
     "Distance",
     "Euclidean",
     "Experiment",
@@ -134,6 +137,7 @@ __all__ = [
     "Verdict",
     "VisionTransformer",
     "attack",
+    "diagnose",
     "observe",
     "reconstruct",
     "score",
@@ -157,6 +161,7 @@ _NOUNS = (
     "lab.attacks.matching.optimisers.base",
     "lab.attacks.label_reading",
     "lab.attacks.patch_embedding",
+    "lab.findings.diagnosis",
 )
 _KINDS = ("attack", "protocol", "distance", "prior", "optimiser", "defence", "network")
 """Their entries are public under the names of their classes, also those of files that somebody adds."""

@@ -237,6 +237,36 @@ def _attacked_own(own: OwnFlags, choices: Choices, device: str, seconds: float |
 
 
 @app.command()
+def diagnose(
+    capture: Annotated[Path | None, typer.Argument(metavar="CAPTURE", help="a file that lab.capture wrote")] = None,
+    model: Annotated[str | None, Option(metavar="FILE.py:NAME", help="a model of your own; its code is run")] = None,
+    network: Annotated[str | None, Option(metavar=NAMED, help="or one of the catalogue's")] = None,
+    weights: Annotated[Path | None, Option(metavar="FILE", help="the weights before the round")] = None,
+    update: Annotated[Path | None, Option(metavar="FILE", help="what a client sent: .safetensors, .pt, .npz")] = None,
+    like: Annotated[str | None, Option(metavar="CxHxW", help="shape of a private picture: 3x32x32")] = None,
+    mean: Annotated[str | None, Option(metavar="X,...", help="what the client's pixels in [0, 1] were normalised by")] = None,
+    std: Annotated[str | None, Option(metavar="X,...", help="and divided by then")] = None,
+    label: Annotated[list[int] | None, Option(metavar="N", parser=whole, help="a label that the server knows")] = None,
+    batch: Annotated[int | None, Option(metavar="N", parser=whole, help="private pictures behind the update")] = None,
+    local_steps: Annotated[int | None, Option(metavar="N", parser=whole, help="local SGD steps; 0 sends the gradient")] = None,
+    local_lr: Annotated[float | None, Option(metavar="X", parser=number, help="the client's learning rate")] = None,
+) -> None:
+    """Say in plain words what an update is, and what stands in the way of attacking it."""
+    from lab.commands.choosing import Choices, OwnFlags
+    from lab.commands.choosing_own import check_flags, chosen_round
+    from lab.findings.diagnosis import diagnose as diagnose_it
+
+    if (capture is None) == (update is None):
+        raise LabError("One update is diagnosed at a time; give a CAPTURE, or --update FILE.")
+    own = OwnFlags(model, update or capture, like, mean, std)
+    edits = (("batch_size", batch), ("local_steps", local_steps), ("local_lr", local_lr))
+    choices = Choices(network=network, weights=weights, labels_of_images=label or (), edits=edits)
+    check_flags(own, choices)
+    seen = chosen_round(own, choices)
+    say("\n".join((*diagnose_it(seen).sentences, *seen.notes)))
+
+
+@app.command()
 def fetch(
     names: Annotated[
         list[str], typer.Argument(metavar="NAME...", help="such as cifar10, squeezenet, imagenet_resnet:depth=50")

@@ -28,6 +28,7 @@ FOLDERS = {
     "distance": "attacks.matching.distances",
     "prior": "attacks.matching.priors",
     "optimiser": "attacks.matching.optimisers",
+    "finding": "findings",
     "study": "studies",
 }
 

@@ -46,7 +46,7 @@ NO_PART_OF_THE_PAGE = {
     ),
     *("widgets.playback.record", "widgets.serving"),
 }
-NOTHING_OF_THE_PAGE = {"study"}
+NOTHING_OF_THE_PAGE = {"finding", "study"}
 """A kind of the catalogue that no page offers."""
 KINDER = 5
 """How much a kernel yields to the server, which has to answer everybody."""

@@ -1,0 +1,32 @@
+"""Labels that the update contradicts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from lab.findings.base import Finding, Found
+from lab.findings.case import Case
+from lab.findings.last_layer import slopes_of_logits
+
+
+@dataclass(frozen=True)
+class Labels(Finding):
+    """The labels given are not those behind the update."""
+
+    place: ClassVar[int] = 75
+
+    def look(self, case: Case) -> Found | None:
+        """Cross entropy lowers the logits of all classes but the pictures' own."""
+        slopes, given = slopes_of_logits(case), case.seen.labels
+        if slopes is None or given is None:
+            return None
+        negative = {int(place) for place in (slopes < 0).nonzero().flatten()}
+        wrong = sorted({int(label) for label in given.cpu()} - negative)
+        if not wrong or not 0 < len(negative) <= case.pictures:
+            return None
+        return self.found(
+            f"The labels given are not the pictures': of class {wrong[0]} there is none, and the update raises the logits of "
+            f"{', '.join(map(str, sorted(negative)))}. Give those, or let the labels be inferred.",
+            float(slopes[wrong[0]]),
+        )

@@ -1,0 +1,110 @@
+"""What the last layer's gradient tells of how long the update is, of which sign, and at which weights it was computed.
+
+With logits z = W h + b, p = softmax(z), and m[c] pictures of class c among n, cross entropy makes dL/db = mean p - m / n.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from lab.late import Tensor, torch
+
+from lab.findings.case import Case
+
+SHIFTS = (0.0, *(sign * 10.0 ** (step / 8) for step in range(-40, 17) for sign in (1, -1)))
+"""Weights are tried at the given ones plus so many times the gradient."""
+UNLIKE = 0.1
+"""Where probabilities differ more than so from picture to picture, others' are no witnesses for the unknown ones."""
+FACTORS = tuple(10.0 ** (step / 40) for step in range(-160, 161))
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The update is ``factor`` times a mean gradient, at the weights plus ``shift`` times it, but for ``residual``."""
+
+    factor: float
+    shift: float
+    residual: float
+    """Relative."""
+
+
+def fitted(case: Case) -> Fit | None:
+    """At the given weights; None where the last layer does not tell."""
+    if case.last is None or not case.last[1].out_features > 2:
+        return None
+    if case.pictures == 1:
+        return _of_one_picture(case, 0.0)
+    return _of_several(case)
+
+
+def refitted(case: Case) -> Fit | None:
+    """The best of all weights that one update leads to; of one picture alone, whose logits can be told."""
+    if case.last is None or case.pictures > 1 or fitted(case) is None:
+        return None
+    fits = [fit for shift in SHIFTS if (fit := _of_one_picture(case, shift)) is not None]
+    best = min(fits, key=lambda fit: fit.residual)
+    for width in (10.0 ** (1 / 16), 10.0 ** (1 / 64), 10.0 ** (1 / 256), 10.0 ** (1 / 1024), 10.0 ** (1 / 4096)):
+        near = [_of_one_picture(case, best.shift * factor) for factor in (1 / width, width)]
+        best = min([best, *filter(None, near)], key=lambda fit: fit.residual)
+    return best
+
+
+def _of_one_picture(case: Case, shift: float) -> Fit | None:
+    """By Proposition 3.1 the input of the layer is known, and with it the logits."""
+    assert case.last is not None
+    name, layer = case.last
+    if layer.bias is None:
+        return None
+    rows, slopes = case.gradient[f"{name}.weight"], case.gradient[f"{name}.bias"]
+    largest = int(slopes.abs().argmax())
+    if not float(slopes[largest].abs()):
+        return None
+    inputs = rows[largest] / slopes[largest]
+    weight, bias = case.weights[f"{name}.weight"] + shift * rows, case.weights[f"{name}.bias"] + shift * slopes
+    expected = (weight @ inputs + bias).softmax(0)
+    label = largest if case.seen.labels is None else int(case.seen.labels[0])
+    expected[label] -= 1
+    return _projected(slopes, expected, shift)
+
+
+def _projected(slopes: Tensor, expected: Tensor, shift: float = 0.0) -> Fit:
+    """The factor by least squares."""
+    factor = float(slopes @ expected / (expected @ expected).clamp_min(1e-300))
+    return Fit(factor, shift, float((slopes - factor * expected).norm() / slopes.norm()))
+
+
+def slopes_of_logits(case: Case) -> Tensor | None:
+    """The update's dL/dlogits, shape (classes,), up to a positive factor where there is no bias; None where none was sent."""
+    if case.last is None:
+        return None
+    name, layer = case.last
+    return case.gradient[f"{name}.bias"] if layer.bias is not None else case.gradient[f"{name}.weight"].sum(1)
+
+
+def _of_several(case: Case) -> Fit | None:
+    """With the probabilities that other photographs get in the place of the unknown ones."""
+    assert case.last is not None
+    if case.last[1].bias is None:
+        return None
+    slopes, count = case.gradient[f"{case.last[0]}.bias"], case.pictures
+    with torch.no_grad():
+        probabilities = torch.cat([case.network(images) for images in case.others]).softmax(1)
+    if float(probabilities.std(0).max()) > UNLIKE:
+        return None
+    mean = probabilities.mean(0)
+    if case.seen.labels is not None:
+        counts = torch.bincount(case.seen.labels.cpu(), minlength=case.seen.classes).double()
+        return _projected(slopes, mean - counts / count)
+    signed = [sign * factor for factor in FACTORS for sign in (1, -1)]
+    fits = [_of_counts(slopes, mean, factor, count) for factor in signed]
+    best = min(fits, key=lambda fit: fit.residual)
+    return best if math.isfinite(best.residual) else None
+
+
+def _of_counts(slopes: Tensor, mean: Tensor, factor: float, pictures: int) -> Fit:
+    """How far whole counts of classes are from explaining the slopes at this length."""
+    counts = (pictures * (mean - slopes / factor)).round().clamp_min(0)
+    if int(counts.sum()) != pictures:
+        return Fit(factor, 0.0, math.inf)
+    return Fit(factor, 0.0, float((slopes / factor - (mean - counts / pictures)).norm() / (mean - counts / pictures).norm()))
