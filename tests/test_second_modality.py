@@ -12,6 +12,8 @@ import sys
 from pathlib import Path
 
 import pytest
+import visiting
+from visiting import primary, wait_for_status
 
 ROOT = Path(__file__).parent.parent
 ADDED = Path(__file__).parent / "second_modality"
@@ -21,7 +23,7 @@ ADDED = Path(__file__).parent / "second_modality"
 def copy(tmp_path_factory):
     """The lab with rows of a table."""
     folder = tmp_path_factory.mktemp("copy")
-    for part in ("lab", "widgets", "tests"):
+    for part in ("lab", "widgets", "notebooks", "tests"):
         shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", folder)
     files = [path.relative_to(ADDED) for path in ADDED.rglob("*.*") if "__pycache__" not in path.parts]
@@ -128,3 +130,77 @@ def test_the_catalogue_lists_it_and_the_contracts_hold_it(copy):
     told = said(copy, "-m", "pytest", *words)
     assert all(told.count(f"{name}] PASSED") >= 2 for name in ("rows", "people", "table_mlp"))
     assert told.count("[rows] PASSED") >= 4
+
+
+ON_THE_PAGE = """
+import asyncio, json
+from widgets.playback.playback import Playback, pictures
+from widgets.run.session import Session
+from widgets.views.base import script
+
+ROWS = {"network": {"name": "table_mlp"}, "dataset": {"name": "people"}, "batch_size": 2}
+MATCHING = {"name": "gradient_matching", "priors": [], "iterations": 20}
+
+
+async def watched():
+    session = Session(ROWS | {"attack": MATCHING})
+    film = Playback(session)
+    await asyncio.wait_for(session.finish(), 240)
+    last = session.frames[-1]
+    assert session.algebra()["readable"]
+    session.close()
+    print(json.dumps({
+        "status": session.status,
+        "frame": [last.inputs, last.image.shape, last.words["columns"], [len(part) for part in pictures(last)]],
+        "round": [film.round["inputs"], film.round["count"], film.round["alt"], len(film.round["values"])],
+        "history": session.history[0]["inputs"],
+        "numbers": sorted(set(session.numbers) & {"numbers_off", "kind_right", "mean_numbers_off"}),
+        "drawn": "SHOWN.rows" in script("secret"),
+    }))
+
+
+asyncio.run(watched())
+"""
+
+
+def test_a_session_shows_it_as_its_modality_does(copy):
+    told = json.loads(said(copy, "-c", ON_THE_PAGE).splitlines()[-1])
+    columns = ["age", "height", "income", "north", "east", "south", "west"]
+    assert told == {
+        "status": "finished",
+        "frame": ["rows", [2, 7], columns, [2 * 7 * 4]],
+        "round": ["rows", 2, "A private row from people.", 2 * 7 * 4],
+        "history": "rows",
+        "numbers": ["kind_right", "mean_numbers_off", "numbers_off"],
+        "drawn": True,
+    }
+
+
+LINK = """
+from lab import Experiment
+from lab.experiments import links
+from lab.experiments.edits import patched
+
+print(links.write(patched(Experiment(), [("network", "table_mlp"), ("iterations", 20)])))
+"""
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+def test_the_page_draws_it(copy, browser, monkeypatch):
+    monkeypatch.setattr(visiting, "ROOT", copy)
+    monkeypatch.setenv("PYTHONPATH", str(copy))
+    query = said(copy, "-c", LINK).strip().splitlines()[-1]
+    with visiting.serving("-m", "widgets.serving", "--no-browser", "--port") as address:
+        visitor = visiting.Visitor(browser, address)
+        page = visitor.open(query=f"?{query}")
+        wait_for_status(page, "ready")
+        primary(page).click()
+        wait_for_status(page, "finished")
+        assert page.locator(".lab-verdict").inner_text().startswith("Recognisable")
+        for card in (".lab-client", ".lab-server"):
+            canvas = page.locator(f"{card} canvas.lab-picture").first
+            assert canvas.evaluate("canvas => [canvas.width, canvas.height]") == [7 * 64, 18 + 40]
+        page.get_by_role("tab", name="Numbers").click()
+        assert "Mean absolute error of a number from 0 to 1." in page.locator(".lab-panel").inner_text()
+        visitor.leave()

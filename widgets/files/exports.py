@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from widgets.files import run_file
-from widgets.run.frames import pixels, tiled
+from widgets.run.frames import PICTURES, pixels, tiled
 from widgets.run.history import PastRun
 
 if TYPE_CHECKING:
@@ -20,8 +20,11 @@ KINDS = {"png": "image/png", "gif": "image/gif", "json": "application/json"}
 
 def export(kind: str, run: PastRun, attacked: Round) -> bytes:
     """The run as a file of a kind of ``KINDS``: secret beside reconstruction, replay, or everything."""
+    from lab import LabError
     from lab.modalities.images.sheets import comparison, replay
 
+    if run.frames[-1].inputs != PICTURES:
+        raise LabError(f"A run on {run.experiment.modality.many} cannot be saved here; gradlab run --out FOLDER keeps one.")
     if kind == "json":
         return run_file.written(run)
     if kind == "gif":

@@ -65,14 +65,13 @@ def _edited(experiment: Experiment, patch: Patch) -> Experiment:
 
 
 def _check_dataset(experiment: Experiment) -> None:
-    """The gallery, pictures inside the experiment, and the folders that the owner lends."""
-    from lab.client.datasets.gallery import Gallery
+    """What ships with the lab, pictures inside the experiment, and the folders that the owner lends."""
     from lab.client.datasets.inline import Inline
     from lab.client.datasets.lent_folder import LentFolder
     from lab.files.lent_folders import find
 
     dataset = experiment.dataset
-    if isinstance(dataset, Gallery):
+    if dataset.is_shipped:
         return
     if isinstance(dataset, Inline):
         _check_size(dataset)

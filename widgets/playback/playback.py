@@ -11,6 +11,7 @@ import traitlets
 
 from widgets.door.messages import Listener, Message
 from widgets.playback import recording
+from widgets.run.frames import PICTURES
 from widgets.views.base import script
 
 FOLDER = Path(__file__).parent
@@ -102,9 +103,11 @@ class Playback(Listener):
 
 def frame_data(frame: Any) -> dict[str, Any]:
     """A frame without its picture, as plain numbers and words."""
-    height, width, _ = frame.image.shape
+    height, width, *_ = frame.image.shape
     names = ("id", "run", "iteration", "objective", "psnr_db", "ssim", "verdict", "line_up", "seconds", "numbers", "layers")
     shape = {"height": height, "width": width, "moves": frame.downhill is not None}
+    if frame.inputs != PICTURES:
+        shape |= {"inputs": frame.inputs, "words": frame.words}
     return plain({name: getattr(frame, name) for name in names}) | shape
 
 
@@ -116,15 +119,25 @@ def pictures(frame: Any) -> list[bytes]:
 
 def image_bytes(frame: Any) -> bytes:
     """The picture of a frame, shape (height, width, 3), as bytes."""
-    return np.ascontiguousarray(frame.image, dtype=np.uint8).tobytes()
+    return np.ascontiguousarray(frame.image).tobytes()
 
 
 def round_data(info: dict[str, Any]) -> dict[str, Any]:
     """What the session says of a round, its arrays as bytes beside their sizes; the browser tiles a batch itself."""
+    if "images" not in info:
+        return _round_of_others(info)
     count, height, width, _ = info["images"].shape
     arrays = {name: np.ascontiguousarray(info[name]).tobytes() for name in ("images", "line_up", "sample")}
     words = {key: plain(value) for key, value in info.items() if not isinstance(value, np.ndarray)}
     return words | arrays | {"count": count, "height": height, "width": width, "suspects": len(info["line_up"])}
+
+
+def _round_of_others(info: dict[str, Any]) -> dict[str, Any]:
+    """The same of inputs that are no pictures, which the script of their modality draws."""
+    height, width, *_ = info["values"].shape
+    arrays = {name: np.ascontiguousarray(info[name]).tobytes() for name in ("values", "sample")}
+    words = {key: plain(value) for key, value in info.items() if not isinstance(value, np.ndarray)}
+    return words | arrays | {"count": height, "height": height, "width": width}
 
 
 def plain(value: Any) -> Any:

@@ -32,7 +32,7 @@ def record() -> dict[str, Any]:
     scores = [score(attacked, state) for state, _ in chosen]
     look = Look(experiment.attack, attacked)
     posts = [Post(state, spent, look.at(state)) for state, spent in chosen]
-    frames = [frame(i, 0, post, scored) for i, (post, scored) in enumerate(zip(posts, scores, strict=True))]
+    frames = [frame(i, 0, post, scored, attacked) for i, (post, scored) in enumerate(zip(posts, scores, strict=True))]
     run = _describe(frames, states[-1][0].iterations, seconds) | {"numbers": plain(score_table(scores[-1]))}
     run |= {"experiment": experiment.to_plain()}  # by which a test tells a recording that the defaults have outrun
     sent = describe_round(experiment, attacked)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from widgets.run.frames import pixels, spoken_names
+from widgets.run.frames import PICTURES, pixels, spoken_names
 
 if TYPE_CHECKING:
     from lab import Experiment, Round
@@ -39,6 +39,8 @@ def algebra(experiment: Experiment, attacked: Round, row: int | None = None) -> 
     if derivation is None:
         reason, _ = why_unread(attacked.observation)
         return {"readable": False, "sentence": reason.value, "has_body": has_body}
+    of_pictures = attacked.observation.modality == PICTURES
+    shows_picture = of_pictures and derivation.found is not None
     divisor = float(derivation.bias_gradient[derivation.row])
     shown = _shown(derivation)
     layers = dict.fromkeys(name.rpartition(".")[0] for name in attacked.observation.update)
@@ -59,9 +61,9 @@ def algebra(experiment: Experiment, attacked: Round, row: int | None = None) -> 
         "recovered_all": _floats(derivation.recovered),
         "truth_all": _floats(derivation.truth[0]),
         "inputs": len(derivation.recovered),
-        "is_picture": derivation.found is not None,
-        "recovered_picture": None if derivation.found is None else pixels(first(derivation.found))[0],
-        "true_picture": pixels(attacked.batch.images[:1])[0],
+        "is_picture": shows_picture,
+        "recovered_picture": pixels(first(derivation.found))[0] if derivation.found is not None and shows_picture else None,
+        "true_picture": pixels(attacked.batch.images[:1])[0] if of_pictures else None,
         "error": derivation.max_abs_error,
         "residual": derivation.residual,
         "outcome": derivation.outcome.name,
@@ -73,7 +75,7 @@ def algebra(experiment: Experiment, attacked: Round, row: int | None = None) -> 
 def _shown(derivation: Derivation) -> list[int]:
     """The entries written out: the first pixels, or the strongest features (most of the others are zero)."""
     if derivation.found is not None:
-        return list(range(SHOWN))
+        return list(range(min(SHOWN, len(derivation.recovered))))
     return sorted(derivation.recovered.abs().topk(min(SHOWN, len(derivation.recovered))).indices.tolist())
 
 

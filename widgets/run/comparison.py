@@ -93,7 +93,7 @@ class Comparison(HasTraits):
 
         number = self.frame_buffer.number()
         sides = zip(self._rounds, newest, strict=True)
-        return [frame(number, self.frame_buffer.run, post, score(attacked, post.state)) for attacked, post in sides]
+        return [frame(number, self.frame_buffer.run, post, score(attacked, post.state), attacked) for attacked, post in sides]
 
     def _ended(self, told: str, status: str) -> None:
         self.message, self.status = told, status

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from lab import AttackState, Experiment, Round, Scores
 
+PICTURES = "images"
 SHORT_KINDS = {"Conv2d": "conv", "Linear": "fc", "BatchNorm2d": "norm"}
 
 
@@ -33,13 +34,17 @@ class Frame:
     verdict: str
     line_up: str
     image: np.ndarray
-    """uint8, (height, width, 3); the pictures of a batch side by side."""
+    """Of pictures uint8, (height, width, 3), a batch side by side; of other inputs what their modality shows of them."""
     seconds: float
     """Time the attack itself has taken so far."""
     numbers: dict[str, Any] = field(default_factory=dict)
     """All scores as plain data."""
     layers: list[dict[str, Any]] = field(default_factory=list)
     """Shared against candidate update, layer by layer; empty where nobody looked."""
+    inputs: str = PICTURES
+    """What they are: an entry of ``lab/modalities``."""
+    words: dict[str, Any] = field(default_factory=dict)
+    """What the drawing of other inputs needs besides."""
     downhill: np.ndarray | None = None
     """uint8, (height, width): which way the guess is moved next, 128 for not at all; None where nobody looked."""
 
@@ -66,21 +71,26 @@ class Post:
     looked: Looked = field(default_factory=Looked)
 
 
-def frame(number: int, run: int, post: Post, scores: Scores) -> Frame:
+def frame(number: int, run: int, post: Post, scores: Scores, attacked: Round) -> Frame:
     """The frame of a state with its scores."""
-    from lab.modalities.images.line_up import THRESHOLDS
+    from lab.evaluation.scores import decoded
+    from lab.modalities.base import modality_of
 
-    state = post.state
+    state, modality = post.state, modality_of(attacked.observation.modality)
+    shown = modality.shown(decoded(attacked, state))
+    told = modality.thresholds.told(scores.line_up_rank, scores.likeness)
     return Frame(
         id=number,
         run=run,
         iteration=state.iteration,
         objective=state.objective,
-        psnr_db=scores.psnr_db,
-        ssim=scores.ssim,
+        psnr_db=scores.measures.get("psnr_db", math.nan),
+        ssim=scores.measures.get("ssim", math.nan),
         verdict=scores.verdict.value,
-        line_up=f"{THRESHOLDS.told(scores.line_up_rank, scores.likeness)} of {scores.line_up_size} in the line-up",
-        image=tiled(pixels(state.images)),
+        line_up=f"{told} of {scores.line_up_size} in the line-up",
+        image=tiled(shown.values) if shown.kind == PICTURES else shown.values,
+        inputs=shown.kind,
+        words=dict(shown.words) if shown.kind != PICTURES else {},
         seconds=post.seconds,
         numbers=score_table(scores),
         layers=post.looked.layers,
@@ -95,17 +105,12 @@ def score_table(scores: Scores) -> dict[str, Any]:
 
 def describe_round(experiment: Experiment, attacked: Round) -> dict[str, Any]:
     """What left the phone: the picture beside it, and the numbers by layer."""
-    from lab.federated.inputs import first
-
     update = attacked.observation.update
     flat = np.concatenate([tensor.detach().cpu().numpy().ravel()[:64] for tensor in update.values()])
     label = int(attacked.batch.labels[0])
     return {
-        "images": pixels(attacked.batch.images),
-        "tile": tiled(pixels(attacked.batch.images)),
-        "line_up": pixels(first(attacked.line_up)),
+        **_described_inputs(attacked),
         "alt": alt_text(experiment),
-        "grey": attacked.batch.images.shape[1] == 1,
         "notes": list(attacked.batch.notes),
         "label": experiment.dataset.class_names[label] if label < len(experiment.dataset.class_names) else str(label),
         "numbers": sum(tensor.numel() for tensor in update.values()),
@@ -114,6 +119,31 @@ def describe_round(experiment: Experiment, attacked: Round) -> dict[str, Any]:
         "sample": flat[:400].astype(np.float32),
         "kind": "weight change" if experiment.protocol.name == "fedavg" else "gradient",
     }
+
+
+def _described_inputs(attacked: Round) -> dict[str, Any]:
+    """The private inputs, and those to tell them from."""
+    from lab.evaluation.scores import control_name
+    from lab.federated.inputs import first
+    from lab.modalities.base import modality_of
+
+    modality = modality_of(attacked.observation.modality)
+    if modality.name == PICTURES:
+        images = pixels(attacked.batch.images)
+        return {
+            "images": images,
+            "tile": tiled(images),
+            "line_up": pixels(first(attacked.line_up)),
+            "grey": attacked.batch.images.shape[1] == 1,
+        }
+    shown = modality.shown(attacked.batch.inputs)
+    measures = [
+        {"name": name, "title": measure.title, "unit": measure.unit, "digits": measure.digits, "meaning": measure.meaning}
+        for name, measure in modality.measures.items()
+    ]
+    controls = [{"name": control_name(modality, name), "spoken": spoken} for name, spoken in modality.controls.items()]
+    told = {"one": modality.one, "many": modality.many, "words": dict(shown.words), "measures": measures, "controls": controls}
+    return {"inputs": shown.kind, "values": shown.values, **told}
 
 
 def layer_norms(network: nn.Module, update: Mapping[str, torch.Tensor]) -> list[dict[str, Any]]:
@@ -155,7 +185,7 @@ def alt_text(experiment: Experiment) -> str:
         from lab.client.datasets.gallery import credits
 
         return str(credits()[getattr(experiment.dataset, "first")]["alt"])  # noqa: B009  (typed as any data set)
-    return f"A private picture from {experiment.dataset.name}."
+    return f"A private {experiment.modality.one} from {experiment.dataset.name}."
 
 
 def pixels(images: torch.Tensor) -> np.ndarray:

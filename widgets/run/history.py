@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from widgets.run.frames import Frame
+from widgets.run.frames import PICTURES, Frame
 
 if TYPE_CHECKING:
     from lab import Experiment
@@ -69,7 +69,7 @@ def spread(frames: list[Frame], most: int = MOST_FRAMES) -> tuple[Frame, ...]:
 
 def _shown(run: PastRun) -> dict[str, Any]:
     last = run.frames[-1]
-    step = max(1, max(last.image.shape[:2]) // THUMBNAIL)
+    step = max(1, max(last.image.shape[:2]) // THUMBNAIL) if last.inputs == PICTURES else 1
     thumbnail = np.ascontiguousarray(last.image[::step, ::step])
     return {
         "number": run.number,
@@ -82,6 +82,8 @@ def _shown(run: PastRun) -> dict[str, Any]:
         "pixels": thumbnail.tobytes(),
         "height": thumbnail.shape[0],
         "width": thumbnail.shape[1],
+        "inputs": last.inputs,
+        "words": last.words,
     }
 
 

@@ -353,7 +353,7 @@ class Session(HasTraits):
         from lab import score
 
         assert self._round is not None
-        shown = frame(self.frame_buffer.number(), self.run, newest, score(self._round, newest.state))
+        shown = frame(self.frame_buffer.number(), self.run, newest, score(self._round, newest.state), self._round)
         self._tell(**progress(newest, self.pace_seconds), numbers=shown.numbers)
         return shown
 

@@ -54,6 +54,8 @@ def _of(session: Session, *, covered: bool) -> Figure:
     what = title(session.experiment)
     if "secret" in session.hidden:
         return kept(None, f"A live view of the lab ({what}), its secret hidden. {session.message} {RUN_IT}")
+    if "tile" not in session.round_info:
+        return kept(None, f"A live view of the lab ({what}). {session.message} {RUN_IT}")
     if not session.frames:
         secret = session.round_info["tile"]
         picture = small(secret if not covered else secret * 0 + GREY)

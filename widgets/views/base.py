@@ -13,8 +13,9 @@ FOLDER = Path(__file__).parent
 
 
 def script(*names: str) -> str:
-    """The view's own scripts behind the few helpers that all scripts use (``common.js``, ``meanings.js``)."""
-    return "\n".join((FOLDER / f"{name}.js").read_text(encoding="utf-8") for name in ("common", "meanings", *names))
+    """The view's own scripts behind the helpers that all use: ``common.js``, ``meanings.js``, and how inputs are drawn."""
+    files = [FOLDER / "common.js", FOLDER / "meanings.js", *sorted((FOLDER / "shown").glob("*.js"))]
+    return "\n".join(file.read_text(encoding="utf-8") for file in (*files, *(FOLDER / f"{name}.js" for name in names)))
 
 
 def style(*names: str) -> str:

@@ -53,6 +53,14 @@ function paint(canvas, rgb, height, width) {
   context.putImageData(image, 0, 0);
 }
 
+/** By modality how inputs are drawn on a canvas: each file of ``shown/`` adds its own. */
+const SHOWN = {};
+
+/** Draw what a frame, a round or a past run shows, whatever kind of input that is. */
+function show(canvas, what) {
+  SHOWN[what.inputs ?? "images"](canvas, what);
+}
+
 /** A number as a reader wants it: short, with a true minus sign; zeros alone are said of zero alone. */
 function short(value, digits = 2) {
   if (value === null || value === undefined || !Number.isFinite(value)) return "–";

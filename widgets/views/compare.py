@@ -55,6 +55,7 @@ class Compare(View):
         self.secrets = [
             {name: data[name] for name in ("images", "count", "height", "width", "alt")}
             for data in map(round_data, self.comparison.secrets)
+            if "images" in data
         ]
 
     def _send_moment(self, moment: Any) -> None:

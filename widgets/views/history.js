@@ -2,7 +2,7 @@
 
 function historyCard(run, restore) {
   const canvas = element("canvas", { class: "lab-picture", "aria-hidden": "true" });
-  paint(canvas, bytes(run.pixels), run.height, run.width);
+  show(canvas, { ...run, image: bytes(run.pixels) });
   const told = `${run.verdict}, ${run.line_up}; ${short(run.psnr_db, 1)} dB at iteration ${run.iteration}, ${lasting(run.seconds)}.`;
   return element("li", {},
     element("button", { class: "lab-past", type: "button", "data-number": String(run.number), onclick: () => restore(run.number) }, canvas,

@@ -1,13 +1,25 @@
 // Every score of the frame shown, what it means, and what knowing nothing would score.
 
-function scoreRows(frame, numbers) {
+/** Those of inputs that are no pictures, as their modality tells them. */
+function otherRows(numbers, { measures, controls }) {
+  const nothing = controls.map(({ name, spoken }) => `${spoken} ${short(numbers[name], 3)}`).join(", ");
+  return measures.map(({ name, title, unit, digits, meaning }, index) => [title, `${short(numbers[name], digits)} ${unit}`, index ? "" : nothing, meaning]);
+}
+
+function pictureRows(frame, numbers) {
   const [first] = numbers.pictures ?? [];
-  const rows = [
-    ["Line-up", `${numbers.line_up_rank} of ${numbers.line_up_size}`, `1 in ${numbers.line_up_size} by chance`, "Among eight pictures, the place of the secret when they are ordered by likeness to the reconstruction. The verdict rests on this and on the likeness: the first place among eight unlike pictures is luck."],
-    ["Likeness", short(numbers.likeness), "0", "Correlation of the shapes in both pictures: 1 is alike, unrelated ones stay below 0.2; brightness, contrast and fine noise do not count."],
+  return [
     ["PSNR", `${short(frame.psnr_db, 1)} dB`, `grey ${short(numbers.grey_psnr_db, 1)}, mean ${short(numbers.mean_psnr_db, 1)} dB`, MEANINGS.PSNR],
     ["SSIM", short(frame.ssim), "0", MEANINGS.SSIM],
     ["Squared error", short(first?.mse, 5), "", "Mean squared difference of a pixel, with values from 0 to 1; PSNR is this number on a logarithmic scale."],
+  ];
+}
+
+function scoreRows(frame, numbers, round) {
+  const rows = [
+    ["Line-up", `${numbers.line_up_rank} of ${numbers.line_up_size}`, `1 in ${numbers.line_up_size} by chance`, "Among eight pictures, the place of the secret when they are ordered by likeness to the reconstruction. The verdict rests on this and on the likeness: the first place among eight unlike pictures is luck."],
+    ["Likeness", short(numbers.likeness), "0", "Correlation of the shapes in both pictures: 1 is alike, unrelated ones stay below 0.2; brightness, contrast and fine noise do not count."],
+    ...(round.measures ? otherRows(numbers, round) : pictureRows(frame, numbers)),
     ["Objective", short(frame.objective, 5), "", MEANINGS.objective],
   ];
   if (numbers.label_accuracy !== null && numbers.label_accuracy !== undefined) rows.push(["Labels", `${short(100 * numbers.label_accuracy, 0)} %`, "", "Share of the labels that the server worked out from the gradient alone."]);
@@ -19,7 +31,7 @@ function numbersPanel(film) {
   const numbers = frame?.numbers ?? (film.source === "recorded" ? film.recording.numbers : film.frames.at(-1)?.numbers);
   if (!frame || !numbers) return [element("p", { class: "lab-soft" }, "There are no numbers before the first picture.")];
   const head = element("tr", {}, ...["Score", "Now", "Knowing nothing"].map((name) => element("th", { scope: "col" }, name)));
-  const rows = scoreRows(frame, numbers).flatMap(([name, value, control, meaning]) => [
+  const rows = scoreRows(frame, numbers, film.round).flatMap(([name, value, control, meaning]) => [
     element("tr", { class: "lab-score" }, element("th", { scope: "row" }, name), element("td", {}, value), element("td", {}, control)),
     element("tr", { class: "lab-meaning" }, element("td", { colSpan: 3 }, meaning))]);
   return [element("p", {}, `Iteration ${film.counted(frame)}.`),

@@ -4,7 +4,7 @@ const EMPTY = {
   ready: "Nothing yet. Press Attack it live.", loading: "The phone has not sent its numbers yet.", running: "The first picture is on its way.",
   paused: "Paused before the first picture.", finished: "The attack has ended without a picture.", failed: "The attack has failed before its first picture.",
 };
-const BLANK = { rgb: new Uint8Array(3).fill(128), height: 1, width: 1 };
+const BLANK = { image: new Uint8Array(3).fill(128), height: 1, width: 1 };
 
 /** Speak at most once in a while: only a new verdict is news. */
 function announcer(region) {
@@ -47,8 +47,7 @@ async function render({ model, el, host }) {
 
   function draw() {
     const frame = film.shown;
-    const { rgb, height, width } = frame ? { rgb: frame.image, height: frame.height, width: frame.width } : BLANK;
-    paint(canvas, rgb, height, width);
+    show(canvas, frame ?? BLANK);
     drawnFrames += frame ? 1 : 0;
     empty.hidden = Boolean(frame);
     empty.textContent = EMPTY[film.state.status] ?? EMPTY.ready;

@@ -23,12 +23,24 @@ async function render({ model, el, host }) {
     canvas.setAttribute("aria-label", concealed ? "The private picture, hidden." : `The private picture: ${film.round.alt}`);
   }
 
-  function draw() {
-    const { images, count, height, width, grey = false, notes = [] } = film.round;
-    if (!images) return;
+  function drawPictures() {
+    const { images, count, height, width, grey = false } = film.round;
     const tiled = tile(bytes(images), count, height, width);
     paint(canvas, tiled.rgb, tiled.height, tiled.width);
     label.textContent = count > 1 ? `${count} pictures, ${width} × ${height} pixels each` : `${width} × ${height} pixels in ${grey ? "grey" : "colour"}`;
+  }
+
+  function drawOthers() {
+    const { count, one, many } = film.round;
+    show(canvas, { ...film.round, image: bytes(film.round.values) });
+    label.textContent = count > 1 ? `${count} ${many}` : `1 ${one}`;
+  }
+
+  function draw() {
+    const { notes = [], inputs } = film.round;
+    if (!film.round.images && !inputs) return;
+    if (inputs) drawOthers();
+    else drawPictures();
     said.textContent = notes.join(" ");
     said.hidden = notes.length === 0;
     conceal();

@@ -24,6 +24,8 @@ class Dataset(Entry):
     kind: ClassVar[str] = "dataset"
     modality: ClassVar[str] = "images"
     """What its inputs are: an entry of ``lab/modalities``."""
+    is_shipped: ClassVar[bool] = False
+    """Whether all of it comes with the lab, so that a page may show it to anybody."""
     channels: ClassVar[int] = 3
     """Of each picture; at most so many where the pictures decide."""
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import chain, islice
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from PIL import Image
 
@@ -39,6 +39,7 @@ NAMES = tuple(credits())
 class Gallery(Dataset):
     """Openly licensed photographs of faces, animals and things, at 32, 64 and 224 pixels."""
 
+    is_shipped: ClassVar[bool] = True
     first: Annotated[str, Choices(NAMES), Help("the first private picture; a larger batch takes those after it")] = NAMES[0]
 
     labels: Annotated[

@@ -21,6 +21,7 @@ class People(Dataset):
     """Rows of made-up people, drawn from the seed: age, height, income, and the region where they live."""
 
     modality: ClassVar[str] = "rows"
+    is_shipped: ClassVar[bool] = True
 
     @property
     def class_names(self) -> tuple[str, ...]:

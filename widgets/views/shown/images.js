@@ -1,0 +1,3 @@
+// Pictures: a batch as one, height x width x 3 bytes.
+
+SHOWN.images = (canvas, { image, height, width }) => paint(canvas, image, height, width);
