@@ -14,7 +14,7 @@ from lab.experiments.edits import edit
 from lab.experiments.failures import FAILURES
 from lab.options.catalogue import entries
 from widgets.door.messages import Listener
-from widgets.form.controls import schema
+from widgets.form.controls import IN_SIGHT, schema
 from widgets.form.gate import change, edited
 from widgets.pages.written import catch_up, written
 from widgets.playback import recording
@@ -469,3 +469,12 @@ def test_the_page_needs_neither_torch_nor_the_engine_to_stand():
 
     code = "import sys, widgets; assert not {'torch', 'lab', 'plotly'} & set(sys.modules), 'imported too early'"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("path", IN_SIGHT)
+def test_of_many_choices_a_few_are_in_sight_and_none_is_lost(path):
+    control = next(control for control in schema(Experiment()) if control["path"] == path)
+    names = [option["value"] for option in control["options"]]
+    assert tuple(names[: control["sight"]]) == IN_SIGHT[path]
+    assert sorted(names) == sorted(entries(path))
+    assert control["value"] in IN_SIGHT[path], "what the page begins with is in sight"

@@ -74,6 +74,20 @@ def test_nothing_gives_the_secret_away_before_the_run_is_over(visit):
     page.locator(".lab-cover").wait_for(state="hidden")
 
 
+def test_a_button_shows_the_choices_that_are_not_in_sight(page):
+    losses = page.locator('[data-control="distance"]')
+    hidden = losses.get_by_text("balanced Euclidean")
+    assert not hidden.is_visible()
+    losses.get_by_role("button", name="more").click()
+    assert hidden.is_visible()
+    losses.get_by_role("radio", name="balanced Euclidean").check()
+    page.wait_for_function("() => location.search.includes('balanced_euclidean')")
+    losses.get_by_role("button", name="fewer").click()
+    assert hidden.is_visible(), "what is chosen stays in sight"
+    assert not losses.get_by_text("soft signs").is_visible()
+    page.get_by_role("button", name="Undo", exact=True).click()
+
+
 def gaps(page):
     """What the loop says of each layer, from top to bottom."""
     return page.locator(".lab-loop b").all_inner_texts()

@@ -40,6 +40,12 @@ NAMES = {
 }
 """How an entry is written where its file name would look odd."""
 
+IN_SIGHT = {
+    "network": ("mlp", "small_convnet", "lenet", "resnet", "vision_transformer"),
+    "distance": ("top_heavy_cosine", "cosine", "euclidean"),
+}
+"""What a choice of many shows first; the others stand behind a button, the one chosen always in sight."""
+
 FOLDER = "folder"
 """The path of the choice among the folders lent, which no single option stands behind."""
 STEPS_HELP = "0 sends the gradient itself (FedSGD); else the client trains first and sends how its weights changed (FedAvg)"
@@ -64,12 +70,12 @@ def _main(experiment: Experiment) -> Iterator[Control]:
     yield _choice("picture", "Picture", shown, fields["dataset"], PICTURES) | {"kind": "gallery"}
     yield from _folders(experiment.dataset, fields["dataset"])
     networks = _simplest_first(entries("network"))
-    yield _choice("network", "Network", experiment.network.name, fields["network"], networks)
+    yield _few_in_sight(_choice("network", "Network", experiment.network.name, fields["network"], networks))
     yield _switch("trained", "Its weights", experiment.trained, fields["trained"], on="trained", off="untrained")
     attack = _fields(experiment.attack)
     if "distance" in attack:
         name = experiment.attack.distance.name  # type: ignore[attr-defined]
-        yield _choice("distance", "Loss between gradients", name, attack["distance"], entries("distance"))
+        yield _few_in_sight(_choice("distance", "Loss between gradients", name, attack["distance"], entries("distance")))
     yield _local_steps(experiment)
     size = fields["batch_size"]
     yield _number("batch_size", "Pictures in the batch", experiment.batch_size, size, suggestions=SUGGESTED_BATCHES)
@@ -182,6 +188,14 @@ def _simplest_first(names: Any) -> list[str]:
 def _choice(path: str, title: str, value: Any, field: Field, values: Any) -> Control:
     options = [{"value": other, "label": NAMES.get(other, str(other).replace("_", " "))} for other in values]
     return _control(path, title, "choice", value, field, options=options)
+
+
+def _few_in_sight(control: Control) -> Control:
+    """Those that ``IN_SIGHT`` names come first, in its order; ``sight`` says how many they are."""
+    first = IN_SIGHT[control["path"]]
+    options = {option["value"]: option for option in control["options"]}
+    ordered = [options[name] for name in first] + [option for name, option in options.items() if name not in first]
+    return control | {"options": ordered, "sight": len(first)}
 
 
 def _enum(path: str, title: str, value: Enum, field: Field) -> Control:

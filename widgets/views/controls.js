@@ -33,7 +33,28 @@ function pill(group, { value, label }, current, choose) {
   return element("label", { class: "lab-pill" }, input, element("span", {}, label));
 }
 
+const unfolded = new Set();
+
+/** The first of many choices and the one that is made; a button shows the others. */
+function fewInSight(control, edit) {
+  const group = `lab-choice-${names++}`;
+  const pills = control.options.map((option) => [option, pill(group, option, control.value, edit)]);
+  const behind = pills.filter(([{ value }], index) => index >= control.sight && value !== control.value).map(([, node]) => node);
+  const more = element("button", { class: "lab-small lab-more", type: "button", onclick: () => fold(!unfolded.has(control.path)) });
+
+  function fold(open) {
+    unfolded[open ? "add" : "delete"](control.path);
+    for (const node of behind) node.hidden = !open;
+    more.textContent = open ? "fewer" : `${behind.length} more …`;
+    more.setAttribute("aria-expanded", String(open));
+  }
+
+  fold(unfolded.has(control.path));
+  return element("div", { class: "lab-pills" }, ...pills.map(([, node]) => node), ...(behind.length ? [more] : []));
+}
+
 function choice(control, edit) {
+  if (control.sight) return fewInSight(control, edit);
   if (control.options.length > MOST_PILLS) return select(control, edit);
   const group = `lab-choice-${names++}`;
   return element("div", { class: "lab-pills" }, ...control.options.map((option) => pill(group, option, control.value, edit)));

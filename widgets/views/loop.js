@@ -82,7 +82,7 @@ async function render({ model, el, host }) {
 
   const card = element("article", { class: "lab-card lab-sent", "aria-label": "Sent over the network" },
     element("span", { class: "lab-who" }, "Sent over the network"),
-    element("h2", {}, "Would this guess send the same?", meaning("loop", "this comparison")), count,
+    element("h2", {}, "Would it send the same?", meaning("loop", "this comparison")), count,
     element("p", { class: "lab-legend", "aria-hidden": "true" }, element("i", { class: "lab-sent-strip" }), "sent ", element("i", { class: "lab-guess-strip" }), "this guess would send"),
     rows, rest,
     element("div", { class: "lab-whole" }, element("span", {}, "Gap, all layers"), element("span", { class: "lab-whole-bar", "aria-hidden": "true" }, fill), whole),

@@ -17,7 +17,8 @@ const SECTIONS = [
   ["lab-story", "From the secret to the leak", ["secret", "sent", "server"]],
   ["lab-run", "Run", ["transport", "guess"]],
   ["lab-next", "Try next", ["chips", "compare", "doctor"]],
-  ["lab-lower", "Experiment and analysis", ["controls", "curve", "panel", "conditions"]],
+  ["lab-beside", "Convergence and experiment", ["curve", "controls"]],
+  ["lab-lower", "Analysis", ["panel", "conditions"]],
   ["lab-foot", "Share and export", ["share"]],
 ];
 
