@@ -61,6 +61,9 @@ if TYPE_CHECKING:
     from lab.evaluation.scores import Scores, score
     from lab.experiments.experiment import Experiment
     from lab.experiments.rounds import attack, reconstruct, simulate_round
+    from lab.federated.local_optimisers.adam import LocalAdam
+    from lab.federated.local_optimisers.base import LocalOptimiser
+    from lab.federated.local_optimisers.sgd import LocalSGD
     from lab.federated.networks.base import Network
     from lab.federated.networks.convnet import ConvNet
     from lab.federated.networks.imagenet_resnet import ImageNetResNet
@@ -112,6 +115,9 @@ __all__ = [
     "LabelSource",
     "LayerCosine",
     "LeNet",
+    "LocalAdam",
+    "LocalOptimiser",
+    "LocalSGD",
     "MatchingOutcome",
     "Network",
     "NormalisedAdam",
@@ -159,11 +165,12 @@ _NOUNS = (
     "lab.attacks.matching.distances.base",
     "lab.attacks.matching.priors.base",
     "lab.attacks.matching.optimisers.base",
+    "lab.federated.local_optimisers.base",
     "lab.attacks.label_reading",
     "lab.attacks.patch_embedding",
     "lab.findings.diagnosis",
 )
-_KINDS = ("attack", "protocol", "distance", "prior", "optimiser", "defence", "network")
+_KINDS = ("attack", "protocol", "local_optimiser", "distance", "prior", "optimiser", "defence", "network")
 """Their entries are public under the names of their classes, also those of files that somebody adds."""
 
 

@@ -144,6 +144,7 @@ def run(
     labels: Annotated[str | None, Option(metavar="HOW", help="the server's labels: known, inferred or joint")] = None,
     defence: Annotated[list[str] | None, Option(metavar=NAMED, help="repeat it for several, applied in order")] = None,
     batch: Annotated[int | None, Option(metavar="N", parser=whole, help="private pictures behind one update")] = None,
+    protocol: Annotated[str | None, Option(metavar=NAMED, help="such as fedavg:optimiser=adam,learning_rate=0.001")] = None,
     local_steps: Annotated[int | None, Option(metavar="N", parser=whole, help="local SGD steps; 0 sends the gradient")] = None,
     local_batch_size: Annotated[int | None, Option(metavar="N", parser=whole, help="pictures in a local step; 0: all")] = None,
     local_lr: Annotated[float | None, Option(metavar="X", parser=number, help="the client's learning rate")] = None,
@@ -174,6 +175,7 @@ def run(
         weights=weights,
         attack=attack,
         defences=defence or (),
+        protocol=protocol,
         edits=(
             ("distance", distance),
             ("tv", tv),

@@ -9,7 +9,7 @@ from rounds import as_round, observe, random_batch, smooth_batch
 
 from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.matching.distances.euclidean import Euclidean
-from lab.attacks.matching.local_steps import CORRECTIONS, ROUNDED, Correction, Surrogate
+from lab.attacks.matching.local_steps import CORRECTIONS, ROUNDED, Correction, LongStepSurrogate
 from lab.attacks.matching.settings import Derivative, Steps
 from lab.evaluation.scores import score
 from lab.federated.gradients import parameter_gradient
@@ -61,7 +61,7 @@ def test_in_the_middle_the_error_is_of_second_order_in_the_rate():
     errors = {"middle": [], "start": []}
     for rate in (1e-4, 1e-5):
         observed = observe(SMOOTH, batch, FedAvg(local_steps=5, learning_rate=rate))
-        errors["middle"].append(gap(single(Surrogate(observed), batch), observed.update))
+        errors["middle"].append(gap(single(LongStepSurrogate(observed), batch), observed.update))
         slope = parameter_gradient(observed.network, batch.images, batch.labels)
         errors["start"].append(gap({name: -5 * rate * tensor for name, tensor in slope.items()}, observed.update))
     (coarse, fine), (first, then) = errors["middle"], errors["start"]
@@ -74,7 +74,7 @@ def test_the_middle_is_the_mean_of_the_places_of_an_even_way():
     batch = random_batch(dtype=torch.float64)
     observed = observe(SMOOTH, batch, FedAvg(local_steps=4, learning_rate=1e-5))
     places = torch.stack([torch.cat([p.flatten() for p in places.values()]) for places in way(observed, batch)])
-    middle = torch.cat([tensor.detach().flatten() for tensor in Surrogate(observed).observation.network.parameters()])
+    middle = torch.cat([tensor.detach().flatten() for tensor in LongStepSurrogate(observed).observation.network.parameters()])
     moved = (places[-1] - places[0]).norm()
     assert float((places.mean(0) - middle).norm() / moved) < 0.01
 
@@ -92,7 +92,7 @@ def way(observed, batch):
 def test_corrected_by_the_truth_the_truth_is_matched(size):
     batch = random_batch(2, dtype=torch.float64)
     observed = observe(NETWORK, batch, FedAvg(local_steps=4, batch_size=size, learning_rate=0.1))
-    surrogate = Surrogate(observed)
+    surrogate = LongStepSurrogate(observed)
     before = gap(single(surrogate, batch), observed.update)
     corrected = surrogate.correction(batch.images, batch.labels).shared
     assert before > 1e-2
@@ -101,7 +101,7 @@ def test_corrected_by_the_truth_the_truth_is_matched(size):
 
 def test_a_candidate_whose_update_explains_nothing_corrects_nothing():
     observed = observe(NETWORK, random_batch(labels=[0]), FedAvg(local_steps=3, learning_rate=0.1))
-    assert Surrogate(observed).correction(random_batch(seed=1).images, torch.tensor([5])).shared is None
+    assert LongStepSurrogate(observed).correction(random_batch(seed=1).images, torch.tensor([5])).shared is None
 
 
 def test_the_clients_network_and_update_stay_as_they_are():
@@ -118,8 +118,8 @@ def test_the_clients_network_and_update_stay_as_they_are():
 
 def test_its_corrections_are_spread_evenly_and_cost_no_more_than_the_matching():
     few, many = (observe(NETWORK, smooth_batch(), FedAvg(local_steps=steps, learning_rate=1e-2)) for steps in (5, 100))
-    assert [k for k in range(201) if Surrogate(few).is_due(k, 200)] == list(range(10, 201, 10))
-    due = [k for k in range(201) if Surrogate(many).is_due(k, 200)]
+    assert [k for k in range(201) if LongStepSurrogate(few).is_due(k, 200)] == list(range(10, 201, 10))
+    due = [k for k in range(201) if LongStepSurrogate(many).is_due(k, 200)]
     assert due == [50, 100, 150, 200]
     assert len(due) * 100 <= 200 * 2
 
@@ -127,7 +127,7 @@ def test_its_corrections_are_spread_evenly_and_cost_no_more_than_the_matching():
 def test_a_correction_needs_two_sets_of_weights_and_keeps_one():
     batch = random_batch()
     observed = observe(MLP(width=512, activation=Activation.TANH), batch, FedAvg(local_steps=4, learning_rate=1e-3))
-    surrogate, weights = Surrogate(observed), size_of(observed.network)
+    surrogate, weights = LongStepSurrogate(observed), size_of(observed.network)
     with Living() as memory:
         kept = surrogate.correction(0.9 * batch.images, batch.labels)
         assert kept.shared is not None
@@ -138,7 +138,7 @@ def test_a_correction_needs_two_sets_of_weights_and_keeps_one():
 def test_steps_too_small_for_float32_need_none():
     tiny, wide = (observe(NETWORK, smooth_batch(), FedAvg(local_steps=5, learning_rate=rate)) for rate in (1e-6, 1e-2))
     assert rounding(tiny) > ROUNDED > rounding(wide)
-    assert not any(Surrogate(tiny).is_due(iteration, 200) for iteration in range(201))
+    assert not any(LongStepSurrogate(tiny).is_due(iteration, 200) for iteration in range(201))
 
 
 def test_its_work_hardly_grows_with_the_local_steps():
@@ -201,7 +201,7 @@ def test_each_restart_is_told_of_by_itself(astray, monkeypatch):
         seen.append(len(seen) // 6)  # of 20 iterations every third, the first aside, is due
         return Correction(None, 0.5 if seen[-1] == astray else 0.1)
 
-    monkeypatch.setattr(Surrogate, "correction", correction)
+    monkeypatch.setattr(LongStepSurrogate, "correction", correction)
     observed = observe(NETWORK, smooth_batch(), FedAvg(local_steps=5, learning_rate=1e-2))
     end = last(GradientMatching(iterations=20, restarts=2), observed)
     assert seen == [0] * 6 + [1] * 6
@@ -210,7 +210,7 @@ def test_each_restart_is_told_of_by_itself(astray, monkeypatch):
 
 def test_without_corrections_large_steps_cost_quality(monkeypatch):
     corrected = quality(GradientMatching(iterations=100), 0.1)
-    monkeypatch.setattr(Surrogate, "is_due", lambda *_: False)
+    monkeypatch.setattr(LongStepSurrogate, "is_due", lambda *_: False)
     assert corrected > quality(GradientMatching(iterations=100), 0.1) + 3
 
 
@@ -218,8 +218,8 @@ def test_without_corrections_large_steps_cost_quality(monkeypatch):
 @pytest.mark.parametrize("source", list(LabelSource))
 def test_every_derivative_and_source_of_labels_is_corrected(derivative, source, monkeypatch):
     seen = []
-    genuine = Surrogate.correction
-    monkeypatch.setattr(Surrogate, "correction", lambda *given: seen.append(genuine(*given)) or seen[-1])
+    genuine = LongStepSurrogate.correction
+    monkeypatch.setattr(LongStepSurrogate, "correction", lambda *given: seen.append(genuine(*given)) or seen[-1])
     observed = observe(NETWORK, smooth_batch(), FedAvg(local_steps=3, learning_rate=1e-2), source)
     state = last(GradientMatching(iterations=20, derivative=derivative), observed)
     assert math.isfinite(state.objective)

@@ -60,6 +60,8 @@ class Analytic(Attack):
 def why_unread(observation: Observation) -> tuple[Outcome, str]:
     """Why ``read_layers`` gave nothing, with a number."""
     layers = [name for name, _ in _linear_layers(observation)]
+    if not observation.protocol.is_linear:
+        return ClosedFormOutcome.DIVIDED_STEPS, f"{observation.local_steps} local steps."
     if not layers:
         return ClosedFormOutcome.NO_LINEAR_LAYER, "0 fully connected layers."
     unsent = [name for name in layers if f"{name}.weight" not in observation.update]

@@ -12,11 +12,13 @@ from lab.late import torch
 from lab.attacks.base import AttackState
 from lab.attacks.derivative.matcher import ExactMatcher, Matcher
 from lab.attacks.labels.llg import counting_note
+from lab.attacks.matching.adaptive_steps import SoftStepsSurrogate
 from lab.attacks.matching.distances.balanced_cosine import BalancedCosine
 from lab.attacks.matching.distances.base import Distance
 from lab.attacks.matching.distances.cosine import Cosine
 from lab.attacks.matching.distances.soft_signs import SoftSigns
-from lab.attacks.matching.local_steps import Surrogate
+from lab.attacks.matching.guessing import guess_steps
+from lab.attacks.matching.local_steps import LongStepSurrogate, Surrogate
 from lab.attacks.matching.nearest import Nearest
 from lab.attacks.matching.outcomes import MatchingOutcome
 from lab.attacks.matching.plateau import Plateau
@@ -26,6 +28,7 @@ from lab.attacks.matching.sent_entries import SentEntries
 from lab.attacks.matching.settings import SMOOTHNESS, Derivative, Matching, Start, Steps
 from lab.attacks.matching.update_reading import Reading, Trace, read_update
 from lab.errors import LabError
+from lab.federated.gradients import LocalSteps
 from lab.federated.inputs import kept
 from lab.federated.observation import Observation
 from lab.federated.tensors import Inputs
@@ -35,6 +38,7 @@ NOT_PROVED = (
     "The frozen derivative does not prove right for this network: something in it is random, or bends in a way that no layer "
     "of its own shows; take derivative = exact or auto."
 )
+NOT_PLAIN = "The frozen derivative does not follow the steps of {name} one by one; take derivative = exact or auto."
 SLOWER = "The fast derivative does not prove right for this network, so each step differentiated twice: slower, and as good."
 SMOOTHNESS_OF_SIGNS = (TotalVariation(weight=0.7, fade=0.3),)
 SMOOTHNESS_OF_NOISE = TotalVariation(weight=3.0, fade=0.2)
@@ -65,11 +69,13 @@ class GradientMatching(Matching):
         ``first`` is where the first restart begins, in place of the start chosen in the options.
         """
         self._check_priors(observation)
+        if len(observation.protocol.guesses()) > 1:
+            yield from self._after_guessing(observation, generator, first)
+            return
         read = read_update(observation) if self.reading and self.priors == SMOOTHNESS else Reading(Trace.PLAIN)
         attack = self.suited_to(read)
-        several = self.local_steps is Steps.SURROGATE and observation.local_steps > 1
-        surrogate = Surrogate(observation) if several else None
-        matcher = attack._matcher(surrogate.observation, lean=True) if surrogate else attack._matcher(observation)
+        surrogate = self._surrogate(observation)
+        matcher = attack._matcher(observation) if surrogate is None else attack._matcher_of(surrogate)
         finals: list[Nearest] = []
         for restart in range(self.restarts):
             noise = self.start is Start.NOISE or restart > 0
@@ -78,9 +84,18 @@ class GradientMatching(Matching):
             nearest = yield from self._attempt(search, restart, plain=read.trace is Trace.PLAIN)
             finals.append(nearest)
         best = min(finals, key=lambda nearest: nearest.ranking)
-        note = " ".join(filter(None, (read.sentence, best.note, counting_note(observation), self._note(matcher))))
+        note = " ".join(filter(None, (read.sentence, best.note, counting_note(observation), self._note(observation, matcher))))
         outcome = best.state.outcome or MatchingOutcome.BUDGET_SPENT
         yield replace(best.state, iteration=finals[-1].state.iteration, outcome=outcome, note=note)
+
+    def _after_guessing(
+        self, observation: Observation, generator: torch.Generator, first: Inputs | None
+    ) -> Iterator[AttackState]:
+        """States of the short attempts by which what was not told is guessed, then those of the attack."""
+        told, tried, sentence = yield from guess_steps(self, observation, generator)
+        for state in self.reconstruct(told, generator, first):
+            counted = replace(state, iteration=tried + state.iteration, iterations=tried + state.iterations)
+            yield counted if state.outcome is None else replace(counted, note=f"{sentence} {state.note}".strip())
 
     def _check_priors(self, observation: Observation) -> None:
         """Raise ``LabError`` for a prior that knows other inputs than those sought."""
@@ -104,6 +119,26 @@ class GradientMatching(Matching):
             return replace(self, distance=_even(self.distance), priors=(TotalVariation(weight=weight, fade=fade),))
         return self
 
+    def _surrogate(self, observation: Observation) -> Surrogate | None:
+        """What stands for the client's steps, where they are not to be simulated and are more than a gradient."""
+        steps = observation.protocol.steps(observation.batch_size)
+        if self.local_steps is not Steps.SURROGATE or (len(steps.rows) == 1 and steps.optimiser.is_plain):
+            return None
+        return LongStepSurrogate(observation) if steps.optimiser.is_linear else SoftStepsSurrogate(observation)
+
+    def _matcher_of(self, surrogate: Surrogate) -> Matcher:
+        """That of its single step, or of its soft ones."""
+        if isinstance(surrogate, LongStepSurrogate):
+            return self._matcher(surrogate.observation, lean=True)
+        assert isinstance(surrogate, SoftStepsSurrogate)
+        self._refuse_frozen(surrogate.steps)
+        return ExactMatcher(surrogate.update, self.distance, surrogate.client.update)
+
+    def _refuse_frozen(self, steps: LocalSteps) -> None:
+        """Raise ``LabError`` where the fast derivative is asked for of steps that it does not follow."""
+        if self.derivative is Derivative.FROZEN:
+            raise LabError(NOT_PLAIN.format(name=steps.optimiser.name))
+
     def _matcher(self, observation: Observation, *, lean: bool = False) -> Matcher:
         """The fast route where it is proved right for the network and the optimiser needs no more than its four digits.
 
@@ -113,17 +148,21 @@ class GradientMatching(Matching):
         from lab.attacks.derivative.frozen_proof import can_freeze
 
         network, shared = observation.network, observation.update
-        if self.wants_frozen():
+        steps = observation.protocol.steps(observation.batch_size)
+        if not steps.optimiser.is_plain:
+            self._refuse_frozen(steps)
+        elif self.wants_frozen():
             if can_freeze(observation):
-                steps = observation.protocol.steps(observation.batch_size)
                 return FrozenMatcher(network, steps, self.distance, shared, lean=lean)
             if self.derivative is Derivative.FROZEN:
                 raise LabError(NOT_PROVED)
         return ExactMatcher(partial(observation.protocol.update, network, differentiable=True), self.distance, shared)
 
-    def _note(self, matcher: Matcher) -> str:
-        """That the fast route was wanted and not taken."""
-        return SLOWER if self.bears_rounding() and isinstance(matcher, ExactMatcher) else ""
+    def _note(self, observation: Observation, matcher: Matcher) -> str:
+        """That the fast route was wanted and not taken; of steps that it does not follow it never is."""
+        optimiser = observation.protocol.steps(observation.batch_size).optimiser
+        followed = optimiser.is_plain or (optimiser.is_linear and self.local_steps is Steps.SURROGATE)
+        return SLOWER if followed and self.bears_rounding() and isinstance(matcher, ExactMatcher) else ""
 
     def _attempt(self, search: Search, restart: int, *, plain: bool) -> Generator[AttackState, None, Nearest]:
         """One restart: evaluate x_k, report it, step to x_k+1. Returns the state that came nearest to what was shared.

@@ -33,6 +33,7 @@ class Choices:
     weights: Path | None = None
     attack: str | None = None
     defences: Sequence[str] = ()
+    protocol: str | None = None
     edits: Sequence[Patch] = ()
     """Further flags by the name of their patch; None where one was not given."""
 
@@ -73,7 +74,7 @@ def _starting_point(choices: Choices) -> Experiment:
 
 def _patches(choices: Choices) -> list[Patch]:
     """What the flags change; each named entry starts from its own defaults."""
-    named = {"dataset": choices.dataset, "network": choices.network, "attack": choices.attack}
+    named = {"dataset": choices.dataset, "network": choices.network, "protocol": choices.protocol, "attack": choices.attack}
     entries = [written(path, text) for path, text in named.items() if text is not None]
     defences = [("defences", [parse_entry(Defence, text) for text in choices.defences])] if choices.defences else []
     given = [patch for patch in choices.edits if patch[1] is not None]
@@ -91,11 +92,16 @@ def _weights(choices: Choices) -> list[Patch]:
 
 def _check_local(start: Experiment, given: dict[str, Any]) -> None:
     """Local batch and rate say nothing where the client takes no local step."""
-    averages = given["local_steps"] != 0 if "local_steps" in given else isinstance(start.protocol, FedAvg)
+    averages = given["local_steps"] != 0 if "local_steps" in given else _is_fedavg(given.get("protocol", start.protocol))
     for path in ("local_batch_size", "local_lr"):
         if path in given and not averages:
             flag = "--" + path.replace("_", "-")
             raise LabError(f"{flag} has no meaning without local steps; give --local-steps N, N from 1 to 1000, as well.")
+
+
+def _is_fedavg(protocol: Any) -> bool:
+    """Of an option, or of its plain data."""
+    return isinstance(protocol, FedAvg) or (isinstance(protocol, dict) and protocol.get("name") == FedAvg.name)
 
 
 def _pictures(experiment: Experiment, choices: Choices) -> list[Patch]:

@@ -55,7 +55,7 @@ def derive(attacked: Round, row: int | None = None) -> Derivation | None:
         return None
     state = next(iter(Analytic(row=row).reconstruct(observation, torch.Generator())))
     reading = readings[-1]
-    gradient = observation.protocol.mean_gradient(observation.update)
+    gradient = observation.mean_gradient()
     is_input = isinstance(network.features, nn.Identity)
     assert state.outcome is not None
     return Derivation(

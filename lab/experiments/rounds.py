@@ -57,7 +57,7 @@ def _simulate(experiment: Experiment, where: torch.device) -> Round:
         clean = experiment.protocol.update(network, batch.inputs, batch.labels)
     observation = Observation(
         network=network,
-        protocol=experiment.protocol,
+        protocol=experiment.protocol.as_told(),
         update=_defended(experiment, clean),
         input_shape=modality.guessed_shape(batch.inputs, network),
         batch_size=len(batch),

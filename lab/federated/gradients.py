@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 from lab.late import Tensor, functional, torch
 
 from lab.errors import LabError
+from lab.federated.linear_steps import LinearSteps, linear_steps
+from lab.federated.local_optimisers.base import LocalOptimiser
+from lab.federated.local_optimisers.sgd import LocalSGD
 from lab.federated.tensors import Gradients, Inputs, Targets
 
 if TYPE_CHECKING:
@@ -46,7 +49,7 @@ def slopes(value: Tensor, weights: Gradients, *, differentiable: bool = False) -
 
 @dataclass(frozen=True, eq=False)
 class LocalSteps:
-    """How an update comes about: -rate times the sum of the gradients met along the way.
+    """How an update comes about; where steps are plain, -rate times the sum of the gradients met along the way.
 
     The gradient itself is one step at rate -1.
     """
@@ -54,6 +57,12 @@ class LocalSteps:
     rows: tuple[Tensor | None, ...]
     """The inputs of each step, shape (inputs,); None takes the whole batch."""
     rate: float
+    optimiser: LocalOptimiser = LocalSGD()
+    """What makes a step of a gradient."""
+
+    def as_sum(self) -> LinearSteps:
+        """All steps as one sum of gradients and weights; of an optimiser that is linear."""
+        return linear_steps(self.optimiser, self.rate, len(self.rows))
 
 
 def pull_back(outputs: list[Tensor], inputs: list[Tensor], cotangents: list[Tensor]) -> tuple[Tensor, ...]:

@@ -12,7 +12,7 @@ from lab.late import torch
 
 from lab.errors import LabError
 from lab.federated.receiving import received
-from lab.federated.tensors import Labels, Received, Shape
+from lab.federated.tensors import Gradients, Labels, Received, Shape
 
 if TYPE_CHECKING:
     from lab.federated.classifier import Classifier
@@ -75,6 +75,10 @@ class Observation:
     def local_steps(self) -> int:
         """SGD steps behind the update; 1 where the gradient itself was sent."""
         return getattr(self.protocol, "local_steps", 1)
+
+    def mean_gradient(self) -> Gradients:
+        """The update as an average gradient. Raises ``LabError`` where the client's steps are no sum of gradients."""
+        return self.protocol.mean_gradient(self.update, dict(self.network.named_parameters()))
 
     def to(self, device: torch.device) -> Observation:
         """A copy on another device."""

@@ -141,4 +141,4 @@ class Case:
 
 def mean_gradient(seen: Observation) -> dict[str, Tensor]:
     """The update as a mean gradient. Raises ``LabError`` where the client's steps are none."""
-    return dict(seen.protocol.mean_gradient(seen.update))
+    return dict(seen.mean_gradient())

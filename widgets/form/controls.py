@@ -32,6 +32,7 @@ NAMES = {
     "leaky_relu": "leaky ReLU",
     "silu": "SiLU",
     "gelu": "GELU",
+    "sgd": "SGD",
     "adam": "Adam",
     "signed_adam": "signed Adam",
     "normalised_adam": "normalised Adam",
@@ -137,6 +138,7 @@ def _advanced(experiment: Experiment) -> Iterator[Control]:
         yield from _plain_fields("attack.optimiser", optimiser)
     yield from _plain_fields("attack", attack, without="iterations")
     yield from _plain_fields("protocol", experiment.protocol, without="local_steps")
+    yield from _entry_fields("protocol", experiment.protocol, "the client")
 
 
 def _defence(defences: Any, field: Field) -> Iterator[Control]:
@@ -152,6 +154,19 @@ def _defence(defences: Any, field: Field) -> Iterator[Control]:
         suggestions = {"suggestions": SUGGESTED_STRENGTHS[defence.name]} if defence.name in SUGGESTED_STRENGTHS else {}
         for control in _plain_fields(f"defences.{place}", defence):
             yield control | {"title": f"{control['title']} of the {words}"} | suggestions
+
+
+def _entry_fields(path: str, option: Option, whose: str) -> Iterator[Control]:
+    """A choice for each field that is an entry of the catalogue itself, and the plain fields of the one chosen."""
+    from lab.options.catalogue import Entry, entries
+
+    for field in _fields(option).values():
+        chosen = getattr(option, field.name)
+        if isinstance(chosen, Entry):
+            title = f"{field.name.replace('_', ' ').capitalize()} of {whose}"
+            yield _choice(f"{path}.{field.name}", title, chosen.name, field, entries(chosen.kind))
+            for control in _plain_fields(f"{path}.{field.name}", chosen):
+                yield control | {"title": f"{control['title']} of {whose}"}
 
 
 def _plain_fields(path: str, option: Option, without: str = "") -> Iterator[Control]:

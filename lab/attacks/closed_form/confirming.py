@@ -26,7 +26,7 @@ REFINEMENTS = 5
 
 def head_residual(observation: Observation, inputs: Float[Tensor, "1 inputs"], labels: Labels) -> float:
     """||s g(x) - g*|| / ||g*|| over the head's parameters, at the factor s >= 0 where it is least; x: shape (1, inputs)."""
-    head, gradient = observation.network.head, observation.protocol.mean_gradient(observation.update)
+    head, gradient = observation.network.head, observation.mean_gradient()
     shared = {name: gradient[f"head.{name}"] for name, _ in head.named_parameters() if f"head.{name}" in gradient}
     weights = dict(head.named_parameters())
     value = loss(head(inputs.to(next(iter(weights.values())))), labels)

@@ -67,7 +67,7 @@ class Inversion:
         self.observation = observation
         self.shares_anything = any(bool(tensor.any()) for tensor in observation.update.values())
         self.precise = corrected or in_double(observation)
-        self.gradients = self.precise.protocol.mean_gradient(self.precise.update)
+        self.gradients = self.precise.mean_gradient() if self.precise.protocol.is_linear else dict[str, Tensor]()
         self.readings = read_layers(self.precise)
         self.links = chain(self.precise.network, observation.image_shape, observation.batch_size)
         self.noise = _noise(self.readings, self.gradients, observation.batch_size)

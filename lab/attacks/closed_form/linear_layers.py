@@ -32,13 +32,15 @@ class LayerReading:
 
 
 def read_layers(observation: Observation, row: int | None = None) -> list[LayerReading]:
-    """The readings of the head's linear layers, top to bottom; empty where one of them is silent.
+    """The readings of the head's linear layers, top to bottom; empty where one of them is silent, or no gradient can be told.
 
     A layer with a bias is read by division. One without follows from the layer above:
     dL/dz = act'(z) W_above^T dL/dz_above. Where that cannot be told, the layer's gradient is a
     rank-one matrix dL/dz x^T, known up to its scale. ``row`` applies to the lowest layer.
     """
-    gradient = observation.protocol.mean_gradient(observation.update)
+    if not observation.protocol.is_linear:
+        return []
+    gradient = observation.mean_gradient()
     readings: list[LayerReading] = []
     above = _at_the_top(observation)
     layers = _linear_layers(observation)

@@ -40,8 +40,8 @@ def without_drift(observation: Observation, images: Images) -> Observation | Non
     precise = in_double(observation)
     pixels, labels = images.detach().to("cpu", torch.float64), known_labels(precise).cpu()
     protocol, network = precise.protocol, precise.network
-    shared = protocol.mean_gradient(precise.update)
-    along_the_way = protocol.mean_gradient(protocol.update(network, pixels, labels))
+    shared, weights = precise.mean_gradient(), dict(network.named_parameters())
+    along_the_way = protocol.mean_gradient(protocol.update(network, pixels, labels), weights)
     at_the_start = FedSGD().update(network, pixels, labels)
     length = fitted(along_the_way, shared).factor
     corrected = {name: shared[name] / length - (along_the_way[name] - at_the_start[name]) for name in shared}

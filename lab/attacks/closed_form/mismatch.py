@@ -35,6 +35,8 @@ class Fit:
     """s, by which the shared numbers are longer than the picture's own: 1 unless another explains clearly more."""
     residual: float
     """||s g(x) - g*|| / ||g*||."""
+    as_sent: float
+    """The same at s = 1."""
 
     @property
     def note(self) -> str:
@@ -48,7 +50,7 @@ def fitted(made: Gradients, shared: Gradients) -> Fit:
     own, product, whole = (max(sum(part), 1e-300) for part in zip(*products, strict=True))
     factor = product / own
     as_sent, best = (_residual(made, shared, s) / math.sqrt(whole) for s in (1.0, factor))
-    return Fit(factor, best) if best < CLEARLY * as_sent else Fit(1.0, as_sent)
+    return Fit(factor, best, as_sent) if best < CLEARLY * as_sent else Fit(1.0, as_sent, as_sent)
 
 
 def _residual(made: Gradients, shared: Gradients, factor: float) -> float:
@@ -63,9 +65,9 @@ def _chunks(made: Gradients, shared: Gradients) -> Iterator[tuple[Tensor, Tensor
         yield from ((one.double(), other.double()) for one, other in pairs)
 
 
-def fit(observation: Observation, inputs: Inputs) -> Fit:
-    """How the input's own update explains the shared one."""
-    labels = known_labels(observation)
+def fit(observation: Observation, inputs: Inputs, labels: Labels | None = None) -> Fit:
+    """How the input's own update explains the shared one; with these labels, or those that the server knows or infers."""
+    labels = known_labels(observation) if labels is None else labels
     made = observation.protocol.update(observation.network, moved(inputs, observation.device), labels)
     return fitted(made, observation.update)
 

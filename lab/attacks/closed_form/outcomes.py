@@ -19,6 +19,10 @@ class ClosedFormOutcome(Outcome):
         "One input fits every row, but its own local steps do not send these numbers: the ratio is exact if the client's steps "
         "are sums of gradients (momentum), and false if they are not (Adam)."
     )
+    DIVIDED_STEPS = (
+        "Each of the client's steps divided the gradient by its own size (Adam): no shared number is a sum of gradients, and "
+        "no ratio of two is the input."
+    )
     AFTER_LOCAL_STEPS = (
         "After local steps the layers that tell this input had moved under way, so the ratio is only approximate."
     )

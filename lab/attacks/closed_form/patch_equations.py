@@ -145,7 +145,7 @@ def read_equations(observation: Observation, embedding: Embedding) -> PatchEquat
 
 def sends_change(observation: Observation) -> bool:
     """Whether the client trained and sent how its weights changed, which stored weights round, and not a gradient."""
-    return observation.protocol.mean_gradient(observation.update) is not observation.update
+    return observation.protocol.steps(observation.batch_size).rate > 0
 
 
 def _double(tensor: Tensor) -> Tensor:

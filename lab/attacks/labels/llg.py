@@ -85,10 +85,16 @@ def _logit_gradient(observation: Observation) -> Tensor:
 
 
 def mean_gradient_of(observation: Observation, name: str) -> Tensor:
-    """The mean gradient of one parameter. Raises ``LabError`` where the update lacks it."""
+    """The mean gradient of one parameter. Raises ``LabError`` where the update lacks it, or tells none.
+
+    Of one picture the signs of an update are as good: each step divided by sizes keeps the gradient's signs, and at the
+    logits these do not change while the client learns.
+    """
     if name not in observation.update:
         raise LabError(f"Labels cannot be inferred: the update holds nothing of {name}. Let the server know the labels.")
-    return observation.protocol.mean_gradient(observation.update)[name]
+    if observation.batch_size == 1 and not observation.protocol.is_linear:
+        return -observation.update[name]
+    return observation.mean_gradient()[name]
 
 
 def last_linear(network: Classifier) -> tuple[str, nn.Linear]:

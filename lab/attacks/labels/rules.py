@@ -54,6 +54,10 @@ def ilrg_factor(observation: Observation) -> float:
 def _by_class(observation: Observation) -> tuple[Float[Tensor, "classes classes"], Float[Tensor, " classes"]]:
     """The probabilities of a picture of each class, and dL/db."""
     name, layer = last_linear(observation.network)
+    if not observation.protocol.is_linear:
+        raise LabError(
+            "iLRG divides gradients, and the client's steps divided them before by their own sizes; choose another rule."
+        )
     if layer.bias is None or f"{name}.bias" not in observation.update:
         raise LabError(f"iLRG divides by the gradient of a bias, and of {name} none was sent; choose another rule.")
     bias_gradient, weight = _gradient(observation, f"{name}.bias"), _gradient(observation, f"{name}.weight")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +11,7 @@ from lab.late import nn, no_grad, torch
 
 from lab.attacks.closed_form.mismatch import fitted
 from lab.federated.gradients import LocalSteps, parameter_gradient
+from lab.federated.linear_steps import LinearSteps
 from lab.federated.observation import Observation
 from lab.federated.protocols.base import Protocol
 from lab.federated.rounding import rounding
@@ -43,48 +45,80 @@ class Correction:
     """By how much the candidate's simulated update misses the shared one, relative to it."""
 
 
-class Surrogate:
-    """One step, tau K long, in place of a client's K local steps.
+class Surrogate(ABC):
+    """Base of what stands for a client's local steps while a picture is sought: cheap, and simulated truly now and then."""
 
-    The weights change by -tau K times the mean of the gradients met along the way. On a straight and even way that is
-    the gradient at the mean place theta_0 + (K - 1) / (2 K) (theta_K - theta_0), to second order in tau, and the server
-    knows both ends (the surrogate model of Zhu, Yao and Blaschko 2023, who search for the place). So no step needs to be
-    simulated or differentiated (Geiping et al. 2020, section 6, do both) to match an update.
+    def __init__(self, client: Observation, *, is_curved: bool) -> None:
+        self.client = client
+        self.steps = client.protocol.steps(client.batch_size)
+        self.spacing = -(-len(self.steps.rows) // ITERATION)
+        self.is_curved = is_curved
+        """Whether the stand-in's update is not the candidate's own."""
+
+    def is_due(self, iteration: int, iterations: int) -> bool:
+        """Whether a correction is worth its while now."""
+        return self.is_curved and iteration > 0 and iteration % max(self.spacing, iterations // CORRECTIONS) == 0
+
+    @abstractmethod
+    def correction(self, inputs: Inputs, targets: Targets) -> Correction:
+        """What simulating this candidate's steps tells."""
+
+    def simulated(self, inputs: Inputs, targets: Targets) -> tuple[Gradients, float, float]:
+        """What this candidate's own steps miss of the shared update, at what length of theirs, and how much it is of that."""
+        shared = self.client.update
+        simulated = self.client.protocol.update(self.client.network, inputs, targets)
+        factor = fitted(simulated, shared).factor
+        difference = _difference(shared, simulated, factor)
+        return difference, factor, float(length(difference) / length(shared))
+
+    def residual(self, inputs: Inputs, targets: Targets) -> float:
+        """By how much this candidate's simulated update misses the shared one, relative to it."""
+        return self.simulated(inputs, targets)[2]
+
+    def note(self, residual: float) -> str:
+        """What else to try where the last candidate left so much of the shared update; empty where it came near."""
+        if residual <= FAR:
+            return ""
+        return (
+            f"This picture's own {self.client.local_steps} local steps miss the shared update by {spoken(residual)}; "
+            "simulating each of them (local_steps = simulated) takes longer and gets closer if these are the client's, "
+            "not if it steps in another way (its optimiser: momentum, Adam)."
+        )
+
+
+def spoken(residual: float) -> str:
+    """How much of the shared update that is."""
+    return "more than all of it" if residual > 1 else percent(residual)
+
+
+class LongStepSurrogate(Surrogate):
+    """One step, as long as all together, in place of a client's K local steps; for optimisers that sum gradients.
+
+    The weights change by -sum_k c_k g_k, c_k = tau for plain steps, beside what weight decay takes of the known weights. On
+    a straight and even way that is the gradient at the mean place theta_0 + (K - 1) / (2 K) (theta_K - theta_0), to second
+    order in tau, or at the mean that the c_k weigh, and the server knows both ends (the surrogate model of Zhu, Yao and
+    Blaschko 2023, who search for the place). So no step needs to be simulated or differentiated (Geiping et al. 2020,
+    section 6, do both) to match an update.
 
     Where the way bends, the candidate's own update is simulated from time to time. What it differs by from that of the
     single step is taken off the shared update, and what is left is matched by single steps: the truth stays a fixed point.
     """
 
     def __init__(self, client: Observation) -> None:
-        """For an observation of several local steps."""
-        self.client = client
         steps = client.protocol.steps(client.batch_size)
-        count = len(steps.rows)
-        middle = _moved_network(client.network, client.update, (count - 1) / (2 * count))
-        self.long_step = LongStep(rate=steps.rate * count)
-        self.observation = replace(client, network=middle, protocol=self.long_step)
+        super().__init__(client, is_curved=len(steps.rows) > 1 and rounding(client) <= ROUNDED)
+        total, weights = steps.as_sum(), dict(client.network.named_parameters())
+        update = {name: total.without_decay(name, tensor, weights) for name, tensor in client.update.items()}
+        self.long_step = LongStep(rate=total.length)
+        self.observation = replace(
+            client, network=_moved_network(client.network, update, total), protocol=self.long_step, update=update
+        )
         """As if the client had taken a single step there."""
-        self.spacing = -(-count // ITERATION)
-        self.is_curved = rounding(client) <= ROUNDED
-
-    def is_due(self, iteration: int, iterations: int) -> bool:
-        """Whether a correction is worth its while now."""
-        return self.is_curved and iteration > 0 and iteration % max(self.spacing, iterations // CORRECTIONS) == 0
 
     def correction(self, inputs: Inputs, targets: Targets) -> Correction:
         """What simulating this candidate's steps tells."""
-        shared = self.client.update
-        simulated = self.client.protocol.update(self.client.network, inputs, targets)
-        factor = fitted(simulated, shared).factor
-        difference = _difference(shared, simulated, factor)
-        residual = float(length(difference) / length(shared))
+        difference, factor, residual = self.simulated(inputs, targets)
         return Correction(self._plus_single_step(difference, inputs, targets, factor) if residual < 1 else None, residual)
-
-    def residual(self, inputs: Inputs, targets: Targets) -> float:
-        """By how much this candidate's simulated update misses the shared one, relative to it."""
-        shared = self.client.update
-        simulated = self.client.protocol.update(self.client.network, inputs, targets)
-        return float(length(_difference(shared, simulated, fitted(simulated, shared).factor)) / length(shared))
 
     def _plus_single_step(self, difference: Gradients, inputs: Inputs, targets: Targets, factor: float) -> Gradients:
         """What the candidate's single step sends, ``factor`` times, and what its simulated ones miss; written over that."""
@@ -92,17 +126,6 @@ class Surrogate:
         for name, tensor in difference.items():
             tensor.add_(gradient[name], alpha=-self.long_step.rate * factor)
         return difference
-
-    def note(self, residual: float) -> str:
-        """What else to try where the last candidate left so much of the shared update; empty where it came near."""
-        if residual <= FAR:
-            return ""
-        amount = "more than all of it" if residual > 1 else percent(residual)
-        return (
-            f"This picture's own {self.client.local_steps} local steps miss the shared update by {amount}; "
-            "simulating each of them (local_steps = simulated) takes longer and gets closer if these are the client's, "
-            "not if it steps in another way (momentum, Adam)."
-        )
 
 
 @dataclass(frozen=True)
@@ -120,18 +143,18 @@ class LongStep(Protocol):
         """The one."""
         return LocalSteps((None,), self.rate)
 
-    def mean_gradient(self, update: Gradients) -> Gradients:
+    def mean_gradient(self, update: Gradients, weights: Gradients) -> Gradients:
         """The gradient itself."""
         return {name: -tensor / self.rate for name, tensor in update.items()}
 
 
 @no_grad
-def _moved_network(network: Classifier, change: Gradients, share: float) -> Classifier:
-    """A copy whose weights have gone this share of the change."""
+def _moved_network(network: Classifier, change: Gradients, steps: LinearSteps) -> Classifier:
+    """A copy whose weights stand where the mean gradient was, as far as gradients changed them by ``change``."""
     copy = deepcopy(network)
     weights = dict(copy.named_parameters())
     for name, tensor in change.items():
-        weights[name].add_(tensor, alpha=share)
+        weights[name].mul_(1 + steps.shrinkage).add_(tensor, alpha=steps.place)
     return copy
 
 

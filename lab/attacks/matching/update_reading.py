@@ -51,7 +51,9 @@ class Reading:
 
 
 def read_update(observation: Observation) -> Reading:
-    """The most telling trace; a plain update has none."""
+    """The most telling trace; a plain update has none. Steps that divide by sizes leave few sizes by themselves."""
+    if not observation.protocol.is_linear:
+        return Reading(Trace.PLAIN)
     numbers = torch.cat([tensor.flatten() for tensor in observation.update.values()]).abs()
     left = numbers[numbers > 0]
     if not len(left):
@@ -78,14 +80,16 @@ def _noise(observation: Observation) -> float:
     pictures, found = observation.batch_size, 0.0
     if observation.local_steps > 1:
         return found
+    plain = observation.protocol.steps(pictures).optimiser.is_plain
+    gradient = observation.update if plain else observation.mean_gradient()  # which differ in length alone
     layers = [name for name, module in observation.network.head.named_children() if isinstance(module, nn.Linear)]
-    for weight in (observation.update.get(f"head.{name}.weight") for name in layers):
+    for weight in (gradient.get(f"head.{name}.weight") for name in layers):
         if weight is None or min(weight.shape) <= pictures:
             continue
         rest = torch.linalg.svdvals(weight.detach().cpu().double())[pictures:]
         free = (weight.shape[0] - pictures) * (weight.shape[1] - pictures)
         level = float(rest.norm()) / math.sqrt(free)
-        whole = math.sqrt(sum(float(tensor.double().square().sum()) for tensor in observation.update.values()))
-        count = sum(tensor.numel() for tensor in observation.update.values())
+        whole = math.sqrt(sum(float(tensor.double().square().sum()) for tensor in gradient.values()))
+        count = sum(tensor.numel() for tensor in gradient.values())
         found = max(found, level * math.sqrt(count) / whole)
     return found / math.sqrt(max(1 - found**2, 1e-6))

@@ -17,6 +17,7 @@ from lab.attacks.closed_form.spatial.feature_inversion import HISTORY
 from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.head_start import HeadStart
 from lab.attacks.label_reading import LabelReading
+from lab.attacks.matching.adaptive_steps import MOST_PLACES
 from lab.attacks.matching.distances.base import Distance
 from lab.attacks.matching.optimisers.lbfgs import LBFGS
 from lab.attacks.matching.settings import Matching, Steps
@@ -26,12 +27,16 @@ from lab.client.defences.gaussian_noise import GaussianNoise
 from lab.client.defences.pruning import Pruning
 from lab.experiments.cost.sketch import Sketch
 from lab.experiments.experiment import Experiment
+from lab.federated.local_optimisers.base import LocalOptimiser
+from lab.federated.protocols.base import Protocol
 
 BYTES = 4
 PICTURES_BESIDE = 50
 """The gallery and its mirror images, among which decoys are sought, and copies on the way."""
 PROOF = 5
 """Times the weights: what the proof takes that the kinks of a network may be frozen, which tries both ways on one picture."""
+SOFT_STEP = 14
+"""Times the weights: a step of Adam's in a graph, with what its roots and ratios keep for the way back."""
 CONDITION = 4 * 2 * SMOOTH.inner**2
 """What the condition of a solve is told by: square matrices of its iterations, in double precision."""
 COPIES = 12
@@ -49,6 +54,13 @@ class Sizes:
     rows: int
     """Pictures in each of them."""
     defended: bool
+    optimiser: LocalOptimiser
+    """The client's."""
+
+    @property
+    def is_gradient(self) -> bool:
+        """Whether one gradient is all that is sent, but for its length."""
+        return self.steps == 1 and self.optimiser.is_plain
 
     @property
     def held(self) -> int:
@@ -72,9 +84,19 @@ class Sizes:
 
 def sizes_of(experiment: Experiment, drawn: Sketch) -> Sizes:
     """The sizes of an experiment with a network of that sketch."""
-    steps = experiment.protocol.steps(experiment.batch_size).rows
-    rows = max(experiment.batch_size if chosen is None else len(chosen) for chosen in steps)
-    return Sizes(drawn, experiment.batch_size, len(steps), rows, bool(experiment.defences))
+    return sizes_with(experiment.protocol, experiment, drawn)
+
+
+def sizes_with(protocol: Protocol, experiment: Experiment, drawn: Sketch) -> Sizes:
+    """The same if the client stepped so."""
+    steps = protocol.steps(experiment.batch_size)
+    rows = max(experiment.batch_size if chosen is None else len(chosen) for chosen in steps.rows)
+    return Sizes(drawn, experiment.batch_size, len(steps.rows), rows, bool(experiment.defences), steps.optimiser)
+
+
+def believed(experiment: Experiment, drawn: Sketch) -> list[Sizes]:
+    """What a server may take them for, one after another."""
+    return [sizes_with(protocol, experiment, drawn) for protocol in experiment.protocol.as_told().guesses()]
 
 
 def round_bytes(experiment: Experiment, sizes: Sizes) -> int:
@@ -84,15 +106,23 @@ def round_bytes(experiment: Experiment, sizes: Sizes) -> int:
 
 def attack_bytes(experiment: Experiment, sizes: Sizes) -> int:
     """The same while the server attacks, or a page reads the layers, with what the round left behind."""
-    return BYTES * (sizes.held + max(_attack(experiment.attack, sizes), _reading(sizes)) + sizes.around)
+    attacks = [_attack(experiment.attack, taken) for taken in believed(experiment, sizes.drawn)]
+    return BYTES * (sizes.held + max(*attacks, _reading(sizes)) + sizes.around)
 
 
 def _round(experiment: Experiment, sizes: Sizes) -> int:
     """Weights and gradient, weights on the move after several steps; then what each defence writes."""
     weights = sizes.drawn.weights
     loaded = weights if experiment.trained else 0
-    trained = (2 if sizes.steps == 1 else 3) * weights + sizes.kept(sizes.rows)
+    trained = (2 if sizes.steps == 1 else 3) * weights + sizes.kept(sizes.rows) + _remembered(sizes)
     return max(weights + loaded, trained, *(_defended(defence, sizes.drawn) for defence in experiment.defences))
+
+
+def _remembered(sizes: Sizes) -> int:
+    """What the client's optimiser keeps of each weight, and what it writes down while it steps one tensor."""
+    if sizes.optimiser.is_plain:
+        return 0
+    return sizes.optimiser.remembered * sizes.drawn.weights + (2 * sizes.optimiser.remembered + 1) * sizes.drawn.largest_weight
 
 
 def _defended(defence: object, drawn: Sketch) -> int:
@@ -126,15 +156,21 @@ def _(attack: Analytic | LabelReading, sizes: Sizes) -> int:
 def _(attack: GradientMatching, sizes: Sizes) -> int:
     history = attack.optimiser.history if isinstance(attack.optimiser, LBFGS) else 0
     remembered = 3 * history * sizes.pictures * sizes.drawn.numbers
-    if sizes.steps > 1 and attack.local_steps is Steps.SURROGATE:
-        return remembered + _surrogate(attack, sizes)
+    if attack.local_steps is Steps.SURROGATE and not sizes.is_gradient:
+        return remembered + (_surrogate if sizes.optimiser.is_linear else _soft_steps)(attack, sizes)
     return remembered + _matcher(attack, sizes, sizes.steps, sizes.rows)
+
+
+def _soft_steps(attack: Matching, sizes: Sizes) -> int:
+    """At each place its weights, their gradient and each direction in one graph, and what bends the way."""
+    places = min(sizes.steps, MOST_PLACES)
+    return places * (SOFT_STEP * sizes.drawn.weights + 3 * sizes.kept(sizes.pictures)) + 4 * sizes.drawn.weights
 
 
 def _surrogate(attack: Matching, sizes: Sizes) -> int:
     """Weights half way and a corrected update; beside them the single step's matching, or a simulation to correct by."""
     weights = sizes.drawn.weights
-    simulation = 5 * weights + sizes.kept(sizes.pictures)
+    simulation = 5 * weights + sizes.kept(sizes.pictures) + _remembered(sizes)
     return 2 * weights + max(simulation, _matcher(attack, sizes, 1, sizes.pictures))
 
 

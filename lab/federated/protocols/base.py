@@ -26,5 +26,21 @@ class Protocol(Entry):
         """The rule step by step, for a batch of so many pictures."""
 
     @abstractmethod
-    def mean_gradient(self, update: Gradients) -> Gradients:
-        """The update as an (average) gradient, as label recovery and the algebra read it."""
+    def mean_gradient(self, update: Gradients, weights: Gradients) -> Gradients:
+        """The update of these weights as an (average) gradient, as label recovery and the algebra read it.
+
+        Raises ``LabError`` where an update is none.
+        """
+
+    def as_told(self) -> Protocol:
+        """What the server knows of it."""
+        return self
+
+    def guesses(self) -> tuple[Protocol, ...]:
+        """What it may be, as far as the server knows; one where it knows all."""
+        return (self,)
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether an update is a sum of gradients, but for what the weights alone tell."""
+        return True

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Annotated, cast
 
 from lab.late import Tensor, nn, torch
 
+from lab.errors import LabError
 from lab.federated.gradients import LocalSteps, loss, slopes, trainable
 from lab.federated.inputs import rows as rows_of
+from lab.federated.linear_steps import LinearSteps, linear_steps
+from lab.federated.local_optimisers.base import LocalOptimiser, Memory
+from lab.federated.local_optimisers.sgd import LocalSGD
 from lab.federated.protocols.base import Protocol
 from lab.federated.tensors import Gradients, Inputs, Targets
+from lab.options.catalogue import entries
 from lab.options.fields import Bounds, Help
+
+NO_SUM = (
+    "{name} divides each gradient by its own size, so its steps tell signs and no mean gradient: labels of several pictures "
+    "cannot be counted, nor inputs read off. Let the server know the labels, and match gradients."
+)
 
 
 @dataclass(frozen=True)
 class FedAvg(Protocol):
-    """The client takes local SGD steps and sends the change of its weights (Geiping et al. 2020, section 6).
+    """The client takes local steps and sends the change of its weights (Geiping et al. 2020, section 6).
 
     Step k trains on pictures k B to (k + 1) B of the batch, starting over at its end, so
     E epochs over n pictures are ``local_steps`` = E n / B.
@@ -25,46 +36,80 @@ class FedAvg(Protocol):
     local_steps: Annotated[int, Bounds(1, 1000), Help("SGD steps before sending", "steps")] = 4
     batch_size: Annotated[int, Bounds(0, 100), Help("pictures in each local step; 0 takes the whole batch", "pictures")] = 0
     learning_rate: Annotated[float, Bounds(1e-6, 1.0, log=True), Help("the client's step size tau")] = 1e-4
+    optimiser: Annotated[LocalOptimiser, Help("how a local step follows from its gradient")] = LocalSGD()
+
+    optimiser_told: Annotated[bool, Help("whether the server knows the optimiser; if not, it tries the usual ones")] = True
 
     def update(self, model: nn.Module, inputs: Inputs, targets: Targets, *, differentiable: bool = False) -> Gradients:
-        """theta_E - theta_0, by SGD theta <- theta - tau dL/dtheta."""
+        """theta_E - theta_0, by theta <- theta - tau d with the optimiser's directions d."""
         run = self._unrolled if differentiable else self._trained
         return run(model, inputs, targets)
 
     def _unrolled(self, model: nn.Module, inputs: Inputs, targets: Targets) -> Gradients:
         """All steps in one graph."""
         start = trainable(model)
-        weights = start
+        weights, memories = start, dict[str, Memory]()
         for step in range(self.local_steps):
             rows = self._rows(step, len(targets)).to(targets.device)
             value = loss(torch.func.functional_call(model, weights, (rows_of(inputs, rows),)), targets[rows])
             found = slopes(value, weights, differentiable=True)
-            weights = {name: weight - self.learning_rate * found[name] for name, weight in weights.items()}
+            moves = self._directions(step, weights, found, memories)
+            weights = {name: weights[name] - self.learning_rate * direction for name, direction in moves}
         return {name: weights[name] - start[name] for name in start}
 
     def _trained(self, model: nn.Module, inputs: Inputs, targets: Targets) -> Gradients:
-        """Step by step on weights of its own, so that memory holds them and one gradient."""
+        """Step by step on weights of its own, so that memory holds them, one gradient and what the optimiser remembers."""
         start = {name: tensor.detach() for name, tensor in trainable(model).items()}
-        weights = {name: tensor.clone() for name, tensor in start.items()}
+        weights, memories = {name: tensor.clone() for name, tensor in start.items()}, dict[str, Memory]()
         for step in range(self.local_steps):
             rows = self._rows(step, len(targets)).to(targets.device)
-            self._descend(model, weights, rows_of(inputs, rows), targets[rows])
+            leaves = {name: tensor.detach().requires_grad_() for name, tensor in weights.items()}
+            value = loss(torch.func.functional_call(model, leaves, (rows_of(inputs, rows),)), targets[rows])
+            found = slopes(value, leaves)
+            for name, direction in self._directions(step, weights, found, memories):
+                weights[name].sub_(direction, alpha=self.learning_rate)
         return {name: tensor.sub_(start[name]) for name, tensor in weights.items()}
 
-    def _descend(self, model: nn.Module, weights: dict[str, Tensor], inputs: Inputs, targets: Targets) -> None:
-        """Move the weights by one step."""
-        leaves = {name: tensor.detach().requires_grad_() for name, tensor in weights.items()}
-        for name, slope in slopes(loss(torch.func.functional_call(model, leaves, (inputs,)), targets), leaves).items():
-            weights[name].sub_(slope, alpha=self.learning_rate)
+    def _directions(
+        self, step: int, weights: Gradients, found: dict[str, Tensor], memories: dict[str, Memory]
+    ) -> Iterator[tuple[str, Tensor]]:
+        """Where each tensor goes, one after another; the gradients found are forgotten on the way, the memories renewed."""
+        for name, weight in weights.items():
+            direction, memories[name] = self.optimiser.direction(step, weight, found.pop(name), memories.get(name, ()))
+            yield name, direction
 
     def steps(self, pictures: int) -> LocalSteps:
         """``local_steps`` steps at the client's rate."""
         rows = [self._rows(step, pictures) for step in range(self.local_steps)]
-        return LocalSteps(tuple(None if len(chosen) == pictures else chosen for chosen in rows), self.learning_rate)
+        chosen = tuple(None if len(each) == pictures else each for each in rows)
+        return LocalSteps(chosen, self.learning_rate, self.optimiser)
 
-    def mean_gradient(self, update: Gradients) -> Gradients:
-        """-change / (tau E): exact for one step, an average along the way for more."""
-        return {name: -tensor / (self.learning_rate * self.local_steps) for name, tensor in update.items()}
+    def as_told(self) -> FedAvg:
+        """Without an optimiser that the server is not told."""
+        return self if self.optimiser_told else replace(self, optimiser=LocalSGD())
+
+    def guesses(self) -> tuple[Protocol, ...]:
+        """With each usual optimiser, where it was not told."""
+        if self.optimiser_told:
+            return (self,)
+        kinds = [cast("type[LocalOptimiser]", entry) for entry in entries(LocalOptimiser.kind).values()]
+        usual = [optimiser for kind in kinds for optimiser in kind.usual()]
+        return tuple(replace(self, optimiser=optimiser, optimiser_told=True) for optimiser in usual)
+
+    @property
+    def is_linear(self) -> bool:
+        """As the optimiser is."""
+        return self.optimiser.is_linear
+
+    def as_sum(self) -> LinearSteps:
+        """All steps as one sum of gradients and weights. Raises ``LabError`` for an optimiser that divides by what it meets."""
+        if not self.is_linear:
+            raise LabError(NO_SUM.format(name=self.optimiser.name.capitalize()))
+        return linear_steps(self.optimiser, self.learning_rate, self.local_steps)
+
+    def mean_gradient(self, update: Gradients, weights: Gradients) -> Gradients:
+        """The mean of the gradients on the way, each by how much of it was stepped: exact for one step."""
+        return self.as_sum().mean_gradient(update, weights)
 
     def _rows(self, step: int, pictures: int) -> Tensor:
         size = min(self.batch_size or pictures, pictures)

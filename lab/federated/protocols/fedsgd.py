@@ -23,6 +23,6 @@ class FedSGD(Protocol):
         """One gradient of the whole batch."""
         return LocalSteps((None,), -1.0)
 
-    def mean_gradient(self, update: Gradients) -> Gradients:
+    def mean_gradient(self, update: Gradients, weights: Gradients) -> Gradients:
         """The update is the gradient."""
         return update

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
 
@@ -51,7 +52,6 @@ def result(experiment: Experiment, attacked: Round, last: AttackState, seconds: 
     """All numbers of one experiment as JSON-ready data; null where a number is not finite."""
     scores, moved = score(attacked, last), registrations(attacked, last)
     assert last.outcome is not None
-    gradient = attacked.observation.protocol.mean_gradient(attacked.clean_update)
     return finite(
         {
             "experiment": experiment.to_plain(),
@@ -70,7 +70,7 @@ def result(experiment: Experiment, attacked: Round, last: AttackState, seconds: 
             "max_abs_error": scores.max_abs_error,
             "objective": last.objective,
             "iterations": last.iteration,
-            "gradient_norm": math.sqrt(sum(float(tensor.square().sum()) for tensor in gradient.values())),
+            "gradient_norm": _gradient_norm(attacked),
             "seconds": seconds,
             "cpu_seconds": cpu_seconds,
             "device": describe(attacked.observation.device, attacked.observation.network),
@@ -79,6 +79,14 @@ def result(experiment: Experiment, attacked: Round, last: AttackState, seconds: 
             "versions": {name: version(name) for name in ("inverting-gradients-lab", "torch")},
         }
     )
+
+
+def _gradient_norm(attacked: Round) -> float | None:
+    """Of the mean gradient, before any defence; None where the client's steps tell none."""
+    if not attacked.observation.protocol.is_linear:
+        return None
+    gradient = replace(attacked.observation, update=attacked.clean_update).mean_gradient()
+    return math.sqrt(sum(float(tensor.square().sum()) for tensor in gradient.values()))
 
 
 def _mean(values: list[float]) -> float:

@@ -1,0 +1,1 @@
+"""Local optimisers: how a client's step follows from its gradient, one a file."""
