@@ -141,6 +141,8 @@ def run(
     attack: Annotated[str | None, Option(metavar=NAMED, help="such as analytic")] = None,
     distance: Annotated[str | None, Option(metavar="NAME", help="how two gradients are compared")] = None,
     tv: Annotated[float | None, Option(metavar="X", parser=number, help="weight of total variation; 0 leaves it out")] = None,
+    size: Annotated[str | None, Option(metavar="N|HxW", help="pixels of the pictures: 28, or 178x218")] = None,
+    channels: Annotated[int | None, Option(metavar="N", parser=whole, help="of the pictures: 1 to 4; grey: 1")] = None,
     labels: Annotated[str | None, Option(metavar="HOW", help="the server's labels: known, inferred or joint")] = None,
     defence: Annotated[list[str] | None, Option(metavar=NAMED, help="repeat it for several, applied in order")] = None,
     batch: Annotated[int | None, Option(metavar="N", parser=whole, help="private pictures behind one update")] = None,
@@ -157,7 +159,7 @@ def run(
     download: Annotated[bool, Option("--download", help="fetch the published data set and weights that are missing")] = False,
 ) -> None:
     """Attack one round of federated learning; flags win over the preset or the experiment file."""
-    from lab.commands.choosing import Choices, OwnFlags, check_at_hand, choose, stopped_after
+    from lab.commands.choosing import Choices, OwnFlags, check_at_hand, choose, sides, stopped_after
     from lab.device import check_name
     from lab.experiments.outputs import ready_folder
 
@@ -187,6 +189,8 @@ def run(
             ("iterations", iterations),
             ("restarts", restarts),
             ("seed", seed),
+            ("channels", channels),
+            *sides(size),
         ),
     )
     own = OwnFlags(model, update, like, mean, std, tuple(truth or ()))

@@ -19,6 +19,7 @@ from lab.federated.gradients import parameter_gradient
 from lab.federated.inputs import each, first, flat, is_same, kept, named, rows
 from lab.federated.networks.base import Activation, BatchNorm, Network, Padding
 from lab.federated.networks.convnet import ConvNet
+from lab.federated.networks.flower_net import FlowerNet
 from lab.federated.networks.imagenet_resnet import ImageNetResNet
 from lab.federated.networks.imagenet_vit import ImageNetViT
 from lab.federated.networks.lenet import LeNet
@@ -26,6 +27,7 @@ from lab.federated.networks.mlp import MLP
 from lab.federated.networks.resnet import ResNet
 from lab.federated.networks.small_convnet import SmallConvNet
 from lab.federated.networks.squeezenet import SqueezeNet
+from lab.federated.networks.vgg11 import VGG11
 from lab.federated.networks.vision_transformer import VisionTransformer
 from lab.modalities.images import Pictures
 from lab.options import catalogue
@@ -40,6 +42,7 @@ DEFENCES = [pytest.param(entry, id=name) for name, entry in entries("defence").i
 OPTIMISERS = [pytest.param(entry(), id=name) for name, entry in entries("optimiser").items()]
 
 SLIM = {"mlp": MLP(width=32), "small_convnet": SmallConvNet(width=8), "convnet": ConvNet(width=4), "resnet": ResNet(depth=8)}
+SLIM |= {"vgg11": VGG11(units=16)}
 SLIM |= {"vision_transformer": VisionTransformer(width=16, depth=1), "imagenet_vit": ImageNetViT(width=192)}
 NETWORKS = [
     pytest.param(SLIM.get(name, entry()), id=name)
@@ -200,6 +203,7 @@ def test_networks_have_the_sizes_that_the_papers_give():
     assert count(ResNet(depth=20, widen=4)) == pytest.approx(4.3e6, rel=0.02)
     wide, narrow = count(ConvNet(width=32)), count(ConvNet(width=16))
     assert wide / narrow == pytest.approx(4, rel=0.05)
+    assert count(FlowerNet()) == 62_006
     assert count(MLP(depth=1)) == 3 * 32 * 32 * 10 + 10
     assert count(MLP(depth=2, width=5, bias=False)) == 3 * 32 * 32 * 5 + 5 * 10
 
@@ -212,10 +216,11 @@ def test_imagenet_networks_have_torchvisions_sizes():
     assert count(ImageNetResNet(depth=18)) == 11_689_512
     assert count(ImageNetResNet(depth=50)) == 25_557_032
     assert count(SqueezeNet()) == 1_248_424
+    assert count(VGG11()) == 132_863_336
 
 
 @pytest.mark.parametrize("activation", list(Activation))
-@pytest.mark.parametrize("entry", [MLP, LeNet, SmallConvNet, ConvNet, ResNet])
+@pytest.mark.parametrize("entry", [MLP, LeNet, SmallConvNet, ConvNet, FlowerNet, ResNet])
 def test_the_chosen_activation_is_the_one_inside(entry, activation):
     options = {"width": 4} if entry in (SmallConvNet, ConvNet) else {"depth": 8} if entry is ResNet else {}
     model = entry(activation=activation, **options).build((3, 32, 32), 10, stream(0, "weights"))

@@ -27,6 +27,7 @@ from lab.experiments.edits import edit
 from lab.experiments.presets import PRESETS
 from lab.federated.networks.base import Activation, BatchNorm, Padding
 from lab.federated.networks.convnet import ConvNet
+from lab.federated.networks.flower_net import FlowerNet
 from lab.federated.networks.imagenet_resnet import ImageNetResNet
 from lab.federated.networks.imagenet_vit import ImageNetViT
 from lab.federated.networks.lenet import LeNet
@@ -34,6 +35,7 @@ from lab.federated.networks.mlp import MLP
 from lab.federated.networks.resnet import ResNet
 from lab.federated.networks.small_convnet import SmallConvNet
 from lab.federated.networks.squeezenet import SqueezeNet
+from lab.federated.networks.vgg11 import VGG11
 from lab.federated.networks.vision_transformer import VisionTransformer
 from lab.federated.observation import LabelSource
 from lab.federated.protocols.fedavg import FedAvg
@@ -80,6 +82,8 @@ TINY = {
     "resnet": ResNet(depth=8),
     "imagenet_resnet": ImageNetResNet(18),
     "squeezenet": SqueezeNet(),
+    "flower_net": FlowerNet(),
+    "vgg11": VGG11(units=16),
     "vision_transformer": VisionTransformer(width=64, depth=2),
     "imagenet_vit": ImageNetViT(width=192),
 }
@@ -151,7 +155,7 @@ def test_memory_of_each_activation(activation, derivative):
 
 
 @pytest.mark.parametrize("derivative", [Derivative.AUTO, Derivative.EXACT], ids=lambda value: value.value)
-@pytest.mark.parametrize("options", [{"padding": Padding.CIRCULAR}, {"batch_norm": BatchNorm.TRAIN}], ids=str)
+@pytest.mark.parametrize("options", [{"padding": Padding.CIRCULAR}, *({"batch_norm": norm} for norm in BatchNorm)], ids=str)
 def test_memory_of_paddings_and_statistics(options, derivative):
     check(
         Experiment(network=ConvNet(width=4, **options), batch_size=4, attack=GradientMatching(derivative=derivative)), states=2

@@ -3,7 +3,6 @@
 from dataclasses import dataclass, fields, replace
 from enum import Enum
 from functools import partial
-from itertools import product
 
 import pytest
 import torch
@@ -27,12 +26,13 @@ from lab.options.fields import fields_of
 from lab.randomness import stream
 
 SLIM = {"mlp": {"width": 16}, "small_convnet": {"width": 4}, "convnet": {"width": 4}, "resnet": {"depth": 8}}
+SLIM |= {"vgg11": {"units": 16}}
 SLIM |= {"vision_transformer": {"width": 16, "depth": 1}, "imagenet_vit": {"width": 192}}
 TRAINED = ["lenet", "mlp", "small_convnet", "resnet"]
 
 
 def choices(entry):
-    """Each combination of the options that choose between ways to build, at the smallest size."""
+    """Each way to build, beside the others' first and beside their last, at the smallest size."""
     slim = SLIM.get(entry.name, {})
     named = {field.name: field for field in fields_of(entry)}
     ways = {
@@ -43,7 +43,9 @@ def choices(entry):
         if isinstance(getattr(entry(), field.name), Enum | bool)
     }
     assert named.keys() >= ways.keys()
-    return [entry(**slim, **dict(zip(ways, chosen, strict=True))) for chosen in product(*ways.values())]
+    others = ({name: values[end] for name, values in ways.items()} for end in (0, -1))
+    chosen = [beside | {name: value} for beside in others for name, values in ways.items() for value in values]
+    return list(dict.fromkeys(entry(**slim, **each) for each in chosen or [{}]))
 
 
 def gaps(observation, pictures, matcher=None):

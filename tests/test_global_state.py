@@ -18,8 +18,11 @@ from torch import nn
 
 from lab import Experiment, device, reconstruct, score, simulate_round
 from lab.attacks.base import Attack, AttackState
+from lab.federated.networks.imagenet_vit import ImageNetViT
 from lab.federated.networks.mlp import MLP
 from lab.federated.networks.resnet import ResNet
+from lab.federated.networks.vgg11 import VGG11
+from lab.federated.networks.vision_transformer import VisionTransformer
 from lab.files import data_folder
 from lab.modalities.images.codec import decode_picture
 from lab.options.catalogue import entries
@@ -29,6 +32,8 @@ from lab.randomness import stream
 
 LARGE, TINY = MLP(width=400), MLP(width=8)
 SLIM = {"resnet": ResNet(depth=8), "mlp": MLP(width=32)}
+SLIM |= {"vision_transformer": VisionTransformer(width=16, depth=1), "imagenet_vit": ImageNetViT(width=192)}
+SLIM |= {"vgg11": VGG11(units=16)}
 NETWORKS = [pytest.param(SLIM.get(name, entry()), id=name) for name, entry in entries("network").items()]
 
 

@@ -43,6 +43,8 @@ def values(field, floats):
         return some.sampled_from(field.choices)
     if field.type == tuple[int, ...]:
         return some.lists(some.integers(0, 9), max_size=4)
+    if field.type == tuple[float, ...]:
+        return some.lists(floats(0.1, 1), max_size=4)
     if "tuple" in str(field.type):
         return some.lists(any_of(get_args(field.type)[0].kind, floats), unique_by=lambda plain: plain["name"], max_size=2)
     if isinstance(field.type, type) and issubclass(field.type, Entry):

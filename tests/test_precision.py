@@ -17,9 +17,12 @@ from lab.attacks.recursive import Recursive
 from lab.client.datasets.gallery import Gallery
 from lab.course.exercises.checking import exercises
 from lab.federated.networks.convnet import ConvNet
+from lab.federated.networks.imagenet_vit import ImageNetViT
 from lab.federated.networks.mlp import MLP
 from lab.federated.networks.resnet import ResNet
 from lab.federated.networks.small_convnet import SmallConvNet
+from lab.federated.networks.vgg11 import VGG11
+from lab.federated.networks.vision_transformer import VisionTransformer
 from lab.federated.observation import LabelSource
 from lab.federated.protocols.fedavg import FedAvg
 from lab.options.catalogue import entries
@@ -29,6 +32,8 @@ from lab.randomness import stream
 FLOATS = {"empty", "zeros", "ones", "eye", "rand", "randn", "normal", "linspace", "logspace", "full", "tensor"}
 """Torch's functions whose result follows the default precision where none is named (of the last two: it may)."""
 SLIM = {"mlp": MLP(width=16), "convnet": ConvNet(width=4), "resnet": ResNet(depth=8), "small_convnet": SmallConvNet(width=8)}
+SLIM |= {"vision_transformer": VisionTransformer(width=16, depth=1), "imagenet_vit": ImageNetViT(width=192)}
+SLIM |= {"vgg11": VGG11(units=16)}
 TINY = Experiment(network=MLP(width=16), attack=GradientMatching(iterations=2))
 
 

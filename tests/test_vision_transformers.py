@@ -59,7 +59,7 @@ def test_a_picture_that_patches_do_not_fill_is_refused_in_a_sentence(shape):
 
 def test_heads_that_cannot_share_the_width_are_refused_in_a_sentence():
     with pytest.raises(LabError, match="width = 100 cannot be shared by heads = 16"):
-        VisionTransformer(width=100, heads=16)
+        VisionTransformer(width=100, heads=16).build((3, 32, 32), 10, stream(0, "w"))
 
 
 def test_fixed_places_are_the_papers_sines():

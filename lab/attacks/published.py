@@ -52,6 +52,6 @@ def zhu2019_attack(iterations: int) -> GradientMatching:
 
 
 def smooth_network_attack(iterations: int) -> GradientMatching:
-    """For sigmoid, tanh, SiLU and GELU: Adam on the gradient itself and little smoothing, as there are no kinks to jump."""
+    """For sigmoid, tanh, SiLU, GELU and ELU: Adam on the gradient itself and little smoothing: there are no kinks to jump."""
     prior = TotalVariation(weight=0.3, fade=0.01)
     return GradientMatching(BalancedCosine(), priors=(prior,), optimiser=Adam(step=0.03), iterations=iterations)

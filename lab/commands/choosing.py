@@ -64,6 +64,16 @@ def choose_from(start: Experiment, choices: Choices) -> Experiment:
     return patched(start, [*patches, *pictures]) if pictures else chosen
 
 
+def sides(text: str | None) -> list[Patch]:
+    """What ``28`` or ``178x218`` (height, then width) says of the pictures. Raises ``LabError`` for anything else."""
+    if text is None:
+        return []
+    parts = text.lower().split("x")
+    if len(parts) > 2 or not all(part.isascii() and part.isdigit() and len(part) < 6 for part in parts):
+        raise LabError(f"--size {quoted(text)} is no size; give pixels a side such as 28, or height and width such as 178x218.")
+    return [("image_size", int(parts[0])), ("image_width", int(parts[1]) if len(parts) == 2 else 0)]
+
+
 def _starting_point(choices: Choices) -> Experiment:
     if choices.preset is not None and choices.experiment is not None:
         raise LabError("--preset and --experiment both say where to start; give one of the two.")

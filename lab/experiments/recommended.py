@@ -35,7 +35,7 @@ from lab.federated.observation import LabelSource, Observation
 from lab.modalities.base import modality_of
 from lab.options.catalogue import find
 
-SMOOTH = (Activation.SIGMOID, Activation.TANH, Activation.SILU, Activation.GELU)
+SMOOTH = (Activation.SIGMOID, Activation.TANH, Activation.SILU, Activation.GELU, Activation.ELU)
 SECOND_ORDER = GradientMatching(
     distance=BalancedCosine(),
     priors=(TotalVariation(weight=1e-3, relative=False),),
@@ -127,7 +127,7 @@ def recommended_matching(network: Network, *, trained: bool, pictures: int = 1) 
 def recommended_for_observation(observation: Observation) -> Attack:
     """The same for a network of which no options tell what it is: a head start where the algebra gets anywhere, then matching.
 
-    Patches with learned places are one linear system, whoever's network it is.
+    Patches with learned places are one linear system, whosever network it is.
     Smooth networks are matched by all layers alike, and several pictures are kept apart by noise, as those of the catalogue.
     """
     kinked = any(isinstance(module, (nn.ReLU, nn.LeakyReLU, nn.MaxPool2d)) for module in observation.network.modules())

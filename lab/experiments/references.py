@@ -115,6 +115,17 @@ _LISTING = (
         2022,
         "2112.14087",
     ),
+    Paper(
+        "simonyan2015",
+        "Very Deep Convolutional Networks for Large-Scale Image Recognition",
+        "K. Simonyan, A. Zisserman",
+        "ICLR",
+        2015,
+        "1409.1556",
+    ),
+    Paper(
+        "beutel2020", "Flower: A Friendly Federated Learning Framework", "D. J. Beutel et al.", "preprint", 2020, "2007.14390"
+    ),
     Paper("kingma2015", "Adam: A Method for Stochastic Optimization", "D. P. Kingma, J. Ba", "ICLR", 2015, "1412.6980"),
 )
 
@@ -135,6 +146,8 @@ _STANDS_ON = {
     ("network", "squeezenet"): "iandola2016",
     ("network", "vision_transformer"): "dosovitskiy2021",
     ("network", "imagenet_vit"): "dosovitskiy2021",
+    ("network", "vgg11"): "simonyan2015",
+    ("network", "flower_net"): "beutel2020",
     ("optimiser", "adam"): "kingma2015",
     ("optimiser", "signed_adam"): "geiping2020",
     ("optimiser", "lbfgs"): "zhu2019",

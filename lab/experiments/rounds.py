@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -16,13 +16,15 @@ from lab.client.batch import Batch
 from lab.errors import LabError, quoted
 from lab.evaluation.round import Round
 from lab.evaluation.scores import DECOYS, shipped_set
+from lab.experiments.cost.fitting import check_size
 from lab.experiments.experiment import Experiment
 from lab.experiments.recommended import recommended_for_observation
-from lab.federated.classifier import Classifier
+from lab.federated.classifier import Classifier, Normalise
 from lab.federated.inputs import joined, rows, shape_of
 from lab.federated.observation import LabelSource, Observation
 from lab.federated.tensors import Gradients, Inputs, Shape
 from lab.modalities.base import Modality, modality_of
+from lab.modalities.images.codec import in_channels
 from lab.randomness import stream
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ def simulate_round(experiment: Experiment, on: torch.device | None = None) -> Ro
 
 def _simulate(experiment: Experiment, where: torch.device) -> Round:
     modality = experiment.modality
+    check_size(experiment)
     batch = _private_batch(experiment).to(where)
     network, batch = build_network(experiment, batch)
     network = network.to(where)
@@ -152,7 +155,20 @@ def build_network(experiment: Experiment, batch: Batch) -> tuple[Classifier, Bat
 
 
 def _built(experiment: Experiment, shape: Shape, classes: int) -> Classifier:
-    return experiment.network.build(shape, classes, stream(experiment.seed, "weights"))
+    network = experiment.network.build(shape, classes, stream(experiment.seed, "weights"))
+    if experiment.mean or experiment.std:
+        network.normalise = _own_statistics(experiment, shape)
+    return network
+
+
+def _own_statistics(experiment: Experiment, shape: Any) -> Normalise:
+    """What takes off the mean that was given and divides by the deviation; the network's own where one was not."""
+    usual = experiment.network.statistics(shape[0])
+    mean, std = (given or own for given, own in zip((experiment.mean, experiment.std), usual, strict=True))
+    for name, given in (("mean", mean), ("std", std)):
+        if len(given) not in (1, shape[0]):
+            raise LabError(f"{name} is given for {len(given)} channels, and the pictures have {shape[0]}; give one for each.")
+    return Normalise(mean, std)
 
 
 def _check_labels(batch: Batch, network: Classifier) -> None:
@@ -165,7 +181,18 @@ def _check_labels(batch: Batch, network: Classifier) -> None:
 
 
 def _private_batch(experiment: Experiment) -> Batch:
-    return experiment.dataset.load(experiment.batch_size, experiment.size, stream(experiment.seed, "data"))
+    batch = experiment.dataset.load(experiment.batch_size, experiment.size, stream(experiment.seed, "data"))
+    return replace(batch, inputs=_as_asked(batch.inputs, experiment))
+
+
+def _as_asked(inputs: Inputs, experiment: Experiment) -> Inputs:
+    """Squares cut to their central height and width, in as many channels as are wanted; others as they are."""
+    if not (experiment.image_width or experiment.channels) or isinstance(inputs, Mapping):
+        return inputs
+    height, width = experiment.sides
+    top, left = (inputs.shape[-2] - height) // 2, (inputs.shape[-1] - width) // 2
+    cut = inputs[..., top : top + height, left : left + width]
+    return in_channels(cut, experiment.channels or inputs.shape[-3]).contiguous()
 
 
 def _defended(experiment: Experiment, clean: Gradients) -> Gradients:
@@ -178,7 +205,6 @@ def _defended(experiment: Experiment, clean: Gradients) -> Gradients:
 def _line_up(batch: Batch, experiment: Experiment, modality: Modality) -> Inputs:
     """The first private input, then others of its data set, or of the one that ships where the set has no more."""
     generator = stream(experiment.seed, "line-up")
-    others = experiment.dataset.others(len(batch), DECOYS, experiment.size, generator)
-    if others is None:
-        others = shipped_set(modality).decoys(batch.inputs, DECOYS, generator)
+    own = experiment.dataset.others(len(batch), DECOYS, experiment.size, generator)
+    others = shipped_set(modality).decoys(batch.inputs, DECOYS, generator) if own is None else _as_asked(own, experiment)
     return joined(rows(batch.inputs, slice(1)), modality.alike(others, batch.inputs))

@@ -35,6 +35,7 @@ LAYERS: dict[Any, type[nn.Module]] = {
     **dict.fromkeys((functional.tanh, torch.tanh, "tanh"), nn.Tanh),
     functional.silu: nn.SiLU,
     functional.gelu: nn.GELU,
+    functional.elu: nn.ELU,
     functional.max_pool2d: nn.MaxPool2d,
     torch.max_pool2d: nn.MaxPool2d,
     **dict.fromkeys((functional.log_softmax, torch.log_softmax, "log_softmax"), nn.LogSoftmax),
@@ -49,7 +50,7 @@ QUESTIONS = (getattr, torch._assert, "size", "dim", *vars(operator).values())  #
 """What is asked of a value without changing it; ``torch._assert`` is what torch tells people to call in what is traced."""
 IDLE = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
 """What does nothing in eval mode."""
-OF_A_HEAD = (nn.Linear, nn.ReLU, nn.LeakyReLU, nn.Sigmoid, nn.Tanh, nn.SiLU, nn.GELU)
+OF_A_HEAD = (nn.Linear, nn.ReLU, nn.LeakyReLU, nn.Sigmoid, nn.Tanh, nn.SiLU, nn.GELU, nn.ELU)
 _TRACING = Lock()
 
 

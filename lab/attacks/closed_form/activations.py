@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from lab.late import Float
 
-POINTWISE = (nn.ReLU, nn.LeakyReLU, nn.Sigmoid, nn.Tanh, nn.SiLU, nn.GELU)
+POINTWISE = (nn.ReLU, nn.LeakyReLU, nn.Sigmoid, nn.Tanh, nn.SiLU, nn.GELU, nn.ELU)
 
 MINIMA: dict[type[nn.Module], float] = {nn.SiLU: -1.2784645, nn.GELU: -0.7517916}
 """Where the two activations that are not monotone have their lowest point."""
@@ -57,6 +57,8 @@ def _smooth_inverse(activation: nn.Module, output: Tensor, error: float) -> Tens
         return torch.logit(output.clamp(error, 1 - error))
     if isinstance(activation, nn.Tanh):
         return torch.atanh(output.clamp(error - 1, 1 - error))
+    if isinstance(activation, nn.ELU):
+        return torch.where(output > 0, output, torch.log1p((output / activation.alpha).clamp_min(error - 1)))
     minimum = MINIMA[type(activation)]
     return _bisect(activation, output, torch.full_like(output, minimum), output.clamp_min(0) - minimum)
 

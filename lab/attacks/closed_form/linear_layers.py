@@ -155,6 +155,8 @@ def derivative_from_output(activation: nn.Module | None, output: Float[Tensor, "
         return (output.abs() > 1e-6 * output.abs().max()).to(output.dtype)
     if isinstance(activation, nn.LeakyReLU):
         return torch.where(output > 0, 1.0, activation.negative_slope).to(output.dtype)
+    if isinstance(activation, nn.ELU):
+        return torch.where(output > 0, 1.0, output + activation.alpha).to(output.dtype)
     if isinstance(activation, nn.Sigmoid):
         return output * (1 - output)
     return 1 - output.square() if isinstance(activation, nn.Tanh) else None

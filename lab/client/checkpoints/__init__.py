@@ -109,7 +109,8 @@ def weights(options: Network, path: str = "") -> Weights:
 
 def _shipped_name(options: Network) -> str | None:
     """Which shipped weights fit: all options alike but the batch-norm mode, which changes no weight."""
-    wanted = replace(options, batch_norm=BatchNorm.EVAL) if hasattr(options, "batch_norm") else options  # type: ignore
+    norm = getattr(options, "batch_norm", None)
+    wanted = replace(options, batch_norm=BatchNorm.EVAL) if norm is BatchNorm.TRAIN else options  # type: ignore
     return next((name for name, card in shipped().items() if card.network == wanted), None)
 
 

@@ -13,6 +13,7 @@ from lab.federated.networks.base import Network
 from lab.federated.networks.imagenet_resnet import ImageNetResNet
 from lab.federated.networks.imagenet_vit import BASE, ImageNetViT
 from lab.federated.networks.squeezenet import SqueezeNet
+from lab.federated.networks.vgg11 import TORCHVISIONS_UNITS, VGG11
 from lab.files.downloads import fetched, missing
 
 CLASSES = 1000
@@ -33,12 +34,19 @@ _RESNETS = {
     152: _Published("resnet152-394f9c45.pth", 230.434),
 }
 _SQUEEZENET = _Published("squeezenet1_0-b66bff10.pth", 4.778)
+_VGG = _Published("vgg11-8a719046.pth", 506.84)
 _VIT_BASE = _Published("vit_b_16-c867db91.pth", 330.285)
 """Written down here: what is missing is told without the seconds that torchvision takes to be asked."""
 
 _OURS = {
     ImageNetResNet: ((r"^fc\.", "head.0."), ("^", "features.")),
     SqueezeNet: ((r"^features\.", "features.0."), (r"^classifier\.", "features.1.")),
+    VGG11: (
+        (r"^features\.", "features."),
+        (r"^classifier\.0\.", "head.0."),
+        (r"^classifier\.3\.", "head.2."),
+        (r"^classifier\.6\.", "head.4."),
+    ),
     ImageNetViT: (
         (r"^heads\.head\.", "head.0."),
         (r"^encoder\.layers\.encoder_layer_(\d+)\.self_attention\.in_proj_", r"features.blocks.\1.in_proj."),
@@ -115,6 +123,8 @@ def _file(options: Network) -> _Published | None:
         return _RESNETS[options.depth]
     if isinstance(options, ImageNetViT):
         return _VIT_BASE if options.width == BASE else None
+    if isinstance(options, VGG11):
+        return _VGG if options.units == TORCHVISIONS_UNITS else None
     return _SQUEEZENET if isinstance(options, SqueezeNet) else None
 
 

@@ -91,7 +91,7 @@ class Weights:
             others = f" (and {more} more)" if more else ""
             return LabError(
                 f"The weights of {self.where} do not fit: {name!r} has the shape {tuple(given[name].shape)} where "
-                f"{tuple(wanted[name].shape)} is wanted{others}; choose pictures of the size (32, 64 or 224 pixels) and "
+                f"{tuple(wanted[name].shape)} is wanted{others}; choose pictures of the size (image_size) and "
                 "colours, and the classes, that they were trained on, or other weights."
             )
         reasons = [

@@ -18,7 +18,7 @@ from lab.client.batch import Batch
 from lab.client.datasets.base import Dataset
 from lab.errors import LabError, spoken
 from lab.federated.tensors import Images, Inputs, Suspects
-from lab.modalities.images.codec import in_channels
+from lab.modalities.images.codec import in_channels, resized
 from lab.options.fields import AtMost, Choices, Help
 
 FOLDER = Path(__file__).parent / "pictures"
@@ -37,7 +37,7 @@ NAMES = tuple(credits())
 
 @dataclass(frozen=True)
 class Gallery(Dataset):
-    """Openly licensed photographs of faces, animals and things, at 32, 64 and 224 pixels."""
+    """Openly licensed photographs of faces, animals and things, drawn at 32, 64 and 224 pixels and scaled to any size."""
 
     is_shipped: ClassVar[bool] = True
     first: Annotated[str, Choices(NAMES), Help("the first private picture; a larger batch takes those after it")] = NAMES[0]
@@ -64,10 +64,9 @@ class Gallery(Dataset):
         return Batch(torch.stack([picture(name, size) for name in names]), torch.tensor(labels, dtype=torch.long))
 
     def check_at_hand(self, count: int, size: int) -> None:
-        """So many pictures ship with the lab, in this size."""
+        """So many pictures ship with the lab."""
         if count > len(NAMES):
             raise LabError(f"The gallery holds {len(NAMES)} pictures, not {count}; take a smaller batch or another data set.")
-        _check_size(size)
 
     def decoys(self, inputs: Inputs, count: int, generator: torch.Generator) -> Suspects:
         """Random pictures of the gallery, in the size and the channels of these."""
@@ -75,15 +74,11 @@ class Gallery(Dataset):
         return decoys(inputs, count, generator)
 
 
-def _check_size(size: int) -> None:
-    if size not in SIZES:
-        raise LabError(f"The gallery has no pictures of {size} pixels; choose one of: {', '.join(map(str, SIZES))}.")
-
-
 @cache
 def picture(name: str, size: int) -> torch.Tensor:
-    """One picture of the gallery, shape (3, size, size), pixels in [0, 1]."""
-    _check_size(size)
+    """One picture of the gallery, shape (3, size, size), pixels in [0, 1]; of other sizes than ``SIZES`` scaled smoothly."""
+    if size not in SIZES:
+        return resized(picture(name, max(SIZES))[None], size)[0]
     suffix = "jpg" if size == 224 else "png"
     with Image.open(FOLDER / str(size) / f"{name}.{suffix}") as image:
         return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1).float() / 255

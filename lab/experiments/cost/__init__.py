@@ -48,8 +48,7 @@ def cost(experiment: Experiment) -> Cost:
         if experiment.trained
         else len(experiment.dataset.class_names)
     )
-    shape = experiment.dataset.input_shape(experiment.size)
-    sizes = sizes_of(experiment, sketch(experiment.network, shape, classes))
+    sizes = sizes_of(experiment, sketch(experiment.network, experiment.input_shape, classes))
     return Cost(
         round_bytes=round_bytes(experiment, sizes),
         attack_bytes=attack_bytes(experiment, sizes),

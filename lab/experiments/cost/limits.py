@@ -23,6 +23,8 @@ SMALLER = (
     "restarts",
 )
 """What may be made smaller, by the paths of edits, in the order in which it is proposed."""
+USUAL_SIDES = (32, 64, 224)
+"""Sides that are proposed, of all that are possible: those of the pictures that people have."""
 MOST_PROPOSALS = 3
 GB = 1e9
 
@@ -105,7 +107,9 @@ def _smaller(experiment: Experiment, path: str) -> range | list[int]:
     for owner in owners:
         field = next((field for field in fields_of(type(owner)) if field.name == name and field.type is int), None)
         if field is not None:
-            return _below(field, experiment.size if name == "image_size" else getattr(owner, name))
+            if name == "image_size":
+                return [side for side in USUAL_SIDES if side < min(experiment.sides)]
+            return _below(field, getattr(owner, name))
     return []
 
 

@@ -23,7 +23,8 @@ from lab.federated.tensors import Shape
 from lab.federated.transformer import Mixing
 
 META = torch.device("meta")
-KEEPS_INPUT = (nn.Conv2d, nn.BatchNorm2d, nn.LayerNorm, nn.Linear, nn.LeakyReLU, nn.SiLU, nn.GELU, nn.MaxPool2d, Mixing)
+NORMS = (nn.BatchNorm2d, nn.LayerNorm, nn.GroupNorm, nn.InstanceNorm2d)
+KEEPS_INPUT = (nn.Conv2d, *NORMS, nn.Linear, nn.LeakyReLU, nn.SiLU, nn.GELU, nn.ELU, nn.MaxPool2d, Mixing)
 """Layers whose way back needs what entered them."""
 KINKED = (nn.ReLU, nn.LeakyReLU, nn.MaxPool2d)
 KEEPS_OUTPUT = (nn.ReLU, nn.Sigmoid, nn.Tanh)
@@ -47,7 +48,7 @@ class Layer:
     unfolded: int
     """Numbers of all patches that a convolution sees; 0 for others."""
     head: bool
-    """Whether it is fully connected."""
+    """Whether it is one of the fully connected ones above the body."""
     biased: bool
 
 
@@ -91,7 +92,7 @@ def _sketch(network: Network, sizes: tuple[Any, ...], classes: int) -> Sketch:
     shape: Shape = dict(sizes) if isinstance(sizes[0], tuple) else sizes
     with META:
         body, head = network.modules(shape, classes)
-    drawn, entrance = _Drawing(), network.entrance(shape).to(META)
+    drawn, entrance = _Drawing(set(head.modules())), network.entrance(shape).to(META)
     whole = nn.Sequential(entrance, body, nn.Flatten(), head).eval()
     for module in whole.modules():
         brings_together = module is entrance and isinstance(shape, Mapping)  # which it does itself
@@ -136,6 +137,7 @@ def passing(*shape: int) -> Passing:
 class _Drawing:
     """What the layers leave behind as a picture passes."""
 
+    head: set[nn.Module]
     layers: list[Layer] = field(default_factory=list[Layer])
     kept: dict[int, Passing] = field(default_factory=dict[int, Passing])
     """By identity: what two layers keep is kept once."""
@@ -148,7 +150,7 @@ class _Drawing:
 
         def forward(values: Passing) -> Passing:
             result = passing(*output_shape(module, values.shape))
-            self.layers.append(_layer(module, values, result))
+            self.layers.append(_layer(module, values, result, head=module in self.head))
             if isinstance(module, KEEPS_INPUT):
                 self.kept[id(values)] = values
             if isinstance(module, KEEPS_OUTPUT):
@@ -171,7 +173,7 @@ def _kept_beside(module: nn.Module, values: Passing, result: Passing) -> int:
     return 0
 
 
-def _layer(module: nn.Module, values: Passing, result: Passing) -> Layer:
+def _layer(module: nn.Module, values: Passing, result: Passing, *, head: bool) -> Layer:
     weighty = isinstance(module, nn.Conv2d | nn.Linear)
     kernel = module.weight.numel() // len(module.weight) if weighty else 0
     return Layer(
@@ -183,6 +185,6 @@ def _layer(module: nn.Module, values: Passing, result: Passing) -> Layer:
         places=values.shape[2:] if isinstance(module, nn.Conv2d) else (1, 1),
         seen=math.prod(result.shape[2:]),
         unfolded=math.prod(result.shape[2:]) * kernel if isinstance(module, nn.Conv2d) else 0,
-        head=isinstance(module, nn.Linear),
+        head=head and isinstance(module, nn.Linear),
         biased=getattr(module, "bias", None) is not None,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from enum import Enum
 from functools import reduce
-from math import prod
+from math import gcd, prod
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from lab.late import nn, torch
@@ -22,7 +22,7 @@ IMAGENET_STATISTICS = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 class Activation(Enum):
-    """Nonlinearities; all but ReLU and leaky ReLU are smooth."""
+    """Nonlinearities; all but ReLU and leaky ReLU are smooth, ELU once."""
 
     RELU = "relu"
     LEAKY_RELU = "leaky_relu"
@@ -30,6 +30,7 @@ class Activation(Enum):
     TANH = "tanh"
     SILU = "silu"
     GELU = "gelu"
+    ELU = "elu"
 
     def layer(self) -> nn.Module:
         """A fresh layer, never in place: attacks differentiate twice through it."""
@@ -40,6 +41,7 @@ class Activation(Enum):
             Activation.TANH: nn.Tanh,
             Activation.SILU: nn.SiLU,
             Activation.GELU: nn.GELU,
+            Activation.ELU: nn.ELU,
         }
         return layers[self]()
 
@@ -51,14 +53,25 @@ class Padding(Enum):
     CIRCULAR = "circular"
 
 
+MOST_GROUPS = 8
+NORM_HELP = "batch norm by stored statistics (eval) or the batch's own (train); group, instance or layer norm in its place"
+
+
 class BatchNorm(Enum):
-    """Which statistics batch normalisation uses: the stored ones, or the batch's own (unknown to a server)."""
+    """Which statistics normalise: a batch norm's stored ones, the batch's own (unknown to a server), or each picture's own."""
 
     EVAL = "eval"
     TRAIN = "train"
+    GROUP = "group"
+    INSTANCE = "instance"
+    LAYER = "layer"
 
-    def layer(self, channels: int) -> nn.BatchNorm2d:
-        """Batch normalisation that never changes its statistics while it is attacked."""
+    def layer(self, channels: int) -> nn.Module:
+        """Normalisation that never changes its statistics while it is attacked; ``LAYER`` is over all channels and places."""
+        if self is BatchNorm.INSTANCE:
+            return nn.InstanceNorm2d(channels, affine=True)
+        if self in (BatchNorm.GROUP, BatchNorm.LAYER):
+            return nn.GroupNorm(1 if self is BatchNorm.LAYER else gcd(channels, MOST_GROUPS), channels)
         return nn.BatchNorm2d(channels, track_running_stats=self is BatchNorm.EVAL)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from lab.late import nn
 
-from lab.federated.networks.base import Activation, BatchNorm, Network, Padding, feature_count
+from lab.federated.networks.base import NORM_HELP, Activation, BatchNorm, Network, Padding, feature_count
 from lab.options.fields import Bounds, Help
 
 
@@ -18,7 +18,7 @@ class ConvNet(Network):
     width: Annotated[int, Bounds(4, 256), Help("channels of the first block; later ones have up to four times as many")] = 64
     activation: Annotated[Activation, Help("nonlinearity of each block")] = Activation.RELU
     padding: Annotated[Padding, Help("what a convolution sees beyond the border")] = Padding.ZERO
-    batch_norm: Annotated[BatchNorm, Help("stored statistics (eval) or the batch's own (train)")] = BatchNorm.EVAL
+    batch_norm: Annotated[BatchNorm, Help(NORM_HELP)] = BatchNorm.EVAL
 
     def modules(self, image_shape: tuple[int, int, int], classes: int) -> tuple[nn.Module, nn.Sequential]:
         """Widths w, 2w, 2w, 4w, 4w, 4w, pool 3, 4w, 4w, pool 3, then one linear layer."""

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from lab.late import nn
 
-from lab.federated.networks.base import Activation, BatchNorm, Network, Padding
+from lab.federated.networks.base import NORM_HELP, Activation, BatchNorm, Network, Padding
 from lab.options.fields import Bounds, Choices, Help
 
 
@@ -19,7 +19,7 @@ class ResNet(Network):
     widen: Annotated[int, Bounds(1, 10), Help("channels in units of 16")] = 1
     activation: Annotated[Activation, Help("nonlinearity of each block")] = Activation.RELU
     padding: Annotated[Padding, Help("what a convolution sees beyond the border")] = Padding.ZERO
-    batch_norm: Annotated[BatchNorm, Help("stored statistics (eval) or the batch's own (train)")] = BatchNorm.EVAL
+    batch_norm: Annotated[BatchNorm, Help(NORM_HELP)] = BatchNorm.EVAL
 
     def convolution(self, inputs: int, outputs: int, kernel: int, stride: int) -> nn.Conv2d:
         """A convolution without bias, as batch norm follows."""

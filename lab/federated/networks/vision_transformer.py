@@ -38,18 +38,18 @@ class VisionTransformer(Network):
     pool: Annotated[Pool, Help("the last layer reads a token of its own, or the mean of all")] = Pool.CLASS_TOKEN
     positions: Annotated[Positions, Help("places that are learned, as in most, or fixed sines")] = Positions.LEARNED
 
-    def check(self) -> None:
-        """Raise ``LabError`` where the heads cannot share the width."""
+    def modules(self, image_shape: tuple[int, int, int], classes: int) -> tuple[nn.Module, nn.Sequential]:
+        """The encoder and one linear layer.
+
+        Raises ``LabError`` where patches do not fill the picture, or heads cannot share the width.
+        """
+        from lab.federated.transformer import Encoder
+
         if self.width % self.heads:
             raise LabError(
                 f"vision_transformer: width = {self.width} cannot be shared by heads = {self.heads}; choose a multiple of "
                 f"{self.heads} for the width, such as {self.heads * max(1, round(self.width / self.heads))}."
             )
-
-    def modules(self, image_shape: tuple[int, int, int], classes: int) -> tuple[nn.Module, nn.Sequential]:
-        """The encoder and one linear layer. Raises ``LabError`` where patches do not fill the picture."""
-        from lab.federated.transformer import Encoder
-
         channels, height, width = image_shape
         if height % self.patch or width % self.patch:
             raise LabError(

@@ -157,10 +157,11 @@ class Pictures(Modality):
         return in_channels(images, channels), f"The weights take {kind}."
 
     def shown(self, inputs: Inputs) -> Shown:
-        """Bytes, (batch, height, width, 3); one channel is repeated."""
-        array = _picture(inputs).detach().clamp(0, 1).mul(255).round().byte().cpu().permute(0, 2, 3, 1).numpy()
-        grey = array.shape[3] == 1
-        pixels = np.ascontiguousarray(np.repeat(array, 3, axis=3) if grey else array)
+        """Bytes, (batch, height, width, 3); other than three channels turn grey, which is repeated."""
+        images = _picture(inputs).detach()
+        grey = images.shape[1] != 3
+        array = in_channels(images, 3).clamp(0, 1).mul(255).round().byte().cpu().permute(0, 2, 3, 1).numpy()
+        pixels = np.ascontiguousarray(array)
         return Shown(self.name, pixels, {"grey": grey})
 
     def packed(self, inputs: Inputs) -> Tensor:

@@ -112,8 +112,9 @@ def in_channels(images: Tensor, channels: int) -> Tensor:
 
 
 def encode_png(image: Tensor) -> bytes:
-    """A picture of shape (1 or 3, height, width), pixels in [0, 1], as a PNG of 8 bits a channel."""
-    pixels = (image.detach().cpu().clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+    """A picture of shape (channels, height, width), pixels in [0, 1], as a PNG of 8 bits a channel; two or four turn grey."""
+    seen = image if len(image) in (1, 3) else in_channels(image, 1)
+    pixels = (seen.detach().cpu().clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
     file = io.BytesIO()
     Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(file, "PNG", optimize=True)
     return file.getvalue()
