@@ -21,13 +21,14 @@ from widgets.playback import recording
 from widgets.playback.playback import Playback
 from widgets.run.frames import Frame, describe_round
 from widgets.run.session import Session
+from widgets.surroundings import NAMES, OWN_ADDRESS
 from widgets.views.chips import CHIPS, Chips
 from widgets.views.controls import Controls
 from widgets.views.doctor import Doctor
 from widgets.views.guess import Guess
 from widgets.views.page import Page
 from widgets.views.panel import Panel
-from widgets.views.share import Share
+from widgets.views.share import Share, reachable
 from widgets.views.transport import Transport
 
 PROMISED = {"picture", "network", "trained", "distance", "local_steps", "batch_size", "tv", "iterations", "seed"}
@@ -311,6 +312,38 @@ def test_a_qr_code_says_its_address(session, film, monkeypatch):
     ((content, _),) = sent
     assert content["rows"] == ["".join(map(str, row)) for row in segno.make(address, micro=False).matrix]
     assert {len(row) for row in content["rows"]} == {len(content["rows"])}
+
+
+LINK = "?network=lenet&seed=3"
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]"])
+@pytest.mark.parametrize("port", ["", ":8866"])
+def test_a_qr_code_that_no_phone_could_open_says_so_and_what_would_help(host, port, monkeypatch):
+    here = f"http://{host}{port}/{LINK}"
+    monkeypatch.delenv(NAMES, raising=False)
+    monkeypatch.delenv(OWN_ADDRESS, raising=False)
+    drawn, note = reachable(here)
+    assert drawn == here
+    assert "Only this machine can open" in note
+    assert "--host NAME" in note
+    monkeypatch.setenv(OWN_ADDRESS, "192.168.1.7")
+    drawn, note = reachable(here)
+    assert drawn == here
+    assert "--host 192.168.1.7" in note
+    assert f"http://192.168.1.7{port}/" in note
+    monkeypatch.setenv(NAMES, "lab.example.org,other.example.org")
+    drawn, note = reachable(here)
+    assert drawn == f"http://lab.example.org{port}/{LINK}"
+    assert "lab.example.org" in note
+
+
+@pytest.mark.parametrize(
+    "address", ["https://lab.example.org/?seed=3", "http://192.168.1.7:8866/", "no address", "http://[", "http://a:b/"]
+)
+def test_any_other_address_is_drawn_as_it_is(address, monkeypatch):
+    monkeypatch.setenv(NAMES, "lab.example.org")
+    assert reachable(address) == (address, "")
 
 
 def test_only_the_page_reads_its_address(session):

@@ -122,6 +122,27 @@ def test_the_projector_has_no_small_text(visit, width):
     keep_picture(page, f"page-projector-{width}")
 
 
+IN_VIEW = """(selector) => {
+  const { top, bottom, left, right } = document.querySelector(selector).getBoundingClientRect();
+  return top >= 0 && left >= 0 && bottom <= innerHeight && right <= innerWidth;
+}"""
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 720), (1366, 768), (1920, 1080)])
+def test_the_projector_keeps_verdict_and_button_in_view(visit, width, height):
+    page = visit(width, height, reduced_motion="reduce")
+    wait_for_status(page, "ready")
+    page.keyboard.press("b")
+    assert page.evaluate(IN_VIEW, ".lab-server .lab-verdict")
+    assert page.evaluate(IN_VIEW, "button.lab-primary")
+    page.locator("button.lab-primary").click()
+    wait_for_status(page, "finished")
+    assert page.evaluate(IN_VIEW, ".lab-server .lab-verdict")
+    page.locator(".lab-footer").scroll_into_view_if_needed()
+    assert page.evaluate(IN_VIEW, "button.lab-primary")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
 def test_keys_and_meanings_are_within_reach_of_a_keyboard(page):
     page.keyboard.press("?")
     keys = page.get_by_role("dialog", name="Keys")

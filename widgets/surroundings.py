@@ -11,6 +11,13 @@ MOST_BYTES = "GRADLAB_MOST_BYTES"
 MOST_SECONDS = "GRADLAB_MOST_SECONDS"
 """The most processor seconds that a kernel may use, from its start to its end, and that one experiment may cost."""
 
+LOCAL = ("localhost", "127.0.0.1", "::1")
+"""The names by which a machine calls itself, and nobody else calls it."""
+NAMES = "GRADLAB_NAMES"
+"""The names under which other machines reach this server, with commas between them; empty where none does."""
+OWN_ADDRESS = "GRADLAB_OWN_ADDRESS"
+"""This machine's address in its network, told to its owner's pages alone."""
+
 
 def behind_voila() -> bool:
     """Whether Voila shows this kernel's views: then no notebook keeps them."""

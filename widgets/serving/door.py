@@ -9,8 +9,6 @@ from urllib.parse import urlsplit
 from tornado.httputil import HTTPHeaders, HTTPServerRequest
 from tornado.web import Application, OutputTransform, RequestHandler
 
-LOCAL = ("localhost", "127.0.0.1", "::1")
-"""The names under which a browser on this machine may ask for the lab."""
 SENTENCES = {
     400: "The request makes no sense to this server; open the lab's page instead.",
     403: "This server does not answer such a request; open the lab at the address that it was started with.",

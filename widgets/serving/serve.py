@@ -23,7 +23,7 @@ from lab.files.lent_folders import LENT, lend
 from widgets.serving.configuration import LESSONS, PAGE, TEMPLATES
 from widgets.serving.settings import PUBLIC, Settings, read
 from widgets.serving.watchdog import Watchdog
-from widgets.surroundings import LESSONS_HERE, MOST_BYTES, MOST_SECONDS
+from widgets.surroundings import LESSONS_HERE, LOCAL, MOST_BYTES, MOST_SECONDS, NAMES, OWN_ADDRESS
 
 ROOT = Path(__file__).parent.parent.parent
 NOTEBOOKS = ROOT / "notebooks"
@@ -92,7 +92,7 @@ def _run(folder: Path, port: int, told: Settings, watchdog: Watchdog, *, lessons
     _prepend("JUPYTER_PATH", TEMPLATES)
     _prepend("PYTHONPATH", ROOT)
     os.environ.setdefault("IPYTHONDIR", _quiet_profile(folder / ".ipython"))
-    _tell_the_engines(told, lessons=lessons)
+    _tell_the_engines(told, lessons=lessons, public=public)
     from widgets.serving.forking import ForkServer
 
     ForkServer.start()  # imports what the engines need while Voila imports what the server does
@@ -107,14 +107,27 @@ def _run(folder: Path, port: int, told: Settings, watchdog: Watchdog, *, lessons
     LabServer.launch_instance(argv=[str(served)], config=config, told=told, watchdog=watchdog)
 
 
-def _tell_the_engines(told: Settings, *, lessons: bool) -> None:
+def _tell_the_engines(told: Settings, *, lessons: bool, public: bool) -> None:
     """By environment variables, which every engine inherits."""
     values = {
         LESSONS_HERE: "1" if lessons else "",
         MOST_BYTES: str(told.round_bytes or ""),
+        NAMES: "" if told.listen in LOCAL else ",".join(told.hosts),
+        OWN_ADDRESS: "" if public else _own_address(),
         MOST_SECONDS: str(int(SHARE_OF_PROCESSOR * told.engine_cpu_seconds) or ""),
     }
     os.environ.update({name: value for name, value in values.items() if value})
+
+
+def _own_address() -> str:
+    """The address of this machine in its network, empty where it has none; asking the system for it sends nothing."""
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.connect(("192.0.2.1", 9))  # of a net that documents speak of and nobody has
+            found = probe.getsockname()[0]
+    except OSError:
+        return ""
+    return "" if found.startswith("127.") else found
 
 
 def _config(told: Settings, port: int, *, lessons: bool, public: bool) -> dict[str, dict[str, Any]]:

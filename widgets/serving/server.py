@@ -23,13 +23,14 @@ from widgets.serving import handlers, journal
 from widgets.serving.anybody import Anybody
 from widgets.serving.configuration import CONNECTIONS, SERVER
 from widgets.serving.connection import GuardedConnection
-from widgets.serving.door import LOCAL, Door
+from widgets.serving.door import Door
 from widgets.serving.forking import ForkServer
 from widgets.serving.measures import Measures
 from widgets.serving.pool import tend
 from widgets.serving.settings import Settings
 from widgets.serving.visitors import Visit, Visitors
 from widgets.serving.watchdog import BEAT_S, Watchdog
+from widgets.surroundings import LOCAL
 
 LOOK_S = 1.0
 """How often the server looks for visits that are over."""

@@ -28,7 +28,8 @@ async function render({ model, el, host }) {
   const missing = element("p", { class: "lab-soft" });
   const picture = element("div");
   const written = element("p", { class: "lab-address" });
-  const board = dialog("QR code", picture, written);
+  const reached = element("p", { class: "lab-soft" });
+  const board = dialog("QR code", picture, written, reached);
   const choices = element("fieldset", {}, element("legend", {}, "The link hides these controls from whoever opens it:"));
   const teacher = element("details", { class: "lab-teacher" }, element("summary", {}, "For a lesson: hide controls"), choices);
   const file = element("input", { type: "file", class: "lab-run-file", accept: ".json,application/json", "aria-label": "Open a run", onchange: open });
@@ -64,8 +65,12 @@ async function render({ model, el, host }) {
     board.showModal();
   }
 
-  function receive({ type, address: drawnFor, rows, kind, mime, sentence }, buffers) {
-    if (type === "qr" && drawnFor === address()) picture.replaceChildren(qrDrawing(rows));
+  function receive({ type, address: drawnFor, drawn: leadsTo, note, rows, kind, mime, sentence }, buffers) {
+    if (type === "qr" && drawnFor === address()) {
+      picture.replaceChildren(qrDrawing(rows));
+      written.textContent = leadsTo;
+      reached.textContent = note;
+    }
     if (type === "opened") said.textContent = sentence;
     if (type === "file") {
       save(`gradient-lab.${kind}`, mime, buffers[0]);

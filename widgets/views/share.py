@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import traitlets
 
 from widgets.door.messages import Message
 from widgets.files.exports import KINDS
 from widgets.form.controls import schema
+from widgets.surroundings import LOCAL, NAMES, OWN_ADDRESS
 from widgets.views.base import View, script, style
 
 LONGEST_ADDRESS = 1000
+START_FOR_OTHERS = "gradlab serve --listen 0.0.0.0 --host"
 LARGEST_FILE = 24_000_000
 """Bytes of a run that is opened."""
 
@@ -47,7 +51,8 @@ class Share(View):
     def _hear(self, message: Message) -> None:
         """Draw a QR code of an address; hide what a teacher has chosen; save and open runs."""
         if message.kind == "qr" and _is_address(address := message.text("address", LONGEST_ADDRESS)):
-            self.send({"type": "qr", "address": address, "rows": qr_code(address)})
+            drawn, note = reachable(address)
+            self.send({"type": "qr", "address": address, "drawn": drawn, "note": note, "rows": qr_code(drawn)})
         elif message.kind == "hide" and self._are_controls(paths := message.names("paths")):
             others = [name for name in self.session.hidden if not self._are_controls([name])]
             self.session.hidden = [*others, *(paths or ())]
@@ -73,6 +78,23 @@ class Share(View):
 def _is_address(text: str) -> bool:
     """Whether it may be one; in other signs than these an address is not written, and not all fit a QR code."""
     return text.isascii() and text.isprintable() and text != ""
+
+
+def reachable(address: str) -> tuple[str, str]:
+    """What a phone is to open where the page stands at ``address``, and a sentence where that needs one."""
+    try:
+        parts = urlsplit(address)
+        host, port = parts.hostname, f":{parts.port}" if parts.port else ""
+    except ValueError:  # it is no address
+        return address, ""
+    if host not in LOCAL:
+        return address, ""
+    name = os.environ.get(NAMES, "").split(",")[0]
+    if name:
+        return urlunsplit(parts._replace(netloc=f"{name}{port}")), f"Drawn for {name}, under which others reach this server."
+    own = os.environ.get(OWN_ADDRESS, "")
+    then = f" Its address is then http://{own}{port}/." if own else ""
+    return address, f"Only this machine can open {host}. For phones, run: {START_FOR_OTHERS} {own or 'NAME'}.{then}"
 
 
 def qr_code(address: str) -> list[str]:
