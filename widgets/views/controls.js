@@ -3,7 +3,7 @@ const LARGEST_SIDE = 224;
 const LARGEST_FILE = 8e6;
 const SMALL_FILE = 1e6;
 const READ = "image/png,image/jpeg,image/webp,image/gif,image/bmp,image/tiff,image/avif";
-const MOST_PILLS = 8;
+const MOST_PILLS = 12;
 let names = 0;
 
 /** Whether a file is sent untouched: a small one, or a PNG with 16 bits, of which the browser would keep 8. */
