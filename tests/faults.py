@@ -73,7 +73,8 @@ def change_for_gradient(scene):
 def more_steps(scene):
     """A gradient was told, and it is the mean of several."""
     steps = FedAvg(local_steps=5, learning_rate=0.05)
-    return scene.seen(steps.mean_gradient(scene.sent(protocol=steps)), protocol=FedSGD())
+    weights = dict(scene.network.named_parameters())
+    return scene.seen(steps.mean_gradient(scene.sent(protocol=steps), weights), protocol=FedSGD())
 
 
 def other_pictures(scene):
