@@ -1,4 +1,4 @@
-"""What some tests need beside Python: JupyterHub's proxy (npm), and what checks the files in ``deploy/`` (Debian).
+"""What some tests need beside the lab: JupyterHub's proxy (npm), what checks the files in ``deploy/`` (Debian), and Flower.
 
 ``python -m tests.beside`` says where each is or how to get it. The proxy it installs into ``build/``; Debian's
 packages only for continuous integration, for on a machine of one's own they would start servers.
@@ -13,8 +13,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 BUILD = Path(__file__).parent.parent / "build"
+FLOWER, FLWR = BUILD / "flower", "flwr==1.42.0"
 PROXY = "configurable-http-proxy@5.3.0"
 DEBIAN = {"nginx": "nginx", "caddy": "caddy", "docker-compose": "docker-compose", "systemd-analyze": "systemd"}
 """Each program, and the package of Debian that has it."""
@@ -42,6 +44,31 @@ def path_of(program: str) -> str:
     return found
 
 
+def flower_python() -> str:
+    """The Python of the environment that has Flower; a newcomer without it skips the test."""
+    python = FLOWER / "bin" / "python"
+    if not python.exists() and not is_required():
+        pytest.skip("There is no Flower in build/flower: make beside.")
+    assert python.exists(), "There is no Flower in build/flower: make beside."
+    return str(python)
+
+
+def _install_flower() -> None:
+    """Flower asks for older libraries than the lab, so it has an environment of its own, with this one's PyTorch."""
+    uv = Path(sys.executable).parent / "uv"
+    if (FLOWER / "bin" / "python").exists() or not uv.exists():
+        return
+    for words in (
+        ["venv", "--python", sys.executable, FLOWER],
+        ["pip", "install", "--python", FLOWER / "bin" / "python", FLWR],
+    ):
+        if subprocess.run([uv, *words], stdout=sys.stderr, check=False).returncode:
+            shutil.rmtree(FLOWER, ignore_errors=True)
+            return
+    home = next((FLOWER / "lib").glob("python*")) / "site-packages"
+    (home / "pytorch_of_the_lab.pth").write_text(f"{Path(torch.__file__).parent.parent}\n")
+
+
 def is_required() -> bool:
     """Continuous integration must not skip."""
     return os.environ.get("CI") == "true"
@@ -64,6 +91,7 @@ def main() -> int:
     programs = ("configurable-http-proxy", *DEBIAN)
     if not all(map(find, programs)):
         _install()
+    _install_flower()
     for program in programs:
         print(find(program) or missing(program))
     return 1 if is_required() and not all(map(find, programs)) else 0

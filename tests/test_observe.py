@@ -85,6 +85,19 @@ class Tied(nn.Module):
         return self.head(self.twice(self.twice(self.stem(images).tanh()).tanh()).flatten(1))
 
 
+class Repeated(nn.Module):
+    """As tutorials write it: one pooling and one activation, each used twice."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second, self.head = nn.Conv2d(3, 6, 5), nn.Conv2d(6, 16, 5), nn.Linear(16, 10)
+        self.pool, self.kink = nn.MaxPool2d(2, 2), nn.ReLU()
+
+    def forward(self, images):
+        values = self.pool(self.kink(self.second(self.pool(self.kink(self.first(images))))))
+        return self.head(values.view(-1, 16))
+
+
 class TiedHead(nn.Module):
     """The last layer's weights are those of the one below it."""
 
@@ -125,6 +138,7 @@ MODELS = {
     "unused layer": Spare,
     "frozen layer": frozen_first,
     "tied layers": Tied,
+    "layers used twice": Repeated,
     "tied head": TiedHead,
     "batch norm in train mode": lambda: convolutions(nn.BatchNorm2d(8)),
     "double precision": lambda: convolutions().double(),

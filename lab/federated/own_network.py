@@ -102,7 +102,7 @@ def _is_same(found: Tensor | None, logits: Tensor) -> bool:
 
 def _by_trace(model: nn.Module, inputs: Tensor) -> tuple[nn.Module, nn.Sequential] | None:
     """Body and head of the chain of parts; None where they share weights, which no closed form expects."""
-    layers = list(_known_layers(_chain(model, inputs), inputs))
+    layers = _each_once(list(_known_layers(_chain(model, inputs), inputs)))
     if layers and isinstance(layers[-1], nn.LogSoftmax):
         layers = layers[:-1]
     start = len(layers)
@@ -118,6 +118,16 @@ def _by_trace(model: nn.Module, inputs: Tensor) -> tuple[nn.Module, nn.Sequentia
     if _share_weights(body):
         body = [Whole(nn.Sequential(*body))]
     return nn.Sequential(*body) if body else nn.Identity(), nn.Sequential(*head)
+
+
+def _each_once(layers: Sequence[nn.Module]) -> list[nn.Module]:
+    """The same with a copy wherever one without weights stands again: whoever walks over layers meets a layer but once."""
+    met, found = set[int](), list[nn.Module]()
+    for layer in layers:
+        again = id(layer) in met and next(layer.parameters(), None) is None
+        found.append(deepcopy(layer) if again else layer)
+        met.add(id(layer))
+    return found
 
 
 def _share_weights(layers: Sequence[nn.Module]) -> bool:
