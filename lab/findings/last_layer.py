@@ -96,6 +96,8 @@ def _of_several(case: Case) -> Fit | None:
     if case.seen.labels is not None:
         counts = torch.bincount(case.seen.labels.cpu(), minlength=case.seen.classes).double()
         return _projected(slopes, mean - counts / count)
+    if case.seen.local_steps > 1:
+        return None  # gradients met on the way make no whole counts
     signed = [sign * factor for factor in FACTORS for sign in (1, -1)]
     fits = [_of_counts(slopes, mean, factor, count) for factor in signed]
     best = min(fits, key=lambda fit: fit.residual)
