@@ -304,6 +304,6 @@ def test_without_limits_nothing_is_estimated():
 def test_the_kinds_that_cost_are_all_tried_above():
     """A new kind of choice would need a test here."""
     assert set(FOLDERS) == {
-        "modality", "network", "dataset", "protocol", "defence",
+        "modality", "network", "dataset", "protocol", "local_optimiser", "defence",
         "attack", "distance", "prior", "optimiser", "finding", "study",
     }  # fmt: skip
