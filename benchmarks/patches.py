@@ -138,7 +138,7 @@ def batches(case: Case, data: str, count: int) -> Iterator[Batch]:
     if data and case.network.image_size == 32:
         whole = CIFAR10(root=data).load(count, 32, stream(0, "data"))
         for row in range(count):
-            yield replace(whole, images=whole.images[row : row + 1], labels=whole.labels[row : row + 1])
+            yield replace(whole, inputs=whole.images[row : row + 1], labels=whole.labels[row : row + 1])
         return
     for name in NAMES[:count]:
         yield Gallery(first=name).load(1, case.network.image_size, stream(0, "data"))
