@@ -25,6 +25,8 @@ from lab.experiments.cost.limits import SMALLER, Limits, proposals
 from lab.experiments.cost.sketch import sketch
 from lab.experiments.edits import edit
 from lab.experiments.presets import PRESETS
+from lab.federated.local_optimisers.adam import LocalAdam
+from lab.federated.local_optimisers.sgd import LocalSGD
 from lab.federated.networks.base import Activation, BatchNorm, Padding
 from lab.federated.networks.convnet import ConvNet
 from lab.federated.networks.flower_net import FlowerNet
@@ -145,6 +147,16 @@ def test_memory_of_local_steps(network, steps, attack):
     check(
         Experiment(network=network, batch_size=4, protocol=protocol, attack=attack), states=12 if attack.iterations == 20 else 2
     )
+
+
+@pytest.mark.parametrize("attack", [GradientMatching(iterations=20), SIMULATED], ids=["surrogate", "simulated"])
+@pytest.mark.parametrize("steps", [1, 4])
+@pytest.mark.parametrize("optimiser", [LocalSGD(0.9, nesterov=True, weight_decay=0.1), LocalAdam()], ids=["sgd", "adam"])
+@pytest.mark.parametrize("network", [MATCHED, ConvNet(width=4)], ids=lambda network: network.name)
+def test_memory_of_local_optimisers(network, optimiser, steps, attack):
+    protocol = FedAvg(local_steps=steps, optimiser=optimiser)
+    experiment = Experiment(network=network, batch_size=2, protocol=protocol, attack=attack)
+    check(experiment, states=3 if attack.iterations == 20 else 2)
 
 
 @pytest.mark.parametrize("activation", Activation, ids=lambda activation: activation.value)

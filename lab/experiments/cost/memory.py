@@ -37,6 +37,8 @@ PROOF = 5
 """Times the weights: what the proof takes that the kinks of a network may be frozen, which tries both ways on one picture."""
 SOFT_STEP = 14
 """Times the weights: a step of Adam's in a graph, with what its roots and ratios keep for the way back."""
+UNROLLED = 3
+"""Times the weights, for each number that an optimiser remembers of one: what a step of its keeps in a graph."""
 CONDITION = 4 * 2 * SMOOTH.inner**2
 """What the condition of a solve is told by: square matrices of its iterations, in double precision."""
 COPIES = 12
@@ -158,7 +160,10 @@ def _(attack: GradientMatching, sizes: Sizes) -> int:
     remembered = 3 * history * sizes.pictures * sizes.drawn.numbers
     if attack.local_steps is Steps.SURROGATE and not sizes.is_gradient:
         return remembered + (_surrogate if sizes.optimiser.is_linear else _soft_steps)(attack, sizes)
-    return remembered + _matcher(attack, sizes, sizes.steps, sizes.rows)
+    unrolled = (
+        0 if sizes.optimiser.is_plain else sizes.steps * UNROLLED * max(1, sizes.optimiser.remembered) * sizes.drawn.weights
+    )
+    return remembered + unrolled + _matcher(attack, sizes, sizes.steps, sizes.rows, followed=sizes.optimiser.is_plain)
 
 
 def _soft_steps(attack: Matching, sizes: Sizes) -> int:
@@ -174,11 +179,11 @@ def _surrogate(attack: Matching, sizes: Sizes) -> int:
     return 2 * weights + max(simulation, _matcher(attack, sizes, 1, sizes.pictures))
 
 
-def _matcher(attack: Matching, sizes: Sizes, steps: int, rows: int) -> int:
-    """One look at a candidate."""
+def _matcher(attack: Matching, sizes: Sizes, steps: int, rows: int, *, followed: bool = True) -> int:
+    """One look at a candidate; ``followed``: by steps that the fast derivative follows."""
     weights, largest = sizes.drawn.weights, sizes.drawn.largest_weight
     blends = type(attack.distance).blender is not Distance.blender
-    if not attack.wants_frozen():
+    if not attack.wants_frozen() or not followed:
         graph = (5 * steps + 3) * sizes.kept(rows) // 2
         return (steps + (4 if blends else 6)) * weights + largest + graph
     return max(_frozen(sizes, steps, rows, blends=blends), PROOF * weights + largest + 4 * sizes.kept(1))
