@@ -5,14 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lab.errors import LabError, quoted
+from lab.federated.local_optimisers.base import LocalOptimiser
+from lab.federated.local_optimisers.sgd import LocalSGD
 from lab.federated.protocols.base import Protocol
 from lab.federated.protocols.fedavg import FedAvg
 from lab.federated.protocols.fedsgd import FedSGD
+from lab.options.catalogue import entries
+from lab.options.fields import fields_of
+from lab.options.plain import from_plain
 
 if TYPE_CHECKING:
     from lab.capture import Recipe
 
-LOSS, RULE = "cross_entropy", "SGD"
+LOSS = "cross_entropy"
 
 
 def protocol_of(recipe: Recipe) -> Protocol:
@@ -26,6 +31,7 @@ def protocol_of(recipe: Recipe) -> Protocol:
         local_steps=recipe.local_steps,
         batch_size=0 if whole else recipe.batch_size or 0,
         learning_rate=recipe.learning_rate,
+        optimiser=_optimiser(recipe) or LocalSGD(),
     )
 
 
@@ -34,11 +40,23 @@ def not_simulated(recipe: Recipe) -> tuple[str, ...]:
     said = list(recipe.notes)
     if recipe.loss != LOSS:
         said.append(f"The client's loss was {quoted(recipe.loss)}; the attack takes it for the mean cross entropy.")
-    momentum = recipe.settings.get("momentum") and recipe.local_steps > 1
-    decay = recipe.settings.get("weight_decay")
-    if recipe.optimiser != RULE or momentum or decay:
+    if recipe.sent == "change" and _optimiser(recipe) is None:
         settings = ", ".join(f"{name} = {value:g}" for name, value in recipe.settings.items())
-        said.append(
-            f"The client stepped by {recipe.optimiser} ({settings or 'nothing told'}); the attack takes it for plain SGD."
-        )
+        how = f"{quoted(recipe.optimiser)} ({settings or 'nothing told'})"
+        said.append(f"The client stepped by {how}; the attack takes it for plain SGD.")
     return tuple(said)
+
+
+def _optimiser(recipe: Recipe) -> LocalOptimiser | None:
+    """The optimiser as the lab simulates it; None where it has none of this name, or not with these settings."""
+    name = recipe.optimiser.lower()
+    if name not in entries("local_optimiser"):
+        return None
+    kinds = {field.name: field.type for field in fields_of(entries("local_optimiser")[name])}
+    settings = dict(recipe.settings)
+    if recipe.local_steps == 1 and "nesterov" not in settings:
+        settings.pop("momentum", None)  # it makes no difference before the second step
+    if not settings.keys() <= kinds.keys():
+        return None
+    given = {key: bool(value) if kinds[key] is bool else value for key, value in settings.items()}
+    return from_plain(LocalOptimiser, {"name": name, **given}, "the recipe's optimiser")
