@@ -277,9 +277,12 @@ def test_its_cost_is_counted(optimiser):
     assert cost(untold).attack_products > cost(told).attack_products
 
 
-def test_looking_ahead_without_momentum_is_refused():
-    with pytest.raises(LabError, match="nesterov looks one step of momentum ahead, and momentum is 0"):
-        LocalSGD(nesterov=True)
+def test_looking_ahead_without_momentum_changes_nothing():
+    assert LocalSGD(nesterov=True).is_plain
+    gradient = torch.ones(3)
+    direction, memory = LocalSGD(nesterov=True).direction(0, gradient, gradient, ())
+    assert direction is gradient
+    assert memory == ()
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ from typing import Annotated, ClassVar
 
 from lab.late import Tensor
 
-from lab.errors import LabError
 from lab.federated.local_optimisers.base import LocalOptimiser, Memory
 from lab.options.fields import Bounds, Help
 
@@ -19,7 +18,7 @@ class LocalSGD(LocalOptimiser):
     is_linear: ClassVar[bool] = True
 
     momentum: Annotated[float, Bounds(0.0, 0.999), Help("share of the last direction that the next one keeps")] = 0.0
-    nesterov: Annotated[bool, Help("look one step of momentum ahead")] = False
+    nesterov: Annotated[bool, Help("look one step of momentum ahead; without momentum it changes nothing")] = False
     weight_decay: Annotated[float, Bounds(0.0, 1.0), Help("times the weights, added to each gradient")] = 0.0
 
     @classmethod
@@ -27,11 +26,6 @@ class LocalSGD(LocalOptimiser):
         """Plain, and with the momentum and the weight decay that tutorials take."""
         momenta = (cls(), cls(momentum=0.9), cls(momentum=0.9, nesterov=True))
         return (*momenta, *(replace(each, weight_decay=5e-4) for each in momenta))
-
-    def check(self) -> None:
-        """Looking ahead needs momentum."""
-        if self.nesterov and not self.momentum:
-            raise LabError("sgd: nesterov looks one step of momentum ahead, and momentum is 0; give momentum = 0.9, say.")
 
     @property
     def is_plain(self) -> bool:
