@@ -30,7 +30,7 @@ from benchmarks import process_memory, report, tables, trained
 from benchmarks.cases import Pictures
 from benchmarks.clock import Laps
 from benchmarks.tuning import RECOGNISABLE
-from lab.evaluation.scores import Verdict
+from lab.evaluation.scores import Verdict, score
 from lab.experiments.experiment import Experiment
 from lab.experiments.rounds import reconstruct, simulate_round
 
@@ -70,7 +70,7 @@ def attack(seed: int) -> Attacked:
     laps, first, scores = Laps(CPU), None, None
     for state in reconstruct(experiment, attacked.observation):
         laps.lap()
-        scores = scores.score(attacked, state)
+        scores = score(attacked, state)
         if first is None and scores.ssim >= RECOGNISABLE and scores.line_up_rank == 1:
             first = laps.total().cpu_s
         laps.resume()

@@ -22,8 +22,8 @@ from benchmarks.runs import likeness
 from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.matching.settings import Derivative
 from lab.attacks.published import geiping2020_attack
-from lab.evaluation import scores
 from lab.experiments.rounds import simulate_round
+from lab.modalities.images.scores import psnr_db
 from lab.randomness import stream
 
 BEARABLE_DB = 0.5
@@ -76,7 +76,7 @@ def _end(case: Case, pictures: Pictures, number: int, attack: GradientMatching, 
     first = 0.5 + NUDGE * torch.randn(truth.shape, generator=stream(start, "nudge")) if start else None
     *_, last = attack.reconstruct(attacked.observation, stream(0, "candidate"), first)
     candidate = last.candidate.clamp(0, 1)
-    return End(float(scores.psnr_db(candidate, truth).mean()), likeness(candidate, truth))
+    return End(float(psnr_db(candidate, truth).mean()), likeness(candidate, truth))
 
 
 def markdown(case: Case, ends: Ends) -> str:

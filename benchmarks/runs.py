@@ -8,8 +8,10 @@ import torch
 
 from benchmarks.clock import Laps, Look, Span
 from benchmarks.contenders import Contender
-from lab.evaluation import scores
 from lab.federated.tensors import Images
+from lab.modalities.images.scores import psnr_db
+from lab.modalities.images.similarity import ssim
+from lab.modalities.pairing import best_matching
 
 LOOKS = 400
 """A run is looked at about so many times; looking is not counted in its time."""
@@ -99,13 +101,13 @@ def follow(contender: Contender, truth: Images, iterations: int) -> Run:
 
     final = contender.run(report)
     laps.lap()
-    done, psnr_db = len(laps.spans) - 2, float(scores.psnr_db(final, truth).mean())
+    done, decibels = len(laps.spans) - 2, float(psnr_db(final, truth).mean())
     end = Moment(done, laps.total(), likeness(final, truth))
-    return Run((*moments, end), max(1, done), psnr_db, truth.device.type == "cpu")
+    return Run((*moments, end), max(1, done), decibels, truth.device.type == "cpu")
 
 
 @torch.no_grad()
 def likeness(candidate: Images, truth: Images) -> float:
     """SSIM of the pictures, each beside its own reconstruction, on average."""
-    paired = candidate[scores.best_matching(truth, candidate)]
-    return float(scores.ssim(paired, truth).mean())
+    paired = candidate[best_matching(truth, candidate)]
+    return float(ssim(paired, truth).mean())
