@@ -51,7 +51,7 @@ def observation_of(
         input_shape=shape,
         batch_size=count,
         label_source=source or (LabelSource.KNOWN if labels else LabelSource.INFERRED),
-        labels=torch.tensor(labels) if labels else None,
+        labels=torch.tensor(labels, dtype=torch.long) if labels else None,
         notes=not_simulated(recipe),
     )
 

@@ -70,7 +70,7 @@ class Finished:
     @property
     def pairing(self) -> Tensor:
         """For each private input the place of its reconstruction in the candidate."""
-        return torch.tensor([score.matched for score in self.scores.pictures])
+        return torch.tensor([score.matched for score in self.scores.pictures], dtype=torch.long)
 
     @property
     def modality(self) -> Modality:
