@@ -21,7 +21,7 @@ import pytest
 import torch
 
 from lab import device
-from lab.attacks.matching.search import Search
+from lab.federated.inputs import named as tensors_of
 from lab.options.catalogue import entries
 from lab.randomness import stream
 
@@ -61,7 +61,8 @@ def nudge(patch, seed):
     """From now on each attack of the catalogue begins elsewhere, and computes with one thread or with two."""
     patch.setattr(device, "SMALL_NETWORK", 0)
     torch.set_num_threads(1 + seed % 2)
-    patch.setattr(Search, "_start", _moved_start(Search._start, seed))
+    for modality in entries("modality").values():
+        patch.setattr(modality, "start", _moved_start(modality.start, seed))
     for attack in entries("attack").values():
         patch.setattr(attack, "reconstruct", _by_moved_weights(attack.reconstruct, seed))
 
@@ -75,9 +76,10 @@ def move(tensor, generator):
 
 def _moved_start(begin, seed):
     @wraps(begin)
-    def moved(search, *arguments, **named):
-        start = begin(search, *arguments, **named)
-        move(start, stream(seed, "nudge of the start"))
+    def moved(modality, *arguments, **named):
+        start = begin(modality, *arguments, **named)
+        for tensor in tensors_of(start).values():
+            move(tensor, stream(seed, "nudge of the start"))
         return start
 
     return moved

@@ -24,7 +24,7 @@ FREE_TEXT = {"weights", "root", "path", "pictures", "folder"}
 NO_FILES = {"inline", "folder", "npz"}
 
 
-AMPLE = 400
+AMPLE = 500
 """Characters that every experiment fits into, with numbers of three digits; a few need more than ``LONGEST``."""
 
 
