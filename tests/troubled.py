@@ -21,7 +21,7 @@ def check_that_nothing_seen_is_lost(page):
     """The run can be wound back and forth without an engine."""
     frames = page.locator(".lab-server").get_attribute("data-frames")
     scrub = page.get_by_role("slider", name="Iteration shown")
-    scrub.evaluate("node => { node.value = 1; node.dispatchEvent(new Event('input')); }")
+    scrub.evaluate("node => { node.value = 0; node.dispatchEvent(new Event('input')); }")
     first = page.locator(".lab-server").get_attribute("data-iteration")
     scrub.evaluate("node => { node.value = node.max; node.dispatchEvent(new Event('input')); }")
     assert page.locator(".lab-server").get_attribute("data-iteration") != first
