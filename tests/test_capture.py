@@ -211,7 +211,7 @@ WRONG = {
     "loss": [3, "x" * 301, None],
     "optimiser": [{}, None],
     "settings": [[], {"momentum": "0.9"}, {"momentum": math.inf}, {"x" * 301: 1.0}, {str(k): 1.0 for k in range(17)}],
-    "learning_rate": [0, -1.0, math.nan, "0.1", True],
+    "learning_rate": [0, -1.0, math.nan, 10**400, "0.1", True],
     "local_steps": [0, 1.5, 10**9, None, True],
     "pictures": [0, -3, "4", 10**30],
     "batch_size": [0, 2.5],

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from lab.late import Tensor
 
@@ -143,8 +143,12 @@ def _entry(name: str, value: Any, shown: str) -> Any:
     return tuple(value) if is_list(value) else value
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+
+
+def _is_rate(value: object) -> bool:
+    return _is_number(value) and value > 0
 
 
 def _is_count(value: object) -> bool:
@@ -174,7 +178,7 @@ _RULES: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "loss": (_is_text, "the name of a loss"),
     "optimiser": (_is_text, "the name of an optimiser"),
     "settings": (_is_settings, "numbers by name"),
-    "learning_rate": (_or_none(lambda value: _is_number(value) and float(str(value)) > 0), "a number above 0, or null"),
+    "learning_rate": (_or_none(_is_rate), "a number above 0, or null"),
     "local_steps": (_is_count, "a whole number from 1 to 10,000"),
     "pictures": (_or_none(_is_count), "a whole number from 1 to 10,000, or null"),
     "batch_size": (_or_none(_is_count), "a whole number from 1 to 10,000, or null"),
