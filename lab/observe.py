@@ -23,6 +23,7 @@ from lab.federated.protocols.base import Protocol
 from lab.federated.protocols.fedsgd import FedSGD
 from lab.federated.receiving import received
 from lab.federated.recipes import not_simulated, protocol_of
+from lab.federated.told import check_classes, checked_batch, class_numbers, plain, source_of_labels
 from lab.federated.update_names import keyed, spoken_names
 from lab.randomness import stream
 
@@ -40,9 +41,6 @@ if TYPE_CHECKING:
     Source = LabelSource
 else:  # what comes to the door may be anything, and a sentence says what is wrong with it
     Model = Update = Shape = Numbers = ClassNumbers = Rule = Count = Source = Any
-
-MOST_PICTURES, MOST_NUMBERS = 10_000, 10**9
-"""Pictures behind one update, and numbers in all of them: more is a slip."""
 
 
 def observe(
@@ -102,11 +100,9 @@ def observe(
     from lab.federated.own_network import as_classifier
 
     protocol = FedSGD() if protocol is None else protocol
-    shape, known = _checked_shape(input_shape), _class_numbers(labels)
-    pictures = _checked_batch(batch_size, known)
+    shape, known = _checked_shape(input_shape), class_numbers(labels)
+    pictures = checked_batch(batch_size, known, shape)
     _check_protocol(protocol)
-    if math.prod(shape) * pictures > MOST_NUMBERS:
-        raise LabError(f"{pictures:,} pictures of the shape {shape} are too many numbers; give at most {MOST_NUMBERS:,}.")
     model = unwrapped_model(model)
     given = keyed(model, update)
     own, notes = copied(model)
@@ -115,13 +111,13 @@ def observe(
     notes += settled(own, normalise(probe))
     logits = tried(own, normalise(probe))
     left_out = unused(own, logits)
-    _check_classes(known, logits.shape[1])
+    check_classes(known, logits.shape[1])
     weights = dict(own.named_parameters())
     for name in left_out:
         weights[name].requires_grad_(False)
     network, more = as_classifier(own, normalise, probe)
     names = {id(weight): name for name, weight in network.named_parameters()}
-    source = _source(known, label_source)
+    source = source_of_labels(known, label_source)
     return Observation(
         network=network,
         protocol=protocol,
@@ -148,7 +144,7 @@ def _of_capture(model: Any, capture: Capture, **said: Any) -> Observation:
     }
     chosen: dict[str, Any] = {name: told.get(name) if value is None else value for name, value in said.items()}
     seen = observe(with_weights(unwrapped_model(model), capture.weights, recipe.mode), capture.update, **chosen)
-    return replace(seen, notes=(*seen.notes, *not_simulated(recipe)))
+    return replace(seen, notes=(*seen.notes, *not_simulated(recipe, seen.protocol)))
 
 
 def _check_protocol(given: Any) -> None:
@@ -168,56 +164,6 @@ def _checked_shape(given: Any) -> tuple[int, int, int]:
     return channels, height, width
 
 
-def _checked_batch(batch_size: Any, labels: Tensor | None) -> int:
-    """How many pictures: as told, else as many as labels, else one."""
-    told = 1 if labels is None else len(labels)
-    count = told if batch_size is None else batch_size
-    if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= MOST_PICTURES:
-        raise LabError(f"batch_size = {quoted(batch_size)} is not possible; give a whole number from 1 to {MOST_PICTURES:,}.")
-    if labels is not None and count != told:
-        raise LabError(f"There are {told} labels for batch_size = {count} pictures; give a label for each, or none.")
-    return count
-
-
-def _plain(numbers: Any) -> Any:
-    """Off any graph and accelerator, so that numpy takes it."""
-    return numbers.detach().cpu() if isinstance(numbers, Tensor) else numbers
-
-
-def _class_numbers(labels: Any) -> Tensor | None:
-    """Labels as whole numbers, shape (batch,)."""
-    if labels is None:
-        return None
-    try:
-        found = np.atleast_1d(np.asarray(_plain(labels)))
-    except (TypeError, ValueError, RuntimeError):
-        found = np.zeros(0)
-    if found.dtype.kind not in "iu" or found.ndim > 1 or not len(found):
-        raise LabError(f"labels = {quoted(labels)} are no class numbers; give a whole number for each picture, shape (batch,).")
-    return torch.as_tensor(found.astype("int64"))
-
-
-def _check_classes(labels: Tensor | None, classes: int) -> None:
-    if labels is not None and (int(labels.min()) < 0 or int(labels.max()) >= classes):
-        raise LabError(
-            f"labels from {int(labels.min())} to {int(labels.max())} reach beyond the model's {classes} classes; give numbers "
-            f"from 0 to {classes - 1}."
-        )
-
-
-def _source(known: Tensor | None, asked: Any) -> LabelSource:
-    """Where the labels come from: as asked, else known where they are given."""
-    if asked is None:
-        return LabelSource.INFERRED if known is None else LabelSource.KNOWN
-    if not isinstance(asked, LabelSource):
-        raise LabError(f"label_source = {quoted(asked)} is not possible; give lab.LabelSource.JOINT, INFERRED or KNOWN.")
-    if asked is LabelSource.KNOWN and known is None:
-        raise LabError("label_source = KNOWN needs labels; give them, or leave label_source out to infer them.")
-    if asked is not LabelSource.KNOWN and known is not None:
-        raise LabError(f"labels are given, and label_source = {asked.name} would not use them; leave one of the two out.")
-    return asked
-
-
 def _normalisation(mean: Any, std: Any, channels: int, own: nn.Module) -> Normalise:
     """(pixels - mean) / std in the model's precision; nothing where neither is given."""
     from lab.federated.classifier import Normalise
@@ -231,7 +177,7 @@ def _normalisation(mean: Any, std: Any, channels: int, own: nn.Module) -> Normal
 
 def _per_channel(name: str, given: Any, channels: int) -> tuple[float, ...]:
     try:
-        numbers = [float(number) for number in np.asarray(_plain(given), dtype=float).reshape(-1)]
+        numbers = [float(number) for number in np.asarray(plain(given), dtype=float).reshape(-1)]
     except (TypeError, ValueError):
         numbers = list[float]()
     if len(numbers) not in (1, channels) or not all(map(math.isfinite, numbers)):

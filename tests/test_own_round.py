@@ -17,8 +17,16 @@ from torch import nn
 from torch.nn import functional
 from typer.testing import CliRunner
 
+from lab.capture import capturing
 from lab.cli import app
+from lab.experiments.captured import observation_of
+from lab.federated import captures
+from lab.federated.local_optimisers.adam import LocalAdam
+from lab.federated.networks.small_convnet import SmallConvNet
+from lab.federated.protocols.fedavg import FedAvg
 from lab.modalities.images.codec import encode_png
+from lab.options.plain import to_plain
+from lab.randomness import stream
 
 SIZE = 16
 NET = """
@@ -298,6 +306,8 @@ FLAGS = {
     "--update u.pt --preset mlp-exact": "--preset is for a round that the lab simulates",
     "--update u.pt --dataset gallery": "--dataset is for",
     "--update u.pt --defence pruning": "--defence is for",
+    "--update u.pt --size 64": "--size is for",
+    "--update u.pt --channels 1": "--channels is for",
     "--update u.pt --like 3x16x16": "--like goes with --model",
     "--update u.pt --mean 0.5": "--mean goes with --model",
     "--update u.pt --model a.py:B --network mlp": "--model and --network both say",
@@ -319,3 +329,51 @@ FLAGS = {
 def test_flags_that_do_not_go_together_are_refused(folder, flags):
     told = refused("run", *flags.format(update=folder / "update.pt", net=folder / "net.py").split())
     assert re.search(FLAGS[flags], told), told
+
+
+def test_the_protocol_may_be_told_whole(folder):
+    told = refused(*words(folder, protocol="fedavg:local_steps=2,optimiser=adamm"))
+    assert "Did you mean 'adam'" in told
+    sentence = "--local-batch-size has no meaning without local steps"
+    assert sentence in refused(*words(folder, **{"local-batch-size": 1}))
+    assert sentence not in ran(*words(folder, protocol="fedavg:local_steps=2", **{"local-batch-size": 1}))
+
+
+@pytest.fixture(scope="module")
+def of_the_catalogue(tmp_path_factory):
+    """A capture of one picture that needs no model's file, by an optimiser that nobody simulates."""
+    options, batch = SmallConvNet(width=4), smooth_batch(size=32)
+    model = options.build((3, 32, 32), 10, stream(5, "weights"))
+    path = tmp_path_factory.mktemp("catalogue") / "update.safetensors"
+    optimiser = torch.optim.RMSprop(model.parameters(), 0.01)
+    with capturing(model, path, network=to_plain(options)):
+        functional.cross_entropy(model(batch.images), batch.labels).backward()
+        optimiser.step()
+    return path
+
+
+TOLD = {
+    "--batch 0": "batch_size = 0 is not possible",
+    "--batch -1": "batch_size = -1 is not possible",
+    "--batch 10001": "batch_size = 10001 is not possible",
+    "--label 10": "labels from 10 to 10 reach beyond the model's 10 classes",
+    "--label=-1": "labels from -1 to -1 reach beyond the model's 10 classes",
+    "--label 1 --batch 2": "There are 1 labels for batch_size = 2",
+}
+
+
+@pytest.mark.parametrize("flags", TOLD)
+@pytest.mark.parametrize("door", ["diagnose", "run --update"])
+def test_what_is_told_of_a_capture_is_bounded_as_of_a_model(of_the_catalogue, door, flags):
+    assert TOLD[flags] in refused(*door.split(), of_the_catalogue, *flags.split())
+
+
+@pytest.mark.parametrize(("labels", "sentence"), [("known", "KNOWN needs labels"), ("joint --label 1", "would not use them")])
+def test_a_source_of_labels_that_cannot_be_is_refused(of_the_catalogue, labels, sentence):
+    assert sentence in refused("run", "--update", of_the_catalogue, "--labels", *labels.split())
+
+
+def test_a_rule_that_is_told_is_not_said_to_be_plain_steps(of_the_catalogue):
+    capture = captures.read(of_the_catalogue)
+    assert "plain SGD" in observation_of(capture).notes[-1]
+    assert not observation_of(capture, protocol=FedAvg(optimiser=LocalAdam())).notes

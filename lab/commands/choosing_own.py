@@ -38,6 +38,7 @@ OF_ATTACK = ("distance", "tv", "iterations", "restarts")
 
 def check_flags(own: OwnFlags, choices: Choices) -> None:
     """Raise ``LabError`` where flags do not go together, before anything is read."""
+    edits = dict(choices.edits)
     simulated = {
         "--preset": choices.preset,
         "--experiment": choices.experiment,
@@ -45,6 +46,8 @@ def check_flags(own: OwnFlags, choices: Choices) -> None:
         "--image": choices.images or None,
         "--defence": choices.defences or None,
         "--trained or --untrained": choices.trained,
+        "--size": edits.get("image_size"),
+        "--channels": edits.get("channels"),
     }
     both = [flag for flag, given in simulated.items() if given is not None]
     if both:
@@ -118,10 +121,13 @@ def _source(choices: Choices) -> LabelSource | None:
 
 
 def _protocol(capture: Capture | None, choices: Choices) -> Protocol:
-    """The client's rule: the capture's, with what the flags change of it."""
-    told = FedSGD() if capture is None else protocol_of(replace(capture.recipe, **_rate(choices)))
+    """The client's rule: the one given, else the capture's, with what the flags change of it."""
+    if capture is None or choices.protocol is not None:
+        start = FedSGD()
+    else:
+        start = protocol_of(replace(capture.recipe, **_rate(choices)))
     flags = tuple(edit for edit in choices.edits if edit[0] in OF_PROTOCOL)
-    return choose_from(Experiment(protocol=told), Choices(edits=flags)).protocol
+    return choose_from(Experiment(protocol=start), Choices(protocol=choices.protocol, edits=flags)).protocol
 
 
 def _rate(choices: Choices) -> dict[str, float]:

@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from lab.late import torch
-
 from lab.client.checkpoints.weights import Weights
 from lab.errors import LabError
 from lab.federated.networks.base import BatchNorm, Network
 from lab.federated.observation import LabelSource, Observation
 from lab.federated.own_model import with_weights
 from lab.federated.recipes import not_simulated, protocol_of
+from lab.federated.told import check_classes, checked_batch, class_numbers, source_of_labels
 from lab.options.plain import from_plain
 from lab.randomness import stream
 
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from lab.capture import Recipe
     from lab.federated.captures import Capture
     from lab.federated.protocols.base import Protocol
-
-MOST_NUMBERS = 10**9
 
 
 def observation_of(
@@ -37,22 +34,21 @@ def observation_of(
     """What a server saw that knows the capture; what is not given is as the recipe says. Raises ``LabError``."""
     recipe = capture.recipe
     network, shape = _network(recipe, options), _shape(recipe)
-    count = pictures or len(labels) or recipe.pictures or 1
-    if labels and len(labels) != count:
-        raise LabError(f"There are {len(labels)} labels for {count} pictures; give a label for each, or none.")
-    if count * shape[0] * shape[1] * shape[2] > MOST_NUMBERS:
-        raise LabError(f"{count:,} pictures of the shape {shape} are more than {MOST_NUMBERS:,} numbers; capture fewer.")
+    rule = protocol_of(recipe) if protocol is None else protocol
+    known = class_numbers(labels or None)
+    count = checked_batch(pictures if pictures is not None or labels else recipe.pictures, known, shape)
     classes = Weights({tuple(name.split(".")): tensor for name, tensor in capture.weights.items()}, "capture", in_order=False)
     built = network.build(shape, classes.classes[0], stream(0, "weights"))
+    check_classes(known, built.classes)
     return Observation(
         network=with_weights(built, capture.weights, "eval"),
-        protocol=protocol_of(recipe) if protocol is None else protocol,
+        protocol=rule,
         update=capture.update,
         input_shape=shape,
         batch_size=count,
-        label_source=source or (LabelSource.KNOWN if labels else LabelSource.INFERRED),
-        labels=torch.tensor(labels, dtype=torch.long) if labels else None,
-        notes=not_simulated(recipe),
+        label_source=source_of_labels(known, source),
+        labels=known,
+        notes=not_simulated(recipe, rule),
     )
 
 

@@ -35,12 +35,12 @@ def protocol_of(recipe: Recipe) -> Protocol:
     )
 
 
-def not_simulated(recipe: Recipe) -> tuple[str, ...]:
-    """What the client did and the attack takes no account of, a sentence each."""
+def not_simulated(recipe: Recipe, protocol: Protocol) -> tuple[str, ...]:
+    """What the client did and an attack by that rule takes no account of, a sentence each."""
     said = list(recipe.notes)
     if recipe.loss != LOSS:
         said.append(f"The client's loss was {quoted(recipe.loss)}; the attack takes it for the mean cross entropy.")
-    if recipe.sent == "change" and _optimiser(recipe) is None:
+    if recipe.sent == "change" and _optimiser(recipe) is None and getattr(protocol, "optimiser", LocalSGD()) == LocalSGD():
         settings = ", ".join(f"{name} = {value:g}" for name, value in recipe.settings.items())
         how = f"{quoted(recipe.optimiser)} ({settings or 'nothing told'})"
         said.append(f"The client stepped by {how}; the attack takes it for plain SGD.")
