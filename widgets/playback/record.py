@@ -12,7 +12,7 @@ import numpy as np
 from widgets.playback import recording
 from widgets.playback.playback import frame_data, plain
 from widgets.readouts.looking import Look
-from widgets.run.frames import Frame, Post, describe_round, frame, score_table
+from widgets.run.frames import Frame, Post, describe_round, frame
 
 SPREAD = 80
 """So many moments are asked for; the first ones fall together, and some fifty are left."""
@@ -33,7 +33,7 @@ def record() -> dict[str, Any]:
     look = Look(experiment.attack, attacked)
     posts = [Post(state, spent, look.at(state)) for state, spent in chosen]
     frames = [frame(i, 0, post, scored, attacked) for i, (post, scored) in enumerate(zip(posts, scores, strict=True))]
-    run = _describe(frames, states[-1][0].iterations, seconds) | {"numbers": plain(score_table(scores[-1]))}
+    run = _describe(frames, states[-1][0].iterations, seconds) | {"numbers": plain(scores[-1].plain())}
     run |= {"experiment": experiment.to_plain()}  # by which a test tells a recording that the defaults have outrun
     sent = describe_round(experiment, attacked)
     count, height, width, _ = sent["images"].shape

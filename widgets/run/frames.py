@@ -92,15 +92,10 @@ def frame(number: int, run: int, post: Post, scores: Scores, attacked: Round) ->
         inputs=shown.kind,
         words=dict(shown.words) if shown.kind != PICTURES else {},
         seconds=post.seconds,
-        numbers=score_table(scores),
+        numbers=scores.plain(),
         layers=post.looked.layers,
         downhill=post.looked.downhill,
     )
-
-
-def score_table(scores: Scores) -> dict[str, Any]:
-    """The scores as plain data for the page."""
-    return scores.plain()
 
 
 def describe_round(experiment: Experiment, attacked: Round) -> dict[str, Any]:

@@ -56,6 +56,9 @@ function paint(canvas, rgb, height, width) {
 /** By modality how inputs are drawn on a canvas: each file of ``shown/`` adds its own. */
 const SHOWN = {};
 
+/** What stands where there is no picture yet. */
+const BLANK = { image: new Uint8Array(3).fill(128), height: 1, width: 1 };
+
 /** Draw what a frame, a round or a past run shows, whatever kind of input that is. */
 function show(canvas, what) {
   SHOWN[what.inputs ?? "images"](canvas, what);
@@ -115,8 +118,8 @@ function sender(model, place) {
 
 /** The frame shown, or the nearest one before it (else after it) of which the layers were looked at. */
 function lookedAt(film) {
-  const before = film.frames.slice(0, film.position + 1).reverse();
-  return [...before, ...film.frames.slice(film.position + 1)].find((frame) => frame.layers?.length);
+  const looked = (frame) => frame.layers?.length;
+  return film.frames.findLast((frame, index) => index <= film.position && looked(frame)) ?? film.frames.find(looked);
 }
 
 /** Subscribe to several events of the film; returns the function that ends all subscriptions. */

@@ -27,8 +27,7 @@ function sideCard({ title, labels, iterations }, index) {
 
   function draw(moments, at) {
     const frame = moments[at]?.[index];
-    const { image, height, width } = frame ?? { image: new Uint8Array(3).fill(128), height: 1, width: 1 };
-    show(canvas, frame ?? { image, height, width });
+    show(canvas, frame ?? BLANK);
     canvas.setAttribute("aria-label", frame ? `${labels[index]}, iteration ${frame.iteration}: ${frame.verdict.toLowerCase()}.` : `${labels[index]}: no reconstruction yet.`);
     strip.dataset.strength = SIDE_STRENGTH[frame?.verdict] ?? "none";
     word.textContent = frame?.verdict ?? "Waiting";

@@ -35,8 +35,9 @@ function pill(group, { value, label }, current, choose) {
 
 const unfolded = new Set();
 
-/** The first of many choices and the one that is made; a button shows the others. */
-function fewInSight(control, edit) {
+/** All choices; of many the first ones and the one that is made, and a button shows the others. */
+function choice(control, edit) {
+  if (!control.sight && control.options.length > MOST_PILLS) return select(control, edit);
   const group = `lab-choice-${names++}`;
   const pills = control.options.map((option) => [option, pill(group, option, control.value, edit)]);
   const behind = pills.filter(([{ value }], index) => index >= control.sight && value !== control.value).map(([, node]) => node);
@@ -51,13 +52,6 @@ function fewInSight(control, edit) {
 
   fold(unfolded.has(control.path));
   return element("div", { class: "lab-pills" }, ...pills.map(([, node]) => node), ...(behind.length ? [more] : []));
-}
-
-function choice(control, edit) {
-  if (control.sight) return fewInSight(control, edit);
-  if (control.options.length > MOST_PILLS) return select(control, edit);
-  const group = `lab-choice-${names++}`;
-  return element("div", { class: "lab-pills" }, ...control.options.map((option) => pill(group, option, control.value, edit)));
 }
 
 function select(control, edit) {
@@ -117,7 +111,7 @@ async function render({ model, el, host }) {
     const group = `lab-choice-${names++}`;
     const thumbs = known.map(({ value }) => {
       const { title } = model.get("thumbs")[value];
-      const input = element("input", { type: "radio", name: group, checked: value === control.value && !film.concealed, "aria-label": title, "data-chosen": String(value === control.value), onchange: () => choose(input, value) });
+      const input = element("input", { type: "radio", name: group, "aria-label": title, "data-chosen": String(value === control.value), onchange: () => choose(input, value) });
       return element("label", { class: "lab-thumb", title }, input, element("img", { src: thumbUrl(value), alt: "", width: 40, height: 40 }));
     });
     const file = element("input", { type: "file", accept: READ, class: "lab-file", "aria-label": "Your own picture", onchange: () => upload(file) });
@@ -190,6 +184,7 @@ async function render({ model, el, host }) {
     const advanced = element("details", { class: "lab-advanced", open: advancedOpen, ontoggle: () => { advancedOpen = advanced.open; } },
       element("summary", {}, "Advanced"), ...rows);
     body.replaceChildren(...seen.filter((control) => !folded(control)).map(row), ...(rows.length ? [advanced] : []), element("div", { class: "lab-row lab-form-end" }, undo, ...(film.parts?.has("transport") ? [follows] : [])));
+    conceal();
     showErrors();
     if (focused) restoreFocus(focused);
   }
@@ -218,6 +213,11 @@ async function render({ model, el, host }) {
     for (const place of body.querySelectorAll(".lab-error")) place.textContent = errors[place.dataset.path] ?? "";
   }
 
+  /** Which picture is chosen is no secret only as long as the picture itself is none. */
+  function conceal() {
+    for (const input of body.querySelectorAll("[data-chosen]")) input.checked = input.dataset.chosen === "true" && !film.concealed;
+  }
+
   /** A value that was refused, at once or later, does not stay in its control. */
   function settled(content) {
     if (content.type === "settled") draw();
@@ -235,10 +235,6 @@ async function render({ model, el, host }) {
   model.on("change:changed", draw);
   model.on("change:errors", showErrors);
   model.on("msg:custom", settled);
-  /** Which picture is chosen is no secret only as long as the picture itself is none. */
-  function conceal() {
-    for (const input of body.querySelectorAll(".lab-thumb input[data-chosen]")) input.checked = input.dataset.chosen === "true" && !film.concealed;
-  }
 
   const end = follow(film, { state: redraw, concealed: conceal });
   return () => {

@@ -4,7 +4,6 @@ const EMPTY = {
   ready: "Nothing yet. Press Attack it live.", loading: "The phone has not sent its numbers yet.", running: "The first picture is on its way.",
   paused: "Paused before the first picture.", finished: "The attack has ended without a picture.", failed: "The attack has failed before its first picture.",
 };
-const BLANK = { image: new Uint8Array(3).fill(128), height: 1, width: 1 };
 
 /** Speak at most once in a while: only a new verdict is news. */
 function announcer(region) {
@@ -53,8 +52,8 @@ async function render({ model, el, host }) {
     empty.textContent = EMPTY[film.state.status] ?? EMPTY.ready;
     canvas.setAttribute("aria-label", frame ? `Reconstruction, iteration ${frame.iteration}: ${frame.verdict.toLowerCase()}.` : "No reconstruction yet.");
     caption.textContent = frame ? `${SOURCES[film.source]}. Iteration ${film.counted(frame)}.` : "It only knows the numbers and the network.";
-    judge(frame);
     end.textContent = ending(film);
+    judge(frame);
     Object.assign(card.dataset, { frames: film.frames.length, drawn: drawnFrames, source: film.source, iteration: frame?.iteration ?? "" });
   }
 
@@ -62,7 +61,7 @@ async function render({ model, el, host }) {
     strip.dataset.strength = STRENGTH[frame?.verdict] ?? "none";
     word.textContent = frame?.verdict ?? "Waiting";
     detail.textContent = frame?.line_up ?? "no picture yet";
-    if (frame && !film.playing) say(`${frame.verdict}, ${frame.line_up}. ${ending(film)}`.trim());
+    if (frame && !film.playing) say(`${frame.verdict}, ${frame.line_up}. ${end.textContent}`.trim());
   }
 
   el.append(card);
