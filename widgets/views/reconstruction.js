@@ -23,7 +23,7 @@ function ending(film) {
   const first = film.frames[since];
   if (!first) return "";
   const way = last.downhill ? `after ${grouped(first.iteration)} ${first.iteration === 1 ? "guess" : "guesses"}` : "by algebra";
-  return `${grouped(film.round.numbers)} numbers were enough: recognisable ${way}, ${short(first.seconds)} s.`;
+  return `${grouped(film.round.numbers)} numbers were enough: recognisable ${way}, ${lasting(first.seconds)}.`;
 }
 
 async function render({ model, el, host }) {
