@@ -484,10 +484,14 @@ def test_a_page_holds_its_widgets_and_is_told_later_what_has_changed_since(sessi
     monkeypatch.setattr(Listener, "send_state", lambda widget, key=None: told.update({widget: set(key)}))
     catch_up(page)
     assert told == {}  # nothing was written
-    models = written(page)["models"]
+    whole = written(page)
+    models = whole["models"]
     assert models.keys() == {page.model_id, film.model_id, page.share.model_id, page.guess.model_id}
     assert models[page.share.model_id]["state"]["link"] == "seed=1"
     assert models[page.model_id]["state"]["share"] == f"anywidget:{page.share.model_id}"
+    for widget in (page, film, page.share, page.guess):
+        assert whole["shared"] + models[widget.model_id]["state"]["_esm"] == widget._esm
+    assert str(whole).count("function filmOf(") == 1, "what all scripts share is written once"
     session.experiment = Experiment(seed=2)
     told.clear()
     catch_up(page)

@@ -5,18 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from widgets.door.messages import Listener
+from widgets.views.base import script
 from widgets.views.page import Page
 
 MIME = "application/vnd.gradlab.page+json"
 """Read by ``start.js`` of the page's template."""
+SHARED = script()
+"""What the scripts of all our widgets begin with: it stands in the page once."""
 
 
 def written(page: Page) -> dict[str, Any]:
-    """The page's id, and the state and the buffers of each of its widgets by id, as Jupyter embeds them."""
+    """The page's id, and by id the state and the buffers of each of its widgets as Jupyter embeds them, ``shared`` apart."""
     models = Page.get_manager_state(widgets=widgets(page))["state"]
     for widget in widgets(page):
         widget.news = set()
-    return {"page": page.model_id, "models": {id: _kept(model) for id, model in models.items()}}
+    return {"page": page.model_id, "shared": SHARED, "models": {id: _kept(model) for id, model in models.items()}}
 
 
 def catch_up(page: Page) -> None:
@@ -33,4 +36,5 @@ def widgets(page: Page) -> list[Listener]:
 
 
 def _kept(model: dict[str, Any]) -> dict[str, Any]:
-    return {"state": model["state"], "buffers": model.get("buffers", [])}
+    own = {"_esm": model["state"]["_esm"].removeprefix(SHARED)}
+    return {"state": model["state"] | own, "buffers": model.get("buffers", [])}

@@ -50,8 +50,8 @@ function modelOf(id, { state, buffers = [] }, engine) {
   return { model, receive };
 }
 
-/** All widgets of the page by their ids; `written` is what Python has put into the page (pages/written.py). */
-function widgetsOf(written, engine) {
+/** All widgets of the page by their ids; `written` and `shared`, which all their scripts begin with, are put into the page by Python (pages/written.py). */
+function widgetsOf(written, shared, engine) {
   const signal = new AbortController().signal; // the page lasts as long as its window
   const models = new Map(Object.entries(written).map(([id, each]) => [id, modelOf(id, each, engine)]));
   const ready = new Map();
@@ -63,7 +63,7 @@ function widgetsOf(written, engine) {
   }
 
   async function prepared({ model }) {
-    const script = await moduleOf(model.get("_esm"));
+    const script = await moduleOf(shared + model.get("_esm"));
     const exports = await script.initialize?.({ model, host, signal });
     return { exports, render: ({ el, signal: wanted = signal }) => script.render({ model, el, host, signal: wanted }) };
   }

@@ -9,12 +9,12 @@ function written() {
   return outputs.map(({ data }) => data?.[WRITTEN]).find(Boolean);
 }
 
-async function begin({ page, models }) {
+async function begin({ page, shared, models }) {
   let drawn;
   const shown = new Promise((done) => { drawn = done; });
   const line = read(document.getElementById("jupyter-config-data"));
   const engine = engineOf(line, (...message) => shown.then(() => widgets.receive(...message))); // in the order of their coming
-  const widgets = widgetsOf(models, engine);
+  const widgets = widgetsOf(models, shared, engine);
   engine.reconnect();
   addEventListener("pagehide", (event) => event.persisted || leave(line));
   const cells = document.getElementById("rendered_cells"), place = document.createElement("div");
