@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING, ClassVar
 
@@ -56,6 +56,14 @@ class AttackState:
         if isinstance(self.candidate, Mapping):
             raise LabError(f"This candidate is no picture: it holds {', '.join(self.candidate)}; take ``candidate``.")
         return self.candidate
+
+    def after(self, earlier: AttackState) -> AttackState:
+        """The same of an attack that goes on where another ended: counted on from there, with what that read off layers."""
+        return replace(self.counted_on(earlier.iteration), features=earlier.features, layers=earlier.layers)
+
+    def counted_on(self, passed: int) -> AttackState:
+        """The same, so many steps having passed before."""
+        return replace(self, iteration=passed + self.iteration, iterations=passed + self.iterations)
 
 
 def unknown(observation: Observation) -> Inputs:

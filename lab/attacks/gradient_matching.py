@@ -94,7 +94,7 @@ class GradientMatching(Matching):
         """States of the short attempts by which what was not told is guessed, then those of the attack."""
         told, tried, sentence = yield from guess_steps(self, observation, generator)
         for state in self.reconstruct(told, generator, first):
-            counted = replace(state, iteration=tried + state.iteration, iterations=tried + state.iterations)
+            counted = state.counted_on(tried)
             yield counted if state.outcome is None else replace(counted, note=f"{sentence} {state.note}".strip())
 
     def _check_priors(self, observation: Observation) -> None:

@@ -79,11 +79,7 @@ class HeadStart(Matching):
     ) -> Iterator[AttackState]:
         """Matching from its own start, and at last the nearest picture that the equations allow."""
         for state in self.without().reconstruct(inversion.observation, generator):
-            passed = {
-                "iteration": closed_form.iteration + state.iteration,
-                "iterations": closed_form.iteration + state.iterations,
-            }
-            counted = replace(state, **passed, features=closed_form.features, layers=closed_form.layers)
+            counted = state.after(closed_form)
             if state.outcome is None:
                 yield counted
             else:
@@ -120,11 +116,7 @@ class HeadStart(Matching):
             matching = replace(matching, optimiser=replace(self.optimiser, step=POLISH), coarse_to_fine=False)
         first = closed_form.images.clamp(0, 1) if believed else None
         for state in matching.reconstruct(observation, generator, first):
-            passed = {
-                "iteration": closed_form.iteration + state.iteration,
-                "iterations": closed_form.iteration + state.iterations,
-            }
-            found = replace(state, **passed, features=closed_form.features, layers=closed_form.layers)
+            found = state.after(closed_form)
             yield found if state.outcome is None else self._nearer(observation, closed_form, found)
 
     def _nearer(self, observation: Observation, closed_form: AttackState, matched: AttackState) -> AttackState:

@@ -101,9 +101,8 @@ class PatchEmbedding(Attack):
             return
         matching = GradientMatching(distance=BalancedCosine(), iterations=self.iterations)
         for state in matching.reconstruct(observation, generator):
-            counted = replace(state, iteration=grey.iteration + state.iteration, iterations=grey.iteration + state.iterations)
-            ended = f"{note} Gradient matching took over from grey. {state.note}".strip()
-            yield counted if state.outcome is None else replace(counted, outcome=outcome, note=ended)
+            told = f"{note} Gradient matching took over from grey. {state.note}".strip()
+            yield state if state.outcome is None else replace(state, outcome=outcome, note=told)
 
 
 def _read(observation: Observation) -> PatchEquations | tuple[Outcome, str]:

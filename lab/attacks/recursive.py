@@ -71,10 +71,8 @@ class Recursive(Attack):
         matching = GradientMatching(iterations=self.iterations, coarse_to_fine=not found)
         start = closed_form.images.clamp(0, 1) if found else None
         state = closed_form
-        for state in matching.reconstruct(observation, generator, start):
-            offset = closed_form.iteration + state.iteration
-            state = replace(state, iteration=offset, iterations=closed_form.iteration + state.iterations)  # noqa: PLW2901
-            state = replace(state, features=closed_form.features, layers=closed_form.layers, outcome=None)  # noqa: PLW2901
+        for matched in matching.reconstruct(observation, generator, start):
+            state = replace(matched.after(closed_form), outcome=None)
             yield state
         if is_open:
             state = projected(inversion, state)
@@ -110,7 +108,7 @@ def _invert(inversion: Inversion, state: AttackState) -> Generator[AttackState, 
     before = state.iteration
     state = replace(state, objective=math.nan)
     for step in inversion.invert(state):
-        counted = replace(step, iteration=before + step.iteration, iterations=before + step.iterations)
+        counted = step.counted_on(before)
         yield counted
         state = counted if not step.objective > state.objective else replace(counted, **picture_of(state))
     return state
