@@ -20,8 +20,10 @@ from jupyter_server.services.kernels.connection.base import deserialize_msg_from
 from tornado.httpclient import AsyncHTTPClient
 from websockets.typing import Subprotocol
 
+from widgets.pages.written import MIME
 from widgets.serving.messages import PROTOCOL
 
+OUTPUT = re.compile(r'<script [^>]*type="application/vnd.voila.cell-output\+json">(.*?)</script>', re.DOTALL)
 KERNEL = re.compile(r'"kernelId":\s*"([\w-]+)"')
 HEARTBEAT_S = 5.0
 LARGEST = 64 * 2**20
@@ -50,21 +52,18 @@ class Visitor:
         if found is None:
             raise RuntimeError("the page names no engine: the server is full")
         self.kernel = found[1]
+        self.models = _written(self.page)
         self._note("page")
 
     async def connect(self) -> None:
-        """Open the socket and ask for the widgets, as the page does."""
+        """Open the socket and ask for what has changed since the page was written, as the page does."""
         session = uuid.uuid4().hex
         address = f"{self.address.replace('http', 'ws', 1)}api/kernels/{self.kernel}/channels?session_id={session}"
         self._socket = await websockets.connect(
             address, subprotocols=[Subprotocol(PROTOCOL)], max_size=LARGEST, open_timeout=300
         )
-        control = uuid.uuid4().hex
-        await self._send("comm_open", {"comm_id": control, "target_name": "jupyter.widget.control", "data": {}})
-        await self._send("comm_msg", {"comm_id": control, "data": {"method": "request_states"}})
-        await self.until(lambda: "Playback" in self.models)
-        self._note("widgets")
-        await self.say("Playback", {"type": "hello"})
+        for widget in ("Playback", "Lab"):
+            await self.say(widget, {"type": "hello"})
         self._pulse = asyncio.create_task(self._beat())
 
     async def attack(self, *, as_fast_as_it_goes: bool = True) -> None:
@@ -141,11 +140,7 @@ class Visitor:
             return
         told = json.loads(content)
         data = told["data"]
-        if data.get("method") == "update_states":
-            for comm, model in data["states"].items():
-                name = str(model["state"].get("_anywidget_id", "")).rpartition(".")[2]
-                self.models[name] = model["state"] | {"comm_id": comm}
-        elif data.get("method") == "update":
+        if data.get("method") == "update":
             for model in self.models.values():
                 if model["comm_id"] == told["comm_id"]:
                     model.update(data["state"])
@@ -156,6 +151,15 @@ class Visitor:
 
     def _note(self, moment: str) -> None:
         self.moments[moment] = time.perf_counter() - self._began
+
+
+def _written(page: str) -> dict[str, dict[str, Any]]:
+    """The state of each widget of a page by the name of its class, as ``start.js`` finds it in the page."""
+    outputs = [json.loads(text).get("data") or {} for text in OUTPUT.findall(page)]
+    models = next(data[MIME]["models"] for data in outputs if MIME in data)
+    return {
+        model["state"]["_anywidget_id"].rpartition(".")[2]: model["state"] | {"comm_id": id} for id, model in models.items()
+    }
 
 
 def _browser() -> AsyncHTTPClient:
