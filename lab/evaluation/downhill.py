@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
 from functools import partial
 
 from lab.late import torch
@@ -18,14 +17,13 @@ from lab.federated.tensors import Inputs
 class Downhill:
     """-dD/dx at a candidate (Geiping et al. 2020, equation 4), without priors and without what an optimiser makes of it.
 
-    As ``LayerMatcher`` it sees the observation alone and computes on a copy of the network. Matching by steps of its own
-    (``Steps``) is shown by the client's rule too: what the whole update says of the picture.
+    As ``LayerMatcher`` it sees the observation alone, a copy while an attack runs. Matching by steps of its own (``Steps``) is
+    shown by the client's rule too: what the whole update says of the picture.
     """
 
     def __init__(self, attack: Attack, observation: Observation) -> None:
         self._distance = attack.distance if isinstance(attack, Matching) else None
         self._observation = observation
-        self._network = deepcopy(observation.network) if self._distance else observation.network
 
     def __call__(self, state: AttackState) -> Inputs | None:
         """Shape as the candidate's; None where the attack compares no updates, or nobody knows the labels."""
@@ -33,7 +31,7 @@ class Downhill:
         labels = observed.labels if observed.labels is not None else state.labels
         if self._distance is None or labels is None:
             return None
-        rule = partial(observed.protocol.update, self._network, differentiable=True)
+        rule = partial(observed.protocol.update, observed.network, differentiable=True)
         candidate, targets = moved(state.candidate, observed.device), labels.to(observed.device)
         found = match(rule, candidate, targets, self._distance, observed.update)
         return each(torch.neg, found.input_gradient)

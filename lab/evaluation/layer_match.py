@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
 from dataclasses import dataclass
 
 import torch
@@ -38,12 +37,11 @@ class LayerMatch:
 class LayerMatcher:
     """Compares what a candidate would send with what the client sent.
 
-    It sees the observation alone, and computes on a copy of the network: an attack that waits
-    between two of its states may have hooks on the original.
+    It sees the observation alone, which is to be a copy while an attack runs: one that waits between two of its states may
+    have hooks on the original network.
     """
 
     def __init__(self, observation: Observation) -> None:
-        self._network = deepcopy(observation.network)
         self._observation = observation
 
     def __call__(self, state: AttackState) -> tuple[LayerMatch, ...]:
@@ -52,7 +50,9 @@ class LayerMatcher:
         labels = observed.labels if observed.labels is not None else state.labels
         if labels is None:
             return ()
-        candidate = observed.protocol.update(self._network, moved(state.candidate, observed.device), labels.to(observed.device))
+        candidate = observed.protocol.update(
+            observed.network, moved(state.candidate, observed.device), labels.to(observed.device)
+        )
         return compare_layers(candidate, observed.update)
 
 

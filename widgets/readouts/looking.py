@@ -30,9 +30,10 @@ class Look:
         from lab.evaluation.downhill import Downhill
         from lab.evaluation.layer_match import LayerMatcher
 
-        self._matcher = LayerMatcher(attacked.observation)
-        self._downhill = Downhill(attack, attacked.observation)
-        self._network = attacked.observation.network
+        seen = attacked.observation.to(attacked.observation.device)  # a copy of the network, without the attack's hooks
+        self._matcher = LayerMatcher(seen)
+        self._downhill = Downhill(attack, seen)
+        self._network = seen.network
         self._next = 0.0
 
     def __call__(self, state: AttackState, *, wanted: bool) -> Looked:
