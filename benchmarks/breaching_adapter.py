@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from benchmarks.contenders import Report
 from lab.errors import LabError
 from lab.evaluation.round import Round
+from lab.federated.classifier import Normalise
 from lab.federated.observation import Observation
 from lab.federated.protocols.fedavg import FedAvg
 from lab.federated.tensors import Images, Labels
@@ -74,7 +75,7 @@ class Breaching:
 
     def pixels(self, candidate: Tensor) -> Images:
         """From its normalised units to pixels in [0, 1]."""
-        return self.observation.network.normalise.inverse(candidate.detach()).clamp(0, 1)
+        return of_pictures(self.observation).inverse(candidate.detach()).clamp(0, 1)
 
     def _attacker(self, report: Report) -> Any:
         like = next(iter(self.observation.update.values()))
@@ -105,9 +106,16 @@ def _reporting_attacker() -> type:
     return Reporting
 
 
+def of_pictures(observation: Observation) -> Normalise:
+    """What takes a mean off each channel and divides by a deviation."""
+    entrance = observation.network.normalise
+    assert isinstance(entrance, Normalise)
+    return entrance
+
+
 def server_payload(observation: Observation, model: nn.Module) -> dict[str, Any]:
     """What its server sends: weights, public buffers (so that batch norm is in eval mode) and what the data are."""
-    normalise = observation.network.normalise
+    normalise = of_pictures(observation)
     data = SimpleNamespace(
         shape=observation.image_shape,
         mean=normalise.mean.flatten().tolist(),

@@ -14,7 +14,7 @@ from lab.client.datasets.cifar10 import CIFAR10
 from lab.client.datasets.gallery import NAMES, Gallery
 from lab.errors import unknown_name
 from lab.experiments.experiment import Experiment
-from lab.experiments.recommended import APART, TOP_HEAVY, recommended_attack
+from lab.experiments.recommended import APART, TOP_HEAVY, recommended_matching
 from lab.federated.networks.base import Network
 from lab.federated.networks.convnet import ConvNet
 from lab.federated.networks.imagenet_resnet import ImageNetResNet
@@ -46,7 +46,7 @@ class Case:
     @property
     def own_attack(self) -> Matching:
         """What it is attacked with unless somebody says otherwise."""
-        return self.attack or recommended_attack(self.network, trained=self.trained, pictures=self.pictures)
+        return self.attack or recommended_matching(self.network, trained=self.trained, pictures=self.pictures)
 
     @property
     def simulates_steps(self) -> bool:

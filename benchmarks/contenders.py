@@ -76,7 +76,7 @@ class Ours:
 
 
 def _pixels(state: AttackState) -> Images:
-    return state.candidate.clamp(0, 1)
+    return state.images.clamp(0, 1)
 
 
 def some_of(contender: Contender, device: torch.device, iterations: int) -> list[Span]:

@@ -26,7 +26,7 @@ from lab.client.batch import Batch
 from lab.client.datasets.cifar10 import CIFAR10
 from lab.client.datasets.gallery import NAMES, Gallery
 from lab.client.defences.gaussian_noise import GaussianNoise
-from lab.federated.classifier import Classifier
+from lab.federated.classifier import Classifier, Normalise
 from lab.federated.networks.base import Network
 from lab.federated.networks.imagenet_vit import ImageNetViT
 from lab.federated.networks.vision_transformer import Pool, VisionTransformer
@@ -114,6 +114,7 @@ def measure(case: Case, batch: Batch) -> Measured:
     assert embedding is not None
     equations = read_equations(seen, embedding)
     assert equations is not None
+    assert isinstance(network.normalise, Normalise)
     solution = solve(equations, network.normalise)
     ended = time.thread_time()
     found = float(psnr_db(solution.picture.clamp(0, 1), batch.images.double()))

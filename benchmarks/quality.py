@@ -20,6 +20,7 @@ from benchmarks.cases import Case, Pictures
 from benchmarks.race import FIRST_PICTURE
 from benchmarks.runs import likeness
 from lab.attacks.gradient_matching import GradientMatching
+from lab.attacks.head_start import HeadStart
 from lab.attacks.matching.settings import Derivative
 from lab.attacks.published import geiping2020_attack
 from lab.experiments.rounds import simulate_round
@@ -46,9 +47,10 @@ Ends = dict[str, list[list[End]]]
 """For each attack and each picture the ends from all starts."""
 
 
-def contenders(case: Case, iterations: int) -> dict[str, GradientMatching]:
+def contenders(case: Case, iterations: int) -> dict[str, GradientMatching | HeadStart]:
     """The attacks by name; ``iterations`` are the paper's."""
     ours = case.own_attack
+    assert isinstance(ours, GradientMatching | HeadStart)  # they begin where they are told to
     return {
         FAST: replace(ours, derivative=Derivative.FROZEN),
         EXACT: replace(ours, derivative=Derivative.EXACT),
@@ -69,13 +71,13 @@ def measure(case: Case, pictures: Pictures, images: int, starts: int, iterations
     return ends
 
 
-def _end(case: Case, pictures: Pictures, number: int, attack: GradientMatching, start: int) -> End:
+def _end(case: Case, pictures: Pictures, number: int, attack: GradientMatching | HeadStart, start: int) -> End:
     attacked = simulate_round(case.experiment(pictures.dataset(case, number), 0, attack), CPU)
     torch.set_num_threads(1)
     truth = attacked.batch.images
     first = 0.5 + NUDGE * torch.randn(truth.shape, generator=stream(start, "nudge")) if start else None
     *_, last = attack.reconstruct(attacked.observation, stream(0, "candidate"), first)
-    candidate = last.candidate.clamp(0, 1)
+    candidate = last.images.clamp(0, 1)
     return End(float(psnr_db(candidate, truth).mean()), likeness(candidate, truth))
 
 

@@ -127,7 +127,7 @@ def attack_one(case: Case, model: Classifier, batch: Batch, index: int) -> tuple
     started = time.process_time()
     *_, last = case.attack.reconstruct(observation, stream(0, "candidate"))
     seconds = time.process_time() - started
-    found = last.candidate.clamp(0, 1)[best_matching(batch.images, last.candidate)]
+    found = last.images.clamp(0, 1)[best_matching(batch.images, last.images)]
     return psnr_db(found, batch.images).tolist(), seconds, last.outcome.name if last.outcome else ""
 
 
