@@ -125,13 +125,20 @@ def shortest(attack):
     return attack(iterations=1) if "iterations" in {field.name for field in fields(attack)} else attack()
 
 
+ATTACKS = [shortest(kind) for kind in entries("attack").values() if kind is not LabelReading]
+LEFT_ALONE = [replace(attack, hand_over=False) for attack in ATTACKS if hasattr(attack, "hand_over")]
+"""Those that matching would take over from, where it may not."""
+
+
 @pytest.mark.parametrize("network", [SmallConvNet(width=4), MLP(depth=2, width=32)], ids=lambda network: network.name)
-@pytest.mark.parametrize("attack", [kind for kind in entries("attack").values() if kind is not LabelReading])
+@pytest.mark.parametrize(
+    "attack", [*ATTACKS, *LEFT_ALONE], ids=lambda attack: f"{attack.name}{' alone' * (attack in LEFT_ALONE)}"
+)
 @pytest.mark.parametrize("source", list(LabelSource))
 @pytest.mark.parametrize("pictures", [1, 3])
 def test_whoever_counts_repeated_labels_says_once_what_the_length_was_taken_for(network, attack, source, pictures):
     """Label reading, whose rules need not count, says it by rule (above)."""
-    last = end(shortest(attack), observe(network, smooth_batch(pictures, size=16), source=source))
+    last = end(attack, observe(network, smooth_batch(pictures, size=16), source=source))
     counted = source is LabelSource.INFERRED and pictures > 1
     assert last.note.count("taken as told") + last.note.count("counts come out whole") == counted
 

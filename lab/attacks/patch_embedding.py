@@ -11,6 +11,7 @@ from lab.late import torch
 from lab.attacks.base import Attack, AttackState, Outcome
 from lab.attacks.closed_form.outcomes import ClosedFormOutcome
 from lab.attacks.gradient_matching import GradientMatching
+from lab.attacks.labels.llg import ended
 from lab.attacks.matching.distances.balanced_cosine import BalancedCosine
 from lab.federated.observation import Observation
 from lab.federated.tensors import Images
@@ -89,7 +90,7 @@ class PatchEmbedding(Attack):
         for state in _shown(grey, reading.solution):
             yield state
         outcome, note = _verdict(observation, reading)
-        yield replace(state, outcome=outcome, note=note)
+        yield ended(observation, state, outcome, note)
 
     def _match(
         self, observation: Observation, generator: torch.Generator, grey: AttackState, outcome: Outcome, note: str
@@ -97,7 +98,7 @@ class PatchEmbedding(Attack):
         """Matching from its own start, with the reason for it at its end."""
         silent = outcome is ClosedFormOutcome.DEAD_UNITS
         if silent or not self.hand_over:
-            yield replace(grey, outcome=outcome, note=note)
+            yield ended(observation, grey, outcome, note)
             return
         matching = GradientMatching(distance=BalancedCosine(), iterations=self.iterations)
         for state in matching.reconstruct(observation, generator):
