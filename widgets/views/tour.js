@@ -1,11 +1,11 @@
 // The tour: six stops on request, one part of the page at each.
 
 const STOPS = [
-  ["secret", "The secret", "A phone trains a network on this picture. The picture itself never leaves the phone; hide it if you want to guess along."],
-  ["sent", "What leaves the phone", "Only numbers: the gradient, layer by layer. Federated learning promises that this is safe to share."],
+  ["secret", "The secret", "A phone trains a network on this picture, which never leaves the phone. On arrival it is covered, so that you can guess along; a button covers and reveals it."],
+  ["sent", "What leaves the phone", "Only numbers: the gradient, layer by layer, which federated learning promises to be safe to share. Below each strip stands what the guess would send; the attack closes the gap."],
   ["server", "What the server makes of them", "It guesses a picture, asks what gradient that picture would have sent, and moves the guess. A line-up of eight pictures gives the verdict."],
   ["transport", "Do it yourself", "Attack it live starts a real run. Pause, step, and scrub through every frame; the small keys show the shortcuts."],
-  ["controls", "Change one thing", "Train the network, change the loss, send more pictures at once: the numbers above change with it. Undo takes it back. The chips above set up the next questions."],
+  ["controls", "Change one thing", "Train the network, change the loss, send more pictures at once: the numbers change with it. Undo takes it back. The chips set up the next questions."],
   ["panel", "Look closer", "The algebra that reads a layer like a book, the error map, the match of each layer, the scores and your past runs. Below: a link that holds all of it."],
 ];
 
