@@ -35,6 +35,8 @@ GRADIENT, CHANGE = "gradient", "change"
 PRIVATE = "Opacus clipped the gradient of each picture and added noise to their sum, of which the attack knows nothing."
 WRAPPERS = ("_module.", "module.", "_orig_mod.")
 """What Opacus, DataParallel and torch.compile put before a parameter's name."""
+HOW = ("foreach", "fused", "capturable", "differentiable", "initial_lr")
+"""Of an optimiser's settings those that say how a step is computed, or where a schedule of the rate began."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Recipe:
     optimiser: str = "SGD"
     """The class of the client's optimiser."""
     settings: dict[str, float] = field(default_factory=dict[str, float])
-    """Its numbers beside the rate that are not zero: momentum, weight_decay ..."""
+    """Its numbers beside the rate that are not zero: momentum, weight_decay ...; of Adam both betas anyway."""
     learning_rate: float | None = None
     local_steps: int = 1
     pictures: int | None = None
@@ -234,9 +236,10 @@ def _trains(optimiser: Any, model: nn.Module) -> bool:
 
 
 def _numbers(group: Mapping[str, Any]) -> dict[str, float]:
-    """The settings of an optimiser that are numbers and not zero; Adam's two betas as ``beta1`` and ``beta2``."""
-    betas = dict(zip(("beta1", "beta2"), group.get("betas", ()), strict=False))
-    return {name: float(value) for name, value in {**group, **betas}.items() if isinstance(value, int | float) and value}
+    """The settings of an optimiser that are numbers, not zero, and of what it does; Adam's betas as ``beta1`` and ``beta2``."""
+    betas = {name: float(beta) for name, beta in zip(("beta1", "beta2"), group.get("betas", ()), strict=False)}
+    settings = {name: float(value) for name, value in group.items() if isinstance(value, int | float) and value}
+    return {name: value for name, value in settings.items() if name not in HOW} | betas
 
 
 def _listed(value: Any) -> Any:

@@ -94,7 +94,17 @@ OPTIMISERS = {
     "Nesterov": lambda weights: torch.optim.SGD(weights, 0.01, momentum=0.9, nesterov=True),
     "weight decay": lambda weights: torch.optim.SGD(weights, 0.01, weight_decay=5e-3),
     "Adam": lambda weights: torch.optim.Adam(weights, 1e-3),
+    "Adam without a mean": lambda weights: torch.optim.Adam(weights, 1e-3, betas=(0.0, 0.999)),
+    "tensor by tensor": lambda weights: torch.optim.Adam(weights, 1e-3, foreach=True),
+    "fused": lambda weights: torch.optim.SGD(weights, 0.01, momentum=0.9, fused=True),
+    "scheduled": lambda weights: scheduled(torch.optim.SGD(weights, 0.01, momentum=0.9)),
 }
+
+
+def scheduled(optimiser):
+    """A schedule notes in the optimiser where its rate began."""
+    torch.optim.lr_scheduler.StepLR(optimiser, 10)
+    return optimiser
 
 
 @pytest.mark.parametrize("optimiser", OPTIMISERS)
