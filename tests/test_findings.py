@@ -95,12 +95,10 @@ def test_faults_of_one_picture_are_named_first(fault):
 @pytest.mark.parametrize("steps", [2, 5, 10])
 def test_the_number_of_local_steps_is_read_off_the_laws(steps, rate):
     """Told one, took more; both by the shift of the weights at which the laws hold."""
-    took, told = FedAvg(steps, 0, rate), FedAvg(1, 0, rate * steps)
-    clean = scene("small", 2, took)
+    clean = scene("small", 2, FedAvg(steps, 0, rate))
     found = lab.diagnose(clean.seen(protocol=FedAvg(1, 0, rate))).findings
     first = next(one for one in found if one.name == "more_steps")
     assert first.evidence == pytest.approx(steps, rel=0.35)
-    assert told.learning_rate == pytest.approx(steps * rate)
 
 
 SPOILING = {
@@ -150,8 +148,6 @@ def test_the_laws_are_tried_and_not_believed():
 @pytest.mark.parametrize("entry", entries("finding").values(), ids=lambda entry: entry.name)
 def test_every_finding_bears_any_update(entry):
     """Zeros, a part, one picture of a model without a linear layer: something is said, or nothing, and nothing fails."""
-    from lab.findings.case import Case
-
     clean = scene("small", 2)
     update = clean.sent()
     partial = dict(list(update.items())[:2])
@@ -161,8 +157,18 @@ def test_every_finding_bears_any_update(entry):
         {n: torch.zeros_like(t) for n, t in update.items()},
         {n: t * 1e-30 for n, t in update.items()},
     ):
-        found = entry().look(Case(clean.seen(given)))
-        assert found is None or (found.name == entry.name and found.sentence.endswith("."))
+        bears(entry, clean.seen(given))
+    batch = Gallery().load(1, 32, stream(0, "data"))
+    model = nn.Sequential(nn.Conv2d(3, 10, 3, 2, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    update = torch.autograd.grad(nn.functional.cross_entropy(model(batch.images), batch.labels), list(model.parameters()))
+    bears(entry, lab.observe(model, update, input_shape=(3, 32, 32)))
+
+
+def bears(entry, seen):
+    from lab.findings.case import Case
+
+    found = entry().look(Case(seen))
+    assert found is None or (found.name == entry.name and found.sentence.endswith("."))
 
 
 def test_a_model_of_ones_own_is_diagnosed():
