@@ -76,9 +76,13 @@ class Observation:
         """SGD steps behind the update; 1 where the gradient itself was sent."""
         return getattr(self.protocol, "local_steps", 1)
 
-    def mean_gradient(self) -> Gradients:
-        """The update as an average gradient. Raises ``LabError`` where the client's steps are no sum of gradients."""
-        return self.protocol.mean_gradient(self.update, dict(self.network.named_parameters()))
+    def mean_gradient(self, *names: str) -> Gradients:
+        """The update, or these of its tensors, as an average gradient.
+
+        Raises ``LabError`` where the client's steps are no sum of gradients.
+        """
+        asked = {name: self.update[name] for name in names} if names else self.update
+        return self.protocol.mean_gradient(asked, dict(self.network.named_parameters()))
 
     def to(self, device: torch.device) -> Observation:
         """A copy on another device."""

@@ -26,9 +26,11 @@ REFINEMENTS = 5
 
 def head_residual(observation: Observation, inputs: Float[Tensor, "1 inputs"], labels: Labels) -> float:
     """||s g(x) - g*|| / ||g*|| over the head's parameters, at the factor s >= 0 where it is least; x: shape (1, inputs)."""
-    head, gradient = observation.network.head, observation.mean_gradient()
-    shared = {name: gradient[f"head.{name}"] for name, _ in head.named_parameters() if f"head.{name}" in gradient}
+    head, update = observation.network.head, observation.update
     weights = dict(head.named_parameters())
+    sent = [name for name in weights if f"head.{name}" in update]
+    gradient = observation.mean_gradient(*(f"head.{name}" for name in sent))
+    shared = {name: gradient[f"head.{name}"] for name in sent}
     value = loss(head(inputs.to(next(iter(weights.values())))), labels)
     gradients = torch.autograd.grad(value, [weights[name] for name in shared])
     return _residual(dict(zip(shared, gradients, strict=True)), shared)

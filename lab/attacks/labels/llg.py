@@ -94,7 +94,7 @@ def mean_gradient_of(observation: Observation, name: str) -> Tensor:
         raise LabError(f"Labels cannot be inferred: the update holds nothing of {name}. Let the server know the labels.")
     if observation.batch_size == 1 and not observation.protocol.is_linear:
         return -observation.update[name]
-    return observation.mean_gradient()[name]
+    return observation.mean_gradient(name)[name]
 
 
 def last_linear(network: Classifier) -> tuple[str, nn.Linear]:
