@@ -103,10 +103,11 @@ def copied(model: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
 def with_weights(model: Model, weights: Mapping[str, Tensor], mode: str) -> Model:
     """A copy with the weights of a capture, in the client's mode. Raises ``LabError`` where they are another model's."""
     own = _copy(model)
-    given = without_wrappers(weights, own.state_dict())
-    wanted = {name: tensor for name, tensor in own.state_dict().items() if not name.endswith(COUNTERS)}
+    known = own.state_dict()
+    given = without_wrappers(weights, known)
+    wanted = {name: tensor for name, tensor in known.items() if not name.endswith(COUNTERS)}
     lacking = [name for name in wanted if name not in given]
-    spare = [name for name in given if name not in own.state_dict() and not name.endswith(STATISTICS)]
+    spare = [name for name in given if name not in known and not name.endswith(STATISTICS)]
     unlike = [name for name, tensor in wanted.items() if name in given and given[name].shape != tensor.shape]
     if lacking or spare:
         what = f"lack {spoken_names(lacking)}" if lacking else f"have a spare {spoken_names(spare)}"
