@@ -63,7 +63,8 @@ class SoftStepsSurrogate(Surrogate):
         sizes = dict[str, float]()
         for step in range(self.places):
             for name, weight, gradient in self._gradients(self._place(step), inputs, targets, differentiable=True):
-                sizes.setdefault(name, float(gradient.detach().abs().mean()) + TINY)
+                if name not in sizes:
+                    sizes[name] = float(gradient.detach().abs().mean()) + TINY
                 softness = SOFTNESS * sizes[name]
                 sloped, soft[name] = self.optimiser.direction(step, weight, gradient, soft.get(name, ()), softness)
                 value, hard[name] = self.optimiser.direction(step, weight, gradient.detach(), hard.get(name, ()))
