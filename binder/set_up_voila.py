@@ -10,7 +10,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from widgets.serving.configuration import CULLING, GUARD, PAGE, TEMPLATES
+from widgets.serving.configuration import CULLING, EXECUTION, GUARD, PAGE, TEMPLATES
 
 
 def set_up(prefix: Path) -> None:
@@ -19,6 +19,7 @@ def set_up(prefix: Path) -> None:
     settings = {
         # A kernel kept ready for every notebook of the repository would not fit into a visitor's memory.
         "VoilaConfiguration": PAGE | {"preheat_kernel": False},
+        "VoilaExecutor": EXECUTION,
         "MappingKernelManager": CULLING,
         "ServerApp": {"kernel_websocket_connection_class": GUARD},
     }

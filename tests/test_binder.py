@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from guarded import withstands
 
-from widgets.serving.configuration import GUARD
+from widgets.serving.configuration import EXECUTION, GUARD
 
 ROOT = Path(__file__).parent.parent
 BINDER = ROOT / "binder"
@@ -45,6 +45,7 @@ def test_present_settings_of_the_server_are_kept(tmp_path):
         assert told["ServerApp"] == {"ip": "x", "kernel_websocket_connection_class": GUARD}
         assert told["LabApp"] == {"a": 1}
         assert told["VoilaConfiguration"]["template"] == "gradlab"
+        assert told["VoilaExecutor"] == EXECUTION
 
 
 def set_up(prefix):

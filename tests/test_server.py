@@ -10,19 +10,23 @@ import sys
 import tomllib
 import urllib.error
 import urllib.request
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 
+import nbformat
 import psutil
 import pytest
 import websockets
 from jupyter_server.services.kernels.connection.base import deserialize_msg_from_ws_v1
 from test_messages import HEADER, malformed, message
+from traitlets.config import Config
 from visiting import serving
+from voila.execute import VoilaExecutor
 from websockets.sync.client import connect
 
 from benchmarks.visitor import PROTOCOL, Visitor
 from lab.options.fields import fields_of
+from widgets.serving.serve import _config
 from widgets.serving.settings import PUBLIC as PUBLIC_SETTINGS
 from widgets.serving.settings import Settings, read
 
@@ -50,6 +54,21 @@ def public(tmp_path_factory):
     file.write_text(PUBLIC)
     with serving("-m", "widgets.serving", "--no-browser", "--public", "--settings", str(file), "--port") as address:
         yield address
+
+
+LATE = """
+import time
+get_ipython().kernel.iopub_thread.schedule(lambda: time.sleep(5))  # what it broadcasts comes long after its reply
+print("heard")
+"""
+
+
+def test_the_output_of_a_busy_engine_is_waited_for():
+    """Else the page goes out without it, and nothing ever appears."""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(LATE)])
+    config = Config(_config(Settings(), 0, lessons=False, public=False))
+    VoilaExecutor(notebook, config=config).execute(notebook, {})
+    assert [output["text"] for output in notebook.cells[0].outputs] == ["heard\n"]
 
 
 def ask(address, path="", method="GET", **headers):
@@ -235,16 +254,30 @@ def test_no_message_runs_code_and_what_a_handler_prints_or_raises_stays_here(add
     assert not os.path.exists("/tmp/gradlab-was-here")
 
 
-async def arrived(address):
-    visitor = Visitor(address)
-    await visitor.fetch()
-    await visitor.connect()
-    return visitor
+class Guests(AsyncExitStack):
+    """Visitors of a story, whose lines are closed when it ends, however it does."""
+
+    async def arrive(self, address):
+        visitor = Visitor(address)
+        self.push_async_callback(visitor.leave, politely=False)
+        await visitor.fetch()
+        await visitor.connect()
+        return visitor
+
+
+def told(story, *arguments):
+    """A story with guests, from its beginning to its end."""
+
+    async def whole():
+        async with Guests() as guests:
+            await story(guests, *arguments)
+
+    asyncio.run(whole())
 
 
 def test_a_dead_engine_stays_dead_and_its_page_is_told(address):
-    async def killed():
-        visitor = await arrived(address)
+    async def killed(guests):
+        visitor = await guests.arrive(address)
         process = next(p for p in processes() if visitor.kernel in " ".join(p.cmdline()))
         process.kill()
         with pytest.raises(websockets.exceptions.ConnectionClosed) as closed:
@@ -253,7 +286,7 @@ def test_a_dead_engine_stays_dead_and_its_page_is_told(address):
         while ask(address, f"api/kernels/{visitor.kernel}")[0] != 404:
             await asyncio.sleep(0.1)
 
-    asyncio.run(killed())
+    told(killed)
 
 
 def processes():
@@ -266,23 +299,24 @@ def kernels():
 
 
 def test_a_whole_visit_and_a_polite_end(address):
-    async def visit():
-        visitor = await Visitor(address).visit()
+    async def visit(guests):
+        visitor = await guests.arrive(address)
+        await visitor.attack()
         assert visitor.verdict == "Recognisable"
         await visitor.leave()
         while ask(address, f"api/kernels/{visitor.kernel}")[0] != 404:
             await asyncio.sleep(0.1)
 
-    asyncio.run(visit())
+    told(visit)
 
 
 def test_places_queue_and_their_return(public):
     """Two come in, one waits with the recorded page, nobody else; an empty place is given to whoever waits."""
 
-    async def crowd():
+    async def crowd(guests):
         while engines(public):
             await asyncio.sleep(0.2)
-        inside = [await arrived(public) for _ in range(2)]
+        inside = [await guests.arrive(public) for _ in range(2)]
         status, _, page = ask(public)
         assert status == 200
         assert "kernelId" not in page
@@ -298,22 +332,20 @@ def test_places_queue_and_their_return(public):
         status, headers, page = ask(public, Cookie=f"gradlab-turn={ticket}")
         assert "kernelId" in page
         assert "Max-Age" in headers["Set-Cookie"] or "expires" in headers["Set-Cookie"]
-        for each in inside[1:]:
-            await each.leave(politely=False)
 
-    asyncio.run(crowd())
+    told(crowd)
 
 
 def test_engines_are_freed_that_nobody_connects_to_leaves_or_keeps_awake(public):
     """A page fetched by a machine, a tab closed without a word, a tab asleep: each gives its engine back."""
 
-    async def gone():
+    async def gone(guests):
         while engines(public):
             await asyncio.sleep(0.2)
         unclaimed = await fetched(public)
         while ask(public, f"api/kernels/{unclaimed.kernel}")[0] != 404:
             await asyncio.sleep(0.2)
-        left, asleep = await arrived(public), await arrived(public)
+        left, asleep = [await guests.arrive(public) for _ in range(2)]
         asleep._pulse.cancel()
         left._pulse.cancel()
         left.socket.transport.abort()
@@ -323,7 +355,7 @@ def test_engines_are_freed_that_nobody_connects_to_leaves_or_keeps_awake(public)
         while engines(public):
             await asyncio.sleep(0.2)
 
-    asyncio.run(gone())
+    told(gone)
     text = ask(public, "metrics")[2]
     for reason in ("unclaimed", "left", "silent"):
         assert f'gradlab_visits_total{{reason="{reason}"}}' in text
@@ -336,41 +368,38 @@ async def send_too_fast(visitor):
 
 
 def test_who_sends_too_fast_is_shut_out_and_nobody_else(public):
-    async def flood():
+    async def flood(guests):
         while engines(public):
             await asyncio.sleep(0.2)
-        calm, wild = await arrived(public), await arrived(public)
+        calm, wild = [await guests.arrive(public) for _ in range(2)]
         with pytest.raises(websockets.exceptions.ConnectionClosed) as closed:
             await send_too_fast(wild)
         assert closed.value.rcvd.code == 4008
         await calm.attack()
         assert calm.verdict == "Recognisable"
-        for each in (calm, wild):
-            each._pulse.cancel()
         await calm.leave()
 
-    asyncio.run(flood())
+    told(flood)
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_however_the_server_ends_nothing_of_it_is_left(how):
     before = {child.pid for child in processes()}
 
-    async def visiting(address, server):
-        visitor = await arrived(address)
+    async def visiting(guests, address, server):
+        visitor = await guests.arrive(address)
         await visitor.say("Transport", {"type": "start"})
         await visitor.until(lambda: visitor.status == "running")
         server.send_signal(how)
         with pytest.raises(websockets.exceptions.ConnectionClosed):
             await visitor.until(lambda: False)
-        visitor._pulse.cancel()
 
     with serving("-m", "widgets.serving", "--no-browser", "--port") as address:
         server = next(
             p for p in processes() if p.pid not in before and "widgets.serving" in p.cmdline() and "--port" in p.cmdline()
         )
         family = [server, *server.children(recursive=True)]
-        asyncio.run(visiting(address, server))
+        told(visiting, address, server)
         _, alive = psutil.wait_procs(family, timeout=60)
         assert [each.cmdline() for each in alive] == []
 

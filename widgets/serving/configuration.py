@@ -28,6 +28,9 @@ LESSONS: dict[str, Any] = {
 }
 """What differs for the lessons: pages of text with their contents, and no ten kernels waiting."""
 
+EXECUTION: dict[str, Any] = {"iopub_timeout": 60, "raise_on_iopub_timeout": True}
+"""VoilaExecutor: a busy engine's output is waited for; after nbclient's four seconds the page goes out without it."""
+
 GUARD = "widgets.serving.connection.GuardedConnection"
 """The class through which a browser talks to a kernel, in every server that takes one."""
 

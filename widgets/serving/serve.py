@@ -20,7 +20,7 @@ import typer
 
 from lab.errors import LabError
 from lab.files.lent_folders import LENT, lend
-from widgets.serving.configuration import LESSONS, PAGE, TEMPLATES
+from widgets.serving.configuration import EXECUTION, LESSONS, PAGE, TEMPLATES
 from widgets.serving.settings import PUBLIC, Settings, read
 from widgets.serving.watchdog import Watchdog
 from widgets.surroundings import LESSONS_HERE, LOCAL, MOST_BYTES, MOST_SECONDS, NAMES, OWN_ADDRESS
@@ -136,6 +136,7 @@ def _config(told: Settings, port: int, *, lessons: bool, public: bool) -> dict[s
     return {
         "Voila": {"port": port, "open_browser": False, "log_level": "ERROR"},  # its warnings are about things on purpose
         "VoilaConfiguration": page,
+        "VoilaExecutor": EXECUTION,
         "VoilaKernelManager": {"fill_delay": 0.0},  # whoever comes next waits for an engine, not for its turn to be started
         "MappingKernelManager": {"allow_tracebacks": False},
         "KernelManager": {
