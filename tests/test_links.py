@@ -20,7 +20,7 @@ from lab.federated.networks.mlp import MLP
 from lab.options.catalogue import Entry, entries
 from lab.options.fields import fields_of
 
-FREE_TEXT = {"weights", "root", "path", "pictures", "folder"}
+FREE_TEXT = {"weights", "root", "path", "pictures", "folder", "code"}
 NO_FILES = {"inline", "folder", "npz"}
 
 

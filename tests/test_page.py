@@ -341,7 +341,7 @@ def test_guessing_first_hides_the_secret_until_it_is_found(page):
 
 def test_the_story_works_by_keyboard_alone(page):
     page.locator(".lab h1").click()
-    for _ in range(8):
+    for _ in range(10):
         page.keyboard.press("Tab")
         if page.evaluate("document.activeElement.classList.contains('lab-primary')"):
             break

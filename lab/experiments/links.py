@@ -48,6 +48,7 @@ hand_over resnet widen bias rule top_heavy_cosine emphasis annealing mean_gradie
 surrogate simulated patient
 vision_transformer imagenet_vit patch_embedding patch heads pool positions class_token mean learned fixed
 elu group instance layer flower_net vgg11 units
+drawing code
 """.split()  # noqa: SIM905  (a list of 80 strings would be a screen)
 """The words that have a code, in the order of their codes. Append only: an old link must keep its meaning."""
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"

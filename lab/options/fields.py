@@ -50,7 +50,7 @@ class AtMost:
 
 @dataclass(frozen=True)
 class Name:
-    """Says of a text that it is a name, which means the same to everybody: no path, no picture."""
+    """Says of a text that it means the same to everybody, as a name does: no path, no file of one's own."""
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from widgets.views.share import Share
 from widgets.views.transport import Transport
 
 PARTS = {
-    "secret": lambda film, session: Secret(film),
+    "secret": Secret,
     "sent": Loop,
     "server": lambda film, session: Reconstruction(film),
     "transport": Transport,

@@ -58,6 +58,12 @@ function initialize({ model, signal }) {
     },
     /** Whether nothing may give the secret away: it is covered, or the reader guesses. */
     get concealed() { return film.covered || film.guessing; },
+    /** What the server reads of a drawing that is being made; null where nobody draws. */
+    sketched: null,
+    sketch(read) {
+      film.sketched = read;
+      emit("index");
+    },
     guess(wanted) {
       film.guessing = wanted;
       emit("concealed");

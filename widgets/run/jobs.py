@@ -14,6 +14,8 @@ from widgets.run.frames import Post
 from widgets.run.pace import rest_s
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from lab import Experiment, Round
     from lab.experiments.driving import Driven
     from widgets.run.worker import Valve
@@ -67,6 +69,17 @@ def drive(
                 return f"{state.outcome.value} {state.note}".strip()
             valve.rest(rest_s(state.iteration, state.iterations, pace_s()) - (time.perf_counter() - began))
     return _cut_short(valve)
+
+
+def read_at_once(experiment: Experiment) -> np.ndarray:
+    """The first picture that an attack finds, shape (height, width, 3), as bytes. Raises ``LabError`` as ``simulate`` does."""
+    from lab.experiments.driving import drive as driven
+    from lab.federated.inputs import first
+    from widgets.run.frames import pixels
+
+    attacked, _ = simulate(experiment)
+    with driven(experiment, attacked.observation) as attack:
+        return pixels(first(next(attack).candidate))[0]
 
 
 def race(sides: Sequence[tuple[Experiment, Round]], valve: Valve, deliver: Callable[[list[Post]], None], pace_s: float) -> str:

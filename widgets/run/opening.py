@@ -14,7 +14,7 @@ from widgets.run import allowance
 if TYPE_CHECKING:
     from lab import Experiment
 
-WITHIN_PARTS = ("advanced", "camera", "upload", "folder")
+WITHIN_PARTS = ("advanced", "camera", "draw", "folder", "upload")
 """What ``hide=`` may name besides a control, a part of the page or a tab: the folded controls."""
 MOST_NOTICES = 4
 

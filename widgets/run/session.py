@@ -15,6 +15,7 @@ from widgets.door.quiet import TROUBLE
 from widgets.door.sentences import LOADING, answer
 from widgets.readouts.layers_inverted import failed, waiting
 from widgets.run import allowance, jobs, opening
+from widgets.run.follower import Follower
 from widgets.run.frame_buffer import FrameBuffer
 from widgets.run.frames import Frame, Post, describe_round, frame
 from widgets.run.history import History, PastRun, renumbered, spread
@@ -69,6 +70,7 @@ class Session(HasTraits):
         self.worker = Worker(self._trouble)
         self.frame_buffer: FrameBuffer[Post, Frame] = FrameBuffer(lambda frame: frame.nbytes)
         self.runner = Runner(self.worker, Publisher(self.frame_buffer, self._frame, self._look), self._ended)
+        self.follower = Follower(self.worker)
         self.past = History()
         self._way_down = Valve()  # that of the newest way down; dropped once another experiment is asked for
         self._round: Round | None = None

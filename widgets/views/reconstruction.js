@@ -44,7 +44,20 @@ async function render({ model, el, host }) {
     element("h2", {}, "What the server can see"),
     caption, element("div", { class: "lab-frame" }, canvas, empty), strip, end, region);
 
+  /** The drawing that the reader is making, as one division reads it out of its gradient. */
+  function drawSketch() {
+    show(canvas, film.sketched);
+    empty.hidden = true;
+    canvas.setAttribute("aria-label", "Your drawing, as the server reads it.");
+    caption.textContent = "Read while you draw: one division of the numbers that a fully connected network would send.";
+    strip.dataset.strength = "strong";
+    [word.textContent, detail.textContent, end.textContent] = ["It follows", "no guessing at all", ""];
+    card.dataset.sketched = "true";
+  }
+
   function draw() {
+    if (film.sketched) return drawSketch();
+    delete card.dataset.sketched;
     const frame = film.shown;
     show(canvas, frame ?? BLANK);
     drawnFrames += frame ? 1 : 0;

@@ -12,6 +12,80 @@ async function render({ model, el, host }) {
   const said = element("p", { class: "lab-soft lab-notes" });
   const toggle = element("button", { class: "lab-small", type: "button", onclick: () => film.cover(!film.covered) });
   const cover = element("div", { class: "lab-cover" }, lock(), element("b", {}, "Covered"), element("span", {}, "You see what the server sees: only the numbers."));
+  const told = element("p", { class: "lab-soft", role: "status", "aria-live": "polite" });
+  const tell = sender(model, told);
+  const pen = element("button", { class: "lab-small lab-draw", type: "button", hidden: true, onclick: openPad }, "Draw your own");
+  const give = element("button", { class: "lab-small", type: "button", hidden: true, onclick: copyLink }, "Send it as a secret");
+  const frame = element("div", { class: "lab-frame" }, canvas, cover);
+  const strip = element("div", { class: "lab-strip lab-strip-plain" }, label, element("span", { class: "lab-row" }, pen, give, toggle));
+  let pad = null, asked = false, newest = null;
+
+  /** The pad takes the place of the picture, and the server reads what is drawn. */
+  function openPad() {
+    pad ??= padOf(model.get("colours"), { changed: read, finish, close: closePad });
+    frame.after(pad.node);
+    film.stop();
+    showPad(true);
+    told.textContent = "";
+    pad.begin();
+  }
+
+  function showPad(open) {
+    pad.node.hidden = !open;
+    frame.hidden = strip.hidden = open;
+  }
+
+  function closePad() {
+    showPad(false);
+    film.sketch(null);
+    pen.focus({ preventScroll: true });
+  }
+
+  /** One drawing at a time is on its way; the newest follows when the server has answered. */
+  function read(cells) {
+    newest = cells.slice();
+    if (!asked) ask();
+  }
+
+  function ask() {
+    asked = true;
+    tell({ type: "sketch" }, [newest.buffer]);
+    newest = null;
+  }
+
+  function finish(cells) {
+    closePad();
+    film.cover(true);
+    tell({ type: "draw" }, [cells.slice().buffer]);
+  }
+
+  function receive({ type, sentence, height, width }, buffers) {
+    asked = false;
+    if (type === "refused") told.textContent = sentence;
+    if (type === "read" && !pad.node.hidden) {
+      film.sketch({ image: bytes(buffers[0]), height, width });
+      pad.echo(film.sketched);
+    }
+    if (newest && !pad.node.hidden) ask();
+  }
+
+  /** A friend who opens the link sees a covered picture, and has to attack it. */
+  async function copyLink() {
+    if (model.get("too_fine")) return void (told.textContent = model.get("too_fine"));
+    const address = `${location.origin}${location.pathname}?${model.get("query")}`;
+    try {
+      await navigator.clipboard.writeText(address);
+      told.textContent = "The link is copied. Whoever opens it finds a covered picture, and has to attack it.";
+    } catch {
+      told.textContent = address;
+    }
+  }
+
+  function offer() {
+    pen.hidden = !film.parts?.has("chips") || film.hidden.includes("draw");
+    pen.disabled = film.guessing || !film.connected || !Object.keys(model.get("colours")).length;
+    give.hidden = !film.ownsAddress || film.concealed || !(model.get("query") || model.get("too_fine"));
+  }
 
   function conceal() {
     const { concealed } = film;
@@ -20,6 +94,7 @@ async function render({ model, el, host }) {
     cover.hidden = !concealed;
     toggle.textContent = concealed ? "Reveal it" : "Hide it";
     toggle.setAttribute("aria-pressed", String(concealed));
+    offer();
     canvas.setAttribute("aria-label", concealed ? "The private picture, hidden." : `The private picture: ${film.round.alt}`);
   }
 
@@ -51,11 +126,13 @@ async function render({ model, el, host }) {
       element("span", { class: "lab-who" }, "Client"),
       element("h2", {}, "The secret picture"),
       element("p", { class: "lab-soft" }, "It never leaves the phone."),
-      element("div", { class: "lab-frame" }, canvas, cover),
-      element("div", { class: "lab-strip lab-strip-plain" }, label, toggle), said),
+      frame, strip, told, said),
   );
   draw();
-  return follow(film, { round: draw, concealed: conceal });
+  offer();
+  model.on("msg:custom", receive);
+  for (const name of ["colours", "query", "too_fine"]) model.on(`change:${name}`, offer);
+  return follow(film, { round: draw, concealed: conceal, state: offer });
 }
 
 export default { render };

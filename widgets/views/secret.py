@@ -1,12 +1,88 @@
-"""The client's card: the private picture, behind frosted glass at will."""
+"""The client's card: the private picture, covered at will, or drawn by the reader on a pad."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+import traitlets
+
+from widgets.door.messages import Message
+from widgets.door.sentences import LOADING, answer
 from widgets.views.base import View, script, style
+
+if TYPE_CHECKING:
+    from lab.client.datasets.drawing import Drawing
+
+MOST_CELLS = 1024
+TOO_FINE = "This drawing is too fine for a link; draw larger areas in fewer colours, or save the run as JSON."
 
 
 class Secret(View):
-    """Shows the private picture; hiding it is a matter of the browser alone."""
+    """Shows the private picture; hiding it is a matter of the browser alone. A drawing is read while it is drawn."""
 
-    _esm = script("secret")
-    _css = style("secret")
+    _esm = script("pad", "secret")
+    _css = style("pad", "secret")
+    colours = traitlets.Dict(help="name and code of each colour of the pad; empty until the lab is loaded").tag(sync=True)
+    query = traitlets.Unicode("", help="the link to a drawn secret, without the address; empty where there is none").tag(
+        sync=True
+    )
+    too_fine = traitlets.Unicode("", help="why a drawn secret has no link").tag(sync=True)
+
+    def __init__(self, film: Any, session: Any) -> None:
+        self.session = session
+        super().__init__(film)
+        session.observe(self._show, names=["experiment"])
+        self._show()
+
+    def _show(self, change: Any = None) -> None:
+        experiment = self.session.experiment
+        if experiment is None:
+            return
+        from lab.client.datasets.drawing import COLOURS, Drawing
+        from lab.experiments import links
+
+        is_drawn = isinstance(experiment.dataset, Drawing)
+        query = links.write(experiment) if is_drawn else ""
+        fits = is_drawn and links.read(query).experiment.dataset == experiment.dataset
+        with self.hold_trait_notifications():
+            self.colours = COLOURS
+            self.query = query if fits else ""
+            self.too_fine = TOO_FINE if is_drawn and not fits else ""
+
+    def _hear(self, message: Message) -> None:
+        """Follow a drawing that is being made (``sketch``), or take it as the secret and attack it (``draw``)."""
+        cells = message.file(MOST_CELLS)
+        if message.kind == "sketch" and cells is not None:
+            self._refuse(answer(lambda: self._follow(_drawing(cells))))
+        elif message.kind == "draw" and cells is not None:
+            self._refuse(self._take(cells))
+
+    def _refuse(self, sentence: str) -> None:
+        if sentence:
+            self.send({"type": "refused", "sentence": sentence})
+
+    def _follow(self, drawing: Drawing) -> None:
+        """Read it as soon as the worker is free: an attack that goes on is ended, as its secret is being replaced."""
+        if self.session.wanted is None:
+            return self._refuse(LOADING)
+        if self.session.status in ("running", "paused"):
+            self.session.stop()
+        self.session.follower.follow(drawing, self.session.wanted, self._read, self._refuse)
+
+    def _read(self, found: Any) -> None:
+        height, width, _ = found.shape
+        self.send({"type": "read", "height": height, "width": width}, buffers=[found.tobytes()])
+
+    def _take(self, cells: bytes) -> str:
+        from lab.experiments.edits import patched
+
+        refused = self.session.change(lambda present: patched(present, [("dataset", _drawing(cells)), ("batch_size", 1)]))
+        if not refused:
+            self.session.start()
+        return refused
+
+
+def _drawing(cells: bytes) -> Drawing:
+    from lab.client.datasets.drawing import Drawing
+
+    return Drawing.of(cells)

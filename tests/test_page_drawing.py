@@ -1,0 +1,85 @@
+"""Whoever draws sees the server follow, and a friend gets the drawing as a covered secret."""
+
+from urllib.parse import urlsplit
+
+import pytest
+from visiting import PHONE, Visitor, is_heard, primary, wait_for_frames, wait_for_status
+
+from lab.client.datasets.drawing import SIDE
+
+pytestmark = pytest.mark.browser
+FOLLOWED = '.lab-server[data-sketched="true"]'
+SAME = """
+() => {
+  const bytes = (name) => document.querySelector(name).getContext("2d").getImageData(0, 0, 32, 32).data;
+  const [drawn, read] = [bytes(".lab-paper"), bytes(".lab-server .lab-picture")];
+  const isRead = document.querySelector(".lab-server .lab-picture").width === 32;
+  return isRead && drawn.every((value, index) => Math.abs(value - read[index]) <= 1);
+}
+"""
+
+
+def draw(page, *corners):
+    """A stroke from corner to corner, in cells."""
+    box = page.locator(".lab-paper").bounding_box()
+    places = [(box["x"] + box["width"] * column / SIDE, box["y"] + box["height"] * row / SIDE) for column, row in corners]
+    page.mouse.move(*places[0])
+    page.mouse.down()
+    for place in places[1:]:
+        page.mouse.move(*place, steps=8)
+    page.mouse.up()
+
+
+def open_pad(page):
+    page.locator(".lab-draw:not([disabled])").click()
+    page.locator(".lab-paper").wait_for()
+
+
+def test_four_clicks_lead_from_arrival_to_a_drawing_that_was_read_and_a_friend_gets_it_covered(browser, address):
+    visitor = Visitor(browser, address)
+    page = visitor.open()
+    open_pad(page)  # one
+    draw(page, (6, 6), (25, 6), (25, 25), (6, 25), (6, 6))  # two: a stroke
+    page.locator(FOLLOWED).wait_for()
+    page.wait_for_function(SAME)
+    page.get_by_role("button", name="Attack my drawing").click()  # three
+    wait_for_frames(page, 2)
+    wait_for_status(page, "finished")
+    page.locator(".lab-verdict", has_text="Recognisable").wait_for()
+    assert not page.locator(".lab-paper").is_visible()
+    link = page.url
+    assert "dataset=drawing:code=" in link
+    page.get_by_role("button", name="Send it as a secret").wait_for()
+
+    friend = visitor.open(PHONE["width"], PHONE["height"], query=f"?{urlsplit(link).query}")
+    wait_for_status(friend, "ready")
+    assert friend.locator(".lab-client canvas").first.get_attribute("aria-label") == "The private picture, hidden."
+    assert friend.locator(".lab-cover").is_visible()
+    assert friend.locator("input[data-chosen]:checked").count() == 0
+    assert friend.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    primary(friend).click()
+    wait_for_status(friend, "finished")
+    friend.locator(".lab-verdict", has_text="Recognisable").wait_for()
+    visitor.leave()
+
+
+def test_the_pad_works_by_keyboard_takes_back_and_stamps_letters(page):
+    open_pad(page)
+    assert page.evaluate("document.activeElement.classList.contains('lab-paper')")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press(" ")
+    page.keyboard.press("Control+z")
+    page.keyboard.press("Enter")
+    page.wait_for_function(SAME)
+    ink = "() => document.querySelector('.lab-paper').getContext('2d').getImageData(17, 16, 1, 1).data[0] < 60"
+    assert page.evaluate(ink), "the pen was at the middle, one cell to the right"
+    page.keyboard.press("Control+z")
+    assert not page.evaluate(ink)
+    assert page.get_by_role("button", name="Attack my drawing").is_disabled(), "an empty paper is no secret"
+    page.get_by_role("textbox", name="Letters or emoji to stamp").fill("R2")
+    page.keyboard.press("Enter")
+    page.wait_for_function(SAME)
+    assert page.locator(".lab-transport").get_attribute("data-status") == "ready", "no key of the pad has started anything"
+    page.locator(".lab-pad").get_by_role("button", name="Close").click()
+    page.locator(FOLLOWED).wait_for(state="detached")
+    is_heard(page)
