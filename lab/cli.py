@@ -312,6 +312,39 @@ def train(
 
 
 @app.command()
+def federate(
+    clients: Annotated[int | None, Option(metavar="N", parser=whole, help="who share the pictures out: 2 to 100")] = None,
+    rounds: Annotated[int | None, Option(metavar="N", parser=whole, help="times that the server averages")] = None,
+    sampled: Annotated[int | None, Option(metavar="N", parser=whole, help="clients drawn for each round; 0 takes all")] = None,
+    concentration: Annotated[
+        float | None, Option(metavar="X", parser=number, help="of the Dirichlet split; small: unlike")
+    ] = None,
+    pictures: Annotated[int | None, Option(metavar="N", parser=whole, help="a client's behind one update; 0 takes all")] = None,
+    dataset: Annotated[str | None, Option(metavar="NAME", help="digits, mnist, cifar10 ...")] = None,
+    data: Annotated[Path | None, Option(metavar="PATH", help="folder with the data set; digits need none")] = None,
+    network: Annotated[str | None, Option(metavar=NAMED, help="such as mlp:width=64")] = None,
+    protocol: Annotated[str | None, Option(metavar=NAMED, help="such as fedsgd")] = None,
+    server_rate: Annotated[float | None, Option(metavar="X", parser=number, help="how far the mean update moves")] = None,
+    defence: Annotated[list[str] | None, Option(metavar=NAMED, help="of every client; repeat it for several")] = None,
+    seed: Annotated[int | None, Option(metavar="N", parser=whole, help="the seed of everything random")] = None,
+    out: Annotated[Path, Option(metavar="DIR", help="folder of the curves and of every update")] = Path("runs/federation"),
+    look: Annotated[str | None, Option(metavar="ROUND:CLIENT", help="attack this update afterwards: 1:3")] = None,
+    attack: Annotated[str | None, Option(metavar=NAMED, help="by this attack; the recommended one if left out")] = None,
+) -> None:
+    """Train a whole federation, with any defence on its clients; the same command goes on with an interrupted one."""
+    from lab.commands.federating import parse_place, prepare
+    from lab.commands.federating import run as federate_it
+
+    given = {"clients": clients, "rounds": rounds, "sampled": sampled, "concentration": concentration, "pictures": pictures}
+    given |= {"dataset": dataset, "network": network, "protocol": protocol, "server_rate": server_rate, "defences": defence}
+    try:
+        say(federate_it(prepare(given | {"seed": seed}, data), out, parse_place(look) if look else None, attack))
+    except KeyboardInterrupt as interruption:
+        say(str(interruption))
+        raise typer.Exit(INTERRUPTED) from None
+
+
+@app.command()
 def reproduce(
     study: Annotated[str, typer.Argument(metavar="STUDY", help="gradlab list study shows them")],
     images: Annotated[int | None, Option(metavar="N", parser=whole, help="pictures a cell")] = None,

@@ -59,7 +59,19 @@ def pixels(*shape):
 
 
 def test_the_catalogue_lists_every_set_and_no_helper():
-    names = {"cifar10", "cifar100", "drawing", "fashion_mnist", "folder", "gallery", "inline", "lent_folder", "mnist", "npz"}
+    names = {
+        "cifar10",
+        "cifar100",
+        "digits",
+        "drawing",
+        "fashion_mnist",
+        "folder",
+        "gallery",
+        "inline",
+        "lent_folder",
+        "mnist",
+        "npz",
+    }
     assert set(entries("dataset")) == names
 
 

@@ -19,7 +19,7 @@ FLOORS = (
     ("lab.findings",),
     ("lab.evaluation",),
     ("lab.experiments", "lab.observe"),
-    ("lab.studies", "lab.course"),
+    ("lab.studies", "lab.course", "lab.federation"),
     ("lab.commands",),
     ("lab.cli",),
     ("widgets",),

@@ -13,6 +13,7 @@ from lab import device
 from lab.attacks.base import Attack, AttackState
 from lab.client import checkpoints
 from lab.client.batch import Batch
+from lab.client.defending import defended
 from lab.errors import LabError, quoted
 from lab.evaluation.round import Round
 from lab.evaluation.scores import DECOYS, shipped_set
@@ -196,10 +197,7 @@ def _as_asked(inputs: Inputs, experiment: Experiment) -> Inputs:
 
 
 def _defended(experiment: Experiment, clean: Gradients) -> Gradients:
-    update, generator = clean, stream(experiment.seed, "defence")
-    for defence in experiment.defences:
-        update = defence.apply(update, generator)
-    return update
+    return defended(experiment.defences, clean, stream(experiment.seed, "defence"))[0]
 
 
 def _line_up(batch: Batch, experiment: Experiment, modality: Modality) -> Inputs:

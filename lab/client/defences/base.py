@@ -25,3 +25,7 @@ class Defence(Entry):
     @abstractmethod
     def apply(self, update: Gradients, generator: torch.Generator) -> Gradients:
         """The update that is sent instead; the one given is not changed."""
+
+    def remembering(self, update: Gradients, memory: Gradients, generator: torch.Generator) -> tuple[Gradients, Gradients]:
+        """The same for a client that takes part more than once, with what it remembers of its last round (at first nothing)."""
+        return self.apply(update, generator), {}

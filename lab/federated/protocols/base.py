@@ -16,6 +16,8 @@ class Protocol(Entry):
     """Base of all protocols: the client and the server both know the rule and its numbers."""
 
     kind: ClassVar[str] = "protocol"
+    sends_change: ClassVar[bool] = False
+    """Whether an update is a change, to be added to the weights, and not a gradient, to be gone against."""
 
     @abstractmethod
     def update(self, model: nn.Module, inputs: Inputs, targets: Targets, *, differentiable: bool = False) -> Gradients:

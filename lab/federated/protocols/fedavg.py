@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Annotated, cast
+from typing import Annotated, ClassVar, cast
 
 from lab.late import Tensor, nn, torch
 
@@ -32,6 +32,8 @@ class FedAvg(Protocol):
     Step k trains on pictures k B to (k + 1) B of the batch, starting over at its end, so
     E epochs over n pictures are ``local_steps`` = E n / B.
     """
+
+    sends_change: ClassVar[bool] = True
 
     local_steps: Annotated[int, Bounds(1, 1000), Help("SGD steps before sending", "steps")] = 4
     batch_size: Annotated[int, Bounds(0, 100), Help("pictures in each local step; 0 takes the whole batch", "pictures")] = 0

@@ -1,0 +1,43 @@
+"""A client's defences one after another, with what each remembers from round to round, and a look at what comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lab.late import torch
+
+from lab.client.defences.base import Defence
+from lab.errors import LabError
+from lab.federated.tensors import Gradients
+
+Memories = tuple[Gradients, ...]
+"""What each defence of a client keeps for its next round; empty for one that keeps nothing."""
+
+
+def defended(
+    defences: Sequence[Defence], update: Gradients, generator: torch.Generator, memories: Memories = ()
+) -> tuple[Gradients, Memories]:
+    """The update that is sent, and what the defences remember of it.
+
+    Raises ``LabError`` where a defence gives tensors of other names or shapes, or numbers that are not finite.
+    """
+    kept: list[Gradients] = []
+    for place, defence in enumerate(defences):
+        sent, memory = defence.remembering(update, memories[place] if memories else {}, generator)
+        _check(defence, update, sent)
+        update = sent
+        kept.append(memory)
+    return update, tuple(kept)
+
+
+def _check(defence: Defence, before: Gradients, after: Gradients) -> None:
+    shapes = {name: tuple(tensor.shape) for name, tensor in before.items()}
+    if {name: tuple(tensor.shape) for name, tensor in after.items()} != shapes:
+        raise LabError(
+            f"The defence {defence.name} changed the names or shapes of the update's tensors; let it give one of the same "
+            "shape for each."
+        )
+    for name, tensor in after.items():
+        if tensor.isfinite().all() or not before[name].isfinite().all():
+            continue
+        raise LabError(f"The defence {defence.name} made numbers of {name} that are not finite; take a weaker one, or mend it.")

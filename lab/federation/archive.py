@@ -1,0 +1,134 @@
+"""A federation on disk: its settings and curves, and for each round the weights it began with and what was sent in it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from lab.late import Tensor
+
+from lab.client.defending import Memories
+from lab.errors import LabError
+from lab.federated.tensors import Gradients
+from lab.federation.settings import Federation
+from lab.files import json_text
+
+LISTING = "federation.json"
+
+
+@dataclass(frozen=True)
+class Point:
+    """One place of the curves: the test pictures after a round."""
+
+    number: int
+    """Of the round, from 1."""
+    loss: float
+    accuracy: float
+    """Share of the test pictures classified rightly."""
+
+
+@dataclass(frozen=True, eq=False)
+class Played:
+    """All that came to pass in one round."""
+
+    point: Point
+    before: Gradients
+    """The weights that the server sent out."""
+    sent: Mapping[int, Gradients]
+    """What each client of the round sent back."""
+    memories: Mapping[int, Memories]
+    """What the defences of each client remember; private."""
+
+
+@dataclass(frozen=True)
+class Archive:
+    """The folder of one federation."""
+
+    folder: Path
+
+    def points(self, settings: Federation) -> list[Point]:
+        """The rounds played so far. Raises ``LabError`` where the folder holds another federation or damaged files."""
+        path = self.folder / LISTING
+        if not path.exists():
+            return []
+        try:
+            kept: Any = json_text.read(path, "a federation's file, and cannot be read; choose another folder")
+            points = [Point(int(one["number"]), float(one["loss"]), float(one["accuracy"])) for one in kept["rounds"]]
+            same = kept["settings"] == json.loads(_settings(settings))
+        except (OSError, ValueError, KeyError, TypeError):
+            raise LabError(f"{path} is damaged; delete the folder to begin anew, or choose another one.") from None
+        if not same:
+            raise LabError(f"{self.folder} holds a federation with other settings; choose another folder.")
+        return points
+
+    def keep(self, settings: Federation, played: Played, points: list[Point]) -> None:
+        """One more round, whole or not at all. Raises ``LabError`` where the folder cannot be written."""
+        from safetensors.torch import save_file
+
+        number = played.point.number
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            temporary = self.folder / "round.part"
+            save_file(_flattened(played), temporary)
+            temporary.replace(self._round(number))
+            listing = self.folder / "listing.part"
+            rounds = json.dumps([asdict(point) for point in points], indent=1)
+            listing.write_text(f'{{"settings": {_settings(settings)},\n"rounds": {rounds}}}\n', encoding="utf-8")
+            listing.replace(self.folder / LISTING)
+        except OSError as error:
+            raise LabError(f"The folder {self.folder} cannot be written ({error.strerror}); choose another folder.") from None
+
+    def played(self, point: Point) -> Played:
+        """One round as it was kept. Raises ``LabError`` where its file is missing or damaged."""
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        path = self._round(point.number)
+        try:
+            return _unflattened(point, load_file(path))
+        except (OSError, SafetensorError, ValueError, IndexError):
+            raise LabError(f"{path} is missing or damaged; delete the folder to begin anew.") from None
+
+    def _round(self, number: int) -> Path:
+        return self.folder / f"round-{number:04}.safetensors"
+
+
+def _settings(settings: Federation) -> str:
+    from lab.options.plain import to_plain
+
+    return json.dumps(to_plain(settings))
+
+
+def _flattened(played: Played) -> dict[str, Tensor]:
+    """Under before/TENSOR, sent/CLIENT/TENSOR and memory/CLIENT/PLACE/TENSOR."""
+    found = {f"before/{name}": tensor for name, tensor in played.before.items()}
+    for client, update in played.sent.items():
+        found |= {f"sent/{client}/{name}": tensor for name, tensor in update.items()}
+    for client, memories in played.memories.items():
+        for place, memory in enumerate(memories):
+            found |= {f"memory/{client}/{place}/{name}": tensor for name, tensor in memory.items()}
+    return {name: tensor.contiguous() for name, tensor in found.items()}
+
+
+def _unflattened(point: Point, tensors: Mapping[str, Tensor]) -> Played:
+    before: dict[str, Tensor] = {}
+    sent: dict[int, dict[str, Tensor]] = {}
+    memories: dict[int, dict[int, dict[str, Tensor]]] = {}
+    for key, tensor in tensors.items():
+        kind, *rest = key.split("/")
+        if kind == "before":
+            before[rest[0]] = tensor
+        elif kind == "sent":
+            sent.setdefault(int(rest[0]), {})[rest[1]] = tensor
+        else:
+            memories.setdefault(int(rest[0]), {}).setdefault(int(rest[1]), {})[rest[2]] = tensor
+    order = list(before)
+    found = {client: {name: update[name] for name in order if name in update} for client, update in sent.items()}
+    return Played(point, before, found, {client: _in_order(places) for client, places in memories.items()})
+
+
+def _in_order(places: Mapping[int, Gradients]) -> Memories:
+    return tuple(places.get(place, {}) for place in range(max(places) + 1))

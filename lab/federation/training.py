@@ -1,0 +1,118 @@
+"""Federated training, simulated round by round in one process.
+
+for played in federate(Federation(clients=20, sampled=5), Path("runs/federation")):
+    ...  # played.point.loss, played.point.accuracy, played.sent[client]
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from lab.late import functional, no_grad, torch
+
+from lab import device
+from lab.client.defending import Memories, defended
+from lab.errors import LabError, is_short_of_memory
+from lab.federated.classifier import Classifier
+from lab.federated.tensors import Gradients
+from lab.federation.archive import Archive, Played, Point
+from lab.federation.settings import Federation
+from lab.federation.shards import Shards
+from lab.randomness import stream
+
+
+def federate(settings: Federation, folder: Path | None = None) -> Iterator[Played]:
+    """The rounds, one after another; those that ``folder`` holds already are read from there, and new ones kept in it.
+
+    A federation that was interrupted goes on to the very weights of one that was not. Raises ``LabError`` where the data
+    cannot be had or split, the network cannot take it, the training diverges, or the folder holds something else.
+    """
+    archive = Archive(folder) if folder else None
+    points = archive.points(settings) if archive else []
+    server = Server(settings, Shards.of(settings))
+    for number in range(1, settings.rounds + 1):
+        is_kept = archive is not None and number <= len(points)
+        with device.computing(1):
+            played = server.replay(archive.played(points[number - 1])) if archive and is_kept else server.play(number)
+        if archive and not is_kept:
+            points.append(played.point)
+            archive.keep(settings, played, points)
+        yield played
+
+
+class Server:
+    """The global weights between two rounds, and what its clients remember."""
+
+    def __init__(self, settings: Federation, shards: Shards) -> None:
+        self.settings, self.shards = settings, shards
+        self.network = build(settings, shards)
+        self.memories: dict[int, Memories] = {}
+
+    def play(self, number: int) -> Played:
+        """One round: draw the clients, have each train and defend its update, average."""
+        before = {name: weights.detach().clone() for name, weights in self.network.named_parameters()}
+        sent = {client: self._sent(client, number) for client in self._drawn(number)}
+        self._average(sent)
+        memories = {client: self.memories[client] for client in sent}
+        return Played(self._tested(number), before, sent, memories)
+
+    @no_grad
+    def replay(self, played: Played) -> Played:
+        """A round that was played before: the same weights, nothing computed anew."""
+        for name, weights in self.network.named_parameters():
+            weights.copy_(played.before[name])
+        self.memories |= played.memories
+        self._average(played.sent)
+        return played
+
+    def _drawn(self, number: int) -> list[int]:
+        order = torch.randperm(self.settings.clients, generator=stream(self.settings.seed, f"clients of round {number}"))
+        return sorted(order[: self.settings.per_round].tolist())
+
+    def _sent(self, client: int, number: int) -> Gradients:
+        batch = self.shards.batch(client, number)
+        clean = self.settings.protocol.update(self.network, batch.images, batch.labels)
+        if not all(bool(tensor.isfinite().all()) for tensor in clean.values()):
+            raise LabError(
+                f"The training diverged: what client {client} computed in round {number} is no finite number; take a smaller "
+                "learning rate, or a smaller server_rate."
+            )
+        generator = stream(self.settings.seed, f"defence of client {client} in round {number}")
+        update, self.memories[client] = defended(self.settings.defences, clean, generator, self.memories.get(client, ()))
+        return update
+
+    @no_grad
+    def _average(self, sent: Mapping[int, Gradients]) -> None:
+        """Goes along the mean update; each client counts alike, so that none weighs more than 1 / n."""
+        rate = self.settings.server_rate * (1 if self.settings.protocol.sends_change else -1) / len(sent)
+        for name, weights in self.network.named_parameters():
+            for update in sent.values():
+                weights.add_(update[name], alpha=rate)
+
+    @no_grad
+    def _tested(self, number: int) -> Point:
+        logits = self.network(self.shards.test)
+        loss = float(functional.cross_entropy(logits, self.shards.test_labels))
+        if not math.isfinite(loss):
+            raise LabError(
+                f"The training diverged in round {number}: the loss is no finite number; take a smaller learning rate."
+            )
+        return Point(number, loss, float((logits.argmax(1) == self.shards.test_labels).double().mean()))
+
+
+def build(settings: Federation, shards: Shards) -> Classifier:
+    """The network before the first round. Raises ``LabError`` where it cannot take pictures of that size."""
+    shape = tuple(shards.test.shape[1:])
+    try:
+        network = settings.network.build(shape, len(settings.dataset.class_names), stream(settings.seed, "weights"))
+        network(shards.test[:1])
+    except RuntimeError as error:
+        if is_short_of_memory(error):
+            raise
+        raise LabError(
+            f"The network {settings.network.name} cannot take pictures of {shape[1]} x {shape[2]} pixels, which "
+            f"{settings.dataset.name} has; take small_convnet, mlp or lenet."
+        ) from None
+    return network

@@ -1,0 +1,172 @@
+"""A whole federated training: against a plain loop, interrupted and resumed, split, attacked, and asked for the impossible."""
+
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from lab.attacks.analytic import Analytic
+from lab.client.datasets.gallery import Gallery
+from lab.client.defences.base import Defence
+from lab.client.defences.gaussian_noise import GaussianNoise
+from lab.commands import federating
+from lab.errors import LabError
+from lab.evaluation.scores import score
+from lab.experiments.rounds import attack
+from lab.federated.networks.convnet import ConvNet
+from lab.federated.networks.mlp import MLP
+from lab.federated.protocols.fedavg import FedAvg
+from lab.federated.protocols.fedsgd import FedSGD
+from lab.federation.looking import look
+from lab.federation.settings import Federation
+from lab.federation.shards import Shards
+from lab.federation.split import dirichlet_split
+from lab.federation.training import federate
+from lab.randomness import stream
+
+SMALL = Federation(
+    network=MLP(depth=2, width=16),
+    clients=4,
+    sampled=3,
+    rounds=3,
+    pictures=20,
+    protocol=FedAvg(local_steps=3, batch_size=8, learning_rate=0.2),
+)
+
+
+def final(settings, folder=None):
+    """The weights before the last round and what was sent in it tell all that came before."""
+    *_, last = federate(settings, folder)
+    return last
+
+
+def agree(one, other):
+    assert one.point == other.point
+    assert one.sent.keys() == other.sent.keys()
+    for mine, its in [(one.before, other.before), *((one.sent[client], other.sent[client]) for client in one.sent)]:
+        assert all(torch.equal(mine[name], its[name]) for name in mine)
+
+
+@pytest.mark.parametrize("protocol", [FedSGD(), SMALL.protocol], ids=lambda protocol: protocol.name)
+def test_a_federation_is_a_plain_loop_of_local_training_and_averaging(protocol):
+    settings = replace(SMALL, protocol=protocol, server_rate=0.7)
+    shards = Shards.of(settings)
+    played = list(federate(settings))
+    model = settings.network.build((1, 8, 8), 10, stream(settings.seed, "weights"))
+    for number, found in enumerate(played, 1):
+        for name, weights in model.named_parameters():
+            torch.testing.assert_close(weights.detach(), found.before[name])
+        assert len(found.sent) == settings.sampled
+        moves = [plain_move(model, shards.batch(client, number), protocol) for client in found.sent]
+        with torch.no_grad():
+            for name, weights in model.named_parameters():
+                weights.add_(0.7 * torch.stack([move[name] for move in moves]).mean(0))
+    right = (model(shards.test).argmax(1) == shards.test_labels).double().mean()
+    assert played[-1].point.accuracy == pytest.approx(float(right))
+
+
+def plain_move(model, batch, protocol):
+    """Where one client's training takes the weights; of the gradient alone one step of rate 1."""
+    own = deepcopy(model)
+    steps, size, rate = (3, 8, 0.2) if isinstance(protocol, FedAvg) else (1, len(batch), 1.0)
+    stepper = torch.optim.SGD(own.parameters(), lr=rate)
+    for step in range(steps):
+        rows = [(step * size + k) % len(batch) for k in range(size)]
+        stepper.zero_grad()
+        cross_entropy(own(batch.images[rows]), batch.labels[rows]).backward()
+        stepper.step()
+    before = dict(model.named_parameters())
+    return {name: (after - before[name]).detach() for name, after in own.named_parameters()}
+
+
+def test_the_default_federation_learns_the_digits():
+    assert final(Federation()).point.accuracy >= 0.92
+
+
+def test_an_interrupted_federation_goes_on_to_the_same_weights(tmp_path):
+    whole = final(SMALL)
+    halted = federate(SMALL, tmp_path)
+    next(halted)
+    halted.close()
+    agree(final(SMALL, tmp_path), whole)
+    agree(final(SMALL, tmp_path), whole)
+    with pytest.raises(LabError, match="federation with other settings; choose another folder"):
+        final(replace(SMALL, seed=1), tmp_path)
+    (tmp_path / "round-0002.safetensors").write_bytes(b"no tensors")
+    with pytest.raises(LabError, match="missing or damaged; delete the folder"):
+        final(SMALL, tmp_path)
+    (tmp_path / "federation.json").write_text("{")
+    with pytest.raises(LabError, match=r"federation.json is damaged; delete"):
+        final(SMALL, tmp_path)
+
+
+@pytest.mark.parametrize("concentration", [0.05, 0.5, 1000.0])
+def test_every_picture_has_one_client(concentration):
+    labels = torch.arange(3000) % 10
+    owned = dirichlet_split(labels, 5, concentration, stream(1, "split"))
+    assert sorted(torch.cat(owned).tolist()) == list(range(3000))
+    largest = max(float((labels[own] == 3).sum()) / 300 for own in owned)
+    assert largest < 0.3 if concentration > 1 else largest > 0.3
+
+
+def test_what_the_server_sees_of_a_client_is_its_update_alone_and_can_be_attacked():
+    settings = replace(SMALL, protocol=FedSGD(), pictures=1, sampled=0, rounds=2)
+    shards, last = Shards.of(settings), final(settings)
+    seen = look(shards, last, client=2)
+    assert all(torch.equal(seen.observation.update[name], tensor) for name, tensor in last.sent[2].items())
+    *_, end = attack(seen.observation, Analytic())
+    assert score(end, seen).line_up_rank == 1
+    with pytest.raises(LabError, match="sent nothing in round 2; choose one of: 0, 1, 3"):
+        look(shards, replace(last, sent={client: last.sent[client] for client in (0, 1, 3)}), client=2)
+
+
+@dataclass(frozen=True)
+class Broken(Defence):
+    """Gives something that is no update."""
+
+    kind: ClassVar[str] = "no part of the catalogue"
+    how: str = "nan"
+
+    def apply(self, update, generator):
+        made = {"nan": lambda tensor: tensor * torch.nan, "shape": lambda tensor: tensor.flatten()[:1]}
+        return {} if self.how == "names" else {name: made[self.how](tensor) for name, tensor in update.items()}
+
+
+@pytest.mark.parametrize(("how", "says"), [("nan", "not finite"), ("shape", "names or shapes"), ("names", "names or shapes")])
+def test_a_defence_that_gives_no_update_is_told_in_a_sentence(how, says):
+    with pytest.raises(LabError, match=says):
+        final(replace(SMALL, defences=(GaussianNoise(), Broken(how=how))))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"sampled": 5}, "draw at most 4, or 0 for all"),
+        ({"clients": 1}, "give a value from 2 to 100 clients"),
+        ({"dataset": Gallery()}, "has no training part to share out; choose one of: cifar10"),
+        ({"clients": 100, "sampled": 0, "concentration": 0.01}, "without a picture; take a larger concentration"),
+        ({"network": ConvNet()}, "cannot take pictures of 8 x 8 pixels"),
+        ({"server_rate": 100.0, "rounds": 60, "defences": (GaussianNoise(strength=100.0),)}, "The training diverged"),
+    ],
+)
+def test_what_cannot_be_trained_is_told_in_a_sentence(change, says):
+    with pytest.raises(LabError, match=says):
+        final(replace(SMALL, **change))
+
+
+def test_the_command_trains_and_attacks(tmp_path):
+    given = {"clients": 3, "rounds": 2, "pictures": 1, "protocol": "fedsgd", "network": "mlp:width=16", "seed": None}
+    settings = federating.prepare(given | {"defences": ["pruning:strength=0.1"]}, None)
+    told = federating.run(settings, tmp_path / "out", federating.parse_place("2:1"), "analytic")
+    assert "3 clients trained for 2 rounds" in told
+    assert "Client 1 in round 2: Recognisable" in told
+    for place in ("3:1", "0:1", "1:3"):
+        with pytest.raises(LabError, match="a round from 1 to 2 and a client from 0 to 2"):
+            federating.run(settings, tmp_path, federating.parse_place(place), None)
+    with pytest.raises(LabError, match="two whole numbers such as 1:3"):
+        federating.parse_place("first")
+    with pytest.raises(LabError, match="name its round and its client by --look"):
+        federating.run(settings, tmp_path, None, "analytic")
