@@ -37,6 +37,7 @@ def nowhere(tmp_path, monkeypatch):
     for name in ("GRADLAB_DATA", "TORCH_HOME", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr("lab.client.datasets.digits.find_spec", lambda package: None)
     monkeypatch.chdir(tmp_path)
 
 
