@@ -15,6 +15,8 @@ import pytest
 import visiting
 from visiting import primary, wait_for_status
 
+from widgets.still.study_figure import interactive, still
+
 ROOT = Path(__file__).parent.parent
 ADDED = Path(__file__).parent / "second_modality"
 
@@ -62,6 +64,7 @@ def test_one_option_turns_the_command_line_to_it_and_proposition_3_1_reads_the_r
 ATTACKED = """
 import json
 from dataclasses import replace
+from pathlib import Path
 import lab
 from lab import Experiment, FedAvg, GradientMatching, LabError, LabelSource, Recursive, reconstruct, score, simulate_round
 from lab.client.datasets.gallery import Gallery
@@ -69,6 +72,13 @@ from lab.client.datasets.people import People
 from lab.experiments import links
 from lab.experiments.edits import patched
 from lab.federated.networks.table_mlp import TableMLP
+from lab.options.catalogue import entries
+from lab.studies.base import Cell, Mark, PaperNumber
+from lab.studies.sweeps import tables
+from lab.studies.sweeps.measure import measure
+from lab.studies.sweeps.rows import row
+from lab.studies.sweeps.sheets import contact_sheet
+from lab.studies.sweeps.store import Store
 
 
 def refused(make):
@@ -91,7 +101,15 @@ assert patched(table, [("network", "small_convnet")]).dataset == Gallery()
 assert links.read(links.write(replace(table, seed=7))).experiment == replace(table, seed=7)
 assert Experiment.from_plain(json.loads(json.dumps(table.to_plain()))) == table
 seen = simulate_round(table).observation
+cell = Cell("one row", (table,), PaperNumber(0.1, None, Mark.RECALLED, unit=""))
+store = Store(Path("store"))
+store.write(table, measure(table.to_plain()))
+found = (row(cell, store),)
+study = entries("study")["depth"]()
 print(json.dumps({
+    "table": tables.markdown(study, found),
+    "data": json.loads(tables.as_json(study, found)),
+    "sheets": len(contact_sheet(found, store)) > 0,
     "matched": [off(replace(table, seed=seed)) for seed in range(4)],
     "exact": off(replace(table, attack=replace(table.attack, derivative="exact"))),
     "noise": off(replace(table, attack=replace(table.attack, start="noise"), seed=3)),
@@ -113,6 +131,15 @@ def test_it_is_attacked_scored_and_linked(copy):
     for found, control, right, rank in told["matched"]:
         assert found < 0.01 < control
         assert (right, rank) == (1, 1)
+    assert "| cell | paper, Off by | ours, Off by | Kinds right | first in the line-up |" in told["table"]
+    assert "| one row | 0.10 (recalled, unverified) | 0.0" in told["table"]
+    assert "told of the mean row" in told["table"]
+    (cell,) = told["data"]["cells"]
+    assert (told["data"]["main"], told["data"]["axis"], cell["paper_numbers_off"]) == ("numbers_off", "Off by", 0.1)
+    assert cell["numbers_off"] < 0.01 < cell["mean_numbers_off"]
+    interactive(told["data"])
+    still(told["data"])
+    assert told["sheets"]
     assert told["several"][0] < told["several"][1]
     assert told["recommended"] > 200
     assert told["mismatch"] == (

@@ -142,7 +142,8 @@ def _summary(study: Study, found: tuple[Row, ...], problems: list[Step], written
     """The table's main columns in words, and where the files are."""
     lines = [study.title]
     for row in found:
-        ours = "not run" if row.psnr_db is None else f"{row.psnr_db} dB"
+        unit = row.modality.measures[row.modality.main].unit
+        ours = "not run" if row.main is None else f"{row.main} {unit}".strip()
         paper = "" if row.paper is None else f"; the paper: {row.paper}"
         lines.append(f"  {row.cell.name}: {ours}{paper} ({row.measured} of {len(row.cell.experiments)} runs)")
     lines += dict.fromkeys(f"Not measured: {step.problem}" for step in problems)

@@ -19,7 +19,6 @@ from lab.federated.inputs import count, first, joined, moved, rows, shape_of, sp
 from lab.federated.observation import LabelSource, Observation
 from lab.federated.tensors import Inputs, Labels
 from lab.modalities.base import Modality, modality_of
-from lab.modalities.images.registration import Registration, register
 from lab.modalities.line_up import Verdict, place
 from lab.options.catalogue import find
 from lab.randomness import stream
@@ -240,12 +239,6 @@ def main_measure(attacked: Round, state: AttackState) -> float:
     truth = Truth.of(attacked)
     candidate, pairing = _paired(truth, state)
     return float(truth.modality.measures[truth.modality.main].of(rows(candidate, pairing), truth.inputs).mean())
-
-
-def registrations(attacked: Round, state: AttackState) -> tuple[Registration, ...]:
-    """For each private picture where its reconstruction lies, and the PSNR once that is moved back."""
-    pairs = zip(first(reconstructions(attacked, state)), attacked.batch.images, strict=True)
-    return tuple(register(mine, true) for mine, true in pairs)
 
 
 def labels_right(attacked: Round, state: AttackState) -> float | None:

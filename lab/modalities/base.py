@@ -10,12 +10,12 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from lab.late import Float, Int, Tensor, no_grad, torch
 
 from lab.federated.gradients import pull_back
-from lab.federated.inputs import both, each, flat, formed, kept, named, shape_of
+from lab.federated.inputs import both, count, each, flat, formed, kept, named, shape_of
 from lab.federated.observation import Observation
 from lab.federated.tensors import Inputs, Shape
 from lab.modalities.line_up import Thresholds
@@ -79,6 +79,8 @@ class Modality(Entry):
     """The measure that curves and controls are told in."""
     controls: ClassVar[Mapping[str, str]]
     """What ``ignorance`` answers, by name, and what that is in a sentence: "a grey picture"."""
+    details: ClassVar[Mapping[str, str]] = {}
+    """Further numbers of ``detail`` that studies average, by name, and what tables call them."""
     thresholds: ClassVar[Thresholds]
     scale_note: ClassVar[str] = ""
     """What is to be said of ``at_some_scale``."""
@@ -143,6 +145,10 @@ class Modality(Entry):
         """Every measure of paired reconstructions."""
         return {name: measure.of(found, truth) for name, measure in self.measures.items()}
 
+    def detail(self, truth: Inputs, found: Inputs) -> tuple[Mapping[str, Any], ...]:
+        """What a study keeps of each pair beside the measures, as plain data."""
+        return tuple({} for _ in range(count(truth)))
+
     @abstractmethod
     def likeness(self, one: Inputs, others: Inputs) -> Float[Tensor, " others"]:
         """How like one reconstruction is to each of the others, at most 1: what the line-up goes by."""
@@ -173,6 +179,10 @@ class Modality(Entry):
     @abstractmethod
     def shown(self, inputs: Inputs) -> Shown:
         """What the browser draws."""
+
+    def sheet(self, truth: Inputs, found: Inputs) -> bytes:
+        """A picture file for a study's contact sheet: inputs above, reconstructions below; empty where none is drawn."""
+        return b""
 
     def packed(self, inputs: Inputs) -> Inputs:
         """A frame as it is kept while an attack goes on, on the CPU, in little memory."""

@@ -40,16 +40,17 @@ class Mark(Enum):
 
 @dataclass(frozen=True)
 class PaperNumber:
-    """A number as a paper gives it: mean PSNR in dB, its spread over pictures, and how far it can be trusted."""
+    """A number as a paper gives it: the mean of the main measure, its spread over inputs, and how far it can be trusted."""
 
-    psnr_db: float
-    spread_db: float | None
+    value: float
+    spread: float | None
     mark: Mark
+    unit: str = "dB"
 
     def __str__(self) -> str:
         """The number, never without its mark."""
-        spread = "" if self.spread_db is None else f" ± {self.spread_db:.2f}"
-        return f"{self.psnr_db:.2f}{spread} dB ({self.mark.value})"
+        spread = "" if self.spread is None else f" ± {self.spread:.2f}"
+        return f"{self.value:.2f}{spread}{self.unit and f' {self.unit}'} ({self.mark.value})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,8 +73,8 @@ class Study(Entry):
     paper_item: ClassVar[str] = ""
     also_told: ClassVar[tuple[str, ...]] = ()
     """Further columns of its table, by the names in ``lab.studies.sweeps.tables``."""
-    main: ClassVar[str] = "psnr_db"
-    """What its figure draws: "psnr_db", "registered_psnr_db" or "labels_right"."""
+    main: ClassVar[str] = ""
+    """What its figure draws: "labels_right", or a measure or detail of the modality; empty takes its main measure."""
     small_images: ClassVar[int] = 4
     """Pictures a cell within the small budget."""
     paper_images: ClassVar[int] = 100

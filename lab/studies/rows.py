@@ -18,8 +18,8 @@ SQUEEZENET = "squeezenet1_0_deepcomp_torchvision.pth"
 """A local file of ImageNet weights, found in the folder of data; torchvision's own file of SqueezeNet 1.0 does as well."""
 
 
-def _listed(psnr_db: float) -> PaperNumber:
-    return PaperNumber(psnr_db, None, Mark.LISTED)
+def _listed(value: float) -> PaperNumber:
+    return PaperNumber(value, None, Mark.LISTED)
 
 
 @dataclass(frozen=True)

@@ -48,12 +48,22 @@ def interval(cell: dict[str, Any], main: str) -> tuple[float, float]:
 
 def listed(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The cells for which a paper gives a number."""
-    return [cell for cell in cells if cell["paper_psnr_db"] != ""]
+    return [cell for cell in cells if cell.get("paper_psnr_db", "") != ""]
 
 
 def in_decibels(study: Study) -> bool:
     """Whether the figure draws a PSNR, beside which a grey picture's can stand."""
     return study["main"].endswith("psnr_db")
+
+
+def axis(study: Study) -> str:
+    """What the numbers drawn are."""
+    return AXES.get(study["main"]) or study["axis"]
+
+
+def _hover(cell: dict[str, Any]) -> str:
+    likeness = f", SSIM {cell['ssim']:.3f}" if cell.get("ssim") is not None else ""
+    return f"{likeness}, {cell['runs']} runs"
 
 
 def interactive(study: Study) -> Figure:
@@ -70,8 +80,8 @@ def interactive(study: Study) -> Figure:
         mode="markers",
         name=NAMES["ours"],
         marker={"color": OURS, "size": 10},
-        customdata=[[cell["runs"], cell["ssim"]] for cell in cells],
-        hovertemplate="%{y}<br>%{x:.2f}, SSIM %{customdata[1]:.3f}, %{customdata[0]} runs<extra></extra>",
+        text=[_hover(cell) for cell in cells],
+        hovertemplate="%{y}<br>%{x:.2f}%{text}<extra></extra>",
     )
     figure.add_scatter(
         x=[cell["grey_psnr_db"] if in_decibels(study) else None for cell in cells],
@@ -93,7 +103,7 @@ def interactive(study: Study) -> Figure:
     return figure.update_layout(
         template="simple_white",
         title=study["title"],
-        xaxis={"title": AXES[main]},
+        xaxis={"title": axis(study)},
         height=160 + ROW * len(cells),
         margin={"l": 10},
         yaxis={"automargin": True, "categoryorder": "array", "categoryarray": [cell["cell"] for cell in cells]},
@@ -127,7 +137,7 @@ def still(study: Study) -> Drawing:
             label=f"{NAMES['listed']} ({kind})" if theirs else None,
         )
     axes.set_yticks(range(len(cells)), [cell["cell"] for cell in cells])
-    axes.set(xlabel=AXES[main].partition(" (")[0], title=study["title"])
+    axes.set(xlabel=axis(study).partition(" (")[0], title=study["title"])
     axes.spines[["top", "right"]].set_visible(False)
     drawing.legend(loc="outside lower center", ncols=4, frameon=False)
     return drawing

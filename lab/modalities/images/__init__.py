@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from lab.late import Float, Tensor, no_grad, np, torch
 
@@ -16,8 +16,9 @@ from lab.modalities.base import Leaves, Measure, Metric, Modality, Shown
 from lab.modalities.images.coarse_to_fine import Grids
 from lab.modalities.images.codec import encode_png, in_channels
 from lab.modalities.images.line_up import THRESHOLDS, likeness
+from lab.modalities.images.registration import register
 from lab.modalities.images.scores import mse, psnr_db
-from lab.modalities.images.sheets import comparison, film, replay, tiled
+from lab.modalities.images.sheets import comparison, film, one_above_the_other, replay, tiled
 from lab.modalities.images.similarity import ssim
 from lab.modalities.line_up import Thresholds
 
@@ -65,6 +66,7 @@ class Pictures(Modality):
         ),
     }
     controls: ClassVar[Mapping[str, str]] = {"grey": "a grey picture", "mean": "the mean of the other pictures"}
+    details: ClassVar[Mapping[str, str]] = {"registered_psnr_db": "PSNR after moving it back"}
     thresholds: ClassVar[Thresholds] = THRESHOLDS
     scale_note: ClassVar[str] = "The picture is shown stretched to fit."
 
@@ -119,6 +121,11 @@ class Pictures(Modality):
         """Stretched to fill the range."""
         return (entered - entered.min()) / (entered.max() - entered.min()).clamp_min(1e-30)
 
+    def detail(self, truth: Inputs, found: Inputs) -> tuple[Mapping[str, Any], ...]:
+        """The best fit of a picture that may have been moved; ``shift`` is (pixels down, pixels right)."""
+        moved = [register(mine, true) for mine, true in zip(_picture(found), _picture(truth), strict=True)]
+        return tuple({"registered_psnr_db": fit.psnr_db, "shift": [fit.down, fit.right]} for fit in moved)
+
     def likeness(self, one: Inputs, others: Inputs) -> Float[Tensor, " others"]:
         """Correlation of their shapes."""
         return likeness(_picture(one), _picture(others))
@@ -163,6 +170,10 @@ class Pictures(Modality):
         array = in_channels(images, 3).clamp(0, 1).mul(255).round().byte().cpu().permute(0, 2, 3, 1).numpy()
         pixels = np.ascontiguousarray(array)
         return Shown(self.name, pixels, {"grey": grey})
+
+    def sheet(self, truth: Inputs, found: Inputs) -> bytes:
+        """The first pictures of the batch, and below them what the attack made of them."""
+        return one_above_the_other(_picture(truth), _picture(found))
 
     def packed(self, inputs: Inputs) -> Tensor:
         """A byte for each pixel."""

@@ -11,11 +11,14 @@ from PIL import Image, ImageDraw, ImageFont
 from lab.late import Tensor, functional, torch
 
 from lab.federated.tensors import Images
+from lab.modalities.images.codec import encode_png
 
 SHOWN_SIDE = 256
 """Sheets smaller than this many pixels are enlarged by a whole factor, each pixel a square."""
 GAP = 2
 CAPTION, MARGIN = 28, 8
+SMALL_SIDE, SMALL_COUNT = 112, 4
+"""On a study's contact sheet pictures are halved until they are no wider than that, and a batch shows so many."""
 REPLAY_MS, LAST_FRAME_MS = 6000, 1500
 
 
@@ -58,6 +61,18 @@ def _side_by_side(panels: Mapping[str, Images]) -> Image.Image:
         pen.text((left + width / 2, CAPTION / 2), name, fill="black", font=font, anchor="mm")
         sheet.paste(panel, (left, CAPTION))
     return sheet
+
+
+def one_above_the_other(original: Images, rebuilt: Images) -> bytes:
+    """Original pictures in a row, their reconstructions below them, as a PNG."""
+    strips = [torch.cat(list(_small(images[:SMALL_COUNT].detach().cpu())), 2) for images in (original, rebuilt)]
+    return encode_png(torch.cat(strips, 1))
+
+
+def _small(images: Images) -> Images:
+    while max(images.shape[-2:]) > SMALL_SIDE:
+        images = functional.avg_pool2d(images, 2)
+    return images
 
 
 def replay(frames: Sequence[Images]) -> bytes:

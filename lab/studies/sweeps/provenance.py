@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -21,11 +21,13 @@ Result = dict[str, Any]
 
 
 def fingerprint(batch: Batch) -> str:
-    """A hash of the very pixels and labels: two folders of one name may hold different pictures, or different sizes of them.
+    """A hash of the very inputs and labels: two folders of one name may hold different pictures, or different sizes of them.
 
-    Pixels are those of the file, in [0, 1]: how they are normalised belongs to the network.
+    Inputs are those of the file: how they are normalised belongs to the network. One tensor alone is called as it was when
+    there were pictures only, so that results of then compare.
     """
-    return _hash([("images", batch.images), ("labels", batch.labels)])
+    inputs: Mapping[str, Tensor] = batch.inputs if isinstance(batch.inputs, Mapping) else {"images": batch.inputs}
+    return _hash([*inputs.items(), ("labels", batch.labels)])
 
 
 def weights_fingerprint(network: Classifier) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lab.evaluation.scores import control_name
 from lab.experiments.experiment import Experiment
+from lab.modalities.base import Modality, modality_of
 from lab.modalities.line_up import Verdict
 from lab.studies.base import Cell, PaperNumber, Study
 from lab.studies.sweeps.statistics import Estimate, estimate
@@ -20,21 +22,30 @@ class Row:
 
     cell: Cell
     results: tuple[dict[str, Any], ...]
-    psnr_db: Estimate | None
-    ssim: Estimate | None
-    registered_psnr_db: Estimate | None
+    measures: Mapping[str, Estimate | None]
+    """Those of the modality, its details among them, by name."""
     labels_right: Estimate | None
     gradient_norm: float | None
     identified: float | None
     """Share of private pictures that come first in their line-up."""
     recognisable: float | None
     """Share of experiments with the verdict "Recognisable"."""
-    grey_psnr_db: float | None
-    mean_psnr_db: float | None
+    controls: Mapping[str, float | None]
+    """What each answer that knows nothing scores, by the name of the answer."""
     cpu_seconds: float | None
     """Median of the attack alone."""
     iterations: int | None
     outcomes: str
+
+    @property
+    def modality(self) -> Modality:
+        """What the private inputs are."""
+        return modality_of(self.first.network.modality)
+
+    @property
+    def main(self) -> Estimate | None:
+        """The measure that tells most."""
+        return self.measures[self.modality.main]
 
     @property
     def measured(self) -> int:
@@ -67,19 +78,17 @@ def rows(study: Study, store: Store) -> tuple[Row, ...]:
 def row(cell: Cell, store: Store) -> Row:
     """One cell with what the store has of it."""
     found = tuple(result for result in map(store.read, cell.experiments) if result is not None)
+    modality = modality_of(cell.experiments[0].network.modality)
     recognisable = [float(result["verdict"] == Verdict.RECOGNISABLE.value) for result in found]
     return Row(
         cell=cell,
         results=found,
-        psnr_db=estimate(found, "psnr_db"),
-        ssim=estimate(found, "ssim"),
-        registered_psnr_db=estimate(found, "registered_psnr_db"),
+        measures={name: estimate(found, name) for name in (*modality.measures, *modality.details)},
         labels_right=estimate(found, "labels_right"),
         gradient_norm=_mean(result["gradient_norm"] for result in found),
         identified=_mean(result["identified"] for result in found),
         recognisable=_mean(recognisable),
-        grey_psnr_db=_mean(result["grey_psnr_db"] for result in found),
-        mean_psnr_db=_mean(result["mean_psnr_db"] for result in found),
+        controls={name: _mean(result[control_name(modality, name)] for result in found) for name in modality.controls},
         cpu_seconds=statistics.median(result["cpu_seconds"] for result in found) if found else None,
         iterations=max((result["iterations"] for result in found), default=None),
         outcomes=", ".join(dict.fromkeys(result["outcome"] for result in found)),

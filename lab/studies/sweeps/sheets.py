@@ -49,9 +49,10 @@ def _strip(row: Row, store: Store) -> Image.Image:
 
 
 def _caption(row: Row) -> str:
-    if row.psnr_db is None:
+    if row.main is None:
         return f"{row.cell.name}: not run"
-    return f"{row.cell.name}: {row.psnr_db.mean:.1f} dB, {row.measured} run{'' if row.measured == 1 else 's'}"
+    told = row.modality.measures[row.modality.main].told(row.main.mean)
+    return f"{row.cell.name}: {told}, {row.measured} run{'' if row.measured == 1 else 's'}"
 
 
 def _scaled(path: Path) -> Image.Image:

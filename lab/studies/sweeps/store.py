@@ -11,18 +11,25 @@ from pathlib import Path
 from typing import Any
 
 from lab.errors import LabError
+from lab.evaluation.scores import control_name
 from lab.experiments.experiment import Experiment
+from lab.modalities.base import modality_of
 
 Measured = tuple[dict[str, Any], bytes]
-"""A result as JSON-ready data, and its picture: originals over reconstructions, as a PNG."""
+"""A result as JSON-ready data, and its picture: originals over reconstructions, as a PNG; empty where none is drawn."""
 
 KEY_LETTERS = 16
 
 NEEDED = {
-    *("experiment", "outcome", "verdict", "psnr_db", "ssim", "registered_psnr_db", "labels_right", "identified", "pictures"),
-    *("grey_psnr_db", "mean_psnr_db", "gradient_norm", "iterations", "seconds", "cpu_seconds"),
+    *("experiment", "outcome", "verdict", "labels_right", "identified", "pictures"),
+    *("gradient_norm", "iterations", "seconds", "cpu_seconds"),
 }
-"""What tables read of a result; a file without it was not written to its end, or by something else."""
+
+
+def needed(experiment: Experiment) -> set[str]:
+    """What tables read of a result; a file without it was not written to its end, or by something else."""
+    modality = modality_of(experiment.network.modality)
+    return {*NEEDED, *modality.details, *(control_name(modality, name) for name in modality.controls), modality.main}
 
 
 def key(experiment: Experiment) -> str:
@@ -53,7 +60,7 @@ class Store:
             return None
         except OSError as error:
             raise LabError(f"The result {path} cannot be read ({error.strerror}); give another folder by --out.") from None
-        return found if isinstance(found, dict) and found.keys() >= NEEDED else None
+        return found if isinstance(found, dict) and found.keys() >= needed(experiment) else None
 
     def picture(self, experiment: Experiment) -> Path | None:
         """The picture of a finished experiment, where one was kept."""
@@ -63,7 +70,8 @@ class Store:
     def write(self, experiment: Experiment, measured: Measured) -> None:
         """Keep a result, whole or not at all; the JSON comes last and vouches for the picture. Raises ``LabError``."""
         result, picture = measured
-        self._replace(self._path(experiment, "png"), picture)
+        if picture:
+            self._replace(self._path(experiment, "png"), picture)
         self._replace(self._path(experiment, "json"), (json.dumps(result, indent=1, allow_nan=False) + "\n").encode())
 
     def _replace(self, path: Path, content: bytes) -> None:

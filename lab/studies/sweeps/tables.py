@@ -8,6 +8,8 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from lab.evaluation.scores import control_name
+from lab.modalities.base import Modality
 from lab.options.plain import to_plain
 from lab.studies.base import Study
 from lab.studies.sweeps.provenance import mixed
@@ -27,22 +29,40 @@ def _share(value: float | None) -> str:
     return "" if value is None else f"{100 * value:.0f} %"
 
 
-_ALWAYS: Columns = {
-    "cell": lambda row: row.cell.name,
-    "paper, PSNR": lambda row: "" if row.paper is None else str(row.paper),
-    "ours, PSNR in dB": lambda row: "not run" if row.psnr_db is None else str(row.psnr_db),
-    "SSIM": lambda row: "" if row.ssim is None else str(row.ssim),
+def _told(estimate: Estimate | None, otherwise: str = "") -> str:
+    return otherwise if estimate is None else str(estimate)
+
+
+def _scored(modality: Modality) -> Columns:
+    """The paper's number, ours, and the other measures that sum up a run."""
+    main = modality.measures[modality.main]
+    others = {name: measure for name, measure in modality.measures.items() if measure.in_summary and name != modality.main}
+    return {
+        f"paper, {main.title}": lambda row: "" if row.paper is None else str(row.paper),
+        f"ours, {_axis(modality, modality.main)}": lambda row: _told(row.main, "not run"),
+        **{measure.title: lambda row, name=name: _told(row.measures[name]) for name, measure in others.items()},
+    }
+
+
+def _knowing_nothing(modality: Modality) -> Columns:
+    """What each answer that knows nothing scores."""
+    unit = modality.measures[modality.main].unit
+    return {
+        f"{name}{f', {unit}' if unit else ''}": lambda row, name=name: _number(row.controls[name]) for name in modality.controls
+    }
+
+
+_IN_THE_LINE_UP: Columns = {
     "first in the line-up": lambda row: _share(row.identified),
     "recognisable": lambda row: _share(row.recognisable),
-    "grey, dB": lambda row: _number(row.grey_psnr_db),
-    "mean picture, dB": lambda row: _number(row.mean_psnr_db),
+}
+_SPENT: Columns = {
     "runs": lambda row: f"{row.measured} of {len(row.cell.experiments)}",
     "iterations": lambda row: _number(row.iterations, "d"),
     "CPU s": lambda row: _number(row.cpu_seconds, ".3g"),
     "scaled down": lambda row: row.scaled_down or "nothing",
 }
 _WHERE_TOLD: Columns = {
-    "PSNR after moving it back": lambda row: "" if row.registered_psnr_db is None else str(row.registered_psnr_db),
     "labels right": lambda row: _share(None if row.labels_right is None else row.labels_right.mean),
     "gradient's length": lambda row: _number(row.gradient_norm, ".3g"),
     "outcome": lambda row: row.outcomes,
@@ -51,8 +71,11 @@ _WHERE_TOLD: Columns = {
 
 def columns(study: Study, rows: Sequence[Row]) -> Columns:
     """The columns of a study's table: what every table has, and those of its own ``also_told``."""
-    told = {name: column for name, column in _WHERE_TOLD.items() if name in study.also_told}
-    return {**_ALWAYS, **told}
+    modality = rows[0].modality
+    details: Columns = {title: lambda row, name=name: _told(row.measures[name]) for name, title in modality.details.items()}
+    told = {name: column for name, column in {**details, **_WHERE_TOLD}.items() if name in study.also_told}
+    cell: Columns = {"cell": lambda row: row.cell.name}
+    return {**cell, **_scored(modality), **_IN_THE_LINE_UP, **_knowing_nothing(modality), **_SPENT, **told}
 
 
 def markdown(study: Study, rows: Sequence[Row]) -> str:
@@ -61,14 +84,17 @@ def markdown(study: Study, rows: Sequence[Row]) -> str:
     lines = [f"| {' | '.join(chosen)} |", f"|{'---|' * len(chosen)}"]
     lines += [f"| {' | '.join(column(row) for column in chosen.values())} |" for row in rows]
     head = [f"# {study.title}", "", f"{study.paper_item}.", ""]
-    return "\n".join([*head, *lines, "", NOTE, *_warnings(rows), "", _set_up(study), ""])
+    return "\n".join([*head, *lines, "", _note(rows[0].modality), *_warnings(rows), "", _set_up(study), ""])
 
 
-NOTE = (
-    "Mean ± standard deviation over pictures [95 % interval of the mean, Student's, over pictures after averaging seeds]. "
-    "A number marked as recalled was not checked against the paper. "
-    "Grey and mean picture are what knowing nothing scores; the line-up asks which of eight pictures was rebuilt."
-)
+def _note(modality: Modality) -> str:
+    """How the numbers are to be read."""
+    many, nothing = modality.many, " and ".join(modality.controls.values())
+    return (
+        f"Mean ± standard deviation over {many} [95 % interval of the mean, Student's, over {many} after averaging seeds]. "
+        "A number marked as recalled was not checked against the paper. "
+        f"What knowing nothing scores is told of {nothing}; the line-up asks which of eight {many} was rebuilt."
+    )
 
 
 def mixtures(rows: Sequence[Row]) -> list[str]:
@@ -95,19 +121,18 @@ def as_csv(study: Study, rows: Sequence[Row]) -> str:
 
 
 def _flat(row: Row) -> dict[str, Any]:
+    modality = row.modality
+    unit = modality.measures[modality.main].unit.lower()
     return {
         "cell": row.cell.name,
-        "paper_psnr_db": "" if row.paper is None else row.paper.psnr_db,
-        "paper_spread_db": "" if row.paper is None or row.paper.spread_db is None else row.paper.spread_db,
+        f"paper_{modality.main}": "" if row.paper is None else row.paper.value,
+        f"paper_spread{unit and f'_{unit}'}": "" if row.paper is None or row.paper.spread is None else row.paper.spread,
         "paper_mark": "" if row.paper is None else row.paper.mark.value,
-        **_spread("psnr_db", row.psnr_db),
-        **_spread("ssim", row.ssim),
-        **_spread("registered_psnr_db", row.registered_psnr_db),
+        **{key: value for name, found in row.measures.items() for key, value in _spread(name, found).items()},
         **_spread("labels_right", row.labels_right),
         "identified": row.identified,
         "recognisable": row.recognisable,
-        "grey_psnr_db": row.grey_psnr_db,
-        "mean_psnr_db": row.mean_psnr_db,
+        **{control_name(modality, name): value for name, value in row.controls.items()},
         "gradient_norm": row.gradient_norm,
         "cpu_seconds": row.cpu_seconds,
         "iterations": row.iterations,
@@ -129,12 +154,21 @@ def as_json(study: Study, rows: Sequence[Row]) -> str:
         "study": to_plain(study),
         "title": study.title,
         "paper_item": study.paper_item,
-        "main": study.main,
+        "main": study.main or rows[0].modality.main,
+        "axis": _axis(rows[0].modality, study.main),
         "also_told": list(study.also_told),
         "mixed": mixtures(rows),
         "cells": [_flat(row) | {"experiments": [_shortly(result) for result in row.results]} for row in rows],
     }
     return json.dumps(_rounded(data), allow_nan=False).replace('{"cell":', '\n{"cell":') + "\n"
+
+
+def _axis(modality: Modality, main: str) -> str:
+    """What the figure's numbers are: "PSNR in dB"."""
+    measure = modality.measures.get(main or modality.main)
+    if measure is None:
+        return modality.details.get(main, main)
+    return f"{measure.title} in {measure.unit}" if measure.unit else measure.title
 
 
 def _rounded(value: Any) -> Any:
