@@ -20,7 +20,7 @@ from lab.federated.networks.squeezenet import SqueezeNet
 from lab.files.downloads import fetched
 from lab.options.catalogue import entries
 
-SETS = [name for name, entry in entries("dataset").items() if issubclass(entry, PublishedSet)]
+SETS = [name for name, entry in entries("dataset").items() if issubclass(entry, PublishedSet) and entry.is_download]
 WEIGHTS = ["squeezenet", *(f"imagenet_resnet:depth={depth}" for depth in (18, 34, 50, 101, 152))]
 RAW = ("urlopen", "errno", "Errno", "urllib", "Traceback", "HTTP Error", "<", "SSL", "getaddrinfo")
 FAILURES = {

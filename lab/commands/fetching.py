@@ -30,7 +30,7 @@ def fetch(text: str, data: Path | None) -> str:
 def fetch_for(experiment: Experiment) -> list[str]:
     """Download what an experiment needs and is published; says where it is. Raises ``LabError``."""
     told = []
-    if isinstance(experiment.dataset, PublishedSet):
+    if isinstance(experiment.dataset, PublishedSet) and experiment.dataset.is_download:
         told.append(_fetch_set(experiment.dataset))
     if experiment.trained and not experiment.weights and imagenet.published(experiment.network):
         told.append(_fetch_weights(experiment.network))
@@ -47,7 +47,7 @@ def _fetch_weights(network: Network) -> str:
 
 
 def _sets() -> list[str]:
-    return [name for name, entry in entries("dataset").items() if issubclass(entry, PublishedSet)]
+    return [name for name, entry in entries("dataset").items() if issubclass(entry, PublishedSet) and entry.is_download]
 
 
 def _networks() -> list[str]:

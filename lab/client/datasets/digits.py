@@ -23,6 +23,7 @@ class Digits(PublishedSet):
     """1,797 handwritten digits, grey, 8 x 8 pixels (Alpaydin and Kaynak 1998), out of the package scikit-learn."""
 
     megabytes: ClassVar[float] = 0
+    is_download: ClassVar[bool] = False
     channels: ClassVar[int] = 1
 
     @property

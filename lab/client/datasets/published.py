@@ -50,6 +50,8 @@ class PublishedSet(Dataset):
 
     megabytes: ClassVar[float]
     """What a download of the set weighs."""
+    is_download: ClassVar[bool] = True
+    """Whether ``fetch`` may download it, and it does not come in a package instead."""
 
     @abstractmethod
     def at_hand(self) -> bool:
