@@ -189,6 +189,14 @@ def test_an_edit_changes_what_is_sent_and_a_bad_one_says_why(page):
     page.wait_for_function("before => document.querySelector('.lab-sent > .lab-soft').textContent === before", arg=before)
 
 
+CROP_IS_SHOWN = """
+() => {
+  const pixels = (name) => document.querySelector(name)?.getContext("2d").getImageData(0, 0, 32, 32).data.join();
+  return pixels(".lab-mine") === pixels(".lab-client canvas.lab-picture") && !document.querySelector(".lab-mine").hidden;
+}
+"""
+
+
 def test_a_bad_upload_is_answered_by_a_sentence_and_a_good_one_is_used(page, tmp_path):
     (tmp_path / "notes.png").write_text("this is no picture")
     page.locator(".lab-file").set_input_files(tmp_path / "notes.png")
@@ -199,7 +207,13 @@ def test_a_bad_upload_is_answered_by_a_sentence_and_a_good_one_is_used(page, tmp
     page.locator(".lab-file").set_input_files(picture)
     page.wait_for_function("document.querySelector('.lab-client canvas').getAttribute('aria-label').includes('inline')")
     assert error.inner_text() == ""
+    page.wait_for_function(CROP_IS_SHOWN)
+    page.locator(".lab-client").get_by_role("button", name="Hide it").click()
+    page.locator(".lab-mine").wait_for(state="hidden")
+    page.locator(".lab-client").get_by_role("button", name="Reveal it").click()
+    page.locator(".lab-mine").wait_for()
     page.get_by_role("button", name="Undo", exact=True).click()
+    page.locator(".lab-mine").wait_for(state="hidden")
     page.wait_for_function("document.querySelector('.lab-client canvas').getAttribute('aria-label').includes('astronaut')")
 
 

@@ -98,6 +98,8 @@ function slider(control, box, edit) {
 async function render({ model, el, host }) {
   const film = await filmOf(model, host);
   const pictures = new Map();
+  const mine = element("canvas", { class: "lab-picture lab-mine", role: "img", "aria-label": "The picture as the phone takes it", hidden: true });
+  let isInGallery = true;
   const edit = (path, value) => tell({ type: "edit", path, value });
   const tell = (content, buffers) => { try { model.send(content, undefined, buffers); } catch { /* the transport says that the engine is gone */ } };
 
@@ -119,7 +121,16 @@ async function render({ model, el, host }) {
     const offers = { upload: fromDisk, camera: camera.node };
     const [fromFile, fromCamera] = Object.keys(offers).map((name) => (film.hidden.includes(name) ? [] : [offers[name]]));
     const ethics = fromFile.length + fromCamera.length ? [element("p", { class: "lab-ethics" }, ETHICS)] : [];
-    return element("div", {}, element("div", { class: "lab-thumbs" }, ...thumbs, ...fromFile), ...fromCamera, ...ethics);
+    isInGallery = known.some(({ value }) => value === control.value);
+    drawMine();
+    return element("div", {}, element("div", { class: "lab-thumbs" }, ...thumbs, mine, ...fromFile), ...fromCamera, ...ethics);
+  }
+
+  /** A picture that is none of the gallery's, as the phone takes it: cut to a square and scaled. */
+  function drawMine() {
+    const { images, height, width } = film.round;
+    mine.hidden = isInGallery || film.concealed || !images;
+    if (!mine.hidden) paint(mine, bytes(images).subarray(0, 3 * height * width), height, width);
   }
 
   async function upload(input) {
@@ -215,6 +226,7 @@ async function render({ model, el, host }) {
 
   /** Which picture is chosen is no secret only as long as the picture itself is none. */
   function conceal() {
+    drawMine();
     for (const input of body.querySelectorAll("[data-chosen]")) input.checked = input.dataset.chosen === "true" && !film.concealed;
   }
 
@@ -236,7 +248,7 @@ async function render({ model, el, host }) {
   model.on("change:errors", showErrors);
   model.on("msg:custom", settled);
 
-  const end = follow(film, { state: redraw, concealed: conceal });
+  const end = follow(film, { state: redraw, concealed: conceal, round: drawMine });
   return () => {
     end();
     camera.end();
