@@ -83,3 +83,24 @@ def test_the_pad_works_by_keyboard_takes_back_and_stamps_letters(page):
     page.locator(".lab-pad").get_by_role("button", name="Close").click()
     page.locator(FOLLOWED).wait_for(state="detached")
     is_heard(page)
+
+
+COVERED = """
+() => [...document.querySelectorAll(".lab button:not(:disabled), .lab input, .lab summary")].filter((node) => {
+  if (!node.checkVisibility()) return false;
+  node.scrollIntoView({ block: "center" });
+  const { left, top, width, height } = node.getBoundingClientRect();
+  const hit = document.elementFromPoint(left + width / 2, top + height / 2);
+  return hit?.classList.contains("lab-arrow");
+}).map((node) => node.getAttribute("aria-label") ?? node.textContent)
+"""
+
+
+def test_no_arrow_between_the_cards_of_a_phone_lies_over_what_is_tapped(visit):
+    page = visit(**PHONE)
+    open_pad(page)
+    draw(page, (6, 6), (25, 25))
+    page.locator(FOLLOWED).wait_for()
+    assert page.evaluate(COVERED) == []
+    page.get_by_role("button", name="Attack my drawing").click()
+    wait_for_frames(page, 1)
