@@ -16,8 +16,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from copy import copy
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -139,13 +140,57 @@ def flower_mod(folder: str | Path, **told: Any) -> Callable[[Any, Any, Any], Any
             return call_next(message, context)
         with _Watch(None) as watch:
             reply = call_next(message, context)
-        before, after = (_arrays(content) for content in (message, reply))
-        if before and before.keys() == after.keys():
-            update = {name: after[name] - tensor for name, tensor in before.items() if tensor.is_floating_point()}
-            save(Path(folder) / _file_name(message, context), before, update, replace(watch.recipe(told), made_by="Flower"))
+        path = Path(folder) / _file_name(message, context)
+        _keep_answer(path, _arrays(message), reply, replace(watch.recipe(told), made_by="Flower"))
         return reply
 
     return keep
+
+
+def flower_strategy(strategy: Any, folder: str | Path, **told: Any) -> Any:
+    """A Flower strategy that keeps what clients send to it, and does all else as ``strategy`` does.
+
+    A file for each client and round in ``folder``, named by Flower's number of the client. A server sees no client train:
+    of the recipe it knows how many pictures there were, as clients report it; ``told`` is the rest, as for ``capturing``.
+    """
+
+    class Keeping(type(strategy)):
+        """The strategy with the capture around it."""
+
+        def configure_train(self, server_round: int, arrays: Any, config: Any, grid: Any) -> Any:
+            """The strategy's messages; the weights in them are the round's."""
+            messages = list(super().configure_train(server_round, arrays, config, grid))
+            self._weights_sent = {message.metadata.dst_node_id: _arrays(message) for message in messages}
+            return messages
+
+        def aggregate_train(self, server_round: int, replies: Any) -> Any:
+            """What the strategy makes of the replies, each of which is kept before."""
+            answers = list(replies)
+            for reply in answers:
+                client = reply.metadata.src_node_id
+                recipe = Recipe(**({"pictures": _examples(reply)} | _told(told)))
+                path = Path(folder) / f"round-{server_round}-client-{client}.safetensors"
+                _keep_answer(path, self._weights_sent.pop(client, {}), reply, replace(recipe, made_by="Flower"))
+            return super().aggregate_train(server_round, answers)
+
+    keeping = copy(strategy)
+    keeping.__class__ = Keeping
+    return keeping
+
+
+def _keep_answer(path: Path, before: dict[str, Tensor], reply: Any, recipe: Recipe) -> None:
+    """Write what a reply made of the weights; a reply of an error, or of other tensors, is left out."""
+    after = _arrays(reply)
+    if before and before.keys() == after.keys():
+        update = {name: after[name] - tensor for name, tensor in before.items() if tensor.is_floating_point()}
+        save(path, before, update, recipe)
+
+
+def _examples(reply: Any) -> int | None:
+    """How many pictures a client says that it trained on."""
+    records = reply.content.metric_records.values() if reply.has_content() else ()
+    counts = [record["num-examples"] for record in records if "num-examples" in record]
+    return int(counts[0]) if counts else None
 
 
 def _file_name(message: Any, context: Any) -> str:
@@ -205,7 +250,7 @@ class _Watch:
             mode="eval" if self._modes == {False} else "train",
             notes=("The learning rate changed under way.",) if len(self._rates) > 1 else (),
         )
-        return replace(seen, **{key: _listed(value) for key, value in told.items()})
+        return replace(seen, **_told(told))
 
     def _stepped(self, optimiser: Any, *_: Any) -> None:
         if self._model is not None and not _trains(optimiser, self._model):
@@ -242,11 +287,11 @@ def _numbers(group: Mapping[str, Any]) -> dict[str, float]:
     return {name: value for name, value in settings.items() if name not in HOW} | betas
 
 
-def _listed(value: Any) -> Any:
-    """A sequence as a recipe holds it, a number for all channels as a sequence of one."""
-    if isinstance(value, float):
-        return (value,)
-    return tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
+def _told(told: Mapping[str, Any]) -> dict[str, Any]:
+    """What was told as a recipe holds it: sequences as tuples, one mean or deviation for all channels as a tuple of one."""
+    channels = {name: (value,) for name, value in told.items() if name in ("mean", "std") and isinstance(value, int | float)}
+    listed = {name: tuple(value) for name, value in told.items() if isinstance(value, list | tuple)}
+    return dict(told) | listed | channels
 
 
 def _state(model: nn.Module) -> dict[str, Tensor]:

@@ -51,6 +51,7 @@ def evaluate(message, context):
     return Message(content=RecordDict({"metrics": MetricRecord({"num-examples": 1})}), reply_to=message)
 """
 SERVER = """
+from capture import flower_strategy
 from flwr.app import ArrayRecord, ConfigRecord
 from flwr.serverapp import ServerApp
 from flwr.serverapp.strategy import FedAvg
@@ -61,7 +62,8 @@ app = ServerApp()
 @app.main()
 def main(grid, context):
     config = ConfigRecord({"lr": context.run_config["learning-rate"]})
-    FedAvg().start(grid=grid, initial_arrays=ArrayRecord(make().state_dict()), train_config=config, num_rounds=1)
+    strategy = flower_strategy(FedAvg(), "kept", learning_rate=config["lr"], input_shape=(3, 32, 32), mean=0.5, std=0.5)
+    strategy.start(grid=grid, initial_arrays=ArrayRecord(make().state_dict()), train_config=config, num_rounds=1)
 """
 
 
@@ -95,6 +97,12 @@ def test_what_flowers_clients_sent_is_captured(batch, count, steps, tmp_path):
     recipe = captures.read(files[0]).recipe
     assert (recipe.made_by, recipe.local_steps, recipe.pictures, recipe.batch_size) == ("Flower", steps, count, batch)
     assert (recipe.learning_rate, recipe.settings, recipe.input_shape) == (0.1, {"momentum": 0.9}, (3, 32, 32))
+    for number, file in enumerate(files, 1):
+        kept, sent = captures.read(tmp_path / "kept" / f"round-1-client-{number}.safetensors"), captures.read(file)
+        for ours, theirs in ((kept.weights, sent.weights), (kept.update, sent.update)):
+            assert ours.keys() == theirs.keys()
+            assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+        assert (kept.recipe.pictures, kept.recipe.learning_rate, kept.recipe.mean) == (count, 0.1, sent.recipe.mean)
     seen = lab.observe(model(), files[0])
     if steps == 1:
         again = seen.protocol.update(seen.network, images, labels)
