@@ -168,7 +168,7 @@ def flower_strategy(strategy: Any, folder: str | Path, **told: Any) -> Any:
             answers = list(replies)
             for reply in answers:
                 client = reply.metadata.src_node_id
-                recipe = Recipe(**({"pictures": _examples(reply)} | _told(told)))
+                recipe = replace(Recipe(pictures=_examples(reply)), **_told(told))
                 path = Path(folder) / f"round-{server_round}-client-{client}.safetensors"
                 _keep_answer(path, self._weights_sent.pop(client, {}), reply, replace(recipe, made_by="Flower"))
             return super().aggregate_train(server_round, answers)

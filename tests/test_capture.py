@@ -146,6 +146,24 @@ def test_what_is_told_counts_and_modes_are_kept(tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [
+        ("learning_rate", 0.25),
+        ("loss", "mse"),
+        ("local_steps", 3),
+        ("pictures", 9),
+        ("input_shape", (3, 4, 4)),
+        ("mode", "eval"),
+    ],
+)
+def test_whatever_is_told_is_read_back_as_it_was_told(told, kept, tmp_path):
+    model, batch = small(), smooth_batch(2, size=SIZE)
+    with capturing(model, tmp_path / "update.safetensors", **{told: kept}):
+        gradient(model, batch)
+    assert getattr(captures.read(tmp_path / "update.safetensors").recipe, told) == kept
+
+
 def test_a_block_in_which_nothing_trains_is_refused(tmp_path):
     model = small()
     with pytest.raises(ValueError, match="Nothing trained"), capturing(model, tmp_path / "update.safetensors"):
