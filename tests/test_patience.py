@@ -14,6 +14,7 @@ ALLOWED = {
     ("test_page_away.py", "test_a_page_that_sleeps_on_ones_own_machine_goes_on_where_it_was"): (
         "how long the page is asleep is what is tried; it goes on after any such time"
     ),
+    ("test_server.py", "late"): "an engine that is heard long after its reply, and after any such time",
     ("test_exercises.py", "asleep"): "a wrong answer that sleeps",
     ("test_exercises.py", "dozing"): "a wrong answer that sleeps again and again",
     ("test_exercises.py", "test_waiting_does_not_use_up_the_time_to_compute_nor_computing_the_time_to_wait"): (

@@ -58,7 +58,9 @@ def public(tmp_path_factory):
 
 LATE = """
 import time
-get_ipython().kernel.iopub_thread.schedule(lambda: time.sleep(5))  # what it broadcasts comes long after its reply
+def late():
+    time.sleep(5)
+get_ipython().kernel.iopub_thread.schedule(late)  # what it broadcasts comes long after its reply
 print("heard")
 """
 

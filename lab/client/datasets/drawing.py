@@ -66,8 +66,8 @@ class Drawing(Dataset):
     def load(self, count: int, size: int, generator: torch.Generator) -> Batch:
         """The drawing, of other sizes than 32 with each cell as a square."""
         self.check_at_hand(count, size)
-        cells = torch.tensor(list(decode(self.code)))
-        return Batch(painted(cells.view(1, SIDE, SIDE), size), torch.tensor([self.label]))
+        cells = torch.tensor(list(decode(self.code)), dtype=torch.long)
+        return Batch(painted(cells.view(1, SIDE, SIDE), size), torch.tensor([self.label], dtype=torch.long))
 
     def others(self, batch_size: int, count: int, size: int, generator: torch.Generator) -> Inputs:
         """Scribbles in the same inks: a drawing is easily told from photographs."""
@@ -99,7 +99,7 @@ def decode(code: str) -> bytes:
 
 def painted(cells: Int[Tensor, "n 32 32"], size: int) -> Images:
     """Numbers of colours as pixels in [0, 1], shape (n, 3, size, size)."""
-    palette = torch.tensor([list(bytes.fromhex(colour[1:])) for colour in COLOURS.values()]) / 255
+    palette = torch.tensor([list(bytes.fromhex(colour[1:])) for colour in COLOURS.values()], dtype=torch.float32) / 255
     pictures = palette[cells].permute(0, 3, 1, 2)
     return torch.nn.functional.interpolate(pictures, (size, size), mode="nearest").contiguous()
 
@@ -108,9 +108,11 @@ def _scribble(inks: list[int], generator: torch.Generator) -> Int[Tensor, "32 32
     """A few wandering strokes, two cells wide, that stay on the paper."""
     cells = torch.zeros(SIDE, SIDE, dtype=torch.long)
     for stroke in range(max(3, len(inks))):
-        bends = 0.4 * torch.randn(30, generator=generator)
-        angles = bends.cumsum(0) + 6.3 * torch.rand(1, generator=generator)
-        steps = torch.stack([angles.cos(), angles.sin()]).cumsum(1) + SIDE * torch.rand(2, 1, generator=generator)
+        bends = 0.4 * torch.randn(30, generator=generator, dtype=torch.float32)
+        angles = bends.cumsum(0) + 6.3 * torch.rand(1, generator=generator, dtype=torch.float32)
+        steps = torch.stack([angles.cos(), angles.sin()]).cumsum(1) + SIDE * torch.rand(
+            2, 1, generator=generator, dtype=torch.float32
+        )
         row, column = steps.remainder(SIDE - 1).long()
         for down, right in ((0, 0), (0, 1), (1, 0), (1, 1)):
             cells[row + down, column + right] = inks[stroke % len(inks)]
