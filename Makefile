@@ -6,7 +6,7 @@
 PYTHON ?= python3
 TORCH ?=
 PORT ?= 8866
-WORKERS ?= 2
+WORKERS ?= 3
 BIN := .venv/bin
 READY := .venv/.ready
 
