@@ -9,6 +9,7 @@ from lab.late import torch
 from lab.client.defences.base import Defence
 from lab.errors import LabError
 from lab.federated.tensors import Gradients
+from lab.federated.updates import shapes
 
 Memories = tuple[Gradients, ...]
 """What each defence of a client keeps for its next round; empty for one that keeps nothing."""
@@ -31,8 +32,7 @@ def defended(
 
 
 def _check(defence: Defence, before: Gradients, after: Gradients) -> None:
-    shapes = {name: tuple(tensor.shape) for name, tensor in before.items()}
-    if {name: tuple(tensor.shape) for name, tensor in after.items()} != shapes:
+    if shapes(after) != shapes(before):
         raise LabError(
             f"The defence {defence.name} changed the names or shapes of the update's tensors; let it give one of the same "
             "shape for each."

@@ -109,7 +109,7 @@ def summary(finished: Finished, out: Path | None, written: list[str]) -> str:
     lines = [
         finished.state.outcome.value,
         f"Verdict: {scores.verdict.value}, {_places(scores, modality)} in the line-up.",
-        _measures(scores, modality),
+        measures_told(scores, modality),
         f"{finished.iterations} iterations in {finished.seconds:.2f} s ({finished.iterations_per_second:.1f} a second) "
         f"on {finished.device}.",
     ]
@@ -123,7 +123,7 @@ def summary(finished: Finished, out: Path | None, written: list[str]) -> str:
     return "\n".join(lines)
 
 
-def _measures(scores: Scores, modality: Modality) -> str:
+def measures_told(scores: Scores, modality: Modality) -> str:
     """Each measure, the main one beside what knowing nothing scores: "PSNR 21.3 dB (a grey picture gets 11.1 dB)"."""
     main = modality.measures[modality.main]
     named = [(spoken, scores.controls[control_name(modality, name)]) for name, spoken in modality.controls.items()]

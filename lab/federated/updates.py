@@ -27,6 +27,11 @@ def sumprod(one: list[float], other: list[float]) -> float:
     return sum(a * b for a, b in zip(one, other, strict=True))
 
 
+def shapes(update: Gradients) -> dict[str, tuple[int, ...]]:
+    """The shape of each tensor."""
+    return {name: tuple(tensor.shape) for name, tensor in update.items()}
+
+
 def length(update: Gradients) -> Tensor:
     """The Euclidean norm over all tensors together."""
     return dot(update, update).sqrt()

@@ -11,6 +11,7 @@ from lab.client.datasets.base import Dataset
 from lab.client.datasets.cifar10 import CIFAR10
 from lab.client.datasets.gallery import NAMES, Gallery
 from lab.experiments.experiment import Experiment
+from lab.modalities.base import Modality, modality_of
 from lab.options.catalogue import Entry
 from lab.options.fields import Bounds, Help
 
@@ -62,6 +63,11 @@ class Cell:
     paper: PaperNumber | None = None
     scaled_down: str = ""
     """In which ways it asks less than the paper's own run; empty where it does not."""
+
+    @property
+    def modality(self) -> Modality:
+        """What its private inputs are."""
+        return modality_of(self.experiments[0].network.modality)
 
 
 @dataclass(frozen=True)

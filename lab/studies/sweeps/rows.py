@@ -9,7 +9,7 @@ from typing import Any
 
 from lab.evaluation.scores import control_name
 from lab.experiments.experiment import Experiment
-from lab.modalities.base import Modality, modality_of
+from lab.modalities.base import Modality
 from lab.modalities.line_up import Verdict
 from lab.studies.base import Cell, PaperNumber, Study
 from lab.studies.sweeps.statistics import Estimate, estimate
@@ -40,7 +40,7 @@ class Row:
     @property
     def modality(self) -> Modality:
         """What the private inputs are."""
-        return modality_of(self.first.network.modality)
+        return self.cell.modality
 
     @property
     def main(self) -> Estimate | None:
@@ -78,7 +78,7 @@ def rows(study: Study, store: Store) -> tuple[Row, ...]:
 def row(cell: Cell, store: Store) -> Row:
     """One cell with what the store has of it."""
     found = tuple(result for result in map(store.read, cell.experiments) if result is not None)
-    modality = modality_of(cell.experiments[0].network.modality)
+    modality = cell.modality
     recognisable = [float(result["verdict"] == Verdict.RECOGNISABLE.value) for result in found]
     return Row(
         cell=cell,
