@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch.nn.functional import cross_entropy
 
 from lab.attacks.analytic import Analytic
@@ -98,6 +99,16 @@ def test_an_interrupted_federation_goes_on_to_the_same_weights(tmp_path):
     (tmp_path / "round-0002.safetensors").write_bytes(b"no tensors")
     with pytest.raises(LabError, match="missing or damaged; delete the folder"):
         final(SMALL, tmp_path)
+    for kind in ("before/", "sent/"):
+        kept = load_file(tmp_path / "round-0001.safetensors")
+        kept[next(name for name in kept if name.startswith(kind))] = torch.zeros(1)
+        save_file(kept, tmp_path / "round-0002.safetensors")
+        with pytest.raises(LabError, match="of another network, or damaged; delete the folder"):
+            final(SMALL, tmp_path)
+    lacking = {name: tensor for name, tensor in kept.items() if name.endswith("weight")}
+    save_file(lacking, tmp_path / "round-0002.safetensors")
+    with pytest.raises(LabError, match="of another network, or damaged; delete the folder"):
+        final(SMALL, tmp_path)
     (tmp_path / "federation.json").write_text("{")
     with pytest.raises(LabError, match=r"federation.json is damaged; delete"):
         final(SMALL, tmp_path)
@@ -157,15 +168,22 @@ def test_what_cannot_be_trained_is_told_in_a_sentence(change, says):
         final(replace(SMALL, **change))
 
 
+def test_updates_that_do_not_fit_are_told_before_anybody_trains(monkeypatch):
+    monkeypatch.setattr("lab.device.memory", lambda: 1e4)
+    with pytest.raises(LabError, match="draw fewer clients for a round, or take a narrower network"):
+        next(federate(SMALL))
+
+
 def test_the_command_trains_and_attacks(tmp_path):
     given = {"clients": 3, "rounds": 2, "pictures": 1, "protocol": "fedsgd", "network": "mlp:width=16", "seed": None}
     settings = federating.prepare(given | {"defences": ["pruning:strength=0.1"]}, None)
     told = federating.run(settings, tmp_path / "out", federating.parse_place("2:1"), "analytic")
     assert "3 clients trained for 2 rounds" in told
     assert "Client 1 in round 2: Recognisable" in told
-    for place in ("3:1", "0:1", "1:3"):
-        with pytest.raises(LabError, match="a round from 1 to 2 and a client from 0 to 2"):
+    for place in ("3:1", "0:1", "1:3", f"{'9' * 4000}:1"):
+        with pytest.raises(LabError, match="a round from 1 to 2 and a client from 0 to 2") as refused:
             federating.run(settings, tmp_path, federating.parse_place(place), None)
+        assert len(str(refused.value)) < 300
     with pytest.raises(LabError, match="two whole numbers such as 1:3"):
         federating.parse_place("first")
     with pytest.raises(LabError, match="name its round and its client by --look"):

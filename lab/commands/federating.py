@@ -77,23 +77,23 @@ def run(settings: Federation, out: Path, look: tuple[int, int] | None, attack: s
 def _check_place(settings: Federation, look: tuple[int, int]) -> None:
     number, client = look
     if not (1 <= number <= settings.rounds and 0 <= client < settings.clients):
+        place = quoted(f"{number}:{client}")
         raise LabError(
-            f"--look {number}:{client} is no update of this federation; give a round from 1 to {settings.rounds} and a client "
-            f"from 0 to {settings.clients - 1}."
+            f"--look {place} is no update of this federation; give a round from 1 to {settings.rounds} and a client from 0 to "
+            f"{settings.clients - 1}."
         )
 
 
 def _attacked(settings: Federation, played: Played, client: int, attack: Attack | None) -> str:
+    from lab.commands.running import measures_told
     from lab.evaluation.scores import score
     from lab.experiments.rounds import attack as attacked
     from lab.federation.looking import look
     from lab.federation.shards import Shards
+    from lab.modalities.base import modality_of
 
     seen = look(Shards.of(settings), played, client)
     *_, last = attacked(seen.observation, attack, seed=settings.seed)
     scores = score(last, seen)
-    return f"Client {client} in round {played.point.number}: {scores.verdict.value} ({_numbers(scores.measures)})"
-
-
-def _numbers(measures: Any) -> str:
-    return ", ".join(f"{name} {value:.3g}" for name, value in measures.items())
+    told = measures_told(scores, modality_of(seen.observation.modality))
+    return f"Client {client} in round {played.point.number}: {scores.verdict.value}. {told}"

@@ -17,6 +17,7 @@ from lab.client.defending import Memories, defended
 from lab.errors import LabError, is_short_of_memory
 from lab.federated.classifier import Classifier
 from lab.federated.tensors import Gradients
+from lab.federated.updates import shapes
 from lab.federation.archive import Archive, Played, Point
 from lab.federation.settings import Federation
 from lab.federation.shards import Shards
@@ -48,6 +49,7 @@ class Server:
     def __init__(self, settings: Federation, shards: Shards) -> None:
         self.settings, self.shards = settings, shards
         self.network = build(settings, shards)
+        _check_memory(settings, self.network)
         self.memories: dict[int, Memories] = {}
 
     def play(self, number: int) -> Played:
@@ -60,7 +62,16 @@ class Server:
 
     @no_grad
     def replay(self, played: Played) -> Played:
-        """A round that was played before: the same weights, nothing computed anew."""
+        """A round that was played before: the same weights, nothing computed anew.
+
+        Raises ``LabError`` where they are another network's.
+        """
+        known = shapes(dict(self.network.named_parameters()))
+        if any(shapes(kept) != known for kept in (played.before, *played.sent.values())):
+            raise LabError(
+                f"What was kept of round {played.point.number} is of another network, or damaged; delete the folder to begin "
+                "anew, or choose another one."
+            )
         for name, weights in self.network.named_parameters():
             weights.copy_(played.before[name])
         self.memories |= played.memories
@@ -100,6 +111,18 @@ class Server:
                 f"The training diverged in round {number}: the loss is no finite number; take a smaller learning rate."
             )
         return Point(number, loss, float((logits.argmax(1) == self.shards.test_labels).double().mean()))
+
+
+def _check_memory(settings: Federation, network: Classifier) -> None:
+    """Raise ``LabError`` where the weights before and after a round, and every client's update, do not fit."""
+    copies = 2 + settings.per_round
+    wanted = copies * sum(weights.nbytes for weights in network.parameters())
+    had = device.memory()
+    if wanted > had:
+        raise LabError(
+            f"The updates of {settings.per_round} clients and the weights take {wanted / 1e9:.2g} GB, and this machine has "
+            f"{had / 1e9:.2g}; draw fewer clients for a round, or take a narrower network."
+        )
 
 
 def build(settings: Federation, shards: Shards) -> Classifier:
