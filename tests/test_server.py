@@ -12,6 +12,7 @@ import urllib.error
 import urllib.request
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import psutil
@@ -22,10 +23,12 @@ from test_messages import HEADER, malformed, message
 from traitlets.config import Config
 from visiting import serving
 from voila.execute import VoilaExecutor
+from voila.tornado.kernel_websocket_handler import VoilaKernelWebsocketHandler
 from websockets.sync.client import connect
 
 from benchmarks.visitor import PROTOCOL, Visitor
 from lab.options.fields import fields_of
+from widgets.serving.connection import GuardedConnection
 from widgets.serving.serve import _config
 from widgets.serving.settings import PUBLIC as PUBLIC_SETTINGS
 from widgets.serving.settings import Settings, read
@@ -369,11 +372,39 @@ async def send_too_fast(visitor):
     await visitor.until(lambda: False)
 
 
+BIG = b"\xff" * 64
+CLOSED = {
+    "a message with buffers": lambda connection, session: connection.handle_outgoing_message(
+        SimpleNamespace(channel="iopub"), [*session.serialize(session.msg("comm_msg", {"data": {}})), BIG]
+    ),
+    "a message": lambda connection, session: connection.handle_outgoing_message(
+        SimpleNamespace(channel="shell"), session.serialize(session.msg("kernel_info_reply", {}))
+    ),
+    "the end of the engine": lambda connection, session: connection._send_status_message("dead"),
+    "what an engine complains of": lambda connection, session: connection.write_stderr("slow down", {"header": {}}),
+    "bytes": lambda connection, session: connection.write_message(BIG, binary=True),
+}
+
+
+@pytest.mark.parametrize("say", CLOSED.values(), ids=CLOSED)
+def test_nothing_is_written_to_a_socket_that_was_closed_from_here(say, monkeypatch):
+    """Its protocol is forgotten, and Voila would read bytes of another as a count."""
+    written = []
+    monkeypatch.setattr(VoilaKernelWebsocketHandler, "write_message", lambda *message, **how: written.append(message))
+    handler = VoilaKernelWebsocketHandler.__new__(VoilaKernelWebsocketHandler)
+    handler.ws_connection = None
+    connection = GuardedConnection(websocket_handler=handler, kernel_id="of nobody")
+    say(connection, connection.session)
+    connection.handle_incoming_message(BIG)
+    assert written == []
+
+
 def test_who_sends_too_fast_is_shut_out_and_nobody_else(public):
     async def flood(guests):
         while engines(public):
             await asyncio.sleep(0.2)
         calm, wild = [await guests.arrive(public) for _ in range(2)]
+        await wild.say("Transport", {"type": "start"})  # its engine goes on speaking when the socket is closed
         with pytest.raises(websockets.exceptions.ConnectionClosed) as closed:
             await send_too_fast(wild)
         assert closed.value.rcvd.code == 4008

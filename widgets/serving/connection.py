@@ -37,8 +37,19 @@ class GuardedConnection(ZMQChannelsWebsocketConnection):
             raise HTTPError(400, reason="Unknown protocol")
         await super().prepare()
 
+    @property
+    def write_message(self) -> Any:
+        """How a message goes to the browser; none does once the socket is closed.
+
+        A closed socket has no protocol any more. What the kernel says meanwhile would be packed as before there was one, and
+        Voila, which reads every message as the present protocol's, would count up to any number that its bytes make.
+        """
+        return self.websocket_handler.write_message if self.subprotocol == PROTOCOL else _unsaid
+
     def handle_incoming_message(self, incoming_msg: Any) -> None:
         """Hand a message on to the kernel, if it is one and does not come too fast; else close the socket."""
+        if self._is_closed:
+            return  # what was on its way is not listened to any more
         try:
             if self.subprotocol != PROTOCOL:
                 raise BadMessage("the socket speaks no protocol")
@@ -54,6 +65,8 @@ class GuardedConnection(ZMQChannelsWebsocketConnection):
 
     def handle_outgoing_message(self, stream: Any, outgoing_msg: list[Any]) -> None:
         """Hand a message on to the browser; what a program printed or how it failed stays on the server."""
+        if self._is_closed:
+            return
         if self.pages_only and getattr(stream, "channel", stream) == "iopub" and not self._is_for_a_page(outgoing_msg):
             return
         super().handle_outgoing_message(stream, outgoing_msg)
@@ -80,6 +93,11 @@ class GuardedConnection(ZMQChannelsWebsocketConnection):
             connection._send_status_message("dead")  # by which the page's own scripts know that it will not come back
             connection.websocket_handler.close(ENGINE_ENDED, "the engine has ended")
 
+    @property
+    def _is_closed(self) -> bool:
+        """Whether we have closed the socket; until the browser has, too, messages still come from both sides."""
+        return self.websocket_handler.ws_connection is None
+
     def _visitors_do(self, what: str) -> None:
         """Tell the server's list of visitors, where it keeps one."""
         visitors = self.websocket_handler.settings.get("visitors")
@@ -103,6 +121,10 @@ class GuardedConnection(ZMQChannelsWebsocketConnection):
     def _close(self, code: int, told: str, reason: str) -> None:
         LOG.warning("socket closed", extra={"kernel": self.kernel_id, "reason": reason})
         self.websocket_handler.close(code, told)
+
+
+def _unsaid(*message: Any, **how: Any) -> None:
+    """What becomes of a message to nobody."""
 
 
 FOR_PAGES = frozenset({"comm_open", "comm_msg", "comm_close", "status"})
