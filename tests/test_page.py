@@ -371,6 +371,21 @@ def test_the_story_works_by_keyboard_alone(page):
     assert counters(page)["iteration"] < shown
 
 
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (1366, 850), (2560, 1300)])
+def test_no_word_of_the_curve_is_cut_off(visit, width, height):
+    """Of a run that has gone down several decades."""
+    page = visit(width, height)
+    primary(page).click()
+    wait_for_status(page, "finished")
+    cut = page.evaluate("""() => {
+      const svg = document.querySelector('.lab-curve svg'), box = svg.getBoundingClientRect();
+      const out = ({ left, right }) => left < box.left || right > box.right;
+      const words = [...svg.querySelectorAll('text')];
+      return words.filter((word) => out(word.getBoundingClientRect())).map((word) => word.textContent);
+    }""")
+    assert cut == []
+
+
 def test_a_phone_needs_no_sideways_scroll(visit):
     page = visit(390, 844, has_touch=True)
     wait_for_status(page, "ready")

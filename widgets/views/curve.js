@@ -37,7 +37,7 @@ function grid(scale, iterations) {
   for (let decade = scale.low; decade <= scale.high; decade++) {
     const y = scale.objective(10 ** decade);
     lines.push(drawn("line", { x1: BOX.left, x2: BOX.right, y1: y, y2: y, class: "lab-grid" }));
-    lines.push(drawn("text", { x: BOX.left - 8, y: y + 4, "text-anchor": "end" }, decade >= -3 ? String(Number((10 ** decade).toPrecision(1))) : power(10 ** decade).replace("1·", "")));
+    lines.push(drawn("text", { x: BOX.left - 8, y: y + 4, "text-anchor": "end" }, decade >= -2 ? String(Number((10 ** decade).toPrecision(1))) : power(10 ** decade).replace("1·", "")));
   }
   for (let psnr = 0; psnr <= scale.top; psnr += scale.top / 4) lines.push(drawn("text", { x: BOX.right + 8, y: scale.psnr(psnr) + 4 }, String(Math.round(psnr))));
   for (const iteration of marks(iterations)) {
