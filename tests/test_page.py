@@ -175,10 +175,10 @@ def test_the_replay_outlives_the_kernel(visit, browser):
 
 
 def test_an_edit_changes_what_is_sent_and_a_bad_one_says_why(page):
-    sent = page.locator(".lab-sent > .lab-soft").first
+    sent = page.locator(".lab-count")
     before = sent.inner_text()
     page.get_by_role("radio", name="LeNet").check()
-    page.wait_for_function("before => document.querySelector('.lab-sent > .lab-soft').textContent !== before", arg=before)
+    page.wait_for_function("before => document.querySelector('.lab-count').textContent !== before", arg=before)
     assert "15,826 numbers" in sent.inner_text()
     seed = page.locator('[data-control="seed"] input')
     seed.fill("-4")
@@ -186,7 +186,7 @@ def test_an_edit_changes_what_is_sent_and_a_bad_one_says_why(page):
     error = page.locator('.lab-error[data-path="seed"]')
     error.filter(has_text="out of range").wait_for()
     page.get_by_role("button", name="Undo", exact=True).click()
-    page.wait_for_function("before => document.querySelector('.lab-sent > .lab-soft').textContent === before", arg=before)
+    page.wait_for_function("before => document.querySelector('.lab-count').textContent === before", arg=before)
 
 
 CROP_IS_SHOWN = """

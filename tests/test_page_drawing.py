@@ -96,6 +96,15 @@ COVERED = """
 """
 
 
+PICTURE_IS_SEEN = """
+() => {
+  const { left, top, width, bottom } = document.querySelector(".lab-server .lab-frame").getBoundingClientRect();
+  const seen = (y) => document.elementFromPoint(left + width / 2, y)?.closest(".lab-server");
+  return Boolean(seen(top + 2) && seen(bottom - 2));
+}
+"""
+
+
 def test_no_arrow_between_the_cards_of_a_phone_lies_over_what_is_tapped(visit):
     page = visit(**PHONE)
     open_pad(page)
@@ -104,3 +113,32 @@ def test_no_arrow_between_the_cards_of_a_phone_lies_over_what_is_tapped(visit):
     assert page.evaluate(COVERED) == []
     page.get_by_role("button", name="Attack my drawing").click()
     wait_for_frames(page, 1)
+    page.wait_for_function(PICTURE_IS_SEEN)
+
+
+NOTHING_OF_A_RUN = """
+() => {
+  const drawn = document.querySelector(".lab-sent").hasAttribute("data-drawn");
+  const guesses = [...document.querySelectorAll(".lab-loop .lab-guess-strip")].filter((strip) => !strip.hidden);
+  const lines = [...document.querySelectorAll(".lab-curve .lab-line")].filter((line) => line.getAttribute("d"));
+  return drawn && guesses.length + lines.length === 0 && document.querySelector(".lab-readout").hidden;
+}
+"""
+FIRST_STRIP = """
+() => [...document.querySelector(".lab-loop .lab-sent-strip").children].map((cell) => cell.style.opacity).join()
+"""
+
+
+def test_while_one_draws_no_view_shows_an_earlier_run_and_what_is_sent_follows_the_pen(page):
+    primary(page).click()
+    wait_for_status(page, "finished")
+    open_pad(page)
+    draw(page, (6, 6), (25, 6))
+    page.wait_for_function(NOTHING_OF_A_RUN)
+    before = page.evaluate(FIRST_STRIP)
+    draw(page, (3, 20), (28, 28))
+    page.wait_for_function(f"before => ({FIRST_STRIP})() !== before", arg=before)
+    page.locator(".lab-pad").get_by_role("button", name="Close").click()
+    page.wait_for_function("() => +document.querySelector('.lab-curve').dataset.points > 0")
+    assert page.locator(".lab-sent[data-drawn]").count() == 0
+    is_heard(page)

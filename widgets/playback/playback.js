@@ -20,9 +20,11 @@ function initialize({ model, signal }) {
   const emit = (name, detail) => (listeners.get(name) ?? []).forEach((callback) => callback(detail));
   const query = model.get("reads_address") && document.body.dataset.voila !== undefined ? location.search : "";
   let blank = query.length > 1; // a link asks for another experiment than the recorded one
+  let kept = [], before = []; // the frames of the run, and what the curve shows of the run before it
   const film = {
-    frames: [],
-    previous: [],
+    /** The frames of the run shown; none while a drawing is being made, which no run is of. */
+    get frames() { return film.sketched ? [] : kept; },
+    get previous() { return film.sketched ? [] : before; },
     index: -1,
     source: "recorded",
     playing: false,
@@ -58,12 +60,15 @@ function initialize({ model, signal }) {
     },
     /** Whether nothing may give the secret away: it is covered, or the reader guesses. */
     get concealed() { return film.covered || film.guessing; },
-    /** What the server reads of a drawing that is being made; null where nobody draws. */
+    /** What the server reads of a drawing that is being made, and what was `sent` of it; null where nobody draws. */
     sketched: null,
     sketch(read) {
       film.sketched = read;
-      emit("index");
+      emit("round");
+      emit("frames");
     },
+    /** What left the phone, in numbers. */
+    get sent() { return film.sketched?.sent ?? film.round; },
     guess(wanted) {
       film.guessing = wanted;
       emit("concealed");
@@ -146,10 +151,10 @@ function initialize({ model, signal }) {
 
   function begin(newRun, source) {
     stop();
-    if (film.source !== "recorded" && film.frames.length > 1) film.previous = film.frames.map(({ iteration, objective, psnr_db }) => ({ iteration, objective, psnr_db }));
+    if (film.source !== "recorded" && kept.length > 1) before = kept.map(({ iteration, objective, psnr_db }) => ({ iteration, objective, psnr_db }));
     run = newRun;
     film.source = source;
-    film.frames = [];
+    kept = [];
     film.index = -1;
   }
 
@@ -170,7 +175,7 @@ function initialize({ model, signal }) {
 
   function add(frame, buffers) {
     if (frame.run !== run) begin(frame.run, "live");
-    film.frames.push(pictured(frame, buffers));
+    kept.push(pictured(frame, buffers));
     thin();
     channel.heard();
     emit("frames");
@@ -180,8 +185,8 @@ function initialize({ model, signal }) {
 
   /** Keep frames evenly spread and never too many, as the session does. */
   function thin() {
-    if (film.frames.length <= MOST_FRAMES) return;
-    film.frames = film.frames.filter((_, index, all) => index % 2 === 0 || index === all.length - 1);
+    if (kept.length <= MOST_FRAMES) return;
+    kept = kept.filter((_, index, all) => index % 2 === 0 || index === all.length - 1);
     if (film.index >= 0) film.index = Math.floor(film.index / 2);
   }
 
@@ -190,7 +195,7 @@ function initialize({ model, signal }) {
     if (!content.frames.length) return;
     begin(content.frames[0].run, content.source);
     const waiting = [...buffers];
-    film.frames = content.frames.map((frame) => pictured(frame, waiting));
+    kept = content.frames.map((frame) => pictured(frame, waiting));
     emit("frames");
   }
 
@@ -206,7 +211,7 @@ function initialize({ model, signal }) {
     const [all, moves] = [bytes(pixels), bytes(downhill)];
     const size = height * width;
     if (!frames) return void (film.source = "live");
-    film.frames = frames.map((frame, index) => ({ ...frame, height, width, image: all.subarray(3 * index * size, 3 * (index + 1) * size), downhill: moves.subarray(index * size, (index + 1) * size) }));
+    kept = frames.map((frame, index) => ({ ...frame, height, width, image: all.subarray(3 * index * size, 3 * (index + 1) * size), downhill: moves.subarray(index * size, (index + 1) * size) }));
     if (!matchMedia("(prefers-reduced-motion: reduce)").matches) play();
   }
 

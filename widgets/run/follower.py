@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from widgets.run import jobs
 from widgets.run.worker import Valve, Worker
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from lab.client.datasets.drawing import Drawing
 
 
+Read = tuple["np.ndarray", dict[str, Any]]
+"""The pixels that were read, (32, 32, 3), and the update that they were read from in words."""
+
+
 class Follower:
     """Hands the worker one drawing at a time; those that a newer one has overtaken are left unread."""
 
@@ -23,10 +27,8 @@ class Follower:
         self._worker = worker
         self._valve = Valve()
 
-    def follow(
-        self, drawing: Drawing, beside: Experiment, show: Callable[[np.ndarray], None], failed: Callable[[str], None]
-    ) -> None:
-        """Read a drawing as the phone of ``beside`` would send it; ``show`` gets pixels, (32, 32, 3), ``failed`` a sentence."""
+    def follow(self, drawing: Drawing, beside: Experiment, show: Callable[[Read], None], failed: Callable[[str], None]) -> None:
+        """Read a drawing as the phone of ``beside`` would send it; ``failed`` gets a sentence."""
         self._valve.drop()
         self._valve = Valve()
         self._worker.do(partial(jobs.read_at_once, _quick(drawing, beside)), self._valve, failed, show)

@@ -100,14 +100,21 @@ def frame(number: int, run: int, post: Post, scores: Scores, attacked: Round) ->
 
 def describe_round(experiment: Experiment, attacked: Round) -> dict[str, Any]:
     """What left the phone: the picture beside it, and the numbers by layer."""
-    update = attacked.observation.update
-    flat = np.concatenate([tensor.detach().cpu().numpy().ravel()[:64] for tensor in update.values()])
     label = int(attacked.batch.labels[0])
     return {
         **_described_inputs(attacked),
+        **describe_update(experiment, attacked),
         "alt": alt_text(experiment),
         "notes": list(attacked.batch.notes),
         "label": experiment.dataset.class_names[label] if label < len(experiment.dataset.class_names) else str(label),
+    }
+
+
+def describe_update(experiment: Experiment, attacked: Round) -> dict[str, Any]:
+    """The numbers that left the phone: how many of them in which layers, and a few as they are."""
+    update = attacked.observation.update
+    flat = np.concatenate([tensor.detach().cpu().numpy().ravel()[:64] for tensor in update.values()])
+    return {
         "numbers": sum(tensor.numel() for tensor in update.values()),
         "tensors": len(update),
         "layers": layer_norms(attacked.observation.network, update),

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from widgets.readouts.layers_inverted import Data, way_down
 from widgets.run import allowance
@@ -71,15 +71,18 @@ def drive(
     return _cut_short(valve)
 
 
-def read_at_once(experiment: Experiment) -> np.ndarray:
-    """The first picture that an attack finds, shape (height, width, 3), as bytes. Raises ``LabError`` as ``simulate`` does."""
+def read_at_once(experiment: Experiment) -> tuple[np.ndarray, dict[str, Any]]:
+    """The first picture that an attack finds, uint8, (height, width, 3), and the update that it was read from in words.
+
+    Raises ``LabError`` as ``simulate`` does.
+    """
     from lab.experiments.driving import drive as driven
     from lab.federated.inputs import first
-    from widgets.run.frames import pixels
+    from widgets.run.frames import describe_update, pixels
 
     attacked, _ = simulate(experiment)
     with driven(experiment, attacked.observation) as attack:
-        return pixels(first(next(attack).candidate))[0]
+        return pixels(first(next(attack).candidate))[0], describe_update(experiment, attacked)
 
 
 def race(sides: Sequence[tuple[Experiment, Round]], valve: Valve, deliver: Callable[[list[Post]], None], pace_s: float) -> str:

@@ -7,6 +7,7 @@ const NEXT = {
   moves: ["Move the picture this way", "Lighter where it is light, darker where it is dark: each nudge closes the gap a little."],
   still: ["Nothing is guessed here", "This attack solves equations; there is no slope to follow."],
   unseen: ["Then nudge the guess, and ask again", "Each nudge closes the gap a little."],
+  drawn: ["Nothing is guessed while you draw", "These numbers follow your pen, and one division reads it out of them. Attack the drawing to see it guessed."],
 };
 
 /** The layers with the longest updates, in the network's order. */
@@ -68,7 +69,8 @@ function paintGrey(canvas, grey, height, width) {
 
 async function render({ model, el, host }) {
   const film = await filmOf(model, host);
-  const count = element("p", { class: "lab-soft" });
+  const title = element("span", {});
+  const count = element("p", { class: "lab-soft lab-count" });
   const rows = element("ul", { class: "lab-loop", "aria-label": "The gap between both, layer by layer" });
   const rest = element("p", { class: "lab-soft lab-rest" });
   const fill = element("i", {});
@@ -82,12 +84,12 @@ async function render({ model, el, host }) {
 
   const card = element("article", { class: "lab-card lab-sent", "aria-label": "Sent over the network" },
     element("span", { class: "lab-who" }, "Sent over the network"),
-    element("h2", {}, "Would it send the same?", meaning("loop", "this comparison")), count,
+    element("h2", {}, title, meaning("loop", "this comparison")),
     element("p", { class: "lab-legend", "aria-hidden": "true" }, element("i", { class: "lab-sent-strip" }), "sent ", element("i", { class: "lab-guess-strip" }), "this guess would send"),
     rows, rest,
     element("div", { class: "lab-whole" }, element("span", {}, "Gap, all layers"), element("span", { class: "lab-whole-bar", "aria-hidden": "true" }, fill), whole),
     element("div", { class: "lab-next-move" }, canvas, element("p", {}, next, " ", why)),
-    element("div", { class: "lab-row lab-numbers-row" }, more), wall);
+    element("div", { class: "lab-row lab-numbers-row" }, count, more), wall);
 
   function toggleNumbers() {
     wall.hidden = !wall.hidden;
@@ -96,7 +98,9 @@ async function render({ model, el, host }) {
   }
 
   function drawRound() {
-    const { layers = [], numbers, tensors, kind, sample } = film.round;
+    const { layers = [], numbers, tensors, kind, sample } = film.sent;
+    title.textContent = film.sketched ? "Your strokes, as numbers" : "Would it send the same?";
+    card.toggleAttribute("data-drawn", Boolean(film.sketched));
     if (numbers === undefined) return;
     count.textContent = `The ${kind}: ${grouped(numbers)} numbers in ${tensors} tensors.`;
     const shown = longest(layers);
@@ -115,7 +119,7 @@ async function render({ model, el, host }) {
     whole.textContent = frame ? short(gap) : "no guess yet";
     canvas.hidden = !frame?.downhill;
     if (frame?.downhill) paintGrey(canvas, frame.downhill, frame.height, frame.width);
-    [next.textContent, why.textContent] = NEXT[!frame ? "unseen" : frame.downhill ? "moves" : "still"];
+    [next.textContent, why.textContent] = NEXT[film.sketched ? "drawn" : !frame ? "unseen" : frame.downhill ? "moves" : "still"];
     card.dataset.looked = frame?.iteration ?? "";
   }
 

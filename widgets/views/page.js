@@ -60,7 +60,7 @@ async function render({ model, el, host, signal }) {
   const whole = model.get("whole");
   const theme = element("button", { class: "lab-icon", type: "button", title: "Light or dark", onclick: () => chooseTheme(root.dataset.theme === "dark" ? "light" : "dark") }, "◐");
   const tour = element("button", { class: "lab-small", type: "button", onclick: () => startTour() }, "Tour");
-  const projector = element("button", { class: "lab-small", type: "button", "aria-pressed": "false", title: "Large text for a lecture hall (b)", onclick: project }, "Projector");
+  const projector = element("button", { class: "lab-small lab-projector", type: "button", "aria-pressed": "false", title: "Large text for a lecture hall (b)", onclick: project }, "Projector");
   const header = element("div", { class: "lab-header" },
     element("h1", {}, "Can a gradient keep a secret?"),
     element("nav", { class: "lab-row", "aria-label": "Page" }, tour, projector, theme),
@@ -93,6 +93,12 @@ async function render({ model, el, host, signal }) {
     for (const slot of root.querySelectorAll("[data-slot]")) slot.hidden = film.hidden.includes(slot.dataset.slot);
   }
 
+  /** What has been set off is brought into view, wherever on the page it was. */
+  function look(part) {
+    const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    root.querySelector(`.lab-slot-${part}:not([hidden])`)?.scrollIntoView({ block: "nearest", behavior: calm ? "auto" : "smooth" });
+  }
+
   film.parts = new Set(SECTIONS.flatMap(([, , parts]) => parts).filter((part) => Boolean(model.get(part))));
   const startTour = tourOf(root, () => tour.focus());
   const keys = keysDialog();
@@ -117,7 +123,7 @@ async function render({ model, el, host, signal }) {
   try { model.send({ type: "hello" }); } catch { /* nobody answers: the still pictures stay */ }
   root.dataset.ready = "true";
   document.dispatchEvent(new CustomEvent("lab:ready"));
-  return follow(film, { state: hide, concealed: conceal });
+  return follow(film, { state: hide, concealed: conceal, look });
 }
 
 export default { render };

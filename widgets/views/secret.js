@@ -56,14 +56,15 @@ async function render({ model, el, host }) {
   function finish(cells) {
     closePad();
     film.cover(true);
+    film.tell("look", "server");
     tell({ type: "draw" }, [cells.slice().buffer]);
   }
 
-  function receive({ type, sentence, height, width }, buffers) {
+  function receive({ type, sentence, height, width, sent }, buffers) {
     asked = false;
     if (type === "refused") told.textContent = sentence;
     if (type === "read" && !pad.node.hidden) {
-      film.sketch({ image: bytes(buffers[0]), height, width });
+      film.sketch({ image: bytes(buffers[0]), height, width, sent: { ...sent, sample: buffers[1] } });
       pad.echo(film.sketched);
     }
     if (newest && !pad.node.hidden) ask();

@@ -8,10 +8,12 @@ import traitlets
 
 from widgets.door.messages import Message
 from widgets.door.sentences import LOADING, answer
+from widgets.playback.playback import plain
 from widgets.views.base import View, script, style
 
 if TYPE_CHECKING:
     from lab.client.datasets.drawing import Drawing
+    from widgets.run.follower import Read
 
 MOST_CELLS = 1024
 TOO_FINE = "This drawing is too fine for a link; draw larger areas in fewer colours, or save the run as JSON."
@@ -69,9 +71,12 @@ class Secret(View):
             self.session.stop()
         self.session.follower.follow(drawing, self.session.wanted, self._read, self._refuse)
 
-    def _read(self, found: Any) -> None:
+    def _read(self, read: Read) -> None:
+        found, sent = read
         height, width, _ = found.shape
-        self.send({"type": "read", "height": height, "width": width}, buffers=[found.tobytes()])
+        words = {name: plain(value) for name, value in sent.items() if name != "sample"}
+        content = {"type": "read", "height": height, "width": width, "sent": words}
+        self.send(content, buffers=[found.tobytes(), sent["sample"].tobytes()])
 
     def _take(self, cells: bytes) -> str:
         from lab.experiments.edits import patched
