@@ -5,9 +5,9 @@ import os
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
-from jaxtyping import install_import_hook
+import shape_checks
 
-install_import_hook("lab", "shape_checks.checked")
+shape_checks.install()
 
 import pytest  # noqa: E402
 import torch  # noqa: E402
@@ -27,6 +27,12 @@ def pytest_collection_modifyitems(items):
 def pytest_unconfigure():
     """What commands kept out of the collector's sight is looked through at the end: else libraries report it as leaked."""
     gc.unfreeze()
+
+
+@pytest.fixture(autouse=True)
+def shapes_are_checked_anew():
+    """Each test checks the first calls of every function."""
+    shape_checks.CALLS.clear()
 
 
 @pytest.fixture(autouse=True)
