@@ -316,7 +316,7 @@ def test_a_relative_prior_pulls_with_its_share_of_the_match(prior):
 def test_a_defence_is_pure_and_the_identity_at_its_weakest(entry):
     update = observe(MLP(depth=2, width=8), random_batch(1)).update
     before = {name: tensor.clone() for name, tensor in update.items()}
-    for defence in (entry.weakest(), *settings(entry)):
+    for defence in (entry.weakest(), *settings(entry), entry.strongest()):
         once, twice = (defence.apply(update, stream(3, "defence")) for _ in range(2))
         assert list(once) == list(update)
         for name, tensor in update.items():
@@ -325,7 +325,7 @@ def test_a_defence_is_pure_and_the_identity_at_its_weakest(entry):
             assert once[name].shape == tensor.shape
             if defence == entry.weakest():
                 assert torch.equal(once[name], tensor)
-    strongest = settings(entry)[-1].apply(update, stream(3, "defence"))
+    strongest = entry.strongest().apply(update, stream(3, "defence"))
     assert any(not torch.equal(strongest[name], update[name]) for name in update)
 
 

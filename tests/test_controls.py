@@ -13,6 +13,7 @@ from lab.client.defences.pruning import Pruning
 from lab.experiments.edits import edit
 from lab.experiments.failures import FAILURES
 from lab.options.catalogue import entries
+from lab.options.fields import fields_of
 from widgets.door.messages import Listener
 from widgets.form.controls import IN_SIGHT, schema
 from widgets.form.gate import change, edited
@@ -264,9 +265,11 @@ def test_a_defence_is_chosen_and_its_strength_set_under_advanced():
     for name in entries("defence"):
         chosen = by_path(edit(Experiment(), "defence", name))
         assert chosen["defence"]["value"] == name
-        strength = chosen["defences.0.strength"]
-        for value in strength["suggestions"]:
-            assert edit(edit(Experiment(), "defence", name), strength["path"], value)
+        strengths = [control for path, control in chosen.items() if path.startswith("defences.0.")]
+        assert len(strengths) == len(fields_of(entries("defence")[name]))
+        for control in strengths:
+            for value in control.get("suggestions", ()):
+                assert edit(edit(Experiment(), "defence", name), control["path"], value)
 
 
 def test_of_several_defences_the_form_shows_the_strengths():

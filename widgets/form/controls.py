@@ -55,7 +55,16 @@ FOLDER = "folder"
 STEPS_HELP = "0 sends the gradient itself (FedSGD); else the client trains first and sends how its weights changed (FedAvg)"
 SUGGESTED_STEPS = (0, 1, 5, 16)
 SUGGESTED_BATCHES = (1, 2, 4, 8)
-SUGGESTED_STRENGTHS = {"gaussian_noise": (0.1, 1, 3, 10), "pruning": (0.9, 0.99, 0.999), "scaling": (0.5, 0.9, 0.99)}
+SUGGESTED = {
+    "gaussian_noise.strength": (0.1, 1, 3, 10),
+    "pruning.strength": (0.9, 0.99, 0.999),
+    "scaling.strength": (0.5, 0.9, 0.99),
+    "top_k.strength": (0.9, 0.99, 0.999),
+    "clipping.longest": (0.1, 1, 10),
+    "quantisation.bits": (1, 2, 4, 8),
+    "low_rank.rank": (1, 2, 4, 8),
+}
+"""Values of a defence's field that show what it does."""
 
 
 def schema(experiment: Experiment) -> list[Control]:
@@ -145,7 +154,7 @@ def _advanced(experiment: Experiment) -> Iterator[Control]:
 
 
 def _defence(defences: Any, field: Field) -> Iterator[Control]:
-    """Which defence, and how strong; of several, which only a link or a file can ask for, the strengths alone."""
+    """Which defence, and how strong; of several, which only a link or a file can ask for, how strong alone."""
     from lab.experiments.edits import NO_DEFENCE
     from lab.options.catalogue import entries
 
@@ -154,9 +163,10 @@ def _defence(defences: Any, field: Field) -> Iterator[Control]:
         yield _choice("defence", "Defence of the phone", name, field, (NO_DEFENCE, *entries("defence")))
     for place, defence in enumerate(defences):
         words = defence.name.replace("_", " ")
-        suggestions = {"suggestions": SUGGESTED_STRENGTHS[defence.name]} if defence.name in SUGGESTED_STRENGTHS else {}
         for control in _plain_fields(f"defences.{place}", defence):
-            yield control | {"title": f"{control['title']} of the {words}"} | suggestions
+            field_of_it = f"{defence.name}.{control['path'].rpartition('.')[2]}"
+            suggested = {"suggestions": SUGGESTED[field_of_it]} if field_of_it in SUGGESTED else {}
+            yield control | {"title": f"{control['title']} of the {words}"} | suggested
 
 
 def _entry_fields(path: str, option: Option, whose: str) -> Iterator[Control]:

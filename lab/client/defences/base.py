@@ -22,6 +22,11 @@ class Defence(Entry):
         """The one that changes nothing: with every number at its lower bound, unless a defence says otherwise."""
         return cls(**{field.name: field.bounds.low for field in fields_of(cls) if field.bounds is not None})
 
+    @classmethod
+    def strongest(cls) -> Defence:
+        """The one that changes most: with every number at its upper bound, unless a defence says otherwise."""
+        return cls(**{field.name: field.bounds.high for field in fields_of(cls) if field.bounds is not None})
+
     @abstractmethod
     def apply(self, update: Gradients, generator: torch.Generator) -> Gradients:
         """The update that is sent instead; the one given is not changed."""
@@ -29,3 +34,10 @@ class Defence(Entry):
     def remembering(self, update: Gradients, memory: Gradients, generator: torch.Generator) -> tuple[Gradients, Gradients]:
         """The same for a client that takes part more than once, with what it remembers of its last round (at first nothing)."""
         return self.apply(update, generator), {}
+
+    def working(self, weights: int, largest: int) -> int:
+        """Numbers that it needs on its way beside what is given and what is sent.
+
+        Of an update of so many in all, and as many in its largest tensor.
+        """
+        return largest

@@ -25,6 +25,10 @@ class GaussianNoise(Defence):
         deviation = self.strength * whole.norm() / whole.numel() ** 0.5
         return {name: tensor + deviation * _normal(tensor, generator) for name, tensor in update.items()}
 
+    def working(self, weights: int, largest: int) -> int:
+        """The update as one vector, noise and its sum of the tensor at hand."""
+        return weights + 2 * largest
+
 
 def _normal(like: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     return torch.randn(like.shape, generator=generator, dtype=like.dtype).to(like.device)

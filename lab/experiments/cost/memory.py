@@ -23,8 +23,7 @@ from lab.attacks.matching.optimisers.lbfgs import LBFGS
 from lab.attacks.matching.settings import Matching, Steps
 from lab.attacks.patch_embedding import PatchEmbedding
 from lab.attacks.recursive import Recursive
-from lab.client.defences.gaussian_noise import GaussianNoise
-from lab.client.defences.pruning import Pruning
+from lab.client.defences.base import Defence
 from lab.experiments.cost.sketch import Sketch
 from lab.experiments.experiment import Experiment
 from lab.federated.local_optimisers.base import LocalOptimiser
@@ -127,12 +126,9 @@ def _remembered(sizes: Sizes) -> int:
     return sizes.optimiser.remembered * sizes.drawn.weights + (2 * sizes.optimiser.remembered + 1) * sizes.drawn.largest_weight
 
 
-def _defended(defence: object, drawn: Sketch) -> int:
+def _defended(defence: Defence, drawn: Sketch) -> int:
     """Weights, the clean update and the one before, what is sent, and what the defence needs on its way."""
-    if isinstance(defence, Pruning):
-        return 8 * drawn.weights  # the update as one vector, its sizes, and a copy with places in which torch seeks
-    way = drawn.weights + 2 * drawn.largest_weight if isinstance(defence, GaussianNoise) else drawn.largest_weight
-    return 4 * drawn.weights + way
+    return 4 * drawn.weights + defence.working(drawn.weights, drawn.largest_weight)
 
 
 def _reading(sizes: Sizes) -> int:
