@@ -69,6 +69,7 @@ import lab
 from lab import Experiment, FedAvg, GradientMatching, LabError, LabelSource, Recursive, reconstruct, score, simulate_round
 from lab.client.datasets.gallery import Gallery
 from lab.client.datasets.people import People
+from lab.evaluation.evidence import evidence
 from lab.experiments import links
 from lab.experiments.edits import patched
 from lab.federated.networks.table_mlp import TableMLP
@@ -115,7 +116,8 @@ print(json.dumps({
     "noise": off(replace(table, attack=replace(table.attack, start="noise"), seed=3)),
     "several": off(replace(table, batch_size=2, labels=LabelSource.INFERRED)),
     "steps": off(replace(table, protocol=FedAvg(local_steps=3))),
-    "recommended": len(list(lab.attack(seen))),
+    "recommended": len(states := list(lab.attack(seen))),
+    "evidence": [evidence(seen, states[-1]).plain(), evidence(seen, states[-1]).sentences],
     "mismatch": refused(lambda: simulate_round(replace(table, dataset=Gallery()))),
     "closed form": refused(lambda: next(lab.attack(seen, Recursive()))),
     "prior": refused(lambda: next(lab.attack(seen, GradientMatching()))),
@@ -142,6 +144,12 @@ def test_it_is_attacked_scored_and_linked(copy):
     assert told["sheets"]
     assert told["several"][0] < told["several"][1]
     assert told["recommended"] > 200
+    numbers, sentences = told["evidence"]
+    assert numbers["belief"] == "EXPLAINED"
+    assert numbers["residual"] < 0.1
+    assert (numbers["unknowns"], numbers["strangeness"]) == (7, None)
+    assert sentences[0].startswith("The row explains what was sent")
+    assert sentences[-1].endswith("numbers tell of 7 numbers.")
     assert told["mismatch"] == (
         "The data set gallery gives pictures, and the network table_mlp takes rows; choose two of one kind."
     )

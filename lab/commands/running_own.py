@@ -14,17 +14,17 @@ from lab.late import torch
 from lab import device
 from lab.attacks.base import Attack, AttackState, Interrupted
 from lab.commands.interruption import interruptible
-from lab.commands.running import Bar, Limits, Told
+from lab.commands.running import Bar, Limits, Told, measures_told
 from lab.errors import LabError
 from lab.evaluation.evidence import Evidence, evidence
 from lab.evaluation.scores import Scores, score
 from lab.experiments.driving import Driven
 from lab.experiments.outputs import finite, written
 from lab.experiments.rounds import attack as attack_round
+from lab.federated.inputs import first, moved, rows
 from lab.federated.observation import Observation
-from lab.federated.tensors import Images
-from lab.modalities.images.codec import encode_png, in_channels, read_picture
-from lab.modalities.images.sheets import comparison, tiled
+from lab.federated.tensors import Inputs
+from lab.modalities.base import modality_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +34,7 @@ class Found:
     seen: Observation
     state: AttackState
     evidence: Evidence
-    truth: Images | None
+    truth: Inputs | None
     scores: Scores | None
     seconds: float
     device: str
@@ -44,21 +44,21 @@ def run(
     seen: Observation, attack: Attack, seed: int, truth: Sequence[Path], where: str, limits: Limits, out: Path | None
 ) -> Told:
     """Attack to its end, a limit or Ctrl-C, and write to ``out``. Raises ``LabError`` for wrong input."""
-    pictures = _truth(seen, truth)
+    private = _truth(seen, truth)
     seen = seen.to(device.choose(where))
     with interruptible() as interruption:
-        found = _attacked(seen, attack, seed, pictures, limits, lambda: interruption.asked)
+        found = _attacked(seen, attack, seed, private, limits, lambda: interruption.asked)
         names = [] if out is None else written(_contents(found), out)
     return Told(_summary(found, out, names), interruption.asked)
 
 
 def _attacked(
-    seen: Observation, attack: Attack, seed: int, truth: Images | None, limits: Limits, interrupted: Callable[[], bool]
+    seen: Observation, attack: Attack, seed: int, truth: Inputs | None, limits: Limits, interrupted: Callable[[], bool]
 ) -> Found:
     began = perf_counter()
     with Bar(limits) as bar, Driven(attack_round(seen, attack, seed=seed)) as states:
         state = _last(states, bar, lambda state, seconds: interrupted() or limits.reached(state, seconds))
-    scores = None if truth is None else score(state, truth.to(state.images), seen=seen)
+    scores = None if truth is None else score(state, moved(truth, first(state.candidate)), seen=seen)
     told = evidence(seen, state)
     return Found(seen, state, told, truth, scores, perf_counter() - began, device.describe(seen.device, seen.network))
 
@@ -73,18 +73,17 @@ def _last(states: Driven, bar: Bar, enough: Callable[[AttackState, float], bool]
     return states.state
 
 
-def _truth(seen: Observation, files: Sequence[Path]) -> Images | None:
-    """The private pictures, shape (batch, channels, height, width)."""
+def _truth(seen: Observation, files: Sequence[Path]) -> Inputs | None:
+    """The private inputs, where files with them were given."""
     if not files:
         return None
-    channels, height, width = seen.image_shape
+    modality = modality_of(seen.modality)
     if len(files) != seen.batch_size:
         raise LabError(
-            f"{len(files)} pictures were given by --truth and {seen.batch_size} are sought; give --truth for each, or none."
+            f"{len(files)} {modality.many} were given by --truth and {seen.batch_size} are sought; "
+            "give --truth for each, or none."
         )
-    if height != width:
-        raise LabError(f"--truth is cut to a square, and the pictures sought are {height} x {width}; leave --truth out.")
-    return torch.cat([in_channels(read_picture(file, height).pixels[None], channels) for file in files])
+    return modality.truth_from(files, seen.input_shape)
 
 
 def _summary(found: Found, out: Path | None, names: list[str]) -> str:
@@ -94,9 +93,7 @@ def _summary(found: Found, out: Path | None, names: list[str]) -> str:
     if found.state.labels is not None:
         lines.append(f"Labels: {', '.join(map(str, found.state.labels.tolist()))}.")
     if found.scores is not None:
-        lines.append(
-            f"Verdict: {found.scores.verdict.value}; PSNR {found.scores.psnr_db:.1f} dB, SSIM {found.scores.ssim:.3f}."
-        )
+        lines += [f"Verdict: {found.scores.verdict.value}.", measures_told(found.scores, found.evidence.modality)]
     lines.append(f"{found.state.iteration} iterations in {found.seconds:.2f} s on {found.device}.")
     if out is not None:
         lines.append(f"Written to {out}: {', '.join(names)}.")
@@ -105,13 +102,15 @@ def _summary(found: Found, out: Path | None, names: list[str]) -> str:
 
 def _contents(found: Found) -> dict[str, bytes]:
     """Name and content of each file; ``result.json`` comes last, so that it vouches for the others."""
-    rebuilt = found.state.images.detach().cpu().clamp(0, 1)
-    files = {"reconstruction.png": encode_png(tiled(rebuilt))}
-    if found.truth is not None and found.scores is not None:
-        paired = rebuilt[[picture.matched for picture in found.scores.pictures]]
-        files["comparison.png"] = comparison(found.truth, paired)
+    modality, cpu = found.evidence.modality, torch.device("cpu")
+    rebuilt = moved(modality.decode(found.state.candidate, found.seen), cpu)
+    if found.truth is None or found.scores is None:
+        files = modality.files_alone(rebuilt)
+    else:
+        paired = rows(rebuilt, torch.tensor([score.matched for score in found.scores.pictures]))
+        files = modality.files(found.truth, paired, [])
     result = json.dumps(finite(_result(found)), indent=2, allow_nan=False) + "\n"
-    return files | {"result.json": result.encode()}
+    return {**files, "result.json": result.encode()}
 
 
 def _result(found: Found) -> dict[str, Any]:
@@ -122,24 +121,14 @@ def _result(found: Found) -> dict[str, Any]:
         "outcome": state.outcome.name,
         "outcome_text": state.outcome.value,
         "note": state.note,
-        "belief": told.belief.name,
-        "belief_text": told.belief.value,
-        "residual": told.residual,
-        "hidden": told.hidden,
-        "unknowns": told.unknowns,
-        "equations": told.equations,
-        "roughness": told.roughness,
-        "roughest_photograph": told.roughest_photograph,
+        **told.plain(),
         "labels": None if state.labels is None else state.labels.tolist(),
         "iterations": state.iteration,
         "seconds": found.seconds,
         "device": found.device,
-        "scores": None
-        if scores is None
-        else {
-            "verdict": scores.verdict.value,
-            "psnr_db": scores.psnr_db,
-            "ssim": scores.ssim,
-            "line_up_rank": scores.line_up_rank,
-        },
+        "scores": None if scores is None else _scores(scores),
     }
+
+
+def _scores(scores: Scores) -> dict[str, Any]:
+    return {"verdict": scores.verdict.value, **scores.measures, "line_up_rank": scores.line_up_rank}

@@ -4,115 +4,133 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-
-from lab.late import torch
+from typing import Any
 
 from lab import device
 from lab.attacks.base import AttackState
+from lab.evaluation.scores import shipped_set
 from lab.evaluation.uniqueness import hidden_share
+from lab.federated.inputs import count, moved, rows, size
 from lab.federated.observation import Observation
-from lab.federated.tensors import Images, Labels
+from lab.federated.tensors import Inputs, Labels
 from lab.federated.updates import length
+from lab.modalities.base import Modality, modality_of
 from lab.randomness import stream
 
-PHOTOGRAPHS = 7
-EXPLAINED, HIDDEN, ROUGH = 0.3, 0.45, 1.5
-"""Up to which residual a picture explains an update; beyond which hidden share, and how many times as rough as a photograph,
-it is doubted."""
+REAL = 7
+"""So many real inputs say how strange one may be."""
+EXPLAINED, HIDDEN = 0.3, 0.45
+"""Up to which residual a reconstruction explains an update; beyond which hidden share it is doubted."""
 TINY = 1e-30
 
 
 class Belief(Enum):
-    """What the evidence comes to; the value is the sentence the reader sees."""
+    """What the evidence comes to; the value is the sentence the reader sees, of an input of its kind."""
 
-    EXPLAINED = "The picture explains what was sent, and one that is much different would not: it is to be believed."
-    OPEN = "The picture explains what was sent, but so would others that differ from it: only its gist is to be believed."
-    UNNATURAL = "The picture explains what was sent, but is rougher than photographs are: the details are not to be believed."
-    UNEXPLAINED = "The picture does not explain what was sent, so it is not to be believed; gradlab diagnose may tell why."
-    UNKNOWN = "Nothing tells whether the picture explains what was sent: the attack found no labels to send it with."
+    EXPLAINED = "The {one} explains what was sent, and one that is much different would not: it is to be believed."
+    OPEN = "The {one} explains what was sent, but so would others that differ from it: only its gist is to be believed."
+    UNNATURAL = "The {one} explains what was sent, but {doubted}: the details are not to be believed."
+    UNEXPLAINED = "The {one} does not explain what was sent, so it is not to be believed; gradlab diagnose may tell why."
+    UNKNOWN = "Nothing tells whether the {one} explains what was sent: the attack found no labels to send it with."
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """Three numbers, what each is held against, and the sentence that sums them up."""
+    """What a reconstruction leaves unexplained and open, what each is held against, and the sentence that sums them up."""
 
+    modality: Modality
     belief: Belief
     residual: float | None
-    """The share of the update that the picture's own leaves unexplained; 1 is what no picture at all leaves."""
+    """The share of the update that the reconstruction's own leaves unexplained; 1 is what none at all leaves."""
     hidden: float | None
-    """Of a random change of the picture by a tenth, the share that would leave as little unexplained."""
+    """Of a random change by a tenth, the share that would leave as little unexplained."""
     unknowns: int
     equations: int
-    """Pixels sought, and numbers sent."""
-    roughness: float
-    """The mean step between neighbouring pixels; 0 is one grey."""
-    roughest_photograph: float
-    """The same of the roughest of some photographs."""
+    """Numbers sought, and numbers sent."""
+    strangeness: float | None
+    strangest_real: float | None
+    """That of the reconstruction, and the largest of some real inputs; None where the modality knows no such number."""
+
+    @property
+    def summary(self) -> str:
+        """The one sentence."""
+        realism = self.modality.realism
+        return self.belief.value.format(one=self.modality.one, doubted="" if realism is None else realism.doubted)
 
     @property
     def sentences(self) -> tuple[str, ...]:
         """For a reader."""
-        told = [self.belief.value]
+        told, modality = [self.summary], self.modality
         if self.residual is not None:
             told.append(f"Residual: its own update leaves {100 * self.residual:.3g} % of the one sent unexplained.")
         if self.hidden is not None:
             told.append(
-                f"Uniqueness: {100 * self.hidden:.2g} % of a random change of the picture by a tenth would leave as little; "
-                f"{self.equations:,} numbers tell of {self.unknowns:,} pixels."
+                f"Uniqueness: {100 * self.hidden:.2g} % of a random change of the {modality.one} by a tenth would leave as "
+                f"little; {self.equations:,} numbers tell of {self.unknowns:,} {modality.unknowns}."
             )
-        told.append(
-            f"Realism: neighbouring pixels differ by {100 * self.roughness:.2g} % on average; of the roughest of {PHOTOGRAPHS} "
-            f"photographs {100 * self.roughest_photograph:.2g} %."
-        )
+        if modality.realism is not None and self.strangeness is not None and self.strangest_real is not None:
+            clause = modality.realism.told.format(found=100 * self.strangeness, usual=100 * self.strangest_real, count=REAL)
+            told.append(f"Realism: {clause}.")
         return tuple(told)
+
+    def plain(self) -> dict[str, Any]:
+        """Everything as plain data."""
+        own = {name: value for name, value in vars(self).items() if name not in ("modality", "belief")}
+        return {"belief": self.belief.name, "belief_text": self.summary, **own}
 
 
 def evidence(seen: Observation, state: AttackState) -> Evidence:
-    """What the attack's own numbers say of its picture; needs no truth."""
-    candidate = state.images.detach().to(next(iter(seen.update.values()))).clamp(0, 1)
+    """What the attack's own numbers say of its reconstruction; needs no truth."""
+    modality = modality_of(seen.modality)
+    candidate = modality.inside(moved(state.candidate, next(iter(seen.update.values()))))
     labels = seen.labels if state.labels is None else state.labels.to(seen.device)
     residual = hidden = None
-    if labels is not None and len(labels) == len(candidate):
+    if labels is not None and len(labels) == count(candidate):
         with device.computing(device.threads_for(seen.network)):
             residual = _residual(seen, candidate, labels)
             hidden = hidden_share(seen, candidate, labels, residual)
-    rough, roughest = _roughness(candidate), _roughest_photograph(candidate)
+    strange, usual = _strangeness(modality, seen, candidate)
     equations = sum(tensor.numel() for tensor in seen.update.values())
     return Evidence(
-        belief=_belief(residual, hidden, rough / max(roughest, TINY), fewer=equations < candidate.numel()),
+        modality=modality,
+        belief=_belief(residual, hidden, fewer=equations < size(candidate), strange=_is_strange(modality, strange, usual)),
         residual=residual,
         hidden=hidden,
-        unknowns=candidate.numel(),
+        unknowns=size(candidate),
         equations=equations,
-        roughness=rough,
-        roughest_photograph=roughest,
+        strangeness=strange,
+        strangest_real=usual,
     )
 
 
-def _belief(residual: float | None, hidden: float | None, roughness: float, *, fewer: bool) -> Belief:
+def _belief(residual: float | None, hidden: float | None, *, fewer: bool, strange: bool) -> Belief:
     if residual is None or hidden is None:
         return Belief.UNKNOWN
     if not residual <= EXPLAINED:
         return Belief.UNEXPLAINED
-    if roughness > ROUGH:
+    if strange:
         return Belief.UNNATURAL
     return Belief.OPEN if fewer or hidden > HIDDEN else Belief.EXPLAINED
 
 
-def _residual(seen: Observation, images: Images, labels: Labels) -> float:
-    """The share of the update that these pictures' own leaves unexplained."""
-    sent = seen.protocol.update(seen.network, images, labels)
+def _residual(seen: Observation, candidate: Inputs, labels: Labels) -> float:
+    """The share of the update that these inputs' own leaves unexplained."""
+    sent = seen.protocol.update(seen.network, candidate, labels)
     left = {name: tensor - sent[name] for name, tensor in seen.update.items()}
     return float(length(left) / length(seen.update).clamp_min(TINY))
 
 
-def _roughness(images: Images) -> float:
-    steps = [images.diff(dim=axis).abs().mean() for axis in (2, 3) if images.shape[axis] > 1]
-    return float(torch.stack(steps).mean()) if steps else 0.0
+def _strangeness(modality: Modality, seen: Observation, candidate: Inputs) -> tuple[float | None, float | None]:
+    """Of the reconstruction, and of the strangest of some real inputs in its form."""
+    if modality.realism is None:
+        return None, None
+    found = modality.decode(candidate, seen)
+    real = modality.alike(shipped_set(modality).decoys(found, REAL, stream(0, "photographs to compare with")), found)
+    measured = modality.realism.strangeness
+    return measured(found), max(measured(rows(real, slice(one, one + 1))) for one in range(REAL))
 
 
-def _roughest_photograph(images: Images) -> float:
-    """Of photographs of the gallery as large as these pictures."""
-    from lab.client.datasets.gallery import decoys  # imported here: it reads the gallery's list
-
-    return max(_roughness(other[None]) for other in decoys(images, PHOTOGRAPHS, stream(0, "photographs to compare with")))
+def _is_strange(modality: Modality, found: float | None, usual: float | None) -> bool:
+    if modality.realism is None or found is None or usual is None:
+        return False
+    return found > modality.realism.factor * max(usual, TINY)

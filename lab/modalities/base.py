@@ -8,21 +8,25 @@ features and its symmetrised edges, or embeddings. To be judged, a candidate is 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from lab.late import Float, Int, Tensor, no_grad, torch
 
+from lab.errors import LabError
 from lab.federated.gradients import pull_back
 from lab.federated.inputs import both, count, each, flat, formed, kept, named, shape_of
 from lab.federated.observation import Observation
 from lab.federated.tensors import Inputs, Shape
 from lab.modalities.line_up import Thresholds
 from lab.modalities.pairing import best_matching
+from lab.modalities.realism import Realism
 from lab.options.catalogue import Entry, find
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
 
 Leaves = dict[str, Tensor]
@@ -73,6 +77,8 @@ class Modality(Entry):
     one: ClassVar[str]
     many: ClassVar[str]
     """What a reader calls an input, and several."""
+    unknowns: ClassVar[str] = "numbers"
+    """What a reader calls the numbers that an input is made of."""
     measures: ClassVar[Mapping[str, Measure]]
     """By name, which is also how results are kept; each modality has its own."""
     main: ClassVar[str]
@@ -84,6 +90,8 @@ class Modality(Entry):
     thresholds: ClassVar[Thresholds]
     scale_note: ClassVar[str] = ""
     """What is to be said of ``at_some_scale``."""
+    realism: ClassVar[Realism | None] = None
+    """How natural a reconstruction looks; None where no number tells."""
 
     # --- the attack's side ---------------------------------------------------------------------------------------
 
@@ -164,6 +172,10 @@ class Modality(Entry):
     def refuse(self, truth: Inputs) -> None:
         """Raise ``LabError`` for a truth that no input of this kind can be."""
 
+    def truth_from(self, files: Sequence[Path], shape: Shape) -> Inputs:
+        """The private inputs that files hold, each of this shape. Raises ``LabError`` where they do not."""
+        raise LabError(f"The truth cannot be read from files where {self.many} are sought; leave it out.")
+
     # --- the client's side ---------------------------------------------------------------------------------------
 
     def other_shapes(self, shape: Shape) -> tuple[Shape, ...]:
@@ -193,7 +205,14 @@ class Modality(Entry):
         return frame
 
     def files(self, original: Inputs, rebuilt: Inputs, frames: list[Inputs]) -> Mapping[str, bytes]:
-        """What a run leaves in its folder, by the files' names: truth and reconstructions, paired, and frames on the way."""
+        """What a run leaves in its folder, by the files' names: truth and reconstructions, paired, and frames on the way.
+
+        Of a round of one's own no frames are kept.
+        """
+        return self.files_alone(rebuilt)
+
+    def files_alone(self, rebuilt: Inputs) -> Mapping[str, bytes]:
+        """The same where no truth is known."""
         return {}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -14,16 +14,19 @@ from lab.federated.observation import Observation
 from lab.federated.tensors import Images, Inputs, Shape
 from lab.modalities.base import Leaves, Measure, Metric, Modality, Shown
 from lab.modalities.images.coarse_to_fine import Grids
-from lab.modalities.images.codec import encode_png, in_channels
+from lab.modalities.images.codec import encode_png, in_channels, read_picture
 from lab.modalities.images.line_up import THRESHOLDS, likeness
 from lab.modalities.images.registration import register
+from lab.modalities.images.roughness import roughness
 from lab.modalities.images.scores import mse, psnr_db
 from lab.modalities.images.sheets import comparison, film, one_above_the_other, replay, tiled
 from lab.modalities.images.similarity import ssim
 from lab.modalities.line_up import Thresholds
+from lab.modalities.realism import Realism
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 GREY = 0.5
 NOISE_DEVIATION = 0.25
@@ -41,6 +44,7 @@ class Pictures(Modality):
     network: ClassVar[str] = "small_convnet"
     one: ClassVar[str] = "picture"
     many: ClassVar[str] = "pictures"
+    unknowns: ClassVar[str] = "pixels"
     main: ClassVar[str] = "psnr_db"
     measures: ClassVar[Mapping[str, Measure]] = {
         "mse": Measure(
@@ -69,6 +73,12 @@ class Pictures(Modality):
     details: ClassVar[Mapping[str, str]] = {"registered_psnr_db": "PSNR after moving it back"}
     thresholds: ClassVar[Thresholds] = THRESHOLDS
     scale_note: ClassVar[str] = "The picture is shown stretched to fit."
+    realism: ClassVar[Realism | None] = Realism(
+        lambda inputs: roughness(_picture(inputs)),
+        told="neighbouring pixels differ by {found:.2g} % on average; of the roughest of {count} photographs {usual:.2g} %",
+        doubted="is rougher than photographs are",
+        factor=1.5,
+    )
 
     def start(self, seen: Observation, generator: torch.Generator, *, noise: bool) -> Images:
         """Mid-grey, or normal noise around it."""
@@ -146,6 +156,13 @@ class Pictures(Modality):
         if not bool(((images >= 0) & (images <= 1)).all()):
             raise LabError("truth holds numbers beyond 0 and 1; give pixels in [0, 1], as they were before normalisation.")
 
+    def truth_from(self, files: Sequence[Path], shape: Shape) -> Images:
+        """A picture a file, cut to a square."""
+        channels, height, width = cast("tuple[int, int, int]", shape)
+        if height != width:
+            raise LabError(f"A truth is cut to a square, and the pictures sought are {height} x {width}; leave it out.")
+        return torch.cat([in_channels(read_picture(file, height).pixels[None], channels) for file in files])
+
     def other_shapes(self, shape: Shape) -> tuple[Shape, ...]:
         """In colour and in grey."""
         own, height, width = cast("tuple[int, int, int]", shape)
@@ -184,15 +201,18 @@ class Pictures(Modality):
         return _picture(frame).float() / 255
 
     def files(self, original: Inputs, rebuilt: Inputs, frames: list[Inputs]) -> Mapping[str, bytes]:
-        """Both as pictures, side by side, a replay and a film."""
+        """Both as pictures, and side by side; of frames a replay and a film."""
         truth, found, moments = _picture(original), _picture(rebuilt), [_picture(frame) for frame in frames]
-        return {
+        still = {
             "original.png": encode_png(tiled(truth)),
-            "reconstruction.png": encode_png(tiled(found)),
+            **self.files_alone(found),
             "comparison.png": comparison(truth, found),
-            "replay.gif": replay(moments),
-            "film.webp": film(truth, moments),
         }
+        return still | {"replay.gif": replay(moments), "film.webp": film(truth, moments)} if moments else still
+
+    def files_alone(self, rebuilt: Inputs) -> Mapping[str, bytes]:
+        """The picture."""
+        return {"reconstruction.png": encode_png(tiled(_picture(rebuilt)))}
 
 
 def _picture(inputs: Inputs) -> Tensor:
