@@ -11,6 +11,7 @@ from lab.attacks.analytic import Analytic
 from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.matching.optimisers.lbfgs import LBFGS
 from lab.attacks.matching.outcomes import MatchingOutcome
+from lab.client.defending import defended, trained
 from lab.errors import LabError
 from lab.evaluation.scores import score
 from lab.experiments.experiment import Experiment
@@ -29,6 +30,8 @@ from lab.federated.networks.small_convnet import SmallConvNet
 from lab.federated.networks.squeezenet import SqueezeNet
 from lab.federated.networks.vgg11 import VGG11
 from lab.federated.networks.vision_transformer import VisionTransformer
+from lab.federated.protocols.fedavg import FedAvg
+from lab.federated.protocols.fedsgd import FedSGD
 from lab.modalities.images import Pictures
 from lab.options import catalogue
 from lab.options.catalogue import FOLDERS, entries, summary
@@ -312,21 +315,32 @@ def test_a_relative_prior_pulls_with_its_share_of_the_match(prior):
     assert float(relative.factor(torch.zeros_like(slope), data)) == 0
 
 
+@pytest.mark.parametrize("protocol", [FedSGD(), FedAvg(local_steps=2, batch_size=2)], ids=lambda protocol: protocol.name)
 @pytest.mark.parametrize("entry", DEFENCES)
-def test_a_defence_is_pure_and_the_identity_at_its_weakest(entry):
-    update = observe(MLP(depth=2, width=8), random_batch(1)).update
-    before = {name: tensor.clone() for name, tensor in update.items()}
+def test_a_defence_is_pure_and_the_identity_at_its_weakest(entry, protocol):
+    batch = random_batch(3)
+    network = observe(MLP(depth=2, width=8), batch).network
+    clean = protocol.update(network, batch.images, batch.labels)
+    given = [tensor.clone() for tensor in (*clean.values(), *network.parameters(), batch.images)]
     for defence in (entry.weakest(), *settings(entry), entry.strongest()):
-        once, twice = (defence.apply(update, stream(3, "defence")) for _ in range(2))
-        assert list(once) == list(update)
-        for name, tensor in update.items():
-            assert torch.equal(tensor, before[name]), "the update given was changed"
+        once, twice = (sent(defence, protocol, network, batch, clean) for _ in range(2))
+        assert list(once) == list(clean)
+        assert all(
+            torch.equal(before, now)
+            for before, now in zip(given, (*clean.values(), *network.parameters(), batch.images), strict=True)
+        ), "what was given was changed"
+        for name, tensor in clean.items():
             assert torch.equal(once[name], twice[name]), "the same generator gave another result"
             assert once[name].shape == tensor.shape
+            assert not once[name].requires_grad
             if defence == entry.weakest():
-                assert torch.equal(once[name], tensor)
-    strongest = entry.strongest().apply(update, stream(3, "defence"))
-    assert any(not torch.equal(strongest[name], update[name]) for name in update)
+                torch.testing.assert_close(once[name], tensor)
+    assert any(not torch.equal(once[name], clean[name]) for name in clean)
+
+
+def sent(defence, protocol, network, batch, clean):
+    generator = stream(3, "defence")
+    return defended([defence], trained([defence], protocol, network, batch, generator, clean), generator)[0]
 
 
 def settings(entry):

@@ -2,18 +2,30 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
+from rounds import observe, random_batch
+from torch.nn.functional import one_hot
 
 from lab import Experiment, LabError
 from lab.client.defences.base import Defence
 from lab.client.defences.clipping import Clipping
+from lab.client.defences.dp_sgd import DPSGD
+from lab.client.defences.dropout import Dropout
 from lab.client.defences.low_rank import LowRank
+from lab.client.defences.mixup import Mixup
 from lab.client.defences.quantisation import Quantisation
+from lab.client.defences.soteria import Soteria
 from lab.client.defences.top_k import TopK
+from lab.client.defending import trained
+from lab.client.representation import last_layer
 from lab.experiments.links import read, write
+from lab.federated.gradients import trainable
+from lab.federated.networks.base import Activation
 from lab.federated.networks.mlp import MLP
 from lab.federated.protocols.fedavg import FedAvg
+from lab.federated.protocols.fedsgd import FedSGD
 from lab.federated.updates import flat, length
 from lab.federation.settings import Federation
 from lab.federation.training import federate
@@ -115,11 +127,107 @@ def test_what_top_k_leaves_out_is_sent_in_a_later_round():
     torch.testing.assert_close(all_sent + flat(memory), total, rtol=1e-4, atol=1e-5)
 
 
+SHALLOW = [
+    pytest.param(entry, id=name)
+    for name, entry in entries("network").items()
+    if entry.modality == "images" and entry.image_size == 32
+]
+
+
+@pytest.mark.parametrize("entry", SHALLOW)
+def test_the_gradients_of_single_examples_are_those_of_batches_of_one(entry):
+    """Truth: one backward pass for each; the general rule of a defence makes them so, too."""
+    seen, batch = observe(entry(), random_batch(2)), random_batch(2)
+    weights = trainable(seen.network)
+    single = FedSGD().rule.each(seen.network, weights, batch.images, batch.labels)
+    for place in range(2):
+        one = slice(place, place + 1)
+        alone = FedSGD().update(seen.network, batch.images[one], batch.labels[one])
+        for name, tensor in alone.items():
+            torch.testing.assert_close(single[name][place], tensor, rtol=1e-3, atol=1e-5)
+
+
+def one_step(defence, batch, network, seed=0):
+    generator = stream(seed, "defence")
+    return trained([defence], FedSGD(), network, batch, generator)
+
+
+def test_dp_sgd_clips_each_example_and_then_adds_noise_to_the_sum(monkeypatch):
+    """Truth: clipping one by one; the noise by its mean and deviation over all numbers; in parts as at once."""
+    batch = random_batch(6, (3, 8, 8))
+    network = observe(MLP(depth=2, width=16), batch).network
+    single = [FedSGD().update(network, batch.images[[k]], batch.labels[[k]]) for k in range(6)]
+    longest = float(length(single[2]))
+    factors = [min(1.0, longest / float(length(one))) for one in single]
+    expected = sum(factor * flat(one) for factor, one in zip(factors, single, strict=True)) / 6
+    clipped = flat(one_step(DPSGD(longest=longest, multiplier=0.0), batch, network))
+    torch.testing.assert_close(clipped, expected)
+    monkeypatch.setattr("lab.client.defences.dp_sgd.AT_ONCE", 2 * len(expected))
+    torch.testing.assert_close(flat(one_step(DPSGD(longest=longest, multiplier=0.0), batch, network)), expected)
+    noise = flat(one_step(DPSGD(longest=longest, multiplier=3.0), batch, network)) - expected
+    assert float(noise.std()) == pytest.approx(3 * longest / 6, rel=0.05)
+    assert abs(float(noise.mean())) < 4 * float(noise.std()) / len(noise) ** 0.5
+
+
+def test_mixup_is_training_on_mixtures_with_soft_labels():
+    batch = random_batch(5, (3, 8, 8))
+    network = observe(MLP(depth=2, width=16), batch).network
+    found = one_step(Mixup(strength=2.0), batch, network)
+    generator = stream(0, "defence")
+    order = torch.randperm(5, generator=generator)
+    drawn = torch.randint(2**31, (), generator=generator)
+    weight = np.random.default_rng(int(drawn)).beta(2.0, 2.0)
+    labels = one_hot(batch.labels, 10).float()
+    mixed = weight * batch.images + (1 - weight) * batch.images[order]
+    soft = FedSGD().update(network, mixed, weight * labels + (1 - weight) * labels[order])
+    torch.testing.assert_close(flat(found), flat(soft))
+    alone = replace(batch, inputs=batch.images[:1], labels=batch.labels[:1])
+    torch.testing.assert_close(
+        flat(one_step(Mixup(), alone, network)), flat(FedSGD().update(network, alone.images, alone.labels))
+    )
+
+
+def silent_columns(update):
+    return update["head.2.weight"].eq(0).all(0)
+
+
+def test_dropout_leaves_no_gradient_for_the_features_that_were_off():
+    batch = random_batch(1, (3, 8, 8))
+    network = observe(MLP(depth=2, width=400, activation=Activation.TANH), batch).network
+    off = silent_columns(one_step(Dropout(strength=0.3), batch, network))
+    assert float(off.double().mean()) == pytest.approx(0.3, abs=0.08)
+    assert not torch.equal(off, silent_columns(one_step(Dropout(strength=0.3), batch, network, seed=1)))
+    after = FedSGD().update(network, batch.images, batch.labels)
+    assert not silent_columns(after).any(), "it stays when the training is over"
+
+
+def test_soteria_leaves_out_the_features_that_tell_most():
+    """Truth: a feature tanh(z), z = w x + b, moves with x by (1 - tanh^2) ||w / std||."""
+    batch = random_batch(1, (3, 8, 8))
+    network = observe(MLP(depth=2, width=40, activation=Activation.TANH), batch).network
+    update = one_step(Soteria(strength=0.25), batch, network)
+    with torch.no_grad():
+        features = torch.tanh(network.head[0](network.embed(batch.images)))[0]
+        std = network.normalise.std.expand(1, 3, 8, 8).flatten()
+        telling = features.abs() / ((1 - features**2) * (network.head[0].weight / std).norm(dim=1))
+    left_out = set(torch.nonzero(silent_columns(update))[:, 0].tolist())
+    assert len(left_out) == 10
+    assert len(left_out & set(telling.argsort(descending=True)[:10].tolist())) >= 8
+    clean = FedSGD().update(network, batch.images, batch.labels)
+    assert all(torch.equal(update[name], clean[name]) for name in clean if name != "head.2.weight")
+
+
+def test_what_works_before_the_last_layer_needs_one():
+    with pytest.raises(LabError, match="has no fully connected layer"):
+        last_layer(torch.nn.ReLU())
+
+
 @pytest.mark.parametrize(
     "words",
     [
         *("clipping:longest=0", "clipping:longest=inf", "clipping:longest=nan", "quantisation:bits=0", "quantisation:bits=33"),
-        *("low_rank:rank=0", "top_k:strength=1.1", "top_k:strength=-1"),
+        *("low_rank:rank=0", "top_k:strength=1.1", "top_k:strength=-1", "dropout:strength=1", "mixup:strength=inf"),
+        *("dp_sgd:longest=0", "dp_sgd:longest=inf", "dp_sgd:multiplier=nan", "dp_sgd:multiplier=-1", "soteria:strength=2"),
     ],
 )
 def test_what_bounds_nothing_or_everything_is_refused_in_a_sentence(words):

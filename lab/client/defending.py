@@ -4,15 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lab.late import torch
+from lab.late import nn, torch
 
+from lab.client.batch import Batch
 from lab.client.defences.base import Defence
 from lab.errors import LabError
+from lab.federated.protocols.base import Protocol
 from lab.federated.tensors import Gradients
 from lab.federated.updates import shapes
 
 Memories = tuple[Gradients, ...]
 """What each defence of a client keeps for its next round; empty for one that keeps nothing."""
+
+
+def trained(
+    defences: Sequence[Defence],
+    protocol: Protocol,
+    network: nn.Module,
+    batch: Batch,
+    generator: torch.Generator,
+    clean: Gradients | None = None,
+) -> Gradients:
+    """What a client computes whose defences may change how it trains; ``clean`` if none does and that is known."""
+    rule = plain = protocol.rule
+    for defence in defences:
+        rule = defence.training(rule, generator)
+    if rule is plain:
+        return protocol.update(network, batch.inputs, batch.labels) if clean is None else clean
+    return protocol.trained(network, batch.inputs, batch.labels, rule)
 
 
 def defended(

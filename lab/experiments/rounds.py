@@ -13,7 +13,7 @@ from lab import device
 from lab.attacks.base import Attack, AttackState
 from lab.client import checkpoints
 from lab.client.batch import Batch
-from lab.client.defending import defended
+from lab.client.defending import defended, trained
 from lab.errors import LabError, quoted
 from lab.evaluation.round import Round
 from lab.evaluation.scores import DECOYS, shipped_set
@@ -59,10 +59,11 @@ def _simulate(experiment: Experiment, where: torch.device) -> Round:
     _check_labels(batch, network)
     with device.computing(device.threads_for(network)):
         clean = experiment.protocol.update(network, batch.inputs, batch.labels)
+        sent = _defended(experiment, network, batch, clean)
     observation = Observation(
         network=network,
         protocol=experiment.protocol.as_told(),
-        update=_defended(experiment, clean),
+        update=sent,
         input_shape=modality.guessed_shape(batch.inputs, network),
         batch_size=len(batch),
         label_source=experiment.labels,
@@ -196,8 +197,10 @@ def _as_asked(inputs: Inputs, experiment: Experiment) -> Inputs:
     return in_channels(cut, experiment.channels or inputs.shape[-3]).contiguous()
 
 
-def _defended(experiment: Experiment, clean: Gradients) -> Gradients:
-    return defended(experiment.defences, clean, stream(experiment.seed, "defence"))[0]
+def _defended(experiment: Experiment, network: Classifier, batch: Batch, clean: Gradients) -> Gradients:
+    generator = stream(experiment.seed, "defence")
+    own = trained(experiment.defences, experiment.protocol, network, batch, generator, clean)
+    return defended(experiment.defences, own, generator)[0]
 
 
 def _line_up(batch: Batch, experiment: Experiment, modality: Modality) -> Inputs:

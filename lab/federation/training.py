@@ -13,7 +13,7 @@ from pathlib import Path
 from lab.late import functional, no_grad, torch
 
 from lab import device
-from lab.client.defending import Memories, defended
+from lab.client.defending import Memories, defended, trained
 from lab.errors import LabError, is_short_of_memory
 from lab.federated.classifier import Classifier
 from lab.federated.tensors import Gradients
@@ -84,14 +84,17 @@ class Server:
 
     def _sent(self, client: int, number: int) -> Gradients:
         batch = self.shards.batch(client, number)
-        clean = self.settings.protocol.update(self.network, batch.images, batch.labels)
-        if not all(bool(tensor.isfinite().all()) for tensor in clean.values()):
+        defences, generator = (
+            self.settings.defences,
+            stream(self.settings.seed, f"defence of client {client} in round {number}"),
+        )
+        own = trained(defences, self.settings.protocol, self.network, batch, generator)
+        if not all(bool(tensor.isfinite().all()) for tensor in own.values()):
             raise LabError(
                 f"The training diverged: what client {client} computed in round {number} is no finite number; take a smaller "
                 "learning rate, or a smaller server_rate."
             )
-        generator = stream(self.settings.seed, f"defence of client {client} in round {number}")
-        update, self.memories[client] = defended(self.settings.defences, clean, generator, self.memories.get(client, ()))
+        update, self.memories[client] = defended(defences, own, generator, self.memories.get(client, ()))
         return update
 
     @no_grad

@@ -35,6 +35,10 @@ NAMES = {
     "silu": "SiLU",
     "gelu": "GELU",
     "sgd": "SGD",
+    "dp_sgd": "DP-SGD",
+    "top_k": "top k",
+    "mixup": "MixUp",
+    "soteria": "Soteria",
     "elu": "ELU",
     "adam": "Adam",
     "signed_adam": "signed Adam",
@@ -63,6 +67,10 @@ SUGGESTED = {
     "clipping.longest": (0.1, 1, 10),
     "quantisation.bits": (1, 2, 4, 8),
     "low_rank.rank": (1, 2, 4, 8),
+    "dp_sgd.multiplier": (0.1, 0.5, 1, 3),
+    "mixup.strength": (0.2, 1, 4),
+    "dropout.strength": (0.3, 0.5, 0.8),
+    "soteria.strength": (0.1, 0.4, 0.8),
 }
 """Values of a defence's field that show what it does."""
 

@@ -1,4 +1,4 @@
-"""What a defence is: a pure change of the update before it leaves the client."""
+"""What a defence is: a pure change of the update before it leaves the client, or of how the client trains."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from lab.late import torch
 
+from lab.federated.gradient_rules import GradientRule
 from lab.federated.tensors import Gradients
 from lab.options.catalogue import Entry
 from lab.options.fields import fields_of
@@ -27,6 +28,10 @@ class Defence(Entry):
         """The one that changes most: with every number at its upper bound, unless a defence says otherwise."""
         return cls(**{field.name: field.bounds.high for field in fields_of(cls) if field.bounds is not None})
 
+    def training(self, rule: GradientRule, generator: torch.Generator) -> GradientRule:
+        """How the client takes each gradient, where the defence changes that; else the rule given, itself."""
+        return rule
+
     @abstractmethod
     def apply(self, update: Gradients, generator: torch.Generator) -> Gradients:
         """The update that is sent instead; the one given is not changed."""
@@ -41,3 +46,15 @@ class Defence(Entry):
         Of an update of so many in all, and as many in its largest tensor.
         """
         return largest
+
+
+class TrainingDefence(Defence):
+    """Base of the defences that change how the client trains, and nothing of the update that comes of it."""
+
+    @abstractmethod
+    def training(self, rule: GradientRule, generator: torch.Generator) -> GradientRule:
+        """How the client takes each gradient."""
+
+    def apply(self, update: Gradients, generator: torch.Generator) -> Gradients:
+        """As it is."""
+        return update

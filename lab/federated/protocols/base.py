@@ -7,7 +7,8 @@ from typing import ClassVar
 
 from lab.late import nn
 
-from lab.federated.gradients import LocalSteps
+from lab.federated.gradient_rules import GradientRule, PlainGradient
+from lab.federated.gradients import LocalSteps, loss
 from lab.federated.tensors import Gradients, Inputs, Targets
 from lab.options.catalogue import Entry
 
@@ -22,6 +23,15 @@ class Protocol(Entry):
     @abstractmethod
     def update(self, model: nn.Module, inputs: Inputs, targets: Targets, *, differentiable: bool = False) -> Gradients:
         """What leaves the client. With ``differentiable`` it stays in the graph of the inputs."""
+
+    @property
+    def rule(self) -> GradientRule:
+        """How the client takes a gradient."""
+        return PlainGradient(loss)
+
+    @abstractmethod
+    def trained(self, model: nn.Module, inputs: Inputs, targets: Targets, rule: GradientRule) -> Gradients:
+        """What leaves a client that takes its gradients by another rule; by its own it is ``update``."""
 
     @abstractmethod
     def steps(self, pictures: int) -> LocalSteps:

@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar, cast
 from lab.late import Tensor, nn, torch
 
 from lab.errors import LabError
+from lab.federated.gradient_rules import GradientRule
 from lab.federated.gradients import LocalSteps, loss, slopes, trainable
 from lab.federated.inputs import rows as rows_of
 from lab.federated.linear_steps import LinearSteps, linear_steps
@@ -44,8 +45,9 @@ class FedAvg(Protocol):
 
     def update(self, model: nn.Module, inputs: Inputs, targets: Targets, *, differentiable: bool = False) -> Gradients:
         """theta_E - theta_0, by theta <- theta - tau d with the optimiser's directions d."""
-        run = self._unrolled if differentiable else self._trained
-        return run(model, inputs, targets)
+        if differentiable:
+            return self._unrolled(model, inputs, targets)
+        return self.trained(model, inputs, targets, self.rule)
 
     def _unrolled(self, model: nn.Module, inputs: Inputs, targets: Targets) -> Gradients:
         """All steps in one graph."""
@@ -59,15 +61,13 @@ class FedAvg(Protocol):
             weights = {name: weights[name] - self.learning_rate * direction for name, direction in moves}
         return {name: weights[name] - start[name] for name in start}
 
-    def _trained(self, model: nn.Module, inputs: Inputs, targets: Targets) -> Gradients:
+    def trained(self, model: nn.Module, inputs: Inputs, targets: Targets, rule: GradientRule) -> Gradients:
         """Step by step on weights of its own, so that memory holds them, one gradient and what the optimiser remembers."""
         start = {name: tensor.detach() for name, tensor in trainable(model).items()}
         weights, memories = {name: tensor.clone() for name, tensor in start.items()}, dict[str, Memory]()
         for step in range(self.local_steps):
             rows = self._rows(step, len(targets)).to(targets.device)
-            leaves = {name: tensor.detach().requires_grad_() for name, tensor in weights.items()}
-            value = loss(torch.func.functional_call(model, leaves, (rows_of(inputs, rows),)), targets[rows])
-            found = slopes(value, leaves)
+            found = rule.gradient(model, weights, rows_of(inputs, rows), targets[rows])
             for name, direction in self._directions(step, weights, found, memories):
                 weights[name].sub_(direction, alpha=self.learning_rate)
         return {name: tensor.sub_(start[name]) for name, tensor in weights.items()}

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from lab.late import nn
 
-from lab.federated.gradients import LocalSteps, parameter_gradient
+from lab.federated.gradient_rules import GradientRule
+from lab.federated.gradients import LocalSteps, parameter_gradient, trainable
 from lab.federated.protocols.base import Protocol
 from lab.federated.tensors import Gradients, Inputs, Targets
 
@@ -18,6 +19,10 @@ class FedSGD(Protocol):
     def update(self, model: nn.Module, inputs: Inputs, targets: Targets, *, differentiable: bool = False) -> Gradients:
         """G = dL/dtheta, the mean over the batch."""
         return parameter_gradient(model, inputs, targets, differentiable=differentiable)
+
+    def trained(self, model: nn.Module, inputs: Inputs, targets: Targets, rule: GradientRule) -> Gradients:
+        """The rule's gradient of the whole batch."""
+        return rule.gradient(model, trainable(model), inputs, targets)
 
     def steps(self, pictures: int) -> LocalSteps:
         """One gradient of the whole batch."""

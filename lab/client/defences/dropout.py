@@ -1,0 +1,42 @@
+"""Dropout before the last layer while the client trains."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from lab.late import Tensor, torch
+
+from lab.client.defences.base import TrainingDefence
+from lab.client.representation import before_last_layer
+from lab.federated.gradient_rules import GradientRule
+from lab.federated.tensors import Gradients, Inputs, Targets
+from lab.options.fields import Bounds, Help
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class Dropout(TrainingDefence):
+    """Switches features before the last layer off by chance while the client trains; the server does not see which."""
+
+    strength: Annotated[float, Bounds(0.0, 0.99), Help("chance of each feature of each input to be off in a step")] = 0.5
+
+    def training(self, rule: GradientRule, generator: torch.Generator) -> GradientRule:
+        """Of m f / (1 - p) in place of the features f, each m one with chance 1 - p, else zero."""
+        return _Dropped(self.strength, rule, generator) if self.strength else rule
+
+
+class _Dropped(GradientRule):
+    def __init__(self, strength: float, rule: GradientRule, generator: torch.Generator) -> None:
+        self.strength, self.rule, self.generator = strength, rule, generator
+
+    def gradient(self, model: nn.Module, weights: Gradients, inputs: Inputs, targets: Targets) -> dict[str, Tensor]:
+        """New features are off in every step."""
+        with before_last_layer(model, self._dropped):
+            return self.rule.gradient(model, weights, inputs, targets)
+
+    def _dropped(self, features: Tensor) -> Tensor:
+        drawn = torch.rand(features.shape, generator=self.generator, dtype=features.dtype).to(features.device)
+        return features * (drawn >= self.strength) / (1 - self.strength)

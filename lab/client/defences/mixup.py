@@ -1,0 +1,48 @@
+"""MixUp: the client trains on mixtures of two of its inputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from lab.late import Tensor, np, torch
+
+from lab.client.defences.base import TrainingDefence
+from lab.federated.gradient_rules import GradientRule
+from lab.federated.inputs import both, rows
+from lab.federated.tensors import Gradients, Inputs, Targets
+from lab.options.fields import Bounds, Help
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class Mixup(TrainingDefence):
+    """Trains on mixtures of two inputs and of their labels (Zhang et al. 2018); a batch of one has nothing to mix with."""
+
+    strength: Annotated[float, Bounds(0.0, 100.0), Help("alpha of the mixing weight's Beta(alpha, alpha); 0 mixes nothing")] = (
+        1.0
+    )
+
+    def training(self, rule: GradientRule, generator: torch.Generator) -> GradientRule:
+        """Of w x_i + (1 - w) x_j, w the loss for y_i and 1 - w that for y_j."""
+        return _Mixed(self.strength, rule, generator) if self.strength else rule
+
+    def working(self, weights: int, largest: int) -> int:
+        """The gradients for either labels."""
+        return 2 * weights
+
+
+class _Mixed(GradientRule):
+    def __init__(self, strength: float, rule: GradientRule, generator: torch.Generator) -> None:
+        self.strength, self.rule, self.generator = strength, rule, generator
+
+    def gradient(self, model: nn.Module, weights: Gradients, inputs: Inputs, targets: Targets) -> dict[str, Tensor]:
+        """One weight a step and a partner for each input, as the paper has it."""
+        order = torch.randperm(len(targets), generator=self.generator).to(targets.device)
+        seed = int(torch.randint(2**31, (), generator=self.generator))
+        weight = float(np.random.default_rng(seed).beta(self.strength, self.strength))
+        mixed = both(lambda one, other: weight * one + (1 - weight) * other, inputs, rows(inputs, order))
+        own, other = (self.rule.gradient(model, weights, mixed, labels) for labels in (targets, targets[order]))
+        return {name: weight * tensor + (1 - weight) * other[name] for name, tensor in own.items()}

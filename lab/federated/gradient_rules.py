@@ -1,0 +1,55 @@
+"""How a client takes a gradient at some weights: plainly, or changed by a defence; of a batch, or of each input alone."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from lab.late import Tensor, torch
+
+from lab.federated.gradients import slopes
+from lab.federated.inputs import each, rows
+from lab.federated.tensors import Gradients, Inputs, Targets
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Value = Callable[[Tensor, Targets], Tensor]
+"""From logits and targets to the loss, a mean over the batch."""
+
+
+class GradientRule(ABC):
+    """What stands for dL/dtheta in every step of a client."""
+
+    @abstractmethod
+    def gradient(self, model: nn.Module, weights: Gradients, inputs: Inputs, targets: Targets) -> dict[str, Tensor]:
+        """At these weights, for the inputs of one step; outside any graph."""
+
+    def each(self, model: nn.Module, weights: Gradients, inputs: Inputs, targets: Targets) -> dict[str, Tensor]:
+        """The same of each input as if it were alone: tensors of shape (inputs, ...)."""
+        places = [slice(place, place + 1) for place in range(len(targets))]
+        found = [self.gradient(model, weights, rows(inputs, place), targets[place]) for place in places]
+        return {name: torch.stack([one[name] for one in found]) for name in weights}
+
+
+class PlainGradient(GradientRule):
+    """The gradient of the loss itself."""
+
+    def __init__(self, value: Value) -> None:
+        self.value = value
+
+    def gradient(self, model: nn.Module, weights: Gradients, inputs: Inputs, targets: Targets) -> dict[str, Tensor]:
+        """By one backward pass."""
+        leaves = {name: tensor.detach().requires_grad_() for name, tensor in weights.items()}
+        return slopes(self.value(torch.func.functional_call(model, leaves, (inputs,)), targets), leaves)
+
+    def each(self, model: nn.Module, weights: Gradients, inputs: Inputs, targets: Targets) -> dict[str, Tensor]:
+        """By one backward pass, too, in which each input has weights of its own."""
+        own = {name: tensor.detach().expand(len(targets), *tensor.shape).requires_grad_() for name, tensor in weights.items()}
+
+        def alone(leaves: dict[str, Tensor], one: Inputs, target: Tensor) -> Tensor:
+            batch = each(lambda tensor: tensor.unsqueeze(0), one)
+            return self.value(torch.func.functional_call(model, leaves, (batch,)), target.unsqueeze(0))
+
+        return slopes(torch.vmap(alone)(own, inputs, targets).sum(), own)
