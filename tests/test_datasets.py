@@ -71,6 +71,7 @@ def test_the_catalogue_lists_every_set_and_no_helper():
         "lent_folder",
         "mnist",
         "npz",
+        "unknown",
     }
     assert set(entries("dataset")) == names
 

@@ -44,7 +44,7 @@ from widgets.serving.serve import serve
 from widgets.views.chips import CHIPS
 from widgets.views.controls import Controls
 
-NOT_SHIPPED = sorted(set(entries("dataset")) - {"drawing", "gallery", "inline", "lent_folder"})
+NOT_SHIPPED = sorted(set(entries("dataset")) - {"drawing", "gallery", "inline", "lent_folder", "unknown"})
 
 
 def naming(name, place):

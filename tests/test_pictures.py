@@ -250,7 +250,7 @@ def test_unreadable_file(tmp_path, monkeypatch):
 
 
 def test_text_that_is_not_base64():
-    with pytest.raises(LabError, match=r"^picture 1 is not base64 text; give the base64 form of a PNG file\.$"):
+    with pytest.raises(LabError, match=r"^picture 1 is not base64 text; give the base64 form of a file\.$"):
         from_text("not base64!", "picture 1")
 
 

@@ -18,3 +18,10 @@ class Round:
     observation: Observation
     line_up: Inputs
     """Inputs to pick the secret from: the first is the first private one, the others are decoys."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sent:
+    """An update that somebody sent, whose truth nobody here knows: what is found is held against the update alone."""
+
+    observation: Observation

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from lab.late import Tensor, torch
+
 from lab.client.checkpoints.weights import Weights
 from lab.errors import LabError
+from lab.experiments.recognising import fits, recognised
 from lab.federated.networks.base import BatchNorm, Network
 from lab.federated.observation import LabelSource, Observation
 from lab.federated.own_model import with_weights
+from lab.federated.own_statistics import own_statistics
 from lab.federated.recipes import not_simulated, protocol_of
 from lab.federated.told import check_classes, checked_batch, class_numbers, source_of_labels
+from lab.federated.update_names import STATISTICS, keyed, without_wrappers
 from lab.options.plain import from_plain
 from lab.randomness import stream
 
 if TYPE_CHECKING:
     from lab.capture import Recipe
     from lab.federated.captures import Capture
+    from lab.federated.classifier import Classifier
     from lab.federated.protocols.base import Protocol
+
+    Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 
 
 def observation_of(
@@ -32,42 +41,116 @@ def observation_of(
     pictures: int | None = None,
 ) -> Observation:
     """What a server saw that knows the capture; what is not given is as the recipe says. Raises ``LabError``."""
-    recipe = capture.recipe
-    network, shape = _network(recipe, options), _shape(recipe)
-    rule = protocol_of(recipe) if protocol is None else protocol
+    recipe, shape = capture.recipe, shape_of(capture.recipe)
     known = class_numbers(labels or None)
-    count = checked_batch(pictures if pictures is not None or labels else recipe.pictures, known, shape)
-    classes = Weights({tuple(name.split(".")): tensor for name, tensor in capture.weights.items()}, "capture", in_order=False)
-    built = network.build(shape, classes.classes[0], stream(0, "weights"))
-    check_classes(known, built.classes)
+    told = pictures if pictures is not None or labels else recipe.pictures
+    network, classes = network_of(capture, options)
+    seen = seen_of(
+        capture,
+        network,
+        classes,
+        shape,
+        statistics=(recipe.mean or (), recipe.std or ()),
+        protocol=protocol_of(recipe) if protocol is None else protocol,
+        pictures=checked_batch(told, known, shape),
+        source=source_of_labels(known, source),
+    )
+    check_classes(known, classes)
+    return replace(seen, labels=known)
+
+
+def seen_of(
+    capture: Capture,
+    network: Network,
+    classes: int,
+    shape: tuple[int, int, int],
+    *,
+    statistics: Statistics,
+    protocol: Protocol,
+    pictures: int,
+    source: LabelSource,
+) -> Observation:
+    """The same of a server that takes the client's network and rule to be these; no labels are known. Raises ``LabError``."""
+    built = network.build(shape, classes, stream(0, "weights"))
+    built.normalise = own_statistics(network, shape, *statistics) or built.normalise
+    model, update, notes = _brought(built, capture)
     return Observation(
-        network=with_weights(built, capture.weights, "eval"),
-        protocol=rule,
-        update=capture.update,
+        network=model,
+        protocol=protocol,
+        update=update,
         input_shape=shape,
-        batch_size=count,
-        label_source=source_of_labels(known, source),
-        labels=known,
-        notes=not_simulated(recipe, rule),
+        batch_size=pictures,
+        label_source=source,
+        labels=None,
+        notes=(*notes, *not_simulated(capture.recipe, protocol)),
     )
 
 
-def _network(recipe: Recipe, options: Network | None) -> Network:
-    """The one given, else the recipe's; a batch norm as the client had it."""
-    if options is None and recipe.network is None:
-        raise LabError(
-            "The capture does not name a network of the lab's catalogue, and a model of one's own is code, which runs on the "
-            "command line alone: gradlab run --model FILE.py:NAME --update CAPTURE."
-        )
-    chosen = options or from_plain(Network, recipe.network, "the recipe's network")
-    changes: dict[str, Any] = (
-        {"batch_norm": BatchNorm.TRAIN} if recipe.mode == "train" and hasattr(chosen, "batch_norm") else {}
-    )
-    return replace(chosen, **changes)
+def network_of(capture: Capture, options: Network | None = None, likely: Sequence[Network] = ()) -> tuple[Network, int]:
+    """The one given, else the recipe's, else one that has these shapes, of the ``likely`` before others; and its classes.
+
+    A batch norm is as the client had it. Raises ``LabError`` where no network of the catalogue fits.
+    """
+    shape, counts = shape_of(capture.recipe), _weights(capture.weights).classes
+    named = capture.recipe.network
+    chosen = options if options is not None or named is None else from_plain(Network, named, "the recipe's network")
+    if chosen is None:
+        chosen, classes = recognised(capture.weights, shape, counts, likely)
+    else:
+        classes = next((count for count in counts if fits(chosen, capture.weights, shape, count)), counts[0])
+    return (chosen if options is not None else _normed(chosen, capture)), classes
 
 
-def _shape(recipe: Recipe) -> tuple[int, int, int]:
+def shape_of(recipe: Recipe) -> tuple[int, int, int]:
+    """(channels, height, width) of a picture. Raises ``LabError`` where the recipe does not say it."""
     if recipe.input_shape is None or len(recipe.input_shape) != 3:
-        raise LabError("The capture's recipe does not say (channels, height, width) of a picture; capture the round again.")
+        raise LabError(
+            "The capture's recipe does not say (channels, height, width) of a picture; capture the round again with "
+            "input_shape=(3, 32, 32) or whatever it is."
+        )
     channels, height, width = recipe.input_shape
     return channels, height, width
+
+
+def _normed(network: Network, capture: Capture) -> Network:
+    """With the normalisation that the client had: by stored statistics where there are some, and as its mode says."""
+    if not hasattr(network, "batch_norm"):
+        return network
+    stored = any(name.endswith(STATISTICS) for name in capture.weights)
+    present: Any = network
+    changed = present.batch_norm
+    if stored and changed in (BatchNorm.EVAL, BatchNorm.TRAIN):
+        changed = BatchNorm.TRAIN if capture.recipe.mode == "train" else BatchNorm.EVAL
+    elif not stored and changed is BatchNorm.EVAL:
+        changed = BatchNorm.GROUP
+    return replace(present, batch_norm=changed)
+
+
+def _brought(built: Classifier, capture: Capture) -> tuple[Classifier, Mapping[str, Tensor], tuple[str, ...]]:
+    """The network with the captured weights, the update by its names, and what there is to say of either.
+
+    Weights under foreign names are told by their shapes, and the update then goes by the same names.
+    """
+    if without_wrappers(capture.weights, built.state_dict()):
+        return with_weights(built, capture.weights, "eval"), keyed(built, capture.update), ()
+    model, notes = _filled(built, capture.weights)
+    blank = {
+        name: tensor if name.endswith(STATISTICS) else torch.zeros_like(tensor) for name, tensor in capture.weights.items()
+    }
+    sent, _ = _filled(built, blank | capture.update)
+    update = {name: tensor.detach() for name, tensor in sent.named_parameters()}
+    lacking = blank.keys() - capture.update.keys()
+    return model, {name: tensor for name, tensor in update.items() if not lacking or tensor.any()}, notes
+
+
+def _filled(built: Classifier, tensors: Mapping[str, Tensor]) -> tuple[Classifier, tuple[str, ...]]:
+    """A copy with these tensors as its weights. Raises ``LabError`` where they are another network's, or no finite numbers."""
+    weights, model = _weights(tensors), deepcopy(built)
+    notes = weights.put_into(model)
+    if notes is None:
+        raise weights.misfit(model)
+    return model, notes
+
+
+def _weights(tensors: Mapping[str, Tensor]) -> Weights:
+    return Weights({tuple(name.split(".")): tensor for name, tensor in tensors.items()}, "the capture", in_order=False)

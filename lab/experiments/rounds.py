@@ -20,9 +20,10 @@ from lab.evaluation.scores import DECOYS, shipped_set
 from lab.experiments.cost.fitting import check_size
 from lab.experiments.experiment import Experiment
 from lab.experiments.recommended import recommended_for_observation
-from lab.federated.classifier import Classifier, Normalise
+from lab.federated.classifier import Classifier
 from lab.federated.inputs import joined, rows, shape_of
 from lab.federated.observation import LabelSource, Observation
+from lab.federated.own_statistics import own_statistics
 from lab.federated.tensors import Gradients, Inputs, Shape
 from lab.modalities.base import Modality, modality_of
 from lab.modalities.images.codec import in_channels
@@ -158,19 +159,8 @@ def build_network(experiment: Experiment, batch: Batch) -> tuple[Classifier, Bat
 
 def _built(experiment: Experiment, shape: Shape, classes: int) -> Classifier:
     network = experiment.network.build(shape, classes, stream(experiment.seed, "weights"))
-    if experiment.mean or experiment.std:
-        network.normalise = _own_statistics(experiment, shape)
+    network.normalise = own_statistics(experiment.network, shape, experiment.mean, experiment.std) or network.normalise
     return network
-
-
-def _own_statistics(experiment: Experiment, shape: Any) -> Normalise:
-    """What takes off the mean that was given and divides by the deviation; the network's own where one was not."""
-    usual = experiment.network.statistics(shape[0])
-    mean, std = (given or own for given, own in zip((experiment.mean, experiment.std), usual, strict=True))
-    for name, given in (("mean", mean), ("std", std)):
-        if len(given) not in (1, shape[0]):
-            raise LabError(f"{name} is given for {len(given)} channels, and the pictures have {shape[0]}; give one for each.")
-    return Normalise(mean, std)
 
 
 def _check_labels(batch: Batch, network: Classifier) -> None:

@@ -130,7 +130,7 @@ def from_text(text: str, what: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        raise LabError(f"{what} is not base64 text; give the base64 form of a PNG file.") from None
+        raise LabError(f"{what} is not base64 text; give the base64 form of a file.") from None
 
 
 def resized(images: Images, size: int) -> Squares:
