@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from lab.experiments.experiment import Experiment
 
 WRONG_INPUT, BROKEN, INTERRUPTED = 2, 1, 130
+UNKNOWN = "unknown"
+"""The data set of an experiment whose pictures nobody knows."""
 
 
 class Sentences(TyperGroup):
@@ -203,10 +205,11 @@ def run(
         from lab.commands.fetching import fetch_for
 
         fetch_for(chosen)
-    check_at_hand(chosen)
+    if chosen.dataset.name != UNKNOWN:
+        check_at_hand(chosen)
     if out is not None:
         ready_folder(out)
-    _tell(_attacked(chosen, device, seconds, last, out))
+    _tell((_attacked_opened if chosen.dataset.name == UNKNOWN else _attacked)(chosen, device, seconds, last, out))
 
 
 def _tell(told: Told) -> None:
@@ -222,6 +225,17 @@ def _attacked(experiment: Experiment, device: str, seconds: float | None, last: 
         from lab.commands.running import Limits, run
 
     return run(experiment, device, Limits(seconds, last), out)
+
+
+def _attacked_opened(experiment: Experiment, device: str, seconds: float | None, last: int | None, out: Path | None) -> Told:
+    """The same of an update that a page has opened, and whose pictures nobody knows."""
+    with lasting():
+        from lab.commands.running import Limits
+        from lab.commands.running_own import run
+        from lab.experiments.opened import received
+
+    seen = received(experiment).observation
+    return run(seen, experiment.attack, experiment.seed, (), device, Limits(seconds, last), out)
 
 
 def _attacked_own(own: OwnFlags, choices: Choices, device: str, seconds: float | None, out: Path | None) -> Told:

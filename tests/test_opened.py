@@ -265,3 +265,18 @@ def test_all_networks_are_tried(monkeypatch):
     assert all(issubclass(entry, Network) for entry in entries("network").values())
     with pytest.raises(LabError, match="No network of the lab's catalogue has weights of these shapes"):
         recognised({"a.weight": torch.ones(3, 5)}, (3, 8, 8), (3,))
+
+
+def test_the_command_line_repeats_what_a_page_has_opened(tmp_path, monkeypatch, capsys):
+    """A run that the page has saved holds the file: its experiment is complete."""
+    from lab.cli import app
+
+    experiment = opened(captured(tmp_path, MLP(width=16), smooth_batch())[0], "mine").experiment
+    (tmp_path / "run.json").write_text(json.dumps({"experiment": experiment.to_plain()}))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        app(["run", "--experiment", "run.json", "--iterations", "3"])
+    told = capsys.readouterr().out
+    assert ended.value.code == 0
+    assert "Residual: its own update leaves" in told
+    assert "PSNR" not in told
