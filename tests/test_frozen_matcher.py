@@ -24,6 +24,7 @@ from lab.attacks.matching.distances.top_heavy_cosine import TopHeavyCosine
 from lab.attacks.matching.optimisers.adam import Adam
 from lab.attacks.matching.optimisers.lbfgs import LBFGS
 from lab.attacks.matching.optimisers.signed_adam import SignedAdam
+from lab.attacks.matching.route import matcher_of
 from lab.attacks.matching.settings import Derivative
 from lab.client.batch import Batch
 from lab.federated.gradients import parameter_gradient
@@ -269,7 +270,7 @@ def test_the_network_is_left_alone_and_the_matcher_forgets_nothing():
 )
 def test_the_route_is_chosen_by_itself(optimiser, derivative, route):
     observation = observe(MLP(width=8), random_batch(1))
-    assert isinstance(GradientMatching(optimiser=optimiser, derivative=derivative)._matcher(observation), route)
+    assert isinstance(matcher_of(GradientMatching(optimiser=optimiser, derivative=derivative), observation), route)
 
 
 @pytest.mark.parametrize(("distance", "pictures"), [(BalancedCosine(), 1), (TopHeavyCosine(), 6)], ids=("one", "six"))

@@ -15,9 +15,10 @@ from lab import Experiment, LabError, simulate_round
 from lab.attacks.derivative.frozen_matcher import FrozenMatcher
 from lab.attacks.derivative.frozen_proof import can_freeze
 from lab.attacks.derivative.matcher import ExactMatcher
-from lab.attacks.gradient_matching import NOT_PROVED, SLOWER, GradientMatching
+from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.matching.distances.euclidean import Euclidean
 from lab.attacks.matching.optimisers.lbfgs import LBFGS
+from lab.attacks.matching.route import NOT_PROVED, SLOWER, matcher_of
 from lab.attacks.matching.settings import Derivative
 from lab.federated.networks.base import Network, feature_count
 from lab.federated.networks.mlp import MLP
@@ -51,7 +52,7 @@ def choices(entry):
 def gaps(observation, pictures, matcher=None):
     """How far the derivative on the route that the attack takes is from the exact one, at several candidates."""
     attack = GradientMatching(distance=Euclidean())
-    taken = matcher or attack._matcher(observation)
+    taken = matcher or matcher_of(attack, observation)
     rule = partial(observation.protocol.update, observation.network, differentiable=True)
     exact = ExactMatcher(rule, attack.distance, observation.update)
     for seed in range(3):

@@ -5,41 +5,31 @@ from __future__ import annotations
 import math
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
 
 from lab.late import torch
 
 from lab.attacks.base import AttackState
-from lab.attacks.derivative.matcher import ExactMatcher, Matcher
 from lab.attacks.labels.llg import counting_note
-from lab.attacks.matching.adaptive_steps import SoftStepsSurrogate
 from lab.attacks.matching.distances.balanced_cosine import BalancedCosine
 from lab.attacks.matching.distances.base import Distance
 from lab.attacks.matching.distances.cosine import Cosine
 from lab.attacks.matching.distances.soft_signs import SoftSigns
 from lab.attacks.matching.guessing import guess_steps
-from lab.attacks.matching.local_steps import LongStepSurrogate, Surrogate
 from lab.attacks.matching.nearest import Nearest
 from lab.attacks.matching.outcomes import MatchingOutcome
 from lab.attacks.matching.plateau import Plateau
 from lab.attacks.matching.priors.total_variation import TotalVariation
+from lab.attacks.matching.route import Route, route
 from lab.attacks.matching.search import Search
 from lab.attacks.matching.sent_entries import SentEntries
-from lab.attacks.matching.settings import SMOOTHNESS, Derivative, Matching, Start, Steps
+from lab.attacks.matching.settings import SMOOTHNESS, Matching, Start
 from lab.attacks.matching.update_reading import Reading, Trace, read_update
 from lab.errors import LabError
-from lab.federated.gradients import LocalSteps
 from lab.federated.inputs import kept
 from lab.federated.observation import Observation
 from lab.federated.tensors import Inputs
 from lab.modalities.base import modality_of
 
-NOT_PROVED = (
-    "The frozen derivative does not prove right for this network: something in it is random, or bends in a way that no layer "
-    "of its own shows; take derivative = exact or auto."
-)
-NOT_PLAIN = "The frozen derivative does not follow the steps of {name} one by one; take derivative = exact or auto."
-SLOWER = "The fast derivative does not prove right for this network, so each step differentiated twice: slower, and as good."
 SMOOTHNESS_OF_SIGNS = (TotalVariation(weight=0.7, fade=0.3),)
 SMOOTHNESS_OF_NOISE = TotalVariation(weight=3.0, fade=0.2)
 """At noise as long as the gradient; of less, so much less is added to the usual."""
@@ -74,19 +64,22 @@ class GradientMatching(Matching):
             return
         read = read_update(observation) if self.reading and self.priors == SMOOTHNESS else Reading(Trace.PLAIN)
         attack = self.suited_to(read)
-        surrogate = self._surrogate(observation)
-        matcher = attack._matcher(observation) if surrogate is None else attack._matcher_of(surrogate)
+        way = route(attack, observation)
         finals: list[Nearest] = []
         for restart in range(self.restarts):
-            noise = self.start is Start.NOISE or restart > 0
-            start = None if restart else first
-            search = Search(attack, observation, matcher, generator, noise=noise, start=start, surrogate=surrogate)
-            nearest = yield from self._attempt(search, restart, plain=read.trace is Trace.PLAIN)
-            finals.append(nearest)
+            search = attack._start(observation, way, generator, restart, first)
+            finals.append((yield from self._attempt(search, restart, plain=read.trace is Trace.PLAIN)))
         best = min(finals, key=lambda nearest: nearest.ranking)
-        note = " ".join(filter(None, (read.sentence, best.note, counting_note(observation), self._note(observation, matcher))))
+        note = " ".join(filter(None, (read.sentence, best.note, counting_note(observation), way.note)))
         outcome = best.state.outcome or MatchingOutcome.BUDGET_SPENT
         yield replace(best.state, iteration=finals[-1].state.iteration, outcome=outcome, note=note)
+
+    def _start(
+        self, observation: Observation, way: Route, generator: torch.Generator, restart: int, first: Inputs | None
+    ) -> Search:
+        """x_0 of an attempt: what was handed over, grey, or noise; restarts after the first always begin with noise."""
+        noise, start = self.start is Start.NOISE or restart > 0, None if restart else first
+        return Search(self, observation, way.matcher, generator, noise=noise, start=start, surrogate=way.surrogate)
 
     def _after_guessing(
         self, observation: Observation, generator: torch.Generator, first: Inputs | None
@@ -118,51 +111,6 @@ class GradientMatching(Matching):
             weight, fade = (a + (b - a) * share for a, b in ((usual.weight, most.weight), (usual.fade, most.fade)))
             return replace(self, distance=_even(self.distance), priors=(TotalVariation(weight=weight, fade=fade),))
         return self
-
-    def _surrogate(self, observation: Observation) -> Surrogate | None:
-        """What stands for the client's steps, where they are not to be simulated and are more than a gradient."""
-        steps = observation.protocol.steps(observation.batch_size)
-        if self.local_steps is not Steps.SURROGATE or (len(steps.rows) == 1 and steps.optimiser.is_plain):
-            return None
-        return LongStepSurrogate(observation) if steps.optimiser.is_linear else SoftStepsSurrogate(observation)
-
-    def _matcher_of(self, surrogate: Surrogate) -> Matcher:
-        """That of its single step, or of its soft ones."""
-        if isinstance(surrogate, LongStepSurrogate):
-            return self._matcher(surrogate.observation, lean=True)
-        assert isinstance(surrogate, SoftStepsSurrogate)
-        self._refuse_frozen(surrogate.steps)
-        return ExactMatcher(surrogate.update, self.distance, surrogate.client.update)
-
-    def _refuse_frozen(self, steps: LocalSteps) -> None:
-        """Raise ``LabError`` where the fast derivative is asked for of steps that it does not follow."""
-        if self.derivative is Derivative.FROZEN:
-            raise LabError(NOT_PLAIN.format(name=steps.optimiser.name))
-
-    def _matcher(self, observation: Observation, *, lean: bool = False) -> Matcher:
-        """The fast route where it is proved right for the network and the optimiser needs no more than its four digits.
-
-        ``lean`` where a copy of the weights is in memory already.
-        """
-        from lab.attacks.derivative.frozen_matcher import FrozenMatcher
-        from lab.attacks.derivative.frozen_proof import can_freeze
-
-        network, shared = observation.network, observation.update
-        steps = observation.protocol.steps(observation.batch_size)
-        if not steps.optimiser.is_plain:
-            self._refuse_frozen(steps)
-        elif self.wants_frozen():
-            if can_freeze(observation):
-                return FrozenMatcher(network, steps, self.distance, shared, lean=lean)
-            if self.derivative is Derivative.FROZEN:
-                raise LabError(NOT_PROVED)
-        return ExactMatcher(partial(observation.protocol.update, network, differentiable=True), self.distance, shared)
-
-    def _note(self, observation: Observation, matcher: Matcher) -> str:
-        """That the fast route was wanted and not taken; of steps that it does not follow it never is."""
-        optimiser = observation.protocol.steps(observation.batch_size).optimiser
-        followed = optimiser.is_plain or (optimiser.is_linear and self.local_steps is Steps.SURROGATE)
-        return SLOWER if followed and self.bears_rounding() and isinstance(matcher, ExactMatcher) else ""
 
     def _attempt(self, search: Search, restart: int, *, plain: bool) -> Generator[AttackState, None, Nearest]:
         """One restart: evaluate x_k, report it, step to x_k+1. Returns the state that came nearest to what was shared.
