@@ -315,8 +315,8 @@ def test_a_relative_prior_pulls_with_its_share_of_the_match(prior):
     assert float(relative.factor(torch.zeros_like(slope), data)) == 0
 
 
-@pytest.mark.parametrize("protocol", [FedSGD(), FedAvg(local_steps=2, batch_size=2)], ids=lambda protocol: protocol.name)
 @pytest.mark.parametrize("entry", DEFENCES)
+@pytest.mark.parametrize("protocol", [FedSGD(), FedAvg(local_steps=2, batch_size=2)], ids=lambda protocol: protocol.name)
 def test_a_defence_is_pure_and_the_identity_at_its_weakest(entry, protocol):
     batch = random_batch(3)
     network = observe(MLP(depth=2, width=8), batch).network

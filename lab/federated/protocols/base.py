@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from lab.late import nn
 
+from lab.errors import LabError
 from lab.federated.gradient_rules import GradientRule, PlainGradient
 from lab.federated.gradients import LocalSteps, loss
 from lab.federated.tensors import Gradients, Inputs, Targets
@@ -29,9 +30,14 @@ class Protocol(Entry):
         """How the client takes a gradient."""
         return PlainGradient(loss)
 
-    @abstractmethod
     def trained(self, model: nn.Module, inputs: Inputs, targets: Targets, rule: GradientRule) -> Gradients:
-        """What leaves a client that takes its gradients by another rule; by its own it is ``update``."""
+        """What leaves a client that takes its gradients by another rule; by its own it is ``update``.
+
+        Raises ``LabError`` where the protocol has none but its own.
+        """
+        raise LabError(
+            f"The protocol {self.name} takes its gradients in no other way, and a defence wants one; choose fedsgd or fedavg."
+        )
 
     @abstractmethod
     def steps(self, pictures: int) -> LocalSteps:
