@@ -104,6 +104,7 @@ KEYS = {
     "chips": ("choose", "closed"),
     "doctor": ("show", "mend"),
     "guess": ("type", "begin"),
+    "ending": ("type", "next"),
 }
 
 

@@ -1,31 +1,40 @@
 """The form and the wire without a browser: schema, edits, and what a stranger may send."""
 
+import io
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import segno
 import traitlets
+from PIL import Image
 
 from lab import Experiment, simulate_round
 from lab.attacks.analytic import Analytic
+from lab.client.datasets.drawing import Drawing
+from lab.client.datasets.gallery import Gallery
 from lab.client.datasets.inline import Inline
 from lab.client.defences.gaussian_noise import GaussianNoise
 from lab.client.defences.pruning import Pruning
 from lab.experiments.edits import edit
 from lab.experiments.failures import FAILURES
+from lab.federated.networks.lenet import LeNet
 from lab.options.catalogue import entries
 from lab.options.fields import fields_of
 from widgets.door.messages import Listener
 from widgets.form.controls import IN_SIGHT, schema
 from widgets.form.gate import change, edited
+from widgets.form.steps import STEPS
 from widgets.pages.written import catch_up, written
 from widgets.playback import recording
 from widgets.playback.playback import Playback
 from widgets.run.frames import Frame, describe_round
 from widgets.run.session import Session
 from widgets.surroundings import NAMES, OWN_ADDRESS
-from widgets.views.chips import CHIPS, Chips
+from widgets.views.chips import Chips
 from widgets.views.controls import Controls
 from widgets.views.doctor import Doctor
+from widgets.views.ending import Ending
 from widgets.views.guess import Guess
 from widgets.views.page import Page
 from widgets.views.panel import Panel
@@ -179,13 +188,44 @@ def test_a_guess_begun_while_the_lab_loads_draws_a_secret_afterwards():
     assert session.experiment.dataset.first not in ("", Experiment().dataset.first)
 
 
-@pytest.mark.parametrize("chip", CHIPS, ids=lambda chip: chip.key)
-def test_every_chip_makes_a_valid_experiment(chip, session, film):
-    chips = Chips(film, session)
-    chips._receive(chips, {"choose": chip.key}, [])
-    assert chips.chosen == chip.key
-    assert chips.note == chip.note
-    assert (session.experiment != Experiment()) == bool(chip.edits)
+def small_png():
+    file = io.BytesIO()
+    Image.effect_noise((40, 40), 70).save(file, "PNG")
+    return file.getvalue()
+
+
+PRESENT = {
+    "the default": Experiment(),
+    "another network and seed": Experiment(network=LeNet(), seed=3),
+    "another secret": Experiment(dataset=Gallery(first="owl")),
+    "a drawing": Experiment(dataset=Drawing()),
+    "one's own": Experiment(dataset=Inline.from_bytes([(small_png(), "mine.png")], 32)),
+    **{f"after {step.key}": edited(Experiment(), step.edits) for step in STEPS},
+}
+
+
+@pytest.mark.parametrize("present", PRESENT.values(), ids=PRESENT)
+@pytest.mark.parametrize("step", STEPS, ids=lambda step: step.key)
+def test_every_step_starts_from_what_is_known_runs_at_once_and_is_lit(step, present):
+    """Whatever there was, but for the secret, which is the reader's own wherever one picture is asked for."""
+    session = Fake(present)
+    chips = Chips(Playback(session), session)
+    chips._receive(chips, {"choose": step.key}, [])
+    usual = edited(Experiment(), step.edits)
+    secret = present.dataset if usual.batch_size == 1 else usual.dataset
+    assert session.experiment == replace(usual, dataset=secret)
+    assert session.asked[-1] == ("start",)
+    assert (chips.chosen, chips.note.startswith(step.note)) == (step.key, True)
+
+
+def test_after_a_run_the_next_question_is_asked_and_all_of_them_come_in_turn(session, film):
+    ending = Ending(film, session)
+    asked = []
+    for _ in STEPS:
+        asked.append(ending.question)
+        ending._receive(ending, {"type": "next"}, [])
+    assert asked == [step.question for step in STEPS]
+    assert ending.question == asked[0]
 
 
 def test_a_chip_is_let_go_when_the_experiment_changes_otherwise(session, film):
@@ -212,7 +252,6 @@ def test_whatever_came_of_a_change_the_form_and_the_chips_show_what_there_is(sta
     monkeypatch.setattr(session, "take", lambda step: None)  # taken, and never made
     chips._receive(chips, {"choose": "steps"}, [])
     session.status = "loading"
-    assert chips.chosen == "steps"
     assert sent == []
     session.status = status
     assert sent == [{"type": "settled"}]
@@ -226,6 +265,7 @@ def test_a_chip_chosen_while_the_lab_loads_is_taken_afterwards():
     chips = Chips(Playback(session), session)
     chips._receive(chips, {"choose": "batch"}, [])
     assert "still loading" in chips.note
+    assert session.asked == [("start",)]
     session.load(Experiment())
     assert session.experiment.batch_size == 8
     assert chips.chosen == "batch"
@@ -390,6 +430,7 @@ def test_what_a_stranger_sends_is_ignored(content, session, film):
         Chips(film, session),
         Share(film, session),
         Doctor(film, session),
+        Ending(film, session),
         film,
     ]
     session.asked.clear()

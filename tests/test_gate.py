@@ -37,11 +37,11 @@ from widgets.form import gate
 from widgets.form.contrasts import contrasts
 from widgets.form.controls import FOLDER, schema
 from widgets.form.gate import edited
+from widgets.form.steps import STEPS
 from widgets.playback.playback import Playback
 from widgets.run import opening
 from widgets.serving import serve as serving
 from widgets.serving.serve import serve
-from widgets.views.chips import CHIPS
 from widgets.views.controls import Controls
 
 NOT_SHIPPED = sorted(set(entries("dataset")) - {"drawing", "gallery", "inline", "lent_folder", "unknown"})
@@ -101,8 +101,8 @@ def test_what_the_page_itself_offers_passes():
         assert gate.admitted(preset.experiment) is preset.experiment
     for failure in FAILURES.values():
         assert gate.admitted(failure.mended) == failure.mended
-    for chip in CHIPS:
-        assert edited(Experiment(), chip.edits)
+    for step in STEPS:
+        assert edited(Experiment(), step.edits)
     for contrast in contrasts(Experiment()):
         for option in contrast["options"]:
             assert edited(Experiment(), ((contrast["path"], option["value"]),))

@@ -13,12 +13,14 @@ from test_session import opened, until
 
 from lab import Experiment, LabError, simulate_round
 from lab.experiments.edits import edit
+from widgets.form.steps import STEPS
 from widgets.playback.playback import Playback
 from widgets.run import jobs
 from widgets.run.comparison import Comparison
 from widgets.run.requests import MOST_PENDING, MOST_UNDOS, Requests
+from widgets.run.session import Session
 from widgets.views import guess
-from widgets.views.chips import CHIPS, Chips
+from widgets.views.chips import Chips
 from widgets.views.compare import Compare
 from widgets.views.controls import Controls
 from widgets.views.guess import Guess
@@ -47,7 +49,7 @@ REFUSED = [
     form("tv", False),
     form("batch_size", "two"),
 ]
-OTHER = [("chips", {"choose": chip.key}, []) for chip in CHIPS]
+OTHER = [("chips", {"choose": step.key}, []) for step in STEPS]
 OTHER += [("guess", {"type": "begin"}, []), ("rail", {"type": "upload", "name": "me.png"}, [a_picture()])]
 OTHER += [("share", {"type": "open"}, [json.dumps(a_run(experiment={"seed": 8})).encode()])]
 UNDO = ("rail", {"type": "undo"}, [])
@@ -76,6 +78,7 @@ def cheap(monkeypatch):
     monkeypatch.setattr(jobs, "simulate", simulate)
     monkeypatch.setattr(guess.random, "SystemRandom", Settled)
     monkeypatch.setattr(Comparison, "start", lambda self, experiments: None)
+    monkeypatch.setattr(Session, "start", lambda self: None)  # what is attacked at once is prepared, and no more
 
 
 async def told(story, *, slowly):

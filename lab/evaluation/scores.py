@@ -234,6 +234,12 @@ def reconstructions(attacked: Round, state: AttackState) -> Inputs:
     return rows(candidate, pairing)
 
 
+def line_up_likeness(attacked: Round, state: AttackState) -> list[float]:
+    """How like what the attack made of the first private input is to each suspect of its line-up, the private one first."""
+    likeness = modality_of(attacked.observation.modality).likeness
+    return likeness(rows(reconstructions(attacked, state), slice(1)), attacked.line_up).tolist()
+
+
 def main_measure(attacked: Round, state: AttackState) -> float:
     """The modality's main measure, mean over the batch: what a curve shows, without the rest of the scores."""
     truth = Truth.of(attacked)

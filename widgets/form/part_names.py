@@ -8,6 +8,7 @@ EVERYTHING = (
     "secret",
     "sent",
     "server",
+    "ending",
     "transport",
     "guess",
     "chips",

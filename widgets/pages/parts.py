@@ -14,6 +14,7 @@ from widgets.views.conditions import Conditions
 from widgets.views.controls import Controls
 from widgets.views.curve import Curve
 from widgets.views.doctor import Doctor
+from widgets.views.ending import Ending
 from widgets.views.guess import Guess
 from widgets.views.loop import Loop
 from widgets.views.panel import Panel
@@ -26,6 +27,7 @@ PARTS = {
     "secret": Secret,
     "sent": Loop,
     "server": lambda film, session: Reconstruction(film),
+    "ending": Ending,
     "transport": Transport,
     "guess": Guess,
     "chips": Chips,

@@ -29,7 +29,6 @@ function initialize({ model, signal }) {
     source: "recorded",
     playing: false,
     trouble: "",
-    guessing: false,
     covered: false,
     get state() { return model.get("state"); },
     /** Whether the engine can be asked for anything. */
@@ -58,8 +57,10 @@ function initialize({ model, signal }) {
       stop();
       move(index);
     },
-    /** Whether nothing may give the secret away: it is covered, or the reader guesses. */
-    get concealed() { return film.covered || film.guessing; },
+    /** Whether nothing may give the secret away. */
+    get concealed() { return film.covered; },
+    /** Whether the last frame of a run that is over is shown. */
+    get ended() { return kept.length > 0 && film.index < 0 && !film.sketched && (film.source === "recorded" || film.state.status === "finished"); },
     /** What the server reads of a drawing that is being made, and what was `sent` of it; null where nobody draws. */
     sketched: null,
     sketch(read) {
@@ -69,10 +70,6 @@ function initialize({ model, signal }) {
     },
     /** What left the phone, in numbers. */
     get sent() { return film.sketched?.sent ?? film.round; },
-    guess(wanted) {
-      film.guessing = wanted;
-      emit("concealed");
-    },
     cover(wanted) {
       film.covered = wanted;
       emit("concealed");
@@ -91,8 +88,7 @@ function initialize({ model, signal }) {
 
   /** The end gives the secret away: of the recording, or of a run. */
   function uncoverAtTheEnd() {
-    const isOver = film.source === "recorded" || film.state.status === "finished";
-    if (film.covered && isOver && film.index < 0 && film.frames.length) film.cover(false);
+    if (film.covered && film.ended) film.cover(false);
   }
 
   function send(content) {
@@ -116,7 +112,8 @@ function initialize({ model, signal }) {
   /** How far into the replay a frame stands: by the logarithm of its iteration, because a guess changes most at the beginning. */
   const share = (frame) => Math.log1p(frame.iteration) / Math.log1p(Math.max(1, film.frames.at(-1).iteration));
 
-  function play() {
+  /** Play to the end, or only to the frame at `until`. */
+  function play(until = Infinity) {
     if (film.frames.length < 2) return;
     const from = film.position >= film.frames.length - 1 ? 0 : film.position;
     const started = performance.now() - share(film.frames[from]) * REPLAY_SECONDS * 1000;
@@ -126,7 +123,7 @@ function initialize({ model, signal }) {
       if (mine !== ticket || signal.aborted) return;
       const passed = (now - started) / 1000 / REPLAY_SECONDS;
       const next = film.frames.findLastIndex((frame) => share(frame) <= passed);
-      if (next >= film.frames.length - 1) return finish();
+      if (next >= Math.min(until, film.frames.length - 1)) return finish(until);
       if (next !== film.position) move(next);
       requestAnimationFrame(tick);
     };
@@ -134,9 +131,9 @@ function initialize({ model, signal }) {
     requestAnimationFrame(tick);
   }
 
-  function finish() {
+  function finish(until) {
     stop();
-    move(film.frames.length - 1);
+    move(Math.min(until, film.frames.length - 1));
   }
 
   function stop() {
@@ -212,7 +209,9 @@ function initialize({ model, signal }) {
     const size = height * width;
     if (!frames) return void (film.source = "live");
     kept = frames.map((frame, index) => ({ ...frame, height, width, image: all.subarray(3 * index * size, 3 * (index + 1) * size), downhill: moves.subarray(index * size, (index + 1) * size) }));
-    if (!matchMedia("(prefers-reduced-motion: reduce)").matches) play();
+    const asks = recognisedSince(kept); // what is it? The rest is played to whoever has answered, or asks for it
+    if (matchMedia("(prefers-reduced-motion: reduce)").matches) film.index = asks;
+    else play(asks);
   }
 
   model.on("msg:custom", receive);

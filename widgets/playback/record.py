@@ -38,12 +38,12 @@ def record() -> dict[str, Any]:
     sent = describe_round(experiment, attacked)
     count, height, width, _ = sent["images"].shape
     words = {key: plain(value) for key, value in sent.items() if not isinstance(value, np.ndarray)}
-    words |= {"count": count, "height": height, "width": width}
+    words |= {"count": count, "height": height, "width": width, "suspects": len(sent["line_up"])}
     arrays = {
         "frames": np.stack([shown.image for shown in frames]),
         "downhill": np.stack([np.asarray(shown.downhill) for shown in frames]),
     }
-    recording.save(run, words, arrays | {"images": sent["images"], "sample": sent["sample"]})
+    recording.save(run, words, arrays | {name: sent[name] for name in ("images", "line_up", "sample")})
     return run
 
 

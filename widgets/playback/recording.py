@@ -18,7 +18,7 @@ def load() -> dict[str, Any]:
     story = json.loads((FOLDER / "default.json").read_text(encoding="utf-8"))
     with np.load(FOLDER / "default.npz") as arrays:
         run = story["run"] | {"pixels": arrays["frames"].tobytes(), "downhill": arrays["downhill"].tobytes()}
-        sent = story["round"] | {"images": arrays["images"].tobytes(), "sample": arrays["sample"].tobytes()}
+        sent = story["round"] | {name: arrays[name].tobytes() for name in ("images", "line_up", "sample")}
     return {"run": run, "round": sent}
 
 

@@ -47,6 +47,8 @@ class Frame:
     """What the drawing of other inputs needs besides."""
     downhill: np.ndarray | None = None
     """uint8, (height, width): which way the guess is moved next, 128 for not at all; None where nobody looked."""
+    suspects: list[float] = field(default_factory=list)
+    """Likeness to each picture of the line-up, the secret first; of one picture alone."""
 
     @property
     def nbytes(self) -> int:
@@ -73,7 +75,7 @@ class Post:
 
 def frame(number: int, run: int, post: Post, scores: Scores, attacked: Round) -> Frame:
     """The frame of a state with its scores."""
-    from lab.evaluation.scores import decoded
+    from lab.evaluation.scores import decoded, line_up_likeness
     from lab.modalities.base import modality_of
 
     state, modality = post.state, modality_of(attacked.observation.modality)
@@ -95,6 +97,7 @@ def frame(number: int, run: int, post: Post, scores: Scores, attacked: Round) ->
         numbers=scores.plain(),
         layers=post.looked.layers,
         downhill=post.looked.downhill,
+        suspects=line_up_likeness(attacked, state) if attacked.observation.batch_size == 1 else [],
     )
 
 

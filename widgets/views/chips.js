@@ -4,6 +4,7 @@ async function render({ model, el, host }) {
   const tell = sender(model, note);
   const choose = (key, opens) => {
     tell({ choose: key });
+    if (opens !== "compare") film.tell("look", "server");
     if (opens === "compare") film.tell("compare", true);
     else film.tell("uncompare");
     if (opens && opens !== "compare") film.tell("tab", opens);

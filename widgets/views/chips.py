@@ -1,116 +1,58 @@
-"""Next steps: each chip sets up one experiment that answers the next question."""
+"""Next steps: each chip sets up one experiment that answers the next question, and runs it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import traitlets
 
 from widgets.door.messages import Message
-from widgets.form.gate import edited
+from widgets.form import steps
 from widgets.views.base import View, script, style
 
-if TYPE_CHECKING:
-    from lab import Experiment
-    from lab.experiments.edits import Patch
-
-
-@dataclass(frozen=True)
-class Chip:
-    """A named set of changes of the present experiment."""
-
-    key: str
-    title: str
-    note: str
-    edits: tuple[Patch, ...]
-    opens: str = ""
-    """A part of the page that it opens: the tab "algebra", or "compare"."""
-
-
-CHIPS = (
-    Chip(
-        "trained",
-        "Try a trained network",
-        "The network is now trained, which usually makes it harder to invert.",
-        (("trained", True),),
-    ),
-    Chip(
-        "losses",
-        "Compare two losses",
-        "A horse, a trained network: by direction alone, and by direction and length. The experiment above stays as it is.",
-        (),
-        opens="compare",
-    ),
-    Chip(
-        "steps",
-        "Take five local steps",
-        "The client now takes five steps by itself and sends only how its weights changed.",
-        (("local_steps", 5),),
-    ),
-    Chip(
-        "batch",
-        "Send eight pictures at once",
-        "Eight pictures now share one gradient: averaging blurs, but does it hide?",
-        (("batch_size", 8),),
-    ),
-    Chip(
-        "algebra",
-        "Do it with algebra",
-        "A fully connected network needs no attack at all: one division gives the picture. See the Algebra tab.",
-        (("batch_size", 1), ("local_steps", 0), ("network", "mlp")),
-        opens="algebra",
-    ),
-)
-
+COMPARE = "losses"
+COMPARED = "A horse, a trained network: by direction alone, and by direction and length. The experiment above stays as it is."
 EARLY = "The lab is still loading; this is set as soon as it is there."
 
 
 class Chips(View):
-    """Sets the experiment and says what has changed; the reader presses Attack."""
+    """Takes a step at a click; lit is the chip whose experiment the present one is, however it came to be."""
 
     _esm = script("chips")
     _css = style("chips")
-    entries = traitlets.List([{"key": chip.key, "title": chip.title, "opens": chip.opens} for chip in CHIPS]).tag(sync=True)
+    entries = traitlets.List(
+        [
+            *({"key": step.key, "title": step.title, "opens": step.opens} for step in steps.STEPS),
+            {"key": COMPARE, "title": "Compare two losses", "opens": "compare"},
+        ]
+    ).tag(sync=True)
     chosen = traitlets.Unicode("").tag(sync=True)
     note = traitlets.Unicode("").tag(sync=True)
 
     def __init__(self, film: Any, session: Any) -> None:
         self.session = session
         super().__init__(film)
-        self._made: Any = None
-        session.observe(self._forget, names=["experiment", "status"])
+        session.observe(self._show, names=["experiment"])
+        self._show()
+
+    def _show(self, change: Any = None) -> None:
+        if self.session.experiment is not None:
+            step = steps.lit(self.session.experiment)
+            self.chosen, self.note = (step.key, f"{step.note} {steps.UNDO}") if step else ("", "")
 
     def _hear(self, message: Message) -> None:
         wanted, closed = message.text("choose"), message.text("closed")
-        for chip in CHIPS:
-            if chip.key == wanted:
-                self._choose(chip)
-            elif closed and chip.key == self.chosen and chip.opens == closed:
-                self.chosen = self.note = ""
+        if wanted == COMPARE:
+            self.chosen, self.note = COMPARE, COMPARED
+        elif step := next((step for step in steps.STEPS if step.key == wanted), None):
+            self._choose(step)
+        elif closed == "compare" and self.chosen == COMPARE:
+            self._show()
 
-    def _choose(self, chip: Chip) -> None:
+    def _choose(self, step: steps.NextStep) -> None:
         if self.session.wanted is None or self.session.experiment is None:
-            self.session.once_loaded(lambda experiment: self._take(chip, experiment))
+            self.session.once_loaded(lambda experiment: steps.made(step, experiment))
+            self.session.start()
             self.note = EARLY
-            return
-        from lab import LabError
-
-        try:
-            self._take(chip, self.session.wanted)
-            self.session.take(lambda experiment: edited(experiment, chip.edits))
-        except LabError as error:
-            self._made, self.chosen, self.note = None, "", str(error)
-
-    def _take(self, chip: Chip, experiment: Experiment) -> Experiment:
-        """The experiment with the chip's edits, and the chip marked as chosen."""
-        self._made = edited(experiment, chip.edits)
-        self.chosen, self.note = chip.key, chip.note
-        return self._made
-
-    def _forget(self, change: Any) -> None:
-        """The experiment is another one than the chip made, or could not be prepared: nothing is chosen any more."""
-        if change.name == "status" and change.old != "loading":
-            return
-        if self.session.experiment != self._made:
-            self.chosen = self.note = ""
+        elif refused := steps.take(self.session, step):
+            self.chosen, self.note = "", refused

@@ -122,6 +122,11 @@ function lookedAt(film) {
   return film.frames.findLast((frame, index) => index <= film.position && looked(frame)) ?? film.frames.find(looked);
 }
 
+/** The place of the frame from which on the picture stays recognisable; as many as there are frames where it never is. */
+function recognisedSince(frames) {
+  return frames.findLastIndex((frame) => frame.verdict !== "Recognisable") + 1;
+}
+
 /** Subscribe to several events of the film; returns the function that ends all subscriptions. */
 function follow(film, events) {
   const ends = Object.entries(events).map(([name, callback]) => film.on(name, callback));

@@ -1,4 +1,7 @@
-const LUCK = "Right, and before the attack had begun: one in eight by chance. Press Attack it live and see.";
+// Eight suspects, one of them the secret: to be chosen from while it is covered, by likeness once it is not.
+
+const ASKS = "Choose as soon as you can tell.";
+const NAMED = "The line-up: the secret among seven others.";
 
 /** 0 to count - 1 in a random order. */
 function shuffled(count) {
@@ -10,72 +13,85 @@ function shuffled(count) {
   return order;
 }
 
+/** Likeness as a share; shapes that are each other's opposite have nothing in common either. */
+const share = (likeness) => `${Math.round(100 * Math.max(0, likeness))} %`;
+
+/** When it was known, in the middle of a sentence. */
+const when = (frame) => (frame ? `at guess ${grouped(frame.iteration)}` : "before the first guess");
+
 async function render({ model, el, host }) {
   const film = await filmOf(model, host);
-  const title = element("h2", {}, "Which of these eight did the phone train on?");
+  const title = element("h2", {});
   const answer = element("p", { class: "lab-soft", role: "status", "aria-live": "polite" });
-  const suspects = element("div", { class: "lab-suspects" });
-  const enough = element("button", { class: "lab-small", type: "button", onclick: close }, "Show me");
-  const card = element("section", { class: "lab-card lab-guess", "aria-label": "Guess first", hidden: true }, title, answer, suspects, element("div", { class: "lab-row" }, enough));
-  let wanted = false;
+  const suspects = element("ul", { class: "lab-suspects" });
+  const card = element("section", { class: "lab-card lab-guess", "aria-label": "Which of these eight?", hidden: true }, title, suspects, answer);
+  let dealt = [], chosen = null, known = new Uint8Array();
 
-  /** Hide the secret and ask for another one; the suspects come with the new round. */
+  /** Another round: its suspects in an order that says nothing. */
+  function deal() {
+    const { line_up: pictures, suspects: count, count: secrets, height, width } = film.round;
+    card.hidden = !pictures || secrets > 1 || Boolean(film.sketched);
+    if (card.hidden) return;
+    const before = known, size = height * width * 3;
+    known = bytes(pictures);
+    if (known.length === before.length && known.every((value, place) => value === before[place])) return draw();
+    chosen = null;
+    dealt = shuffled(count).map((which, place) => suspect(which, known.subarray(which * size, (which + 1) * size), height, width, place));
+    draw();
+  }
+
+  function suspect(which, pixels, height, width, place) {
+    const canvas = element("canvas", { class: "lab-picture", "aria-hidden": "true" });
+    paint(canvas, pixels, height, width);
+    const button = element("button", { type: "button", "aria-label": `Suspect ${place + 1}`, onclick: () => choose(which) }, canvas);
+    const likeness = element("span", { class: "lab-likeness" });
+    return { which, place, button, likeness, node: element("li", {}, button, likeness) };
+  }
+
+  /** Who has chosen sees the rest of the recording; a live run goes on by itself. */
+  function choose(which) {
+    chosen = { which, frame: film.shown };
+    if (film.source === "recorded") film.play();
+    draw();
+  }
+
+  function draw() {
+    const found = film.ended && !film.concealed ? film.shown.suspects ?? [] : [];
+    const ordered = found.length ? dealt.toSorted((one, other) => found[other.which] - found[one.which]) : dealt;
+    if (ordered.some(({ node }, index) => suspects.children[index] !== node) || suspects.children.length !== ordered.length) suspects.replaceChildren(...ordered.map(({ node }) => node));
+    for (const { which, place, button, likeness } of dealt) {
+      const isSecret = which === 0 && !film.concealed;
+      button.disabled = !film.concealed;
+      button.dataset.answer = isSecret ? "secret" : "";
+      button.setAttribute("aria-pressed", String(chosen?.which === which));
+      button.setAttribute("aria-label", `Suspect ${place + 1}${isSecret ? ", the secret" : ""}${found.length ? `, likeness ${share(found[which])}` : ""}`);
+      likeness.textContent = found.length ? share(found[which]) : "";
+    }
+    title.textContent = found.length ? "The eight suspects, by likeness" : film.concealed ? "What do you see?" : "The line-up";
+    answer.textContent = found.length ? judged() : film.concealed ? waiting() : NAMED;
+    card.toggleAttribute("data-ordered", found.length > 0);
+  }
+
+  const waiting = () => (chosen ? `You chose ${when(chosen.frame)}. The end of the run will tell.` : ASKS);
+
+  /** Who knew it first. */
+  function judged() {
+    const first = film.frames[recognisedSince(film.frames)];
+    const lineUp = first ? `the line-up knew it ${when(first)}` : "the line-up was never sure";
+    if (!chosen) return "Outlined: the secret. 100 % is the same.";
+    return chosen.which === 0 ? `You knew it ${when(chosen.frame)}, ${lineUp}.` : `You chose another; ${lineUp}.`;
+  }
+
+  /** Cover everything and ask for another secret; the suspects come with its round. */
   function begin() {
-    wanted = true;
-    film.guess(true);
-    card.hidden = false;
-    card.dataset.active = "true";
-    enough.textContent = "Show me";
-    answer.textContent = "A new secret has been drawn. Press Attack it live, and choose as soon as you know.";
-    suspects.replaceChildren();
+    film.cover(true);
+    film.tell("look", "server");
     try { model.send({ type: "begin" }); } catch { /* the transport says that the engine is gone */ }
   }
 
-  function deal() {
-    const { line_up: pictures, suspects: count, height, width } = film.round;
-    if (!pictures) return;
-    if (!wanted) return leave();
-    wanted = false;
-    const size = height * width * 3;
-    suspects.replaceChildren(...shuffled(count).map((which, place) => suspect(bytes(pictures).subarray(which * size, (which + 1) * size), height, width, which === 0, place)));
-  }
-
-  function suspect(pixels, height, width, secret, place) {
-    const canvas = element("canvas", { class: "lab-picture", "aria-hidden": "true" });
-    paint(canvas, pixels, height, width);
-    const button = element("button", { type: "button", "aria-label": `Suspect ${place + 1}`, onclick: () => judge(button, secret) }, canvas);
-    return button;
-  }
-
-  function judge(button, secret) {
-    const frame = film.source === "live" ? film.shown : null;
-    button.dataset.answer = secret ? "right" : "wrong";
-    if (!secret) return void (answer.textContent = "Not that one. Watch a little longer.");
-    answer.textContent = frame ? `Right. You knew it at iteration ${film.counted(frame)}, from numbers alone.` : LUCK;
-    reveal();
-  }
-
-  function reveal() {
-    delete card.dataset.active;
-    enough.textContent = "Close";
-    film.guess(false);
-    film.cover(false);
-  }
-
-  function close() {
-    if (card.dataset.active) return reveal();
-    card.hidden = true;
-  }
-
-  /** Another experiment was chosen: this game is over. */
-  function leave() {
-    if (card.hidden) return;
-    reveal();
-    card.hidden = true;
-  }
-
   el.append(card);
-  return follow(film, { round: deal, ask: begin });
+  deal();
+  return follow(film, { round: deal, frames: draw, index: draw, state: draw, concealed: draw, ask: begin });
 }
 
 export default { render };

@@ -1,4 +1,4 @@
-"""Guess first: eight suspects, one secret, and the picture slowly coming out of the numbers."""
+"""What do you see? Eight suspects, one secret, and the picture slowly coming out of the numbers."""
 
 from __future__ import annotations
 

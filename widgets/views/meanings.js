@@ -12,9 +12,9 @@ const MEANINGS = {
 };
 let notes = 0;
 
-/** A small "?" that opens the meaning of a read-out beside it. */
-function meaning(name, label = name) {
-  const note = element("span", { class: "lab-meaning-note", id: `lab-note-${notes++}`, role: "note", popover: "auto" }, MEANINGS[name]);
+/** A small "?" that opens the meaning of a read-out beside it; `readings`, if any, stand above the meaning. */
+function meaning(name, label = name, ...readings) {
+  const note = element("span", { class: "lab-meaning-note", id: `lab-note-${notes++}`, role: "note", popover: "auto" }, ...readings, MEANINGS[name]);
   const button = element("button", { class: "lab-ask", type: "button", "aria-label": `What does ${label} mean?`, popoverTargetElement: note }, "?");
   note.addEventListener("toggle", (event) => { if (event.newState === "open") putBeside(note, button); });
   return element("span", { class: "lab-asks" }, button, note);

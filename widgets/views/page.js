@@ -12,10 +12,10 @@ function wantedTheme() {
 const PAPER = "After “Inverting Gradients: How easy is it to break privacy in federated learning?” "
   + "(Geiping, Bauermeister, Dröge, Moeller, NeurIPS 2020). Everything is computed on this machine.";
 
-/** Sections from top to bottom: class, name and the parts in each; what a page has no view of is left out. */
+/** Sections from top to bottom: class, name and the parts in each, some in one column; what a page has no view of is left out. */
 const SECTIONS = [
-  ["lab-story", "From the secret to the leak", ["secret", "sent", "server"]],
-  ["lab-run", "Run", ["transport", "guess"]],
+  ["lab-story", "From the secret to the leak", ["secret", "sent", ["server", "guess"]]],
+  ["lab-run", "Run", ["ending", "transport"]],
   ["lab-next", "Try next", ["chips", "compare", "doctor"]],
   ["lab-beside", "Convergence and experiment", ["curve", "controls"]],
   ["lab-lower", "Analysis", ["panel", "conditions"]],
@@ -27,7 +27,9 @@ function arrow() {
 }
 
 function section([style, name, parts], present) {
-  const slots = parts.filter(present).map((part) => element("div", { class: `lab-slot lab-slot-${part}`, "data-slot": part }));
+  const slot = (part) => element("div", { class: `lab-slot lab-slot-${part}`, "data-slot": part });
+  const place = (part) => (Array.isArray(part) ? element("div", { class: "lab-column" }, ...part.filter(present).map(slot)) : slot(part));
+  const slots = parts.filter((part) => [part].flat().some(present)).map(place);
   const content = style === "lab-story" ? slots.flatMap((slot, index) => (index ? [arrow(), slot] : [slot])) : slots;
   return slots.length ? [element("section", { class: style, "aria-label": name }, ...content)] : [];
 }
@@ -64,7 +66,7 @@ async function render({ model, el, host, signal }) {
   const header = element("div", { class: "lab-header" },
     element("h1", {}, "Can a gradient keep a secret?"),
     element("nav", { class: "lab-row", "aria-label": "Page" }, tour, projector, theme),
-    element("p", {}, "A phone trains a network on a private picture and sends only numbers. Watch what the server makes of them."));
+    element("p", {}, "A phone sends only numbers. Watch the server turn them back into the picture."));
   const alone = whole && document.body.dataset.voila !== undefined; // JupyterLab has a main landmark of its own
   const root = element("div", { class: "lab", ...(alone && { role: "main" }) },
     element("div", { class: `lab-page ${whole ? "" : "lab-lesson"}` },
@@ -99,7 +101,7 @@ async function render({ model, el, host, signal }) {
     root.querySelector(`.lab-slot-${part}:not([hidden])`)?.scrollIntoView({ block: "nearest", behavior: calm ? "auto" : "smooth" });
   }
 
-  film.parts = new Set(SECTIONS.flatMap(([, , parts]) => parts).filter((part) => Boolean(model.get(part))));
+  film.parts = new Set(SECTIONS.flatMap(([, , parts]) => parts.flat()).filter((part) => Boolean(model.get(part))));
   const startTour = tourOf(root, () => tour.focus());
   const keys = keysDialog();
   if (whole) root.append(keys);

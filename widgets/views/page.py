@@ -26,6 +26,7 @@ class Page(View):
     secret = anywidget.WidgetTrait().tag(sync=True)
     sent = anywidget.WidgetTrait().tag(sync=True)
     server = anywidget.WidgetTrait().tag(sync=True)
+    ending = anywidget.WidgetTrait().tag(sync=True)
     transport = anywidget.WidgetTrait().tag(sync=True)
     guess = anywidget.WidgetTrait().tag(sync=True)
     chips = anywidget.WidgetTrait().tag(sync=True)

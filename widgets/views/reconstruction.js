@@ -15,17 +15,6 @@ function announcer(region) {
   };
 }
 
-/** What the run came to, in human terms: from which guess on it was recognisable, and how little that took. */
-function ending(film) {
-  const last = film.frames.at(-1);
-  if (film.shown !== last || film.state.status !== "finished" || film.source !== "live") return "";
-  const since = film.frames.findLastIndex((frame) => frame.verdict !== "Recognisable") + 1;
-  const first = film.frames[since];
-  if (!first) return "";
-  const way = last.downhill ? `after ${grouped(first.iteration)} ${first.iteration === 1 ? "guess" : "guesses"}` : "by algebra";
-  return `${grouped(film.round.numbers)} numbers were enough: recognisable ${way}, ${lasting(first.seconds)}.`;
-}
-
 async function render({ model, el, host }) {
   const film = await filmOf(model, host);
   const caption = element("p", { class: "lab-soft" });
@@ -34,7 +23,6 @@ async function render({ model, el, host }) {
   const word = element("b", {});
   const detail = element("span", {});
   const strip = element("div", { class: "lab-strip lab-verdict" }, word, detail, meaning("verdict", "the verdict"));
-  const end = element("p", { class: "lab-ending" });
   const region = element("p", { class: "lab-unseen", role: "status", "aria-live": "polite" });
   const say = announcer(region);
   let drawnFrames = 0;
@@ -42,7 +30,7 @@ async function render({ model, el, host }) {
   const card = element("article", { class: "lab-card lab-server", "aria-label": "Server" },
     element("span", { class: "lab-who" }, "Server"),
     element("h2", {}, "What the server can see"),
-    caption, element("div", { class: "lab-frame" }, canvas, empty), strip, end, region);
+    caption, element("div", { class: "lab-frame" }, canvas, empty), strip, region);
 
   /** The drawing that the reader is making, as one division reads it out of its gradient. */
   function drawSketch() {
@@ -51,7 +39,7 @@ async function render({ model, el, host }) {
     canvas.setAttribute("aria-label", "Your drawing, as the server reads it.");
     caption.textContent = "Read while you draw: one division of the numbers that a fully connected network would send.";
     strip.dataset.strength = "strong";
-    [word.textContent, detail.textContent, end.textContent] = ["It follows", "no guessing at all", ""];
+    [word.textContent, detail.textContent] = ["It follows", "no guessing at all"];
     card.dataset.sketched = "true";
   }
 
@@ -65,7 +53,6 @@ async function render({ model, el, host }) {
     empty.textContent = EMPTY[film.state.status] ?? EMPTY.ready;
     canvas.setAttribute("aria-label", frame ? `Reconstruction, iteration ${frame.iteration}: ${frame.verdict.toLowerCase()}.` : "No reconstruction yet.");
     caption.textContent = frame ? `${SOURCES[film.source]}. Iteration ${film.counted(frame)}.` : "It only knows the numbers and the network.";
-    end.textContent = ending(film);
     judge(frame);
     Object.assign(card.dataset, { frames: film.frames.length, drawn: drawnFrames, source: film.source, iteration: frame?.iteration ?? "" });
   }
@@ -74,7 +61,7 @@ async function render({ model, el, host }) {
     strip.dataset.strength = STRENGTH[frame?.verdict] ?? "none";
     word.textContent = frame?.verdict ?? "Waiting";
     detail.textContent = frame?.line_up ?? "no picture yet";
-    if (frame && !film.playing) say(`${frame.verdict}, ${frame.line_up}. ${end.textContent}`.trim());
+    if (frame && !film.playing) say(`${frame.verdict}, ${frame.line_up}.`);
   }
 
   el.append(card);

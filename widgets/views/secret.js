@@ -84,13 +84,12 @@ async function render({ model, el, host }) {
 
   function offer() {
     pen.hidden = !film.parts?.has("chips") || film.hidden.includes("draw");
-    pen.disabled = film.guessing || !film.connected || !Object.keys(model.get("colours")).length;
+    pen.disabled = !film.connected || !Object.keys(model.get("colours")).length;
     give.hidden = !film.ownsAddress || film.concealed || !(model.get("query") || model.get("too_fine"));
   }
 
   function conceal() {
     const { concealed } = film;
-    toggle.disabled = film.guessing;
     canvas.hidden = concealed;
     cover.hidden = !concealed;
     toggle.textContent = concealed ? "Reveal it" : "Hide it";

@@ -25,10 +25,14 @@ async function render({ model, el, host, signal }) {
   const film = await filmOf(model, host);
   const message = element("p", { class: "lab-message", role: "status", "aria-live": "polite" });
   const tell = sender(model, message);
-  const begun = (content) => { film.stop(); tell(content); };
+  const begun = (content) => {
+    film.stop();
+    if (content.type === "start") film.tell("look", "server");
+    tell(content);
+  };
 
   const primary = element("button", { class: "lab-primary", type: "button", onclick: act });
-  const guess = element("button", { type: "button", onclick: () => film.tell("ask") }, "Guess first: which of these 8?");
+  const guess = element("button", { type: "button", title: "Another picture, covered: which of the eight is it?", onclick: () => film.tell("ask") }, "New secret");
   const steps = element("div", { class: "lab-group", role: "group", "aria-label": "Step" }, element("span", { class: "lab-group-name", "aria-hidden": "true" }, "Step"),
     ...[1, 10, 100].map((count) => element("button", { type: "button", "aria-label": `Step ${count}`, onclick: () => begun({ type: "step", count }) }, String(count))));
   const reset = element("button", { class: "lab-icon", type: "button", "aria-label": "Reset", title: "Reset (r)", onclick: () => begun({ type: "reset" }) }, "↺");
@@ -36,13 +40,13 @@ async function render({ model, el, host, signal }) {
   const scrub = element("input", { type: "range", class: "lab-scrub", min: 0, max: 0, step: 1, "aria-label": "Iteration shown", oninput: () => film.show(scrub.valueAsNumber) });
   const pace = element("div", { class: "lab-group lab-pace", role: "group", "aria-label": "Pace" },
     ...PACES.map(([seconds, name]) => element("button", { type: "button", "data-seconds": String(seconds), onclick: () => tell({ type: "pace", seconds }) }, name)));
-  const badges = element("p", { class: "lab-badge" });
+  const badges = element("span", { class: "lab-badge" });
   const reload = element("button", { class: "lab-small", type: "button", hidden: true, onclick: () => location.reload() }, "Reload");
   const keys = element("p", { class: "lab-keys", "aria-hidden": "true" },
     ...[["space", "attack, pause"], ["←  →", "frame by frame"], ["?", "all keys"]].flatMap(([key, means]) => [element("kbd", {}, key), `${means} `]));
   const card = element("div", { class: "lab-card lab-transport" },
     element("div", { class: "lab-row" }, primary, ...(film.parts?.has("guess") ? [guess] : []), steps, reset, element("div", { class: "lab-row lab-film" }, replay, scrub)),
-    element("div", { class: "lab-row lab-under" }, element("div", { class: "lab-row lab-badges" }, badges, meaning("run", "this line")), pace), element("div", { class: "lab-row lab-below" }, message, reload, keys));
+    element("div", { class: "lab-row lab-under" }, message, reload, keys, element("div", { class: "lab-row lab-pacing" }, pace, meaning("run", "this run", badges))));
 
   let role = "", since = 0;
 

@@ -1,0 +1,41 @@
+/** What the run came to, in human terms: from which guess on it was recognisable, and how little that took. */
+function ending(film) {
+  const first = film.frames[recognisedSince(film.frames)], last = film.frames.at(-1);
+  if (!first) return ["Not recognisable:", `${grouped(film.round.numbers)} numbers and ${grouped(last.iteration)} guesses were not enough.`];
+  const way = last.downhill ? `after ${grouped(first.iteration)} ${first.iteration === 1 ? "guess" : "guesses"}` : "by algebra";
+  return [`${grouped(film.round.numbers)} numbers were enough:`, `recognisable ${way}, ${lasting(first.seconds)}.`];
+}
+
+async function render({ model, el, host }) {
+  const film = await filmOf(model, host);
+  const short = element("b", {});
+  const rest = element("span", {});
+  const next = element("button", { class: "lab-ask-next", type: "button", onclick: ask });
+  const told = element("p", { class: "lab-unseen", role: "status" });
+  const tell = sender(model, told);
+  const card = element("section", { class: "lab-card lab-ending", "aria-label": "What it came to", hidden: true }, element("p", {}, short, " ", rest), next, told);
+
+  function ask() {
+    film.tell("look", "server");
+    if (model.get("opens")) film.tell("tab", model.get("opens"));
+    tell({ type: "next" });
+  }
+
+  function draw() {
+    const over = film.ended && Boolean(film.round.numbers);
+    if (card.hidden && over) told.textContent = "";
+    card.hidden = !over;
+    if (!over) return;
+    [short.textContent, rest.textContent] = ending(film);
+    told.textContent = `${short.textContent} ${rest.textContent}`;
+    next.textContent = `${model.get("question")} →`;
+    next.hidden = !model.get("question") || film.hidden.includes("chips");
+  }
+
+  el.append(card);
+  draw();
+  model.on("change:question", draw);
+  return follow(film, { frames: draw, index: draw, state: draw, round: draw });
+}
+
+export default { render };
