@@ -344,6 +344,9 @@ def federate(
     out: Annotated[Path, Option(metavar="DIR", help="folder of the curves and of every update")] = Path("runs/federation"),
     look: Annotated[str | None, Option(metavar="ROUND:CLIENT", help="attack this update afterwards: 1:3")] = None,
     attack: Annotated[str | None, Option(metavar=NAMED, help="by this attack; the recommended one if left out")] = None,
+    delta: Annotated[
+        float | None, Option(metavar="X", parser=number, help="for which epsilon is told; 1e-5 if left out")
+    ] = None,
 ) -> None:
     """Train a whole federation, with any defence on its clients; the same command goes on with an interrupted one."""
     from lab.commands.federating import parse_place, prepare
@@ -352,7 +355,7 @@ def federate(
     given = {"clients": clients, "rounds": rounds, "sampled": sampled, "concentration": concentration, "pictures": pictures}
     given |= {"dataset": dataset, "network": network, "protocol": protocol, "server_rate": server_rate, "defences": defence}
     try:
-        say(federate_it(prepare(given | {"seed": seed}, data), out, parse_place(look) if look else None, attack))
+        say(federate_it(prepare(given | {"seed": seed}, data), out, parse_place(look) if look else None, attack, delta))
     except KeyboardInterrupt as interruption:
         say(str(interruption))
         raise typer.Exit(INTERRUPTED) from None

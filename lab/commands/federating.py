@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from lab.attacks.base import Attack
+from lab.client.accountant import USUAL_DELTA, NoAccountantError
 from lab.client.datasets.base import Dataset
 from lab.client.datasets.published import PublishedSet
 from lab.client.defences.base import Defence
@@ -48,15 +49,21 @@ def parse_place(text: str) -> tuple[int, int]:
     return number, client
 
 
-def run(settings: Federation, out: Path, look: tuple[int, int] | None, attack: str | None) -> str:
-    """Train to the end, then attack. Raises ``KeyboardInterrupt`` with a sentence after Ctrl-C."""
+def run(settings: Federation, out: Path, look: tuple[int, int] | None, attack: str | None, delta: float | None = None) -> str:
+    """Train to the end, say what is promised, then attack. Raises ``KeyboardInterrupt`` with a sentence after Ctrl-C."""
     chosen = parse_entry(Attack, attack) if attack else None
     if look is None and attack:
         raise LabError("--attack needs an update; name its round and its client by --look, such as --look 1:3.")
     if look is not None:
         _check_place(settings, look)
     with lasting():  # what was typed is checked by now, and only a training needs torch
+        from lab.federation.promises import promises
+        from lab.federation.shards import Shards
         from lab.federation.training import federate
+    try:
+        promised = promises(settings, Shards.of(settings), USUAL_DELTA if delta is None else delta)
+    except NoAccountantError as missing:  # a training needs no accountant
+        promised = [str(missing)]
     found = played = None
     with interruptible() as interruption, tqdm(desc="federate", unit=" rounds", file=sys.stderr, dynamic_ncols=True) as bar:
         bar.total = settings.rounds
@@ -71,7 +78,8 @@ def run(settings: Federation, out: Path, look: tuple[int, int] | None, attack: s
         f"{settings.clients} clients trained for {settings.rounds} rounds: {100 * played.point.accuracy:.1f} % of the test "
         f"pictures are right (loss {played.point.loss:.3f}). Curves and updates: {out}"
     )
-    return told if found is None or look is None else f"{told}\n{_attacked(settings, found, look[1], chosen)}"
+    lines = [told, *promised]
+    return "\n".join(lines if found is None or look is None else [*lines, _attacked(settings, found, look[1], chosen)])
 
 
 def _check_place(settings: Federation, look: tuple[int, int]) -> None:

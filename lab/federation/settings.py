@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
+from lab.late import torch
+
 from lab.client.datasets.base import Dataset
 from lab.client.datasets.digits import Digits
 from lab.client.datasets.published import PublishedSet
@@ -16,6 +18,7 @@ from lab.federated.protocols.base import Protocol
 from lab.federated.protocols.fedavg import FedAvg
 from lab.options.catalogue import entries
 from lab.options.fields import AtMost, Bounds, Help, Option
+from lab.randomness import stream
 
 
 @dataclass(frozen=True)
@@ -58,3 +61,8 @@ class Federation(Option):
     def per_round(self) -> int:
         """Clients of each round."""
         return self.sampled or self.clients
+
+    def drawn(self, number: int) -> list[int]:
+        """The clients of a round, counted from 1."""
+        order = torch.randperm(self.clients, generator=stream(self.seed, f"clients of round {number}"))
+        return sorted(order[: self.per_round].tolist())

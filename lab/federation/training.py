@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from lab.late import functional, no_grad, torch
+from lab.late import functional, no_grad
 
 from lab import device
 from lab.client.defending import Memories, defended, trained
@@ -55,7 +55,7 @@ class Server:
     def play(self, number: int) -> Played:
         """One round: draw the clients, have each train and defend its update, average."""
         before = {name: weights.detach().clone() for name, weights in self.network.named_parameters()}
-        sent = {client: self._sent(client, number) for client in self._drawn(number)}
+        sent = {client: self._sent(client, number) for client in self.settings.drawn(number)}
         self._average(sent)
         memories = {client: self.memories[client] for client in sent}
         return Played(self._tested(number), before, sent, memories)
@@ -77,10 +77,6 @@ class Server:
         self.memories |= played.memories
         self._average(played.sent)
         return played
-
-    def _drawn(self, number: int) -> list[int]:
-        order = torch.randperm(self.settings.clients, generator=stream(self.settings.seed, f"clients of round {number}"))
-        return sorted(order[: self.settings.per_round].tolist())
 
     def _sent(self, client: int, number: int) -> Gradients:
         batch = self.shards.batch(client, number)

@@ -1,0 +1,44 @@
+"""Client-level differential privacy: the whole update clipped, and noise on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from lab.late import Tensor, torch
+
+from lab.client.defences.base import Defence
+from lab.client.defences.clipping import Clipping
+from lab.federated.tensors import Gradients
+from lab.options.fields import Bounds, Help
+
+
+@dataclass(frozen=True)
+class DPFedAvg(Defence):
+    """Clips the whole update and adds noise to it (McMahan et al. 2018): all that a client has is private, not one example."""
+
+    longest: Annotated[float, Bounds(1e-6, 1e6, log=True), Help("length that the update may have at most, C")] = 1.0
+    multiplier: Annotated[float, Bounds(0.0, 1000.0), Help("deviation of each client's noise over C; 0 promises nothing")] = 0.3
+
+    @classmethod
+    def weakest(cls) -> DPFedAvg:
+        """No noise, and a bound that hardly any update reaches."""
+        return cls(longest=1e6, multiplier=0.0)
+
+    @classmethod
+    def strongest(cls) -> DPFedAvg:
+        """Hardly anything but noise."""
+        return cls(longest=1.0, multiplier=1000.0)
+
+    def apply(self, update: Gradients, generator: torch.Generator) -> Gradients:
+        """G min(1, C / ||g||) + N(0, (sigma C)^2)."""
+        clipped = Clipping(longest=self.longest).apply(update, generator)
+        return {name: tensor + self._noise(tensor, generator) for name, tensor in clipped.items()}
+
+    def _noise(self, like: Tensor, generator: torch.Generator) -> Tensor:
+        drawn = torch.randn(like.shape, generator=generator, dtype=like.dtype).to(like.device)
+        return self.multiplier * self.longest * drawn
+
+    def working(self, weights: int, largest: int) -> int:
+        """The clipped update, and noise on the tensor at hand."""
+        return weights + 3 * largest
