@@ -94,7 +94,7 @@ OFF_FORM = (
 )
 VOCABULARY = {
     "rail": [("edit", ("path", "value")), ("upload", ("name",)), ("at_once", ("want",))],
-    "share": [("qr", ("address",)), ("hide", ("paths",)), ("save", ("as",)), ("open", ("name",))],
+    "share": [("qr", ("address",)), ("hide", ("paths",)), ("save", ("as",)), ("open", ("name",)), ("go", ("query",))],
     "compare": [("compare", ("path", "values")), ("drawn", ("id",))],
     "transport": [("step", ("count",)), ("pace", ("seconds",))],
     "film": [("drawn", ("frame",))],
@@ -105,6 +105,7 @@ KEYS = {
     "doctor": ("show", "mend"),
     "guess": ("type", "begin"),
     "ending": ("type", "next"),
+    "presets": ("show",),
 }
 
 

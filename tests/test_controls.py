@@ -18,6 +18,7 @@ from lab.client.defences.gaussian_noise import GaussianNoise
 from lab.client.defences.pruning import Pruning
 from lab.experiments.edits import edit
 from lab.experiments.failures import FAILURES
+from lab.experiments.presets import PRESETS
 from lab.federated.networks.lenet import LeNet
 from lab.options.catalogue import entries
 from lab.options.fields import fields_of
@@ -38,6 +39,7 @@ from widgets.views.ending import Ending
 from widgets.views.guess import Guess
 from widgets.views.page import Page
 from widgets.views.panel import Panel
+from widgets.views.presets import Presets
 from widgets.views.share import Share, reachable
 from widgets.views.transport import Transport
 
@@ -274,6 +276,19 @@ def test_a_chip_chosen_while_the_lab_loads_is_taken_afterwards():
     assert (chips.chosen, session.experiment.batch_size) == ("", 8)
 
 
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_is_what_it_is_until_something_is_changed(name, session, film):
+    presets, preset = Presets(film, session), PRESETS[name]
+    presets._receive(presets, {"show": name}, [])
+    assert session.experiment == preset.experiment
+    assert session.asked[-1] == ("start",)
+    assert (presets.shown["name"], presets.shown["paper_item"]) == (name, preset.paper_item)
+    change(session, (("seed", 5),))
+    assert presets.shown == {}
+    change(session, (("seed", 0),))
+    assert presets.shown["name"] == name
+
+
 def test_the_rail_puts_the_sentence_beside_the_control(session, film):
     rail = Controls(film, session)
     assert len(rail.thumbs) >= 12
@@ -431,6 +446,7 @@ def test_what_a_stranger_sends_is_ignored(content, session, film):
         Share(film, session),
         Doctor(film, session),
         Ending(film, session),
+        Presets(film, session),
         film,
     ]
     session.asked.clear()

@@ -38,15 +38,37 @@ def test_any_path_of_clicks_leaves_the_page_in_order(browser, address, width, se
 def walk(browser, address, width, *, seed, clicks):
     draws, visitor, path = random.Random(seed), Visitor(browser, address), []
     page = visitor.open(width, 850)
+    page.evaluate(COUNT)
     settle(page)
     for _ in range(clicks):
-        path.append(click(page, draws))
+        path.append(back(page) if draws.random() < 0.2 and page.evaluate("left > 0") else click(page, draws))
         settle(page)
         try:
             check(page)
         except AssertionError as error:
             raise AssertionError(f"after {' > '.join(path)}: {error}") from None
     visitor.leave()
+
+
+COUNT = """
+() => {
+  window.left = 0;
+  const push = history.pushState.bind(history);
+  history.pushState = (...given) => { window.left++; push(...given); };
+}
+"""
+BACK = """
+() => new Promise((done) => {
+  window.left--;
+  addEventListener("popstate", () => setTimeout(done), { once: true });
+  history.back();
+})
+"""
+
+
+def back(page):
+    page.evaluate(BACK)
+    return "the browser's back button"
 
 
 def click(page, draws):

@@ -12,6 +12,7 @@ EVERYTHING = (
     "transport",
     "guess",
     "chips",
+    "presets",
     "compare",
     "doctor",
     "controls",

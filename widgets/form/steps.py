@@ -53,8 +53,8 @@ STEPS = (
         "noise",
         "Add noise to what is sent",
         "Would noise hide it?",
-        "The client now adds noise to every number that it sends; how much is set under Advanced.",
-        (("defence", "gaussian_noise"),),
+        "The client now adds noise ten times as long as what it hides; how much is set under Advanced.",
+        (("defence", "gaussian_noise"), ("defences.0.strength", 10)),
     ),
     NextStep(
         "algebra",

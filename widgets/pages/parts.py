@@ -18,6 +18,7 @@ from widgets.views.ending import Ending
 from widgets.views.guess import Guess
 from widgets.views.loop import Loop
 from widgets.views.panel import Panel
+from widgets.views.presets import Presets
 from widgets.views.reconstruction import Reconstruction
 from widgets.views.secret import Secret
 from widgets.views.share import Share
@@ -31,6 +32,7 @@ PARTS = {
     "transport": Transport,
     "guess": Guess,
     "chips": Chips,
+    "presets": Presets,
     "compare": Compare,
     "doctor": Doctor,
     "controls": Controls,

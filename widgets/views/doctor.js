@@ -7,7 +7,7 @@ async function render({ model, el, host }) {
   const tell = sender(model, said);
   const mend = element("button", { class: "lab-mend", type: "button", onclick: () => tell({ mend: true }) });
   const story = element("div", { class: "lab-case", hidden: true }, title, cause, mend, said);
-  const card = element("details", { class: "lab-card lab-doctor", "aria-label": "When attacks fail" },
+  const card = element("details", { class: "lab-card lab-folds lab-doctor", "aria-label": "When attacks fail" },
     element("summary", {}, element("h2", {}, "When attacks fail: causes and cures")),
     element("p", { class: "lab-soft" }, "Each of these is attacked as it stands, and comes out badly. See why, and mend it with one click."), list, story);
 

@@ -16,7 +16,7 @@ const PAPER = "After “Inverting Gradients: How easy is it to break privacy in 
 const SECTIONS = [
   ["lab-story", "From the secret to the leak", ["secret", "sent", ["server", "guess"]]],
   ["lab-run", "Run", ["ending", "transport"]],
-  ["lab-next", "Try next", ["chips", "compare", "doctor"]],
+  ["lab-next", "Try next", ["chips", "presets", "compare", "doctor"]],
   ["lab-beside", "Convergence and experiment", ["curve", "controls"]],
   ["lab-lower", "Analysis", ["panel", "conditions"]],
   ["lab-foot", "Share and export", ["share"]],

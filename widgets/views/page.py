@@ -30,6 +30,7 @@ class Page(View):
     transport = anywidget.WidgetTrait().tag(sync=True)
     guess = anywidget.WidgetTrait().tag(sync=True)
     chips = anywidget.WidgetTrait().tag(sync=True)
+    presets = anywidget.WidgetTrait().tag(sync=True)
     compare = anywidget.WidgetTrait().tag(sync=True)
     doctor = anywidget.WidgetTrait().tag(sync=True)
     controls = anywidget.WidgetTrait().tag(sync=True)

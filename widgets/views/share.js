@@ -17,7 +17,7 @@ function qrDrawing(rows) {
   return svg;
 }
 
-async function render({ model, el, host }) {
+async function render({ model, el, host, signal }) {
   const film = await filmOf(model, host);
   const alone = film.ownsAddress; // a lesson is one of several parts of its page
   const place = element("p", { class: "lab-address" });
@@ -72,6 +72,7 @@ async function render({ model, el, host }) {
       reached.textContent = note;
     }
     if (type === "opened") said.textContent = sentence;
+    if (type === "stays") write();
     if (type === "file") {
       save(`gradient-lab.${kind}`, mime, buffers[0]);
       said.textContent = `The file gradient-lab.${kind} is on its way to your downloads.`;
@@ -108,19 +109,38 @@ async function render({ model, el, host }) {
     drawChoices();
   }
 
-  /** The address bar always holds the present experiment. */
+  let isKnown = model.get("can_hide").length > 0, going = false; // whether the first experiment is known, which replaces nothing
+
+  /** The address bar always holds the present experiment; each change can be left by the browser's back button. */
   function write() {
-    if (alone) history.replaceState(null, "", address());
+    if (alone && location.href !== address()) history[isKnown && !going ? "pushState" : "replaceState"](null, "", address());
+    going = false;
     draw();
+  }
+
+  /** Back or forward: the experiment of that address, or where it cannot be had the address of the present one. */
+  function go() {
+    going = true;
+    tell({ type: "go", query: location.search.slice(1) });
+  }
+
+  let before = "";
+  function settle() {
+    if (before === "loading" && film.state.status !== "loading" && going) write();
+    before = film.state.status;
   }
 
   el.append(card);
   draw();
   model.on("change:link", write);
   model.on("change:left_out", draw);
-  model.on("change:can_hide", drawChoices);
+  model.on("change:can_hide", () => {
+    drawChoices();
+    setTimeout(() => { isKnown = true; });
+  });
   model.on("msg:custom", receive);
-  return film.on("state", drawChoices);
+  if (alone) addEventListener("popstate", go, { signal });
+  return follow(film, { state: () => { drawChoices(); settle(); } });
 }
 
 export default { render };

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 import traitlets
 
 from widgets.door.messages import Message
+from widgets.door.sentences import answer
 from widgets.files.exports import KINDS
 from widgets.form.controls import schema
 from widgets.surroundings import LOCAL, NAMES, OWN_ADDRESS
 from widgets.views.base import View, script, style
 
+if TYPE_CHECKING:
+    from lab import Experiment
+
 LONGEST_ADDRESS = 1000
 START_FOR_OTHERS = "gradlab serve --listen 0.0.0.0 --host"
 LARGEST_FILE = 24_000_000
 """Bytes of a run that is opened."""
+MOST_SEEN = 30
+"""Experiments that the browser's back button leads to as they were."""
 
 
 class Share(View):
@@ -31,6 +37,7 @@ class Share(View):
 
     def __init__(self, film: Any, session: Any) -> None:
         self.session = session
+        self._seen: dict[str, Experiment] = {}  # by link, the newest last: a link cannot carry one's own pictures
         super().__init__(film)
         session.observe(self._show, names=["experiment", "hidden"])
         self._show()
@@ -41,15 +48,17 @@ class Share(View):
             return
         from lab.experiments import links
 
+        link = links.write(experiment, self.session.hidden)
+        self._seen = dict([*(each for each in self._seen.items() if each[0] != link), (link, experiment)][-MOST_SEEN:])
         with self.hold_trait_notifications():
-            self.link = links.write(experiment, self.session.hidden)
+            self.link = link
             self.left_out = links.left_out(experiment)
             self.can_hide = [
                 {"path": each["path"], "title": each["title"]} for each in schema(experiment) if not each["advanced"]
             ]
 
     def _hear(self, message: Message) -> None:
-        """Draw a QR code of an address; hide what a teacher has chosen; save and open runs."""
+        """Draw a QR code of an address; hide what a teacher has chosen; save and open runs; go back and forward."""
         if message.kind == "qr" and _is_address(address := message.text("address", LONGEST_ADDRESS)):
             drawn, note = reachable(address)
             self.send({"type": "qr", "address": address, "drawn": drawn, "note": note, "rows": qr_code(drawn)})
@@ -60,6 +69,22 @@ class Share(View):
             self._save(message.text("as"))
         elif message.kind == "open" and (data := message.file(LARGEST_FILE)) is not None:
             self.send({"type": "opened", "sentence": self.session.open_run(data)})
+        elif message.kind == "go" and self.session.wanted is not None:
+            self._go(message.text("query", LONGEST_ADDRESS))
+
+    def _go(self, query: str) -> None:
+        """Take the experiment that the address was of, as it was, and show its last run again, if there was one."""
+        from lab.experiments import links
+        from widgets.form.gate import admitted
+
+        found = self._seen.get(query) or links.read(query, admitted).experiment
+        if found == self.session.wanted:
+            return self.send({"type": "stays"})
+        past = next((run for run in reversed(self.session.past.runs) if run.experiment == found), None)
+        sentence = answer(lambda: self.session.show_run(past) if past else self.session.show(found))
+        if sentence:
+            self.send({"type": "opened", "sentence": sentence})
+            self.send({"type": "stays"})
 
     def _save(self, kind: str) -> None:
         """Send the file: Voila lets nobody download one, so the browser saves it from its memory."""

@@ -1,0 +1,36 @@
+async function render({ model, el, host }) {
+  const film = await filmOf(model, host);
+  const list = element("div", { class: "lab-cases" });
+  const said = element("p", { class: "lab-soft", role: "status", "aria-live": "polite" });
+  const tell = sender(model, said);
+  const story = element("dl", { class: "lab-preset", hidden: true });
+  const card = element("details", { class: "lab-card lab-folds lab-presets", "aria-label": "Experiments of the papers" },
+    element("summary", {}, element("h2", {}, "From the papers")), list, story, said);
+
+  function drawPresets() {
+    list.replaceChildren(...model.get("presets").map(({ name, title }) => element("button", { class: "lab-small", type: "button", "data-name": name, onclick: () => run(name) }, title)));
+    draw();
+  }
+
+  function run(name) {
+    tell({ show: name });
+    film.tell("look", "server");
+  }
+
+  function draw() {
+    const { name, explanation, paper_item, scaled_down, expected } = model.get("shown");
+    for (const button of list.children) button.setAttribute("aria-pressed", String(button.dataset.name === name));
+    story.hidden = !name;
+    const over = film.state.status === "finished" && film.source !== "recorded" ? film.frames.at(-1)?.verdict : "";
+    const told = [["What it shows", explanation], ["Paper", paper_item], ["Scaled down", scaled_down], ["Verdict seen before", `${expected}${over ? `; this run: ${over.toLowerCase()}` : ""}`]];
+    story.replaceChildren(...told.flatMap(([title, text]) => [element("dt", {}, title), element("dd", {}, text ?? "")]));
+  }
+
+  el.append(card);
+  drawPresets();
+  model.on("change:presets", drawPresets);
+  model.on("change:shown", draw);
+  return follow(film, { state: draw });
+}
+
+export default { render };
