@@ -64,6 +64,10 @@ if TYPE_CHECKING:
     from lab.federated.local_optimisers.adam import LocalAdam
     from lab.federated.local_optimisers.base import LocalOptimiser
     from lab.federated.local_optimisers.sgd import LocalSGD
+    from lab.federated.losses.base import Loss
+    from lab.federated.losses.bce_with_logits import BCEWithLogits
+    from lab.federated.losses.cross_entropy import CrossEntropy
+    from lab.federated.losses.mse import MSE
     from lab.federated.networks.base import Network
     from lab.federated.networks.convnet import ConvNet
     from lab.federated.networks.imagenet_resnet import ImageNetResNet
@@ -86,16 +90,19 @@ __all__ = [
     "L2",
     "LBFGS",
     "MLP",
+    "MSE",
     "Adam",
     "Analytic",
     "Attack",
     "AttackState",
+    "BCEWithLogits",
     "BalancedCosine",
     "BalancedEuclidean",
     "Batch",
     "ClosedFormOutcome",
     "ConvNet",
     "Cosine",
+    "CrossEntropy",
     "Defence",
     "Diagnosis",
     "Distance",
@@ -118,6 +125,7 @@ __all__ = [
     "LocalAdam",
     "LocalOptimiser",
     "LocalSGD",
+    "Loss",
     "MatchingOutcome",
     "Network",
     "NormalisedAdam",
@@ -166,11 +174,12 @@ _NOUNS = (
     "lab.attacks.matching.priors.base",
     "lab.attacks.matching.optimisers.base",
     "lab.federated.local_optimisers.base",
+    "lab.federated.losses.base",
     "lab.attacks.label_reading",
     "lab.attacks.patch_embedding",
     "lab.findings.diagnosis",
 )
-_KINDS = ("attack", "protocol", "local_optimiser", "distance", "prior", "optimiser", "defence", "network")
+_KINDS = ("attack", "protocol", "loss", "local_optimiser", "distance", "prior", "optimiser", "defence", "network")
 """Their entries are public under the names of their classes, also those of files that somebody adds."""
 
 

@@ -36,6 +36,13 @@ GRADIENT, CHANGE = "gradient", "change"
 PRIVATE = "Opacus clipped the gradient of each picture and added noise to their sum, of which the attack knows nothing."
 WRAPPERS = ("_module.", "module.", "_orig_mod.")
 """What Opacus, DataParallel and torch.compile put before a parameter's name."""
+LOSSES = {
+    "CrossEntropyLoss": "cross_entropy",
+    "NLLLoss": "cross_entropy",
+    "BCEWithLogitsLoss": "bce_with_logits",
+    "MSELoss": "mse",
+}
+"""Torch's modules and the lab's names; the second is the first of logarithms of probabilities."""
 HOW = ("foreach", "fused", "capturable", "differentiable", "initial_lr")
 """Of an optimiser's settings those that say how a step is computed, or where a schedule of the rate began."""
 
@@ -47,7 +54,7 @@ class Recipe:
     sent: str = CHANGE
     """``gradient``, or ``change`` of the weights."""
     loss: str = "cross_entropy"
-    """The mean of it over the pictures of a step, unless another reduction is told."""
+    """In the words of the lab's command line: the mean over the pictures of a step, unless it is "mse:reduction=sum"."""
     optimiser: str = "SGD"
     """The class of the client's optimiser."""
     settings: dict[str, float] = field(default_factory=dict[str, float])
@@ -94,8 +101,9 @@ def save(path: str | Path, weights: Mapping[str, Tensor], update: Mapping[str, T
 def capturing(model: nn.Module, path: str | Path, **told: Any) -> Iterator[None]:
     """Keep what training inside the block makes of the model: the change of its weights, or its gradient if no optimiser steps.
 
-    Steps, rate, momentum, pictures and their shape are watched; ``told`` is what of a ``Recipe`` cannot be: ``mean``, ``std``,
-    and a ``loss`` that is no cross entropy. An Opacus model is one like others. Raises ``ValueError`` where nothing changed.
+    Steps, rate, momentum, pictures, their shape and a loss that is a module of torch's are watched; ``told`` is what of a
+    ``Recipe`` cannot be: ``mean``, ``std``, and a ``loss`` that is a function and no mean cross entropy. An Opacus model is one
+    like others. Raises ``ValueError`` where nothing changed.
     """
     before, slopes = _state(model), _slopes(model)
     with _Watch(model) as watch:
@@ -220,6 +228,7 @@ class _Watch:
         self._pictures = set[float]()
         self._shapes = set[tuple[int, ...]]()
         self._modes = set[bool]()
+        self._loss: str | None = None
         self._model, self._hooks = model, ExitStack()
 
     def __enter__(self) -> _Watch:
@@ -247,6 +256,7 @@ class _Watch:
             pictures=len(self._pictures) or None,
             batch_size=round(self._passed / max(self.steps, 1)) or None,
             input_shape=next(iter(self._shapes)) if len(self._shapes) == 1 else None,
+            loss=self._loss or Recipe.loss,
             mode="eval" if self._modes == {False} else "train",
             notes=("The learning rate changed under way.",) if len(self._rates) > 1 else (),
         )
@@ -262,6 +272,7 @@ class _Watch:
             self._optimiser = (type(optimiser).__name__, _numbers(group))
 
     def _entered(self, module: nn.Module, inputs: Any) -> None:
+        self._loss = self._loss or _loss(module)
         outermost = self._depth == 0 if self._model is None else module is self._model
         self._depth += 1
         pictures = inputs[0] if inputs else None
@@ -278,6 +289,21 @@ class _Watch:
 def _trains(optimiser: Any, model: nn.Module) -> bool:
     own = {id(weight) for weight in model.parameters()}
     return any(id(weight) in own for group in optimiser.param_groups for weight in group["params"])
+
+
+def _loss(module: nn.Module) -> str | None:
+    """A module that is a loss in the words of the lab's command line; None of any other."""
+    name = LOSSES.get(type(module).__name__)
+    if name is None:
+        return None
+    weight, smoothing, reduction = (getattr(module, part, None) for part in ("weight", "label_smoothing", "reduction"))
+    told = {
+        "reduction": "" if reduction == "mean" else reduction,
+        "label_smoothing": smoothing,
+        "class_weights": "" if weight is None else "+".join(f"{number:.6g}" for number in weight.tolist()),
+    }
+    options = ",".join(f"{key}={value}" for key, value in told.items() if value)
+    return f"{name}:{options}" if options else name
 
 
 def _numbers(group: Mapping[str, Any]) -> dict[str, float]:

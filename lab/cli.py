@@ -149,6 +149,9 @@ def run(
     defence: Annotated[list[str] | None, Option(metavar=NAMED, help="repeat it for several, applied in order")] = None,
     batch: Annotated[int | None, Option(metavar="N", parser=whole, help="private pictures behind one update")] = None,
     protocol: Annotated[str | None, Option(metavar=NAMED, help="such as fedavg:optimiser=adam,learning_rate=0.001")] = None,
+    client_loss: Annotated[
+        str | None, Option(metavar=NAMED, help="what the client minimises: bce_with_logits, mse, cross_entropy:...")
+    ] = None,
     local_steps: Annotated[int | None, Option(metavar="N", parser=whole, help="local SGD steps; 0 sends the gradient")] = None,
     local_batch_size: Annotated[int | None, Option(metavar="N", parser=whole, help="pictures in a local step; 0: all")] = None,
     local_lr: Annotated[float | None, Option(metavar="X", parser=number, help="the client's learning rate")] = None,
@@ -185,6 +188,7 @@ def run(
             ("tv", tv),
             ("labels", labels),
             ("batch_size", batch),
+            ("client_loss", client_loss),
             ("local_steps", local_steps),
             ("local_batch_size", local_batch_size),
             ("local_lr", local_lr),

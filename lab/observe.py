@@ -58,9 +58,9 @@ def observe(
     """What a server sees that knows ``model`` and got ``update`` from a client, checked and ready to be attacked.
 
     ``model``
-        Any module that gives logits, shape (batch, classes), and is trained by cross entropy (with a log-softmax at its end,
-        too). It is copied, not changed. Its modes are taken to be the client's: give ``model.eval()`` where dropout was off
-        and batch norm used its stored statistics.
+        Any module that gives logits, shape (batch, classes), and is trained by the loss that the ``protocol`` names: the mean
+        cross entropy (with a log-softmax at its end, too) unless another is told. It is copied, not changed. Its modes are
+        taken to be the client's: give ``model.eval()`` where dropout was off and batch norm used its stored statistics.
     ``update``
         ``{name: tensor}`` by the names of ``model.named_parameters()``, or tensors or arrays in the order of
         ``model.parameters()``, as ``torch.autograd.grad`` gives them, or of ``model.state_dict()``, as Flower sends them:
@@ -77,7 +77,7 @@ def observe(
         pixels as they are. An attack seeks pixels in [0, 1] either way.
     ``protocol``
         The client's rule: ``FedSGD()``, as without it, or ``FedAvg(local_steps=..., learning_rate=...)`` for a change of
-        weights.
+        weights; ``FedSGD(loss=lab.BCEWithLogits())`` for another loss than the mean cross entropy.
     ``label_source``
         ``LabelSource.JOINT`` seeks the labels together with the pictures.
 
@@ -115,7 +115,7 @@ def observe(
     weights = dict(own.named_parameters())
     for name in left_out:
         weights[name].requires_grad_(False)
-    network, more = as_classifier(own, normalise, probe)
+    network, more = as_classifier(own, normalise, probe, shift_blind=protocol.loss.zero_sum)
     names = {id(weight): name for name, weight in network.named_parameters()}
     source = source_of_labels(known, label_source)
     return Observation(

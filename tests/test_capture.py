@@ -236,7 +236,7 @@ def written(path, recipe, form=FORMAT, numbers=None):
 
 WRONG = {
     "sent": ["", 3, None, ["gradient"]],
-    "loss": [3, "x" * 301, None],
+    "loss": [3, "x" * 4001, None],
     "optimiser": [{}, None],
     "settings": [[], {"momentum": "0.9"}, {"momentum": math.inf}, {"x" * 301: 1.0}, {str(k): 1.0 for k in range(17)}],
     "learning_rate": [0, -1.0, math.nan, 10**400, "0.1", True],

@@ -29,6 +29,7 @@ from widgets.form.gate import edited
         ("local_steps", 5, lambda e: e.protocol.local_steps),
         ("local_batch_size", 2, lambda e: e.protocol.batch_size),
         ("local_lr", 0.01, lambda e: e.protocol.learning_rate),
+        ("client_loss", "mse", lambda e: e.protocol.loss.name),
         ("picture", "cat", lambda e: e.dataset.first),
         ("defence", "pruning", lambda e: e.defences[0].name),
         ("attack", "analytic", lambda e: e.attack.name),
@@ -49,8 +50,8 @@ def test_the_closed_form_has_iterations_for_its_search_afterwards():
 
 def test_every_short_name_is_tried_above():
     assert set(SHORT_NAMES) == {
-        "defence", "distance", "iterations", "local_batch_size", "local_lr", "local_steps", "picture", "restarts",
-        "tv",
+        "client_loss", "defence", "distance", "iterations", "local_batch_size", "local_lr", "local_steps", "picture",
+        "restarts", "tv",
     }  # fmt: skip
 
 

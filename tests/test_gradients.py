@@ -7,7 +7,7 @@ from torch.nn.functional import cross_entropy
 
 from lab.attacks.derivative.matcher import match
 from lab.attacks.matching.distances.cosine import Cosine
-from lab.federated.gradients import loss, parameter_gradient
+from lab.federated.gradients import parameter_gradient
 from lab.federated.networks.base import Activation, BatchNorm
 from lab.federated.networks.convnet import ConvNet
 from lab.federated.networks.lenet import LeNet
@@ -115,13 +115,6 @@ def test_the_slope_of_a_distance_is_its_finite_difference(distance):
         up = distance({**update, name: tensor + step}, observation.update)
         down = distance({**update, name: tensor - step}, observation.update)
         torch.testing.assert_close(direction[name].view(-1)[3], (up - down) / 2e-7, rtol=1e-4, atol=1e-7)
-
-
-def test_loss_is_the_mean_cross_entropy():
-    logits = torch.tensor([[2.0, 0.0], [0.0, 0.0]])
-    expected = (torch.log(1 + torch.exp(torch.tensor(-2.0))) + torch.log(torch.tensor(2.0))) / 2
-    torch.testing.assert_close(loss(logits, torch.tensor([0, 1])), expected)
-    torch.testing.assert_close(loss(logits, torch.tensor([[1.0, 0.0], [0.5, 0.5]])), expected)
 
 
 def test_nothing_is_left_on_the_network():

@@ -115,7 +115,7 @@ def _head_residual(readings: list[LayerReading], observation: Observation) -> fl
     """What the lowest reading, though it fits its own layer, leaves unexplained of the others."""
     lowest, labels = readings[-1], observation.labels
     if labels is None:
-        labels = readings[0].output_gradient.argmin().view(1)  # dL/dz = p - y is negative at the label alone
+        labels = readings[0].output_gradient.argmin().view(1) if observation.loss.lowest_tells else recover_labels(observation)
 
     def residual(inputs: Tensor) -> float:
         if observation.local_steps == 1:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from lab.federated.captures import Capture
 
 LIKE = "give CHANNELSxHEIGHTxWIDTH, such as 3x32x32"
-OF_PROTOCOL = ("local_steps", "local_batch_size", "local_lr")
+OF_PROTOCOL = ("client_loss", "local_steps", "local_batch_size", "local_lr")
 OF_ATTACK = ("distance", "tv", "iterations", "restarts")
 
 

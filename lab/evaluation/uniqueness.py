@@ -27,7 +27,8 @@ def hidden_share(seen: Observation, inputs: Inputs, labels: Labels, residual: fl
     leaves = {name: tensor.detach().clone().requires_grad_() for name, tensor in named(inputs).items()}
     moving = list(leaves.values())
     with torch.enable_grad():
-        gradients = list(parameter_gradient(seen.network, formed(inputs, leaves), labels, differentiable=True).values())
+        sent = parameter_gradient(seen.network, formed(inputs, leaves), labels, seen.loss, differentiable=True)
+        gradients = list(sent.values())
         weights = [torch.zeros_like(gradient, requires_grad=True) for gradient in gradients]
         pulled = _pull_back(gradients, moving, weights, differentiable=True)
 

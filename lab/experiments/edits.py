@@ -11,7 +11,9 @@ from lab.attacks.matching.settings import Matching
 from lab.errors import LabError, unknown_name
 from lab.experiments.experiment import Experiment
 from lab.experiments.recommended import followed, of_one_kind
+from lab.federated.losses.base import Loss
 from lab.federated.protocols.fedavg import FedAvg
+from lab.federated.protocols.fedsgd import FedSGD
 from lab.options.catalogue import Entry
 from lab.options.data import is_list, is_object
 from lab.options.fields import fields_of
@@ -151,7 +153,9 @@ def _is_none(value: Any) -> bool:
 
 def _local_steps(experiment: Experiment, value: Any) -> Any:
     """0 sends the gradient (FedSGD); from 1 on the weight change after that many steps (FedAvg)."""
-    return {"name": "fedsgd"} if _is_none(value) else _averaging(experiment) | {"local_steps": value}
+    if _is_none(value):
+        return to_plain(FedSGD(loss=experiment.protocol.loss))
+    return _averaging(experiment) | {"local_steps": value}
 
 
 def _local_batch_size(experiment: Experiment, value: Any) -> Any:
@@ -164,7 +168,12 @@ def _local_lr(experiment: Experiment, value: Any) -> Any:
 
 def _averaging(experiment: Experiment) -> dict[str, Any]:
     protocol = experiment.protocol
-    return to_plain(protocol if isinstance(protocol, FedAvg) else FedAvg())
+    return to_plain(protocol if isinstance(protocol, FedAvg) else FedAvg(loss=protocol.loss))
+
+
+def _client_loss(experiment: Experiment, value: Any) -> Any:
+    """A loss of the catalogue, as on the command line."""
+    return to_plain(parse_entry(Loss, value)) if isinstance(value, str) else value
 
 
 def _picture(experiment: Experiment, value: Any) -> Any:
@@ -178,6 +187,7 @@ def _defence(experiment: Experiment, value: Any) -> Any:
 
 
 SHORT_NAMES: dict[str, tuple[str, Callable[[Experiment, Any], Any]]] = {
+    "client_loss": ("protocol.loss", _client_loss),
     "defence": ("defences", _defence),
     "distance": ("attack.distance", _distance),
     "iterations": ("attack.iterations", _iterations),

@@ -22,6 +22,8 @@ WANTED = "a capture; give the path of the .safetensors file that lab.capture wro
 MOST_BYTES = 4 * 2**30
 MOST_HEADER, MOST_TENSORS = 8 * 2**20, 20_000
 LONGEST_TEXT, MOST_LISTED = 300, 16
+LONGEST_LOSS = 4000
+"""With a weight for each class."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,7 +177,7 @@ def _is_settings(value: object) -> bool:
 
 _RULES: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "sent": (lambda value: value in ("gradient", "change"), "'gradient' or 'change'"),
-    "loss": (_is_text, "the name of a loss"),
+    "loss": (lambda value: isinstance(value, str) and len(value) <= LONGEST_LOSS, "the name of a loss"),
     "optimiser": (_is_text, "the name of an optimiser"),
     "settings": (_is_settings, "numbers by name"),
     "learning_rate": (_or_none(_is_rate), "a number above 0, or null"),

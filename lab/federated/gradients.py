@@ -6,12 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lab.late import Tensor, functional, torch
+from lab.late import Tensor, torch
 
 from lab.errors import LabError
 from lab.federated.linear_steps import LinearSteps, linear_steps
 from lab.federated.local_optimisers.base import LocalOptimiser
 from lab.federated.local_optimisers.sgd import LocalSGD
+from lab.federated.losses.base import Loss
+from lab.federated.losses.cross_entropy import CrossEntropy
 from lab.federated.tensors import Gradients, Inputs, Targets
 
 if TYPE_CHECKING:
@@ -22,15 +24,15 @@ UpdateRule = Callable[[Inputs, Targets], Gradients]
 """What a client would send for these inputs, differentiable in them."""
 
 
-def loss(logits: Tensor, targets: Targets) -> Tensor:
-    """Mean cross entropy over the batch, from class numbers or class probabilities."""
-    return functional.cross_entropy(logits, targets)
+MEAN_CROSS_ENTROPY = CrossEntropy()
 
 
-def parameter_gradient(model: nn.Module, inputs: Inputs, targets: Targets, *, differentiable: bool = False) -> Gradients:
+def parameter_gradient(
+    model: nn.Module, inputs: Inputs, targets: Targets, loss: Loss = MEAN_CROSS_ENTROPY, *, differentiable: bool = False
+) -> Gradients:
     """dL/dtheta of the batch; with ``differentiable`` it stays in the graph of the inputs."""
     weights = trainable(model)
-    return slopes(loss(model(inputs), targets), weights, differentiable=differentiable)
+    return slopes(loss.value(model(inputs), targets), weights, differentiable=differentiable)
 
 
 def trainable(model: nn.Module) -> dict[str, Tensor]:
@@ -59,6 +61,13 @@ class LocalSteps:
     rate: float
     optimiser: LocalOptimiser = LocalSGD()
     """What makes a step of a gradient."""
+    loss: Loss = MEAN_CROSS_ENTROPY
+    """What the gradients are of."""
+
+    def length(self, pictures: int) -> float:
+        """How long a step's gradient is beside that of so many pictures at once: 1, unless a sum is over a part of them."""
+        first = self.rows[0]
+        return 1.0 if first is None else self.loss.length(len(first)) / self.loss.length(pictures)
 
     def as_sum(self) -> LinearSteps:
         """All steps as one sum of gradients and weights; of an optimiser that is linear."""

@@ -16,6 +16,7 @@ from lab.federated.tensors import Gradients, Labels, Received, Shape
 
 if TYPE_CHECKING:
     from lab.federated.classifier import Classifier
+    from lab.federated.losses.base import Loss
     from lab.federated.protocols.base import Protocol
 
 
@@ -76,13 +77,25 @@ class Observation:
         """SGD steps behind the update; 1 where the gradient itself was sent."""
         return getattr(self.protocol, "local_steps", 1)
 
+    @property
+    def loss(self) -> Loss:
+        """What the client minimises."""
+        return self.protocol.loss
+
     def mean_gradient(self, *names: str) -> Gradients:
-        """The update, or these of its tensors, as an average gradient.
+        """The update, or these of its tensors, as a gradient that is a mean over the pictures.
 
         Raises ``LabError`` where the client's steps are no sum of gradients.
         """
         asked = {name: self.update[name] for name in names} if names else self.update
-        return self.protocol.mean_gradient(asked, dict(self.network.named_parameters()))
+        gradient, length = self.protocol.mean_gradient(asked, dict(self.network.named_parameters())), self._length
+        return gradient if length == 1 else {name: tensor / length for name, tensor in gradient.items()}
+
+    @property
+    def _length(self) -> float:
+        """How long the gradient of one step's loss is beside the mean over its pictures."""
+        steps = self.protocol.steps(self.batch_size)
+        return self.loss.length(self.batch_size) * steps.length(self.batch_size)
 
     def to(self, device: torch.device) -> Observation:
         """A copy on another device."""

@@ -54,20 +54,22 @@ OF_A_HEAD = (nn.Linear, nn.ReLU, nn.LeakyReLU, nn.Sigmoid, nn.Tanh, nn.SiLU, nn.
 _TRACING = Lock()
 
 
-def as_classifier(model: nn.Module, normalise: Normalise, pictures: Tensor) -> tuple[Classifier, tuple[str, ...]]:
+def as_classifier(
+    model: nn.Module, normalise: Normalise, pictures: Tensor, *, shift_blind: bool = True
+) -> tuple[Classifier, tuple[str, ...]]:
     """The model as a ``Classifier`` with the model's own parameters, and what there is to say of how it was taken apart.
 
     The model is in eval mode, the caller's to give away, and bears ``pictures``, shape (batch, channels, height, width). A
-    final log-softmax is left out, since cross entropy is blind to it.
+    final log-softmax is left out where the client's loss is ``shift_blind``, as cross entropy is, to what all logits share.
     """
     with torch.no_grad():
         inputs = normalise(pictures)
         logits = model(inputs)
-        for take_apart, notes in ((_by_trace, ()), (_by_last_layer, (LAST_LAYER,))):
+        for take_apart, notes in ((partial(_by_trace, shift_blind=shift_blind), ()), (_by_last_layer, (LAST_LAYER,))):
             parts = _attempted(take_apart, model, inputs)
             if parts is not None:
                 classifier = Classifier(normalise, *parts, classes=logits.shape[1]).eval()
-                if _is_same(_attempted(classifier, pictures), logits):
+                if _is_same(_attempted(classifier, pictures), logits, shift_blind=shift_blind):
                     return classifier, notes
     return Classifier(normalise, Whole(model), nn.Sequential(), classes=logits.shape[1]).eval(), (NOTHING,)
 
@@ -92,18 +94,18 @@ def _attempted(function: Callable[..., Any], *arguments: Any) -> Any:
         return None
 
 
-def _is_same(found: Tensor | None, logits: Tensor) -> bool:
-    """Whether both mean the same to a cross entropy, but for rounding."""
+def _is_same(found: Tensor | None, logits: Tensor, *, shift_blind: bool) -> bool:
+    """Whether both mean the same to the client's loss, but for rounding."""
     if found is None or found.shape != logits.shape:
         return False
-    one, other = found.log_softmax(1), logits.log_softmax(1)
+    one, other = (found.log_softmax(1), logits.log_softmax(1)) if shift_blind else (found, logits)
     return bool((one - other).abs().max() <= SAME * other.abs().max())
 
 
-def _by_trace(model: nn.Module, inputs: Tensor) -> tuple[nn.Module, nn.Sequential] | None:
+def _by_trace(model: nn.Module, inputs: Tensor, *, shift_blind: bool) -> tuple[nn.Module, nn.Sequential] | None:
     """Body and head of the chain of parts; None where they share weights, which no closed form expects."""
     layers = _each_once(list(_known_layers(_chain(model, inputs), inputs)))
-    if layers and isinstance(layers[-1], nn.LogSoftmax):
+    if shift_blind and layers and isinstance(layers[-1], nn.LogSoftmax):
         layers = layers[:-1]
     start = len(layers)
     while start and isinstance(layers[start - 1], OF_A_HEAD):

@@ -84,7 +84,7 @@ class Case:
 
     def gradient_of(self, network: nn.Module, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """What a client with these pictures would send, of the parameters that were sent."""
-        found = parameter_gradient(network, images, labels)
+        found = parameter_gradient(network, images, labels, self.seen.loss)
         return {name: tensor.detach() for name, tensor in found.items() if name in self.sent}
 
     @cached_property

@@ -17,9 +17,11 @@ class Labels(Finding):
     place: ClassVar[int] = 75
 
     def look(self, case: Case) -> Found | None:
-        """Cross entropy lowers the logits of all classes but the pictures' own."""
+        """Cross entropy lowers the logits of all classes but the pictures' own; a loss that does not is not asked."""
         slopes, given = slopes_of_logits(case), case.seen.labels
-        if slopes is None or given is None:
+        loss = case.seen.loss
+        tells = loss.lowest_tells if case.pictures == 1 else loss.is_counted
+        if slopes is None or given is None or not tells:
             return None
         negative = {int(place) for place in (slopes < 0).nonzero().flatten()}
         wrong = sorted({int(label) for label in given.cpu()} - negative)

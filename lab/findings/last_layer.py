@@ -1,6 +1,7 @@
 """What the last layer's gradient tells of how long the update is, of which sign, and at which weights it was computed.
 
 With logits z = W h + b, p = softmax(z), and m[c] pictures of class c among n, cross entropy makes dL/db = mean p - m / n.
+Of one picture any loss tells: its logits make dL/db with its label.
 """
 
 from __future__ import annotations
@@ -62,10 +63,13 @@ def _of_one_picture(case: Case, shift: float) -> Fit | None:
         return None
     inputs = rows[largest] / slopes[largest]
     weight, bias = case.weights[f"{name}.weight"] + shift * rows, case.weights[f"{name}.bias"] + shift * slopes
-    expected = (weight @ inputs + bias).softmax(0)
-    label = largest if case.seen.labels is None else int(case.seen.labels[0])
-    expected[label] -= 1
-    return _projected(slopes, expected, shift)
+    logits = (weight @ inputs + bias).view(1, -1)
+    labels = case.seen.labels
+    if labels is None:  # a change points the other way
+        labels = torch.stack([slopes.argmin(), slopes.argmax()])
+    labels = labels.cpu()
+    expected = case.seen.loss.alone(logits.expand(len(labels), -1), labels)
+    return min((_projected(slopes, one, shift) for one in expected), key=lambda fit: fit.residual)
 
 
 def _projected(slopes: Tensor, expected: Tensor, shift: float = 0.0) -> Fit:
@@ -85,7 +89,7 @@ def slopes_of_logits(case: Case) -> Tensor | None:
 def _of_several(case: Case) -> Fit | None:
     """With the probabilities that other photographs get in the place of the unknown ones."""
     assert case.last is not None
-    if case.last[1].bias is None:
+    if case.last[1].bias is None or not case.seen.loss.is_counted:
         return None
     slopes, count = case.gradient[f"{case.last[0]}.bias"], case.pictures
     with torch.no_grad():

@@ -31,8 +31,11 @@ class Noise(Finding):
 
 
 def noise_share(case: Case) -> float | None:
-    """The noise's length over that of the update; None where the last layer was not sent or numbers were left out."""
-    if case.last is None or case.is_coarse or not case.numbers.any():
+    """The noise's length over that of the update; None where the last layer was not sent or numbers were left out.
+
+    Nor is it told of a loss whose dL/dlogits do not sum to zero.
+    """
+    if case.last is None or not case.seen.loss.zero_sum or case.is_coarse or not case.numbers.any():
         return None
     weight = case.sent[f"{case.last[0]}.weight"]
     deviation = float(weight.sum(0).norm()) / math.sqrt(weight.numel())

@@ -59,8 +59,8 @@ def _rank(case: Case, name: str, gradient: Mapping[str, Tensor], margin: float =
     """
     weight = gradient[f"{name}.weight"]
     values = torch.linalg.svdvals(weight)
-    is_last = case.last is not None and name == case.last[0]
-    most = min(weight.shape) - is_last  # a softmax's slopes add up to zero
+    shares = case.last is not None and name == case.last[0] and case.seen.loss.zero_sum
+    most = min(weight.shape) - shares  # a softmax's slopes add up to zero
     count = int((values > margin * max(1e-6, 10 * case.rounding) * values[0]).sum())
     clear = 0 < count < most and float(values[count - 1]) > GAP * float(values[count])
     return count if clear else None

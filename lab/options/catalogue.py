@@ -23,6 +23,7 @@ FOLDERS = {
     "network": "federated.networks",
     "dataset": "client.datasets",
     "protocol": "federated.protocols",
+    "loss": "federated.losses",
     "local_optimiser": "federated.local_optimisers",
     "defence": "client.defences",
     "attack": "attacks",

@@ -46,6 +46,8 @@ NAMES = {
     "normalised_adam": "normalised Adam",
     "lbfgs": "L-BFGS",
     "zeros": "zero",
+    "mse": "MSE",
+    "bce_with_logits": "BCE with logits",
 }
 """How an entry is written where its file name would look odd."""
 

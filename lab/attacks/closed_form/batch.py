@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from lab.late import Float
 
@@ -16,6 +15,7 @@ from lab.attacks.closed_form.batch_by_sparsity import CONSISTENT, disaggregate
 from lab.attacks.closed_form.layer_output import LEAST_ERROR
 from lab.attacks.closed_form.mismatch import known_labels
 from lab.federated.classifier import Classifier
+from lab.federated.losses.base import Loss
 from lab.federated.observation import Observation
 from lab.federated.tensors import Gradients, Labels
 
@@ -38,10 +38,11 @@ class BatchReading:
 def read_batch(observation: Observation, gradients: Gradients) -> BatchReading | None:
     """The head's inputs set apart, by silent units or by labels; None where they stay mixed."""
     labels = known_labels(observation)
-    return _by_inactive_units(observation.network, gradients, labels) or _by_labels(observation.network, gradients, labels)
+    network, loss = observation.network, observation.loss
+    return _by_inactive_units(network, gradients, labels, loss) or _by_labels(network, gradients, labels, loss)
 
 
-def _by_labels(network: Classifier, gradients: Gradients, labels: Labels) -> BatchReading | None:
+def _by_labels(network: Classifier, gradients: Gradients, labels: Labels, loss: Loss) -> BatchReading | None:
     """From the logits down: once a layer's dz are known picture by picture, its inputs follow by least squares."""
     layers = list(network.head.named_children())
     (name, last), below = layers[-1], layers[-2::-1]
@@ -49,7 +50,8 @@ def _by_labels(network: Classifier, gradients: Gradients, labels: Labels) -> Bat
     if not plain or not isinstance(last, nn.Linear) or last.bias is None or len(labels) > MOST_BY_LABELS:
         return None
     weight, bias = last.weight.detach(), last.bias.detach()
-    separated = separate_by_labels(gradients[f"head.{name}.weight"], gradients[f"head.{name}.bias"], weight, bias, labels)
+    of_weight, of_bias = gradients[f"head.{name}.weight"], gradients[f"head.{name}.bias"]
+    separated = separate_by_labels(of_weight, of_bias, weight, bias, labels, loss)
     if separated is None:
         return None
     inputs, gradient = separated.inputs, separated.logit_gradients @ weight
@@ -62,7 +64,7 @@ def _by_labels(network: Classifier, gradients: Gradients, labels: Labels) -> Bat
     return BatchReading(inputs, gradient)
 
 
-def _by_inactive_units(network: Classifier, gradients: Gradients, labels: Labels) -> BatchReading | None:
+def _by_inactive_units(network: Classifier, gradients: Gradients, labels: Labels, loss: Loss) -> BatchReading | None:
     """Needs a network without a body, whose lowest layer has a bias and a ReLU above it."""
     if not _is_relu_mlp(network) or len(labels) > MOST:
         return None
@@ -73,7 +75,7 @@ def _by_inactive_units(network: Classifier, gradients: Gradients, labels: Labels
     separated = disaggregate(gradients["head.0.weight"], gradients["head.0.bias"], len(labels), weight, bias, generator)
     if separated is None or separated.residual > CONSISTENT:
         return None
-    order = _order(network, separated.inputs, separated.output_gradients, labels)
+    order = _order(network, separated.inputs, separated.output_gradients, labels, loss)
     return BatchReading(separated.inputs[order], separated.output_gradients[order] @ weight)
 
 
@@ -83,7 +85,7 @@ def _is_relu_mlp(network: Classifier) -> bool:
     return plain and isinstance(layers[0], nn.Linear) and layers[0].bias is not None and isinstance(layers[1], nn.ReLU)
 
 
-def _order(network: Classifier, inputs: Tensor, output_gradients: Tensor, labels: Labels) -> Tensor:
+def _order(network: Classifier, inputs: Tensor, output_gradients: Tensor, labels: Labels, loss: Loss) -> Tensor:
     """For each label the input whose own gradient with that label points where the gradient found does, shape (pictures,)."""
     from scipy.optimize import linear_sum_assignment  # imported here: only a batch needs it, and scipy is slow to load
 
@@ -92,7 +94,6 @@ def _order(network: Classifier, inputs: Tensor, output_gradients: Tensor, labels
     costs = torch.empty(len(labels), len(inputs), dtype=torch.float32)
     for row, label in enumerate(labels.tolist()):
         wanted = torch.full((len(inputs),), label, dtype=torch.long)
-        loss = functional.cross_entropy(logits, wanted, reduction="sum")
-        (made,) = torch.autograd.grad(loss, values, retain_graph=True)
+        (made,) = torch.autograd.grad(loss.value(logits, wanted), values, retain_graph=True)
         costs[row] = -torch.cosine_similarity(made, output_gradients)
     return torch.as_tensor(linear_sum_assignment(costs.numpy())[1])

@@ -2,17 +2,19 @@
 
 The gradient of the logits' layer is a sum over the batch,
 
-    [dL/dW, dL/db] = 1/n sum_i (p_i - e_i) [f_i, 1],   p_i = softmax(W f_i + b),   e_i: the label of picture i,
+    [dL/dW, dL/db] = sum_i s_i [f_i, 1],   s_i = dL/dlogits of picture i: (p_i - e_i) / n of the mean cross entropy,
+                                           with p_i = softmax(W f_i + b) and its label e_i,
 
 of rank n. Its singular vectors give U R with n columns and rows, so [f_i, 1] = c_i R for unknown
 rows c_i, and the logits are c_i K with K = R [W, b]^T. That closes a circle on n x n numbers,
 
-    1/n (softmax(C K) - E)^T C^-1 = u U,   C R_last = 1,
+    S(C K)^T C^-1 = u U,   C R_last = 1,
 
 with u = 1, or 1/s where the gradient was sent s times as long (clipped, or a sum over the batch): one unknown more,
 which Newton's method solves from a guess at the probabilities. Few starts are needed where all
 labels differ; where some are equal the guesses must break the tie, and which of these is which
-does not matter. Each p_i - e_i sums to zero over the classes, so at most one picture fewer than there are classes.
+does not matter. Each p_i - e_i sums to zero over the classes, so at most one picture fewer than there are classes. Of a
+squared error three pictures of one label turn into one another, so what is found counts only where nothing near it will do.
 """
 
 from __future__ import annotations
@@ -26,6 +28,9 @@ from torch.nn import functional
 
 from lab.late import Float, Int
 
+from lab.federated.gradients import MEAN_CROSS_ENTROPY
+from lab.federated.losses.base import Loss
+
 STARTS = 120
 SPREADS = (0.1, 0.3, 1.0, 3.0, 6.0)
 """Of the random logits that a start adds to the bias."""
@@ -34,6 +39,8 @@ LABEL_LOGITS = (0.0, 4.0, 8.0)
 STEPS = 60
 SOLVED = 1e-4
 """Residual up to which the circle counts as closed."""
+ISOLATED = 1e-9
+"""The least singular value of the circle's derivative, as a share of the largest, with which a solution is alone."""
 FULL_RANK = 1e-7
 """The smallest singular value that is no rounding, as a share of the largest."""
 
@@ -45,7 +52,7 @@ class SeparatedBatch:
     inputs: Float[Tensor, "pictures inputs"]
     """f, shape (pictures, inputs)."""
     logit_gradients: Float[Tensor, "pictures classes"]
-    """dL/dlogits of each picture's share of the loss as it was sent, s (p - e) / n, shape (pictures, classes)."""
+    """dL/dlogits of each picture's share of the loss as it was sent, shape (pictures, classes)."""
     residual: float
     """Of the equations of the circle: 0 where they hold."""
 
@@ -60,6 +67,7 @@ def separate_by_labels(
     weight: Float[Tensor, "classes inputs"],
     bias: Float[Tensor, " classes"],
     labels: Int[Tensor, " pictures"],
+    loss: Loss = MEAN_CROSS_ENTROPY,
 ) -> SeparatedBatch | None:
     """Set a batch apart; None where no start closes the circle.
 
@@ -70,10 +78,12 @@ def separate_by_labels(
     if count > len(sizes) or sizes[count - 1] <= FULL_RANK * sizes[0]:
         return None
     basis = sizes[:count, None] * right[:count]
-    equations = MixingEquations(left[:, :count], basis @ torch.cat([weight, bias[:, None]], 1).T, basis[:, -1], labels)
+    equations = MixingEquations(left[:, :count], basis @ torch.cat([weight, bias[:, None]], 1).T, basis[:, -1], labels, loss)
     for guess in _guesses(bias, labels):
         mixing, factor, residual = equations.solve(guess)
         if residual <= SOLVED and factor > 0:
+            if not equations.is_isolated(mixing):
+                return None
             return SeparatedBatch((mixing @ basis)[:, :-1], equations.logit_gradients(mixing) / factor, residual)
     return None
 
@@ -101,14 +111,14 @@ class MixingEquations:
     ones: Float[Tensor, " pictures"]
     """R_last, shape (pictures,)."""
     labels: Int[Tensor, " pictures"]
+    loss: Loss = MEAN_CROSS_ENTROPY
 
     def logit_gradients(self, mixing: Float[Tensor, "pictures pictures"]) -> Float[Tensor, "pictures classes"]:
-        """(softmax(C K) - E) / n, shape (pictures, classes)."""
+        """S: dL/dlogits of the pictures, shape (pictures, classes)."""
         return self._logit_gradients(mixing @ self.logits)
 
     def _logit_gradients(self, logits: Tensor) -> Tensor:
-        wrong = logits.softmax(1) - functional.one_hot(self.labels, logits.shape[1])
-        return wrong / len(self.labels)
+        return self.loss.residual(logits, self.labels)
 
     def residual(self, unknowns: Float[Tensor, " unknowns"]) -> Float[Tensor, " equations"]:
         """What is left of the equations, as one vector."""
@@ -119,17 +129,21 @@ class MixingEquations:
     def jacobian(self, mixing: Float[Tensor, "pictures pictures"]) -> Float[Tensor, "equations unknowns"]:
         """How the residual moves with C and u, shape (equations, unknowns).
 
-        With S the logits' gradients and D_ijc = dS_ic / dC_ij = p_ic (K_jc - p_i . K_j) / n, the entry (c, l) of S^T C moves
+        With D_ijc = dS_ic / dC_ij, the product of the loss's Hessian at picture i with K_j, the entry (c, l) of S^T C moves
         with C_ij by S_ic where l = j, and by D_ijc C_il.
         """
         count = len(self.labels)
-        probabilities = (mixing @ self.logits).softmax(1)
-        moved = probabilities.unsqueeze(1) * (self.logits - (probabilities @ self.logits.T).unsqueeze(2)) / count
+        moved = self.loss.hessian_products(mixing @ self.logits, self.labels, self.logits)
         made = torch.einsum("ic,lj->clij", self.logit_gradients(mixing), torch.eye(count, dtype=mixing.dtype))
         made = made + torch.einsum("ijc,il->clij", moved, mixing)
         ones = torch.einsum("ki,j->kij", torch.eye(count, dtype=mixing.dtype), self.ones)
         by_factor = torch.cat([-self.left.flatten(), torch.zeros(count, dtype=mixing.dtype)])
         return torch.cat([torch.cat([made.flatten(0, 1).flatten(1), ones.flatten(1)]), by_factor[:, None]], 1)
+
+    def is_isolated(self, mixing: Float[Tensor, "pictures pictures"]) -> bool:
+        """Whether no other solution lies next to this one."""
+        sizes = torch.linalg.svdvals(self.jacobian(mixing))
+        return bool(sizes[-1] > ISOLATED * sizes[0])
 
     def solve(self, guess: Float[Tensor, "pictures classes"]) -> MixingSolution:
         """C, u and their residual by damped Newton steps (Levenberg and Marquardt) from guessed logits."""

@@ -11,7 +11,6 @@ from collections.abc import Callable
 
 from lab.late import Float, Tensor, torch
 
-from lab.federated.gradients import loss
 from lab.federated.observation import Observation
 from lab.federated.tensors import Gradients, Labels
 from lab.federated.updates import flat
@@ -31,7 +30,7 @@ def head_residual(observation: Observation, inputs: Float[Tensor, "1 inputs"], l
     sent = [name for name in weights if f"head.{name}" in update]
     gradient = observation.mean_gradient(*(f"head.{name}" for name in sent))
     shared = {name: gradient[f"head.{name}"] for name in sent}
-    value = loss(head(inputs.to(next(iter(weights.values())))), labels)
+    value = observation.loss.value(head(inputs.to(next(iter(weights.values())))), labels)
     gradients = torch.autograd.grad(value, [weights[name] for name in shared])
     return _residual(dict(zip(shared, gradients, strict=True)), shared)
 

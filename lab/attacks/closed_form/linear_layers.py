@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from lab.late import Float, Tensor, functional, nn, torch
 
 from lab.errors import LabError
+from lab.federated.losses.base import Loss
 from lab.federated.observation import Observation
 from lab.federated.tensors import Gradients
 
@@ -46,7 +47,7 @@ def read_layers(observation: Observation, row: int | None = None) -> list[LayerR
     layers = _linear_layers(observation)
     for position, (name, layer) in enumerate(layers):
         chosen = row if position == len(layers) - 1 else None
-        reading = _read_layer(name, gradient, above, chosen)
+        reading = _read_layer(name, gradient, above, chosen, observation.loss)
         if reading is None:
             return []
         readings.append(reading)
@@ -64,13 +65,13 @@ class _Above:
 
 
 def _at_the_top(observation: Observation) -> _Above | None:
-    """dL/dz = p - y at the logits is negative at the label alone, where the label is known."""
+    """dL/dz at the logits is negative at the label, where that is known (p - y of a cross entropy: there alone)."""
     if observation.labels is None:
         return None
     return _Above(-functional.one_hot(observation.labels[0], observation.classes), exact=False)
 
 
-def _read_layer(name: str, gradient: Gradients, above: _Above | None, row: int | None) -> LayerReading | None:
+def _read_layer(name: str, gradient: Gradients, above: _Above | None, row: int | None, loss: Loss) -> LayerReading | None:
     """Read one layer from its gradients and what is known from above; None where its gradients are zero, or were not sent."""
     weight, bias = gradient.get(f"{name}.weight"), gradient.get(f"{name}.bias")
     if weight is None or not weight.any():
@@ -83,7 +84,7 @@ def _read_layer(name: str, gradient: Gradients, above: _Above | None, row: int |
         return _reading(
             name, largest(above.output_gradient), recovered, above.output_gradient, weight, up_to_scale=False, has_bias=False
         )
-    output, recovered = _rank_one(weight, None if above is None else above.output_gradient)
+    output, recovered = _rank_one(weight, None if above is None else above.output_gradient, loss)
     return _reading(name, largest(output), recovered, output, weight, up_to_scale=True, has_bias=False)
 
 
@@ -115,16 +116,16 @@ def _reading(
     return LayerReading(name, row, recovered, output_gradient, residual, up_to_scale, has_bias)
 
 
-def _rank_one(weight: Tensor, output_gradient: Tensor | None) -> tuple[Tensor, Tensor]:
+def _rank_one(weight: Tensor, output_gradient: Tensor | None, loss: Loss) -> tuple[Tensor, Tensor]:
     """dL/dz (of length one) and the input, from the leading singular triple of dW = dL/dz x^T.
 
-    The common sign follows the dL/dz known from above; at the logits of an unknown label the
-    largest entry of dL/dz = p - y is the negative one (of two classes either may be).
+    The common sign follows the dL/dz known from above; at the logits of an unknown label it is the loss that tells:
+    the largest entry of dL/dz = p - y is the negative one (of two classes either may be).
     """
     left, sizes, right = torch.linalg.svd(weight, full_matrices=False)
     output, recovered = left[:, 0], sizes[0] * right[0]
-    likely = output @ output_gradient.to(output) if output_gradient is not None else -output[largest(output)]
-    return (output, recovered) if likely >= 0 else (-output, -recovered)
+    likely = loss.points_along(output) if output_gradient is None else output @ output_gradient.to(output) >= 0
+    return (output, recovered) if likely else (-output, -recovered)
 
 
 def _linear_layers(observation: Observation) -> list[tuple[str, nn.Linear]]:

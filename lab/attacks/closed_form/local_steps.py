@@ -42,12 +42,13 @@ def without_drift(observation: Observation, images: Images) -> Observation | Non
     protocol, network = precise.protocol, precise.network
     shared, weights = precise.mean_gradient(), dict(network.named_parameters())
     along_the_way = protocol.mean_gradient(protocol.update(network, pixels, labels), weights)
-    at_the_start = FedSGD().update(network, pixels, labels)
+    at_once = FedSGD(loss=protocol.loss)
+    at_the_start, part = at_once.update(network, pixels, labels), protocol.steps(len(pixels)).length(len(pixels))
     length = fitted(along_the_way, shared).factor
-    corrected = {name: shared[name] / length - (along_the_way[name] - at_the_start[name]) for name in shared}
+    corrected = {name: (shared[name] / length - along_the_way[name]) / part + at_the_start[name] for name in shared}
     if not all(bool(tensor.isfinite().all()) for tensor in corrected.values()):
         return None
-    return replace(precise, protocol=FedSGD(), update=corrected)
+    return replace(precise, protocol=at_once, update=corrected)
 
 
 def after_local_steps(observation: Observation, residual: float) -> Obstacle:

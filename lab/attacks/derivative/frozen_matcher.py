@@ -14,7 +14,7 @@ from lab.attacks.derivative.frozen_network import Freezable
 from lab.attacks.derivative.matcher import Match, matched
 from lab.attacks.derivative.weight_shift import BlendShift, PlainShift, Shift
 from lab.attacks.matching.distances.base import Distance
-from lab.federated.gradients import LocalSteps, loss, trainable
+from lab.federated.gradients import LocalSteps, trainable
 from lab.federated.inputs import each, named
 from lab.federated.inputs import rows as rows_of
 from lab.federated.tensors import Gradients, Inputs, Targets
@@ -228,7 +228,7 @@ class FrozenMatcher:
             (inputs.inputs, inputs.targets) if rows is None else (rows_of(inputs.inputs, rows), inputs.targets[rows])
         )
         self.model.use(weights)
-        return loss(self.model(taken), targets)
+        return self.steps.loss.value(self.model(taken), targets)
 
 
 def _freed(tensor: Tensor) -> Tensor:

@@ -19,8 +19,9 @@ from torch import Tensor, nn
 
 from lab.attacks.derivative.frozen_network import Freezable
 from lab.errors import is_short_of_memory
-from lab.federated.gradients import loss, parameter_gradient, pull_back
+from lab.federated.gradients import MEAN_CROSS_ENTROPY, parameter_gradient, pull_back
 from lab.federated.inputs import each, moved, named, random
+from lab.federated.losses.base import Loss
 from lab.federated.observation import Observation
 from lab.federated.tensors import Gradients, Inputs, Labels, Shape
 from lab.federated.updates import length
@@ -53,21 +54,23 @@ SAME = 1e-3
 
 def can_freeze(observation: Observation) -> bool:
     """Whether the proofs succeed on an input like those observed; a network that cannot even be asked has failed them."""
-    network, shape = observation.network, observation.input_shape
+    network, shape, loss = observation.network, observation.input_shape, observation.loss
     try:
-        return is_proved(network, shape) or is_proved(deepcopy(network).double(), shape)  # rounding may hide a tiny derivative
+        if is_proved(network, shape, loss):
+            return True
+        return is_proved(deepcopy(network).double(), shape, loss)  # rounding may hide a tiny derivative
     except Exception as error:  # a network of the user's own may fail in any way, and says so once it is attacked
         if is_short_of_memory(error):
             raise  # which says nothing of the network
         return False
 
 
-def is_proved(network: nn.Module, shape: Shape) -> bool:
+def is_proved(network: nn.Module, shape: Shape, loss: Loss = MEAN_CROSS_ENTROPY) -> bool:
     """Whether the second pass may decide as the first one did; costs about five training steps on one input of this shape."""
     like = next(network.parameters())
     tried = moved(random(shape, 1, stream(0, "a picture for a proof"), like.dtype), like.device)
     label = torch.zeros(1, dtype=torch.long, device=like.device)
-    frozen = _Frozen(Freezable(network), tried, label)
+    frozen = _Frozen(Freezable(network), tried, label, loss)
     logits, gradients = frozen.recorded()
     with torch.no_grad():
         expected = network(tried)
@@ -79,7 +82,7 @@ def is_proved(network: nn.Module, shape: Shape) -> bool:
 def _agree(network: nn.Module, frozen: _Frozen, gradients: _Gradients) -> bool:
     """Whether d/dx <g(x), v> at v = g(x) is the same by both ways."""
     leaf = each(_leaf, frozen.inputs)
-    update = parameter_gradient(network, leaf, frozen.label, differentiable=True)
+    update = parameter_gradient(network, leaf, frozen.label, frozen.loss, differentiable=True)
     found = pull_back(list(update.values()), list(named(leaf).values()), [tensor.detach() for tensor in update.values()])
     exact = _side_by_side(found)
     return _is_small(frozen.mixed_derivative(gradients) - exact, AGREE, exact)
@@ -109,8 +112,8 @@ class _Gradients:
 class _Frozen:
     """One input's passes through the copy of a network that can be frozen."""
 
-    def __init__(self, model: Freezable, inputs: Inputs, label: Labels) -> None:
-        self.model, self.inputs, self.label = model, inputs, label
+    def __init__(self, model: Freezable, inputs: Inputs, label: Labels, loss: Loss) -> None:
+        self.model, self.inputs, self.label, self.loss = model, inputs, label, loss
         self.leaf = each(_leaf, inputs)
         self.weights = {name: tensor.detach().clone().requires_grad_() for name, tensor in model.weights.items()}
         self.decisions: list[Tensor] = []
@@ -122,7 +125,7 @@ class _Frozen:
         self.decisions = list(self.model.tape.decisions)
         leaves = list(named(self.leaf).values())
         wanted = [*leaves, *self.weights.values()]
-        found = torch.autograd.grad(loss(logits, self.label), wanted, retain_graph=True, materialize_grads=True)
+        found = torch.autograd.grad(self.loss.value(logits, self.label), wanted, retain_graph=True, materialize_grads=True)
         weights = dict(zip(self.weights, found[len(leaves) :], strict=True))
         return logits, _Gradients(_side_by_side(found[: len(leaves)]), weights)
 
@@ -140,7 +143,7 @@ class _Frozen:
         self.model.use({name: (tensor + h * gradients.weights[name]).detach() for name, tensor in self.model.weights.items()})
         self.model.tape.replaying, self.model.tape.decisions = True, deque(self.decisions)
         leaf = each(_leaf, self.inputs)
-        found = torch.autograd.grad(loss(self.model(leaf), self.label), list(named(leaf).values()))
+        found = torch.autograd.grad(self.loss.value(self.model(leaf), self.label), list(named(leaf).values()))
         return _side_by_side(found) - gradients.inputs
 
     def is_accounted_for(self, logits: Tensor) -> bool:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lab.late import Tensor, nn, torch
+from lab.late import Float, Tensor, nn, no_grad, torch
 
+from lab.attacks.labels.class_counts import as_labels, counts, responses
 from lab.attacks.labels.whole_counts import SURE, factor_of_whole_counts
 from lab.errors import LabError
 from lab.federated.inputs import moved, random
@@ -30,14 +31,38 @@ def recover_labels(observation: Observation) -> Labels:
     the same signs wherever the features h are >= 0 (ReLU, sigmoid; not SiLU or tanh).
     Several pictures (after LLG, Wainakh et al. 2022): take the most negative class, give back
     what one picture contributes (1 / batch), and repeat; at another length than told where that alone makes whole counts.
+
+    Of another loss a picture's label is the one that makes dL/dlogits of its logits, which Proposition 3.1 tells; several
+    are counted by what pictures of each class send whose logits are those of noise.
     """
+    loss, pictures = observation.loss, observation.batch_size
     logit_gradient = _logit_gradient(observation)
-    logit_gradient *= length_factor(observation)
+    if pictures == 1 and not loss.lowest_tells:
+        return _by_its_logits(observation, logit_gradient)
+    if pictures > 1 and not loss.is_counted:
+        found = counts(loss, responses(loss, _logits_of_noise(observation)), logit_gradient, pictures)
+        return as_labels(found, pictures).to(observation.device)
+    return _one_by_one(observation, logit_gradient * length_factor(observation))
+
+
+def _one_by_one(observation: Observation, logit_gradient: Tensor) -> Labels:
     found: list[int] = []
     for _ in range(observation.batch_size):
         found.append(int(logit_gradient.argmin()))
         logit_gradient[found[-1]] += 1 / observation.batch_size
     return torch.tensor(sorted(found), device=observation.device, dtype=torch.long)
+
+
+def _by_its_logits(observation: Observation, logit_gradient: Tensor) -> Labels:
+    """The label of one picture; the lowest where no bias tells the logits."""
+    name, last = last_linear(observation.network)
+    given, unit = observation.update, int(logit_gradient.abs().argmax())
+    if not (f"{name}.bias" in given and f"{name}.weight" in given and observation.protocol.is_linear and logit_gradient[unit]):
+        return logit_gradient.argmin().view(1)
+    features = mean_gradient_of(observation, f"{name}.weight")[unit] / logit_gradient[unit]
+    rows = responses(observation.loss, last(features).detach().view(1, -1))
+    alike = torch.cosine_similarity(rows, logit_gradient.cpu().double().view(1, -1))
+    return alike.argmax().view(1).to(observation.device)
 
 
 def length_note(factor: float) -> str:
@@ -60,14 +85,18 @@ def ended(observation: Observation, state: AttackState, outcome: Outcome, note: 
 
 def length_factor(observation: Observation) -> float:
     """By what to multiply n dL/dlogits = n p - counts for the counts to come out whole, with p guessed from noise; else 1."""
-    if observation.batch_size == 1:
+    if observation.batch_size == 1 or not observation.loss.is_counted:
         return 1.0
-    with torch.no_grad():
-        probabilities = observation.network(_noise(observation)).softmax(1).mean(0).cpu()
+    probabilities = _logits_of_noise(observation).softmax(1).mean(0).cpu()
     if float(probabilities.max()) > SURE:
         return 1.0
     pictures = observation.batch_size
     return factor_of_whole_counts(pictures * probabilities, -pictures * _logit_gradient(observation).cpu(), pictures)
+
+
+@no_grad
+def _logits_of_noise(observation: Observation) -> Float[Tensor, "guesses classes"]:
+    return observation.network(_noise(observation))
 
 
 def _noise(observation: Observation) -> Inputs:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lab.late import Float, Tensor, nn, torch
 
+from lab.attacks.labels.class_counts import as_labels, counts
 from lab.attacks.labels.llg import last_linear, mean_gradient_of
 from lab.attacks.labels.whole_counts import SURE, factor_of_whole_counts
 from lab.errors import LabError
@@ -29,18 +30,22 @@ def ilrg(observation: Observation) -> Labels:
     """How many pictures each class has, by least squares (Ma et al., ICLR 2023, iLRG). Ascending, with repeats.
 
     Pictures of class j are taken to share the features h_j = dL/dW_j / dL/db_j, hence the probabilities
-    p_j = softmax(W h_j + b). Then K dL/db_i = sum_j n_j p_ji - n_i with sum n = K tells the counts n.
+    p_j = softmax(W h_j + b). Then K dL/db_i = sum_j n_j p_ji - n_i with sum n = K tells the counts n, and likewise
+    with the dL/dlogits that another loss makes of logits and label.
     Raises ``LabError`` where the last layer's bias has no gradient.
     """
-    probabilities, bias_gradient = _by_class(observation)
-    counts = _counts(probabilities, ilrg_factor(observation) * bias_gradient, observation.batch_size)
-    return _as_labels(counts, observation.batch_size).to(observation.device)
+    logits, bias_gradient = _by_class(observation)
+    loss, pictures = observation.loss, observation.batch_size
+    rows = loss.alone(logits, torch.arange(len(logits)))
+    found = counts(loss, rows, ilrg_factor(observation) * bias_gradient, pictures)
+    return as_labels(found, pictures).to(observation.device)
 
 
 def ilrg_factor(observation: Observation) -> float:
     """By what to multiply dL/db for the counts, linear in it, to come out whole; 1 where nothing tells another length."""
-    pictures, (probabilities, bias_gradient) = observation.batch_size, _by_class(observation)
-    if pictures == 1 or float(probabilities.max()) > SURE:
+    pictures, (logits, bias_gradient) = observation.batch_size, _by_class(observation)
+    probabilities = logits.softmax(1)
+    if pictures == 1 or not observation.loss.is_counted or float(probabilities.max()) > SURE:
         return 1.0
     classes = len(bias_gradient)
     ones = torch.ones(1, classes, dtype=torch.float32)
@@ -52,7 +57,7 @@ def ilrg_factor(observation: Observation) -> float:
 
 
 def _by_class(observation: Observation) -> tuple[Float[Tensor, "classes classes"], Float[Tensor, " classes"]]:
-    """The probabilities of a picture of each class, and dL/db."""
+    """The logits of a picture of each class, and dL/db."""
     name, layer = last_linear(observation.network)
     if not observation.protocol.is_linear:
         raise LabError(
@@ -61,38 +66,16 @@ def _by_class(observation: Observation) -> tuple[Float[Tensor, "classes classes"
     if layer.bias is None or f"{name}.bias" not in observation.update:
         raise LabError(f"iLRG divides by the gradient of a bias, and of {name} none was sent; choose another rule.")
     bias_gradient, weight = _gradient(observation, f"{name}.bias"), _gradient(observation, f"{name}.weight")
-    return _probabilities(layer, weight, bias_gradient), bias_gradient
+    return _logits(layer, weight, bias_gradient), bias_gradient
 
 
-def _probabilities(
+def _logits(
     layer: nn.Linear, weight: Float[Tensor, "classes features"], bias_gradient: Float[Tensor, " classes"]
 ) -> Float[Tensor, "classes classes"]:
-    """Row j: the probabilities of a picture of class j."""
+    """Row j: those of a picture of class j."""
     safe = torch.where(bias_gradient.abs() > 1e-12 * bias_gradient.abs().max(), bias_gradient, torch.ones_like(bias_gradient))
     features = (weight / safe[:, None]).to(layer.weight)
-    return (features @ layer.weight.detach().T + layer.bias.detach()).cpu().double().softmax(1)
-
-
-def _counts(
-    probabilities: Float[Tensor, "classes classes"], bias_gradient: Float[Tensor, " classes"], pictures: int
-) -> Float[Tensor, " classes"]:
-    """N >= 0 with (P^T - 1) n = K dL/db and sum n = K, in the least-squares sense."""
-    from scipy.optimize import nnls  # imported here: scipy is slow to load
-
-    classes = len(bias_gradient)
-    left = torch.cat([probabilities.T - torch.eye(classes, dtype=torch.float64), torch.ones(1, classes, dtype=torch.float64)])
-    right = torch.cat([pictures * bias_gradient.double(), torch.tensor([float(pictures)], dtype=torch.float64)])
-    found, _ = nnls(left.numpy(), right.numpy())
-    return torch.from_numpy(found)
-
-
-def _as_labels(counts: Float[Tensor, " classes"], pictures: int) -> Labels:
-    """Whole counts that add up (largest remainders first), written as labels."""
-    scaled = counts * pictures / counts.sum().clamp_min(1e-12)
-    whole = scaled.floor()
-    short = pictures - int(whole.sum())
-    whole[(scaled - whole).argsort(descending=True)[:short]] += 1
-    return torch.repeat_interleave(torch.arange(len(counts)), whole.long())[:pictures]
+    return (features @ layer.weight.detach().T + layer.bias.detach()).cpu().double()
 
 
 def _lowest(scores: Float[Tensor, " classes"], observation: Observation) -> Labels:

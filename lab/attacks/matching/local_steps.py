@@ -109,7 +109,7 @@ class LongStepSurrogate(Surrogate):
         super().__init__(client, is_curved=len(steps.rows) > 1 and rounding(client) <= ROUNDED)
         total, weights = steps.as_sum(), dict(client.network.named_parameters())
         update = {name: total.without_decay(name, tensor, weights) for name, tensor in client.update.items()}
-        self.long_step = LongStep(rate=total.length)
+        self.long_step = LongStep(rate=total.length * steps.length(client.batch_size), loss=steps.loss)
         self.observation = replace(
             client, network=_moved_network(client.network, update, total), protocol=self.long_step, update=update
         )
@@ -122,7 +122,7 @@ class LongStepSurrogate(Surrogate):
 
     def _plus_single_step(self, difference: Gradients, inputs: Inputs, targets: Targets, factor: float) -> Gradients:
         """What the candidate's single step sends, ``factor`` times, and what its simulated ones miss; written over that."""
-        gradient = parameter_gradient(self.observation.network, inputs, targets)
+        gradient = parameter_gradient(self.observation.network, inputs, targets, self.steps.loss)
         for name, tensor in difference.items():
             tensor.add_(gradient[name], alpha=-self.long_step.rate * factor)
         return difference
@@ -136,12 +136,12 @@ class LongStep(Protocol):
 
     def update(self, model: nn.Module, inputs: Inputs, targets: Targets, *, differentiable: bool = False) -> Gradients:
         """-rate dL/dtheta."""
-        gradient = parameter_gradient(model, inputs, targets, differentiable=differentiable)
+        gradient = parameter_gradient(model, inputs, targets, self.loss, differentiable=differentiable)
         return {name: -self.rate * tensor for name, tensor in gradient.items()}
 
     def steps(self, pictures: int) -> LocalSteps:
         """The one."""
-        return LocalSteps((None,), self.rate)
+        return LocalSteps((None,), self.rate, loss=self.loss)
 
     def mean_gradient(self, update: Gradients, weights: Gradients) -> Gradients:
         """The gradient itself."""

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import ClassVar
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar
 
 from lab.late import nn
 
 from lab.errors import LabError
 from lab.federated.gradient_rules import GradientRule, PlainGradient
-from lab.federated.gradients import LocalSteps, loss
+from lab.federated.gradients import MEAN_CROSS_ENTROPY, LocalSteps
+from lab.federated.losses.base import Loss
 from lab.federated.tensors import Gradients, Inputs, Targets
 from lab.options.catalogue import Entry
+from lab.options.fields import Help
 
 
+@dataclass(frozen=True)
 class Protocol(Entry):
     """Base of all protocols: the client and the server both know the rule and its numbers."""
 
     kind: ClassVar[str] = "protocol"
     sends_change: ClassVar[bool] = False
     """Whether an update is a change, to be added to the weights, and not a gradient, to be gone against."""
+
+    loss: Annotated[Loss, Help("what the client minimises")] = field(default=MEAN_CROSS_ENTROPY, kw_only=True)
 
     @abstractmethod
     def update(self, model: nn.Module, inputs: Inputs, targets: Targets, *, differentiable: bool = False) -> Gradients:
@@ -28,7 +34,7 @@ class Protocol(Entry):
     @property
     def rule(self) -> GradientRule:
         """How the client takes a gradient."""
-        return PlainGradient(loss)
+        return PlainGradient(self.loss.value)
 
     def trained(self, model: nn.Module, inputs: Inputs, targets: Targets, rule: GradientRule) -> Gradients:
         """What leaves a client that takes its gradients by another rule; by its own it is ``update``.

@@ -10,7 +10,7 @@ from lab.late import Tensor, nn, torch
 
 from lab.errors import LabError
 from lab.federated.gradient_rules import GradientRule
-from lab.federated.gradients import LocalSteps, loss, slopes, trainable
+from lab.federated.gradients import LocalSteps, slopes, trainable
 from lab.federated.inputs import rows as rows_of
 from lab.federated.linear_steps import LinearSteps, linear_steps
 from lab.federated.local_optimisers.base import LocalOptimiser, Memory
@@ -55,7 +55,7 @@ class FedAvg(Protocol):
         weights, memories = start, dict[str, Memory]()
         for step in range(self.local_steps):
             rows = self._rows(step, len(targets)).to(targets.device)
-            value = loss(torch.func.functional_call(model, weights, (rows_of(inputs, rows),)), targets[rows])
+            value = self.loss.value(torch.func.functional_call(model, weights, (rows_of(inputs, rows),)), targets[rows])
             found = slopes(value, weights, differentiable=True)
             moves = self._directions(step, weights, found, memories)
             weights = {name: weights[name] - self.learning_rate * direction for name, direction in moves}
@@ -84,7 +84,7 @@ class FedAvg(Protocol):
         """``local_steps`` steps at the client's rate."""
         rows = [self._rows(step, pictures) for step in range(self.local_steps)]
         chosen = tuple(None if len(each) == pictures else each for each in rows)
-        return LocalSteps(chosen, self.learning_rate, self.optimiser)
+        return LocalSteps(chosen, self.learning_rate, self.optimiser, self.loss)
 
     def as_told(self) -> FedAvg:
         """Without an optimiser that the server is not told."""

@@ -17,8 +17,8 @@ class FedSGD(Protocol):
     """The client sends the gradient of its loss, after no local step."""
 
     def update(self, model: nn.Module, inputs: Inputs, targets: Targets, *, differentiable: bool = False) -> Gradients:
-        """G = dL/dtheta, the mean over the batch."""
-        return parameter_gradient(model, inputs, targets, differentiable=differentiable)
+        """G = dL/dtheta of the batch."""
+        return parameter_gradient(model, inputs, targets, self.loss, differentiable=differentiable)
 
     def trained(self, model: nn.Module, inputs: Inputs, targets: Targets, rule: GradientRule) -> Gradients:
         """The rule's gradient of the whole batch."""
@@ -26,7 +26,7 @@ class FedSGD(Protocol):
 
     def steps(self, pictures: int) -> LocalSteps:
         """One gradient of the whole batch."""
-        return LocalSteps((None,), -1.0)
+        return LocalSteps((None,), -1.0, loss=self.loss)
 
     def mean_gradient(self, update: Gradients, weights: Gradients) -> Gradients:
         """The update is the gradient."""

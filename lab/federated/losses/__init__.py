@@ -1,0 +1,1 @@
+"""Losses: what a client minimises, one a file."""

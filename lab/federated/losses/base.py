@@ -1,0 +1,86 @@
+"""What a loss is: the number that a client lowers, of logits and labels, and its first two derivatives there."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from enum import Enum
+from typing import Annotated, ClassVar
+
+from lab.late import Float, Tensor, torch
+
+from lab.federated.tensors import Targets
+from lab.options.catalogue import Entry
+from lab.options.fields import Help
+
+Logits = Float[Tensor, "batch classes"]
+
+
+class Reduction(Enum):
+    """What a batch's loss is of its pictures'."""
+
+    MEAN = "mean"
+    SUM = "sum"
+
+
+@dataclass(frozen=True)
+class Loss(Entry):
+    """Base of all losses. Where a mean over the pictures is divided by the classes, too, their sum is over both."""
+
+    kind: ClassVar[str] = "loss"
+    zero_sum: ClassVar[bool] = False
+    """Whether each picture's dL/dlogits sum to zero over the classes: the loss is blind to what all logits share."""
+
+    reduction: Annotated[Reduction, Help("over the pictures of a step: their mean, or their sum")] = Reduction.MEAN
+
+    @abstractmethod
+    def value(self, logits: Logits, targets: Targets) -> Float[Tensor, ""]:
+        """L of a batch, twice differentiable in logits and in targets that are no class numbers."""
+
+    @abstractmethod
+    def residual(self, logits: Logits, targets: Targets) -> Logits:
+        """dL/dlogits."""
+
+    @abstractmethod
+    def hessian_products(
+        self, logits: Logits, targets: Targets, directions: Float[Tensor, "directions classes"]
+    ) -> Float[Tensor, "batch directions classes"]:
+        """By how much each picture's dL/dlogits move with its logits along each direction."""
+
+    def alone(self, logits: Logits, targets: Targets) -> Logits:
+        """dL/dlogits of each picture as if it were the whole batch."""
+        pictures = (slice(place, place + 1) for place in range(len(logits)))
+        return torch.cat([self.residual(logits[one], targets[one]) for one in pictures])
+
+    @property
+    def lowest_tells(self) -> bool:
+        """Whether the lowest of one picture's dL/dlogits is its label's, whatever the logits are."""
+        return True
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether each picture's label lowers dL/dlogits by one part, so that parts can be counted (LLG)."""
+        return False
+
+    def shares(self, classes: int) -> Float[Tensor, " classes"]:
+        """How much a picture of each class counts in a mean."""
+        return torch.ones(classes, dtype=torch.float64)
+
+    def length(self, pictures: int) -> float:
+        """How many times as long as the mean over so many pictures it is."""
+        return 1.0 if self.reduction is Reduction.MEAN else float(pictures)
+
+    def probable(self, numbers: Logits) -> Logits:
+        """Targets from free numbers, for whoever seeks labels too: what sums to one."""
+        return numbers.softmax(1)
+
+    def points_along(self, direction: Float[Tensor, " classes"]) -> bool:
+        """Whether one picture's dL/dlogits, known up to their sign, are this way round, as far as their numbers tell."""
+        return bool(direction[direction.abs().argmax()] < 0)
+
+
+def one_hot(logits: Logits, targets: Targets) -> Logits:
+    """Targets as a number for each class."""
+    if targets.is_floating_point():
+        return targets
+    return (targets.unsqueeze(1) == torch.arange(logits.shape[1], device=logits.device)).to(logits)  # which torch.vmap bears
