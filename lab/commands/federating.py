@@ -96,12 +96,15 @@ def _attacked(settings: Federation, played: Played, client: int, attack: Attack 
     from lab.commands.running import measures_told
     from lab.evaluation.scores import score
     from lab.experiments.rounds import attack as attacked
+    from lab.federation.bounds import bounds_told
     from lab.federation.looking import look
     from lab.federation.shards import Shards
     from lab.modalities.base import modality_of
 
-    seen = look(Shards.of(settings), played, client)
+    shards = Shards.of(settings)
+    seen = look(shards, played, client)
     *_, last = attacked(seen.observation, attack, seed=settings.seed)
     scores = score(last, seen)
     told = measures_told(scores, modality_of(seen.observation.modality))
-    return f"Client {client} in round {played.point.number}: {scores.verdict.value}. {told}"
+    found = f"Client {client} in round {played.point.number}: {scores.verdict.value}. {told}"
+    return "\n".join([found, *bounds_told(shards, client, played.point.number)])

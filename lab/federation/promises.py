@@ -28,11 +28,16 @@ def promises(settings: Federation, shards: Shards, delta: float) -> list[str]:
 
 
 def _of_examples(settings: Federation, shards: Shards, delta: float) -> Iterator[str]:
-    training = [defence for defence in settings.defences if isinstance(defence, TrainingDefence)]
-    if training and isinstance(training[-1], DPSGD):
-        yield str(of_examples(settings, training[-1], shards, delta))
-    elif any(isinstance(defence, DPSGD) for defence in training):
-        yield LOOKED_AGAIN.format(name=training[-1].name)
+    last = last_training(settings)
+    if isinstance(last, DPSGD):
+        yield str(of_examples(settings, last, shards, delta))
+    elif last is not None and any(isinstance(defence, DPSGD) for defence in settings.defences):
+        yield LOOKED_AGAIN.format(name=last.name)
+
+
+def last_training(settings: Federation) -> TrainingDefence | None:
+    """The one that looks at the examples last; DP-SGD's promise holds where it is that."""
+    return next((defence for defence in reversed(settings.defences) if isinstance(defence, TrainingDefence)), None)
 
 
 def of_examples(settings: Federation, defence: DPSGD, shards: Shards, delta: float) -> Promise:

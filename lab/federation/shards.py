@@ -51,6 +51,10 @@ class Shards:
         drawn = torch.randperm(len(others), generator=self._stream("line-up", client, number))[:count]
         return _floats(self.pixels[others[drawn]])
 
+    def known(self, count: int) -> Suspects:
+        """So many of all training pictures, or as many as there are: what somebody may know of them."""
+        return _floats(self.pixels[:count])
+
     def _rows(self, client: int, number: int) -> Tensor:
         own = self.owned[client]
         order = torch.randperm(len(own), generator=self._stream("pictures", client, number))

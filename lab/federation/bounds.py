@@ -1,0 +1,33 @@
+"""What the noise of DP-SGD lets no attack find of a client's picture, in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from lab.client.defences.dp_sgd import DPSGD
+from lab.evaluation.privacy_bounds import CHANCE, MOST_PICTURES, bound_with_prior_db, bound_without_prior_db
+from lab.federation.promises import last_training
+from lab.federation.shards import Shards
+from lab.options.words import percent
+
+NO_BOUND = "An attack that knows all pictures of the federation is not bounded by so little noise"
+BOUND = (
+    "No attack that knows that the picture is one of the federation's finds it at more than {bound:.1f} dB, but for a chance "
+    "of {chance} (Hayes et al. 2023)"
+)
+
+
+def bounds_told(shards: Shards, client: int, number: int) -> Iterator[str]:
+    """A sentence under an attack on a client's update of one round; none where examples have no promise."""
+    defence, batch = last_training(shards.settings), shards.batch(client, number)
+    if not isinstance(defence, DPSGD):
+        return
+    steps = len(shards.settings.protocol.steps(len(batch)).rows)
+    bound = bound_with_prior_db(shards.known(MOST_PICTURES), defence.multiplier, steps)
+    told = NO_BOUND if math.isinf(bound) else BOUND.format(bound=bound, chance=percent(CHANCE))
+    blind = bound_without_prior_db(batch.images[0], defence.multiplier, steps)
+    yield (
+        f"{told}; the best that knows nothing of pictures, not even their range, is expected "
+        f"at {blind:.1f} dB (Riess et al. 2024)."
+    )
