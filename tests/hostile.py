@@ -106,6 +106,7 @@ KEYS = {
     "guess": ("type", "begin"),
     "ending": ("type", "next"),
     "presets": ("show",),
+    "guide": ("go", "run"),
 }
 
 

@@ -321,5 +321,5 @@ def test_the_kinds_that_cost_are_all_tried_above():
     """A new kind of choice would need a test here."""
     assert set(FOLDERS) == {
         "modality", "network", "dataset", "protocol", "local_optimiser", "defence",
-        "attack", "distance", "prior", "optimiser", "finding", "study",
+        "attack", "distance", "prior", "optimiser", "finding", "study", "scene",
     }  # fmt: skip

@@ -127,9 +127,42 @@ class LogCosh(Distance):
         difference = (flat(candidate) - flat(shared)).abs()
         return (difference + functional.softplus(-2 * difference) - functional.softplus(0 * difference)).sum()
 ''',
+    "lab/course/scenes/a_grey_box.py": '''
+"""A scene between two others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lab.course.scenes.base import Scene, Told
+
+
+@dataclass(frozen=True)
+class AGreyBox(Scene):
+    """What knowing nothing looks like."""
+
+    def told(self) -> Told:
+        """The scene in words."""
+        return Told(
+            place=2.5,
+            title="Grey",
+            text="Before it has compared anything the server knows nothing.",
+            question="What does it guess first?",
+            answers=("a face", "grey"),
+            right=1,
+            because="Grey is as near to every picture as one can begin.",
+            sentence="The first guess says nothing of the secret.",
+            shows=("secret", "sent"),
+            runs=False,
+            lesson="03-guess-until-it-matches",
+            paper="Geiping et al. 2020, section 4",
+            code="lab/attacks/matching/guessing.py",
+        )
+''',
 }
 """One file for each kind; the lesson's notebook is made below."""
 NAMES = {"network": "two_layers", "defence": "rounding_off", "attack": "all_grey", "distance": "log_cosh"}
+SCENE = "a_grey_box"
 
 
 @pytest.fixture(scope="module")
@@ -163,6 +196,24 @@ def said(copy, *words):
 def test_the_list_has_them(copy):
     listed = {kind: said(copy, "-m", "lab.cli", "list", kind) for kind in NAMES}
     assert all(name in listed[kind] for kind, name in NAMES.items())
+    assert SCENE in said(copy, "-m", "lab.cli", "list", "scene")
+
+
+IN_THE_STORY = """
+import asyncio
+from widgets import Lab
+
+async def story():
+    page = Lab()
+    print(*[scene["name"] for scene in page.guide.scenes])
+    page.close()
+
+asyncio.run(story())
+"""
+
+
+def test_the_story_tells_it_in_its_place(copy):
+    assert said(copy, "-c", IN_THE_STORY).split()[1:4] == ["gradient", SCENE, "guess"]
 
 
 def test_the_command_line_runs_them(copy):

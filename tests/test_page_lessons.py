@@ -1,4 +1,4 @@
-"""What a lecture needs, in a real browser: side by side, tour, projector, keys, meanings, the camera."""
+"""What a lecture needs, in a real browser: side by side, projector, keys, meanings, the camera."""
 
 import pytest
 from accessibility import faults, faults_light_and_dark
@@ -92,24 +92,6 @@ def test_the_doctor_turns_the_verdict_with_one_click(page):
     page.get_by_role("button", name="Undo", exact=True).click()
 
 
-def test_the_tour_stops_six_times_and_gives_the_focus_back(visit):
-    page = visit(reduced_motion="reduce")
-    wait_for_status(page, "ready")
-    page.get_by_role("button", name="Tour", exact=True).focus()
-    page.keyboard.press("Enter")
-    titles = []
-    for _ in range(6):
-        titles.append(page.locator(".lab-tour h2").inner_text())
-        assert page.locator(".lab-toured").count() == 1
-        if len(titles) == 3:
-            assert faults_light_and_dark(page) == ""
-            keep_picture(page, "page-tour")
-        page.keyboard.press("Enter")
-    assert [title[:6] for title in titles] == [f"{stop} of 6" for stop in range(1, 7)]
-    assert page.locator(".lab-tour").count() == 0
-    assert page.evaluate("document.activeElement.textContent") == "Tour"
-
-
 @pytest.mark.parametrize("width", [1280, 1920])
 def test_the_projector_has_no_small_text(visit, width):
     page = visit(width, 1080, reduced_motion="reduce")
@@ -198,12 +180,7 @@ def test_on_a_phone_nothing_new_needs_sideways_scroll(visit):
     for tab in ("Per-layer match", "History"):
         page.get_by_role("tab", name=tab).click()
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    page.get_by_role("button", name="Tour", exact=True).click()
-    box = page.locator(".lab-tour").bounding_box()
-    assert box["x"] >= 0
-    assert box["x"] + box["width"] <= 390
     keep_picture(page, "page-phone-new")
-    page.keyboard.press("Escape")
     for theme in ("Dark theme", "Light theme"):
         page.get_by_role("button", name=theme).click()
         assert faults(page) == ""

@@ -32,6 +32,7 @@ FOLDERS = {
     "optimiser": "attacks.matching.optimisers",
     "finding": "findings",
     "study": "studies",
+    "scene": "course.scenes",
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 TABS = ("algebra", "difference", "layers", "numbers", "history")
 """Beside the attack, one at a time."""
 EVERYTHING = (
+    "guide",
     "secret",
     "sent",
     "server",

@@ -16,6 +16,7 @@ from widgets.views.curve import Curve
 from widgets.views.doctor import Doctor
 from widgets.views.ending import Ending
 from widgets.views.guess import Guess
+from widgets.views.guide import Guide
 from widgets.views.loop import Loop
 from widgets.views.panel import Panel
 from widgets.views.presets import Presets
@@ -25,6 +26,7 @@ from widgets.views.share import Share
 from widgets.views.transport import Transport
 
 PARTS = {
+    "guide": Guide,
     "secret": Secret,
     "sent": Loop,
     "server": lambda film, session: Reconstruction(film),

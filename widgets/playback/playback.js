@@ -61,6 +61,8 @@ function initialize({ model, signal }) {
     get concealed() { return film.covered; },
     /** Whether the last frame of a run that is over is shown. */
     get ended() { return kept.length > 0 && film.index < 0 && !film.sketched && (film.source === "recorded" || film.state.status === "finished"); },
+    /** The parts in sight while a scene of the story is told, and its name; null and empty in free play. */
+    staged: null, scene: "",
     /** What the server reads of a drawing that is being made, and what was `sent` of it; null where nobody draws. */
     sketched: null,
     sketch(read) {

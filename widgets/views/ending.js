@@ -15,7 +15,9 @@ async function render({ model, el, host }) {
   const tell = sender(model, told);
   const card = element("section", { class: "lab-card lab-ending", "aria-label": "What it came to", hidden: true }, element("p", {}, short, " ", rest), next, told);
 
+  /** In the story the next scene is what follows. */
   function ask() {
+    if (film.scene) return film.tell("scene");
     film.tell("look", "server");
     if (model.get("opens")) film.tell("tab", model.get("opens"));
     tell({ type: "next" });
@@ -28,14 +30,14 @@ async function render({ model, el, host }) {
     if (!over) return;
     [short.textContent, rest.textContent] = ending(film);
     told.textContent = `${short.textContent} ${rest.textContent}`;
-    next.textContent = `${model.get("question")} →`;
-    next.hidden = !model.get("question") || film.hidden.includes("chips");
+    next.textContent = film.scene ? "Next scene →" : `${model.get("question")} →`;
+    next.hidden = !film.scene && (!model.get("question") || film.hidden.includes("chips"));
   }
 
   el.append(card);
   draw();
   model.on("change:question", draw);
-  return follow(film, { frames: draw, index: draw, state: draw, round: draw });
+  return follow(film, { frames: draw, index: draw, state: draw, round: draw, stage: draw });
 }
 
 export default { render };

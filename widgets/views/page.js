@@ -14,6 +14,7 @@ const PAPER = "After “Inverting Gradients: How easy is it to break privacy in 
 
 /** Sections from top to bottom: class, name and the parts in each, some in one column; what a page has no view of is left out. */
 const SECTIONS = [
+  ["lab-told", "The story", ["guide"]],
   ["lab-story", "From the secret to the leak", ["secret", "sent", ["server", "guess"]]],
   ["lab-run", "Run", ["ending", "transport"]],
   ["lab-next", "Try next", ["chips", "presets", "compare", "doctor"]],
@@ -34,7 +35,7 @@ function section([style, name, parts], present) {
   return slots.length ? [element("section", { class: style, "aria-label": name }, ...content)] : [];
 }
 
-const KEYS = [["space", "attack, pause, go on"], ["← →", "frame by frame"], ["p", "replay"], ["r", "reset"], ["l", "copy the link"], ["t", "tour"], ["b", "projector"], ["d", "dark or light"], ["?", "this list"]];
+const KEYS = [["space", "attack, pause, go on"], ["← →", "frame by frame"], ["p", "replay"], ["r", "reset"], ["l", "copy the link"], ["t", "the story"], ["b", "projector"], ["d", "dark or light"], ["?", "this list"]];
 
 function isTyping({ target, ctrlKey, metaKey, altKey }) {
   return ctrlKey || metaKey || altKey || !(target instanceof Element) || target.closest("input, select, textarea, dialog") !== null || !(target === document.body || target.closest(".lab"));
@@ -61,11 +62,11 @@ async function render({ model, el, host, signal }) {
   const film = await filmOf(model, host);
   const whole = model.get("whole");
   const theme = element("button", { class: "lab-icon", type: "button", title: "Light or dark", onclick: () => chooseTheme(root.dataset.theme === "dark" ? "light" : "dark") }, "◐");
-  const tour = element("button", { class: "lab-small", type: "button", onclick: () => startTour() }, "Tour");
+  const story = element("button", { class: "lab-small lab-tell", type: "button", onclick: () => film.tell("story") }, "The story");
   const projector = element("button", { class: "lab-small lab-projector", type: "button", "aria-pressed": "false", title: "Large text for a lecture hall (b)", onclick: project }, "Projector");
   const header = element("div", { class: "lab-header" },
     element("h1", {}, "Can a gradient keep a secret?"),
-    element("nav", { class: "lab-row", "aria-label": "Page" }, tour, projector, theme),
+    element("nav", { class: "lab-row", "aria-label": "Page" }, ...(model.get("guide") ? [story] : []), projector, theme),
     element("p", {}, "A phone sends only numbers. Watch the server turn them back into the picture."));
   const alone = whole && document.body.dataset.voila !== undefined; // JupyterLab has a main landmark of its own
   const root = element("div", { class: "lab", ...(alone && { role: "main" }) },
@@ -90,9 +91,11 @@ async function render({ model, el, host, signal }) {
     theme.setAttribute("aria-label", name === "dark" ? "Light theme" : "Dark theme");
   }
 
-  /** A teacher's link may hide whole parts. */
+  /** A teacher's link may hide whole parts, and a scene those that it is not about. */
   function hide() {
-    for (const slot of root.querySelectorAll("[data-slot]")) slot.hidden = film.hidden.includes(slot.dataset.slot);
+    for (const slot of root.querySelectorAll("[data-slot]")) slot.hidden = film.hidden.includes(slot.dataset.slot) || film.staged?.has(slot.dataset.slot) === false;
+    for (const column of root.querySelectorAll(".lab-column")) column.hidden = [...column.children].every((slot) => slot.hidden);
+    story.hidden = Boolean(film.staged);
   }
 
   /** What has been set off is brought into view, wherever on the page it was. */
@@ -101,11 +104,11 @@ async function render({ model, el, host, signal }) {
     root.querySelector(`.lab-slot-${part}:not([hidden])`)?.scrollIntoView({ block: "nearest", behavior: calm ? "auto" : "smooth" });
   }
 
+  film.hasLessons = model.get("lessons");
   film.parts = new Set(SECTIONS.flatMap(([, , parts]) => parts.flat()).filter((part) => Boolean(model.get(part))));
-  const startTour = tourOf(root, () => tour.focus());
   const keys = keysDialog();
   if (whole) root.append(keys);
-  const shortcuts = { t: () => startTour(), b: project, d: () => theme.click(), l: () => root.querySelector(".lab-copy")?.click(), "?": () => keys.showModal() };
+  const shortcuts = { t: () => film.tell("story"), b: project, d: () => theme.click(), l: () => root.querySelector(".lab-copy")?.click(), "?": () => keys.showModal() };
   document.addEventListener("keydown", (event) => {
     const shortcut = whole && !isTyping(event) && !keys.open && shortcuts[event.key];
     if (shortcut) shortcut();
@@ -125,7 +128,7 @@ async function render({ model, el, host, signal }) {
   try { model.send({ type: "hello" }); } catch { /* nobody answers: the still pictures stay */ }
   root.dataset.ready = "true";
   document.dispatchEvent(new CustomEvent("lab:ready"));
-  return follow(film, { state: hide, concealed: conceal, look });
+  return follow(film, { state: hide, concealed: conceal, look, stage: hide, "story-left": () => story.focus() });
 }
 
 export default { render };

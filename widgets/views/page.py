@@ -19,10 +19,11 @@ class Page(View):
     of this page has the lessons, too.
     """
 
-    _esm = script("tour", "page")
-    _css = THEME.read_text(encoding="utf-8") + style("page", "tour", "projector")
+    _esm = script("page")
+    _css = THEME.read_text(encoding="utf-8") + style("page", "projector")
     whole = traitlets.Bool(False).tag(sync=True)
     lessons = traitlets.Bool(False).tag(sync=True)
+    guide = anywidget.WidgetTrait().tag(sync=True)
     secret = anywidget.WidgetTrait().tag(sync=True)
     sent = anywidget.WidgetTrait().tag(sync=True)
     server = anywidget.WidgetTrait().tag(sync=True)

@@ -44,7 +44,7 @@ async function render({ model, el, host, signal }) {
   function address() {
     const query = model.get("link");
     if (!alone) return query ? `Lab.from_link("${query}")` : "Lab()";
-    return `${location.origin}${location.pathname}${query ? `?${query}` : ""}`;
+    return `${location.origin}${location.pathname}${query ? `?${query}` : ""}${film.scene && `#scene=${film.scene}`}`;
   }
 
   async function take() {
@@ -124,6 +124,12 @@ async function render({ model, el, host, signal }) {
     tell({ type: "go", query: location.search.slice(1) });
   }
 
+  /** Another scene is one step back, with the experiment that it brings. */
+  function staged() {
+    write();
+    going = true;
+  }
+
   let before = "";
   function settle() {
     if (before === "loading" && film.state.status !== "loading" && going) write();
@@ -140,7 +146,7 @@ async function render({ model, el, host, signal }) {
   });
   model.on("msg:custom", receive);
   if (alone) addEventListener("popstate", go, { signal });
-  return follow(film, { state: () => { drawChoices(); settle(); } });
+  return follow(film, { stage: staged, state: () => { drawChoices(); settle(); } });
 }
 
 export default { render };

@@ -1,0 +1,55 @@
+"""What every scene of the guided story promises; a new file is covered without a new test."""
+
+from pathlib import Path
+
+import pytest
+
+from lab import reconstruct, score, simulate_round
+from lab.course.scenes.base import in_order
+from lab.experiments import links
+from lab.options.catalogue import entries
+from widgets.form.gate import admitted
+from widgets.form.part_names import EVERYTHING
+
+ROOT = Path(__file__).parent.parent
+SCENES = in_order(entries("scene"))
+EVERY = pytest.mark.parametrize("scene", SCENES.values(), ids=SCENES)
+LONGEST = 260
+
+
+def test_the_story_goes_from_what_is_shared_to_what_helps():
+    assert len(SCENES) >= 6
+    places = [scene.place for scene in SCENES.values()]
+    assert len(set(places)) == len(places), "no two scenes have one place"
+    assert (next(iter(SCENES)), list(SCENES)[-1]) == ("secret", "protect")
+
+
+@EVERY
+def test_a_scene_asks_answers_and_leads_to_what_there_is(scene):
+    assert len(set(scene.answers)) == len(scene.answers) >= 2
+    assert 0 <= scene.right < len(scene.answers)
+    for words in (scene.title, scene.text, scene.question, scene.because, scene.sentence, scene.paper):
+        assert 0 < len(words) <= LONGEST
+    assert scene.question.endswith("?")
+    assert scene.sentence.endswith(".")
+    assert {*scene.shows} <= {*EVERYTHING, "panel"}
+    assert not scene.runs or "server" in scene.shows
+    assert scene.runs == (scene.expected is not None)
+    assert (ROOT / "notebooks" / f"{scene.lesson}.ipynb").is_file()
+    assert (ROOT / scene.code).is_file()
+
+
+@EVERY
+def test_the_link_of_a_scene_is_read_without_a_fault_and_fits_an_address(scene):
+    link = links.read(scene.link, admitted)
+    assert link.notices == ()
+    assert links.read(links.write(link.experiment)).experiment == link.experiment
+
+
+@EVERY
+@pytest.mark.slow
+def test_a_scene_comes_to_the_verdict_that_its_words_are_about(scene):
+    if scene.runs:
+        attacked = simulate_round(experiment := links.read(scene.link).experiment)
+        *_, last = reconstruct(experiment, attacked.observation)
+        assert score(attacked, last).verdict is scene.expected
