@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 import torch
+from of_pictures import of_pictures
 from rounds import observe, smooth_batch
 
 from lab.attacks.analytic import Analytic
@@ -26,7 +27,6 @@ from lab.federated.protocols.fedsgd import FedSGD
 from lab.federated.rounding import rounding
 from lab.federated.updates import flat
 from lab.modalities.images.scores import psnr_db
-from lab.options.catalogue import entries
 from lab.randomness import stream
 
 CLAIMS = (ClosedFormOutcome.EXACT, ClosedFormOutcome.PEELED, ClosedFormOutcome.SET_APART, PatchOutcome.PATCHES)
@@ -160,6 +160,6 @@ def test_patches_are_exact_where_they_say_so(protocol, width):
 
 
 def test_these_are_all_attacks_that_claim():
-    assert set(entries("attack")) == {
+    assert set(of_pictures("attack")) == {
         *("analytic", "gradient_matching", "head_start", "label_reading", "patch_embedding", "recursive"),
     }

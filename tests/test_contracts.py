@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from of_pictures import of_pictures
 from rounds import observe, random_batch, smooth_batch
 
 from lab.attacks.analytic import Analytic
@@ -32,7 +33,6 @@ from lab.federated.networks.vgg11 import VGG11
 from lab.federated.networks.vision_transformer import VisionTransformer
 from lab.federated.protocols.fedavg import FedAvg
 from lab.federated.protocols.fedsgd import FedSGD
-from lab.modalities.images import Pictures
 from lab.options import catalogue
 from lab.options.catalogue import FOLDERS, entries, summary
 from lab.options.fields import fields_of
@@ -47,11 +47,7 @@ OPTIMISERS = [pytest.param(entry(), id=name) for name, entry in entries("optimis
 SLIM = {"mlp": MLP(width=32), "small_convnet": SmallConvNet(width=8), "convnet": ConvNet(width=4), "resnet": ResNet(depth=8)}
 SLIM |= {"vgg11": VGG11(units=16)}
 SLIM |= {"vision_transformer": VisionTransformer(width=16, depth=1), "imagenet_vit": ImageNetViT(width=192)}
-NETWORKS = [
-    pytest.param(SLIM.get(name, entry()), id=name)
-    for name, entry in entries("network").items()
-    if entry.modality == Pictures.name
-]
+NETWORKS = [pytest.param(SLIM.get(name, entry()), id=name) for name, entry in of_pictures("network").items()]
 MODALITIES = [pytest.param(entry(), id=name) for name, entry in entries("modality").items()]
 
 
@@ -361,7 +357,7 @@ def test_with_each_optimiser_the_attack_lowers_its_distance(optimiser):
     assert states[-1].terms["distance"] < 0.9 * states[0].terms["distance"]
 
 
-@pytest.mark.parametrize("entry", [pytest.param(entry, id=name) for name, entry in entries("attack").items()])
+@pytest.mark.parametrize("entry", [pytest.param(entry, id=name) for name, entry in of_pictures("attack").items()])
 def test_an_attack_ends_with_an_outcome_and_pictures_of_the_right_shape(entry):
     options = {"iterations": 3} if "iterations" in {field.name for field in fields_of(entry)} else {}
     observation = observe(MLP(width=8), random_batch(2))

@@ -11,6 +11,7 @@ from PIL import Image
 
 from lab import Experiment, simulate_round
 from lab.attacks.analytic import Analytic
+from lab.attacks.matching.priors.total_variation import TotalVariation
 from lab.client.datasets.drawing import Drawing
 from lab.client.datasets.gallery import Gallery
 from lab.client.datasets.inline import Inline
@@ -138,6 +139,22 @@ def test_every_choice_of_every_control_is_allowed(name):
     for path, control in by_path(experiment).items():
         for option in control.get("options", ()):
             assert edit(experiment, path, option["value"])
+
+
+@pytest.mark.parametrize("name", sorted(entries("modality")))
+def test_the_form_offers_what_serves_inputs_of_the_kind_and_a_way_back_to_pictures(name):
+    modality = entries("modality")[name]()
+    experiment = edit(Experiment(), "network", modality.network)
+    controls = by_path(experiment)
+    assert controls["batch_size"]["title"] == f"{modality.many.capitalize()} in the batch"
+    offered = {option["value"] for option in controls["attack"]["options"]}
+    assert experiment.attack.name in offered
+    assert {entries("attack")[each].modality for each in offered} <= {"", name}
+    assert ("picture" in controls) == (name == Gallery.modality)
+    assert not [path for path, control in controls.items() if control["value"] == ""]
+    matched = by_path(edit(experiment, "attack", "gradient_matching"))
+    assert ("tv" in matched) == (name == TotalVariation.modality)
+    assert edit(experiment, "network", Experiment().network.name) == Experiment()
 
 
 def test_a_closed_form_has_no_loss_and_no_budget():

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from living import Living, size_of
+from of_pictures import of_pictures
 from torch.utils.flop_counter import conv_flop_count
 
 from lab import Experiment, LabError, reconstruct, simulate_round
@@ -94,7 +95,7 @@ TINY = {
 
 
 def test_each_network_of_the_catalogue_is_tried():
-    assert set(TINY) == set(entries("network"))
+    assert set(TINY) == set(of_pictures("network"))
 
 
 @pytest.mark.parametrize("attack", [GradientMatching(), EXACT, Analytic()], ids=["frozen", "exact", "analytic"])

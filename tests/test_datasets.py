@@ -70,7 +70,9 @@ def test_the_catalogue_lists_every_set_and_no_helper():
         "inline",
         "lent_folder",
         "mnist",
+        "molecules",
         "npz",
+        "tu",
         "unknown",
     }
     assert set(entries("dataset")) == names

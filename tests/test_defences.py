@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from of_pictures import of_pictures
 from rounds import observe, random_batch
 from torch.nn.functional import one_hot
 
@@ -127,11 +128,7 @@ def test_what_top_k_leaves_out_is_sent_in_a_later_round():
     torch.testing.assert_close(all_sent + flat(memory), total, rtol=1e-4, atol=1e-5)
 
 
-SHALLOW = [
-    pytest.param(entry, id=name)
-    for name, entry in entries("network").items()
-    if entry.modality == "images" and entry.image_size == 32
-]
+SHALLOW = [pytest.param(entry, id=name) for name, entry in of_pictures("network").items() if entry.image_size == 32]
 
 
 @pytest.mark.parametrize("entry", SHALLOW)

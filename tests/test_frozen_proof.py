@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 import torch
+from of_pictures import of_pictures
 from rounds import observe, random_batch, smooth_batch
 from torch import nn
 from torch.nn import functional
@@ -62,7 +63,7 @@ def gaps(observation, pictures, matcher=None):
         yield float((found - wanted).norm() / wanted.norm())
 
 
-@pytest.mark.parametrize("entry", [pytest.param(entry, id=name) for name, entry in entries("network").items()])
+@pytest.mark.parametrize("entry", [pytest.param(entry, id=name) for name, entry in of_pictures("network").items()])
 def test_every_choice_of_the_catalogue_is_proved_and_right(entry):
     side = 64 if entry().image_size == 224 else 32
     for index, network in enumerate(choices(entry)):

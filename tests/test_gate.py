@@ -44,7 +44,9 @@ from widgets.serving import serve as serving
 from widgets.serving.serve import serve
 from widgets.views.controls import Controls
 
-NOT_SHIPPED = sorted(set(entries("dataset")) - {"drawing", "gallery", "inline", "lent_folder", "unknown"})
+HERE = {"inline", "lent_folder", "unknown"}
+"""Pictures inside the experiment, and folders that the owner lends; or nobody's picture."""
+NOT_SHIPPED = sorted(name for name, entry in entries("dataset").items() if not entry.is_shipped and name not in HERE)
 
 
 def naming(name, place):

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from of_pictures import of_pictures
 from PIL import Image
 from torch import nn
 
@@ -25,7 +26,6 @@ from lab.federated.networks.vgg11 import VGG11
 from lab.federated.networks.vision_transformer import VisionTransformer
 from lab.files import data_folder
 from lab.modalities.images.codec import decode_picture
-from lab.options.catalogue import entries
 from lab.options.fields import fields_of
 from lab.private_draws import DrawingFrom
 from lab.randomness import stream
@@ -34,7 +34,7 @@ LARGE, TINY = MLP(width=400), MLP(width=8)
 SLIM = {"resnet": ResNet(depth=8), "mlp": MLP(width=32)}
 SLIM |= {"vision_transformer": VisionTransformer(width=16, depth=1), "imagenet_vit": ImageNetViT(width=192)}
 SLIM |= {"vgg11": VGG11(units=16)}
-NETWORKS = [pytest.param(SLIM.get(name, entry()), id=name) for name, entry in entries("network").items()]
+NETWORKS = [pytest.param(SLIM.get(name, entry()), id=name) for name, entry in of_pictures("network").items()]
 
 
 def weights(network, seed=1):
@@ -117,7 +117,7 @@ def settings():
     }
 
 
-@pytest.mark.parametrize("entry", [pytest.param(entry, id=name) for name, entry in entries("attack").items()])
+@pytest.mark.parametrize("entry", [pytest.param(entry, id=name) for name, entry in of_pictures("attack").items()])
 def test_an_attack_leaves_what_all_share_as_it_was_also_between_two_states(entry):
     options = {"iterations": 3} if "iterations" in {field.name for field in fields_of(entry)} else {}
     experiment = Experiment(network=LARGE, attack=entry(**options))

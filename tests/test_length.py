@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from of_pictures import of_pictures
 from rounds import observe, random_batch, smooth_batch
 
 from lab.attacks.analytic import Analytic
@@ -23,7 +24,6 @@ from lab.federated.networks.small_convnet import SmallConvNet
 from lab.federated.observation import LabelSource
 from lab.federated.protocols.fedavg import FedAvg
 from lab.federated.protocols.fedsgd import FedSGD
-from lab.options.catalogue import entries
 from lab.randomness import stream
 
 LENGTHS = [0.024, 0.5, 8.0]
@@ -125,7 +125,7 @@ def shortest(attack):
     return attack(iterations=1) if "iterations" in {field.name for field in fields(attack)} else attack()
 
 
-ATTACKS = [shortest(kind) for kind in entries("attack").values() if kind is not LabelReading]
+ATTACKS = [shortest(kind) for kind in of_pictures("attack").values() if kind is not LabelReading]
 LEFT_ALONE = [replace(attack, hand_over=False) for attack in ATTACKS if hasattr(attack, "hand_over")]
 """Those that matching would take over from, where it may not."""
 

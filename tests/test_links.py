@@ -5,7 +5,7 @@ from typing import get_args
 from unittest import mock
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as some
 
 from lab import Experiment, reconstruct, simulate_round
@@ -16,6 +16,7 @@ from lab.experiments import links
 from lab.experiments.edits import edit
 from lab.experiments.links import CODES, LONGEST, WORDS, left_out, read, write
 from lab.experiments.presets import PRESETS
+from lab.experiments.recommended import of_one_kind
 from lab.federated.networks.mlp import MLP
 from lab.options.catalogue import Entry, entries
 from lab.options.fields import fields_of
@@ -88,12 +89,19 @@ def test_a_preset_comes_back_from_its_link(preset):
     assert left_out(preset.experiment) == ""
 
 
+def possible(plain):
+    """The experiment with this plain data, its data set and network of one kind."""
+    experiment = of_one_kind(Experiment(), Experiment.from_plain(plain))
+    assume(experiment.dataset.modality == experiment.network.modality)
+    return experiment
+
+
 @pytest.mark.parametrize("field", [field.name for field in fields_of(Experiment) if field.name not in FREE_TEXT])
 @settings(max_examples=25, deadline=None)
 @given(some.data())
 def test_one_choice_of_any_kind_comes_back_from_its_link(field, data):
-    plain = {field: data.draw(options(Experiment))[field]}
-    experiment = Experiment.from_plain(plain)
+    """As the form makes it: data and network are of one kind."""
+    experiment = edit(Experiment(), field, data.draw(options(Experiment))[field])
     query = write(experiment, ["picture", "seed"])
     link = read(f"?{query}")
     assert len(query) <= LONGEST
@@ -105,7 +113,7 @@ def test_one_choice_of_any_kind_comes_back_from_its_link(field, data):
 @settings(max_examples=60, deadline=None)
 @given(options(Experiment))
 def test_any_experiment_comes_back_from_a_link_that_has_room_for_it(plain):
-    experiment = Experiment.from_plain(plain)
+    experiment = possible(plain)
     with ample_room():
         query = write(experiment, ["picture", "seed"])
         link = read(f"?{query}")
@@ -117,7 +125,7 @@ def test_any_experiment_comes_back_from_a_link_that_has_room_for_it(plain):
 @settings(max_examples=60, deadline=None)
 @given(options(Experiment, some.floats))
 def test_endless_digits_are_rounded_and_nothing_else_is_lost_where_there_is_room(plain):
-    experiment = Experiment.from_plain(plain)
+    experiment = possible(plain)
     with ample_room():
         query = write(experiment)
         assert len(query) <= AMPLE
@@ -128,7 +136,7 @@ def test_endless_digits_are_rounded_and_nothing_else_is_lost_where_there_is_room
 @settings(max_examples=60, deadline=None)
 @given(options(Experiment))
 def test_any_experiment_comes_back_from_its_link_or_is_said_to_be_too_long_for_one(plain):
-    experiment = Experiment.from_plain(plain)
+    experiment = possible(plain)
     query = write(experiment)
     link = read(f"?{query}")
     assert len(query) <= LONGEST
@@ -142,7 +150,7 @@ def test_any_experiment_comes_back_from_its_link_or_is_said_to_be_too_long_for_o
 @settings(max_examples=60, deadline=None)
 @given(options(Experiment, some.floats))
 def test_endless_digits_are_rounded_only_where_they_would_not_fit(plain):
-    experiment = Experiment.from_plain(plain)
+    experiment = possible(plain)
     query = write(experiment)
     assert len(query) <= LONGEST
     kept, said = read(query).experiment, left_out(experiment)

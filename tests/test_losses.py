@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 import torch
+from of_pictures import of_pictures
 from rounds import observe, random_batch, smooth_batch
 from torch import nn
 from torch.nn.functional import log_softmax, one_hot
@@ -256,7 +257,7 @@ ROUNDS = (
 
 
 @pytest.mark.parametrize("loss", ONCE)
-@pytest.mark.parametrize("entry", [pytest.param(entry, id=name) for name, entry in entries("attack").items()])
+@pytest.mark.parametrize("entry", [pytest.param(entry, id=name) for name, entry in of_pictures("attack").items()])
 def test_every_attack_works_under_it(loss, entry):
     """It ends in numbers, and where it compares updates it comes nearer than it began."""
     known = {field.name for field in fields_of(entry)}

@@ -5,6 +5,7 @@ from functools import partial
 
 import pytest
 import torch
+from of_pictures import of_pictures
 from rounds import observe, smooth_batch
 
 from lab.attacks.base import AttackState
@@ -31,7 +32,6 @@ from lab.federated.networks.small_convnet import SmallConvNet
 from lab.federated.observation import LabelSource
 from lab.federated.protocols.fedavg import FedAvg
 from lab.federated.protocols.fedsgd import FedSGD
-from lab.options.catalogue import entries
 from lab.options.fields import fields_of
 from lab.randomness import stream
 
@@ -116,7 +116,7 @@ def _distance(distance, observation, images):
     return distance_of(distance, observation, AttackState(1, 1, images, 0.0))
 
 
-@pytest.mark.parametrize("entry", [pytest.param(entry, id=name) for name, entry in entries("attack").items()])
+@pytest.mark.parametrize("entry", [pytest.param(entry, id=name) for name, entry in of_pictures("attack").items()])
 @pytest.mark.parametrize("network", [MLP(width=16), ResNet(depth=8)], ids=lambda network: network.name)
 def test_every_attack_ends_with_the_nearest_of_its_pictures(entry, network):
     options = {"iterations": 6} if "iterations" in {field.name for field in fields_of(entry)} else {}

@@ -9,13 +9,13 @@ from itertools import repeat
 import numpy as np
 import pytest
 import torch
+from of_pictures import of_pictures
 from rounds import smooth_batch
 from torch import nn
 from torch.nn import functional
 from torchvision import models
 
 import lab
-from lab.options.catalogue import entries
 from lab.randomness import stream
 
 SIZE = 16
@@ -195,7 +195,7 @@ QUICK = [name for name in MODELS if name not in (*SIZES, "CNN", "functional CNN"
 
 
 @pytest.mark.parametrize("name", QUICK)
-@pytest.mark.parametrize("attack", [entry() for entry in entries("attack").values()], ids=lambda attack: attack.name)
+@pytest.mark.parametrize("attack", [entry() for entry in of_pictures("attack").values()], ids=lambda attack: attack.name)
 def test_every_attack_ends_on_any_model_or_says_why_not(name, attack):
     for granted in ({}, {"label_source": lab.LabelSource.JOINT}):
         _, seen = seen_of(name, **granted)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from of_pictures import of_pictures
 from rounds import random_batch, smooth_batch
 from safetensors.torch import load, save_file
 from torch import nn
@@ -33,7 +34,6 @@ from lab.federated.protocols.fedsgd import FedSGD
 from lab.options.catalogue import entries
 from lab.randomness import stream
 
-PICTURES = [name for name, entry in entries("network").items() if entry.modality == "images"]
 SIZED = [
     MLP(depth=5, width=100, bias=False),
     SmallConvNet(width=48),
@@ -84,7 +84,7 @@ def captured(folder, trained, batch, protocol=None, **told):
     return save(folder / "x.safetensors", built.state_dict(), sent, recipe).read_bytes(), sent
 
 
-@pytest.mark.parametrize("network", [*(entries("network")[name]() for name in PICTURES), *SIZED], ids=str)
+@pytest.mark.parametrize("network", [*(entry() for entry in of_pictures("network").values()), *SIZED], ids=str)
 def test_every_network_is_recognised_by_its_shapes(network):
     shape = (3, network.image_size, network.image_size)
     found, classes = recognised(meta(network, shape), shape, (10,))

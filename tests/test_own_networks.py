@@ -5,6 +5,7 @@ from threading import Thread
 
 import pytest
 import torch
+from of_pictures import of_pictures
 from rounds import observe, smooth_batch
 from torch import nn
 from torch.nn import functional
@@ -20,7 +21,6 @@ from lab.federated.networks.base import Network, feature_count
 from lab.federated.observation import LabelSource
 from lab.federated.protocols.fedavg import FedAvg
 from lab.federated.protocols.fedsgd import FedSGD
-from lab.options.catalogue import entries
 from lab.randomness import stream
 
 
@@ -114,7 +114,7 @@ class Own(Network):
         return body, nn.Sequential(*head)
 
 
-ATTACKS = [entry() for entry in entries("attack").values()]
+ATTACKS = [entry() for entry in of_pictures("attack").values()]
 PROTOCOLS = [FedSGD(), FedAvg(local_steps=3, learning_rate=1e-2)]
 
 

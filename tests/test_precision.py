@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from of_pictures import of_pictures
 
 import lab
 from lab import Experiment, reconstruct, score, simulate_round
@@ -44,7 +45,7 @@ def matching(**options):
 EXPERIMENTS = {
     **{
         f"network {name}": replace(TINY, network=SLIM.get(name, entry()), image_size=64 if entry.image_size == 224 else 0)
-        for name, entry in entries("network").items()
+        for name, entry in of_pictures("network").items()
     },
     **{f"protocol {name}": replace(TINY, protocol=entry()) for name, entry in entries("protocol").items()},
     **{f"defence {name}": replace(TINY, defences=(entry(),)) for name, entry in entries("defence").items()},
@@ -53,7 +54,7 @@ EXPERIMENTS = {
     **{f"optimiser {name}": matching(optimiser=entry()) for name, entry in entries("optimiser").items()},
     **{
         f"attack {name}": replace(TINY, attack=entry(**{f.name: 2 for f in fields_of(entry) if f.name == "iterations"}))
-        for name, entry in entries("attack").items()
+        for name, entry in of_pictures("attack").items()
     },
     "all the way down": Experiment(attack=Recursive()),
     "below skips": Experiment(network=ResNet(depth=8), attack=Recursive(iterations=2)),

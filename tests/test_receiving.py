@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from of_pictures import of_pictures
 from rounds import observe, random_batch, smooth_batch
 
 from lab.attacks.analytic import Analytic
@@ -44,7 +45,7 @@ FORMS = {
     "statistics beside": lambda update: {"features.9.running_mean": torch.ones(3), **update, "steps": torch.tensor(7)},
     "of a wrapped network": lambda update: {f"module.{name}": tensor for name, tensor in update.items()},
 }
-ATTACKS = [entry() for entry in entries("attack").values()]
+ATTACKS = [entry() for entry in of_pictures("attack").values()]
 
 
 def shortened(attack):

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from of_pictures import of_pictures
 from rounds import observe, random_batch
 
 from lab import Experiment, LabError, reconstruct, score, simulate_round
@@ -19,11 +20,10 @@ from lab.federated.networks.resnet import ResNet
 from lab.federated.networks.small_convnet import SmallConvNet
 from lab.federated.networks.vgg11 import VGG11
 from lab.federated.networks.vision_transformer import VisionTransformer
-from lab.options.catalogue import entries
 
 SLIM = {"mlp": MLP(width=8), "small_convnet": SmallConvNet(width=4), "convnet": ConvNet(width=4), "resnet": ResNet(depth=8)}
 SLIM |= {"vgg11": VGG11(units=16), "imagenet_vit": ImageNetViT(width=192), "vision_transformer": VisionTransformer(width=16)}
-NETWORKS = [pytest.param(SLIM.get(name, entry()), id=name) for name, entry in entries("network").items()]
+NETWORKS = [pytest.param(SLIM.get(name, entry()), id=name) for name, entry in of_pictures("network").items()]
 SHAPES = [(8, 0, 0), (28, 0, 1), (17, 40, 4), (48, 32, 2)]
 ATTACK = GradientMatching(iterations=1)
 
@@ -54,7 +54,7 @@ def test_most_of_them_run_at_28_pixels():
     """The size of MNIST; those of 224 pixels shrink it to nothing, and patches of 16 do not fill it."""
     found = {
         name: run_or_refusal(Experiment(network=SLIM.get(name, entry()), image_size=28, channels=1))[0]
-        for name, entry in entries("network").items()
+        for name, entry in of_pictures("network").items()
     }
     assert {name for name, attacked in found.items() if attacked is not None} >= {
         "lenet",

@@ -21,6 +21,7 @@ from lab.attacks.matching.optimisers.base import Schedule
 from lab.attacks.matching.optimisers.lbfgs import LBFGS
 from lab.attacks.matching.priors.total_variation import TotalVariation
 from lab.attacks.matching.settings import Derivative, Matching
+from lab.attacks.neighbourhoods import Neighbourhoods
 from lab.attacks.patch_embedding import PatchEmbedding
 from lab.experiments.experiment import Experiment
 from lab.federated.networks.base import Activation, Network
@@ -93,8 +94,10 @@ def _knowing(attack: Attack, modality: str) -> Attack:
 def recommended_attack(network: Network, *, trained: bool, pictures: int = 1) -> Attack:
     """The attack that serves this network best, for so many private pictures.
 
-    A vision transformer's patches are one linear system; every other network is matched.
+    A vision transformer's patches are one linear system, a graph's neighbourhoods are counted; every other network is matched.
     """
+    if network.modality == Neighbourhoods.modality and pictures == 1:
+        return Neighbourhoods()
     if isinstance(network, VisionTransformer | ImageNetViT):
         places = getattr(network, "positions", Positions.LEARNED)
         return PatchEmbedding() if pictures == 1 and places is Positions.LEARNED else EVEN
@@ -132,6 +135,8 @@ def recommended_for_observation(observation: Observation) -> Attack:
     """
     kinked = any(isinstance(module, (nn.ReLU, nn.LeakyReLU, nn.MaxPool2d)) for module in observation.network.modules())
     distance = TopHeavyCosine() if kinked else BalancedCosine()
+    if observation.modality == Neighbourhoods.modality and observation.batch_size == 1:
+        return Neighbourhoods()
     if HeadStart.modality != observation.modality:
         return GradientMatching(distance=distance, priors=())
     if _has_patches(observation):

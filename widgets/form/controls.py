@@ -24,6 +24,8 @@ NAMES = {
     "vgg11": "VGG-11",
     "vision_transformer": "vision transformer",
     "imagenet_vit": "ImageNet ViT",
+    "gcn": "GCN",
+    "graphsage": "GraphSAGE",
     "euclidean": "Euclidean",
     "balanced_euclidean": "balanced Euclidean",
     "layer_cosine": "cosine by layer",
@@ -86,14 +88,10 @@ def schema(experiment: Experiment) -> list[Control]:
 
 def _main(experiment: Experiment) -> Iterator[Control]:
     """What the rail shows without unfolding anything."""
-    from lab.client.datasets.gallery import NAMES as PICTURES
-    from lab.client.datasets.gallery import Gallery
     from lab.options.catalogue import entries
 
     fields = _fields(experiment)
-    shown = experiment.dataset.first if isinstance(experiment.dataset, Gallery) else ""
-    yield _choice("picture", "Picture", shown, fields["dataset"], PICTURES) | {"kind": "gallery"}
-    yield from _folders(experiment.dataset, fields["dataset"])
+    yield from _inputs(experiment, fields["dataset"])
     networks = _simplest_first(entries("network"))
     yield _few_in_sight(_choice("network", "Network", experiment.network.name, fields["network"], networks))
     yield _switch("trained", "Its weights", experiment.trained, fields["trained"], on="trained", off="untrained")
@@ -103,9 +101,28 @@ def _main(experiment: Experiment) -> Iterator[Control]:
         yield _few_in_sight(_choice("distance", "Loss between gradients", name, attack["distance"], entries("distance")))
     yield _local_steps(experiment)
     size = fields["batch_size"]
-    yield _number("batch_size", "Pictures in the batch", experiment.batch_size, size, suggestions=SUGGESTED_BATCHES)
-    yield from _budget(experiment.attack, attack)
+    yield _number(
+        "batch_size",
+        f"{experiment.modality.many.capitalize()} in the batch",
+        experiment.batch_size,
+        size,
+        suggestions=SUGGESTED_BATCHES,
+    )
+    yield from _budget(experiment, attack)
     yield _number("seed", "Seed", experiment.seed, fields["seed"])
+
+
+def _inputs(experiment: Experiment, field: Field) -> Iterator[Control]:
+    """Which input is private: a picture of the gallery or of a folder; of other kinds whatever their data set lets choose."""
+    from lab.client.datasets.gallery import NAMES as PICTURES
+    from lab.client.datasets.gallery import Gallery
+
+    if experiment.dataset.modality != Gallery.modality:
+        yield from _plain_fields("dataset", experiment.dataset)
+        return
+    shown = experiment.dataset.first if isinstance(experiment.dataset, Gallery) else ""
+    yield _choice("picture", "Picture", shown, field, PICTURES) | {"kind": "gallery"}
+    yield from _folders(experiment.dataset, field)
 
 
 def _folders(dataset: Any, field: Field) -> Iterator[Control]:
@@ -130,11 +147,12 @@ def _local_steps(experiment: Experiment) -> Control:
     return _number("local_steps", "Local steps before sending", count, field, **more)
 
 
-def _budget(attack: Any, fields: dict[str, Field]) -> Iterator[Control]:
-    """Total variation and iterations, where the attack guesses at all."""
-    if "priors" in fields:
-        from lab.attacks.matching.priors.total_variation import TotalVariation
+def _budget(experiment: Experiment, fields: dict[str, Field]) -> Iterator[Control]:
+    """Total variation, of what has pixels, and iterations, where the attack guesses at all."""
+    from lab.attacks.matching.priors.total_variation import TotalVariation
 
+    attack: Any = experiment.attack
+    if "priors" in fields and experiment.network.modality == TotalVariation.modality:
         weight = next((prior.weight for prior in attack.priors if prior.name == "total_variation"), 0.0)
         field = _fields(TotalVariation())["weight"]
         yield _number("tv", "Total variation", weight, field, high=1.0, step=0.01, slider=True)
@@ -148,7 +166,7 @@ def _advanced(experiment: Experiment) -> Iterator[Control]:
 
     fields, attack = _fields(experiment), experiment.attack
     yield from _defence(experiment.defences, fields["defences"])
-    yield _choice("attack", "Attack", attack.name, fields["attack"], entries("attack"))
+    yield _choice("attack", "Attack", attack.name, fields["attack"], _finding(experiment.network.modality))
     yield from _plain_fields("network", experiment.network)
     distance = getattr(attack, "distance", None)
     if distance is not None:
@@ -163,6 +181,15 @@ def _advanced(experiment: Experiment) -> Iterator[Control]:
     yield from _plain_fields("attack", attack, without="iterations")
     yield from _plain_fields("protocol", experiment.protocol, without="local_steps")
     yield from _entry_fields("protocol", experiment.protocol, "the client")
+
+
+def _finding(modality: str) -> list[str]:
+    """The attacks on inputs of this kind."""
+    from lab.attacks.base import Attack
+    from lab.options.catalogue import entries
+
+    found = entries("attack").items()
+    return [name for name, entry in found if issubclass(entry, Attack) and entry.modality in ("", modality)]
 
 
 def _defence(defences: Any, field: Field) -> Iterator[Control]:

@@ -90,11 +90,11 @@ def _shown(run: PastRun) -> dict[str, Any]:
 def title(experiment: Experiment) -> str:
     """What was chosen: the network, and whatever differs from that network's usual attack and options."""
     from lab import Experiment
-    from lab.experiments.recommended import recommended_for
+    from lab.experiments.recommended import of_one_kind, recommended_for
     from widgets.form.differences import differences
 
     default, network = Experiment(), type(experiment.network)()
-    usual = replace(default, network=network, attack=recommended_for(experiment))
+    usual = replace(of_one_kind(default, replace(default, network=network)), attack=recommended_for(experiment))
     other = [each for each in differences(default, usual) if each.path == "network"]
     chosen = [*other, *differences(usual, experiment)]
     return ", ".join(f"{each.title}: {each.after}" for each in chosen) or "the default experiment"

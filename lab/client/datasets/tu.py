@@ -1,0 +1,161 @@
+"""Graphs in the form in which TU Dortmund publishes them: a zip of text files, nodes and edges a line each."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+import zlib
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Annotated, ClassVar
+
+from lab.late import torch
+
+from lab.client.batch import Batch
+from lab.client.datasets.base import MOST_CLASSES, Dataset
+from lab.errors import LabError
+from lab.federated.tensors import Inputs, Shape
+from lab.modalities.graphs.building import Graph, batch_of
+from lab.options.fields import Bounds, Help
+
+MOST_BYTES = 64_000_000
+"""Of one text file, unpacked."""
+MOST_NODES, MOST_KINDS = 1_000, 200
+"""Of one graph; its bonds are a matrix."""
+
+
+@dataclass(frozen=True)
+class TU(Dataset):
+    """Graphs from a zip of the TU collection (Morris et al. 2020), as published: MUTAG, PTC_MR, AIDS, ENZYMES and others."""
+
+    modality: ClassVar[str] = "graphs"
+    path: Annotated[str, Help("the .zip file, as published")] = ""
+    first: Annotated[int, Bounds(0, 10**7), Help("number of the first private graph, from 0")] = 0
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The labels of the graphs, in ascending order."""
+        return self._read().classes
+
+    def input_shape(self, size: int) -> Shape:
+        """Of the largest graph."""
+        found = self._read()
+        nodes = max(len(kinds) for kinds, _ in found.graphs)
+        return {"atoms": (nodes, found.kinds), "bonds": (nodes, nodes)}
+
+    def check_at_hand(self, count: int, size: int) -> None:
+        """The file is there, can be read, and holds so many."""
+        found = self._read()
+        if self.first + count > len(found.graphs):
+            raise LabError(
+                f"tu: {self._named()} holds {len(found.graphs)} graphs, so {count} from number {self.first} on cannot be had; "
+                "take a smaller first or batch."
+            )
+
+    def load(self, count: int, size: int, generator: torch.Generator) -> Batch:
+        """So many from ``first`` on, filled up to the largest of them."""
+        self.check_at_hand(count, size)
+        found = self._read()
+        part = slice(self.first, self.first + count)
+        return Batch(batch_of(found.graphs[part], found.kinds), torch.tensor(found.labels[part], dtype=torch.long))
+
+    def others(self, batch_size: int, count: int, size: int, generator: torch.Generator) -> Inputs | None:
+        """Graphs of the file that are none of the batch; None where too few are left."""
+        found = self._read()
+        left = [place for place in range(len(found.graphs)) if not self.first <= place < self.first + batch_size]
+        if len(left) < count:
+            return None
+        chosen = torch.randperm(len(left), generator=generator)[:count].tolist()
+        return batch_of([found.graphs[left[place]] for place in chosen], found.kinds)
+
+    def _named(self) -> str:
+        return os.path.basename(self.path)
+
+    def _read(self) -> _Found:
+        if not os.path.isfile(self.path):
+            raise LabError(f"tu: there is no file {self.path!r}; give the path of a .zip file of the TU collection.")
+        return _read(self.path, os.stat(self.path).st_mtime_ns)
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    graphs: list[Graph]
+    labels: list[int]
+    classes: tuple[str, ...]
+    kinds: int
+
+
+@lru_cache(maxsize=2)
+def _read(path: str, changed: int) -> _Found:
+    """All graphs of a zip; nothing of it is unpacked to disk, so its paths lead nowhere."""
+    name = os.path.basename(path)
+    texts = _texts(path, name)
+    owners = _whole(texts, "graph_indicator", name)
+    labels = [line[0] for line in _whole(texts, "graph_labels", name)]
+    kinds = [line[0] for line in _whole(texts, "node_labels", name)] if "node_labels" in texts else [0] * len(owners)
+    owner = [line[0] for line in owners]
+    if len(kinds) != len(owner):
+        raise _odd(name, f"{len(owner)} nodes and {len(kinds)} labels of nodes; it needs one for each")
+    if not owner or sorted(set(owner)) != list(range(1, len(labels) + 1)):
+        raise _odd(name, f"{len(labels)} labels of graphs, and its nodes belong to others; number graphs from 1 without a gap")
+    alphabet = {kind: place for place, kind in enumerate(sorted(set(kinds)))}
+    classes = sorted(set(labels))
+    if len(alphabet) > MOST_KINDS or len(classes) > MOST_CLASSES:
+        raise _odd(
+            name, f"{len(alphabet)} kinds of nodes and {len(classes)} classes; at most {MOST_KINDS} and {MOST_CLASSES} will do"
+        )
+    place: list[int] = []
+    members: list[list[int]] = [[] for _ in labels]
+    for node, graph in enumerate(owner):
+        place.append(len(members[graph - 1]))
+        members[graph - 1].append(alphabet[kinds[node]])
+    largest = max(map(len, members))
+    if largest > MOST_NODES:
+        raise _odd(name, f"a graph of {largest} nodes; at most {MOST_NODES} will do")
+    edges: list[set[tuple[int, int]]] = [set() for _ in labels]
+    for line in _whole(texts, "A", name, columns=2):
+        one, other = line[0] - 1, line[1] - 1
+        if not (0 <= one < len(owner) and 0 <= other < len(owner)) or owner[one] != owner[other] or one == other:
+            raise _odd(name, f"an edge from node {one + 1} to {other + 1}; an edge binds two nodes of one graph")
+        edges[owner[one] - 1].add((min(place[one], place[other]), max(place[one], place[other])))
+    graphs = [(kinds_of, sorted(bound)) for kinds_of, bound in zip(members, edges, strict=True)]
+    return _Found(graphs, [classes.index(label) for label in labels], tuple(map(str, classes)), len(alphabet))
+
+
+def _texts(path: str, name: str) -> dict[str, str]:
+    """The text files by what they hold: ``MUTAG/MUTAG_A.txt`` is A."""
+    wanted = ("graph_indicator", "graph_labels", "node_labels", "A")
+    texts: dict[str, str] = {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for member in archive.infolist():
+                part = next((part for part in wanted if member.filename.endswith(f"_{part}.txt")), None)
+                if part is None:
+                    continue
+                if ".." in member.filename.split("/") or member.filename.startswith("/"):
+                    raise _odd(name, "a path that leads out of it; take the file as published")
+                if part in texts or member.file_size > MOST_BYTES:
+                    raise _odd(name, f"two files of {part}, or one above {MOST_BYTES // 10**6} MB; take the file as published")
+                with archive.open(member) as stream:
+                    texts[part] = stream.read(MOST_BYTES).decode("ascii")
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError):
+        raise LabError(f"tu: {name} cannot be read as a zip of text files; take the file as published.") from None
+    lacking = [part for part in ("A", "graph_indicator", "graph_labels") if part not in texts]
+    if lacking:
+        raise _odd(name, f"no file that ends in _{lacking[0]}.txt; take the file as published")
+    return texts
+
+
+def _whole(texts: dict[str, str], part: str, name: str, columns: int = 1) -> list[list[int]]:
+    """The lines of a file as whole numbers."""
+    try:
+        lines = [[int(word) for word in line.split(",")] for line in texts[part].splitlines() if line.strip()]
+    except ValueError:
+        raise _odd(name, f"a line in _{part}.txt that is no whole number; take the file as published") from None
+    if any(len(line) != columns for line in lines):
+        raise _odd(name, f"a line in _{part}.txt without {columns} numbers; take the file as published")
+    return lines
+
+
+def _odd(name: str, what: str) -> LabError:
+    return LabError(f"tu: {name} holds {what}.")

@@ -1,0 +1,104 @@
+"""Graph networks of the catalogue: layers that gather from neighbours, and a sum or mean over the atoms."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+from lab.federated.classifier import Entrance
+from lab.federated.tensors import Inputs
+
+LEAST = 1e-9
+DEGREE_UNIT = 4.0
+"""The degree, where it is a feature, is told in these units, as large as a one-hot kind."""
+
+
+class Gathering(ABC):
+    """What a layer is given at a node, of the whole graph or of one neighbourhood alone."""
+
+    @abstractmethod
+    def whole(self, values: Tensor, bonds: Tensor, real: Tensor) -> Tensor:
+        """Of all nodes: ``values`` (batch, nodes, width), ``bonds`` (batch, nodes, nodes), ``real`` 1 where a node is."""
+
+    @abstractmethod
+    def one(self, centre: Tensor, around: Tensor, degree: int, degrees: Tensor) -> Tensor:
+        """Of many nodes of one degree: ``centre`` (many, width), ``around`` (many, degree, width), its ``degrees``."""
+
+
+class Symmetric(Gathering):
+    """D^-1/2 (A + I) D^-1/2 H (Kipf and Welling, ICLR 2017)."""
+
+    def whole(self, values: Tensor, bonds: Tensor, real: Tensor) -> Tensor:
+        """Each edge weighs as the degrees of both ends say."""
+        edges = bonds + torch.diag_embed(real)
+        scale = edges.sum(-1, keepdim=True).clamp_min(LEAST).rsqrt()
+        return scale * (edges @ (scale * values))
+
+    def one(self, centre: Tensor, around: Tensor, degree: int, degrees: Tensor) -> Tensor:
+        """The same row by itself."""
+        weights = ((degree + 1) * (degrees + 1)).to(centre).rsqrt()
+        return centre / (degree + 1) + (weights.unsqueeze(-1) * around).sum(1)
+
+
+class Beside(Gathering):
+    """A node's own values beside the mean of its neighbours' (GraphSAGE: Hamilton et al., NeurIPS 2017)."""
+
+    def whole(self, values: Tensor, bonds: Tensor, real: Tensor) -> Tensor:
+        """An isolated node has zeros for its neighbours."""
+        return torch.cat([values, bonds @ values / bonds.sum(-1, keepdim=True).clamp_min(1)], -1)
+
+    def one(self, centre: Tensor, around: Tensor, degree: int, degrees: Tensor) -> Tensor:
+        """The same row by itself."""
+        return torch.cat([centre, around.sum(1) / max(degree, 1)], -1)
+
+
+class AtomsAndBonds(Entrance):
+    """A node's kind beside its row of the adjacency, shape (batch, nodes, kinds + nodes)."""
+
+    def __init__(self, kinds: int) -> None:
+        super().__init__()
+        self.kinds = kinds
+
+    def forward(self, inputs: Inputs) -> Tensor:
+        """One tensor."""
+        assert not isinstance(inputs, Tensor)
+        return torch.cat([inputs["atoms"], inputs["bonds"]], -1)
+
+    def inverse(self, values: Tensor) -> Inputs:
+        """Kinds and bonds apart."""
+        return {"atoms": values[..., : self.kinds], "bonds": values[..., self.kinds :]}
+
+
+class GraphBody(nn.Module):
+    """Layers that gather, transform and bend, then one vector for the graph."""
+
+    def __init__(
+        self,
+        kinds: int,
+        sizes: list[tuple[int, int]],
+        gathering: Gathering,
+        bend: nn.Module,
+        bias: bool,
+        degree: bool,
+        mean: bool,
+    ) -> None:
+        super().__init__()
+        self.kinds, self.gathering, self.degree, self.mean = kinds, gathering, degree, mean
+        self.layers = nn.ModuleList(nn.Linear(inputs, outputs, bias=bias) for inputs, outputs in sizes)
+        self.bend = bend
+
+    def forward(self, values: Tensor) -> Tensor:
+        """The pooled vector, shape (batch, width); nodes of kind 0 throughout only fill a batch up and count for nothing."""
+        atoms, bonds = values[..., : self.kinds], values[..., self.kinds :]
+        real = atoms.sum(-1)
+        nodes = self.described(atoms, bonds.sum(-1))
+        for layer in self.layers:
+            nodes = self.bend(layer(self.gathering.whole(nodes, bonds, real))) * real.unsqueeze(-1)
+        pooled = nodes.sum(1)
+        return pooled / real.sum(1, keepdim=True).clamp_min(LEAST) if self.mean else pooled
+
+    def described(self, atoms: Tensor, degrees: Tensor) -> Tensor:
+        """What the first layer gathers of a node: its kind, and its degree where that is a feature."""
+        return torch.cat([atoms, degrees.unsqueeze(-1) / DEGREE_UNIT], -1) if self.degree else atoms

@@ -1,0 +1,162 @@
+"""Graphs: nodes of a few kinds, and which of them are bound; molecules first of all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from lab.late import Float, Int, Tensor, no_grad, np, torch
+
+from lab.errors import LabError
+from lab.federated.inputs import each, moved
+from lab.federated.observation import Observation
+from lab.federated.tensors import Inputs
+from lab.modalities.base import Leaves, Measure, Modality, Shown
+from lab.modalities.graphs.building import graphs_of, kinds_of
+from lab.modalities.graphs.comparison import alike, assigned, atoms_off, bonds_told, colours, isomorphic, same_neighbourhoods
+from lab.modalities.graphs.drawing import places
+from lab.modalities.graphs.line_notation import ATOMS
+from lab.modalities.line_up import Thresholds
+
+LEAST = 1e-6
+FRIENDS = 2.0
+"""Bonds of a node that knowing nothing suggests."""
+
+
+@dataclass(frozen=True)
+class Graphs(Modality):
+    """Graphs whose nodes are of a few kinds, molecules say: which atoms there are, and which are bound."""
+
+    dataset: ClassVar[str] = "molecules"
+    network: ClassVar[str] = "gcn"
+    one: ClassVar[str] = "graph"
+    many: ClassVar[str] = "graphs"
+    main: ClassVar[str] = "atoms_mse"
+    measures: ClassVar[Mapping[str, Measure]] = {
+        "atoms_mse": Measure(atoms_off, "Atoms off by", "Mean square error of the atoms' kinds, best aligned.", digits=4),
+        "bonds_auc": Measure(
+            bonds_told, "Bonds", "How well bonds are told from pairs without one: 1 is always.", nothing="0.5"
+        ),
+        "isomorphic": Measure(
+            isomorphic, "Same graph", "1 where the very graph was found, in any order of its nodes.", digits=0
+        ),
+        "same_neighbourhoods": Measure(
+            same_neighbourhoods, "Same neighbourhoods", "1 where two layers cannot tell both graphs apart.", digits=0
+        ),
+    }
+    controls: ClassVar[Mapping[str, str]] = {"mean": "the mean of other graphs", "nothing": "no atoms at all"}
+    thresholds: ClassVar[Thresholds] = Thresholds(recognisable=0.95, hint=0.8)
+
+    def start(self, seen: Observation, generator: torch.Generator, *, noise: bool) -> Inputs:
+        """Every kind as likely and a few bonds anywhere; or noise around that."""
+        assert isinstance(seen.input_shape, Mapping)
+        like = next(iter(seen.update.values()))
+        nodes, kinds = seen.input_shape["atoms"]
+        atoms = torch.zeros(seen.batch_size, nodes, kinds, dtype=like.dtype)
+        bonds = torch.full((seen.batch_size, nodes, nodes), min(0.5, FRIENDS / nodes), dtype=like.dtype).logit()
+        if noise:
+            atoms = torch.randn(atoms.shape, generator=generator, dtype=like.dtype)
+            bonds = bonds + torch.randn(bonds.shape, generator=generator, dtype=like.dtype)
+        return moved({"atoms": atoms.softmax(-1), "bonds": _bound(bonds)}, like.device)
+
+    def leaves(self, candidate: Inputs, *, broad: bool) -> Leaves:
+        """Logits of both."""
+        assert isinstance(candidate, Mapping)
+        return {
+            "kinds": candidate["atoms"].detach().clamp_min(LEAST).log(),
+            "edges": candidate["bonds"].detach().clamp(LEAST, 1 - LEAST).logit(),
+        }
+
+    def inputs(self, leaves: Leaves, like: Inputs) -> Inputs:
+        """Kinds on the simplex, symmetric bonds and no loops."""
+        return {"atoms": leaves["kinds"].softmax(-1), "bonds": _bound(leaves["edges"])}
+
+    @no_grad
+    def inside(self, candidate: Inputs) -> Inputs:
+        """Nothing is likelier than sure, a bond has two ends, and none leads back to its atom."""
+        assert isinstance(candidate, Mapping)
+        bonds = candidate["bonds"].clamp(0, 1)
+        return {"atoms": candidate["atoms"].clamp(0, 1), "bonds": _without_loops((bonds + bonds.mT) / 2)}
+
+    def pair(self, truth: Inputs, found: Inputs) -> Int[Tensor, " batch"]:
+        """By neighbourhoods, whatever the order of nodes."""
+        known = [colours(graph) for graph in graphs_of(found)]
+        costs = [[1 - alike(colours(graph), other) for other in known] for graph in graphs_of(truth)]
+        return assigned(torch.tensor(costs, dtype=torch.float32))
+
+    def likeness(self, one: Inputs, others: Inputs) -> Float[Tensor, " others"]:
+        """Cosine of the histograms of neighbourhoods."""
+        own = colours(graphs_of(one)[0])
+        return torch.tensor([alike(own, colours(graph)) for graph in graphs_of(others)], dtype=torch.float32)
+
+    def ignorance(self, truth: Inputs, others: Inputs) -> Mapping[str, Inputs]:
+        """The mean kind and as many bonds as others have, everywhere; and nothing."""
+        assert isinstance(truth, Mapping)
+        assert isinstance(others, Mapping)
+        known = others["atoms"].sum((0, 1))
+        share = others["bonds"].mean()
+        mean = {
+            "atoms": (known / known.sum().clamp_min(1)).expand_as(truth["atoms"]),
+            "bonds": _without_loops(share.expand_as(truth["bonds"])),
+        }
+        return {"mean": mean, "nothing": each(torch.zeros_like, truth)}
+
+    def alike(self, others: Inputs, inputs: Inputs) -> Inputs:
+        """Decoys with as many places: filled up, or their first atoms."""
+        assert isinstance(others, Mapping)
+        assert isinstance(inputs, Mapping)
+        nodes, had = inputs["atoms"].shape[1], others["atoms"].shape[1]
+        take = min(nodes, had)
+        atoms = others["atoms"].new_zeros(len(others["atoms"]), nodes, others["atoms"].shape[2])
+        bonds = others["bonds"].new_zeros(len(others["bonds"]), nodes, nodes)
+        atoms[:, :take] = others["atoms"][:, :take]
+        bonds[:, :take, :take] = others["bonds"][:, :take, :take]
+        return moved({"atoms": atoms, "bonds": bonds}, inputs["atoms"])
+
+    def refuse(self, truth: Inputs) -> None:
+        """Kinds that are one of several or none, and bonds between two atoms that are there."""
+        assert isinstance(truth, Mapping)
+        atoms, bonds = truth["atoms"], truth["bonds"]
+        there = atoms.sum(-1)
+        whole = all(bool(((tensor == 0) | (tensor == 1)).all()) for tensor in (atoms, bonds, there))
+        if not whole or not torch.equal(bonds, bonds.mT) or bonds.diagonal(dim1=-2, dim2=-1).any():
+            raise LabError("truth is no graph: give atoms one-hot, and bonds as a symmetric matrix of 0 and 1 without loops.")
+        if (bonds.sum(-1) * (1 - there)).any():
+            raise LabError("truth has a bond to an atom that is not there; give each atom its kind.")
+
+    def shown(self, inputs: Inputs) -> Shown:
+        """Each atom's kinds, then its bonds, a row each."""
+        assert isinstance(inputs, Mapping)
+        table = torch.cat([inputs["atoms"], inputs["bonds"]], -1).detach().cpu().float().numpy()
+        kinds = inputs["atoms"].shape[-1]
+        words = {"kinds": list(_names(kinds)), "places": [places(bonds) for bonds in inputs["bonds"]]}
+        return Shown(self.name, np.ascontiguousarray(table), words)
+
+    def files(self, original: Inputs, rebuilt: Inputs, frames: list[Inputs]) -> Mapping[str, bytes]:
+        """Atoms and bonds of each."""
+        return {"original.json": _told(original), "reconstruction.json": _told(rebuilt)}
+
+
+def _bound(logits: Tensor) -> Tensor:
+    return _without_loops(((logits + logits.mT) / 2).sigmoid())
+
+
+def _without_loops(bonds: Tensor) -> Tensor:
+    return bonds * (1 - torch.eye(bonds.shape[-1], dtype=bonds.dtype, device=bonds.device))
+
+
+def _names(kinds: int) -> tuple[str, ...]:
+    return ATOMS if kinds == len(ATOMS) else tuple(str(kind) for kind in range(kinds))
+
+
+def _told(inputs: Inputs) -> bytes:
+    assert isinstance(inputs, Mapping)
+    names = _names(inputs["atoms"].shape[-1])
+    listed: list[dict[str, object]] = []
+    for graph in graphs_of(inputs):
+        places = {node: place for place, node in enumerate(graph)}
+        atoms = [names[kind] for kind in kinds_of(graph).values()]
+        listed.append({"atoms": atoms, "bonds": [[places[one], places[other]] for one, other in graph.edges]})
+    return json.dumps(listed).encode()
