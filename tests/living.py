@@ -11,22 +11,26 @@ class Living(TorchDispatchMode):
 
     def __init__(self):
         super().__init__()
-        self.blocks, self.peak = {}, 0
+        self.blocks, self.peak, self.counted = {}, 0, 0
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         given = {leaf.untyped_storage().data_ptr() for leaf in _tensors((args, kwargs))}
         result = function(*args, **(kwargs or {}))
         for leaf in _tensors(result):
             block = leaf.untyped_storage()
-            if block.data_ptr() not in given:
-                self.blocks[block.data_ptr()] = StorageWeakRef(block), block.nbytes()
-        self.peak = max(self.peak, self.now)
+            place = block.data_ptr()
+            if place not in given:
+                self.counted += block.nbytes() - self.blocks.get(place, (None, 0))[1]
+                self.blocks[place] = StorageWeakRef(block), block.nbytes()
+        if self.counted > self.peak:  # blocks that are gone are counted until then: looking for them takes longer than the rest
+            self.peak = max(self.peak, self.now)
         return result
 
     @property
     def now(self):
         self.blocks = {place: known for place, known in self.blocks.items() if not known[0].expired()}
-        return sum(size for _, size in self.blocks.values())
+        self.counted = sum(size for _, size in self.blocks.values())
+        return self.counted
 
 
 def _tensors(tree):
