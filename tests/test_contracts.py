@@ -26,6 +26,7 @@ from lab.federated.networks.imagenet_resnet import ImageNetResNet
 from lab.federated.networks.imagenet_vit import ImageNetViT
 from lab.federated.networks.lenet import LeNet
 from lab.federated.networks.mlp import MLP
+from lab.federated.networks.mobilenet_v3 import MobileNetV3, Size
 from lab.federated.networks.resnet import ResNet
 from lab.federated.networks.small_convnet import SmallConvNet
 from lab.federated.networks.squeezenet import SqueezeNet
@@ -216,6 +217,8 @@ def test_imagenet_networks_have_torchvisions_sizes():
     assert count(ImageNetResNet(depth=50)) == 25_557_032
     assert count(SqueezeNet()) == 1_248_424
     assert count(VGG11()) == 132_863_336
+    assert count(MobileNetV3()) == 2_542_856
+    assert count(MobileNetV3(size=Size.LARGE)) == 5_483_032
 
 
 @pytest.mark.parametrize("activation", list(Activation))

@@ -35,6 +35,7 @@ from lab.federated.networks.imagenet_resnet import ImageNetResNet
 from lab.federated.networks.imagenet_vit import ImageNetViT
 from lab.federated.networks.lenet import LeNet
 from lab.federated.networks.mlp import MLP
+from lab.federated.networks.mobilenet_v3 import MobileNetV3
 from lab.federated.networks.resnet import ResNet
 from lab.federated.networks.small_convnet import SmallConvNet
 from lab.federated.networks.squeezenet import SqueezeNet
@@ -89,6 +90,7 @@ TINY = {
     "squeezenet": SqueezeNet(),
     "flower_net": FlowerNet(),
     "vgg11": VGG11(units=16),
+    "mobilenet_v3": MobileNetV3(),
     "vision_transformer": VisionTransformer(width=64, depth=2),
     "imagenet_vit": ImageNetViT(width=192),
 }

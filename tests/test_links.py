@@ -22,7 +22,7 @@ from lab.options.catalogue import Entry, entries
 from lab.options.fields import fields_of
 
 FREE_TEXT = {"weights", "root", "path", "pictures", "folder", "code"}
-NO_FILES = {"inline", "folder", "npz"}
+NO_FILES = {"inline", "folder", "npz", "unknown"}
 
 
 AMPLE = 500

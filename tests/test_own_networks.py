@@ -10,6 +10,8 @@ from rounds import observe, smooth_batch
 from torch import nn
 from torch.nn import functional
 
+import lab
+from lab.attacks.derivative.frozen_proof import can_freeze
 from lab.attacks.derivative.matcher import match
 from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.matching.distances.cosine import Cosine
@@ -231,3 +233,61 @@ def test_the_switch_of_attention_is_turned_back_whoever_goes_last():
         inside.append(torch.backends.cuda.flash_sdp_enabled())
         assert inside == [False, False]
     assert torch.backends.cuda.flash_sdp_enabled() is before
+
+
+class Hard(nn.Module):
+    """What phones' networks use, as a layer or as a function."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.first, self.function, self.last = nn.Conv2d(3, 4, 3, 2, 1), function, nn.Linear(4 * 64, 10)
+
+    def forward(self, images):
+        return self.last(self.function(self.first(images)).flatten(1))
+
+
+def sent(make):
+    """A batch, a model, and the gradient that it sends."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        batch, model = smooth_batch(size=16), make()
+    loss = functional.cross_entropy(model(batch.images), batch.labels)
+    return batch, model, torch.autograd.grad(loss, list(model.parameters()))
+
+
+CLAMPING = [
+    *(nn.Hardsigmoid(), functional.hardsigmoid, nn.Hardswish(), functional.hardswish),
+    *(nn.ReLU6(), functional.relu6, nn.Hardtanh(-0.5, 2.0), functional.hardtanh),
+]
+
+
+@pytest.mark.parametrize("function", CLAMPING)
+def test_what_torch_derives_but_once_is_matched_all_the_same(function):
+    """The logits are the model's, and differentiating twice lowers the distance."""
+    batch, model, update = sent(lambda: Hard(function))
+    seen = lab.observe(model, update, input_shape=(3, 16, 16), labels=batch.labels)
+    assert torch.allclose(seen.network(batch.images), model(batch.images), atol=1e-6)
+    attack = GradientMatching(iterations=20, derivative=Derivative.EXACT, distance=Euclidean())
+    states = list(attack.reconstruct(seen, stream(0, "candidate")))
+    assert states[-1].terms["distance"] < 0.5 * states[0].terms["distance"]
+    assert can_freeze(seen)
+
+
+class Segmented(nn.Module):
+    """Torch has no second derivative of its sums over segments."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = nn.Conv2d(3, 4, 3, 2, 1), nn.Linear(64, 10)
+
+    def forward(self, images):
+        values = self.first(images).sigmoid().flatten()
+        lengths = torch.full((64 * len(images),), 4)
+        return self.last(torch.segment_reduce(values, "max", lengths=lengths).reshape(-1, 64))
+
+
+def test_what_torch_derives_but_once_and_nobody_replaces_is_named():
+    batch, model, update = sent(Segmented)
+    seen = lab.observe(model, update, input_shape=(3, 16, 16), labels=batch.labels)
+    with pytest.raises(LabError, match="torch has none of segment_reduce, which the model computes with"):
+        list(GradientMatching(iterations=2, derivative=Derivative.EXACT).reconstruct(seen, stream(0, "candidate")))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
 from lab import device
 from lab.attacks.base import AttackState
+from lab.errors import LabError
 from lab.evaluation.scores import shipped_set
 from lab.evaluation.uniqueness import hidden_share
 from lab.federated.inputs import count, moved, rows, size
@@ -31,6 +33,7 @@ class Belief(Enum):
     OPEN = "The {one} explains what was sent, but so would others that differ from it: only its gist is to be believed."
     UNNATURAL = "The {one} explains what was sent, but {doubted}: the details are not to be believed."
     UNEXPLAINED = "The {one} does not explain what was sent, so it is not to be believed; gradlab diagnose may tell why."
+    UNTESTED = "The {one} explains what was sent; whether another would, too, cannot be told of this model."
     UNKNOWN = "Nothing tells whether the {one} explains what was sent: the attack found no labels to send it with."
 
 
@@ -88,7 +91,8 @@ def evidence(seen: Observation, state: AttackState) -> Evidence:
     if labels is not None and len(labels) == count(candidate):
         with device.computing(device.threads_for(seen.network)):
             residual = _residual(seen, candidate, labels)
-            hidden = hidden_share(seen, candidate, labels, residual)
+            with suppress(LabError):  # of a model that torch derives but once
+                hidden = hidden_share(seen, candidate, labels, residual)
     strange, usual = _strangeness(modality, seen, candidate)
     equations = sum(tensor.numel() for tensor in seen.update.values())
     return Evidence(
@@ -104,12 +108,14 @@ def evidence(seen: Observation, state: AttackState) -> Evidence:
 
 
 def _belief(residual: float | None, hidden: float | None, *, fewer: bool, strange: bool) -> Belief:
-    if residual is None or hidden is None:
+    if residual is None:
         return Belief.UNKNOWN
     if not residual <= EXPLAINED:
         return Belief.UNEXPLAINED
     if strange:
         return Belief.UNNATURAL
+    if hidden is None:
+        return Belief.UNTESTED
     return Belief.OPEN if fewer or hidden > HIDDEN else Belief.EXPLAINED
 
 

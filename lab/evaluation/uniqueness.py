@@ -9,6 +9,7 @@ from lab.federated.gradients import parameter_gradient
 from lab.federated.inputs import formed, named
 from lab.federated.observation import Observation
 from lab.federated.tensors import Inputs, Labels
+from lab.federated.twice_differentiable import second_derivatives
 from lab.randomness import stream
 
 CHANGE = 0.1
@@ -26,7 +27,7 @@ def hidden_share(seen: Observation, inputs: Inputs, labels: Labels, residual: fl
     """
     leaves = {name: tensor.detach().clone().requires_grad_() for name, tensor in named(inputs).items()}
     moving = list(leaves.values())
-    with torch.enable_grad():
+    with torch.enable_grad(), second_derivatives():
         sent = parameter_gradient(seen.network, formed(inputs, leaves), labels, seen.loss, differentiable=True)
         gradients = list(sent.values())
         weights = [torch.zeros_like(gradient, requires_grad=True) for gradient in gradients]

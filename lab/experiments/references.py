@@ -123,6 +123,7 @@ _LISTING = (
         2015,
         "1409.1556",
     ),
+    Paper("howard2019", "Searching for MobileNetV3", "A. Howard et al.", "ICCV", 2019, "1905.02244"),
     Paper(
         "beutel2020", "Flower: A Friendly Federated Learning Framework", "D. J. Beutel et al.", "preprint", 2020, "2007.14390"
     ),
@@ -147,6 +148,7 @@ _STANDS_ON = {
     ("network", "vision_transformer"): "dosovitskiy2021",
     ("network", "imagenet_vit"): "dosovitskiy2021",
     ("network", "vgg11"): "simonyan2015",
+    ("network", "mobilenet_v3"): "howard2019",
     ("network", "flower_net"): "beutel2020",
     ("optimiser", "adam"): "kingma2015",
     ("optimiser", "signed_adam"): "geiping2020",

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from lab.federated.tensors import Inputs
+from lab.federated.twice_differentiable import made_twice_differentiable
 
 
 class Entrance(nn.Module):
@@ -58,9 +59,7 @@ class Classifier(nn.Module):
         self.features = features
         self.head = head
         self.classes = classes
-        for module in self.modules():
-            if getattr(module, "inplace", False):  # what a layer was given is looked at again: by derivatives, and by algebra
-                vars(module)["inplace"] = False
+        made_twice_differentiable(self)
 
     def embed(self, inputs: Inputs) -> Tensor:
         """What enters the head, shape (batch, features)."""

@@ -22,6 +22,7 @@ NAMES = {
     "imagenet_resnet": "ImageNet ResNet",
     "squeezenet": "SqueezeNet",
     "vgg11": "VGG-11",
+    "mobilenet_v3": "MobileNetV3",
     "vision_transformer": "vision transformer",
     "imagenet_vit": "ImageNet ViT",
     "gcn": "GCN",

@@ -73,6 +73,19 @@ class FreezableReLU(nn.Module):
         return output
 
 
+class FreezableClamp(nn.Module):
+    """ReLU6 or a hard tanh: a ReLU where it begins to rise, less one where it stops."""
+
+    def __init__(self, tape: Tape, low: float, high: float) -> None:
+        super().__init__()
+        self.low, self.high = low, high
+        self.rising, self.beyond = FreezableReLU(tape, 0.0), FreezableReLU(tape, 0.0)
+
+    def forward(self, values: Tensor) -> Tensor:
+        """min(max(z, low), high)."""
+        return self.low + self.rising(values - self.low) - self.beyond(values - self.high)
+
+
 class FreezableMaxPool(nn.Module):
     """Max-pooling; while replaying, the winners of the recorded pass are taken."""
 
@@ -161,6 +174,8 @@ def _with_tape(module: nn.Module | None, tape: Tape) -> nn.Module | None:
         return FreezableReLU(tape, 0.0)
     if isinstance(module, nn.LeakyReLU) and kind is nn.LeakyReLU:
         return FreezableReLU(tape, module.negative_slope)
+    if isinstance(module, nn.Hardtanh) and kind in (nn.Hardtanh, nn.ReLU6):
+        return FreezableClamp(tape, module.min_val, module.max_val)
     if isinstance(module, nn.MaxPool2d) and kind is nn.MaxPool2d:
         return FreezableMaxPool(tape, module)
     if isinstance(module, nn.BatchNorm2d) and kind is nn.BatchNorm2d and _scales(module):

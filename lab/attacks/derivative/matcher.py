@@ -12,6 +12,7 @@ from lab.federated.attention import PlainAttention
 from lab.federated.gradients import UpdateRule, pull_back
 from lab.federated.inputs import each, formed, named
 from lab.federated.tensors import Gradients, Inputs, Targets
+from lab.federated.twice_differentiable import second_derivatives
 
 if TYPE_CHECKING:
     from lab.attacks.matching.distances.base import Distance
@@ -67,7 +68,9 @@ def match(rule: UpdateRule, inputs: Inputs, targets: Targets, distance: Distance
     with PlainAttention():
         update = rule(free, soft)
     value, direction = distance.value_and_gradient({name: tensor.detach() for name, tensor in update.items()}, shared)
-    return matched(value, inputs, pull_back(list(update.values()), leaves, list(direction.values())))
+    with second_derivatives():
+        gradients = pull_back(list(update.values()), leaves, list(direction.values()))
+    return matched(value, inputs, gradients)
 
 
 def matched(value: Tensor, inputs: Inputs, gradients: Sequence[Tensor]) -> Match:

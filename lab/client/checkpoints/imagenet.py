@@ -12,6 +12,7 @@ from lab.late import Tensor, torch
 from lab.federated.networks.base import Network
 from lab.federated.networks.imagenet_resnet import ImageNetResNet
 from lab.federated.networks.imagenet_vit import BASE, ImageNetViT
+from lab.federated.networks.mobilenet_v3 import MobileNetV3, Size
 from lab.federated.networks.squeezenet import SqueezeNet
 from lab.federated.networks.vgg11 import TORCHVISIONS_UNITS, VGG11
 from lab.files.downloads import fetched, missing
@@ -34,6 +35,10 @@ _RESNETS = {
     152: _Published("resnet152-394f9c45.pth", 230.434),
 }
 _SQUEEZENET = _Published("squeezenet1_0-b66bff10.pth", 4.778)
+_MOBILE = {
+    Size.SMALL: _Published("mobilenet_v3_small-047dcff4.pth", 9.829),
+    Size.LARGE: _Published("mobilenet_v3_large-8738ca79.pth", 21.114),
+}
 _VGG = _Published("vgg11-8a719046.pth", 506.84)
 _VIT_BASE = _Published("vit_b_16-c867db91.pth", 330.285)
 """Written down here: what is missing is told without the seconds that torchvision takes to be asked."""
@@ -46,6 +51,11 @@ _OURS = {
         (r"^classifier\.0\.", "head.0."),
         (r"^classifier\.3\.", "head.2."),
         (r"^classifier\.6\.", "head.4."),
+    ),
+    MobileNetV3: (
+        (r"^features\.", "features.0."),
+        (r"^classifier\.0\.", "head.0."),
+        (r"^classifier\.3\.", "head.2."),
     ),
     ImageNetViT: (
         (r"^heads\.head\.", "head.0."),
@@ -123,6 +133,8 @@ def _file(options: Network) -> _Published | None:
         return _RESNETS[options.depth]
     if isinstance(options, ImageNetViT):
         return _VIT_BASE if options.width == BASE else None
+    if isinstance(options, MobileNetV3):
+        return _MOBILE[options.size]
     if isinstance(options, VGG11):
         return _VGG if options.units == TORCHVISIONS_UNITS else None
     return _SQUEEZENET if isinstance(options, SqueezeNet) else None
@@ -132,6 +144,8 @@ def _described(options: Network) -> str:
     """The network as ``gradlab fetch`` takes it."""
     if isinstance(options, ImageNetViT):
         return f"{options.name}:width={options.width}"
+    if isinstance(options, MobileNetV3):
+        return f"{options.name}:size={options.size.value}"
     return f"{options.name}:depth={options.depth}" if isinstance(options, ImageNetResNet) else options.name
 
 

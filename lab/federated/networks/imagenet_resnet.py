@@ -23,7 +23,7 @@ class ImageNetResNet(Network):
         return IMAGENET_STATISTICS if channels == 3 else super().statistics(channels)
 
     def modules(self, image_shape: tuple[int, int, int], classes: int) -> tuple[nn.Module, nn.Sequential]:
-        """Torchvision's model with its last layer as the head and no operation in place."""
+        """Torchvision's model with its last layer as the head."""
         # imported here: it costs half a second that most runs need not pay; and it says nothing of its types
         from torchvision import models  # pyright: ignore[reportMissingTypeStubs]
 
@@ -32,12 +32,4 @@ class ImageNetResNet(Network):
             body.conv1 = nn.Conv2d(image_shape[0], 64, 7, 2, 3, bias=False)
         head = nn.Sequential(body.fc)
         body.fc = nn.Identity()
-        return without_in_place(body), head
-
-
-def without_in_place(body: nn.Module) -> nn.Module:
-    """The same module with every activation out of place, which differentiating twice needs."""
-    for module in body.modules():
-        if hasattr(module, "inplace"):
-            setattr(module, "inplace", False)  # noqa: B010  (typed as a tensor or module)
-    return body
+        return body, head

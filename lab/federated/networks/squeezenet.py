@@ -8,7 +8,6 @@ from typing import ClassVar
 from lab.late import nn
 
 from lab.federated.networks.base import IMAGENET_STATISTICS, Network
-from lab.federated.networks.imagenet_resnet import without_in_place
 
 
 @dataclass(frozen=True)
@@ -29,4 +28,4 @@ class SqueezeNet(Network):
         model = models.squeezenet1_0(num_classes=classes)
         if image_shape[0] != 3:
             model.features[0] = nn.Conv2d(image_shape[0], 96, 7, 2)
-        return without_in_place(nn.Sequential(model.features, model.classifier)), nn.Sequential()
+        return nn.Sequential(model.features, model.classifier), nn.Sequential()
