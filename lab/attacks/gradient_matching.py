@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from lab.late import torch
 
@@ -30,6 +31,9 @@ from lab.federated.observation import Observation
 from lab.federated.tensors import Inputs
 from lab.modalities.base import modality_of
 
+if TYPE_CHECKING:
+    from lab.attacks.matching.dropped_features import Dropped
+
 SMOOTHNESS_OF_SIGNS = (TotalVariation(weight=0.7, fade=0.3),)
 SMOOTHNESS_OF_NOISE = TotalVariation(weight=3.0, fade=0.2)
 """At noise as long as the gradient; of less, so much less is added to the usual."""
@@ -38,6 +42,12 @@ SMOOTHNESS_OF_NOISE = TotalVariation(weight=3.0, fade=0.2)
 def _even(distance: Distance) -> Distance:
     """Under equal noise on every number each is to be heard alike: no layer leads, none is lifted to the others' length."""
     return Cosine() if isinstance(distance, BalancedCosine) else distance
+
+
+def _dropped(observation: Observation) -> Dropped | None:
+    from lab.attacks.matching.dropped_features import read_dropped  # imported here: it needs torch
+
+    return read_dropped(observation)
 
 
 @dataclass(frozen=True)
@@ -61,6 +71,10 @@ class GradientMatching(Matching):
         self._check_priors(observation)
         if len(observation.protocol.guesses()) > 1:
             yield from self._after_guessing(observation, generator, first)
+            return
+        dropped = _dropped(observation) if self.reading else None
+        if dropped is not None:
+            yield from self._with_features_off(dropped, generator, first)
             return
         read = read_update(observation) if self.reading and self.priors == SMOOTHNESS else Reading(Trace.PLAIN)
         attack = self.suited_to(read)
@@ -89,6 +103,11 @@ class GradientMatching(Matching):
         for state in self.reconstruct(told, generator, first):
             counted = state.counted_on(tried)
             yield counted if state.outcome is None else replace(counted, note=f"{sentence} {state.note}".strip())
+
+    def _with_features_off(self, dropped: Dropped, generator: torch.Generator, first: Inputs | None) -> Iterator[AttackState]:
+        """The same states of a network that has those features off that the client's had."""
+        for state in self.reconstruct(dropped.observation, generator, first):
+            yield state if state.outcome is None else replace(state, note=f"{dropped.sentence} {state.note}".strip())
 
     def _check_priors(self, observation: Observation) -> None:
         """Raise ``LabError`` for a prior that knows other inputs than those sought."""

@@ -57,8 +57,9 @@ class HeadStart(Matching):
     ) -> Iterator[AttackState]:
         """States of the way down, then those of the matching; ``first`` replaces the head start."""
         from lab.attacks.closed_form.inversion import OPEN, WORTH_KEEPING, Inversion, grey_state
+        from lab.attacks.matching.dropped_features import read_dropped
 
-        if first is not None:
+        if first is not None or (self.reading and read_dropped(observation) is not None):  # the way down knows of no dropout
             yield from self.without().reconstruct(observation, generator, first)
             return
         inversion = Inversion(observation)

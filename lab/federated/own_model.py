@@ -19,7 +19,7 @@ LONGEST_REASON = 200
 """Characters of what the user's own code says when it fails."""
 RANDOM = (
     "In train mode the model draws at random (dropout, stochastic depth), and nobody knows what the client drew: the attack "
-    "takes the model in eval mode, and its picture will be the poorer for it."
+    "takes the model in eval mode, and its picture will be the poorer for it where the update does not tell."
 )
 OTHERWISE = (
     "In train mode the model computes something else than in eval mode; the attack takes it in eval mode, and if the client "

@@ -36,8 +36,8 @@ class Dropout(Finding):
             if silent > usual + MARGIN * (1 - usual) or (usual < RARE and int(fresh.sum()) >= max(SOME, SHARE * len(fresh))):
                 return self.found(
                     f"Dropout was on at the client: {100 * silent:.0f} % of what enters {name} was silent, and of other "
-                    f"pictures at most {100 * usual:.0f} % is. Nobody knows which units were dropped, so the picture will "
-                    "be the poorer.",
+                    f"pictures at most {100 * usual:.0f} % is. Of one picture's gradient matching reads which units "
+                    "were off; of several pictures or steps nobody knows, and they will be the poorer.",
                     silent,
                 )
         return None

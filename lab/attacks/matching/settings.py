@@ -29,8 +29,8 @@ PATIENCE_HELP = (
     "shrink along the budget: they bring the fall back"
 )
 READING_HELP = (
-    "let the update say what was done to it (signs, pruning, noise): then what was sent is compared, under a smoothness that "
-    "suits; a smoothness that was chosen stays, and all with it"
+    "let the update say what was done to it (signs, pruning, noise, dropout): then what was sent is compared, under a "
+    "smoothness that suits; a smoothness that was chosen stays, and all with it"
 )
 SMOOTHNESS = (TotalVariation(weight=0.7, fade=0.06),)
 """For exact gradients: at the end nearly nothing."""

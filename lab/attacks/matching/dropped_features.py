@@ -1,0 +1,170 @@
+"""Dropout at the client read off one picture's update: which features were off, and by how much the others were raised.
+
+A feature that was off enters no product, so its column of the layer's gradient is zero to the last bit. That others stood
+s = 1 / (1 - p) times as high is told by the biases of the layer below. With f = act(.) the features, x = s f what entered, and
+no pooling between but max-pooling, dL/db of a channel is
+
+    s sum_j act'(f_j) (W^T dL/dz)_j   over the features j of the channel that were not off,
+
+which holds for every channel at one s alone; at s = 1 nothing was dropped, and zeros are silent units. Where no such layer
+stands below, and noise leaves no unit silent, the share of zeros is p.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from lab.late import Bool, Float
+
+from lab.attacks.closed_form.linear_layers import CONSISTENT, _linear_layers, derivative_from_output, divide, largest
+from lab.federated.inputs import moved, random
+from lab.federated.observation import Observation
+from lab.federated.tensors import Gradients
+from lab.options.words import percent as spoken
+from lab.randomness import stream
+
+NONE = 1e-3
+"""So near to 1 the scale is 1, but for rounding."""
+LEAST = 0.08
+"""Where no bias tells: the least share of zeros that is no dead unit's ..."""
+RARE = 0.05
+"""... of a layer whose inputs are zero no more often than this for noise."""
+USUAL = (0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.9)
+"""Rates that people choose; a share of few features is only about one of them."""
+RATES = tuple(percent / 100 for percent in range(96))
+"""Rates that are tried where the scale bends the features' derivative."""
+PASSES = (nn.MaxPool2d, nn.Flatten, nn.Identity, nn.Dropout, nn.Dropout2d)
+"""What the gradient of a feature passes as it is, or to one place alone."""
+WITNESSES = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Dropped:
+    """What is known of a client's dropout."""
+
+    observation: Observation
+    """As if the network had those features off."""
+    sentence: str
+
+
+class MaskedLinear(nn.Linear):
+    """A linear layer some of whose inputs are off, and the others raised."""
+
+    mask: Tensor
+
+    def forward(self, input: Tensor) -> Tensor:
+        """W (m x) + b."""
+        return functional.linear(input * self.mask, self.weight, self.bias)
+
+
+def read_dropped(observation: Observation) -> Dropped | None:
+    """The features that were off before each layer of the head; None where none were, or it cannot be told.
+
+    Of several pictures, and after several steps, each had others off, and a column is zero where all of them were.
+    """
+    if observation.batch_size > 1 or observation.local_steps > 1 or not observation.protocol.is_linear:
+        return None
+    gradient = observation.mean_gradient()
+    layers = {name: layer for name, layer in _linear_layers(observation) if not isinstance(layer, MaskedLinear)}
+    masks = {name: mask for name, layer in layers.items() if (mask := _mask(observation, gradient, name, layer)) is not None}
+    if not masks:
+        return None
+    shares = " and ".join(f"{spoken(float((mask == 0).double().mean()))} of what enters {name}" for name, mask in masks.items())
+    sentence = (
+        f"Dropout was on at the client, and the update tells which units were off ({shares}); so they are for each guess."
+    )
+    return Dropped(replace(observation, network=_masked(observation.network, masks)), sentence)
+
+
+def _mask(observation: Observation, gradient: Gradients, name: str, layer: nn.Linear) -> Float[Tensor, " features"] | None:
+    """What the layer's inputs were multiplied by; None where by nothing."""
+    weight, bias = gradient.get(f"{name}.weight"), gradient.get(f"{name}.bias")
+    if weight is None or bias is None or not bias.any():
+        return None
+    off = (weight == 0).all(0)
+    inputs = divide(weight, bias, largest(bias))
+    if not off.any() or float((weight - torch.outer(bias, inputs)).norm()) > CONSISTENT * float(weight.norm()):
+        return None
+    scale = _scale_by_biases(observation, gradient, name, inputs, layer.weight.detach().T @ bias * ~off)
+    if scale is None:
+        scale = _scale_by_share(observation, layer, off)
+    return None if abs(scale - 1) < NONE else scale * (~off).to(weight)
+
+
+def _scale_by_biases(
+    observation: Observation,
+    gradient: Gradients,
+    name: str,
+    inputs: Float[Tensor, " features"],
+    feature_gradient: Float[Tensor, " features"],
+) -> float | None:
+    """By the layer below; None where its activation does not tell, or its biases were not sent."""
+    before = list(gradient)[: list(gradient).index(f"{name}.weight")]
+    biases = [gradient[other] for other in before if other.endswith(".bias")]
+    activation = _activation_below(observation.network, name)
+    if not biases or len(inputs) % len(biases[-1]):
+        return None
+    fits: list[tuple[float, float]] = []
+    for rate in RATES:
+        derivative = derivative_from_output(activation, inputs * (1 - rate))
+        if derivative is None:
+            return None
+        sums = (feature_gradient * derivative).view(len(biases[-1]), -1).sum(1)
+        scale = 1 / (1 - rate)
+        if isinstance(activation, nn.ReLU | nn.LeakyReLU):  # whose derivative is the same at every scale
+            scale = float(biases[-1] @ sums / sums.square().sum().clamp_min(1e-300))
+        fits.append((float((biases[-1] - scale * sums).norm()), scale))
+        if isinstance(activation, nn.ReLU | nn.LeakyReLU):
+            break
+    left, scale = min(fits)
+    return scale if left <= CONSISTENT * float(biases[-1].norm()) else None
+
+
+def _activation_below(network: nn.Module, name: str) -> nn.Module | None:
+    """The last module before a layer that is more than passed."""
+    parts = [(own, module) for own, module in network.named_modules() if next(module.children(), None) is None]
+    place = [own for own, _ in parts].index(name)
+    return next((module for _, module in reversed(parts[:place]) if not isinstance(module, PASSES)), None)
+
+
+def _scale_by_share(observation: Observation, layer: nn.Linear, off: Bool[Tensor, " features"]) -> float:
+    """By how many features were off, of a layer that pictures leave hardly ever silent; 1 of any other."""
+    count, silent = len(off), _silent_share(observation, layer)
+    share = (float(off.double().mean()) - silent) / (1 - silent) if silent < 1 else 0.0
+    if share < LEAST or silent > RARE:
+        return 1.0
+    usual = min(USUAL, key=lambda rate: abs(share - rate))
+    rate = usual if abs(share - usual) < 3 * (share * (1 - share) / count) ** 0.5 else share
+    return 1 / (1 - rate) if rate < 1 else 1.0
+
+
+def _silent_share(observation: Observation, layer: nn.Linear) -> float:
+    """Of what noise makes enter a layer, the share that is zero."""
+    entered: list[Tensor] = []
+    noise = random(observation.input_shape, WITNESSES, stream(0, "pictures that leave units silent"), torch.float32)
+    hook = layer.register_forward_hook(lambda _, inputs, __: entered.append(inputs[0]))
+    try:
+        with torch.no_grad():
+            observation.network(moved(noise, next(observation.network.parameters())))
+    finally:
+        hook.remove()
+    return float((entered[0] == 0).double().mean())
+
+
+def _masked(network: nn.Module, masks: Mapping[str, Tensor]) -> nn.Module:
+    """A copy whose layers of these names have inputs off; its parameters are called as before."""
+    copy = deepcopy(network)
+    for name, mask in masks.items():
+        layer = copy.get_submodule(name)
+        assert isinstance(layer, nn.Linear)
+        own = torch.nn.utils.skip_init(MaskedLinear, layer.in_features, layer.out_features, bias=layer.bias is not None)
+        own.weight, own.bias = layer.weight, layer.bias
+        own.register_buffer("mask", mask, persistent=False)
+        copy.set_submodule(name, own.eval())
+    return copy
