@@ -307,8 +307,10 @@ def fetch(
 @app.command()
 def train(
     network: Annotated[str, typer.Argument(metavar="NETWORK[:option=value,...]", help="gradlab list network shows them")],
-    data: Annotated[Path, Option(metavar="PATH", help="folder with the data set; if it is not there, it is downloaded to it")],
-    dataset: Annotated[str, Option(metavar="NAME", help="which published data set")] = "cifar10",
+    data: Annotated[
+        Path | None, Option(metavar="PATH", help="folder with the data set; if it is not there, it is downloaded to it")
+    ] = None,
+    dataset: Annotated[str, Option(metavar="NAME", help="which data set; cifar10, or the lab's sentences, if left out")] = "",
     epochs: Annotated[int | None, Option(metavar="N", parser=whole, help="passes over the training pictures")] = None,
     batch: Annotated[int | None, Option(metavar="N", parser=whole, help="pictures in one step")] = None,
     rate: Annotated[float | None, Option(metavar="X", parser=number, help="highest step size")] = None,
@@ -317,7 +319,7 @@ def train(
     keep_epochs: Annotated[str, Option(metavar="N,...", help="also keep the weights after so many epochs: 0,0.2,1")] = "",
     half: Annotated[bool, Option("--half", help="round the finished weights to float16: half the file")] = False,
 ) -> None:
-    """Train a network on a published data set; the same command goes on with an interrupted training."""
+    """Train a network on a data set; the same command goes on with an interrupted training."""
     from lab.commands.training import parse_stages
     from lab.commands.training import run as train_it
 

@@ -44,7 +44,7 @@ def nowhere(tmp_path, monkeypatch):
 @pytest.mark.usefixtures("nowhere")
 @pytest.mark.parametrize(
     ("data", "count", "size"),
-    [*((entry(), 30, 32) for entry in SETS.values()), (Folder("."), 1, 32), (Npz("."), 1, 32)],
+    [*((entry(), 10_000, 32) for entry in SETS.values()), (Folder("."), 1, 32), (Npz("."), 1, 32)],
     ids=str,
 )
 def test_no_data_set_is_found_missing_only_once_it_is_read(data, count, size):

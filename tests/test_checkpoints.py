@@ -14,6 +14,7 @@ from lab.client.checkpoints import finding, imagenet, store
 from lab.client.checkpoints.card import read_card
 from lab.client.checkpoints.finding import located
 from lab.client.datasets.gallery import credits, picture
+from lab.client.datasets.wonderland import Wonderland
 from lab.errors import LabError
 from lab.federated.networks.base import Activation, BatchNorm
 from lab.federated.networks.convnet import ConvNet
@@ -22,6 +23,7 @@ from lab.federated.networks.mlp import MLP
 from lab.federated.networks.resnet import ResNet
 from lab.federated.networks.small_convnet import SmallConvNet
 from lab.federated.networks.squeezenet import SqueezeNet
+from lab.federated.networks.transformer import Transformer
 
 SMALL = (3, 32, 32)
 LARGE = (3, 224, 224)
@@ -44,6 +46,8 @@ def refused(action):
 
 # Shipped
 
+PICTURES = sorted(name for name, card in checkpoints.shipped().items() if card.network.modality == "images")
+
 
 def test_shipped_weights_stay_small():
     files = list(checkpoints.FOLDER.glob("*.safetensors"))
@@ -51,7 +55,7 @@ def test_shipped_weights_stay_small():
     assert {file.stem for file in files} == set(checkpoints.shipped())
 
 
-@pytest.mark.parametrize("name", sorted(checkpoints.shipped()))
+@pytest.mark.parametrize("name", PICTURES)
 def test_shipped_weights_fit_and_know_the_animals_of_the_gallery(name):
     card = checkpoints.shipped()[name]
     network = built(card.network, card.image_shape, checkpoints.classes(card.network))
@@ -63,7 +67,7 @@ def test_shipped_weights_fit_and_know_the_animals_of_the_gallery(name):
     assert better_guesses < 2.5  # of nine; by chance 4.5
 
 
-@pytest.mark.parametrize("name", sorted(checkpoints.shipped()))
+@pytest.mark.parametrize("name", PICTURES)
 def test_every_card_says_on_how_many_pictures_it_was_measured(name):
     card = checkpoints.shipped()[name]
     assert card.training_pictures + card.accuracy[1].pictures == 50_000
@@ -71,6 +75,21 @@ def test_every_card_says_on_how_many_pictures_it_was_measured(name):
     for accuracy in card.accuracy:
         assert accuracy.share * accuracy.pictures == pytest.approx(round(accuracy.share * accuracy.pictures))
         assert accuracy.share > 0.3
+
+
+def test_the_shipped_transformer_guesses_held_out_words_as_its_card_says():
+    """Beside it what knowing the commonness of every piece alone would give."""
+    card = checkpoints.card(Transformer())
+    sentences = Wonderland().samples(card.recipe)
+    network = built(card.network, card.image_shape, card.classes)
+    checkpoints.load(network, card.network)
+    (told,) = card.perplexity
+    with torch.no_grad():
+        assert 1 / sentences.score(lambda raw: network(sentences.inputs(raw))) == pytest.approx(told.value, rel=1e-3)
+    trained, kept = (numbers[numbers >= 0] for numbers in (sentences.numbers, sentences.held_out))
+    shares = (torch.bincount(trained, minlength=3000) + 1) / (len(trained) + 3000)
+    assert told.value < 0.5 * float(shares[kept].log().mean().neg().exp())
+    assert (told.sentences, card.training_pictures) == (len(sentences.held_out), len(sentences.numbers))
 
 
 def test_the_default_network_is_shipped_with_its_recipe():

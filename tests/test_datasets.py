@@ -21,7 +21,7 @@ from lab.client.datasets.gallery import NAMES, Gallery, decoys
 from lab.client.datasets.inline import Inline
 from lab.client.datasets.mnist import MNIST
 from lab.client.datasets.npz import Npz
-from lab.client.datasets.published import Split
+from lab.client.datasets.split import Split
 from lab.errors import LabError
 from lab.experiments.experiment import Experiment
 from lab.experiments.rounds import simulate_round
@@ -74,6 +74,7 @@ def test_the_catalogue_lists_every_set_and_no_helper():
         "npz",
         "tu",
         "unknown",
+        "wonderland",
     }
     assert set(entries("dataset")) == names
 

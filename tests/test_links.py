@@ -21,7 +21,7 @@ from lab.federated.networks.mlp import MLP
 from lab.options.catalogue import Entry, entries
 from lab.options.fields import fields_of
 
-FREE_TEXT = {"weights", "root", "path", "pictures", "folder", "code"}
+FREE_TEXT = {"weights", "root", "path", "pictures", "folder", "code", "own"}
 NO_FILES = {"inline", "folder", "npz", "unknown"}
 
 
@@ -107,6 +107,14 @@ def test_one_choice_of_any_kind_comes_back_from_its_link(field, data):
     assert len(query) <= LONGEST
     assert (link.hidden, link.notices) == (("picture", "seed"), ())
     assert link.experiment == experiment
+    assert left_out(experiment) == ""
+
+
+@pytest.mark.parametrize("name", sorted(entries("modality")))
+def test_a_network_of_each_modality_comes_back_with_the_data_that_it_takes(name):
+    experiment = edit(Experiment(), "network", entries("modality")[name]().network)
+    assert experiment.modality.name == name
+    assert read(write(experiment)).experiment == experiment
     assert left_out(experiment) == ""
 
 

@@ -1,5 +1,6 @@
 """Training on a small learnable set: the loss falls, the recipe is kept, and an interrupted run goes on exactly."""
 
+import math
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -8,15 +9,19 @@ import torch
 from safetensors.torch import load_file
 
 from lab.client import checkpoints
-from lab.client.augmentation import TrainingPictures
 from lab.client.checkpoints.card import Recipe, Rule, read_card
+from lab.client.datasets.base import Dataset
 from lab.client.datasets.cifar10 import CIFAR10
-from lab.client.datasets.published import PublishedSet, Split
+from lab.client.datasets.published import PublishedSet
+from lab.client.datasets.split import Split
 from lab.client.training import STATE, one_cycle, train
+from lab.client.training_sentences import TrainingSentences
 from lab.commands.training import parse_stages
 from lab.errors import LabError
 from lab.federated.networks.mlp import MLP
 from lab.federated.networks.resnet import ResNet
+from lab.federated.networks.transformer import Transformer
+from lab.modalities.text import rows_of
 from lab.randomness import stream
 
 QUICK = Recipe(epochs=3, batch_size=20, held_out=40, shift=1, learning_rate=0.02)
@@ -136,11 +141,42 @@ def test_bfloat16_learns_too(tmp_path):
     assert seen[-2].loss < seen[0].loss
 
 
+@dataclass(frozen=True)
+class Counting(Dataset):
+    """Sentences in which each piece is followed by the next, so that there is something to learn."""
+
+    kind: ClassVar[str] = "no part of the catalogue"
+    modality: ClassVar[str] = "text"
+
+    def samples(self, recipe):
+        return TrainingSentences.read("counting", [[(start + step) % 9 for step in range(5)] for start in range(60)], 4, recipe)
+
+    def load(self, count, size, generator):
+        raise NotImplementedError
+
+
+def test_sentences_are_learned_and_measured_by_their_perplexity(tmp_path):
+    recipe = Recipe(epochs=6, batch_size=10, held_out=20, rule=Rule.ADAMW, learning_rate=0.02, warm_up=0.3)
+    options = Transformer(width=16)
+    *_, last = reports(tmp_path, options, recipe, Counting())
+    card = read_card(last.saved.with_suffix(".json"))
+    assert (card.image_shape, card.training_pictures, card.accuracy) == ((4, 3000), 80, ())  # the fifth piece stands alone
+    assert card.perplexity[0].sentences == 40
+    assert card.perplexity[0].value < 30
+    network = options.build((4, 3000), 2, torch.Generator())
+    checkpoints.load(network, options, str(last.saved))
+    held_out = [[(start + step) % 9 for step in range(4)] for start in range(40, 60)]
+    texts = [*held_out, *([(start + 4) % 9] for start in range(40, 60))]
+    losses = -network(rows_of(texts, 4))[:, 0].detach()
+    lengths = torch.tensor([len(text) for text in texts])
+    assert float((losses * lengths).sum() / lengths.sum()) == pytest.approx(math.log(card.perplexity[0].value), rel=1e-3)
+
+
 # Augmentation
 
 
 def dealt(recipe, seed=0):
-    pictures = TrainingPictures.read(Stripes(), recipe)
+    pictures = Stripes().samples(recipe)
     return pictures, list(pictures.batches(recipe, torch.Generator().manual_seed(seed)))
 
 
@@ -189,7 +225,7 @@ def test_the_schedule_of_very_short_trainings(steps):
 
 
 def test_too_few_pictures():
-    text = refused(lambda: TrainingPictures.read(Stripes(root="here"), replace(QUICK, held_out=130)))
+    text = refused(lambda: Stripes(root="here").samples(replace(QUICK, held_out=130)))
     assert text == (
         "test_training in here has 140 training pictures, too few to hold out 130 and fill a batch of 20; "
         "give more pictures, or a smaller held_out or batch_size."

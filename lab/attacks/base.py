@@ -30,6 +30,18 @@ class Interrupted(Outcome):
     STOPPED = "Stopped before the budget was spent."
 
 
+@dataclass(frozen=True)
+class Reading:
+    """One thing that was read off without guessing, and the numbers that speak for it."""
+
+    what: str
+    off: float
+    """How far it is from fitting what was shared."""
+    other: str
+    """The nearest of all that was refused; empty where there is none."""
+    other_off: float
+
+
 @dataclass(frozen=True, eq=False)
 class AttackState:
     """One moment of an attack: detached copies only, safe to keep."""
@@ -49,6 +61,8 @@ class AttackState:
     """The number behind the outcome, in one sentence."""
     layers: tuple[LayerRecovery, ...] = ()
     """Peeled layers, top to bottom; closed-form attacks only."""
+    readings: tuple[Reading, ...] = ()
+    """All that was read off so far, in its order; attacks that check a list only."""
 
     @property
     def images(self) -> Images:

@@ -4,18 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from lab.client.checkpoints.card import Recipe
-from lab.client.datasets.published import PublishedSet, Split
-from lab.errors import LabError
+from lab.client.checkpoints.card import Accuracy, Recipe
+from lab.client.datasets.split import Split
+from lab.client.samples import Answers, Samples, checked_cut
+
+
+@runtime_checkable
+class Published(Protocol):
+    """What a data set on disk has."""
+
+    @property
+    def folder(self) -> Path:
+        """Where it lies."""
+        ...
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """In the order of their numbers."""
+        ...
+
+    def everything(self, split: Split) -> tuple[Tensor, Tensor]:
+        """All pictures of a split as uint8, and their labels."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
-class TrainingPictures:
+class TrainingPictures(Samples):
     """The pictures to train on, those kept aside and those to test on, as uint8."""
 
     padded: Tensor
@@ -28,18 +49,14 @@ class TrainingPictures:
     """All official test pictures at hand."""
     test_labels: Tensor
     classes: int
+    kinds: ClassVar[str] = "pictures"
 
     @classmethod
-    def read(cls, data: PublishedSet, recipe: Recipe) -> TrainingPictures:
+    def read(cls, name: str, data: Published, recipe: Recipe) -> TrainingPictures:
         """All pictures of a data set. Raises ``LabError`` where they cannot be had or are too few."""
         pixels, labels = data.everything(Split.TRAIN)
         test, test_labels = data.everything(Split.TEST)
-        cut = len(pixels) - recipe.held_out
-        if cut < recipe.batch_size:
-            raise LabError(
-                f"{data.name} in {data.folder} has {len(pixels)} training pictures, too few to hold out {recipe.held_out} and "
-                f"fill a batch of {recipe.batch_size}; give more pictures, or a smaller held_out or batch_size."
-            )
+        cut = checked_cut(f"{name} in {data.folder}", len(pixels), recipe, cls.kinds)
         padded = pad(pixels[:cut], [recipe.shift] * 4)
         return cls(padded, labels[:cut], pixels[cut:], labels[cut:], test, test_labels, len(data.class_names))
 
@@ -48,6 +65,33 @@ class TrainingPictures:
         """(channels, height, width) of one picture."""
         _, channels, height, width = self.held_out.shape
         return channels, height, width
+
+    @property
+    def count(self) -> int:
+        """How many are trained on."""
+        return len(self.labels)
+
+    def inputs(self, raw: Tensor) -> Tensor:
+        """Pixels in [0, 1]."""
+        return (raw.float() / 255).contiguous(memory_format=torch.channels_last)
+
+    def score(self, answers: Answers) -> float:
+        """The share of those kept aside that is classified rightly."""
+        return _share_right(answers, self.held_out, self.held_out_labels)
+
+    def told(self, score: float) -> str:
+        """As a share."""
+        return f"{100 * score:.1f} % of the held-out pictures are right"
+
+    def grades(self, answers: Answers) -> dict[str, Any]:
+        """The accuracy on the held-out and on all test pictures at hand."""
+        measured = (
+            ("first official test pictures", self.test, self.test_labels),
+            ("last official training pictures, held out", self.held_out, self.held_out_labels),
+        )
+        return {
+            "accuracy": tuple(Accuracy(of, len(labels), _share_right(answers, raw, labels)) for of, raw, labels in measured)
+        }
 
     def batches(self, recipe: Recipe, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
         """One epoch of full batches in random order; what is left over at its end is dropped."""
@@ -60,3 +104,7 @@ class TrainingPictures:
             mirrored = torch.rand(len(index), generator=generator, dtype=torch.float32) < (0.5 if recipe.flip else 0.0)
             images[mirrored] = images[mirrored].flip(-1)
             yield images, self.labels[index]
+
+
+def _share_right(answers: Answers, pictures: Tensor, labels: Tensor) -> float:
+    return int((answers(pictures).argmax(1) == labels).sum()) / len(labels)

@@ -21,10 +21,10 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from lab import device
-from lab.client.augmentation import TrainingPictures
-from lab.client.checkpoints.card import Accuracy, Card, Recipe, Rule
+from lab.client.checkpoints.card import Card, Recipe, Rule
 from lab.client.checkpoints.store import save
-from lab.client.datasets.published import PublishedSet
+from lab.client.datasets.base import Dataset
+from lab.client.samples import Samples
 from lab.errors import LabError
 from lab.federated.classifier import Classifier
 from lab.federated.networks.base import Network
@@ -33,6 +33,8 @@ from lab.randomness import stream
 
 STEPS_PER_REPORT = 20
 STATE = "state.pt"
+MEASURED = 500
+"""Samples that are answered at once."""
 
 
 @dataclass(frozen=True)
@@ -48,13 +50,15 @@ class TrainingProgress:
     loss: float
     learning_rate: float
     accuracy: float | None = None
-    """Share of the held-out training pictures classified rightly."""
+    """Share of the held-out training pictures classified rightly; of sentences 1 over the perplexity."""
+    told: str = ""
+    """The same in words."""
     saved: Path | None = None
     """The finished weights (.safetensors); the recipe stands beside them (.json). The last report only."""
 
 
 def train(
-    options: Network, data: PublishedSet, recipe: Recipe, run: Path, stages: Sequence[float] = (), *, half: bool = False
+    options: Network, data: Dataset, recipe: Recipe, run: Path, stages: Sequence[float] = (), *, half: bool = False
 ) -> Iterator[TrainingProgress]:
     """Train a network from its seeded initial weights; an interrupted run in the folder ``run`` goes on where it stood.
 
@@ -65,8 +69,8 @@ def train(
     Raises ``LabError`` where the data cannot be had, the folder cannot be used or holds another training, or the loss
     stops being a finite number.
     """
-    pictures = TrainingPictures.read(data, recipe)
-    learner = _Learner(options, pictures, recipe)
+    samples = data.samples(recipe)
+    learner = _Learner(options, samples, recipe)
     learner.resume(run)
     learner.stages = stage_steps(stages, learner.steps, recipe.epochs)
     learner.keep(run)  # a folder that cannot be written is found out now, not after an epoch
@@ -75,7 +79,7 @@ def train(
             learner.keep_stage(run, data)
             yield report
         learner.keep(run)
-        yield learner.report(accuracy=learner.accuracy(pictures.held_out, pictures.held_out_labels))
+        yield learner.report(accuracy=samples.score(learner.answers))
     if half:
         learner.round()
     yield learner.report(saved=save(run, options.name, learner.network, learner.card(data), half=half))
@@ -84,12 +88,12 @@ def train(
 class _Learner:
     """Network, optimiser and schedule at one moment of a training."""
 
-    def __init__(self, options: Network, pictures: TrainingPictures, recipe: Recipe) -> None:
-        self.options, self.pictures, self.recipe = options, pictures, recipe
+    def __init__(self, options: Network, samples: Samples, recipe: Recipe) -> None:
+        self.options, self.samples, self.recipe = options, samples, recipe
         self.where = device.choose()
-        built = options.build(pictures.shape, pictures.classes, stream(recipe.seed, "weights"))
+        built = options.build(samples.shape, samples.classes, stream(recipe.seed, "weights"))
         self.network = built.to(self.where, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.steps = len(pictures.labels) // recipe.batch_size
+        self.steps = samples.count // recipe.batch_size
         self.optimiser = _optimiser(self.network, recipe)
         total = self.steps * recipe.epochs
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimiser, lambda step: one_cycle(step, total, recipe.warm_up))
@@ -103,7 +107,7 @@ class _Learner:
         losses: list[Tensor] = []
         if self.epoch == 0 and 0 in self.stages:
             yield self.report()
-        for step, batch in enumerate(self.pictures.batches(self.recipe, generator), 1):
+        for step, batch in enumerate(self.samples.batches(self.recipe, generator), 1):
             losses.append(self._learn(*batch))
             if step % STEPS_PER_REPORT == 0 or step == self.steps or self.epoch * self.steps + step in self.stages:
                 self.step, self.loss = step, float(torch.stack(losses).mean())
@@ -116,26 +120,25 @@ class _Learner:
         if not math.isfinite(self.loss):
             raise LabError(f"The loss of epoch {self.epoch + 1} is no finite number; train with a smaller learning_rate.")
 
-    def _learn(self, images: Tensor, labels: Tensor) -> Tensor:
+    def _learn(self, raw: Tensor, labels: Tensor) -> Tensor:
         self.network.train()
         self.optimiser.zero_grad()
-        loss = cross_entropy(self._logits(images), labels.to(self.where))
+        loss = cross_entropy(self._logits(raw), labels.to(self.where))
         loss.backward()
         self.optimiser.step()
         self.schedule.step()
         return loss.detach()
 
-    def _logits(self, pixels: Tensor) -> Tensor:
-        images = (pixels.to(self.where).float() / 255).contiguous(memory_format=torch.channels_last)
+    def _logits(self, raw: Tensor) -> Tensor:
+        inputs = self.samples.inputs(raw.to(self.where))
         with torch.autocast(self.where.type, torch.bfloat16, enabled=self.recipe.bfloat16 and self.network.training):
-            return self.network(images).float()
+            return self.network(inputs).float()
 
-    def accuracy(self, pixels: Tensor, labels: Tensor) -> float:
-        """The share of pictures classified rightly, in float32."""
+    def answers(self, raw: Tensor) -> Tensor:
+        """The logits of samples kept aside, in float32, on the CPU."""
         self.network.eval()
         with torch.no_grad():
-            guesses = torch.cat([self._logits(part).argmax(1).cpu() for part in pixels.split(500)])
-        return int((guesses == labels).sum()) / len(labels)
+            return torch.cat([self._logits(part).cpu() for part in raw.split(MEASURED)])
 
     @torch.no_grad()
     def round(self) -> None:
@@ -147,32 +150,36 @@ class _Learner:
         """Where the training stands."""
         rate = float(self.schedule.get_last_lr()[0])
         return TrainingProgress(
-            self.epoch, self.recipe.epochs, self.step, self.steps, self.loss, rate, accuracy=accuracy, saved=saved
+            self.epoch,
+            self.recipe.epochs,
+            self.step,
+            self.steps,
+            self.loss,
+            rate,
+            accuracy=accuracy,
+            told="" if accuracy is None else self.samples.told(accuracy),
+            saved=saved,
         )
 
-    def keep_stage(self, run: Path, data: PublishedSet) -> None:
+    def keep_stage(self, run: Path, data: Dataset) -> None:
         """Save the weights of this very step where they are wanted. Raises ``LabError`` where the folder cannot be written."""
         after = self.stages.get(self.epoch * self.steps + self.step)
         if after is not None:
             name = f"{self.options.name}-epoch-{after:g}"
             save(run, name, self.network, replace(self.card(data), after_epochs=after))
 
-    def card(self, data: PublishedSet) -> Card:
-        """The card of the finished weights, measured on the held-out and on all test pictures at hand."""
-        measured = (
-            ("first official test pictures", self.pictures.test, self.pictures.test_labels),
-            ("last official training pictures, held out", self.pictures.held_out, self.pictures.held_out_labels),
-        )
+    def card(self, data: Dataset) -> Card:
+        """The card of the finished weights, with what was measured on samples kept aside."""
         return Card(
             network=self.options,
-            classes=self.pictures.classes,
-            image_shape=self.pictures.shape,
+            classes=self.samples.classes,
+            image_shape=self.samples.shape,
             recipe=self.recipe,
             data=data.name,
-            training_pictures=len(self.pictures.labels),
-            accuracy=tuple(Accuracy(of, len(labels), self.accuracy(images, labels)) for of, images, labels in measured),
+            training_pictures=self.samples.count,
             torch=torch.__version__,
             date=datetime.now(UTC).date().isoformat(),
+            **self.samples.grades(self.answers),
         )
 
     def keep(self, run: Path) -> None:
@@ -204,7 +211,7 @@ class _Learner:
         return ("network", self.network), ("optimiser", self.optimiser), ("schedule", self.schedule)
 
     def _identity(self) -> dict[str, Any]:
-        sizes = {"classes": self.pictures.classes, "pictures": len(self.pictures.labels)}
+        sizes = {"classes": self.samples.classes, "pictures": self.samples.count}
         return {"network": to_plain(self.options), "recipe": to_plain(self.recipe), "epoch": self.epoch} | sizes
 
 

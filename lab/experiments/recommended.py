@@ -23,6 +23,7 @@ from lab.attacks.matching.priors.total_variation import TotalVariation
 from lab.attacks.matching.settings import Derivative, Matching
 from lab.attacks.neighbourhoods import Neighbourhoods
 from lab.attacks.patch_embedding import PatchEmbedding
+from lab.attacks.span import Span
 from lab.experiments.experiment import Experiment
 from lab.federated.networks.base import Activation, Network
 from lab.federated.networks.convnet import ConvNet
@@ -31,6 +32,7 @@ from lab.federated.networks.lenet import LeNet
 from lab.federated.networks.mlp import MLP
 from lab.federated.networks.resnet import ResNet
 from lab.federated.networks.small_convnet import SmallConvNet
+from lab.federated.networks.transformer import Transformer
 from lab.federated.networks.vision_transformer import Positions, VisionTransformer
 from lab.federated.observation import LabelSource, Observation
 from lab.modalities.base import modality_of
@@ -94,10 +96,13 @@ def _knowing(attack: Attack, modality: str) -> Attack:
 def recommended_attack(network: Network, *, trained: bool, pictures: int = 1) -> Attack:
     """The attack that serves this network best, for so many private pictures.
 
-    A vision transformer's patches are one linear system, a graph's neighbourhoods are counted; every other network is matched.
+    A vision transformer's patches are one linear system, words are checked against a span, a graph's neighbourhoods are
+    counted; every other network is matched.
     """
     if network.modality == Neighbourhoods.modality and pictures == 1:
         return Neighbourhoods()
+    if isinstance(network, Transformer):
+        return Span()
     if isinstance(network, VisionTransformer | ImageNetViT):
         places = getattr(network, "positions", Positions.LEARNED)
         return PatchEmbedding() if pictures == 1 and places is Positions.LEARNED else EVEN
@@ -133,10 +138,14 @@ def recommended_for_observation(observation: Observation) -> Attack:
     Patches with learned places are one linear system, whosever network it is.
     Smooth networks are matched by all layers alike, and several pictures are kept apart by noise, as those of the catalogue.
     """
+    from lab.federated.causal_transformer import CausalTransformer
+
     kinked = any(isinstance(module, (nn.ReLU, nn.LeakyReLU, nn.MaxPool2d)) for module in observation.network.modules())
     distance = TopHeavyCosine() if kinked else BalancedCosine()
     if observation.modality == Neighbourhoods.modality and observation.batch_size == 1:
         return Neighbourhoods()
+    if isinstance(observation.network.features, CausalTransformer):
+        return Span()
     if HeadStart.modality != observation.modality:
         return GradientMatching(distance=distance, priors=())
     if _has_patches(observation):

@@ -29,8 +29,21 @@ class Mixing(nn.Module):
         pictures, tokens, triple = projected.shape
         split = projected.view(pictures, tokens, 3, self.heads, triple // (3 * self.heads))
         queries, keys, values = split.permute(2, 0, 3, 1, 4).unbind(0)
-        attention = (queries @ keys.transpose(-2, -1) / math.sqrt(queries.shape[-1])).softmax(-1)
-        return (attention @ values).transpose(1, 2).flatten(2)
+        likeness = queries @ keys.transpose(-2, -1) / math.sqrt(queries.shape[-1])
+        return (self.allowed(likeness).softmax(-1) @ values).transpose(1, 2).flatten(2)
+
+    def allowed(self, likeness: Tensor) -> Tensor:
+        """Of queries (rows) and keys; minus infinity where a token may not look."""
+        return likeness
+
+
+class CausalMixing(Mixing):
+    """The same where a token sees itself and what stands before it."""
+
+    def allowed(self, likeness: Tensor) -> Tensor:
+        """Nothing right of the diagonal."""
+        later = torch.ones(likeness.shape[-2:], dtype=torch.bool, device=likeness.device).triu(1)
+        return likeness.masked_fill(later, -torch.inf)
 
 
 class EncoderBlock(nn.Module):

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from lab.late import Tensor, torch
 
 from lab.client.batch import Batch
-from lab.client.datasets.published import PublishedSet, Split
+from lab.client.datasets.published import PublishedSet
+from lab.client.datasets.split import Split
 from lab.federated.tensors import Labels, Suspects
 from lab.federation.settings import Federation
 from lab.federation.split import dirichlet_split

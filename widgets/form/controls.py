@@ -27,6 +27,7 @@ NAMES = {
     "imagenet_vit": "ImageNet ViT",
     "gcn": "GCN",
     "graphsage": "GraphSAGE",
+    "transformer": "transformer (text)",
     "euclidean": "Euclidean",
     "balanced_euclidean": "balanced Euclidean",
     "layer_cosine": "cosine by layer",
@@ -95,6 +96,7 @@ def _main(experiment: Experiment) -> Iterator[Control]:
     yield from _inputs(experiment, fields["dataset"])
     networks = _simplest_first(entries("network"))
     yield _few_in_sight(_choice("network", "Network", experiment.network.name, fields["network"], networks))
+    yield from (control for control in _plain_fields("network", experiment.network) if _in_sight(experiment, control))
     yield _switch("trained", "Its weights", experiment.trained, fields["trained"], on="trained", off="untrained")
     attack = _fields(experiment.attack)
     if "distance" in attack:
@@ -168,7 +170,7 @@ def _advanced(experiment: Experiment) -> Iterator[Control]:
     fields, attack = _fields(experiment), experiment.attack
     yield from _defence(experiment.defences, fields["defences"])
     yield _choice("attack", "Attack", attack.name, fields["attack"], _finding(experiment.network.modality))
-    yield from _plain_fields("network", experiment.network)
+    yield from (control for control in _plain_fields("network", experiment.network) if not _in_sight(experiment, control))
     distance = getattr(attack, "distance", None)
     if distance is not None:
         for control in _plain_fields("attack.distance", distance):
@@ -182,6 +184,11 @@ def _advanced(experiment: Experiment) -> Iterator[Control]:
     yield from _plain_fields("attack", attack, without="iterations")
     yield from _plain_fields("protocol", experiment.protocol, without="local_steps")
     yield from _entry_fields("protocol", experiment.protocol, "the client")
+
+
+def _in_sight(experiment: Experiment, control: Control) -> bool:
+    """Whether a network's option is one that its story turns on."""
+    return control["path"].rpartition(".")[2] in experiment.network.in_sight
 
 
 def _finding(modality: str) -> list[str]:

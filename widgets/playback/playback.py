@@ -109,6 +109,8 @@ def frame_data(frame: Any) -> dict[str, Any]:
     shape = {"height": height, "width": width, "moves": frame.downhill is not None}
     if frame.inputs != PICTURES:
         shape |= {"inputs": frame.inputs, "words": frame.words}
+    if frame.readings:
+        shape |= {"readings": plain(frame.readings)}
     return plain({name: getattr(frame, name) for name in names}) | shape
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from widgets.readouts.spanned import spanned
 from widgets.run.frames import PICTURES, pixels, spoken_names
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def algebra(experiment: Experiment, attacked: Round, row: int | None = None) -> 
     """Everything the algebra panel shows for unit ``row`` (None: the loudest one).
 
     ``readable`` is False where the network has no layer to read; only ``sentence`` is there then.
-    ``has_body`` is True where layers lie below the fully connected ones.
+    ``has_body`` is True where layers lie below the fully connected ones, and ``span`` is what words are checked against.
     A silent unit cannot be divided by: ``notice`` says so, and the loudest one is shown.
     """
     from torch import nn
@@ -35,11 +36,11 @@ def algebra(experiment: Experiment, attacked: Round, row: int | None = None) -> 
         derivation = derive(attacked, row)
     except LabError as error:
         derivation, notice = derive(attacked), str(error)
+    of_pictures = attacked.observation.modality == PICTURES
     has_body = not isinstance(attacked.observation.network.features, nn.Identity)
     if derivation is None:
         reason, _ = why_unread(attacked.observation)
-        return {"readable": False, "sentence": reason.value, "has_body": has_body}
-    of_pictures = attacked.observation.modality == PICTURES
+        return {"readable": False, "sentence": reason.value, "has_body": of_pictures and has_body, "span": spanned(attacked)}
     shows_picture = of_pictures and derivation.found is not None
     divisor = float(derivation.bias_gradient[derivation.row])
     shown = _shown(derivation)

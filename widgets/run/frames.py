@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,6 +45,8 @@ class Frame:
     """What they are: an entry of ``lab/modalities``."""
     words: dict[str, Any] = field(default_factory=dict)
     """What the drawing of other inputs needs besides."""
+    readings: list[dict[str, Any]] = field(default_factory=list)
+    """All that was read off so far without guessing, with the numbers that speak for it."""
     downhill: np.ndarray | None = None
     """uint8, (height, width): which way the guess is moved next, 128 for not at all; None where nobody looked."""
     suspects: list[float] = field(default_factory=list)
@@ -96,6 +98,7 @@ def frame(number: int, run: int, post: Post, scores: Scores, attacked: Round) ->
         seconds=post.seconds,
         numbers=scores.plain(),
         layers=post.looked.layers,
+        readings=[asdict(reading) for reading in state.readings],
         downhill=post.looked.downhill,
         suspects=line_up_likeness(attacked, state) if attacked.observation.batch_size == 1 else [],
     )

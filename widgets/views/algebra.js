@@ -102,6 +102,7 @@ function comparison(data, dark) {
 /** The whole panel for one derivation; ``pick`` asks for another row. */
 function algebraPanel(data, pick, dark) {
   if (data.readable === undefined) return [element("p", { class: "lab-soft" }, "The derivation appears as soon as the engine is ready.")];
+  if (data.span) return spanPanel(data.span);
   if (!data.readable) return [element("p", {}, data.sentence)];
   return [
     element("p", { class: "lab-verdict-line" }, data.sentence),

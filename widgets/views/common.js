@@ -61,7 +61,8 @@ const BLANK = { image: new Uint8Array(3).fill(128), height: 1, width: 1 };
 
 /** Draw what a frame, a round or a past run shows, whatever kind of input that is. */
 function show(canvas, what) {
-  SHOWN[what.inputs ?? "images"](canvas, what);
+  canvas.dataset.inputs = what.inputs ?? "images";
+  SHOWN[canvas.dataset.inputs](canvas, what);
 }
 
 /** A number as a reader wants it: short, with a true minus sign; zeros alone are said of zero alone. */

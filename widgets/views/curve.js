@@ -60,12 +60,14 @@ async function render({ model, el, host }) {
   const read = element("dl", { class: "lab-readout", hidden: true }, ...values.map(([name, value]) =>
     element("div", {}, element("dt", {}, name, meaning(name, name === "a grey square gets" ? "a grey square" : name)), value)));
   const ghost = element("p", { class: "lab-soft lab-ghost", hidden: true }, "Pale lines: the run before.");
-  const card = element("article", { class: "lab-card lab-curve", "aria-label": "Convergence" },
+  const found = readingsPart((place) => film.show(film.frames.findIndex((frame) => frame.readings?.length >= place)));
+  const converges = element("div", {},
     element("h2", {}, "Convergence"),
     element("p", { class: "lab-soft" },
       element("span", { class: "lab-key lab-key-leak" }, "objective"), " (log scale, left) and ",
       element("span", { class: "lab-key lab-key-private" }, "PSNR"), " in dB (right)"),
     svg, read, ghost);
+  const card = element("article", { class: "lab-card lab-curve", "aria-label": "Convergence" }, converges, found.node);
 
   let scale = scales([], 1);
 
@@ -82,7 +84,17 @@ async function render({ model, el, host }) {
     point();
   }
 
+  /** An attack that guesses nothing has no curve: it shows what speaks for each thing that it read. */
+  function pointAtReading() {
+    const readings = film.shown?.readings ?? [];
+    found.node.hidden = readings.length === 0;
+    converges.hidden = readings.length > 0;
+    if (readings.length) found.draw(readings, Math.max(film.iterations, readings.length), film.shown.iteration);
+    return readings.length > 0;
+  }
+
   function point() {
+    if (pointAtReading()) return;
     const frame = film.shown;
     for (const mark of [cursor, ...dots]) mark.style.display = frame ? "" : "none";
     read.hidden = !frame;

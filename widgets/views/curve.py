@@ -1,4 +1,4 @@
-"""Convergence: objective and PSNR of every kept frame, tied to the frame shown."""
+"""Convergence: objective and PSNR of every kept frame, or what was read off so far; tied to the frame shown."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from widgets.views.base import View, script, style
 class Curve(View):
     """Draws what the film holds; a click or a drag shows the frame under the pointer."""
 
-    _esm = script("curve")
+    _esm = script("readings", "curve")
     _css = style("curve")

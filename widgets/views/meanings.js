@@ -7,6 +7,7 @@ const MEANINGS = {
   "a grey square gets": "The PSNR of a plain grey square, which knows nothing. Whoever is not clearly above it has learned little.",
   verdict: "Eight pictures are lined up: the secret and seven others. Recognisable means that the reconstruction is most like the secret, and much alike. First place alone happens by chance once in eight times.",
   loop: "Each pair of strips is a layer: above numbers that were sent (of its loudest unit), below what the present guess would send in their place. The gap is one minus the cosine of the angle between all their numbers: 0 where both point the same way, 1 where they have nothing in common.",
+  readings: "Of each word at each place: what share of its vector lies outside the space that the shared gradient spans. A word of the batch is outside by rounding alone. Where that space fills all directions, every word fits and nothing is told.",
   run: "Device: what computes. Iterations/s: guesses tried in a second. Seconds of attack: what the attack itself took, without the pauses of the watchable pace. Seconds left: an estimate at this pace.",
   sides: "Line: PSNR over the iterations, from 0 to 40 dB. Below: PSNR of the moment shown, and the seconds that this side has computed.",
 };

@@ -14,29 +14,48 @@ async function render({ model, el, host }) {
   const cover = element("div", { class: "lab-cover" }, lock(), element("b", {}, "Covered"), element("span", {}, "You see what the server sees: only the numbers."));
   const told = element("p", { class: "lab-soft", role: "status", "aria-live": "polite" });
   const tell = sender(model, told);
-  const pen = element("button", { class: "lab-small lab-draw", type: "button", hidden: true, onclick: openPad }, "Draw your own");
+  const pen = element("button", { class: "lab-small lab-draw", type: "button", hidden: true, onclick: () => (writes() ? openSheet() : openPad()) }, "Draw your own");
   const give = element("button", { class: "lab-small", type: "button", hidden: true, onclick: copyLink }, "Send it as a secret");
   const frame = element("div", { class: "lab-frame" }, canvas, cover);
   const strip = element("div", { class: "lab-strip lab-strip-plain" }, label, element("span", { class: "lab-row" }, pen, give, toggle));
-  let pad = null, asked = false, newest = null;
+  const heading = element("h2", {}, "The secret picture");
+  let pad = null, sheet = null, asked = false, newest = null;
+
+  const one = () => film.round.one ?? "picture";
+  const writes = () => film.round.inputs === "text";
+
+  /** A sheet takes the place of the sentence. */
+  function openSheet() {
+    sheet ??= writingOf({ finish: write, close: () => showInPlace(sheet, false) });
+    frame.after(sheet.node);
+    showInPlace(sheet, true);
+    told.textContent = "";
+    sheet.begin();
+  }
+
+  /** It closes once it is taken; what is refused stays to be mended. */
+  function write(text) {
+    film.cover(true);
+    tell({ type: "write", text });
+  }
 
   /** The pad takes the place of the picture, and the server reads what is drawn. */
   function openPad() {
     pad ??= padOf(model.get("colours"), { changed: read, finish, close: closePad });
     frame.after(pad.node);
     film.stop();
-    showPad(true);
+    showInPlace(pad, true);
     told.textContent = "";
     pad.begin();
   }
 
-  function showPad(open) {
-    pad.node.hidden = !open;
+  function showInPlace({ node }, open) {
+    node.hidden = !open;
     frame.hidden = strip.hidden = open;
   }
 
   function closePad() {
-    showPad(false);
+    showInPlace(pad, false);
     film.sketch(null);
     pen.focus({ preventScroll: true });
   }
@@ -63,6 +82,7 @@ async function render({ model, el, host }) {
   function receive({ type, sentence, height, width, sent }, buffers) {
     asked = false;
     if (type === "refused") told.textContent = sentence;
+    if (type === "written") showInPlace(sheet, false);
     if (type === "read" && !pad.node.hidden) {
       film.sketch({ image: bytes(buffers[0]), height, width, sent: { ...sent, sample: buffers[1] } });
       pad.echo(film.sketched);
@@ -83,6 +103,7 @@ async function render({ model, el, host }) {
   }
 
   function offer() {
+    pen.textContent = writes() ? "Write your own" : "Draw your own";
     pen.hidden = !film.parts?.has("chips") || film.hidden.includes("draw");
     pen.disabled = !film.connected || !Object.keys(model.get("colours")).length;
     give.hidden = !film.ownsAddress || film.concealed || !(model.get("query") || model.get("too_fine"));
@@ -95,7 +116,7 @@ async function render({ model, el, host }) {
     toggle.textContent = concealed ? "Reveal it" : "Hide it";
     toggle.setAttribute("aria-pressed", String(concealed));
     offer();
-    canvas.setAttribute("aria-label", concealed ? "The private picture, hidden." : `The private picture: ${film.round.alt}`);
+    canvas.setAttribute("aria-label", concealed ? `The private ${one()}, hidden.` : `The private ${one()}: ${film.round.alt}`);
   }
 
   function drawPictures() {
@@ -116,6 +137,7 @@ async function render({ model, el, host }) {
     if (!film.round.images && !inputs) return;
     if (inputs) drawOthers();
     else drawPictures();
+    heading.textContent = `The secret ${one()}`;
     said.textContent = notes.join(" ");
     said.hidden = notes.length === 0;
     conceal();
@@ -124,7 +146,7 @@ async function render({ model, el, host }) {
   el.append(
     element("article", { class: "lab-card lab-client", "aria-label": "Client" },
       element("span", { class: "lab-who" }, "Client"),
-      element("h2", {}, "The secret picture"),
+      heading,
       element("p", { class: "lab-soft" }, "It never leaves the phone."),
       frame, strip, told, said),
   );

@@ -40,10 +40,10 @@ def card(options: Network) -> Card | None:
     return shipped()[name] if name else None
 
 
-def recipe(options: Network) -> Recipe:
-    """How the shipped weights of a network were trained; the default recipe where none are shipped."""
+def recipe(options: Network, otherwise: Recipe | None = None) -> Recipe:
+    """How the shipped weights of a network were trained; ``otherwise``, or the default recipe, where none are shipped."""
     found = card(options)
-    return found.recipe if found else Recipe()
+    return found.recipe if found else otherwise or Recipe()
 
 
 def classes(options: Network, path: str = "") -> int:

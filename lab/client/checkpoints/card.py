@@ -48,19 +48,29 @@ class Accuracy(Option):
 
 
 @dataclass(frozen=True)
+class Perplexity(Option):
+    """Among how many next words a language model is as good as undecided, and of how many sentences."""
+
+    of: Annotated[str, Help("which sentences")]
+    sentences: Annotated[int, Bounds(1, 2**31), Help("how many, each cut to the places there are")]
+    value: Annotated[float, Bounds(1, 1e9), Help("the exponential of the mean loss of a next word piece")]
+
+
+@dataclass(frozen=True)
 class Card(Option):
     """Everything worth knowing about trained weights."""
 
     network: Annotated[Network, Help("what was trained")]
     classes: Annotated[int, Bounds(1, 100_000), Help("classes told apart")]
-    image_shape: Annotated[tuple[int, ...], AtMost(3), Help("(channels, height, width) of the pictures")]
+    image_shape: Annotated[tuple[int, ...], AtMost(3), Help("(channels, height, width) of the pictures, or (places, pieces)")]
     recipe: Annotated[Recipe, Help("how it was trained")]
     data: Annotated[str, Help("on which data set")]
-    training_pictures: Annotated[int, Bounds(1, 2**31), Help("on how many pictures")]
+    training_pictures: Annotated[int, Bounds(1, 2**31), Help("on how many pictures, or sentences")]
     accuracy: Annotated[tuple[Accuracy, ...], AtMost(20), Help("measured on pictures never trained on")]
     torch: Annotated[str, Help("PyTorch's version")]
     date: Annotated[str, Help("when the training ended")]
     after_epochs: Annotated[float | None, Bounds(0, 1000), Help("so far along the recipe; empty at its end", "epochs")] = None
+    perplexity: Annotated[tuple[Perplexity, ...], AtMost(20), Help("of sentences never trained on")] = ()
 
 
 def write_card(path: Path, card: Card) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from lab.late import torch
 
@@ -11,6 +11,10 @@ from lab.client.batch import Batch
 from lab.errors import LabError
 from lab.federated.tensors import Inputs, Shape
 from lab.options.catalogue import Entry
+
+if TYPE_CHECKING:
+    from lab.client.checkpoints.card import Recipe
+    from lab.client.samples import Samples
 
 MOST_CLASSES = 22_000
 """ImageNet has 21,841. The last layer grows with the classes: without a limit, a file could ask for all memory."""
@@ -28,6 +32,19 @@ class Dataset(Entry):
     """Whether all of it comes with the lab, so that a page may show it to anybody."""
     channels: ClassVar[int] = 3
     """Of each picture; at most so many where the pictures decide."""
+
+    is_trainable: ClassVar[bool] = False
+    """Whether it has ``samples`` to train on."""
+
+    def samples(self, recipe: Recipe) -> Samples:
+        """All of the set, to train on and to measure on. Raises ``LabError`` where it cannot be had or is too small."""
+        raise LabError(f"The data set {self.name} has no training part; take another one.")
+
+    def recipe(self) -> Recipe:
+        """How to train on it what nobody has trained yet."""
+        from lab.client.checkpoints.card import Recipe
+
+        return Recipe()
 
     @property
     def class_names(self) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from lab.late import Tensor
 
 from lab.client.datasets import sheets
 from lab.client.datasets.base import CIFAR10_CLASSES
-from lab.client.datasets.published import Split
+from lab.client.datasets.split import Split
 from lab.client.datasets.torchvision_cifar import CifarSet
 
 

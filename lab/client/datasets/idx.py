@@ -13,7 +13,8 @@ from typing import ClassVar
 
 from lab.late import Tensor, np, torch
 
-from lab.client.datasets.published import PublishedSet, Split
+from lab.client.datasets.published import PublishedSet
+from lab.client.datasets.split import Split
 from lab.errors import LabError
 
 

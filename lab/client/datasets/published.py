@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from abc import abstractmethod
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from lab.late import Tensor, torch
 
 from lab.client.batch import Batch
 from lab.client.datasets.base import Dataset
+from lab.client.datasets.split import Split
 from lab.errors import LabError
 from lab.federated.tensors import Suspects
 from lab.files import data_folder
@@ -20,12 +20,9 @@ from lab.files.downloads import fetched, missing
 from lab.modalities.images.codec import resized
 from lab.options.fields import Bounds, Help
 
-
-class Split(Enum):
-    """The two parts of a published data set."""
-
-    TRAIN = "train"
-    TEST = "test"
+if TYPE_CHECKING:
+    from lab.client.checkpoints.card import Recipe
+    from lab.client.samples import Samples
 
 
 @dataclass(frozen=True)
@@ -48,6 +45,7 @@ class PublishedSet(Dataset):
     def class_names(self) -> tuple[str, ...]:
         """The set's own names, in the order of their numbers."""
 
+    is_trainable: ClassVar[bool] = True
     megabytes: ClassVar[float]
     """What a download of the set weighs."""
     is_download: ClassVar[bool] = True
@@ -56,6 +54,12 @@ class PublishedSet(Dataset):
     @abstractmethod
     def at_hand(self) -> bool:
         """Whether pictures of the set lie in the folder."""
+
+    def samples(self, recipe: Recipe) -> Samples:
+        """All pictures, moved and mirrored as the recipe says."""
+        from lab.client.augmentation import TrainingPictures
+
+        return TrainingPictures.read(self.name, self, recipe)
 
     def fetch(self) -> None:
         """Download the set into the folder by torchvision, unless it is there. Raises ``LabError`` where that fails."""

@@ -23,8 +23,9 @@ from lab.attacks.matching.optimisers.lbfgs import LBFGS
 from lab.attacks.matching.settings import Matching, Steps
 from lab.attacks.patch_embedding import PatchEmbedding
 from lab.attacks.recursive import Recursive
+from lab.attacks.span import MOST, Span
 from lab.client.defences.base import Defence
-from lab.experiments.cost.sketch import Sketch
+from lab.experiments.cost.sketch import Layer, Sketch
 from lab.experiments.experiment import Experiment
 from lab.federated.local_optimisers.base import LocalOptimiser
 from lab.federated.protocols.base import Protocol
@@ -42,6 +43,10 @@ CONDITION = 4 * 2 * SMOOTH.inner**2
 """What the condition of a solve is told by: square matrices of its iterations, in double precision."""
 COPIES = 12
 """Of the candidate: its gradients, moments, shapes, the best and the newest state, the score's maps."""
+DOUBLE = 2
+"""A number in double precision takes two."""
+SPANS, CHECKED, FOLLOWED = 4, 4, 4
+"""Copies that a span's decomposition takes of a layer, a check of all words, and of those that fit as they are followed."""
 
 
 @dataclass(frozen=True)
@@ -215,6 +220,19 @@ def _(attack: PatchEmbedding, sizes: Sizes) -> int:
     own = 2 * sizes.drawn.weights + sizes.kept(sizes.rows)
     solved = 2 * (2 * system + COPIES * sizes.drawn.numbers) + own
     return max(solved, _attack(GradientMatching(), sizes) if attack.hand_over else 0)
+
+
+@_attack.register
+def _(attack: Span, sizes: Sizes) -> int:
+    """In double precision both spans, and all words at one place; those that fit behind a beginning; their own training."""
+    own = 2 * sizes.drawn.weights + sizes.kept(sizes.rows)
+    return max([own, *(_spans(layer, sizes.pictures) for layer in sizes.drawn.layers if layer.words)])
+
+
+def _spans(layer: Layer, sentences: int) -> int:
+    width = layer.width
+    followed = FOLLOWED * min(MOST, layer.words) * 3 * layer.outputs if sentences > 1 else 0
+    return DOUBLE * (SPANS * 3 * width**2 + CHECKED * layer.words * width) + followed + sentences * layer.inputs
 
 
 def _descent(sizes: Sizes) -> int:

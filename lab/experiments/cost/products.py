@@ -19,6 +19,7 @@ from lab.attacks.matching.optimisers.lbfgs import LBFGS
 from lab.attacks.matching.settings import Steps
 from lab.attacks.patch_embedding import PatchEmbedding
 from lab.attacks.recursive import Recursive
+from lab.attacks.span import Span
 from lab.experiments.cost.memory import Sizes, believed
 from lab.experiments.experiment import Experiment
 
@@ -41,6 +42,8 @@ DESCENT = 600
 """Forward passes, in double precision, of a way down through the layers: conjugate gradients, layer by layer."""
 DOUBLE = 2
 RATE_SIDE = 512
+DECOMPOSED = 30
+"""Products that singular vectors take for each of a matrix product."""
 
 
 def round_products(sizes: Sizes) -> int:
@@ -119,6 +122,14 @@ def _(attack: PatchEmbedding, sizes: Sizes) -> int:
     """A solve far cheaper than a pass, and the picture's own training; matching, where there is no system, is not foreseen."""
     several = sizes.pictures > 1 and attack.hand_over
     return _attack(GradientMatching(iterations=attack.iterations), sizes) if several else 2 * round_products(sizes)
+
+
+@_attack.register
+def _(attack: Span, sizes: Sizes) -> int:
+    """Every word at every place onto a basis of at most the width, and back; two decompositions, and the words' own step."""
+    checks = sum(layer.inputs // layer.words * layer.weights * 2 * layer.width for layer in sizes.drawn.layers if layer.words)
+    spans = sum(2 * DECOMPOSED * 3 * layer.width**3 for layer in sizes.drawn.layers if layer.words)
+    return DOUBLE * (checks + spans) + round_products(sizes)
 
 
 def _descent(sizes: Sizes) -> int:

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lab.federated.causal_transformer import NextWord, WordsAtPlaces
 from lab.federated.inputs import made
 from lab.federated.networks.base import Network
 from lab.federated.residual_block import Block
@@ -24,7 +25,7 @@ from lab.federated.transformer import Mixing
 
 META = torch.device("meta")
 NORMS = (nn.BatchNorm2d, nn.LayerNorm, nn.GroupNorm, nn.InstanceNorm2d)
-KEEPS_INPUT = (nn.Conv2d, *NORMS, nn.Linear, nn.LeakyReLU, nn.SiLU, nn.GELU, nn.ELU, nn.MaxPool2d, Mixing)
+KEEPS_INPUT = (nn.Conv2d, *NORMS, nn.Linear, nn.LeakyReLU, nn.SiLU, nn.GELU, nn.ELU, nn.MaxPool2d, Mixing, WordsAtPlaces)
 """Layers whose way back needs what entered them."""
 KINKED = (nn.ReLU, nn.LeakyReLU, nn.MaxPool2d)
 KEEPS_OUTPUT = (nn.ReLU, nn.Sigmoid, nn.Tanh)
@@ -50,6 +51,13 @@ class Layer:
     head: bool
     """Whether it is one of the fully connected ones above the body."""
     biased: bool
+    words: int
+    """Word pieces that it has a vector for."""
+
+    @property
+    def width(self) -> int:
+        """Numbers of a word."""
+        return self.outputs * self.words // self.inputs
 
 
 @dataclass(frozen=True)
@@ -148,7 +156,7 @@ class _Drawing:
     def of(self, module: nn.Module) -> Callable[[Passing], Passing]:
         """A ``forward`` for this layer that draws its output."""
 
-        def forward(values: Passing) -> Passing:
+        def forward(values: Passing, *_: Passing) -> Passing:
             result = passing(*output_shape(module, values.shape))
             self.layers.append(_layer(module, values, result, head=module in self.head))
             if isinstance(module, KEEPS_INPUT):
@@ -165,6 +173,8 @@ class _Drawing:
 def _kept_beside(module: nn.Module, values: Passing, result: Passing) -> int:
     if isinstance(module, Mixing):
         return 2 * module.heads * values.shape[1] ** 2 + values.numel()
+    if isinstance(module, NextWord):
+        return 3 * values.numel()  # the logarithms, and what is wanted, made of two
     if isinstance(module, nn.MaxPool2d):
         return 2 * result.numel()
     if isinstance(module, nn.Conv2d) and module.padding_mode != "zeros":
@@ -176,15 +186,20 @@ def _kept_beside(module: nn.Module, values: Passing, result: Passing) -> int:
 def _layer(module: nn.Module, values: Passing, result: Passing, *, head: bool) -> Layer:
     weighty = isinstance(module, nn.Conv2d | nn.Linear)
     kernel = module.weight.numel() // len(module.weight) if weighty else 0
+    if isinstance(module, Mixing):
+        kernel = 2 * values.shape[1]
+    elif isinstance(module, WordsAtPlaces):
+        kernel = len(module.words)
     return Layer(
         inputs=values.numel(),
         outputs=result.numel(),
         weights=sum(parameter.numel() for parameter in module.parameters()),
-        products=result.numel() * (2 * values.shape[1] if isinstance(module, Mixing) else kernel),
+        products=result.numel() * kernel,
         channels=values.shape[1] if weighty else 0,
         places=values.shape[2:] if isinstance(module, nn.Conv2d) else (1, 1),
         seen=math.prod(result.shape[2:]),
         unfolded=math.prod(result.shape[2:]) * kernel if isinstance(module, nn.Conv2d) else 0,
         head=head and isinstance(module, nn.Linear),
         biased=getattr(module, "bias", None) is not None,
+        words=len(module.words) if isinstance(module, WordsAtPlaces) else 0,
     )

@@ -83,6 +83,8 @@ class Network(Entry):
     """What its inputs are: an entry of ``lab/modalities``."""
     image_size: ClassVar[int] = 32
     """The picture size, in pixels, that the architecture was made for."""
+    in_sight: ClassVar[tuple[str, ...]] = ()
+    """Options that a form shows without being asked: what the network's story turns on."""
 
     @abstractmethod
     def modules(self, shape: Any, classes: int, /) -> tuple[nn.Module, nn.Sequential]:

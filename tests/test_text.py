@@ -1,0 +1,220 @@
+"""Sentences: the loss by hand, the span against brute force, sentences told apart, scores, and every wrong sentence."""
+
+from dataclasses import replace
+from itertools import combinations, product
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rounds import observe, random_batch
+from test_cost import check as check_cost
+
+from lab import Experiment, LabError, reconstruct, score, simulate_round
+from lab.attacks.closed_form.outcomes import ClosedFormOutcome
+from lab.attacks.closed_form.row_span import RowSpan
+from lab.attacks.gradient_matching import GradientMatching
+from lab.attacks.matching.settings import Derivative
+from lab.attacks.span import FIRST, Span, SpanOutcome
+from lab.client.datasets.wonderland import Wonderland, sentences
+from lab.client.defences.gaussian_noise import GaussianNoise
+from lab.experiments import links
+from lab.experiments.cost.sketch import sketch
+from lab.experiments.edits import patched
+from lab.federated.networks.base import Activation
+from lab.federated.networks.mlp import MLP
+from lab.federated.networks.transformer import Norm, Transformer
+from lab.federated.observation import LabelSource, Observation
+from lab.federated.protocols.fedsgd import FedSGD
+from lab.modalities.text import pieces, written
+from lab.modalities.text.scores import exact, numbers, rouge_l, words_right
+from lab.modalities.text.vocabulary_making import SIZE, made_from
+from lab.randomness import stream
+
+MATCHED = GradientMatching(priors=(), derivative=Derivative.EXACT)
+EXPERIMENT = patched(Experiment(), [("network", "transformer")])
+
+
+def one_hot(texts, size=6):
+    return torch.nn.functional.one_hot(torch.tensor(texts), size).float()
+
+
+def seen_by_a_server(texts, network, seed=0):
+    """The gradient of these sentences of a tiny vocabulary."""
+    model = network.build((len(texts[0]), 6), 2, stream(seed, "weights"))
+    labels = torch.zeros(len(texts), dtype=torch.long)
+    update = FedSGD().update(model, one_hot(texts), labels)
+    return Observation(model, FedSGD(), update, (len(texts[0]), 6), len(texts), LabelSource.KNOWN, labels, modality="text")
+
+
+def test_the_loss_is_the_cross_entropy_of_the_next_word_and_then_of_the_end():
+    model = Transformer(width=16).build((4, 6), 2, stream(1, "weights")).double()
+    texts = [[1, 3, 3, 0], [5, 2, 4, 1]]
+    body = model.features
+    hidden = body.embedding.at(torch.tensor(texts), slice(None))
+    for block in body.blocks:
+        hidden = block(hidden)
+    logits = body.following(body.ln(hidden))
+    targets = torch.tensor([[*text[1:], 6] for text in texts])
+    by_hand = torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
+    told = torch.nn.functional.cross_entropy(model(one_hot(texts).double()), torch.zeros(2, dtype=torch.long))
+    torch.testing.assert_close(told, by_hand)
+
+
+def test_a_later_word_changes_nothing_before_it_and_a_step_by_step_pass_is_the_whole():
+    for pre_norm in (Norm.PRE, Norm.POST):
+        model = Transformer(width=16, norm=pre_norm).build((4, 6), 2, stream(1, "weights"))
+        block, body = model.features.blocks[0], model.features
+        one, other = (body.embedding(one_hot([text])) for text in ([1, 2, 3, 4], [1, 2, 3, 5]))
+        torch.testing.assert_close(block(one)[:, :3], block(other)[:, :3])
+        ways = block.continued(one[0, :3], torch.stack([one[0, 3], other[0, 3]]))
+        torch.testing.assert_close(ways, torch.stack([block(one)[0, 3], block(other)[0, 3]]))
+
+
+@settings(max_examples=4, deadline=None)
+@given(
+    st.lists(st.integers(0, 5), min_size=2, max_size=2),
+    st.sampled_from(list(Norm)),
+    st.sampled_from([Activation.GELU, Activation.RELU, Activation.TANH]),
+    st.sampled_from([16, 24, 32]),
+)
+def test_of_all_sentences_of_a_tiny_vocabulary_it_finds_the_one_that_sends_the_same(text, norm, activation, width):
+    seen = seen_by_a_server([text], Transformer(width=width, norm=norm, activation=activation))
+    every = [list(other) for other in product(range(6), repeat=2)]
+    made = {tuple(other): FedSGD().update(seen.network, one_hot([other]), seen.labels) for other in every}
+    off = {other: sum(float((g - seen.update[name]).square().sum()) for name, g in made[other].items()) for other in made}
+    *_, last = Span().reconstruct(seen, stream(0, "attack"))
+    assert last.outcome is SpanOutcome.READ
+    assert tuple(numbers(last.candidate)[0].tolist()) == min(off, key=off.get)
+
+
+def test_a_parallelogram_of_words_and_places_fits_the_first_span_and_only_the_second_block_refuses_it():
+    """Words 0 1 at places 0 1, 2 0 and 2 ...: 0 at place 0, 2 at 0, 2 at 1 span 0 at place 1."""
+    texts = [[0, 2, 1], [2, 3, 4]]
+    seen = seen_by_a_server(texts, Transformer(width=64))
+    body, span = seen.network.features, RowSpan.of(seen.update[FIRST])
+    false = body.embedding.at(torch.tensor([0]), 1)
+    assert float(span.distance(body.entering(0, false))) < 1e-5
+    *_, last = Span().reconstruct(seen, stream(0, "attack"))
+    assert sorted(numbers(last.candidate).tolist()) == sorted(texts)
+
+
+@pytest.mark.parametrize("network", [Transformer(width=256), Transformer(width=256, norm=Norm.POST), Transformer(depth=3)])
+@pytest.mark.parametrize("count", [1, 4])
+def test_sentences_of_a_batch_are_read_and_told_apart(network, count):
+    experiment = replace(EXPERIMENT, network=network, batch_size=count)
+    attacked = simulate_round(experiment)
+    *states, last = reconstruct(experiment, attacked.observation)
+    scores = score(attacked, last)
+    assert (scores.words_right, scores.exact, scores.rouge_l) == (1, 1, 1)
+    assert scores.unigram_words_right < 0.5
+    assert last.outcome is SpanOutcome.READ
+    assert [state.iteration for state in states] == list(range(1, 21))
+    moved = len(torch.unique(numbers(attacked.batch.inputs)))
+    assert last.note.startswith(f"{moved} rows of the embedding moved")
+
+
+def test_where_no_row_tells_words_every_word_is_tried():
+    experiment = replace(EXPERIMENT, attack=Span(moved_only=False), batch_size=2)
+    attacked = simulate_round(experiment)
+    *_, last = reconstruct(experiment, attacked.observation)
+    assert score(attacked, last).exact == 1
+
+
+def test_it_ends_where_the_rank_reaches_the_width_and_says_so():
+    experiment = replace(EXPERIMENT, network=Transformer(width=32), batch_size=4)
+    attacked = simulate_round(experiment)
+    *_, last = reconstruct(experiment, attacked.observation)
+    assert last.outcome is SpanOutcome.FULL
+    assert "of width 32" in last.note
+    assert score(attacked, last).words_right < 0.5
+
+
+def test_what_tells_no_span_ends_in_a_sentence():
+    seen = seen_by_a_server([[1, 2, 3]], Transformer(width=16))
+    kept = {name: tensor for name, tensor in seen.update.items() if name != FIRST}
+    silent = {name: torch.zeros_like(tensor) for name, tensor in seen.update.items()}
+    for observation, outcome in [
+        (observe(MLP(width=8), random_batch()), SpanOutcome.NO_WORDS),
+        (replace(seen, update=kept), ClosedFormOutcome.NOT_SENT),
+        (replace(seen, update=silent), ClosedFormOutcome.DEAD_UNITS),
+    ]:
+        (state,) = Span().reconstruct(observation, stream(0, "attack"))
+        assert state.outcome is outcome
+
+
+def test_noise_is_told_apart_from_reading():
+    experiment = replace(EXPERIMENT, defences=(GaussianNoise(strength=1e-2),))
+    attacked = simulate_round(experiment)
+    *_, last = reconstruct(experiment, attacked.observation)
+    assert last.outcome is not SpanOutcome.READ
+
+
+@pytest.mark.parametrize(
+    ("count", "norm", "attack"),
+    [(1, Norm.PRE, Span()), (4, Norm.POST, Span()), (2, Norm.PRE, MATCHED)],
+    ids=["one", "several", "matched"],
+)
+def test_memory_is_told_before_anything_is_computed(count, norm, attack):
+    experiment = replace(EXPERIMENT, network=Transformer(width=64, norm=norm), batch_size=count, attack=attack)
+    room = 30e6 if count == 4 else 1e6  # under noise many more words fit than the few that do here
+    check_cost(experiment, states=2, small_change=room)
+
+
+def test_a_sketch_multiplies_what_the_network_does():
+    shape, network = (5, 30), Transformer(width=16)
+    model, drawn = network.build(shape, 2, stream(0, "weights")), sketch(network, shape, 2)
+    assert drawn.weights == sum(tensor.numel() for tensor in model.parameters())
+    blocks = 2 * (5 * 16 * 48 + 2 * 5 * 5 * 16 + 5 * 16 * 16 + 2 * 5 * 16 * 64)
+    assert drawn.products == 5 * 30 * 16 + blocks + 5 * 16 * 31
+
+
+def longest(one, other):
+    """By trying every way to leave words out."""
+    every = {tuple(part) for size in range(len(one) + 1) for part in combinations(one, size)}
+    return max(size for size in range(len(other) + 1) for part in combinations(other, size) if tuple(part) in every)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=6))
+def test_rouge_l_is_the_longest_words_in_common(pairs):
+    one, other = ([pair[side] for pair in pairs] for side in (0, 1))
+    assert float(rouge_l(one_hot([one]), one_hot([other]))) == pytest.approx(longest(one, other) / len(one))
+    right = sum(a == b for a, b in pairs) / len(pairs)
+    assert float(words_right(one_hot([one]), one_hot([other]))) == pytest.approx(right)
+    assert bool(exact(one_hot([one]), one_hot([other]))) == (one == other)
+
+
+def test_the_vocabulary_is_made_of_the_book_and_writes_all_of_it():
+    assert list(pieces.vocabulary()) == made_from(sentences(), SIZE)
+    for sentence in sentences()[:200]:
+        assert pieces.decode(pieces.encode(sentence)).replace(" ", "") == "".join(sentence.lower().split())
+
+
+@pytest.mark.parametrize(
+    ("sentence", "said"),
+    [
+        ("", "The sentence is empty"),
+        ("  \n", "The sentence is empty"),
+        ("word " * 10_000, "give at most 2000"),
+        ("and so on " * 10, "has 30 word pieces, and there are 20 places"),
+        ("a rabbit \U0001f407", "The vocabulary has no piece for"),
+        ("ארנב", "The vocabulary has no piece for"),
+        ("a\x00b", "The vocabulary has no piece for"),
+    ],
+)
+def test_a_sentence_that_cannot_be_told_is_refused_in_one(sentence, said):
+    with pytest.raises(LabError, match=said) as caught:
+        Wonderland(own=(sentence,))
+    assert len(str(caught.value)) < 200
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("sentence", ["Rabbit", "xyzzy plugh qwrtz", "THE Queen -- of 9 hearts!"])
+def test_ones_own_sentence_is_read_whatever_its_length(sentence):
+    experiment = replace(EXPERIMENT, dataset=Wonderland(own=(sentence,)))
+    assert sentence not in links.write(experiment), "a sentence of one's own does not travel in a link"
+    attacked = simulate_round(experiment)
+    *_, last = reconstruct(experiment, attacked.observation)
+    assert score(attacked, last).exact == 1
+    assert written(last.candidate) == [pieces.decode(pieces.encode(sentence))]

@@ -1,0 +1,30 @@
+"""The span that words are checked against, as plain data and arrays, ready for the browser."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from lab import Round
+
+
+def spanned(attacked: Round) -> dict[str, Any] | None:
+    """How many directions the gradient of the first attention tells, and how many there are; None where it tells none."""
+    from lab.attacks.base import Outcome
+    from lab.attacks.span import spans
+
+    found = spans(attacked.observation)
+    if isinstance(found, Outcome):
+        return None
+    span, _ = found
+    places, _ = cast("tuple[int, int]", attacked.observation.input_shape)
+    return {
+        "rank": span.rank,
+        "width": span.width,
+        "shares": span.shares.numpy().astype(np.float32).tobytes(),
+        "typical": span.typical,
+        "places": places,
+        "most": (span.width - 2) // places,
+    }
