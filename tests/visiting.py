@@ -140,7 +140,7 @@ def primary(page):
 
 def wait_for_status(page, *statuses):
     wanted = ", ".join(f'.lab-transport[data-status="{status}"]' for status in statuses)
-    page.locator(wanted).wait_for()
+    page.locator(wanted).wait_for(state="attached")  # a scene of the story may have no player
 
 
 SETTLED = 6

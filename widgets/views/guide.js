@@ -18,7 +18,7 @@ async function render({ model, el, host, signal }) {
   const answers = element("div", { class: "lab-row", role: "group", "aria-label": "Your prediction" });
   const because = element("p", { role: "status", "aria-live": "polite" });
   const further = element("p", { class: "lab-soft" });
-  const card = element("section", { class: "lab-card lab-guide", "aria-label": "The story", hidden: true },
+  const card = element("div", { class: "lab-card lab-guide", hidden: true },
     element("div", { class: "lab-guide-bar" }, pills, title, text, element("div", { class: "lab-row lab-guide-ways" }, back, next, free)),
     element("div", { class: "lab-row" }, question, answers), because, further);
   const told = element("span", {});
@@ -62,9 +62,9 @@ async function render({ model, el, host, signal }) {
   }
 
   /** Only what the scene is about is in sight, and of that nothing that would answer its question. */
-  function stage() {
+  function stage(cameBack = false) {
     film.staged = at < 0 ? null : new Set(["guide", ...scene().shows.filter((part) => isAnswered() || ASKING.includes(part))]);
-    film.tell("stage");
+    film.tell("stage", cameBack);
     draw();
   }
 
@@ -108,7 +108,7 @@ async function render({ model, el, host, signal }) {
     if (index < 0) return at >= 0 ? leave() : undefined;
     film.scene = scenes[index].name;
     enter(index);
-    stage();
+    stage(true);
   }
 
   function start() {

@@ -124,8 +124,9 @@ async function render({ model, el, host, signal }) {
     tell({ type: "go", query: location.search.slice(1) });
   }
 
-  /** Another scene is one step back, with the experiment that it brings. */
-  function staged() {
+  /** Another scene is one step, with the experiment that it brings; one that was come back to has its address already. */
+  function staged(cameBack) {
+    if (cameBack) return;
     write();
     going = true;
   }
