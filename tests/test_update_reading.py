@@ -14,12 +14,17 @@ from lab.attacks.matching.distances.euclidean import Euclidean
 from lab.attacks.matching.distances.layer_cosine import LayerCosine
 from lab.attacks.matching.distances.top_heavy_cosine import TopHeavyCosine
 from lab.attacks.matching.priors.total_variation import TotalVariation
+from lab.attacks.matching.sent_directions import SentDirections
 from lab.attacks.matching.sent_entries import SentEntries
 from lab.attacks.matching.settings import SMOOTHNESS
 from lab.attacks.matching.update_reading import Reading, Trace, read_update
 from lab.attacks.published import geiping2020_attack
 from lab.client.defences.gaussian_noise import GaussianNoise
+from lab.client.defences.low_rank import LowRank
 from lab.client.defences.pruning import Pruning
+from lab.client.defences.quantisation import Quantisation
+from lab.client.defences.soteria import Soteria
+from lab.client.defending import trained
 from lab.federated.networks.convnet import ConvNet
 from lab.federated.networks.lenet import LeNet
 from lab.federated.networks.mlp import MLP
@@ -131,6 +136,82 @@ def test_the_matching_that_suits_is_the_better_one(trace):
             likeness[reading] += float(ssim(last.candidate, batch.images).mean()) / 4
     assert likeness[True] > likeness[False] + margin, likeness
     assert attack.priors == SMOOTHNESS
+
+
+CONVOLUTIONS = [network for network in NETWORKS if not isinstance(network, MLP)]
+
+
+@pytest.mark.parametrize("network", CONVOLUTIONS, ids=lambda network: network.name)
+@pytest.mark.parametrize("pictures", [1, 4])
+def test_a_grid_and_a_low_rank_are_read_off(network, pictures):
+    observed = observe(network, smooth_batch(pictures))
+    for bits in (3, 4, 5):
+        for stochastic in (False, True):
+            read = read_update(defended(observed, Quantisation(bits=bits, stochastic=stochastic)))
+            assert read.trace is Trace.GRID
+            assert read.amount <= 2 ** (bits - 1)
+    assert read_update(defended(observed, Quantisation(bits=1))).trace is Trace.SIGNS
+    assert read_update(defended(observed, LowRank(rank=1))) == Reading(Trace.LOW_RANK, 1)
+
+
+def masked(observed, defence):
+    generator, batch = stream(0, "defence"), smooth_batch(seed=3)
+    sent = trained([defence], observed.protocol, observed.network, batch, generator)
+    return replace(observed, update=sent, masked=defence.masks(observed.network))
+
+
+def test_a_layer_of_which_a_part_is_left_out_is_not_compared():
+    """The server has the defence's code, so that it knows which; unless it is told not to read, or nothing else was sent."""
+    observed = masked(observe(SmallConvNet(width=8), smooth_batch(seed=3)), Soteria())
+    assert observed.masked == ("head.0.weight",)
+    rest = observed.unmasked()
+    assert rest.update.keys() == observed.update.keys() - {"head.0.weight"}
+    assert not rest.masked
+    *_, last = GradientMatching(iterations=2).reconstruct(observed, stream(0, "candidate"))
+    assert "leaves out gradients of head.0.weight" in last.note
+    *_, last = GradientMatching(iterations=2, reading=False).reconstruct(observed, stream(0, "candidate"))
+    assert "leaves out" not in last.note
+    alone = replace(observed, update={"head.0.weight": observed.update["head.0.weight"]})
+    assert alone.unmasked().update.keys() == {"head.0.weight"}
+
+
+KNOWN = {
+    "few values": (lambda observed: defended(observed, Quantisation(bits=3)), 0.08),
+    "low rank": (lambda observed: defended(observed, LowRank(rank=1)), 0.15),
+    "Soteria": (lambda observed: masked(observed, Soteria()), 0.35),
+}
+
+
+@pytest.mark.parametrize("defence", KNOWN)
+def test_whoever_knows_the_defence_finds_more(defence):
+    """Truth: SSIM, the mean over two soft pictures; the naive attack compares all numbers as if nothing had been done."""
+    spoil, margin = KNOWN[defence]
+    likeness = {True: 0.0, False: 0.0}
+    for seed in (3, 4):
+        batch = smooth_batch(seed=3)
+        observed = spoil(observe(SmallConvNet(), batch, seed=seed))
+        for reading in likeness:
+            *_, last = GradientMatching(iterations=60, reading=reading).reconstruct(observed, stream(seed, "candidate"))
+            likeness[reading] += float(ssim(last.candidate, batch.images).mean()) / 2
+    assert likeness[True] > likeness[False] + margin, likeness
+
+
+def test_what_was_left_out_of_a_low_rank_moves_nothing():
+    """Truth: double backward; what has nothing to do with the directions sent changes nothing, and what has does."""
+    batch = smooth_batch(size=8, dtype=torch.float64)
+    observed = defended(observe(SmallConvNet(width=4), batch), LowRank(rank=1))
+    distance, images = SentDirections(Cosine()), 0.9 * batch.images + 0.05
+
+    def rule(candidate, targets):
+        return observed.protocol.update(observed.network, candidate, targets, differentiable=True)
+
+    leaf = images.clone().requires_grad_()
+    total = distance(rule(leaf, batch.labels), observed.update)
+    found = match(rule, images, batch.labels, distance, observed.update)
+    torch.testing.assert_close(found.input_gradient, torch.autograd.grad(total, leaf)[0])
+    truth = {name: tensor.detach() for name, tensor in rule(batch.images, batch.labels).items()}
+    assert float(distance(truth, observed.update)) == pytest.approx(0, abs=1e-9)
+    assert float(Cosine()(truth, observed.update)) > 0.01
 
 
 @pytest.mark.parametrize("inner", [entry() for entry in entries("distance").values()], ids=lambda inner: inner.name)

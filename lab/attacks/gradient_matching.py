@@ -22,6 +22,7 @@ from lab.attacks.matching.plateau import Plateau
 from lab.attacks.matching.priors.total_variation import TotalVariation
 from lab.attacks.matching.route import Route, route
 from lab.attacks.matching.search import Search
+from lab.attacks.matching.sent_directions import SentDirections
 from lab.attacks.matching.sent_entries import SentEntries
 from lab.attacks.matching.settings import SMOOTHNESS, Matching, Start
 from lab.attacks.matching.update_reading import Reading, Trace, read_update
@@ -29,18 +30,22 @@ from lab.errors import LabError
 from lab.federated.inputs import kept
 from lab.federated.observation import Observation
 from lab.federated.tensors import Inputs
+from lab.federated.update_names import spoken_names
 from lab.modalities.base import modality_of
 
 if TYPE_CHECKING:
     from lab.attacks.matching.dropped_features import Dropped
 
+LEFT_OUT = "A defence leaves out gradients of {names}, so the other layers are compared."
 SMOOTHNESS_OF_SIGNS = (TotalVariation(weight=0.7, fade=0.3),)
+SMOOTHNESS_OF_FEW = (TotalVariation(weight=1.5, fade=0.3),)
+"""Where few values or directions were sent."""
 SMOOTHNESS_OF_NOISE = TotalVariation(weight=3.0, fade=0.2)
 """At noise as long as the gradient; of less, so much less is added to the usual."""
 
 
 def _even(distance: Distance) -> Distance:
-    """Under equal noise on every number each is to be heard alike: no layer leads, none is lifted to the others' length."""
+    """Where every number is equally far off each is to be heard alike: no layer leads, none is lifted to the others' length."""
     return Cosine() if isinstance(distance, BalancedCosine) else distance
 
 
@@ -71,6 +76,9 @@ class GradientMatching(Matching):
         self._check_priors(observation)
         if len(observation.protocol.guesses()) > 1:
             yield from self._after_guessing(observation, generator, first)
+            return
+        if self.reading and observation.masked:
+            yield from self._by_the_rest(observation, generator, first)
             return
         dropped = _dropped(observation) if self.reading else None
         if dropped is not None:
@@ -109,6 +117,12 @@ class GradientMatching(Matching):
         for state in self.reconstruct(dropped.observation, generator, first):
             yield state if state.outcome is None else replace(state, note=f"{dropped.sentence} {state.note}".strip())
 
+    def _by_the_rest(self, observation: Observation, generator: torch.Generator, first: Inputs | None) -> Iterator[AttackState]:
+        """The same without the layers of which a defence, whose code the server knows, leaves a part out."""
+        sentence = LEFT_OUT.format(names=spoken_names(observation.masked))
+        for state in self.reconstruct(observation.unmasked(), generator, first):
+            yield state if state.outcome is None else replace(state, note=f"{sentence} {state.note}".strip())
+
     def _check_priors(self, observation: Observation) -> None:
         """Raise ``LabError`` for a prior that knows other inputs than those sought."""
         for prior in self.priors:
@@ -125,6 +139,10 @@ class GradientMatching(Matching):
             return replace(self, distance=SoftSigns(), priors=SMOOTHNESS_OF_SIGNS)
         if read.trace is Trace.SPARSE:
             return replace(self, distance=SentEntries(self.distance))
+        if read.trace is Trace.LOW_RANK:
+            return replace(self, distance=SentDirections(self.distance), priors=SMOOTHNESS_OF_FEW)
+        if read.trace is Trace.GRID:
+            return replace(self, distance=_even(self.distance), priors=SMOOTHNESS_OF_FEW)
         if read.trace is Trace.NOISE:
             (usual,), most, share = SMOOTHNESS, SMOOTHNESS_OF_NOISE, min(1.0, read.amount)
             weight, fade = (a + (b - a) * share for a, b in ((usual.weight, most.weight), (usual.fade, most.fade)))

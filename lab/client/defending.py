@@ -50,6 +50,11 @@ def defended(
     return update, tuple(kept)
 
 
+def masked(defences: Sequence[Defence], network: nn.Module) -> tuple[str, ...]:
+    """The tensors of which a part is left out, as whoever has the defences' code knows."""
+    return tuple(dict.fromkeys(name for defence in defences for name in defence.masks(network)))
+
+
 def _check(defence: Defence, before: Gradients, after: Gradients) -> None:
     if shapes(after) != shapes(before):
         raise LabError(

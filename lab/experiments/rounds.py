@@ -13,7 +13,7 @@ from lab import device
 from lab.attacks.base import Attack, AttackState
 from lab.client import checkpoints
 from lab.client.batch import Batch
-from lab.client.defending import defended, trained
+from lab.client.defending import defended, masked, trained
 from lab.errors import LabError, quoted
 from lab.evaluation.round import Round
 from lab.evaluation.scores import DECOYS, shipped_set
@@ -70,6 +70,7 @@ def _simulate(experiment: Experiment, where: torch.device) -> Round:
         label_source=experiment.labels,
         labels=batch.labels.clone() if experiment.labels is LabelSource.KNOWN else None,
         modality=modality.name,
+        masked=masked(experiment.defences, network),
     )
     return Round(batch, clean, observation, _line_up(batch, experiment, modality))
 

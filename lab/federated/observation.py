@@ -44,6 +44,8 @@ class Observation:
     """What was left out of the model or put right, and what that does to an attack; a sentence each."""
     modality: str = "images"
     """What the inputs are: an entry of ``lab/modalities``."""
+    masked: tuple[str, ...] = ()
+    """Tensors of the update of which a defence leaves a part out, as its code tells that the server has."""
 
     def __post_init__(self) -> None:
         """What came in passes the door: keyed, ordered and cast as the network has it. Raises ``LabError`` where it cannot."""
@@ -96,6 +98,11 @@ class Observation:
         """How long the gradient of one step's loss is beside the mean over its pictures."""
         steps = self.protocol.steps(self.batch_size)
         return self.loss.length(self.batch_size) * steps.length(self.batch_size)
+
+    def unmasked(self) -> Observation:
+        """Without the tensors of which a part is missing; with them where nothing else was sent."""
+        rest = {name: tensor for name, tensor in self.update.items() if name not in self.masked}
+        return replace(self, update=rest or self.update, masked=())
 
     def to(self, device: torch.device) -> Observation:
         """A copy on another device."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lab.client.batch import Batch
+from lab.client.defending import masked
 from lab.errors import LabError
 from lab.evaluation.round import Round
 from lab.evaluation.scores import DECOYS
@@ -34,6 +35,7 @@ def look(shards: Shards, played: Played, client: int, labels: LabelSource = Labe
         label_source=labels,
         labels=batch.labels.clone() if labels is LabelSource.KNOWN else None,
         modality=settings.dataset.modality,
+        masked=masked(settings.defences, network),
     )
     clean = settings.protocol.update(network, batch.images, batch.labels)
     return Round(batch, clean, observation, _line_up(shards, played, client, batch))

@@ -8,6 +8,7 @@ from enum import Enum
 
 from lab.late import nn, torch
 
+from lab.attacks.matching.sent_directions import numerical_rank
 from lab.federated.observation import Observation
 
 SAME_SIZE = 1 + 1e-3
@@ -17,6 +18,10 @@ MOSTLY = 0.5
 GAP = 0.1
 """... if the smallest number left is at least this share of the middle one: a network's own zeros stand beside ever smaller
 numbers."""
+FEW_SIZES = 16
+"""Of a grid of at most five bits; more of them spoil little."""
+LEAST_RANK = 2
+"""What is of rank one by itself, or stands alone, does not tell that its rank was lowered."""
 AUDIBLE = 0.2
 """Relative noise that changes how to attack."""
 
@@ -30,6 +35,11 @@ class Trace(Enum):
         "{amount:.3g} % of the update are zeros beside no small numbers: it was pruned, so what was sent is compared, and that "
         "nothing left out was larger."
     )
+    GRID = "Each layer's update has {number:.0f} sizes at most: it was rounded to a grid, so the picture is kept smoother."
+    LOW_RANK = (
+        "Each layer's update has {number:.0f} directions at most, fewer than training leaves: the others were left out, so "
+        "what has nothing to do with these is not compared, and the picture is kept smoother."
+    )
     NOISE = (
         "The last layer tells of noise {amount:.0f} % as long as the gradient, so the picture is kept smoother and no layer "
         "leads."
@@ -42,12 +52,12 @@ class Reading:
 
     trace: Trace
     amount: float = 0.0
-    """The share of zeros, or the length of the noise over that of the gradient."""
+    """The share of zeros, the most sizes, the largest rank, or the length of the noise over that of the gradient."""
 
     @property
     def sentence(self) -> str:
         """For the reader of a run."""
-        return self.trace.value.format(amount=100 * self.amount)
+        return self.trace.value.format(amount=100 * self.amount, number=self.amount)
 
 
 def read_update(observation: Observation) -> Reading:
@@ -60,9 +70,15 @@ def read_update(observation: Observation) -> Reading:
         return Reading(Trace.PLAIN)
     if all(_of_one_size(tensor) for tensor in observation.update.values()):
         return Reading(Trace.SIGNS)
+    sizes = _few_sizes(observation)
+    if sizes:
+        return Reading(Trace.GRID, sizes)
     zeros = 1 - len(left) / len(numbers)
     if zeros >= MOSTLY and float(left.min()) >= GAP * float(left.median()):
         return Reading(Trace.SPARSE, zeros)
+    rank = _low_rank(observation)
+    if rank:
+        return Reading(Trace.LOW_RANK, rank)
     noise = _noise(observation)
     return Reading(Trace.NOISE, noise) if noise >= AUDIBLE else Reading(Trace.PLAIN)
 
@@ -70,6 +86,39 @@ def read_update(observation: Observation) -> Reading:
 def _of_one_size(tensor: torch.Tensor) -> bool:
     sizes = tensor.abs()[tensor != 0]
     return len(sizes) == 0 or float(sizes.max()) <= SAME_SIZE * float(sizes.min())
+
+
+def _few_sizes(observation: Observation) -> int:
+    """The most sizes, zero among them, of a tensor's numbers, where each large tensor has few; else 0."""
+    most = 0
+    for tensor in observation.update.values():
+        if tensor.numel() > 2 * FEW_SIZES:
+            most = max(most, len(tensor.abs().unique()))
+            if most > FEW_SIZES:
+                return 0
+    return most
+
+
+def _low_rank(observation: Observation) -> int:
+    """The largest rank of a layer's update where each has at most half of what training leaves; 0 where one has more.
+
+    A convolution's is full, and a linear layer's as large as the batch. One layer alone tells nothing.
+    """
+    ranks: list[int] = []
+    for tensor in observation.update.values():
+        usual = _usual_rank(tensor, observation.batch_size)
+        if usual >= LEAST_RANK:
+            ranks.append(numerical_rank(torch.linalg.svdvals(tensor.detach().cpu().flatten(1))))
+            if 2 * ranks[-1] > usual:
+                return 0
+    return max(ranks) if len(ranks) >= LEAST_RANK else 0
+
+
+def _usual_rank(tensor: torch.Tensor, pictures: int) -> int:
+    if tensor.dim() not in (2, 4):
+        return 0
+    whole = min(tensor.flatten(1).shape)
+    return min(whole, pictures) if tensor.dim() == 2 else whole
 
 
 def _noise(observation: Observation) -> float:

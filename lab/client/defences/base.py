@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import ClassVar
 
-from lab.late import torch
+from lab.late import nn, torch
 
 from lab.federated.gradient_rules import GradientRule
 from lab.federated.tensors import Gradients
@@ -39,6 +39,10 @@ class Defence(Entry):
     def remembering(self, update: Gradients, memory: Gradients, generator: torch.Generator) -> tuple[Gradients, Gradients]:
         """The same for a client that takes part more than once, with what it remembers of its last round (at first nothing)."""
         return self.apply(update, generator), {}
+
+    def masks(self, network: nn.Module) -> tuple[str, ...]:
+        """The tensors of this network's update of which it leaves a part out, whatever the inputs are."""
+        return ()
 
     def working(self, weights: int, largest: int) -> int:
         """Numbers that it needs on its way beside what is given and what is sent.

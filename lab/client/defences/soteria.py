@@ -31,6 +31,14 @@ class Soteria(TrainingDefence):
         """Zero in the columns of the features with the largest |f| / ||df/dx||."""
         return _Masked(self.strength, rule, generator) if self.strength else rule
 
+    def masks(self, network: nn.Module) -> tuple[str, ...]:
+        """The last layer's weights."""
+        return (_defended(network),) if self.strength else ()
+
+
+def _defended(network: nn.Module) -> str:
+    return f"{last_layer(network)[0]}.weight"
+
 
 class _Masked(GradientRule):
     def __init__(self, strength: float, rule: GradientRule, generator: torch.Generator) -> None:
@@ -39,7 +47,7 @@ class _Masked(GradientRule):
     def gradient(self, model: nn.Module, weights: Gradients, inputs: Inputs, targets: Targets) -> dict[str, Tensor]:
         """The last layer's gradient without its columns that tell most."""
         found = self.rule.gradient(model, weights, inputs, targets)
-        name = f"{last_layer(model)[0]}.weight"
+        name = _defended(model)
         if name not in found:  # it does not train
             return found
         telling = self._telling(model, weights, inputs)

@@ -1,0 +1,73 @@
+"""A distance on what an update of low rank tells: the singular directions that were sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lab.late import Tensor, torch
+
+from lab.attacks.matching.distances.base import Distance, ValueAndGradient
+from lab.federated.tensors import Gradients
+
+ROUNDED = 1e-5
+"""A singular value that is rounding alone, as a share of the largest."""
+
+
+@dataclass(frozen=True)
+class SentDirections(Distance):
+    """Another distance, blind to what of the candidate's matrices lies across all directions that were sent.
+
+    The nearest matrix of rank r is U S V^T with the leading singular vectors of G, so that G V = U S and U^T G = S V^T: what of
+    a candidate has to do with U or V is told, and (1 - U U^T) G (1 - V V^T), which was left out, is not.
+    """
+
+    inner: Distance
+
+    def __call__(self, candidate: Gradients, shared: Gradients) -> Tensor:
+        """The inner distance of what was sent and of the candidate's part that has to do with it."""
+        return self.inner(_Directions(shared).part(candidate), shared)
+
+    def value_and_gradient(self, candidate: Gradients, shared: Gradients) -> tuple[Tensor, Gradients]:
+        """That of the inner distance, along the directions sent."""
+        return self.against(shared)(candidate)
+
+    def against(self, shared: Gradients) -> ValueAndGradient:
+        """The directions are of the shared update alone."""
+        directions, inner = _Directions(shared), self.inner.against(shared)
+
+        def value_and_gradient(candidate: Gradients) -> tuple[Tensor, Gradients]:
+            value, gradient = inner(directions.part(candidate))
+            return value, directions.part(gradient)  # a projection is its own transpose
+
+        return value_and_gradient
+
+
+class _Directions:
+    """Of each matrix the rows and columns that were sent, as orthonormal bases."""
+
+    def __init__(self, shared: Gradients) -> None:
+        self.bases = {name: _bases(tensor.flatten(1)) for name, tensor in shared.items() if tensor.dim() > 1}
+
+    def part(self, update: Gradients) -> Gradients:
+        """G - (1 - U U^T) G (1 - V V^T); a vector as it is."""
+        return {name: self._projected(name, tensor) for name, tensor in update.items()}
+
+    def _projected(self, name: str, tensor: Tensor) -> Tensor:
+        if name not in self.bases:
+            return tensor
+        left, right = self.bases[name]
+        matrix = tensor.flatten(1)
+        across = matrix - left @ (left.T @ matrix)
+        return (matrix - across + (across @ right) @ right.T).view(tensor.shape)
+
+
+def _bases(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """U and V, shapes (rows, rank) and (columns, rank)."""
+    left, sizes, right = torch.linalg.svd(matrix, full_matrices=False)
+    rank = numerical_rank(sizes)
+    return left[:, :rank], right[:rank].T
+
+
+def numerical_rank(sizes: Tensor) -> int:
+    """How many singular values are more than rounding."""
+    return int((sizes > ROUNDED * sizes[0]).sum())
