@@ -24,7 +24,7 @@ from lab.attacks.matching.settings import Matching, Steps
 from lab.attacks.patch_embedding import PatchEmbedding
 from lab.attacks.recursive import Recursive
 from lab.attacks.span import MOST, Span
-from lab.client.defences.base import Defence
+from lab.client.defences.base import Defence, TrainingDefence
 from lab.experiments.cost.sketch import Layer, Sketch
 from lab.experiments.experiment import Experiment
 from lab.federated.local_optimisers.base import LocalOptimiser
@@ -113,7 +113,12 @@ def round_bytes(experiment: Experiment, sizes: Sizes) -> int:
 def attack_bytes(experiment: Experiment, sizes: Sizes) -> int:
     """The same while the server attacks, or a page reads the layers, with what the round left behind."""
     attacks = [_attack(experiment.attack, taken) for taken in believed(experiment, sizes.drawn)]
-    return BYTES * (sizes.held + max(*attacks, _reading(sizes)) + sizes.around)
+    return BYTES * (sizes.held + _known(experiment, sizes) + max(*attacks, _reading(sizes)) + sizes.around)
+
+
+def _known(experiment: Experiment, sizes: Sizes) -> int:
+    """A network of the server's own that does as the client's did, where a defence changes the training."""
+    return sizes.drawn.weights if any(isinstance(defence, TrainingDefence) for defence in experiment.defences) else 0
 
 
 def _round(experiment: Experiment, sizes: Sizes) -> int:
