@@ -24,7 +24,7 @@ from lab.client.defences.pruning import Pruning
 from lab.experiments.cost import cost
 from lab.experiments.cost.limits import SMALLER, Limits, proposals
 from lab.experiments.cost.sketch import sketch
-from lab.experiments.edits import edit
+from lab.experiments.edits import edit, patched
 from lab.experiments.presets import PRESETS
 from lab.federated.local_optimisers.adam import LocalAdam
 from lab.federated.local_optimisers.sgd import LocalSGD
@@ -105,6 +105,13 @@ def test_each_network_of_the_catalogue_is_tried():
 def test_memory_of_each_network_under_matching_and_reading(network, attack):
     size = 64 if isinstance(network, SqueezeNet) else 32
     check(Experiment(network=network, image_size=size, attack=attack), states=2)
+
+
+@pytest.mark.parametrize("modality", every("modality"))
+def test_the_experiment_that_each_modality_begins_with_has_a_cost(modality):
+    told = cost(patched(Experiment(), [("network", modality.network)]))
+    assert told.bytes > 0
+    assert told.attack_products > 0
 
 
 @pytest.mark.parametrize("derivative", [Derivative.EXACT, Derivative.FROZEN], ids=lambda value: value.value)

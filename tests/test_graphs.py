@@ -1,5 +1,6 @@
 """Graphs read from gradients, against networkx, brute force over small graphs, and zips that nobody published."""
 
+import asyncio
 import zipfile
 from collections import Counter
 from dataclasses import replace
@@ -14,6 +15,7 @@ from lab.attacks.neighbourhoods import GraphOutcome, Neighbourhoods
 from lab.client.datasets.molecules import MOLECULES, Molecules
 from lab.client.datasets.tu import TU
 from lab.errors import LabError
+from lab.experiments.edits import patched
 from lab.experiments.experiment import Experiment
 from lab.experiments.recommended import recommended_for
 from lab.experiments.rounds import simulate_round
@@ -27,6 +29,8 @@ from lab.modalities.graphs.building import batch_of, graphs_of
 from lab.modalities.graphs.comparison import colours, mapping
 from lab.modalities.graphs.line_notation import ATOMS, parse
 from lab.randomness import stream
+from widgets.playback.playback import Playback
+from widgets.run.session import Session
 
 READ = (GraphOutcome.GRAPH, GraphOutcome.TWINS)
 
@@ -43,6 +47,19 @@ def seen(graph, network=GCN(width=64), kinds=len(ATOMS), double=False):  # noqa:
 
 def attacked(observation):
     return list(Neighbourhoods().reconstruct(observation, stream(0, "attack")))
+
+
+def test_a_page_shows_atoms_and_bonds_of_both_sides():
+    async def watched():
+        session = Session(patched(Experiment(), [("network", "gcn"), ("network.width", 64)]).to_plain())
+        film = Playback(session)
+        await asyncio.wait_for(session.finish(), 240)
+        last = session.frames[-1]
+        session.close()
+        assert film.round["alt"]
+        return session.status, film.round["inputs"], last.inputs, last.words["kinds"], len(last.words["places"])
+
+    assert asyncio.run(watched()) == ("finished", "graphs", "graphs", list(ATOMS), 1)
 
 
 def shuffled(batch, seed):

@@ -11,12 +11,11 @@ from math import comb, prod
 import torch
 from torch import Tensor
 
+from lab.attacks.graph.bounds import MOST_TYPES
 from lab.federated.graph_layers import GraphBody
 
-MOST_TYPES = 60_000
-"""Neighbourhoods that are listed at most, of one hop."""
 ENOUGH = 4_000
-"""Of two hops and more, each of which is weighed against all others."""
+"""Of the deepest, each of which is weighed against all others."""
 
 
 class TooManyError(Exception):

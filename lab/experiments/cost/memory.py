@@ -15,12 +15,14 @@ from lab.attacks.base import Attack
 from lab.attacks.closed_form.layerwise import SMOOTH
 from lab.attacks.closed_form.spatial.feature_inversion import HISTORY
 from lab.attacks.gradient_matching import GradientMatching
+from lab.attacks.graph.bounds import MOST_TYPES
 from lab.attacks.head_start import HeadStart
 from lab.attacks.label_reading import LabelReading
 from lab.attacks.matching.adaptive_steps import MOST_PLACES
 from lab.attacks.matching.distances.base import Distance
 from lab.attacks.matching.optimisers.lbfgs import LBFGS
 from lab.attacks.matching.settings import Matching, Steps
+from lab.attacks.neighbourhoods import Neighbourhoods
 from lab.attacks.patch_embedding import PatchEmbedding
 from lab.attacks.recursive import Recursive
 from lab.attacks.span import MOST, Span
@@ -238,6 +240,13 @@ def _spans(layer: Layer, sentences: int) -> int:
     width = layer.width
     followed = FOLLOWED * min(MOST, layer.words) * 3 * layer.outputs if sentences > 1 else 0
     return DOUBLE * (SPANS * 3 * width**2 + CHECKED * layer.words * width) + followed + sentences * layer.inputs
+
+
+@_attack.register
+def _(attack: Neighbourhoods, sizes: Sizes) -> int:
+    """Of every neighbourhood that may be listed what enters and leaves a layer, in double precision, and what is left of it."""
+    widest = max((layer.inputs + layer.outputs) // layer.channels for layer in sizes.drawn.layers if layer.channels)
+    return 2 * 2 * MOST_TYPES * widest + 4 * sizes.drawn.weights
 
 
 def _descent(sizes: Sizes) -> int:

@@ -10,6 +10,7 @@ import torch
 from lab.attacks.analytic import Analytic
 from lab.attacks.base import Attack
 from lab.attacks.gradient_matching import GradientMatching
+from lab.attacks.graph.bounds import MOST_TYPES
 from lab.attacks.head_start import HeadStart
 from lab.attacks.label_reading import LabelReading
 from lab.attacks.matching.adaptive_steps import MOST_PLACES
@@ -17,6 +18,7 @@ from lab.attacks.matching.guessing import TRIAL
 from lab.attacks.matching.local_steps import CORRECTIONS, ITERATION
 from lab.attacks.matching.optimisers.lbfgs import LBFGS
 from lab.attacks.matching.settings import Steps
+from lab.attacks.neighbourhoods import Neighbourhoods
 from lab.attacks.patch_embedding import PatchEmbedding
 from lab.attacks.recursive import Recursive
 from lab.attacks.span import Span
@@ -130,6 +132,12 @@ def _(attack: Span, sizes: Sizes) -> int:
     checks = sum(layer.inputs // layer.words * layer.weights * 2 * layer.width for layer in sizes.drawn.layers if layer.words)
     spans = sum(2 * DECOMPOSED * 3 * layer.width**3 for layer in sizes.drawn.layers if layer.words)
     return DOUBLE * (checks + spans) + round_products(sizes)
+
+
+@_attack.register
+def _(attack: Neighbourhoods, sizes: Sizes) -> int:
+    """Every neighbourhood that may be listed passes its layer."""
+    return MOST_TYPES * sum(layer.weights for layer in sizes.drawn.layers)
 
 
 def _descent(sizes: Sizes) -> int:

@@ -7,7 +7,7 @@ torch would work out even a sum of them in Python, at the first one after 3 s of
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -128,12 +128,17 @@ class Passing(Tensor):
         if function in SUMS:
             return passing(*args[0].shape)
         if function is torch.cat:
-            first, *others = args[0]
-            return passing(len(first), sum(part.shape[1] for part in (first, *others)), *first.shape[2:])
+            return _side_by_side(*args, **(kwargs or {}))
         return super().__torch_function__(function, types, args, kwargs)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
 
 
 SUMS = (Tensor.add, Tensor.add_, Tensor.__add__, Tensor.__iadd__)
+
+
+def _side_by_side(parts: Sequence[Tensor], dim: int = 0) -> Passing:
+    sizes = list(parts[0].shape)
+    sizes[dim] = sum(part.shape[dim] for part in parts)
+    return passing(*sizes)
 
 
 def passing(*shape: int) -> Passing:

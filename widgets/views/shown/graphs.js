@@ -5,8 +5,10 @@ SHOWN.graphs = (canvas, { image, height, width, words }) => {
   const [nodes, count] = [width, height];
   const each = kinds + nodes;
   const side = 224;
-  Object.assign(canvas, { width: side * count, height: side });
+  const fine = 3; // a wide card shows it three times as large, and lines stay sharp
+  Object.assign(canvas, { width: fine * side * count, height: fine * side });
   const context = canvas.getContext("2d");
+  context.scale(fine, fine);
   const values = floats(image);
   context.font = "bold 12px sans-serif";
   context.textAlign = "center";
