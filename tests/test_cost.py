@@ -43,6 +43,7 @@ from lab.federated.networks.vgg11 import VGG11
 from lab.federated.networks.vision_transformer import VisionTransformer
 from lab.federated.observation import LabelSource
 from lab.federated.protocols.fedavg import FedAvg
+from lab.federated.protocols.fedsgd import FedSGD
 from lab.federated.transformer import Mixing
 from lab.options.catalogue import FOLDERS, entries
 from lab.randomness import stream
@@ -118,6 +119,11 @@ def test_the_experiment_that_each_modality_begins_with_has_a_cost(modality):
 @pytest.mark.parametrize("distance", every("distance"))
 def test_memory_of_each_distance(distance, derivative):
     check(Experiment(network=MATCHED, attack=GradientMatching(distance=distance(), derivative=derivative)))
+
+
+@pytest.mark.parametrize("loss", every("loss"))
+def test_memory_of_each_loss_of_the_clients(loss):
+    check(Experiment(network=MATCHED, protocol=FedSGD(loss=loss()), attack=GradientMatching()))
 
 
 @pytest.mark.parametrize("optimiser", every("optimiser"))
@@ -330,6 +336,6 @@ def test_without_limits_nothing_is_estimated():
 def test_the_kinds_that_cost_are_all_tried_above():
     """A new kind of choice would need a test here."""
     assert set(FOLDERS) == {
-        "modality", "network", "dataset", "protocol", "local_optimiser", "defence",
+        "modality", "network", "dataset", "protocol", "local_optimiser", "loss", "defence",
         "attack", "distance", "prior", "optimiser", "finding", "study", "scene",
     }  # fmt: skip
