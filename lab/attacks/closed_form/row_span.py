@@ -10,6 +10,9 @@ from lab.late import Float, Tensor, torch
 FLOOR = 1e-9
 """Singular values below this share of the largest are rounding, whatever their ratios."""
 
+ROUNDED = 1e-6
+"""Outside of which rounding to float32 puts an input of a trained network, whose gradients are of unlike lengths."""
+
 
 @dataclass(frozen=True, eq=False)
 class RowSpan:
@@ -51,4 +54,4 @@ class RowSpan:
 
     def cut(self, least: float) -> float:
         """Between what fits, at ``least`` say, and what a random vector has: their geometric mean."""
-        return math.sqrt(max(least, 1e-12) * self.typical)
+        return math.sqrt(max(least, ROUNDED) * self.typical)
