@@ -11,7 +11,7 @@ from lab.attacks.analytic import Analytic
 from lab.attacks.base import Outcome
 from lab.attacks.closed_form.linear_layers import LayerReading, read_layers
 from lab.evaluation.layers import head_input, head_input_error
-from lab.evaluation.round import Round
+from lab.evaluation.round import Round, Sent
 from lab.federated.inputs import rows
 from lab.federated.tensors import Inputs
 
@@ -37,17 +37,17 @@ class Derivation:
     """dL/dW_i, shape (inputs,)."""
     recovered: Tensor
     """x, shape (inputs,)."""
-    truth: Tensor
-    """What really entered the layer, shape (pictures, inputs)."""
+    truth: Tensor | None
+    """What really entered the layer, shape (pictures, inputs); None where nobody knows."""
     found: Inputs | None
     """The recovered input, a batch of one; None where it is features."""
-    max_abs_error: float
+    max_abs_error: float | None
     residual: float
     outcome: Outcome
     conditions: tuple[Condition, ...]
 
 
-def derive(attacked: Round, row: int | None = None) -> Derivation | None:
+def derive(attacked: Round | Sent, row: int | None = None) -> Derivation | None:
     """The derivation for unit ``row`` (the loudest where None); None where no layer can be read at all."""
     observation, network = attacked.observation, attacked.observation.network
     readings = read_layers(observation, row)
@@ -58,22 +58,23 @@ def derive(attacked: Round, row: int | None = None) -> Derivation | None:
     gradient = observation.mean_gradient()
     is_input = isinstance(network.features, nn.Identity)
     assert state.outcome is not None
+    inputs = attacked.batch.inputs if isinstance(attacked, Round) else None
     return Derivation(
         layer=reading.name,
         row=reading.row,
         bias_gradient=reading.output_gradient,
         weight_row=gradient[f"{reading.name}.weight"][reading.row],
         recovered=reading.recovered_input,
-        truth=head_input(network, attacked.batch.inputs),
+        truth=None if inputs is None else head_input(network, inputs),
         found=rows(state.candidate, slice(1)) if is_input else None,
-        max_abs_error=head_input_error(network, attacked.batch.inputs, reading.recovered_input.unsqueeze(0)),
+        max_abs_error=None if inputs is None else head_input_error(network, inputs, reading.recovered_input.unsqueeze(0)),
         residual=reading.residual,
         outcome=state.outcome,
         conditions=conditions(attacked, reading, is_input=is_input),
     )
 
 
-def conditions(attacked: Round, reading: LayerReading, *, is_input: bool) -> tuple[Condition, ...]:
+def conditions(attacked: Round | Sent, reading: LayerReading, *, is_input: bool) -> tuple[Condition, ...]:
     """Every way in which the division can fail, in the order in which a reader asks."""
     observation = attacked.observation
     silent = int((reading.output_gradient.abs() < 1e-12).sum())

@@ -103,5 +103,5 @@ def _recognised(recipe: Recipe, network: Network) -> tuple[str, ...]:
     if recipe.network is not None:
         return ()
     open_ones = " and ".join(name.replace("_", " ") for name in untold(network))
-    more = f" No shape tells its {open_ones}: set them where the client's were others." if open_ones else ""
+    more = f" No shape tells its {open_ones}; set what the client had, where that is something else." if open_ones else ""
     return (f"The recipe names no network; these shapes are those of {network.name}.{more}",)

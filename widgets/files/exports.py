@@ -14,13 +14,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from lab import Round
+    from lab.evaluation.round import Sent
 
 KINDS = {"png": "image/png", "gif": "image/gif", "json": "application/json"}
 
 
-def export(kind: str, run: PastRun, attacked: Round) -> bytes:
-    """The run as a file of a kind of ``KINDS``: secret beside reconstruction, replay, or everything."""
-    from lab import LabError
+def export(kind: str, run: PastRun, attacked: Round | Sent) -> bytes:
+    """The run as a file of a kind of ``KINDS``: secret, where it is known, beside reconstruction, replay, or everything."""
+    from lab import LabError, Round
     from lab.modalities.images.sheets import comparison, replay
 
     if run.frames[-1].inputs != PICTURES:
@@ -30,6 +31,8 @@ def export(kind: str, run: PastRun, attacked: Round) -> bytes:
     if kind == "gif":
         return replay([_batch(frame.image) for frame in run.frames])
     last = run.frames[-1]
+    if not isinstance(attacked, Round):
+        return small(last.image)
     return comparison(_batch(_paired(attacked, last.numbers)), _batch(last.image))
 
 

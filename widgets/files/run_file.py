@@ -25,12 +25,18 @@ FORMAT = "inverting-gradients-lab run 1"
 MOST_PIXELS = 32_000_000
 """Of all frames together: sixty with nine pictures of 224 pixels each are 27 million."""
 MOST_ITERATIONS = 10**9
+MOST_BYTES = 24_000_000
+"""Of a file that is written or opened."""
+EVIDENCE = ("residual", "hidden", "unknowns", "equations", "strangeness", "strangest_real")
 NUMBERS = ("iteration", "objective", "psnr_db", "ssim", "seconds")
 WORDS = ("verdict", "line_up")
 
 
 def written(run: PastRun) -> bytes:
-    """The file. Its ``experiment`` is complete: ``gradlab run --experiment FILE`` repeats the run."""
+    """The file. Its ``experiment`` is complete: ``gradlab run --experiment FILE`` repeats the run.
+
+    Raises ``LabError`` where an update that was opened makes it larger than one may be that is opened again.
+    """
     frames = [_frame_data(frame) for frame in spread(list(run.frames), _most(run.frames[0]))]
     data = {
         "format": FORMAT,
@@ -39,7 +45,10 @@ def written(run: PastRun) -> bytes:
         "iterations": run.iterations,
         "frames": frames,
     }
-    return (json.dumps(data, allow_nan=False) + "\n").encode()
+    file = (json.dumps(data, allow_nan=False) + "\n").encode()
+    if len(file) > MOST_BYTES:
+        raise _too_large(len(file))
+    return file
 
 
 def _most(frame: Frame) -> int:
@@ -134,7 +143,7 @@ def _singles(data: dict[str, Any]) -> dict[str, Any]:
     from lab.evaluation.scores import InputScore, Scores, control_name
     from lab.modalities.images import Pictures
 
-    told = {*Pictures.measures, *(control_name(Pictures(), name) for name in Pictures.controls)}
+    told = {*EVIDENCE, *Pictures.measures, *(control_name(Pictures(), name) for name in Pictures.controls)}
     known = {field.name for kind in (Scores, InputScore) for field in fields(kind)} | told
     return {name: data[name] for name in data if name in known and _is_number(data[name])}
 
@@ -169,6 +178,15 @@ def _picture(number: int, png: bytes) -> np.ndarray:
         return np.array(Image.open(io.BytesIO(png), formats=["PNG"]).convert("RGB"))
     except Exception:  # Pillow fails on damaged bytes in many ways
         raise _unreadable(number) from None
+
+
+def _too_large(size: int) -> LabError:
+    from lab import LabError
+
+    return LabError(
+        f"With the update in it this run takes {size / 1e6:.0f} MB, and {MOST_BYTES / 1e6:.0f} MB can be opened again; save "
+        "the picture or the replay, and keep the update's own file."
+    )
 
 
 def _unreadable(number: int) -> LabError:

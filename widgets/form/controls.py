@@ -64,6 +64,12 @@ IN_SIGHT = {
 FOLDER = "folder"
 """The path of the choice among the folders lent, which no single option stands behind."""
 STEPS_HELP = "0 sends the gradient itself (FedSGD); else the client trains first and sends how its weights changed (FedAvg)"
+BELIEVED = {
+    "network": "whose weights these are; only those that fit their shapes are taken",
+    "batch_size": "how many the server takes them for",
+    "local_steps": "how many the server takes them for; 0 takes the update for a gradient",
+}
+"""What a choice means where the client is nobody's but itself."""
 SUGGESTED_STEPS = (0, 1, 5, 16)
 SUGGESTED_BATCHES = (1, 2, 4, 8)
 SUGGESTED = {
@@ -85,7 +91,22 @@ SUGGESTED = {
 
 def schema(experiment: Experiment) -> list[Control]:
     """The controls from top to bottom, each with its path, value and what it may become."""
-    return [*_main(experiment), *(control | {"advanced": True} for control in _advanced(experiment))]
+    controls = [*_main(experiment), *(control | {"advanced": True} for control in _advanced(experiment))]
+    return _of_an_update(controls) if experiment.dataset.name == "unknown" else controls
+
+
+def _of_an_update(controls: list[Control]) -> list[Control]:
+    """Of an update that was opened: its weights and defences are what they are, and its labels nobody knows."""
+    offered = (control for control in controls if control["path"] not in ("trained", "defence"))
+    return [control | _believed(control) for control in offered]
+
+
+def _believed(control: Control) -> Control:
+    """What is another in a control of an update that was opened."""
+    if control["path"] == "labels":
+        options: list[Control] = control["options"]
+        return {"options": [option for option in options if option["value"] != "known"]}
+    return {"help": BELIEVED.get(control["path"], control["help"])}
 
 
 def _main(experiment: Experiment) -> Iterator[Control]:

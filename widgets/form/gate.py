@@ -65,13 +65,14 @@ def _edited(experiment: Experiment, patch: Patch) -> Experiment:
 
 
 def _check_dataset(experiment: Experiment) -> None:
-    """What ships with the lab, pictures inside the experiment, and the folders that the owner lends."""
+    """What ships with the lab, pictures or an update inside the experiment, and the folders that the owner lends."""
     from lab.client.datasets.inline import Inline
     from lab.client.datasets.lent_folder import LentFolder
+    from lab.client.datasets.unknown import Unknown
     from lab.files.lent_folders import find
 
     dataset = experiment.dataset
-    if dataset.is_shipped:
+    if dataset.is_shipped or isinstance(dataset, Unknown):  # whose bytes are counted by its own bound
         return
     if isinstance(dataset, Inline):
         _check_size(dataset)

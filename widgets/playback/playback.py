@@ -127,20 +127,24 @@ def image_bytes(frame: Any) -> bytes:
 
 def round_data(info: dict[str, Any]) -> dict[str, Any]:
     """What the session says of a round, its arrays as bytes beside their sizes; the browser tiles a batch itself."""
+    if "unknown" in info:
+        return _words(info) | {"sample": np.ascontiguousarray(info["sample"]).tobytes()}
     if "images" not in info:
         return _round_of_others(info)
     count, height, width, _ = info["images"].shape
     arrays = {name: np.ascontiguousarray(info[name]).tobytes() for name in ("images", "line_up", "sample")}
-    words = {key: plain(value) for key, value in info.items() if not isinstance(value, np.ndarray)}
-    return words | arrays | {"count": count, "height": height, "width": width, "suspects": len(info["line_up"])}
+    return _words(info) | arrays | {"count": count, "height": height, "width": width, "suspects": len(info["line_up"])}
 
 
 def _round_of_others(info: dict[str, Any]) -> dict[str, Any]:
     """The same of inputs that are no pictures, which the script of their modality draws."""
     height, width, *_ = info["values"].shape
     arrays = {name: np.ascontiguousarray(info[name]).tobytes() for name in ("values", "sample")}
-    words = {key: plain(value) for key, value in info.items() if not isinstance(value, np.ndarray)}
-    return words | arrays | {"count": height, "height": height, "width": width}
+    return _words(info) | arrays | {"count": height, "height": height, "width": width}
+
+
+def _words(info: dict[str, Any]) -> dict[str, Any]:
+    return {key: plain(value) for key, value in info.items() if not isinstance(value, np.ndarray)}
 
 
 def plain(value: Any) -> Any:

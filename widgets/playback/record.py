@@ -29,11 +29,10 @@ def record() -> dict[str, Any]:
     next(reconstruct(experiment, attacked.observation))  # torch's first step loads what later ones need
     states, seconds = _timed(reconstruct(experiment, attacked.observation))
     chosen = [states[index] for index in _spread(len(states))]
-    scores = [score(attacked, state) for state, _ in chosen]
     look = Look(experiment.attack, attacked)
     posts = [Post(state, spent, look.at(state)) for state, spent in chosen]
-    frames = [frame(i, 0, post, scored, attacked) for i, (post, scored) in enumerate(zip(posts, scores, strict=True))]
-    run = _describe(frames, states[-1][0].iterations, seconds) | {"numbers": plain(scores[-1].plain())}
+    frames = [frame(i, 0, post, attacked) for i, post in enumerate(posts)]
+    run = _describe(frames, states[-1][0].iterations, seconds) | {"numbers": plain(score(attacked, chosen[-1][0]).plain())}
     run |= {"experiment": experiment.to_plain()}  # by which a test tells a recording that the defaults have outrun
     sent = describe_round(experiment, attacked)
     count, height, width, _ = sent["images"].shape

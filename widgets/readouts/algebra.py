@@ -12,12 +12,13 @@ from widgets.run.frames import PICTURES, pixels, spoken_names
 if TYPE_CHECKING:
     from lab import Experiment, Round
     from lab.evaluation.derivation import Derivation
+    from lab.evaluation.round import Sent
 
 SHOWN = 6
 """How many entries of a row are written out."""
 
 
-def algebra(experiment: Experiment, attacked: Round, row: int | None = None) -> dict[str, Any]:
+def algebra(experiment: Experiment, attacked: Round | Sent, row: int | None = None) -> dict[str, Any]:
     """Everything the algebra panel shows for unit ``row`` (None: the loudest one).
 
     ``readable`` is False where the network has no layer to read; only ``sentence`` is there then.
@@ -26,7 +27,7 @@ def algebra(experiment: Experiment, attacked: Round, row: int | None = None) -> 
     """
     from torch import nn
 
-    from lab import LabError
+    from lab import LabError, Round
     from lab.attacks.analytic import why_unread
     from lab.evaluation.derivation import derive
     from lab.federated.inputs import first
@@ -43,7 +44,7 @@ def algebra(experiment: Experiment, attacked: Round, row: int | None = None) -> 
         return {"readable": False, "sentence": reason.value, "has_body": of_pictures and has_body, "span": spanned(attacked)}
     shows_picture = of_pictures and derivation.found is not None
     divisor = float(derivation.bias_gradient[derivation.row])
-    shown = _shown(derivation)
+    shown, truth = _shown(derivation), derivation.truth
     layers = dict.fromkeys(name.rpartition(".")[0] for name in attacked.observation.update)
     return {
         "readable": True,
@@ -58,13 +59,13 @@ def algebra(experiment: Experiment, attacked: Round, row: int | None = None) -> 
         "positions": shown,
         "weight_row": _floats(derivation.weight_row[shown]),
         "recovered": _floats(derivation.recovered[shown]),
-        "truth": _floats(derivation.truth[0][shown]),
+        "truth": None if truth is None else _floats(truth[0][shown]),
         "recovered_all": _floats(derivation.recovered),
-        "truth_all": _floats(derivation.truth[0]),
+        "truth_all": None if truth is None else _floats(truth[0]),
         "inputs": len(derivation.recovered),
         "is_picture": shows_picture,
         "recovered_picture": pixels(first(derivation.found))[0] if derivation.found is not None and shows_picture else None,
-        "true_picture": pixels(attacked.batch.images[:1])[0] if of_pictures else None,
+        "true_picture": pixels(attacked.batch.images[:1])[0] if of_pictures and isinstance(attacked, Round) else None,
         "error": derivation.max_abs_error,
         "residual": derivation.residual,
         "outcome": derivation.outcome.name,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from lab import AttackState, Experiment, Round
     from lab.attacks.closed_form.report import LayerRecovery
-    from lab.evaluation.layers import LayerScore
+    from lab.evaluation.round import Sent
 
 Data = dict[str, Any]
 
@@ -37,7 +37,7 @@ def failed(sentence: str) -> Data:
     return {"status": "failed", "sentence": sentence, "layers": []}
 
 
-def way_down(experiment: Experiment, attacked: Round, stopped: Callable[[], bool]) -> Iterator[Data]:
+def way_down(experiment: Experiment, attacked: Round | Sent, stopped: Callable[[], bool]) -> Iterator[Data]:
     """Undo the layers of the round's network by algebra alone: an update whenever more layers are recovered, and the end.
 
     Ends early, without a last update, once ``stopped()``. Raises whatever the attack raises.
@@ -64,9 +64,9 @@ def _progress(count: int) -> str:
     return f"{count} {'layer' if count == 1 else 'layers'} undone so far."
 
 
-def _end(attacked: Round, state: AttackState, seconds: float, most: int) -> Data:
-    """The last update: the outcome in words, and the picture beside the secret where one was reached."""
-    from lab import score
+def _end(attacked: Round | Sent, state: AttackState, seconds: float, most: int) -> Data:
+    """The last update: the outcome in words, and the picture, beside the secret where that is known, where one was reached."""
+    from lab import Round, score
     from lab.modalities.pairing import best_matching
 
     assert state.outcome is not None
@@ -74,40 +74,46 @@ def _end(attacked: Round, state: AttackState, seconds: float, most: int) -> Data
     ended = told | {"seconds": seconds, "layers": _layers(attacked, state, most), "picture": None}
     if not math.isfinite(state.objective):
         return ended
+    if not isinstance(attacked, Round):
+        return ended | {"picture": {"recovered": _picture(state.images), "truth": None, "psnr_db": None, "verdict": "Read off"}}
     scores = score(attacked, state)
     truth = attacked.batch.images
     pair = {"recovered": _picture(state.images[best_matching(truth, state.images)]), "truth": _picture(truth)}
     return ended | {"picture": pair | {"psnr_db": scores.psnr_db, "verdict": scores.verdict.value}}
 
 
-def _layers(attacked: Round, state: AttackState, most: int) -> list[Data]:
+def _layers(attacked: Round | Sent, state: AttackState, most: int) -> list[Data]:
     """Each recovered layer with its first picture's feature map (of ``most`` bytes), the true one, its systems' numbers."""
+    from lab import Round
     from lab.evaluation.layers import layer_scores, true_layer_inputs
 
-    truths = true_layer_inputs(attacked, state)
+    known = isinstance(attacked, Round)
+    truths = true_layer_inputs(attacked, state) if known else {}
+    errors = [score.error for score in layer_scores(attacked, state)] if known else [None for _ in state.layers]
     names = spoken_names(
         attacked.observation.network, dict.fromkeys(name.rpartition(".")[0] for name in attacked.observation.update)
     )
     return [
-        _numbers(score, layer, names) | _maps(layer.features[0], truths[layer.name][0], most)
-        for score, layer in zip(layer_scores(attacked, state), state.layers, strict=True)
+        _numbers(layer, error, names) | _maps(layer.features[0], truths[layer.name][0] if known else None, most)
+        for layer, error in zip(state.layers, errors, strict=True)
     ]
 
 
-def _numbers(score: LayerScore, layer: LayerRecovery, names: dict[str, str]) -> Data:
+def _numbers(layer: LayerRecovery, error: float | None, names: dict[str, str]) -> Data:
+    """``error`` is that against the truth, None where nobody knows it."""
     return {
         "name": names[layer.name],
-        "kind": score.kind,
+        "kind": layer.kind,
         "shape": list(layer.features.shape[1:]),
         "pictures": len(layer.features),
-        "unknowns": score.unknowns,
-        "equations": score.equations,
+        "unknowns": layer.unknowns,
+        "equations": layer.equations,
         "weight_equations": layer.weight_equations,
         "forward_equations": layer.forward_equations,
-        "rank": score.rank,
-        "condition": score.condition,
-        "residual": score.residual,
-        "error": score.error,
+        "rank": layer.rank,
+        "condition": layer.condition,
+        "residual": layer.residual,
+        "error": error,
         "joint": [names[other] for other in reversed(layer.joint)],
     }
 
@@ -118,18 +124,19 @@ def _map_bytes(planned: int) -> int:
     return RUN_BYTES // (2 * (layers * (layers + 1) // 2 + layers))
 
 
-def _maps(recovered: Tensor, truth: Tensor, most: int) -> Data:
-    """The strongest recovered channels and the true ones, in the shades of one scale."""
+def _maps(recovered: Tensor, truth: Tensor | None, most: int) -> Data:
+    """The strongest recovered channels and the true ones, where they are known, in the shades of one scale."""
     step = math.ceil(max(recovered.shape[1:]) / MOST_PIXELS)
     small = recovered[:, ::step, ::step]
     count = max(1, min(MOST_CHANNELS, len(recovered), most // small[0].numel()))
     chosen = recovered.square().sum((1, 2)).topk(count).indices.sort().values
-    shown = truth[chosen, ::step, ::step]
-    low, high = float(shown.min()), float(shown.max())
+    shown = None if truth is None else truth[chosen, ::step, ::step]
+    scale = small[chosen] if shown is None else shown
+    low, high = float(scale.min()), float(scale.max())
     return {
         "channels": len(recovered),
         "recovered": _shades(small[chosen], low, high),
-        "truth": _shades(shown, low, high),
+        "truth": None if shown is None else _shades(shown, low, high),
     }
 
 

@@ -17,6 +17,7 @@ from widgets.run.worker import Valve
 
 if TYPE_CHECKING:
     from lab import Experiment, Round
+    from lab.evaluation.round import Sent
 
 Moment = list[Frame]
 """One frame a side, all with the same number."""
@@ -42,7 +43,7 @@ class Comparison(HasTraits):
         self.session = session
         self.frame_buffer: FrameBuffer[list[Post], Moment] = FrameBuffer(_size)
         self._runner = Runner(session.worker, Publisher(self.frame_buffer, self._moment, self._look), self._ended)
-        self._rounds: list[Round] = []
+        self._rounds: list[Round | Sent] = []
         session.observe(self._yield, names=["status"])
 
     @property
@@ -84,16 +85,14 @@ class Comparison(HasTraits):
         if self.session.page_is_gone:
             self.stop("Stopped, because the page was closed or lost its connection.")
 
-    def _begun(self, rounds: list[Round], secrets: list[dict[str, Any]]) -> None:
+    def _begun(self, rounds: list[Round | Sent], secrets: list[dict[str, Any]]) -> None:
         self._rounds, self.secrets = rounds, secrets
         self.message, self.status = "", "running"
 
     def _moment(self, newest: list[Post]) -> Moment:
-        from lab import score
-
         number = self.frame_buffer.number()
         sides = zip(self._rounds, newest, strict=True)
-        return [frame(number, self.frame_buffer.run, post, score(attacked, post.state), attacked) for attacked, post in sides]
+        return [frame(number, self.frame_buffer.run, post, attacked) for attacked, post in sides]
 
     def _ended(self, told: str, status: str) -> None:
         self.message, self.status = told, status

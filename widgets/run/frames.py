@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from widgets.run.judging import judged
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     import torch
     from torch import nn
 
-    from lab import AttackState, Experiment, Round, Scores
+    from lab import AttackState, Experiment, Round
+    from lab.evaluation.evidence import Evidence
+    from lab.evaluation.round import Sent
 
 PICTURES = "images"
 SHORT_KINDS = {"Conv2d": "conv", "Linear": "fc", "BatchNorm2d": "norm"}
@@ -73,39 +77,44 @@ class Post:
     state: AttackState
     seconds: float
     looked: Looked = field(default_factory=Looked)
+    evidence: Evidence | None = None
+    """Of the last state of an attack whose truth nobody knows."""
 
 
-def frame(number: int, run: int, post: Post, scores: Scores, attacked: Round) -> Frame:
-    """The frame of a state with its scores."""
-    from lab.evaluation.scores import decoded, line_up_likeness
+def frame(number: int, run: int, post: Post, attacked: Round | Sent) -> Frame:
+    """The frame of a state with its judgement."""
     from lab.modalities.base import modality_of
 
     state, modality = post.state, modality_of(attacked.observation.modality)
-    shown = modality.shown(decoded(attacked, state))
-    told = modality.thresholds.told(scores.line_up_rank, scores.likeness)
+    shown = modality.shown(modality.decode(state.candidate, attacked.observation))
+    told = judged(attacked, state, post.evidence)
     return Frame(
         id=number,
         run=run,
         iteration=state.iteration,
         objective=state.objective,
-        psnr_db=scores.measures.get("psnr_db", math.nan),
-        ssim=scores.measures.get("ssim", math.nan),
-        verdict=scores.verdict.value,
-        line_up=f"{told} of {scores.line_up_size} in the line-up",
+        psnr_db=told.psnr_db,
+        ssim=told.ssim,
+        verdict=told.verdict,
+        line_up=told.line_up,
         image=tiled(shown.values) if shown.kind == PICTURES else shown.values,
         inputs=shown.kind,
         words=dict(shown.words) if shown.kind != PICTURES else {},
         seconds=post.seconds,
-        numbers=scores.plain(),
+        numbers=told.numbers,
         layers=post.looked.layers,
         readings=[asdict(reading) for reading in state.readings],
         downhill=post.looked.downhill,
-        suspects=line_up_likeness(attacked, state) if attacked.observation.batch_size == 1 else [],
+        suspects=told.suspects,
     )
 
 
-def describe_round(experiment: Experiment, attacked: Round) -> dict[str, Any]:
-    """What left the phone: the picture beside it, and the numbers by layer."""
+def describe_round(experiment: Experiment, attacked: Round | Sent) -> dict[str, Any]:
+    """What left the phone: the picture beside it, where it is known, and the numbers by layer."""
+    from lab.evaluation.round import Sent
+
+    if isinstance(attacked, Sent):
+        return describe_update(experiment, attacked) | _described_unknown(experiment, attacked)
     label = int(attacked.batch.labels[0])
     return {
         **_described_inputs(attacked),
@@ -116,7 +125,15 @@ def describe_round(experiment: Experiment, attacked: Round) -> dict[str, Any]:
     }
 
 
-def describe_update(experiment: Experiment, attacked: Round) -> dict[str, Any]:
+def _described_unknown(experiment: Experiment, sent: Sent) -> dict[str, Any]:
+    """What is known of pictures that nobody here knows."""
+    seen = sent.observation
+    _, height, width = seen.image_shape
+    file = getattr(experiment.dataset, "file", "the file")
+    return {"unknown": file, "count": seen.batch_size, "height": height, "width": width, "notes": list(seen.notes)}
+
+
+def describe_update(experiment: Experiment, attacked: Round | Sent) -> dict[str, Any]:
     """The numbers that left the phone: how many of them in which layers, and a few as they are."""
     update = attacked.observation.update
     flat = np.concatenate([tensor.detach().cpu().numpy().ravel()[:64] for tensor in update.values()])

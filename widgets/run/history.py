@@ -93,7 +93,8 @@ def title(experiment: Experiment) -> str:
     from lab.experiments.recommended import of_one_kind, recommended_for
     from widgets.form.differences import differences
 
-    default, network = Experiment(), type(experiment.network)()
+    unknown = experiment.dataset.name == "unknown"  # of whose client nothing is chosen
+    default, network = Experiment(dataset=experiment.dataset) if unknown else Experiment(), type(experiment.network)()
     usual = replace(of_one_kind(default, replace(default, network=network)), attack=recommended_for(experiment))
     other = [each for each in differences(default, usual) if each.path == "network"]
     chosen = [*other, *differences(usual, experiment)]

@@ -11,13 +11,17 @@ from typing import TYPE_CHECKING, Any
 from widgets.readouts.layers_inverted import Data, way_down
 from widgets.run import allowance
 from widgets.run.frames import Post
+from widgets.run.judging import evidence_at_the_end
 from widgets.run.pace import rest_s
 
 if TYPE_CHECKING:
     import numpy as np
 
     from lab import Experiment, Round
+    from lab.evaluation.round import Sent
     from lab.experiments.driving import Driven
+    from lab.experiments.opened import Opened
+    from lab.federated.observation import Observation
     from widgets.run.worker import Valve
 
 RUN_LIMIT_S = 1800.0
@@ -31,21 +35,37 @@ def load() -> None:
     import lab.experiments.rounds  # noqa: F401
 
 
-def simulate(experiment: Experiment) -> tuple[Round, str]:
-    """The round, and the device that it was computed on, in words.
+def open_update(data: bytes, file: str, beside: Experiment) -> Opened:
+    """The attack on an update from a file, its network the present one's where that fits. Raises ``LabError``."""
+    from lab.experiments.opened import opened
+
+    return opened(data, file, (beside.network,))
+
+
+def diagnose(seen: Observation) -> list[str]:
+    """What the doctor says of an update, a sentence each."""
+    from lab.findings.diagnosis import diagnose as diagnosis_of
+
+    return list(diagnosis_of(seen).sentences)
+
+
+def simulate(experiment: Experiment) -> tuple[Round | Sent, str]:
+    """The round, or the update that was opened, and the device that it was computed on, in words.
 
     Every experiment passes here, whoever asks for it. Raises ``LabError`` for one that costs more than is allowed.
     """
     from lab import device, simulate_round
+    from lab.client.datasets.unknown import Unknown
+    from lab.experiments.opened import received
 
     allowance.check(experiment)
-    attacked = simulate_round(experiment)
+    attacked = received(experiment) if isinstance(experiment.dataset, Unknown) else simulate_round(experiment)
     return attacked, device.describe(attacked.observation.device, attacked.observation.network)
 
 
 def drive(
     experiment: Experiment,
-    attacked: Round,
+    attacked: Round | Sent,
     valve: Valve,
     deliver: Callable[[Post], None],
     pace_s: Callable[[], float],
@@ -64,7 +84,7 @@ def drive(
         while attack.seconds < RUN_LIMIT_S and not allowance.spent() and valve.take():
             began = time.perf_counter()
             state = next(attack)
-            deliver(Post(state, attack.seconds, look(state, wanted=watched())))
+            deliver(Post(state, attack.seconds, look(state, wanted=watched()), evidence_at_the_end(attacked, state)))
             if state.outcome is not None:
                 return f"{state.outcome.value} {state.note}".strip()
             valve.rest(rest_s(state.iteration, state.iterations, pace_s()) - (time.perf_counter() - began))
@@ -85,7 +105,9 @@ def read_at_once(experiment: Experiment) -> tuple[np.ndarray, dict[str, Any]]:
         return pixels(first(next(attack).candidate))[0], describe_update(experiment, attacked)
 
 
-def race(sides: Sequence[tuple[Experiment, Round]], valve: Valve, deliver: Callable[[list[Post]], None], pace_s: float) -> str:
+def race(
+    sides: Sequence[tuple[Experiment, Round | Sent]], valve: Valve, deliver: Callable[[list[Post]], None], pace_s: float
+) -> str:
     """One iteration of each attack in turn, until all have ended; returns the sentence about how.
 
     ``deliver`` gets the states of each moment; all of them together take about ``pace_s`` seconds, if they can.
@@ -93,23 +115,27 @@ def race(sides: Sequence[tuple[Experiment, Round]], valve: Valve, deliver: Calla
     from lab.experiments.driving import drive as driven
 
     began = time.monotonic()
+    posts: list[Post | None] = [None for _ in sides]
     with ExitStack() as stack:
         attacks = [stack.enter_context(driven(experiment, attacked.observation)) for experiment, attacked in sides]
         while time.monotonic() - began < RUN_LIMIT_S and not allowance.spent() and valve.take():
             tick = time.perf_counter()
-            posts = [_next(attack) for attack in attacks]
-            deliver(posts)
-            if all(post.state.outcome for post in posts):
+            newest = [_next(attack, side[1], post) for attack, side, post in zip(attacks, sides, posts, strict=True)]
+            posts = [*newest]
+            deliver(newest)
+            if all(post.state.outcome for post in newest):
                 return "All runs are done."
-            longest = max(post.state.iterations for post in posts)
-            valve.rest(rest_s(max(post.state.iteration for post in posts), longest, pace_s) - (time.perf_counter() - tick))
+            longest = max(post.state.iterations for post in newest)
+            valve.rest(rest_s(max(post.state.iteration for post in newest), longest, pace_s) - (time.perf_counter() - tick))
     return _cut_short(valve)
 
 
-def _next(attack: Driven) -> Post:
+def _next(attack: Driven, attacked: Round | Sent, before: Post | None) -> Post:
     """The next state of an attack with its seconds; one that has ended stays where it is."""
-    state = next(attack) if attack.state is None or attack.state.outcome is None else attack.state
-    return Post(state, attack.seconds)
+    if before is not None and before.state.outcome is not None:
+        return before
+    state = next(attack)
+    return Post(state, attack.seconds, evidence=evidence_at_the_end(attacked, state))
 
 
 def _cut_short(valve: Valve) -> str:
@@ -121,7 +147,7 @@ def _cut_short(valve: Valve) -> str:
     return allowance.SPENT if allowance.spent() else OVER_THE_LIMIT
 
 
-def go_down(experiment: Experiment, attacked: Round, valve: Valve, show: Callable[[Data], None]) -> None:
+def go_down(experiment: Experiment, attacked: Round | Sent, valve: Valve, show: Callable[[Data], None]) -> None:
     """Undo the layers of the round's network one by one; ``show`` gets each update.
 
     Raises ``LabError`` where that costs more than is allowed, and whatever the attack raises.

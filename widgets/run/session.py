@@ -28,8 +28,11 @@ from widgets.run.worker import Valve, Worker
 
 if TYPE_CHECKING:
     from lab import Experiment, Round
+    from lab.evaluation.round import Sent
     from lab.experiments.edits import Patch
+    from lab.experiments.opened import Opened
 
+READING = "Reading {name}: whose network are these shapes of?"
 HEARTBEAT_S = 30.0
 """A page that has been silent for so long is gone: the run pauses."""
 
@@ -61,6 +64,7 @@ class Session(HasTraits):
     source = Unicode("live", help="where the run shown comes from: live, kept (a past run of this session) or file")
     restored = Int(0, help="counts the runs that were shown again")
     descent = Dict(help="the way down through the layers as ``descend`` finds it; empty before")
+    diagnosis = List(Unicode(), help="what the doctor says of an update that was opened, a sentence each; empty for others")
 
     def __init__(
         self, source: opening.Source | dict[str, Any] | None = None, hidden: Sequence[str] = (), only: Sequence[str] = ()
@@ -73,7 +77,9 @@ class Session(HasTraits):
         self.follower = Follower(self.worker)
         self.past = History()
         self._way_down = Valve()  # that of the newest way down; dropped once another experiment is asked for
-        self._round: Round | None = None
+        self._reading, self._examining = Valve(), Valve()  # those of the file opened last, and of the doctor's look at it
+        self._opened_last: Opened | None = None
+        self._round: Round | Sent | None = None
         self._last_beat: float | None = None
         self._start_wanted = 0.0
         self.preparation = Preparation(self.worker, self._drop, self._opened, self._prepared, self._not_prepared)
@@ -173,6 +179,32 @@ class Session(HasTraits):
             return _patched(experiment, [("dataset", own), ("batch_size", 1)])
 
         return self.change(with_own_picture)
+
+    def open_update(self, data: bytes, name: str, answered: Callable[[str], None]) -> str:
+        """Attack what a client sent, a file of ``lab.capture``. What runs is ended; ``answered`` gets a sentence, or "".
+
+        Answers at once like ``change``; which network it is of is found out on the worker's thread.
+        """
+        if self.wanted is None:
+            return LOADING
+        if self.status in ("running", "paused"):
+            self.stop()
+        self._reading.drop()
+        self._reading = Valve()
+        self.message = READING.format(name=name)
+        read = partial(jobs.open_update, data, name, self.wanted)
+
+        def refused(told: str) -> None:
+            self.message = told
+            answered(told)
+
+        def taken(opened: Opened) -> None:
+            self._opened_last = opened
+            self.take(replacing(opened.experiment))
+            answered("")
+
+        self.worker.do(read, self._reading, refused, taken)
+        return ""
 
     def show(self, experiment: Experiment) -> None:
         """Take another experiment."""
@@ -290,7 +322,8 @@ class Session(HasTraits):
         if self.status in ("running", "paused"):
             self._remember()
         self._way_down.drop()
-        self.descent = {}
+        self._examining.drop()
+        self.descent, self.diagnosis = {}, []
         valve = self.runner.drop()
         self.status = "loading"
         if self.wanted is not None:
@@ -322,10 +355,27 @@ class Session(HasTraits):
             status="ready",
         )
         wanted, self._start_wanted = self._start_wanted, 0.0
+        self._examine(made)
         if wanted:
             self._begin(wanted)
         elif past is not None:
             self._show_again(past)
+
+    def _examine(self, made: Prepared) -> None:
+        """Let the doctor look at an update that was opened, before anything else is computed."""
+        from lab.evaluation.round import Sent
+
+        if not isinstance(made.attacked, Sent):
+            return
+        last = self._opened_last
+        notes = last.notes if last is not None and last.experiment.dataset == made.experiment.dataset else ()
+        self._examining = Valve()
+
+        def told(sentences: list[str]) -> None:
+            self.diagnosis = [*notes, *sentences]
+
+        examine = partial(jobs.diagnose, made.attacked.observation)
+        self.worker.do(examine, self._examining, lambda sentence: told([sentence]), told)
 
     def _show_again(self, past: PastRun) -> None:
         self.frames[:] = renumbered(past.frames, self.run)
@@ -352,10 +402,8 @@ class Session(HasTraits):
 
     def _frame(self, newest: Post) -> Frame:
         """Score the newest state; what is told of the run follows it."""
-        from lab import score
-
         assert self._round is not None
-        shown = frame(self.frame_buffer.number(), self.run, newest, score(self._round, newest.state), self._round)
+        shown = frame(self.frame_buffer.number(), self.run, newest, self._round)
         self._tell(**progress(newest, self.pace_seconds), numbers=shown.numbers)
         return shown
 

@@ -51,10 +51,10 @@ function rowPicker(data, pick) {
 
 function numbersTable(data) {
   const [weights, recovered, truth] = [data.weight_row, data.recovered, data.truth].map((buffer) => [...floats(buffer)]);
-  const head = element("tr", {}, ...["j", "∂L/∂W", "÷ ∂L/∂b", "recovered x", "true x"].map((name) => element("th", { scope: "col" }, name)));
+  const head = element("tr", {}, ...["j", "∂L/∂W", "÷ ∂L/∂b", "recovered x", ...(data.truth ? ["true x"] : [])].map((name) => element("th", { scope: "col" }, name)));
   const rows = weights.map((value, index) => element("tr", {},
     element("th", { scope: "row" }, String(data.positions[index])),
-    ...[short(value, 5), short(data.divisor, 5), short(recovered[index], 4), short(truth[index], 4)].map((text) => element("td", {}, text))));
+    ...[short(value, 5), short(data.divisor, 5), short(recovered[index], 4), ...(data.truth ? [short(truth[index], 4)] : [])].map((text) => element("td", {}, text))));
   return element("div", { class: "lab-scroll", tabIndex: 0, role: "region", "aria-label": "Entries of the row" },
     element("table", { class: "lab-table" }, element("thead", {}, head), element("tbody", {}, ...rows)));
 }
@@ -88,14 +88,15 @@ function strip(values, low, high, dark) {
 
 function comparison(data, dark) {
   if (data.is_picture) return [
-    figure("what entered the layer", "The true input: the private picture", pictureOf(data.true_picture)),
+    ...(data.true_picture ? [figure("what entered the layer", "The true input: the private picture", pictureOf(data.true_picture))] : []),
     figure("what the division gives", "The recovered input as a picture", pictureOf(data.recovered_picture))];
   const [truth, recovered] = [floats(data.truth_all), floats(data.recovered_all)];
-  const low = truth.reduce((a, b) => Math.min(a, b), Infinity);
-  const high = truth.reduce((a, b) => Math.max(a, b), -Infinity);
+  const scale = truth.length ? truth : recovered;
+  const low = scale.reduce((a, b) => Math.min(a, b), Infinity);
+  const high = scale.reduce((a, b) => Math.max(a, b), -Infinity);
   const name = `${grouped(data.inputs)} features`;
   return [
-    figure(`true: ${name}`, `The true ${name} as shades`, strip(truth, low, high, dark)),
+    ...(truth.length ? [figure(`true: ${name}`, `The true ${name} as shades`, strip(truth, low, high, dark))] : []),
     figure(`recovered: ${name}`, `The recovered ${name} as shades`, strip(recovered, low, high, dark))];
 }
 
@@ -113,6 +114,6 @@ function algebraPanel(data, pick, dark) {
       step(3, "So one division gives the input, whatever the rest of the network is", math(RATIO), rowPicker(data, pick)),
       step(4, "With the numbers that were sent", numbersTable(data),
         element("div", { class: `lab-pair ${data.is_picture ? "" : "lab-pair-wide"}` }, ...comparison(data, dark),
-          element("p", { class: "lab-error-size" }, `largest error ${short(data.error, 4)}`)))),
+          ...(data.truth ? [element("p", { class: "lab-error-size" }, `largest error ${short(data.error, 4)}`)] : [])))),
   ];
 }

@@ -24,10 +24,14 @@ async function render({ model, el, host }) {
 
   const compare = element("button", { type: "button", onclick: () => film.tell("compare", false) }, "Side by side …");
   el.append(element("div", { class: "lab-chips" }, ...buttons, ...(film.parts.has("compare") ? [compare] : [])), note);
+  /** They change a client that the lab simulates; one that somebody else has is what it is. */
+  const offer = () => { for (const button of buttons) button.hidden = Boolean(film.round.unknown); };
+
   model.on("change:chosen", draw);
   model.on("change:note", draw);
   draw();
-  return film.on("closed", (part) => tell({ closed: part }));
+  offer();
+  return follow(film, { closed: (part) => tell({ closed: part }), round: offer });
 }
 
 export default { render };

@@ -32,7 +32,7 @@ function sideCard({ title, labels, iterations }, index) {
     strip.dataset.strength = SIDE_STRENGTH[frame?.verdict] ?? "none";
     word.textContent = frame?.verdict ?? "Waiting";
     detail.textContent = frame?.line_up ?? "";
-    numbers.textContent = frame ? `${short(frame.psnr_db, 1)} dB · ${lasting(frame.seconds)}` : "";
+    numbers.textContent = frame ? [...(Number.isFinite(frame.psnr_db) ? [`${short(frame.psnr_db, 1)} dB`] : []), lasting(frame.seconds)].join(" · ") : "";
     curve.replaceChildren(spark(moments, index, iterations, frame?.iteration ?? 0));
     node.dataset.verdict = frame?.verdict ?? "";
   }

@@ -2,6 +2,7 @@ const ETHICS = "Your picture stays in this session. Do not upload other people's
 const LARGEST_SIDE = 224;
 const LARGEST_FILE = 8e6;
 const SMALL_FILE = 1e6;
+const LARGEST_UPDATE = 24e6;
 const READ = "image/png,image/jpeg,image/webp,image/gif,image/bmp,image/tiff,image/avif";
 const MOST_PILLS = 12;
 let names = 0;
@@ -118,12 +119,14 @@ async function render({ model, el, host }) {
     });
     const file = element("input", { type: "file", accept: READ, class: "lab-file", "aria-label": "Your own picture", onchange: () => upload(file) });
     const fromDisk = element("label", { class: "lab-thumb lab-own", title: "Your own picture" }, file, element("span", { "aria-hidden": "true" }, "+"));
-    const offers = { upload: fromDisk, camera: camera.node };
-    const [fromFile, fromCamera] = Object.keys(offers).map((name) => (film.hidden.includes(name) ? [] : [offers[name]]));
+    const captured = element("input", { type: "file", accept: ".safetensors", class: "lab-file", "aria-label": "An update that a client sent", onchange: () => openUpdate(captured) });
+    const update = element("label", { class: "lab-button lab-small lab-update", title: "A file that lab.capture wrote where a client trains: weights, update, recipe; at most 24 MB" }, captured, element("span", {}, "Open an update"));
+    const offers = { upload: fromDisk, camera: camera.node, update };
+    const [fromFile, fromCamera, fromClient] = Object.keys(offers).map((name) => (film.hidden.includes(name) ? [] : [offers[name]]));
     const ethics = fromFile.length + fromCamera.length ? [element("p", { class: "lab-ethics" }, ETHICS)] : [];
     isInGallery = known.some(({ value }) => value === control.value);
     drawMine();
-    return element("div", {}, element("div", { class: "lab-thumbs" }, ...thumbs, mine, ...fromFile), ...fromCamera, ...ethics);
+    return element("div", {}, element("div", { class: "lab-thumbs" }, ...thumbs, mine, ...fromFile), element("div", { class: "lab-row" }, ...fromCamera, ...fromClient), ...ethics);
   }
 
   /** A picture that is none of the gallery's, as the phone takes it: cut to a square and scaled. */
@@ -140,6 +143,15 @@ async function render({ model, el, host }) {
     input.value = "";
     if (data.byteLength > LARGEST_FILE) return complain("picture", `${file.name} is larger than 8 MB and not a picture that this browser can read; choose a PNG or JPEG file.`);
     own(file.name, data);
+  }
+
+  /** What a client sent, in the place of one that the lab simulates. */
+  async function openUpdate(input) {
+    const [file] = input.files;
+    if (!file) return;
+    if (file.size > LARGEST_UPDATE) complain("picture", `${file.name} is larger than 24 MB; a page takes smaller updates, and gradlab run --update takes this one.`);
+    else tell({ type: "update", name: file.name }, [await file.arrayBuffer()]);
+    input.value = "";
   }
 
   function choose(thumb, value) {

@@ -11,6 +11,8 @@ from widgets.form.controls import schema
 from widgets.form.gate import change
 from widgets.views.base import View, script, style
 
+LONGEST_NAME = 80
+LARGEST_UPDATE = 24_000_000
 LARGEST_UPLOAD = 8_000_000
 """Bytes; the browser shrinks pictures to 224 pixels before it sends them."""
 
@@ -59,6 +61,9 @@ class Controls(View):
             self._follow()
         elif message.kind == "upload" and (data := message.file(LARGEST_UPLOAD)) is not None:
             self._answer("picture", self.session.upload(data, message.text("name")[:80] or "the picture"))
+        elif message.kind == "update" and (data := message.file(LARGEST_UPDATE)) is not None:
+            name = _shown(message.text("name"))
+            self._answer("picture", self.session.open_update(data, name, lambda told: self._answer("picture", told)))
 
     def _answer(self, path: str, sentence: str) -> None:
         """Show or clear the sentence beside a control; a new dictionary, so that the browser hears of it twice."""
@@ -73,6 +78,13 @@ class Controls(View):
         """Attack what was just chosen, where the reader wants to see at once what a change does."""
         if self.at_once:
             self.session.start()
+
+
+def _shown(name: str) -> str:
+    """What a file is called in sentences: printable, and short."""
+    from lab.errors import printable
+
+    return printable(name)[:LONGEST_NAME] or "the update"
 
 
 def thumbnails() -> dict[str, dict[str, Any]]:

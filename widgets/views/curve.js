@@ -61,11 +61,10 @@ async function render({ model, el, host }) {
     element("div", {}, element("dt", {}, name, meaning(name, name === "a grey square gets" ? "a grey square" : name)), value)));
   const ghost = element("p", { class: "lab-soft lab-ghost", hidden: true }, "Pale lines: the run before.");
   const found = readingsPart((place) => film.show(film.frames.findIndex((frame) => frame.readings?.length >= place)));
+  const ofTruth = element("span", {}, " and ", element("span", { class: "lab-key lab-key-private" }, "PSNR"), " in dB (right)");
   const converges = element("div", {},
     element("h2", {}, "Convergence"),
-    element("p", { class: "lab-soft" },
-      element("span", { class: "lab-key lab-key-leak" }, "objective"), " (log scale, left) and ",
-      element("span", { class: "lab-key lab-key-private" }, "PSNR"), " in dB (right)"),
+    element("p", { class: "lab-soft" }, element("span", { class: "lab-key lab-key-leak" }, "objective"), " (log scale, left)", ofTruth),
     svg, read, ghost);
   const card = element("article", { class: "lab-card lab-curve", "aria-label": "Convergence" }, converges, found.node);
 
@@ -76,6 +75,7 @@ async function render({ model, el, host }) {
     scale = scales([...film.frames, ...film.previous], iterations);
     axes.replaceChildren(...grid(scale, iterations));
     ghost.hidden = !film.previous.length;
+    ofTruth.hidden = Boolean(film.round.unknown);
     [["objective", scale.objective], ["psnr_db", scale.psnr]].forEach(([name, place], index) => {
       before[index].setAttribute("d", path(film.previous, scale, name, place));
       lines[index].setAttribute("d", path(film.frames, scale, name, place));
@@ -106,8 +106,13 @@ async function render({ model, el, host }) {
     place(dots[1], x, Number.isFinite(frame.psnr_db) ? scale.psnr(frame.psnr_db) : null);
     const grey = (frame.numbers ?? film.recording.numbers)?.grey_psnr_db;
     const texts = [short(frame.objective, 4), `${short(frame.psnr_db, 1)} dB`, short(frame.ssim), `${short(grey, 1)} dB`];
-    values.forEach(([, value], index) => { value.textContent = texts[index]; });
-    svg.setAttribute("aria-label", `At iteration ${frame.iteration} the objective is ${short(frame.objective, 4)} and the PSNR ${short(frame.psnr_db, 1)} decibels.`);
+    const scored = Number.isFinite(frame.psnr_db) || !film.round.unknown;
+    values.forEach(([name, value], index) => {
+      value.textContent = texts[index];
+      value.parentElement.hidden = !scored && name !== "objective";
+    });
+    const psnr = scored ? ` and the PSNR ${short(frame.psnr_db, 1)} decibels` : "";
+    svg.setAttribute("aria-label", `At iteration ${frame.iteration} the objective is ${short(frame.objective, 4)}${psnr}.`);
   }
 
   function place(dot, x, y) {
@@ -129,7 +134,7 @@ async function render({ model, el, host }) {
   svg.addEventListener("pointermove", (event) => { if (event.buttons) seek(event); });
   el.append(card);
   draw();
-  return follow(film, { frames: draw, index: point, state: draw });
+  return follow(film, { frames: draw, index: point, state: draw, round: draw });
 }
 
 export default { render };

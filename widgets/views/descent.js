@@ -45,15 +45,16 @@ function told(layer) {
 
 /** How close the map came to the truth, how well the system was solved, and how sharply it tells. */
 function quality({ condition, residual, error }) {
+  const held = error === null ? "" : `Relative error ${short(error)}: how far the map is from the true one. `;
   const sharp = condition === null ? "" : ` Condition ${short(condition, 0)}: the faintest direction shows ${short(condition, 0)} times less than the strongest.`;
-  return `Relative error ${short(error)}: how far the map is from the true one. Residual ${short(residual)}: the share of the equations left unexplained.${sharp}`;
+  return `${held}Residual ${short(residual)}: the share of the equations left unexplained.${sharp}`;
 }
 
 function layerStep(layer, dark) {
   const few = layer.recovered.count < layer.channels ? `${layer.recovered.count} of ${layer.channels}` : layer.channels;
   const systems = [system(WEIGHT_SYSTEM, `${counted(layer.weight_equations, "equation")}: one for each weight`)];
   if (layer.forward_equations) systems.push(system(FORWARD_SYSTEM, `${counted(layer.forward_equations, "equation")}: one for each output that tells its z`));
-  const pair = [["true", layer.truth], ["recovered", layer.recovered]].map(([which, maps]) =>
+  const pair = [["true", layer.truth], ["recovered", layer.recovered]].filter(([, maps]) => maps).map(([which, maps]) =>
     figure(`${which}: ${few} channels${layer.pictures > 1 ? ", first picture" : ""}`, `The ${which} input of ${layer.name} as shades, ${few} channels`, mapCanvas(maps, dark)));
   return [
     element("h3", {}, `The input of ${layer.name}`), element("p", { class: "lab-soft" }, `${layer.kind[0].toUpperCase()}${layer.kind.slice(1)}.`),
@@ -62,11 +63,12 @@ function layerStep(layer, dark) {
 }
 
 function pictureStep({ picture, seconds }) {
-  const words = `${picture.verdict}: ${short(picture.psnr_db, 1)} dB in ${lasting(seconds)} of algebra.`;
-  const name = picture.truth.count > 1 ? "pictures" : "picture";
+  const psnr = picture.psnr_db === null ? "" : `: ${short(picture.psnr_db, 1)} dB`;
+  const words = `${picture.verdict}${psnr} in ${lasting(seconds)} of algebra.`;
+  const name = picture.recovered.count > 1 ? "pictures" : "picture";
   return [element("h3", {}, `The ${name}`), element("p", {}, words),
     element("div", { class: "lab-pair" },
-      figure("the secret", `The private ${name}`, pictureOf(picture.truth)),
+      ...(picture.truth ? [figure("the secret", `The private ${name}`, pictureOf(picture.truth))] : []),
       figure("read off", `The ${name} that the algebra gives`, pictureOf(picture.recovered)))];
 }
 

@@ -7,9 +7,23 @@ async function render({ model, el, host }) {
   const tell = sender(model, said);
   const mend = element("button", { class: "lab-mend", type: "button", onclick: () => tell({ mend: true }) });
   const story = element("div", { class: "lab-case", hidden: true }, title, cause, mend, said);
+  const heading = element("h2", {});
+  const introduction = element("p", { class: "lab-soft" });
+  const findings = element("ul", { class: "lab-findings" });
   const card = element("details", { class: "lab-card lab-folds lab-doctor", "aria-label": "When attacks fail" },
-    element("summary", {}, element("h2", {}, "When attacks fail: causes and cures")),
-    element("p", { class: "lab-soft" }, "Each of these is attacked as it stands, and comes out badly. See why, and mend it with one click."), list, story);
+    element("summary", {}, heading), introduction, findings, list, story);
+
+  /** Of an update that somebody sent the doctor tells what it is; its client cannot be changed. */
+  function drawFindings() {
+    const { unknown } = film.round;
+    const told = model.get("diagnosis");
+    heading.textContent = unknown ? "What the doctor says of this update" : "When attacks fail: causes and cures";
+    introduction.textContent = unknown ? (told.length ? `Told by the numbers in ${unknown} and what its recipe says, before any attack.` : "The doctor is looking at it.") : "Each of these is attacked as it stands, and comes out badly. See why, and mend it with one click.";
+    findings.replaceChildren(...(unknown ? told : []).map((sentence) => element("li", {}, sentence)));
+    findings.hidden = !unknown;
+    list.hidden = Boolean(unknown);
+    if (unknown) card.open = true;
+  }
 
   function drawCases() {
     list.replaceChildren(...model.get("cases").map(({ name, title: text }) =>
@@ -42,9 +56,11 @@ async function render({ model, el, host }) {
 
   el.append(card);
   drawCases();
+  drawFindings();
+  model.on("change:diagnosis", drawFindings);
   model.on("change:cases", drawCases);
   model.on("change:case", drawCase);
-  return follow(film, { state: drawVerdict, frames: drawVerdict });
+  return follow(film, { state: drawVerdict, frames: drawVerdict, round: drawFindings });
 }
 
 export default { render };

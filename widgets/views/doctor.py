@@ -1,4 +1,4 @@
-"""The failure doctor: attacks that go wrong, why, and the one change that mends each."""
+"""The doctor: attacks that go wrong, why, and the one change that mends each; of an update that was opened, what it is."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ class Doctor(View):
     _css = style("doctor")
     cases = traitlets.List(help="name and title of each failure").tag(sync=True)
     case = traitlets.Dict(help="the failure that the present experiment is, or was mended from").tag(sync=True)
+    diagnosis = traitlets.List(help="what there is to say of an update that was opened, a sentence each").tag(sync=True)
 
     def __init__(self, film: Any, session: Any) -> None:
         self.session = session
         super().__init__(film)
         session.observe(self._recognise, names=["experiment"])
+        session.observe(self._examined, names=["diagnosis"])
         self._recognise()
 
     def _recognise(self, change: Any = None) -> None:
@@ -46,6 +48,9 @@ class Doctor(View):
             self.case = self.case | {"mended": True}
         else:
             self.case = {}
+
+    def _examined(self, change: Any) -> None:
+        self.diagnosis = list(change.new)
 
     def _hear(self, message: Message) -> None:
         """Run the failure of that name, or the mended experiment of the one shown."""

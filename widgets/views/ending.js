@@ -1,6 +1,7 @@
 /** What the run came to, in human terms: from which guess on it was recognisable, and how little that took. */
 function ending(film) {
   const first = film.frames[recognisedSince(film.frames)], last = film.frames.at(-1);
+  if (film.round.unknown) return [`${last.verdict}:`, last.numbers?.sentences?.[0] ?? "nobody here knows the truth."];
   if (!first) return ["Not recognisable:", `${grouped(film.round.numbers)} numbers and ${grouped(last.iteration)} guesses were not enough.`];
   const way = last.downhill ? `after ${grouped(first.iteration)} ${first.iteration === 1 ? "guess" : "guesses"}` : "by algebra";
   return [`${grouped(film.round.numbers)} numbers were enough:`, `recognisable ${way}, ${lasting(first.seconds)}.`];
@@ -11,9 +12,11 @@ async function render({ model, el, host }) {
   const short = element("b", {});
   const rest = element("span", {});
   const next = element("button", { class: "lab-ask-next", type: "button", onclick: ask });
+  const why = element("p", { class: "lab-why" });
+  const mend = element("button", { class: "lab-mend", type: "button", onclick: () => { film.tell("look", "server"); tell({ type: "mend" }); } });
   const told = element("p", { class: "lab-unseen", role: "status" });
   const tell = sender(model, told);
-  const card = element("section", { class: "lab-card lab-ending", "aria-label": "What it came to", hidden: true }, element("p", {}, short, " ", rest), next, told);
+  const card = element("section", { class: "lab-card lab-ending", "aria-label": "What it came to", hidden: true }, element("p", {}, short, " ", rest), next, why, mend, told);
 
   /** In the story the next scene is what follows. */
   function ask() {
@@ -29,14 +32,18 @@ async function render({ model, el, host }) {
     card.hidden = !over;
     if (!over) return;
     [short.textContent, rest.textContent] = ending(film);
-    told.textContent = `${short.textContent} ${rest.textContent}`;
+    const poor = !film.scene && !film.round.unknown && film.frames.at(-1).verdict !== "Recognisable" && Boolean(model.get("mend"));
+    why.textContent = poor ? `Likeliest cause: ${model.get("cause")}` : "";
+    mend.textContent = `Mend it: ${model.get("mend")}`;
+    why.hidden = mend.hidden = !poor;
+    told.textContent = `${short.textContent} ${rest.textContent} ${why.textContent}`.trim();
     next.textContent = film.scene ? "Next scene →" : `${model.get("question")} →`;
-    next.hidden = !film.scene && (!model.get("question") || film.hidden.includes("chips"));
+    next.hidden = !film.scene && (!model.get("question") || film.hidden.includes("chips") || Boolean(film.round.unknown));
   }
 
   el.append(card);
   draw();
-  model.on("change:question", draw);
+  for (const name of ["question", "cause", "mend"]) model.on(`change:${name}`, draw);
   return follow(film, { frames: draw, index: draw, state: draw, round: draw, stage: draw });
 }
 

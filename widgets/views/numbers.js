@@ -26,12 +26,24 @@ function scoreRows(frame, numbers, round) {
   return rows;
 }
 
+/** What speaks for a picture whose truth nobody knows. */
+function evidenceRows(frame, numbers) {
+  const share = (value) => (value === undefined || value === null ? "–" : `${short(100 * value, 1)} %`);
+  return [
+    ["Residual", share(numbers.residual), "100 %", "The share of the update that the picture's own would leave unexplained."],
+    ["Uniqueness", share(numbers.hidden), "100 %", `Of a random change of the picture by a tenth, the share that would leave as little unexplained; ${grouped(numbers.equations ?? 0)} numbers tell of ${grouped(numbers.unknowns ?? 0)} pixels.`],
+    ["Realism", share(numbers.strangeness), `photographs up to ${share(numbers.strangest_real)}`, "How much neighbouring pixels differ: noise differs more than any photograph."],
+    ["Objective", short(frame.objective, 5), "", MEANINGS.objective],
+  ];
+}
+
 function numbersPanel(film) {
   const frame = film.shown;
   const numbers = frame?.numbers ?? (film.source === "recorded" ? film.recording.numbers : film.frames.at(-1)?.numbers);
   if (!frame || !numbers) return [element("p", { class: "lab-soft" }, "There are no numbers before the first picture.")];
   const head = element("tr", {}, ...["Score", "Now", "Knowing nothing"].map((name) => element("th", { scope: "col" }, name)));
-  const rows = scoreRows(frame, numbers, film.round).flatMap(([name, value, control, meaning]) => [
+  const known = film.round.unknown ? evidenceRows(frame, numbers) : scoreRows(frame, numbers, film.round);
+  const rows = known.flatMap(([name, value, control, meaning]) => [
     element("tr", { class: "lab-score" }, element("th", { scope: "row" }, name), element("td", {}, value), element("td", {}, control)),
     element("tr", { class: "lab-meaning" }, element("td", { colSpan: 3 }, meaning))]);
   return [element("p", {}, `Iteration ${film.counted(frame)}.`),

@@ -1,4 +1,4 @@
-const STRENGTH = { Recognisable: "strong", "Taking shape": "some" };
+const STRENGTH = { Recognisable: "strong", "Taking shape": "some", "Explains it": "strong", "Explains it, as others do": "some" };
 /** Why there is no picture. */
 const EMPTY = {
   ready: "Nothing yet. Press Attack it live.", loading: "The phone has not sent its numbers yet.", running: "The first picture is on its way.",

@@ -11,7 +11,8 @@ async function render({ model, el, host }) {
   const label = element("span", { class: "lab-soft" });
   const said = element("p", { class: "lab-soft lab-notes" });
   const toggle = element("button", { class: "lab-small", type: "button", onclick: () => film.cover(!film.covered) });
-  const cover = element("div", { class: "lab-cover" }, lock(), element("b", {}, "Covered"), element("span", {}, "You see what the server sees: only the numbers."));
+  const [covered, why] = [element("b", {}), element("span", {})];
+  const cover = element("div", { class: "lab-cover" }, lock(), covered, why);
   const told = element("p", { class: "lab-soft", role: "status", "aria-live": "polite" });
   const tell = sender(model, told);
   const pen = element("button", { class: "lab-small lab-draw", type: "button", hidden: true, onclick: () => (writes() ? openSheet() : openPad()) }, "Draw your own");
@@ -111,8 +112,12 @@ async function render({ model, el, host }) {
 
   function conceal() {
     const { concealed } = film;
-    canvas.hidden = concealed;
-    cover.hidden = !concealed;
+    const unknown = film.round.unknown;
+    canvas.hidden = concealed || Boolean(unknown);
+    cover.hidden = !canvas.hidden;
+    toggle.hidden = Boolean(unknown);
+    covered.textContent = unknown ? "Unknown" : "Covered";
+    why.textContent = unknown ? `Nobody here knows it: all there is came in ${unknown}.` : "You see what the server sees: only the numbers.";
     toggle.textContent = concealed ? "Reveal it" : "Hide it";
     toggle.setAttribute("aria-pressed", String(concealed));
     offer();
@@ -120,10 +125,12 @@ async function render({ model, el, host }) {
   }
 
   function drawPictures() {
-    const { images, count, height, width, grey = false } = film.round;
+    const { images, count, height, width, grey = false, unknown } = film.round;
+    const colour = unknown ? "" : ` in ${grey ? "grey" : "colour"}`;
+    label.textContent = count > 1 ? `${count} pictures, ${width} × ${height} pixels each` : `${width} × ${height} pixels${colour}`;
+    if (unknown) return;
     const tiled = tile(bytes(images), count, height, width);
     paint(canvas, tiled.rgb, tiled.height, tiled.width);
-    label.textContent = count > 1 ? `${count} pictures, ${width} × ${height} pixels each` : `${width} × ${height} pixels in ${grey ? "grey" : "colour"}`;
   }
 
   function drawOthers() {
@@ -134,7 +141,7 @@ async function render({ model, el, host }) {
 
   function draw() {
     const { notes = [], inputs } = film.round;
-    if (!film.round.images && !inputs) return;
+    if (!film.round.images && !inputs && !film.round.unknown) return;
     if (inputs) drawOthers();
     else drawPictures();
     heading.textContent = `The secret ${one()}`;

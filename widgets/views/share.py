@@ -11,6 +11,7 @@ import traitlets
 from widgets.door.messages import Message
 from widgets.door.sentences import answer
 from widgets.files.exports import KINDS
+from widgets.files.run_file import MOST_BYTES
 from widgets.form.controls import schema
 from widgets.surroundings import LOCAL, NAMES, OWN_ADDRESS
 from widgets.views.base import View, script, style
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 LONGEST_ADDRESS = 1000
 START_FOR_OTHERS = "gradlab serve --listen 0.0.0.0 --host"
-LARGEST_FILE = 24_000_000
-"""Bytes of a run that is opened."""
 MOST_SEEN = 30
 """Experiments that the browser's back button leads to as they were."""
 
@@ -67,7 +66,7 @@ class Share(View):
             self.session.hidden = [*others, *(paths or ())]
         elif message.kind == "save" and message.text("as") in KINDS:
             self._save(message.text("as"))
-        elif message.kind == "open" and (data := message.file(LARGEST_FILE)) is not None:
+        elif message.kind == "open" and (data := message.file(MOST_BYTES)) is not None:
             self.send({"type": "opened", "sentence": self.session.open_run(data)})
         elif message.kind == "go" and self.session.wanted is not None:
             self._go(message.text("query", LONGEST_ADDRESS))
