@@ -158,8 +158,9 @@ def _silent_share(observation: Observation, layer: nn.Linear) -> float:
 
 
 def _masked(network: nn.Module, masks: Mapping[str, Tensor]) -> nn.Module:
-    """A copy whose layers of these names have inputs off; its parameters are called as before."""
-    copy = deepcopy(network)
+    """The network with the same weights, whose layers of these names have inputs off; its parameters are called as before."""
+    shared = {id(tensor): tensor for tensor in (*network.parameters(), *network.buffers())}
+    copy = deepcopy(network, shared)
     for name, mask in masks.items():
         layer = copy.get_submodule(name)
         assert isinstance(layer, nn.Linear)
