@@ -8,8 +8,8 @@ from lab.attacks.closed_form.cgls import Rows, cgls
 from lab.federated.gradients import parameter_gradient
 from lab.federated.inputs import formed, named
 from lab.federated.observation import Observation
+from lab.federated.second_derivatives import second_derivatives
 from lab.federated.tensors import Inputs, Labels
-from lab.federated.twice_differentiable import second_derivatives
 from lab.randomness import stream
 
 CHANGE = 0.1

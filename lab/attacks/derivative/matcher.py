@@ -11,8 +11,8 @@ from lab.late import Tensor
 from lab.federated.attention import PlainAttention
 from lab.federated.gradients import UpdateRule, pull_back
 from lab.federated.inputs import each, formed, named
+from lab.federated.second_derivatives import second_derivatives
 from lab.federated.tensors import Gradients, Inputs, Targets
-from lab.federated.twice_differentiable import second_derivatives
 
 if TYPE_CHECKING:
     from lab.attacks.matching.distances.base import Distance
