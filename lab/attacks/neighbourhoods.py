@@ -23,13 +23,23 @@ if TYPE_CHECKING:
 
 SAME = 1e-3
 """A graph whose gradient is so near to the shared one, relatively, has the same: what is left is rounding."""
-TOLERANCES = {torch.float32: (1e-6, 1e-7, 1e-5), torch.float64: (1e-12, 1e-10)}
-"""Shares of a gradient's largest singular value up to which the others are rounding, the likeliest first."""
-NEAR = {torch.float32: (1e-3, 1e-2), torch.float64: (1e-6, 1e-4)}
-"""What share of a neighbourhood's vector may lie outside what a layer was given; the first that serves is taken."""
 LEAST_DEGREE = 3
-COUNTED = {torch.float32: 3e-5, torch.float64: 1e-9}
-"""What counts may leave unexplained of the pooled vector: beyond rounding, other counts would fit as well."""
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """What is taken for rounding in numbers of one precision."""
+
+    tolerances: tuple[float, ...]
+    """Shares of a gradient's largest singular value up to which the others are rounding, the likeliest first."""
+    near: tuple[float, ...]
+    """What share of a neighbourhood's vector may lie outside what a layer was given; the first that serves is taken."""
+    counted: float
+    """What counts may leave unexplained of the pooled vector: beyond rounding, other counts would fit as well."""
+
+
+SINGLE = Rounding((1e-6, 1e-7, 1e-5), (1e-3, 1e-2), 3e-5)
+DOUBLE = Rounding((1e-12, 1e-10), (1e-6, 1e-4), 1e-9)
 
 
 class GraphOutcome(Outcome):
@@ -90,7 +100,8 @@ class _Reading:
     """Of each layer's weights."""
     pooled: Tensor
     nodes: int
-    precision: torch.dtype
+    rounding: Rounding
+    """Of the precision in which it was sent."""
 
     @classmethod
     def of(cls, observation: Observation) -> _Reading | Outcome:
@@ -101,7 +112,7 @@ class _Reading:
         if observation.batch_size > 1:
             return GraphOutcome.SEVERAL
         told = next(iter(observation.update.values())).dtype
-        precision = told if told == torch.float64 else torch.float32
+        rounding = DOUBLE if told == torch.float64 else SINGLE
         seen = in_double(observation)
         body = seen.network.features
         update = seen.mean_gradient()
@@ -113,13 +124,13 @@ class _Reading:
         weight, bias = update["head.0.weight"], update["head.0.bias"]
         pooled = bias @ weight / (bias @ bias).clamp_min(1e-300)
         gradients = [update[name] for name in wanted]
-        return cls(seen, body, gradients, pooled, seen.input_shape["atoms"][0], precision)
+        return cls(seen, body, gradients, pooled, seen.input_shape["atoms"][0], rounding)
 
     def attempts(self, most: int) -> Iterator[tuple[int, tuple[float, float]]]:
         """Few bonds of an atom first, and at each the tolerances."""
         for degree in range(min(LEAST_DEGREE, most), most + 1):
-            for tolerance in TOLERANCES[self.precision]:
-                for near in NEAR[self.precision]:
+            for tolerance in self.rounding.tolerances:
+                for near in self.rounding.near:
                     yield degree, (tolerance, near)
 
     def graphs(self, degree: int, tolerance: float, near: float) -> list[dict[str, Tensor]] | None:
@@ -166,7 +177,7 @@ class _Reading:
         if len(types) > ENOUGH:
             raise TooManyError
         pooled = self.pooled * (self.nodes if self.body.mean else 1)
-        counts = whole_counts(types.values.T.numpy(), pooled.numpy(), types, self.nodes, COUNTED[self.precision])
+        counts = whole_counts(types.values.T.numpy(), pooled.numpy(), types, self.nodes, self.rounding.counted)
         return None if counts is None else (types, labels, counts)
 
     def _present(self) -> list[int]:
