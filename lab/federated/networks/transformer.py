@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from lab.late import Tensor, nn
+from lab.late import nn
 
 from lab.errors import LabError
-from lab.federated.classifier import Entrance
 from lab.federated.networks.base import Activation, Network
-from lab.federated.tensors import Inputs
 from lab.options.fields import Bounds, Help
+
+if TYPE_CHECKING:
+    from lab.federated.causal_transformer import AsTheyAre
 
 
 class Norm(Enum):
@@ -20,18 +21,6 @@ class Norm(Enum):
 
     PRE = "pre"
     POST = "post"
-
-
-class AsTheyAre(Entrance):
-    """One-hot rows are what the body takes."""
-
-    def forward(self, inputs: Inputs) -> Inputs:
-        """The same."""
-        return inputs
-
-    def inverse(self, values: Tensor) -> Inputs:
-        """The same."""
-        return values
 
 
 @dataclass(frozen=True)
@@ -48,6 +37,8 @@ class Transformer(Network):
 
     def entrance(self, shape: tuple[int, int]) -> AsTheyAre:
         """Nothing to undo."""
+        from lab.federated.causal_transformer import AsTheyAre
+
         return AsTheyAre()
 
     def modules(self, shape: tuple[int, int], classes: int) -> tuple[nn.Module, nn.Sequential]:
