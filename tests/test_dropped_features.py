@@ -109,3 +109,23 @@ def test_half_the_features_off_cost_nothing_of_the_picture():
         found[reading] = score(state, attacked).psnr_db
     assert found[True] > 20
     assert found[True] > found[False] + 6
+
+
+@pytest.mark.parametrize("background", [0.0, 1.0])
+@pytest.mark.parametrize("mean", [0.0, 1.0])
+@pytest.mark.parametrize("hidden", [(), (nn.Linear(192, 16), nn.GELU())], ids=["one layer", "two"])
+def test_a_background_is_no_dropout(hidden, mean, background):
+    """Where pixels enter a layer as they are, those of a black background are zero, and a digit is mostly background."""
+    batch = random_batch(1, (3, 8, 8))
+    images = batch.images.clone()
+    images[:, :, :, :5] = background
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Flatten(), *hidden, nn.Linear(16 if hidden else 192, 10))
+    loss = nn.functional.cross_entropy(model(images - mean), batch.labels)
+    update = torch.autograd.grad(loss, list(model.parameters()))
+    seen = lab.observe(model, update, input_shape=(3, 8, 8), labels=batch.labels, mean=mean)
+    assert read_dropped(seen) is None
+    *_, last = lab.attack(seen, lab.Analytic())
+    assert last.outcome is lab.ClosedFormOutcome.EXACT
+    assert score(last, images).psnr_db > 80

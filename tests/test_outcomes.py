@@ -24,6 +24,7 @@ from lab.attacks.matching.optimisers.signed_adam import SignedAdam
 from lab.attacks.matching.outcomes import MatchingOutcome
 from lab.attacks.patch_embedding import PatchEmbedding, PatchOutcome
 from lab.attacks.recursive import Recursive
+from lab.client.defences.dropout import Dropout
 from lab.commands.recording import Recording, follow
 from lab.experiments.driving import Driven
 from lab.federated.networks.base import Activation
@@ -160,6 +161,20 @@ def exact():
     observed, last = told(MLP(depth=2, width=16), batch, Analytic())
     assert mismatch(observed, last.candidate) < EXACTLY
     assert decibels(last, batch) > 80
+    return last
+
+
+@ends(ClosedFormOutcome.DROPPED_INPUT)
+def dropped_input():
+    """Of pixels that went in, those that stayed on are told, and none is claimed that did not."""
+    batch = random_batch(1, SMALL)
+    observed = observe(MLP(depth=1), batch)
+    rule = Dropout(strength=0.5).training(observed.protocol.rule, stream(0, "defence"))
+    observed = replace(observed, update=observed.protocol.trained(observed.network, batch.inputs, batch.labels, rule))
+    last = run(Analytic(), observed)[-1]
+    right = (last.candidate - batch.images).abs() < 1e-4
+    assert 0.3 < float(right.double().mean()) < 0.7
+    assert run(PEEL, observed)[-1].outcome is not ClosedFormOutcome.EXACT
     return last
 
 

@@ -47,6 +47,9 @@ class Analytic(Attack):
         is_input = isinstance(observation.network.features, nn.Identity)
         found = _as_input(first, observation) if is_input else None
         outcome, note = diagnose(readings, observation, found)
+        kept = _kept(first, observation) if outcome is ClosedFormOutcome.EXACT else None
+        if kept is not None:
+            found, outcome = _as_input(kept, observation), ClosedFormOutcome.DROPPED_INPUT
         state = replace(
             state,
             candidate=state.candidate if found is None else found,
@@ -68,6 +71,18 @@ def why_unread(observation: Observation) -> tuple[Outcome, str]:
     if unsent:
         return ClosedFormOutcome.NOT_SENT, f"Nothing of {' and '.join(unsent)} was sent."
     return ClosedFormOutcome.DEAD_UNITS, "A fully connected layer has a gradient of 0 throughout."
+
+
+def _kept(reading: LayerReading, observation: Observation) -> LayerReading | None:
+    """What stayed on of a layer's inputs under dropout, the others zero; None where all did."""
+    from lab.attacks.matching.dropped_features import read_dropped  # imported here: it needs torch
+
+    dropped = read_dropped(observation)
+    mask = None if dropped is None else dropped.mask(reading.name)
+    if mask is None:
+        return None
+    recovered = reading.recovered_input
+    return replace(reading, recovered_input=torch.where(mask > 0, recovered / mask, torch.zeros_like(recovered)))
 
 
 def _as_input(reading: LayerReading, observation: Observation) -> Inputs:

@@ -45,7 +45,9 @@ DOUBLE = Rounding((1e-12, 1e-10), (1e-6, 1e-4), 1e-9)
 class GraphOutcome(Outcome):
     """How a graph was read."""
 
-    GRAPH = "Read off exactly: this graph has the shared gradient, and no other was found that has it, too."
+    GRAPH = (
+        "Read off: this graph has the shared gradient. No other that was tried has it, which is no proof that there is none."
+    )
     TWINS = "Read off as far as can be: another graph has the same gradient, and nobody can tell them apart."
     NO_COUNTS = "No neighbourhoods explain the gradient: it carries noise, or atoms have more bonds than were tried."
     TOO_MANY = "More neighbourhoods fit than can be weighed against each other."

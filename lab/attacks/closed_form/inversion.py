@@ -27,6 +27,7 @@ from lab.attacks.closed_form.report import LayerRecovery
 from lab.attacks.closed_form.spatial.blockwise import BlockwiseInversion
 from lab.attacks.closed_form.spatial.topmost_convolution import TopmostConvolution, find_topmost_convolution
 from lab.attacks.closed_form.system import Noise
+from lab.attacks.matching.dropped_features import read_dropped
 from lab.federated.inputs import first
 from lab.federated.observation import LabelSource, Observation
 from lab.federated.tensors import Gradients, Images
@@ -221,9 +222,12 @@ class Inversion:
 
     def _exact(self, residual: float) -> Obstacle:
         several = self.observation.batch_size > 1
-        outcome = (
-            ClosedFormOutcome.SET_APART if several else ClosedFormOutcome.PEELED if self.links else ClosedFormOutcome.EXACT
-        )
+        if several:
+            outcome = ClosedFormOutcome.SET_APART
+        elif self.links:
+            outcome = ClosedFormOutcome.PEELED
+        else:
+            outcome = ClosedFormOutcome.EXACT if read_dropped(self.observation) is None else ClosedFormOutcome.DROPPED_INPUT
         whose = "pictures'" if several else "picture's"
         note = f"The {whose} own gradient differs from the shared one by {residual:.1e} of its size."
         return Obstacle(outcome, f"{note} {self.last.note}".rstrip())

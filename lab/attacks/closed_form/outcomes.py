@@ -11,6 +11,10 @@ class ClosedFormOutcome(Outcome):
     EXACT = "Read off exactly: the input is a ratio of shared numbers (Proposition 3.1)."
     UP_TO_SCALE = "Without a bias the input of a fully connected layer is known only up to its scale."
     FEATURES_ONLY = "The algebra gives the features that enter the fully connected layer, not the picture below them."
+    DROPPED_INPUT = (
+        "Dropout switched inputs off before this layer: the ratio is exact where they stayed on, and says nothing "
+        "of the others."
+    )
     MIXTURE = "With several pictures each ratio is a mixture of them; a row is pure only where one picture alone is active."
     UNMOVED_INPUT = (
         "Read off exactly: the weights moved under way, but the first layer's input never did, and the ratio is still it."

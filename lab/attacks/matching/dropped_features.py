@@ -23,7 +23,7 @@ from torch.nn import functional
 from lab.late import Bool, Float
 
 from lab.attacks.closed_form.linear_layers import CONSISTENT, _linear_layers, derivative_from_output, divide, largest
-from lab.federated.inputs import moved, random
+from lab.federated.inputs import each, moved, random
 from lab.federated.observation import Observation
 from lab.federated.tensors import Gradients
 from lab.options.words import percent as spoken
@@ -51,6 +51,11 @@ class Dropped:
     observation: Observation
     """As if the network had those features off."""
     sentence: str
+
+    def mask(self, layer: str) -> Float[Tensor, " features"] | None:
+        """What that layer's inputs were multiplied by; None where by nothing."""
+        masked = self.observation.network.get_submodule(layer)
+        return masked.mask if isinstance(masked, MaskedLinear) else None
 
 
 class MaskedLinear(nn.Linear):
@@ -145,16 +150,20 @@ def _scale_by_share(observation: Observation, layer: nn.Linear, off: Bool[Tensor
 
 
 def _silent_share(observation: Observation, layer: nn.Linear) -> float:
-    """Of what noise makes enter a layer, the share that is zero."""
+    """Of what enters a layer the share that is zero without dropout: for noise, or for what may fill part of an input.
+
+    A black or white background, or a one-hot row, can enter a layer as zeros, and nothing then tells them from features off.
+    """
     entered: list[Tensor] = []
     noise = random(observation.input_shape, WITNESSES, stream(0, "pictures that leave units silent"), torch.float32)
     hook = layer.register_forward_hook(lambda _, inputs, __: entered.append(inputs[0]))
     try:
         with torch.no_grad():
-            observation.network(moved(noise, next(observation.network.parameters())))
+            for witness in (noise, each(torch.zeros_like, noise), each(torch.ones_like, noise)):
+                observation.network(moved(witness, next(observation.network.parameters())))
     finally:
         hook.remove()
-    return float((entered[0] == 0).double().mean())
+    return max(float((inputs == 0).double().mean()) for inputs in entered)
 
 
 def _masked(network: nn.Module, masks: Mapping[str, Tensor]) -> nn.Module:
