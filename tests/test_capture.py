@@ -216,9 +216,18 @@ def test_the_module_stands_alone(tmp_path):
     assert captures.is_capture(tmp_path / "update.safetensors")
 
 
+def outside_functions(tree):
+    """What runs as a module is imported."""
+    for node in ast.iter_child_nodes(tree):
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            yield node
+            yield from outside_functions(node)
+
+
 @pytest.mark.parametrize("path", [*(ROOT / "lab").rglob("*.py"), *(ROOT / "widgets").rglob("*.py")], ids=lambda path: path.stem)
-def test_no_framework_is_imported_anywhere(path):
-    for node in ast.walk(ast.parse(path.read_text())):
+def test_no_framework_is_imported_but_where_it_is_asked_for(path):
+    """Opacus' accountant is, within a function that says so where it is missing; a capture needs neither."""
+    for node in outside_functions(ast.parse(path.read_text())):
         names = [name.name for name in node.names] if isinstance(node, ast.Import) else [getattr(node, "module", "") or ""]
         assert not {name.partition(".")[0] for name in names} & {"flwr", "opacus"}
 
