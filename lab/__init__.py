@@ -49,13 +49,24 @@ if TYPE_CHECKING:
     from lab.attacks.matching.priors.base import Prior
     from lab.attacks.matching.priors.l2 import L2
     from lab.attacks.matching.priors.total_variation import TotalVariation
+    from lab.attacks.neighbourhoods import GraphOutcome, Neighbourhoods
     from lab.attacks.patch_embedding import PatchEmbedding, PatchOutcome
     from lab.attacks.recursive import Recursive
+    from lab.attacks.span import Span, SpanOutcome
     from lab.client.batch import Batch
     from lab.client.defences.base import Defence
+    from lab.client.defences.clipping import Clipping
+    from lab.client.defences.dp_fedavg import DPFedAvg
+    from lab.client.defences.dp_sgd import DPSGD
+    from lab.client.defences.dropout import Dropout
     from lab.client.defences.gaussian_noise import GaussianNoise
+    from lab.client.defences.low_rank import LowRank
+    from lab.client.defences.mixup import Mixup
     from lab.client.defences.pruning import Pruning
+    from lab.client.defences.quantisation import Quantisation
     from lab.client.defences.scaling import Scaling
+    from lab.client.defences.soteria import Soteria
+    from lab.client.defences.top_k import TopK
     from lab.errors import LabError
     from lab.evaluation.round import Round
     from lab.evaluation.scores import Scores, score
@@ -70,13 +81,19 @@ if TYPE_CHECKING:
     from lab.federated.losses.mse import MSE
     from lab.federated.networks.base import Network
     from lab.federated.networks.convnet import ConvNet
+    from lab.federated.networks.flower_net import FlowerNet
+    from lab.federated.networks.gcn import GCN
+    from lab.federated.networks.graphsage import GraphSAGE
     from lab.federated.networks.imagenet_resnet import ImageNetResNet
     from lab.federated.networks.imagenet_vit import ImageNetViT
     from lab.federated.networks.lenet import LeNet
     from lab.federated.networks.mlp import MLP
+    from lab.federated.networks.mobilenet_v3 import MobileNetV3
     from lab.federated.networks.resnet import ResNet
     from lab.federated.networks.small_convnet import SmallConvNet
     from lab.federated.networks.squeezenet import SqueezeNet
+    from lab.federated.networks.transformer import Transformer
+    from lab.federated.networks.vgg11 import VGG11
     from lab.federated.networks.vision_transformer import VisionTransformer
     from lab.federated.observation import LabelSource, Observation
     from lab.federated.protocols.base import Protocol
@@ -86,11 +103,14 @@ if TYPE_CHECKING:
     from lab.modalities.line_up import Verdict
 
 __all__ = [
+    "DPSGD",
+    "GCN",
     "L1",
     "L2",
     "LBFGS",
     "MLP",
     "MSE",
+    "VGG11",
     "Adam",
     "Analytic",
     "Attack",
@@ -99,19 +119,25 @@ __all__ = [
     "BalancedCosine",
     "BalancedEuclidean",
     "Batch",
+    "Clipping",
     "ClosedFormOutcome",
     "ConvNet",
     "Cosine",
     "CrossEntropy",
+    "DPFedAvg",
     "Defence",
     "Diagnosis",
     "Distance",
+    "Dropout",
     "Euclidean",
     "Experiment",
     "FedAvg",
     "FedSGD",
+    "FlowerNet",
     "GaussianNoise",
     "GradientMatching",
+    "GraphOutcome",
+    "GraphSAGE",
     "HeadStart",
     "ImageNetResNet",
     "ImageNetViT",
@@ -126,7 +152,11 @@ __all__ = [
     "LocalOptimiser",
     "LocalSGD",
     "Loss",
+    "LowRank",
     "MatchingOutcome",
+    "Mixup",
+    "MobileNetV3",
+    "Neighbourhoods",
     "Network",
     "NormalisedAdam",
     "Observation",
@@ -137,6 +167,7 @@ __all__ = [
     "Prior",
     "Protocol",
     "Pruning",
+    "Quantisation",
     "Recursive",
     "ResNet",
     "Round",
@@ -145,9 +176,14 @@ __all__ = [
     "SignedAdam",
     "SmallConvNet",
     "SoftSigns",
+    "Soteria",
+    "Span",
+    "SpanOutcome",
     "SqueezeNet",
     "TopHeavyCosine",
+    "TopK",
     "TotalVariation",
+    "Transformer",
     "Verdict",
     "VisionTransformer",
     "attack",
@@ -176,7 +212,9 @@ _NOUNS = (
     "lab.federated.local_optimisers.base",
     "lab.federated.losses.base",
     "lab.attacks.label_reading",
+    "lab.attacks.neighbourhoods",
     "lab.attacks.patch_embedding",
+    "lab.attacks.span",
     "lab.findings.diagnosis",
 )
 _KINDS = ("attack", "protocol", "loss", "local_optimiser", "distance", "prior", "optimiser", "defence", "network")

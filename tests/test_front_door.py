@@ -12,7 +12,7 @@ import lab
 from lab.options.catalogue import entries
 
 ROOT = Path(__file__).parent.parent
-KINDS = ("attack", "protocol", "distance", "prior", "optimiser", "defence", "network")
+KINDS = ("attack", "protocol", "loss", "local_optimiser", "distance", "prior", "optimiser", "defence", "network")
 
 
 def test_ones_own_model_is_attacked_in_four_lines():
@@ -32,6 +32,7 @@ def test_every_public_name_is_there_and_says_what_it_is(name):
 def test_every_entry_of_the_catalogue_is_a_name_of_lab(kind):
     for entry in entries(kind).values():
         assert getattr(lab, entry.__name__) is entry
+        assert entry.__name__ in lab.__all__
 
 
 def test_every_way_in_which_an_attack_ends_is_a_name_of_lab():
