@@ -70,7 +70,7 @@ def test_an_interrupted_training_goes_on(tmp_path, data, monkeypatch):
 
 WRONG = [
     (("train", "mpl", "--data", "x"), "Did you mean 'mlp'?"),
-    (("train", "mlp"), "Missing option '--data'."),
+    (("train", "mlp"), "lies in a folder; name it by --data, and it is downloaded to it where it is not."),
     (("train", "mlp", "--data", "x", "--dataset", "gallery"), "has no training part; choose one of: cifar10"),
     (("train", "mlp", "--data", "x", "--epochs", "0"), "epochs = 0 is out of range; give a value from 1 to 1000."),
     (("serve", "--port", "70000"), "--port 70000 is out of range; give a port from 1 to 65535, such as 8866."),
