@@ -10,7 +10,7 @@ from rounds import observe, random_batch
 from torch.nn.functional import one_hot
 
 from lab import Experiment, LabError
-from lab.client.defences.base import Defence
+from lab.client.defences.base import Defence, TrainingDefence
 from lab.client.defences.clipping import Clipping
 from lab.client.defences.dp_sgd import DPSGD
 from lab.client.defences.dropout import Dropout
@@ -23,6 +23,8 @@ from lab.client.defending import trained
 from lab.client.representation import last_layer
 from lab.experiments.links import read, write
 from lab.federated.gradients import trainable
+from lab.federated.losses.base import Reduction
+from lab.federated.losses.cross_entropy import CrossEntropy
 from lab.federated.networks.base import Activation
 from lab.federated.networks.mlp import MLP
 from lab.federated.protocols.fedavg import FedAvg
@@ -164,6 +166,15 @@ def test_dp_sgd_clips_each_example_and_then_adds_noise_to_the_sum(monkeypatch):
     noise = flat(one_step(DPSGD(longest=longest, multiplier=3.0), batch, network)) - expected
     assert float(noise.std()) == pytest.approx(3 * longest / 6, rel=0.05)
     assert abs(float(noise.mean())) < 4 * float(noise.std()) / len(noise) ** 0.5
+
+
+@pytest.mark.parametrize("reduction", Reduction)
+@pytest.mark.parametrize("entry", [entry for entry in entries("defence").values() if issubclass(entry, TrainingDefence)])
+def test_a_defence_at_its_weakest_leaves_a_sum_a_sum(entry, reduction):
+    batch, protocol = random_batch(4, (3, 8, 8)), FedSGD(loss=CrossEntropy(reduction))
+    network = observe(MLP(depth=2, width=16), batch).network
+    found = trained([entry.weakest()], protocol, network, batch, stream(0, "defence"))
+    torch.testing.assert_close(flat(found), flat(protocol.update(network, batch.images, batch.labels)))
 
 
 def test_mixup_is_training_on_mixtures_with_soft_labels():

@@ -155,7 +155,7 @@ def test_its_gradient_of_each_picture_alone_is_that_of_a_batch_of_one(loss):
     """Which clients clip one by one (DP-SGD)."""
     observed, batch = seen(SMOOTH, loss, 3)
     weights = {name: weight.detach() for name, weight in observed.network.named_parameters()}
-    rule, given = PlainGradient(loss.value), (observed.network, weights, batch.images, batch.labels)
+    rule, given = PlainGradient(loss), (observed.network, weights, batch.images, batch.labels)
     quick, plain = rule.each(*given), GradientRule.each(rule, *given)
     torch.testing.assert_close(quick, plain)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from lab.late import Tensor, torch
@@ -15,8 +14,7 @@ from lab.federated.tensors import Gradients, Inputs, Targets
 if TYPE_CHECKING:
     from torch import nn
 
-Value = Callable[[Tensor, Targets], Tensor]
-"""From logits and targets to the loss, a mean over the batch."""
+    from lab.federated.losses.base import Loss
 
 
 class GradientRule(ABC):
@@ -26,6 +24,10 @@ class GradientRule(ABC):
     def gradient(self, model: nn.Module, weights: Gradients, inputs: Inputs, targets: Targets) -> dict[str, Tensor]:
         """At these weights, for the inputs of one step; outside any graph."""
 
+    @abstractmethod
+    def length(self, count: int) -> float:
+        """How many times as long as the mean over so many inputs it is."""
+
     def each(self, model: nn.Module, weights: Gradients, inputs: Inputs, targets: Targets) -> dict[str, Tensor]:
         """The same of each input as if it were alone: tensors of shape (inputs, ...)."""
         places = [slice(place, place + 1) for place in range(len(targets))]
@@ -33,16 +35,31 @@ class GradientRule(ABC):
         return {name: torch.stack([one[name] for one in found]) for name in weights}
 
 
+class ChangedRule(GradientRule):
+    """Base of what a defence makes of another rule, by chance."""
+
+    def __init__(self, rule: GradientRule, generator: torch.Generator) -> None:
+        self.rule, self.generator = rule, generator
+
+    def length(self, count: int) -> float:
+        """As the other's."""
+        return self.rule.length(count)
+
+
 class PlainGradient(GradientRule):
     """The gradient of the loss itself."""
 
-    def __init__(self, value: Value) -> None:
-        self.value = value
+    def __init__(self, loss: Loss) -> None:
+        self.loss = loss
+
+    def length(self, count: int) -> float:
+        """The loss says whether it is a mean."""
+        return self.loss.length(count)
 
     def gradient(self, model: nn.Module, weights: Gradients, inputs: Inputs, targets: Targets) -> dict[str, Tensor]:
         """By one backward pass."""
         leaves = {name: tensor.detach().requires_grad_() for name, tensor in weights.items()}
-        return slopes(self.value(torch.func.functional_call(model, leaves, (inputs,)), targets), leaves)
+        return slopes(self.loss.value(torch.func.functional_call(model, leaves, (inputs,)), targets), leaves)
 
     def each(self, model: nn.Module, weights: Gradients, inputs: Inputs, targets: Targets) -> dict[str, Tensor]:
         """By one backward pass, too, in which each input has weights of its own."""
@@ -50,6 +67,6 @@ class PlainGradient(GradientRule):
 
         def alone(leaves: dict[str, Tensor], one: Inputs, target: Tensor) -> Tensor:
             batch = each(lambda tensor: tensor.unsqueeze(0), one)
-            return self.value(torch.func.functional_call(model, leaves, (batch,)), target.unsqueeze(0))
+            return self.loss.value(torch.func.functional_call(model, leaves, (batch,)), target.unsqueeze(0))
 
         return slopes(torch.vmap(alone)(own, inputs, targets).sum(), own)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from lab.late import Tensor, torch
 
 from lab.client.defences.base import TrainingDefence
-from lab.federated.gradient_rules import GradientRule
+from lab.federated.gradient_rules import ChangedRule, GradientRule
 from lab.federated.inputs import rows
 from lab.federated.tensors import Gradients, Inputs, Targets
 from lab.options.fields import Bounds, Help
@@ -48,19 +48,21 @@ class DPSGD(TrainingDefence):
         return 2 * max(AT_ONCE, weights) + 2 * largest
 
 
-class _Private(GradientRule):
+class _Private(ChangedRule):
     def __init__(self, options: DPSGD, rule: GradientRule, generator: torch.Generator) -> None:
-        self.options, self.rule, self.generator = options, rule, generator
+        super().__init__(rule, generator)
+        self.options = options
 
     def gradient(self, model: nn.Module, weights: Gradients, inputs: Inputs, targets: Targets) -> dict[str, Tensor]:
-        """The noisy mean of the clipped gradients."""
+        """The noisy mean of the clipped gradients, or their sum as the loss has it; each counts alike, whatever its class."""
         count, total = len(targets), {name: torch.zeros_like(tensor) for name, tensor in weights.items()}
         for part in torch.arange(count).split(max(1, AT_ONCE // sum(tensor.numel() for tensor in weights.values()))):
             single = self.rule.each(model, weights, rows(inputs, part), targets[part])
             factors = self._factors(single)
             for name, tensor in single.items():
                 total[name] += torch.tensordot(factors, tensor, dims=1)
-        return {name: self._noisy(tensor) / count for name, tensor in total.items()}
+        share = self.length(count) / count
+        return {name: share * self._noisy(tensor) for name, tensor in total.items()}
 
     def _factors(self, single: Gradients) -> Tensor:
         """min(1, C / ||g_i||), shape (inputs,)."""

@@ -9,7 +9,7 @@ from lab.late import Tensor, torch
 
 from lab.client.defences.base import TrainingDefence
 from lab.client.representation import before_last_layer
-from lab.federated.gradient_rules import GradientRule
+from lab.federated.gradient_rules import ChangedRule, GradientRule
 from lab.federated.tensors import Gradients, Inputs, Targets
 from lab.options.fields import Bounds, Help
 
@@ -28,9 +28,10 @@ class Dropout(TrainingDefence):
         return _Dropped(self.strength, rule, generator) if self.strength else rule
 
 
-class _Dropped(GradientRule):
+class _Dropped(ChangedRule):
     def __init__(self, strength: float, rule: GradientRule, generator: torch.Generator) -> None:
-        self.strength, self.rule, self.generator = strength, rule, generator
+        super().__init__(rule, generator)
+        self.strength = strength
 
     def gradient(self, model: nn.Module, weights: Gradients, inputs: Inputs, targets: Targets) -> dict[str, Tensor]:
         """New features are off in every step."""

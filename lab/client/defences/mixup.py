@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from lab.late import Tensor, np, torch
 
 from lab.client.defences.base import TrainingDefence
-from lab.federated.gradient_rules import GradientRule
+from lab.federated.gradient_rules import ChangedRule, GradientRule
 from lab.federated.inputs import both, rows
 from lab.federated.tensors import Gradients, Inputs, Targets
 from lab.options.fields import Bounds, Help
@@ -34,9 +34,10 @@ class Mixup(TrainingDefence):
         return 2 * weights
 
 
-class _Mixed(GradientRule):
+class _Mixed(ChangedRule):
     def __init__(self, strength: float, rule: GradientRule, generator: torch.Generator) -> None:
-        self.strength, self.rule, self.generator = strength, rule, generator
+        super().__init__(rule, generator)
+        self.strength = strength
 
     def gradient(self, model: nn.Module, weights: Gradients, inputs: Inputs, targets: Targets) -> dict[str, Tensor]:
         """One weight a step and a partner for each input, as the paper has it."""

@@ -9,7 +9,7 @@ from lab.late import Tensor, no_grad, torch
 
 from lab.client.defences.base import TrainingDefence
 from lab.client.representation import before_last_layer, last_layer
-from lab.federated.gradient_rules import GradientRule
+from lab.federated.gradient_rules import ChangedRule, GradientRule
 from lab.federated.inputs import each
 from lab.federated.tensors import Gradients, Inputs, Targets
 from lab.options.fields import Bounds, Help
@@ -40,9 +40,10 @@ def _defended(network: nn.Module) -> str:
     return f"{last_layer(network)[0]}.weight"
 
 
-class _Masked(GradientRule):
+class _Masked(ChangedRule):
     def __init__(self, strength: float, rule: GradientRule, generator: torch.Generator) -> None:
-        self.strength, self.rule, self.generator = strength, rule, generator
+        super().__init__(rule, generator)
+        self.strength = strength
 
     def gradient(self, model: nn.Module, weights: Gradients, inputs: Inputs, targets: Targets) -> dict[str, Tensor]:
         """The last layer's gradient without its columns that tell most."""

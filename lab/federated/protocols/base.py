@@ -34,7 +34,7 @@ class Protocol(Entry):
     @property
     def rule(self) -> GradientRule:
         """How the client takes a gradient."""
-        return PlainGradient(self.loss.value)
+        return PlainGradient(self.loss)
 
     def trained(self, model: nn.Module, inputs: Inputs, targets: Targets, rule: GradientRule) -> Gradients:
         """What leaves a client that takes its gradients by another rule; by its own it is ``update``.
