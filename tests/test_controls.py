@@ -492,7 +492,7 @@ def test_a_failed_run_is_prepared_anew_before_it_starts(session, film):
 
 def a_frame(number):
     image = np.full((4, 4, 3), number, np.uint8)
-    return Frame(number, 1, number, float("nan"), 10.0, 0.5, "Taking shape", "2nd of 8 in the line-up", image, 0.1)
+    return Frame(number, 1, number, float("nan"), {"psnr_db": 10.0}, "Taking shape", "2nd of 8 in the line-up", image, 0.1)
 
 
 def sent_by(film, monkeypatch):

@@ -34,7 +34,7 @@ def test_a_run_comes_back_from_its_file():
         for before, after in zip(shown.frames, session.frames, strict=True):
             assert (after.image == before.image).all()
             assert (after.iteration, after.objective, after.verdict) == (before.iteration, before.objective, before.verdict)
-        assert session.numbers["psnr_db"] == shown.frames[-1].psnr_db
+        assert session.numbers["psnr_db"] == shown.frames[-1].measures["psnr_db"]
         assert (session.message, session.iterations, session.source) == (shown.message, 40, "file")
 
     after_a_run(check)
@@ -96,7 +96,7 @@ def test_a_small_file_is_enough():
     run = run_file.read(json.dumps(a_file()).encode())
     assert run.experiment == Experiment()
     assert run.frames[0].image.shape == (1, 1, 3)
-    assert np.isnan(run.frames[0].psnr_db)
+    assert np.isnan(run.frames[0].measures["psnr_db"])
 
 
 @pytest.mark.parametrize(

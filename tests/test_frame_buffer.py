@@ -16,7 +16,7 @@ def test_the_frames_of_a_run_are_bounded_and_evenly_spread(side, count):
     image = np.broadcast_to(np.uint8(0), (side, side, 3))
     reel = FrameBuffer(lambda frame: frame.image.nbytes)
     for iteration in range(count):
-        reel.send(Frame(reel.number(), 1, iteration, math.nan, 0.0, 0.0, "", "", image, 0.0))
+        reel.send(Frame(reel.number(), 1, iteration, math.nan, {}, "", "", image, 0.0))
     kept = [frame.iteration for frame in reel.frames]
     assert (kept[0], kept[-1]) == (0, count - 1)
     assert len(kept) <= MOST_FRAMES

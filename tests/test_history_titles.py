@@ -12,7 +12,7 @@ from widgets.run.history import History
 def titled(experiment):
     past = History()
     picture = np.zeros((4, 4, 3), np.uint8)
-    shown = Frame(1, 1, 10, 0.1, 20.0, 0.9, "Recognisable", "1st of 8 in the line-up", picture, 0.5)
+    shown = Frame(1, 1, 10, 0.1, {"psnr_db": 20.0}, "Recognisable", "1st of 8 in the line-up", picture, 0.5)
     past.add(experiment, [shown], "All iterations are done.", 10)
     return past.strip()[0]["title"]
 

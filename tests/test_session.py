@@ -472,7 +472,7 @@ def test_the_pace_does_not_make_an_attack_of_few_states_crawl():
         async with opened({"network": {"name": "lenet"}, "attack": {"name": "recursive"}}, pace=600.0) as session:
             session.start()
             await until(session, "finished")
-            assert session.frames[-1].psnr_db > 60
+            assert session.frames[-1].measures["psnr_db"] > 60
 
     asyncio.run(story())
 

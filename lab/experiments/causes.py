@@ -74,7 +74,7 @@ def _defended(experiment: Experiment) -> Cause | None:
     names = " and ".join(defence.name.replace("_", " ") for defence in strong)
     return Cause(
         "defence",
-        f"The phone defends itself ({names}): what arrives is not the gradient of the picture any more.",
+        f"The phone defends itself ({names}): what arrives is not the gradient of the {experiment.modality.one} any more.",
         "take the defence away",
         (("defences", []),),
     )
@@ -116,7 +116,8 @@ def _no_search(experiment: Experiment) -> Cause | None:
         return None
     return Cause(
         "no_search",
-        "This attack divides and solves, and guesses nothing: where the equations stop short of the picture, so does it.",
+        "This attack divides and solves, and guesses nothing: where the equations stop short of the "
+        f"{experiment.modality.one}, so does it.",
         "let it guess where equations end",
         _recommended(experiment),
     )
@@ -127,7 +128,8 @@ def _unknown_labels(experiment: Experiment) -> Cause | None:
         return None
     return Cause(
         "labels",
-        "The server works the labels out by itself, and explains the gradient by another picture where it is wrong.",
+        f"The server works the labels out by itself, and explains the gradient by another {experiment.modality.one} where it "
+        "is wrong.",
         "let the server know the labels",
         (("labels", "known"),),
     )
@@ -165,10 +167,11 @@ def _same_labels(experiment: Experiment) -> Cause | None:
 def _several(experiment: Experiment) -> Cause | None:
     if experiment.batch_size < 2:
         return None
+    modality = experiment.modality
     return Cause(
         "batch",
-        f"{experiment.batch_size} pictures share one gradient, and each is told by what the others leave of it.",
-        "send one picture at a time",
+        f"{experiment.batch_size} {modality.many} share one gradient, and each is told by what the others leave of it.",
+        f"send one {modality.one} at a time",
         (("batch_size", 1),),
     )
 

@@ -22,7 +22,7 @@ from lab.experiments.experiment import Experiment
 from lab.experiments.recommended import recommended_for_observation
 from lab.federated.classifier import Classifier
 from lab.federated.inputs import joined, rows, shape_of
-from lab.federated.observation import LabelSource, Observation
+from lab.federated.observation import LabelSource, Observation, attacks_for
 from lab.federated.own_statistics import own_statistics
 from lab.federated.tensors import Gradients, Inputs, Shape
 from lab.modalities.base import Modality, modality_of
@@ -105,7 +105,7 @@ def _check_attack(given: object, seen: Observation) -> None:
     if given.modality not in ("", seen.modality):
         raise LabError(
             f"The attack {given.name} finds {modality_of(given.modality).many}, and {modality_of(seen.modality).many} are "
-            "sought; take gradient_matching or analytic."
+            f"sought; take {attacks_for(seen.modality)}."
         )
 
 

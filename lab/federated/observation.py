@@ -13,11 +13,16 @@ from lab.late import torch
 from lab.errors import LabError
 from lab.federated.receiving import received
 from lab.federated.tensors import Gradients, Labels, Received, Shape
+from lab.options.catalogue import entries
 
 if TYPE_CHECKING:
     from lab.federated.classifier import Classifier
     from lab.federated.losses.base import Loss
     from lab.federated.protocols.base import Protocol
+
+
+FOR_ALL = ("gradient_matching", "analytic")
+"""The attacks that find inputs of any kind."""
 
 
 class LabelSource(Enum):
@@ -64,7 +69,7 @@ class Observation:
         if isinstance(self.input_shape, Mapping) or len(self.input_shape) != 3:
             raise LabError(
                 f"This attack undoes what networks do to pictures, and the inputs here are {self.modality}; take "
-                "gradient_matching or analytic."
+                f"{attacks_for(self.modality)}."
             )
         channels, height, width = self.input_shape
         return channels, height, width
@@ -112,3 +117,10 @@ class Observation:
             update={name: tensor.to(device) for name, tensor in self.update.items()},
             labels=None if self.labels is None else self.labels.to(device),
         )
+
+
+def attacks_for(modality: str) -> str:
+    """The attacks that find such inputs, those made for them first, in words: "span, gradient_matching or analytic"."""
+    own = [name for name, attack in entries("attack").items() if getattr(attack, "modality", "") == modality]
+    *others, last = (*own, *FOR_ALL)
+    return f"{', '.join(others)} or {last}"

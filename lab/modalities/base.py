@@ -50,6 +50,8 @@ class Measure:
     """What knowing nothing scores, where that is the same for every input."""
     in_summary: bool = True
     """Whether the one line that sums up a run tells it."""
+    full: float = 1.0
+    """What an axis of it reaches at least."""
 
     def told(self, value: float) -> str:
         """A value in words."""
@@ -88,6 +90,8 @@ class Modality(Entry):
     details: ClassVar[Mapping[str, str]] = {}
     """Further numbers of ``detail`` that studies average, by name, and what tables call them."""
     thresholds: ClassVar[Thresholds]
+    likeness_meaning: ClassVar[str] = "How alike the reconstruction and the secret are: 1 is the same."
+    """What the line-up goes by, in one plain sentence."""
     scale_note: ClassVar[str] = ""
     """What is to be said of ``at_some_scale``."""
     realism: ClassVar[Realism | None] = None

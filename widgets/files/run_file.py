@@ -28,7 +28,8 @@ MOST_ITERATIONS = 10**9
 MOST_BYTES = 24_000_000
 """Of a file that is written or opened."""
 EVIDENCE = ("residual", "hidden", "unknowns", "equations", "strangeness", "strangest_real")
-NUMBERS = ("iteration", "objective", "psnr_db", "ssim", "seconds")
+NUMBERS = ("iteration", "objective", "seconds")
+MEASURES = ("psnr_db", "ssim")
 WORDS = ("verdict", "line_up")
 
 
@@ -78,7 +79,8 @@ def _frame_data(frame: Frame) -> dict[str, Any]:
 
     file = io.BytesIO()
     Image.fromarray(frame.image).save(file, "PNG")
-    words = plain({name: getattr(frame, name) for name in (*NUMBERS, *WORDS, "numbers")})
+    measures = {name: frame.measures.get(name, math.nan) for name in MEASURES}
+    words = plain({name: getattr(frame, name) for name in (*NUMBERS, *WORDS, "numbers")} | measures)
     return words | {"png": base64.b64encode(file.getvalue()).decode()}
 
 
@@ -120,12 +122,12 @@ def _check_pixels(pngs: list[bytes]) -> None:
 
 
 def _frame(number: int, data: dict[str, Any], png: bytes) -> Frame:
-    iteration, *values = (_number(data.get(name), f"{name} of frame {number}") for name in NUMBERS)
-    objective, psnr_db, ssim, seconds = values
+    iteration, objective, seconds = (_number(data.get(name), f"{name} of frame {number}") for name in NUMBERS)
+    measures = {name: _number(data.get(name), f"{name} of frame {number}") for name in MEASURES}
     verdict, line_up = (_words(data.get(name), 60) for name in WORDS)
     whole = int(iteration) if abs(iteration) <= MOST_ITERATIONS else 0
     image, numbers = _picture(number, png), _scores(data.get("numbers"))
-    return Frame(number, 0, whole, objective, psnr_db, ssim, verdict, line_up, image, seconds, numbers)
+    return Frame(number, 0, whole, objective, measures, verdict, line_up, image, seconds, numbers)
 
 
 def _scores(data: Any) -> dict[str, Any]:

@@ -27,14 +27,18 @@ class NextStep:
     """The tab that it opens."""
 
 
-STEPS = (
-    NextStep(
+def _several(many: str) -> NextStep:
+    return NextStep(
         "batch",
-        "Send eight pictures at once",
-        "Would eight pictures hide it?",
-        "Eight pictures now share one gradient: averaging blurs, but does it hide?",
+        f"Send eight {many} at once",
+        f"Would eight {many} hide it?",
+        f"Eight {many} now share one gradient: averaging blurs, but does it hide?",
         (("batch_size", 8),),
-    ),
+    )
+
+
+STEPS = (
+    _several("pictures"),
     NextStep(
         "trained",
         "Try a trained network",
@@ -69,10 +73,10 @@ UNDO = "Undo takes it back, as does the browser's back button."
 
 
 def made(step: NextStep, present: Experiment) -> Experiment:
-    """The default experiment with the step's changes, and with the reader's own secret where one picture is asked for."""
-    from lab import Experiment, LabError
+    """The default experiment on such inputs with the step's changes, and with the reader's own secret where one is sought."""
+    from lab import LabError
 
-    default = edited(Experiment(), step.edits)
+    default = edited(_default(present), step.edits)
     if default.batch_size > 1 or present.dataset.modality != default.dataset.modality:
         return default
     try:
@@ -81,15 +85,39 @@ def made(step: NextStep, present: Experiment) -> Experiment:
         return default
 
 
+def _default(present: Experiment) -> Experiment:
+    """What the page would begin with on inputs of the present kind."""
+    from lab import Experiment
+
+    default = Experiment()
+    return default if present.modality == default.modality else edited(default, (("network", present.modality.network),))
+
+
+def offered(present: Experiment | None) -> tuple[NextStep, ...]:
+    """The steps that stay with inputs of the present kind, in its words; pictures' own before the lab is loaded."""
+    if present is None or present.modality.name == "images":
+        return STEPS
+    told = (_several(present.modality.many), *STEPS[1:])
+    return tuple(step for step in told if _stays(made(step, present), present))
+
+
+def _stays(changed: Experiment, present: Experiment) -> bool:
+    """Whether it is on inputs of the same kind, and can be had."""
+    from lab.client.checkpoints import at_hand
+
+    known = not changed.trained or at_hand(changed.network, changed.weights)
+    return known and changed.modality == present.modality
+
+
 def lit(present: Experiment) -> NextStep | None:
     """The step whose experiment the present one is."""
-    return next((step for step in STEPS if made(step, present) == present), None)
+    return next((step for step in offered(present) if made(step, present) == present), None)
 
 
 def after(present: Experiment) -> NextStep:
     """The step that follows: the first one, or the one after the present one's."""
-    step = lit(present)
-    return STEPS[(STEPS.index(step) + 1) % len(STEPS)] if step else STEPS[0]
+    step, others = lit(present), offered(present)
+    return others[(others.index(step) + 1) % len(others)] if step else others[0]
 
 
 def take(session: Any, step: NextStep) -> str:

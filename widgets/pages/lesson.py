@@ -25,7 +25,7 @@ class Lesson(Attended):
 
     - cards ``secret`` (the private picture), ``sent`` (the numbers), ``server`` (the reconstruction and the verdict);
     - ``transport`` (attack, pause, step, scrubber), ``guess`` (which of these 8?), ``chips`` (next steps);
-    - ``controls`` (the form that changes the experiment), ``curve`` (objective and PSNR), ``conditions``;
+    - ``controls`` (the form that changes the experiment), ``curve`` (objective and main measure), ``conditions``;
     - tabs ``algebra``, ``difference``, ``layers``, ``numbers``, ``history``;
     - ``compare`` (two runs side by side, sweeps), ``doctor`` (failures, causes, cures), ``share`` (link, export).
 

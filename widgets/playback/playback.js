@@ -150,7 +150,7 @@ function initialize({ model, signal }) {
 
   function begin(newRun, source) {
     stop();
-    if (film.source !== "recorded" && kept.length > 1) before = kept.map(({ iteration, objective, psnr_db }) => ({ iteration, objective, psnr_db }));
+    if (film.source !== "recorded" && kept.length > 1) before = kept.map(({ iteration, objective, measures }) => ({ iteration, objective, measures }));
     run = newRun;
     film.source = source;
     kept = [];

@@ -104,7 +104,7 @@ class Playback(Listener):
 def frame_data(frame: Any) -> dict[str, Any]:
     """A frame without its picture, as plain numbers and words."""
     height, width, *_ = frame.image.shape
-    scores = ("objective", "psnr_db", "ssim", "verdict", "line_up", "suspects", "numbers")
+    scores = ("objective", "measures", "verdict", "line_up", "suspects", "numbers")
     names = ("id", "run", "iteration", *scores, "seconds", "layers")
     shape = {"height": height, "width": width, "moves": frame.downhill is not None}
     if frame.inputs != PICTURES:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lab import AttackState, Experiment, Round
     from lab.evaluation.evidence import Evidence
     from lab.evaluation.round import Sent
+    from lab.modalities.base import Modality
 
 PICTURES = "images"
 SHORT_KINDS = {"Conv2d": "conv", "Linear": "fc", "BatchNorm2d": "norm"}
@@ -33,8 +34,8 @@ class Frame:
     run: int
     iteration: int
     objective: float
-    psnr_db: float
-    ssim: float
+    measures: dict[str, float]
+    """Those of the modality by name, as far as they are known."""
     verdict: str
     line_up: str
     image: np.ndarray
@@ -93,8 +94,7 @@ def frame(number: int, run: int, post: Post, attacked: Round | Sent) -> Frame:
         run=run,
         iteration=state.iteration,
         objective=state.objective,
-        psnr_db=told.psnr_db,
-        ssim=told.ssim,
+        measures=told.measures,
         verdict=told.verdict,
         line_up=told.line_up,
         image=tiled(shown.values) if shown.kind == PICTURES else shown.values,
@@ -112,13 +112,14 @@ def frame(number: int, run: int, post: Post, attacked: Round | Sent) -> Frame:
 def describe_round(experiment: Experiment, attacked: Round | Sent) -> dict[str, Any]:
     """What left the phone: the picture beside it, where it is known, and the numbers by layer."""
     from lab.evaluation.round import Sent
+    from lab.modalities.base import modality_of
 
+    told = describe_update(experiment, attacked) | spoken(modality_of(attacked.observation.modality))
     if isinstance(attacked, Sent):
-        return describe_update(experiment, attacked) | _described_unknown(experiment, attacked)
+        return told | _described_unknown(experiment, attacked)
     label = int(attacked.batch.labels[0])
-    return {
+    return told | {
         **_described_inputs(attacked),
-        **describe_update(experiment, attacked),
         "alt": alt_text(experiment),
         "notes": list(attacked.batch.notes),
         "label": experiment.dataset.class_names[label] if label < len(experiment.dataset.class_names) else str(label),
@@ -146,9 +147,26 @@ def describe_update(experiment: Experiment, attacked: Round | Sent) -> dict[str,
     }
 
 
+def spoken(modality: Modality) -> dict[str, Any]:
+    """What inputs of a kind are called, and what is measured of them."""
+    from lab.evaluation.scores import control_name
+
+    told = ("title", "unit", "digits", "meaning", "nothing", "in_summary", "full")
+    return {
+        "one": modality.one,
+        "many": modality.many,
+        "unknowns": modality.unknowns,
+        "main": modality.main,
+        "likeness_meaning": modality.likeness_meaning,
+        "measures": [
+            {"name": name} | {part: getattr(measure, part) for part in told} for name, measure in modality.measures.items()
+        ],
+        "controls": [{"name": control_name(modality, name), "spoken": words} for name, words in modality.controls.items()],
+    }
+
+
 def _described_inputs(attacked: Round) -> dict[str, Any]:
     """The private inputs, and those to tell them from."""
-    from lab.evaluation.scores import control_name
     from lab.federated.inputs import first
     from lab.modalities.base import modality_of
 
@@ -162,13 +180,7 @@ def _described_inputs(attacked: Round) -> dict[str, Any]:
             "grey": attacked.batch.images.shape[1] == 1,
         }
     shown = modality.shown(attacked.batch.inputs)
-    measures = [
-        {"name": name, "title": measure.title, "unit": measure.unit, "digits": measure.digits, "meaning": measure.meaning}
-        for name, measure in modality.measures.items()
-    ]
-    controls = [{"name": control_name(modality, name), "spoken": spoken} for name, spoken in modality.controls.items()]
-    told = {"one": modality.one, "many": modality.many, "words": dict(shown.words), "measures": measures, "controls": controls}
-    return {"inputs": shown.kind, "values": shown.values, **told}
+    return {"inputs": shown.kind, "values": shown.values, "words": dict(shown.words)}
 
 
 def layer_norms(network: nn.Module, update: Mapping[str, torch.Tensor]) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +77,7 @@ def _shown(run: PastRun) -> dict[str, Any]:
         "title": title(run.experiment),
         "verdict": last.verdict,
         "line_up": last.line_up,
-        "psnr_db": last.psnr_db,
+        "score": _main_score(run),
         "iteration": last.iteration,
         "seconds": last.seconds,
         "pixels": thumbnail.tobytes(),
@@ -85,6 +86,15 @@ def _shown(run: PastRun) -> dict[str, Any]:
         "inputs": last.inputs,
         "words": last.words,
     }
+
+
+def _main_score(run: PastRun) -> str:
+    """The modality's main measure in words, as "38.7 dB" or "Words right 0.98"; empty where nobody knows the truth."""
+    modality = run.experiment.modality
+    measure, value = modality.measures[modality.main], run.frames[-1].measures.get(modality.main, math.nan)
+    if not math.isfinite(value):
+        return ""
+    return measure.told(value) if measure.unit else f"{measure.title} {measure.told(value)}"
 
 
 def title(experiment: Experiment) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -28,11 +27,10 @@ class Judged:
 
     verdict: str
     line_up: str
-    psnr_db: float = math.nan
-    ssim: float = math.nan
+    measures: dict[str, float] = field(default_factory=dict)
     numbers: dict[str, Any] = field(default_factory=dict)
     suspects: list[float] = field(default_factory=list)
-    """Likeness to each picture of the line-up, where one picture is sought."""
+    """Likeness to each input of the line-up, where one is sought."""
 
 
 def judged(attacked: Round | Sent, state: AttackState, told: Evidence | None) -> Judged:
@@ -62,8 +60,7 @@ def _by_truth(scores: Scores, attacked: Round, state: AttackState) -> Judged:
     return Judged(
         verdict=scores.verdict.value,
         line_up=f"{told} of {scores.line_up_size} in the line-up",
-        psnr_db=scores.measures.get("psnr_db", math.nan),
-        ssim=scores.measures.get("ssim", math.nan),
+        measures=dict(scores.measures),
         numbers=scores.plain(),
         suspects=line_up_likeness(attacked, state) if attacked.observation.batch_size == 1 else [],
     )

@@ -260,7 +260,7 @@ class Session(HasTraits):
         if run is None or self._round is None:
             begun = self.status in ("running", "paused")
             raise LabError(
-                f"There is no run to save yet; {'wait for its first picture' if begun else 'press Attack it live first'}."
+                f"There is no run to save yet; {'wait for its first guess' if begun else 'press Attack it live first'}."
             )
         return export(kind, run, self._round)
 

@@ -25,10 +25,17 @@ async function render({ model, el, host }) {
   const compare = element("button", { type: "button", onclick: () => film.tell("compare", false) }, "Side by side …");
   el.append(element("div", { class: "lab-chips" }, ...buttons, ...(film.parts.has("compare") ? [compare] : [])), note);
   /** They change a client that the lab simulates; one that somebody else has is what it is. */
-  const offer = () => { for (const button of buttons) button.hidden = Boolean(film.round.unknown); };
+  function offer() {
+    const titles = new Map(model.get("entries").map(({ key, title }) => [key, title]));
+    for (const button of buttons) {
+      button.textContent = titles.get(button.dataset.key) ?? "";
+      button.hidden = Boolean(film.round.unknown) || !titles.has(button.dataset.key);
+    }
+  }
 
   model.on("change:chosen", draw);
   model.on("change:note", draw);
+  model.on("change:entries", offer);
   draw();
   offer();
   return follow(film, { closed: (part) => tell({ closed: part }), round: offer });

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import traitlets
 
 from widgets.door.messages import Message
 from widgets.form import steps
+from widgets.run.frames import PICTURES
 from widgets.views.base import View, script, style
+
+if TYPE_CHECKING:
+    from lab import Experiment
 
 COMPARE = "losses"
 COMPARED = "A horse, a trained network: by direction alone, and by direction and length. The experiment above stays as it is."
@@ -20,12 +24,7 @@ class Chips(View):
 
     _esm = script("chips")
     _css = style("chips")
-    entries = traitlets.List(
-        [
-            *({"key": step.key, "title": step.title, "opens": step.opens} for step in steps.STEPS),
-            {"key": COMPARE, "title": "Compare two losses", "opens": "compare"},
-        ]
-    ).tag(sync=True)
+    entries = traitlets.List(help="key, title and tab of each; each kind of inputs has its own").tag(sync=True)
     chosen = traitlets.Unicode("").tag(sync=True)
     note = traitlets.Unicode("").tag(sync=True)
 
@@ -36,6 +35,7 @@ class Chips(View):
         self._show()
 
     def _show(self, change: Any = None) -> None:
+        self.entries = _entries(self.session.experiment)
         if self.session.experiment is not None:
             step = steps.lit(self.session.experiment)
             self.chosen, self.note = (step.key, f"{step.note} {steps.UNDO}") if step else ("", "")
@@ -56,3 +56,10 @@ class Chips(View):
             self.note = EARLY
         elif refused := steps.take(self.session, step):
             self.chosen, self.note = "", refused
+
+
+def _entries(present: Experiment | None) -> list[dict[str, str]]:
+    """The steps on such inputs; two losses are compared on a picture."""
+    shown = [{"key": step.key, "title": step.title, "opens": step.opens} for step in steps.offered(present)]
+    of_pictures = present is None or present.modality.name == PICTURES
+    return [*shown, *([{"key": COMPARE, "title": "Compare two losses", "opens": "compare"}] if of_pictures else [])]

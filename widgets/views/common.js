@@ -74,6 +74,12 @@ function short(value, digits = 2) {
   return text.replace("-", "−");
 }
 
+/** The measure that a modality is judged by, of a round or of what is kept of one; null before there is a round. */
+const mainOf = ({ main, measures = [] }) => measures.find(({ name }) => name === main) ?? null;
+
+/** A value of a measure with its unit. */
+const measured = ({ digits, unit }, value) => `${short(value, digits)}${unit && ` ${unit}`}`;
+
 /** A length of time as one would say it. */
 function lasting(seconds) {
   if (seconds === null || seconds === undefined || !Number.isFinite(seconds)) return "–";

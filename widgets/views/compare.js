@@ -1,21 +1,22 @@
 // Several runs on one clock. Each moment holds one frame a side; the slider moves all of them together.
 
 const SIDE_STRENGTH = { Recognisable: "strong", "Taking shape": "some" };
-const SPARK = { width: 200, height: 56, top: 40 };
+const SPARK = { width: 200, height: 56 };
 
-/** PSNR over the iterations so far; the dashed line is the moment shown. */
-function spark(moments, side, iterations, at) {
+/** The main score over the iterations so far; the dashed line is the moment shown. */
+function spark(moments, side, iterations, at, main) {
   const svg = drawn("svg", { viewBox: `0 0 ${SPARK.width} ${SPARK.height}`, class: "lab-spark", preserveAspectRatio: "none", "aria-hidden": "true" });
   const x = (iteration) => (iteration / Math.max(1, iterations)) * SPARK.width;
-  const y = (psnr) => SPARK.height - 2 - (Math.max(0, Math.min(SPARK.top, psnr)) / SPARK.top) * (SPARK.height - 4);
-  const points = moments.map((moment) => moment[side]).filter((frame) => Number.isFinite(frame.psnr_db));
+  const score = (frame) => frame.measures[main?.name];
+  const y = (value) => SPARK.height - 2 - (Math.max(0, Math.min(main.full, value)) / main.full) * (SPARK.height - 4);
+  const points = moments.map((moment) => moment[side]).filter((frame) => Number.isFinite(score(frame)));
   svg.append(
     drawn("line", { x1: x(at), x2: x(at), y1: 0, y2: SPARK.height }),
-    drawn("path", { d: points.map((frame, index) => `${index ? "L" : "M"}${x(frame.iteration).toFixed(1)} ${y(frame.psnr_db).toFixed(1)}`).join("") }));
+    drawn("path", { d: points.map((frame, index) => `${index ? "L" : "M"}${x(frame.iteration).toFixed(1)} ${y(score(frame)).toFixed(1)}`).join("") }));
   return svg;
 }
 
-function sideCard({ title, labels, iterations }, index) {
+function sideCard({ title, labels, iterations }, index, mainNow) {
   const canvas = element("canvas", { class: "lab-picture", role: "img" });
   const word = element("b", {});
   const detail = element("span", {});
@@ -32,17 +33,24 @@ function sideCard({ title, labels, iterations }, index) {
     strip.dataset.strength = SIDE_STRENGTH[frame?.verdict] ?? "none";
     word.textContent = frame?.verdict ?? "Waiting";
     detail.textContent = frame?.line_up ?? "";
-    numbers.textContent = frame ? [...(Number.isFinite(frame.psnr_db) ? [`${short(frame.psnr_db, 1)} dB`] : []), lasting(frame.seconds)].join(" · ") : "";
-    curve.replaceChildren(spark(moments, index, iterations, frame?.iteration ?? 0));
+    const main = mainNow(), score = frame?.measures[main?.name];
+    numbers.textContent = frame ? [...(Number.isFinite(score) ? [told(main, score)] : []), lasting(frame.seconds)].join(" · ") : "";
+    curve.replaceChildren(spark(moments, index, iterations, frame?.iteration ?? 0, main));
     node.dataset.verdict = frame?.verdict ?? "";
   }
   return { node, draw };
 }
 
+/** A score beside no title of its own: the unit says what it is, or else the name. */
+const told = (measure, value) => (measure.unit ? measured(measure, value) : `${measure.title} ${measured(measure, value)}`);
+
 function secretCard(secret) {
-  const canvas = element("canvas", { class: "lab-picture", role: "img", "aria-label": `The private picture: ${secret.alt}` });
-  const tiled = tile(bytes(secret.images), secret.count, secret.height, secret.width);
-  paint(canvas, tiled.rgb, tiled.height, tiled.width);
+  const canvas = element("canvas", { class: "lab-picture", role: "img", "aria-label": `The private ${secret.one}: ${secret.alt}` });
+  if (secret.inputs) show(canvas, { ...secret, image: bytes(secret.values) });
+  else {
+    const tiled = tile(bytes(secret.images), secret.count, secret.height, secret.width);
+    paint(canvas, tiled.rgb, tiled.height, tiled.width);
+  }
   return element("article", { class: "lab-side lab-secret", "aria-label": "The secret" }, element("h3", {}, "The secret"), element("div", { class: "lab-frame" }, canvas));
 }
 
@@ -63,7 +71,7 @@ async function render({ model, el, host }) {
   const slider = element("input", { type: "range", class: "lab-scrub", min: 0, max: 0, step: 1, value: 0, "aria-label": "Moment shown on all sides", oninput: () => { at = slider.valueAsNumber; draw(); } });
   const clock = element("output", {});
   const card = element("section", { class: "lab-card lab-compare-card", "aria-label": "Side by side", hidden: true },
-    element("h2", {}, "Side by side: same pictures, same seed, one clock, one difference", meaning("sides", "a side")),
+    element("h2", {}, "Side by side: same secret, same seed, one clock, one difference", meaning("sides", "a side")),
     element("div", { class: "lab-compare-head" }, labelled("What differs", what), labelled("Left", one), labelled("Right", other), go, all, close),
     sides, element("div", { class: "lab-clock" }, slider, clock), said);
 
@@ -112,7 +120,7 @@ async function render({ model, el, host }) {
     reflect(model.get("shown"));
     moments = [];
     at = 0;
-    cards = model.get("shown").labels.map((_, index) => sideCard(model.get("shown"), index));
+    cards = model.get("shown").labels.map((_, index) => sideCard(model.get("shown"), index, () => mainOf(model.get("secrets")[0] ?? {})));
     sides.replaceChildren(...cards.map(({ node }) => node));
     draw();
   }

@@ -20,6 +20,9 @@ PRESETS = ("cosine_trained", "euclidean_trained")
 """The paper's own pair, which differs in the loss alone: on an untrained network both succeed."""
 EARLY = {"status": "waiting", "message": "The lab is still loading; both runs begin as soon as it is there."}
 
+SECRET = ("images", "values", "inputs", "words", "count", "height", "width", "alt", "one", "main", "measures")
+"""What the browser needs of a round to draw its secret, and to tell the scores of its sides."""
+
 
 class Compare(View):
     """Shows a ``Comparison``; which control differs, and between which values, comes from the form."""
@@ -52,11 +55,8 @@ class Compare(View):
         self.state = {"status": self.comparison.status, "message": self.comparison.message}
 
     def _tell_secrets(self, change: Any = None) -> None:
-        self.secrets = [
-            {name: data[name] for name in ("images", "count", "height", "width", "alt")}
-            for data in map(round_data, self.comparison.secrets)
-            if "images" in data
-        ]
+        rounds = map(round_data, self.comparison.secrets)
+        self.secrets = [{name: told[name] for name in SECRET if name in told} for told in rounds if "unknown" not in told]
 
     def _send_moment(self, moment: Any) -> None:
         sides = [frame_data(frame) for frame in moment]

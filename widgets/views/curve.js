@@ -7,23 +7,26 @@ function decades(values) {
   return [Math.floor(Math.log10(Math.min(...positive))), Math.ceil(Math.log10(Math.max(...positive)) + 1e-9)];
 }
 
-function scales(points, iterations) {
+const scoreOf = (frame, main) => frame.measures?.[main?.name];
+
+function scales(points, iterations, main) {
   const [low, high] = decades(points.map((point) => point.objective));
-  const ratios = points.map((point) => point.psnr_db).filter(Number.isFinite);
-  const top = Math.max(40, 10 * Math.ceil(Math.max(0, ...ratios) / 10));
+  const quarter = (main?.full ?? 1) / 4;
+  const scores = points.map((point) => scoreOf(point, main)).filter(Number.isFinite);
+  const top = quarter * Math.max(4, Math.ceil(Math.max(0, ...scores) / quarter));
   const span = Math.max(1, high - low);
   const down = (share) => BOX.bottom - share * (BOX.bottom - BOX.top);
   return {
     low, high: low + span, top,
     x: (iteration) => BOX.left + (Math.log1p(iteration) / Math.log1p(Math.max(1, iterations))) * (BOX.right - BOX.left),
     objective: (value) => down((Math.log10(value) - low) / span),
-    psnr: (value) => down(Math.max(0, value) / top),
+    score: (value) => down(Math.max(0, value) / top),
   };
 }
 
-function path(points, scale, name, place) {
-  const found = points.filter((point) => Number.isFinite(point[name]) && (name !== "objective" || point.objective > 0));
-  return found.map((point, index) => `${index ? "L" : "M"}${scale.x(point.iteration).toFixed(1)} ${place(point[name]).toFixed(1)}`).join("");
+function path(points, scale, value, place) {
+  const found = points.filter((point) => Number.isFinite(value(point)));
+  return found.map((point, index) => `${index ? "L" : "M"}${scale.x(point.iteration).toFixed(1)} ${place(value(point)).toFixed(1)}`).join("");
 }
 
 /** 1, 10, 100 ... and the last, without one that would stand in its way. */
@@ -39,7 +42,10 @@ function grid(scale, iterations) {
     lines.push(drawn("line", { x1: BOX.left, x2: BOX.right, y1: y, y2: y, class: "lab-grid" }));
     lines.push(drawn("text", { x: BOX.left - 8, y: y + 4, "text-anchor": "end" }, decade >= -2 ? String(Number((10 ** decade).toPrecision(1))) : power(10 ** decade).replace("1·", "")));
   }
-  for (let psnr = 0; psnr <= scale.top; psnr += scale.top / 4) lines.push(drawn("text", { x: BOX.right + 8, y: scale.psnr(psnr) + 4 }, String(Math.round(psnr))));
+  for (let part = 0; part <= 4; part++) {
+    const score = (scale.top * part) / 4;
+    lines.push(drawn("text", { x: BOX.right + 8, y: scale.score(score) + 4 }, String(Number(score.toPrecision(2)))));
+  }
   for (const iteration of marks(iterations)) {
     lines.push(drawn("text", { x: scale.x(iteration), y: BOX.bottom + 20, "text-anchor": "middle" }, grouped(iteration)));
   }
@@ -48,7 +54,7 @@ function grid(scale, iterations) {
 
 async function render({ model, el, host }) {
   const film = await filmOf(model, host);
-  const svg = drawn("svg", { viewBox: `0 0 ${BOX.width} ${BOX.height}`, class: "lab-plot", role: "img", "aria-label": "No curve before the first picture." });
+  const svg = drawn("svg", { viewBox: `0 0 ${BOX.width} ${BOX.height}`, class: "lab-plot", role: "img", "aria-label": "No curve before the first guess." });
   const axes = drawn("g");
   const before = ["objective", "psnr"].map((name) => drawn("path", { class: `lab-line lab-line-${name} lab-before` }));
   const lines = ["objective", "psnr"].map((name) => drawn("path", { class: `lab-line lab-line-${name}` }));
@@ -56,29 +62,50 @@ async function render({ model, el, host }) {
   const cursor = drawn("line", { y1: BOX.top - 4, y2: BOX.bottom, class: "lab-cursor" });
   const ends = drawn("text", { x: (BOX.left + BOX.right) / 2, y: BOX.bottom + 36, "text-anchor": "middle" }, "iteration (log scale)");
   svg.append(axes, ends, ...before, cursor, ...lines, ...dots);
-  const values = ["objective", "PSNR", "SSIM", "a grey square gets"].map((name) => [name, element("dd", {})]);
-  const read = element("dl", { class: "lab-readout", hidden: true }, ...values.map(([name, value]) =>
-    element("div", {}, element("dt", {}, name, meaning(name, name === "a grey square gets" ? "a grey square" : name)), value)));
+  const read = element("dl", { class: "lab-readout", hidden: true });
   const ghost = element("p", { class: "lab-soft lab-ghost", hidden: true }, "Pale lines: the run before.");
   const found = readingsPart((place) => film.show(film.frames.findIndex((frame) => frame.readings?.length >= place)));
-  const ofTruth = element("span", {}, " and ", element("span", { class: "lab-key lab-key-private" }, "PSNR"), " in dB (right)");
+  const [measureName, measureUnit] = [element("span", { class: "lab-key lab-key-private" }), element("span", {})];
+  const ofTruth = element("span", {}, " and ", measureName, measureUnit);
   const converges = element("div", {},
     element("h2", {}, "Convergence"),
     element("p", { class: "lab-soft" }, element("span", { class: "lab-key lab-key-leak" }, "objective"), " (log scale, left)", ofTruth),
     svg, read, ghost);
   const card = element("article", { class: "lab-card lab-curve", "aria-label": "Convergence" }, converges, found.node);
 
-  let scale = scales([], 1);
+  let scale = scales([], 1, null), values = [], titled = null;
+
+  /** The scores under the plot, those of the modality, and what the first answer gets that knows nothing. */
+  function title() {
+    const { measures = [], controls = [], unknown } = film.round;
+    if (titled === film.round.measures) return;
+    titled = film.round.measures;
+    const main = mainOf(film.round), control = controls[0];
+    const value = (measure) => (frame) => measured(measure, frame.measures?.[measure.name]);
+    const nothing = (frame) => measured(main, (frame.numbers ?? film.recording.numbers)?.[control.name]);
+    const told = [
+      ["objective", MEANINGS.objective, (frame) => short(frame.objective, 4)],
+      ...(unknown ? [] : measures.filter(({ in_summary }) => in_summary).map((measure) => [measure.title, measure.meaning, value(measure)])),
+      ...(unknown || !control ? [] : [[`${control.spoken} gets`, MEANINGS.nothing, nothing]]),
+    ];
+    values = told.map(([, , text]) => [text, element("dd", {})]);
+    read.replaceChildren(...told.map(([name, text], index) => element("div", {}, element("dt", {}, name, explained(text, name)), values[index][1])));
+    measureName.textContent = main?.title ?? "";
+    measureUnit.textContent = main?.unit ? ` in ${main.unit} (right)` : " (right)";
+  }
 
   function draw() {
     const iterations = Math.max(film.iterations || 1, film.frames.at(-1)?.iteration ?? 1);
-    scale = scales([...film.frames, ...film.previous], iterations);
+    const main = mainOf(film.round);
+    title();
+    scale = scales([...film.frames, ...film.previous], iterations, main);
     axes.replaceChildren(...grid(scale, iterations));
     ghost.hidden = !film.previous.length;
-    ofTruth.hidden = Boolean(film.round.unknown);
-    [["objective", scale.objective], ["psnr_db", scale.psnr]].forEach(([name, place], index) => {
-      before[index].setAttribute("d", path(film.previous, scale, name, place));
-      lines[index].setAttribute("d", path(film.frames, scale, name, place));
+    ofTruth.hidden = Boolean(film.round.unknown) || !main;
+    const objective = (frame) => (frame.objective > 0 ? frame.objective : NaN);
+    [[objective, scale.objective], [(frame) => scoreOf(frame, main), scale.score]].forEach(([value, place], index) => {
+      before[index].setAttribute("d", path(film.previous, scale, value, place));
+      lines[index].setAttribute("d", path(film.frames, scale, value, place));
     });
     card.dataset.points = film.frames.length;
     point();
@@ -103,16 +130,11 @@ async function render({ model, el, host }) {
     cursor.setAttribute("x1", x);
     cursor.setAttribute("x2", x);
     place(dots[0], x, frame.objective > 0 ? scale.objective(frame.objective) : null);
-    place(dots[1], x, Number.isFinite(frame.psnr_db) ? scale.psnr(frame.psnr_db) : null);
-    const grey = (frame.numbers ?? film.recording.numbers)?.grey_psnr_db;
-    const texts = [short(frame.objective, 4), `${short(frame.psnr_db, 1)} dB`, short(frame.ssim), `${short(grey, 1)} dB`];
-    const scored = Number.isFinite(frame.psnr_db) || !film.round.unknown;
-    values.forEach(([name, value], index) => {
-      value.textContent = texts[index];
-      value.parentElement.hidden = !scored && name !== "objective";
-    });
-    const psnr = scored ? ` and the PSNR ${short(frame.psnr_db, 1)} decibels` : "";
-    svg.setAttribute("aria-label", `At iteration ${frame.iteration} the objective is ${short(frame.objective, 4)}${psnr}.`);
+    const main = mainOf(film.round), score = scoreOf(frame, main);
+    place(dots[1], x, Number.isFinite(score) ? scale.score(score) : null);
+    for (const [text, value] of values) value.textContent = text(frame);
+    const told = Number.isFinite(score) ? ` and ${main.title} ${measured(main, score)}` : "";
+    svg.setAttribute("aria-label", `At iteration ${frame.iteration} the objective is ${short(frame.objective, 4)}${told}.`);
   }
 
   function place(dot, x, y) {

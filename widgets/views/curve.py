@@ -1,4 +1,4 @@
-"""Convergence: objective and PSNR of every kept frame, or what was read off so far; tied to the frame shown."""
+"""Convergence: objective and main measure of every kept frame, or what was read off so far; tied to the frame shown."""
 
 from __future__ import annotations
 

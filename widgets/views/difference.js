@@ -29,7 +29,8 @@ function heat(truth, image, dark) {
 
 function differencePanel(film, dark) {
   const frame = film.shown;
-  if (film.round.unknown) return [element("p", { class: "lab-soft" }, "Nobody here knows the picture, so there is nothing to hold the reconstruction against; tab Numbers says what speaks for it.")];
+  if (film.round.unknown) return [element("p", { class: "lab-soft" }, `Nobody here knows the ${film.round.one}, so there is nothing to hold the reconstruction against; tab Numbers says what speaks for it.`)];
+  if (film.round.inputs) return [element("p", { class: "lab-soft" }, `No difference of two ${film.round.many} is drawn here; tab Numbers says how alike they are.`)];
   if (!frame || !film.round.images) return [element("p", { class: "lab-soft" }, "There is no reconstruction yet to compare with.")];
   const matched = (frame.numbers ?? film.frames.at(-1).numbers)?.pictures?.map((picture) => picture.matched) ?? [...Array(film.round.count).keys()];
   const truth = pairedTruth(film.round, matched);

@@ -3,8 +3,7 @@
 function historyCard(run, restore) {
   const canvas = element("canvas", { class: "lab-picture", "aria-hidden": "true" });
   show(canvas, { ...run, image: bytes(run.pixels) });
-  const psnr = Number.isFinite(run.psnr_db) ? `${short(run.psnr_db, 1)} dB ` : "";
-  const told = `${run.verdict}, ${run.line_up}; ${psnr}at iteration ${run.iteration}, ${lasting(run.seconds)}.`;
+  const told = `${run.verdict}, ${run.line_up}; ${run.score && `${run.score} `}at iteration ${run.iteration}, ${lasting(run.seconds)}.`;
   return element("li", {},
     element("button", { class: "lab-past", type: "button", "data-number": String(run.number), onclick: () => restore(run.number) }, canvas,
       element("span", {}, element("b", {}, `Run ${run.number}: ${run.title}`), element("span", { class: "lab-soft" }, told))));

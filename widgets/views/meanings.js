@@ -2,20 +2,20 @@
 
 const MEANINGS = {
   objective: "What the attack lowers: how far the guess's gradient is from the shared one. It never sees the secret. With annealing each step blurs the guess anew, and the curve jumps.",
-  PSNR: "How small the average pixel error is, in decibels: 3 dB more halve the squared error. A blur can score high and show nothing.",
-  SSIM: "Whether edges and textures stand where they should: 1 for equal pictures, near 0 for unrelated ones.",
-  "a grey square gets": "The PSNR of a plain grey square, which knows nothing. Whoever is not clearly above it has learned little.",
-  verdict: "Eight pictures are lined up: the secret and seven others. Recognisable means that the reconstruction is most like the secret, and much alike. First place alone happens by chance once in eight times.",
+  nothing: "What an answer scores that knows nothing of what was sent. Whoever is not clearly better has learned little.",
+  verdict: "Eight are lined up: the secret and seven others. Recognisable means that the reconstruction is most like the secret, and much alike. First place alone happens by chance once in eight times.",
   loop: "Each pair of strips is a layer: above numbers that were sent (of its loudest unit), below what the present guess would send in their place. The gap is one minus the cosine of the angle between all their numbers: 0 where both point the same way, 1 where they have nothing in common.",
   readings: "Of each word at each place: what share of its vector lies outside the space that the shared gradient spans. A word of the batch is outside by rounding alone. Where that space fills all directions, every word fits and nothing is told.",
   run: "Device: what computes. Iterations/s: guesses tried in a second. Seconds of attack: what the attack itself took, without the pauses of the watchable pace. Seconds left: an estimate at this pace.",
-  sides: "Line: PSNR over the iterations, from 0 to 40 dB. Below: PSNR of the moment shown, and the seconds that this side has computed.",
+  sides: "Line: the main score over the iterations. Below: the score of the moment shown, and the seconds that this side has computed.",
 };
 let notes = 0;
 
 /** A small "?" that opens the meaning of a read-out beside it; `readings`, if any, stand above the meaning. */
-function meaning(name, label = name, ...readings) {
-  const note = element("span", { class: "lab-meaning-note", id: `lab-note-${notes++}`, role: "note", popover: "auto" }, ...readings, MEANINGS[name]);
+const meaning = (name, label = name, ...readings) => explained(MEANINGS[name], label, ...readings);
+
+function explained(text, label, ...readings) {
+  const note = element("span", { class: "lab-meaning-note", id: `lab-note-${notes++}`, role: "note", popover: "auto" }, ...readings, text);
   const button = element("button", { class: "lab-ask", type: "button", "aria-label": `What does ${label} mean?`, popoverTargetElement: note }, "?");
   note.addEventListener("toggle", (event) => { if (event.newState === "open") putBeside(note, button); });
   return element("span", { class: "lab-asks" }, button, note);

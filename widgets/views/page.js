@@ -67,7 +67,7 @@ async function render({ model, el, host, signal }) {
   const header = element("div", { class: "lab-header" },
     element("h1", {}, "Can a gradient keep a secret?"),
     element("nav", { class: "lab-row", "aria-label": "Page" }, ...(model.get("guide") ? [story] : []), projector, theme),
-    element("p", {}, "A phone sends only numbers. Watch the server turn them back into the picture."));
+    element("p", {}, "A phone sends only numbers. Watch the server turn them back into what they came from."));
   const alone = whole && document.body.dataset.voila !== undefined; // JupyterLab has a main landmark of its own
   const root = element("div", { class: "lab", ...(alone && { role: "main" }) },
     element("div", { class: `lab-page ${whole ? "" : "lab-lesson"}` },

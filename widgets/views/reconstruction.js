@@ -1,8 +1,8 @@
 const STRENGTH = { Recognisable: "strong", "Taking shape": "some", "Explains it": "strong", "Explains it, as others do": "some" };
-/** Why there is no picture. */
+/** Why there is nothing to see. */
 const EMPTY = {
-  ready: "Nothing yet. Press Attack it live.", loading: "The phone has not sent its numbers yet.", running: "The first picture is on its way.",
-  paused: "Paused before the first picture.", finished: "The attack has ended without a picture.", failed: "The attack has failed before its first picture.",
+  ready: "Nothing yet. Press Attack it live.", loading: "The phone has not sent its numbers yet.", running: "The first guess is on its way.",
+  paused: "Paused before the first guess.", finished: "The attack has ended without a guess.", failed: "The attack has failed before its first guess.",
 };
 
 /** Speak at most once in a while: only a new verdict is news. */
@@ -60,7 +60,7 @@ async function render({ model, el, host }) {
   function judge(frame) {
     strip.dataset.strength = STRENGTH[frame?.verdict] ?? "none";
     word.textContent = frame?.verdict ?? "Waiting";
-    detail.textContent = frame?.line_up ?? "no picture yet";
+    detail.textContent = frame?.line_up ?? "no guess yet";
     if (frame && !film.playing) say(`${frame.verdict}, ${frame.line_up}.`);
   }
 

@@ -19,11 +19,13 @@ async function render({ model, el, host }) {
   const give = element("button", { class: "lab-small", type: "button", hidden: true, onclick: copyLink }, "Send it as a secret");
   const frame = element("div", { class: "lab-frame" }, canvas, cover);
   const strip = element("div", { class: "lab-strip lab-strip-plain" }, label, element("span", { class: "lab-row" }, pen, give, toggle));
-  const heading = element("h2", {}, "The secret picture");
+  const heading = element("h2", {}, "The secret");
   let pad = null, sheet = null, asked = false, newest = null;
 
-  const one = () => film.round.one ?? "picture";
+  const one = () => film.round.one ?? "input";
   const writes = () => film.round.inputs === "text";
+  /** Pictures are drawn and sentences are written. */
+  const makes = () => !film.round.inputs || writes();
 
   /** A sheet takes the place of the sentence. */
   function openSheet() {
@@ -91,13 +93,13 @@ async function render({ model, el, host }) {
     if (newest && !pad.node.hidden) ask();
   }
 
-  /** A friend who opens the link sees a covered picture, and has to attack it. */
+  /** A friend who opens the link sees a covered secret, and has to attack it. */
   async function copyLink() {
     if (model.get("too_fine")) return void (told.textContent = model.get("too_fine"));
     const address = `${location.origin}${location.pathname}?${model.get("query")}`;
     try {
       await navigator.clipboard.writeText(address);
-      told.textContent = "The link is copied. Whoever opens it finds a covered picture, and has to attack it.";
+      told.textContent = `The link is copied. Whoever opens it finds a covered ${one()}, and has to attack it.`;
     } catch {
       told.textContent = address;
     }
@@ -105,7 +107,7 @@ async function render({ model, el, host }) {
 
   function offer() {
     pen.textContent = writes() ? "Write your own" : "Draw your own";
-    pen.hidden = !film.parts?.has("chips") || film.hidden.includes("draw");
+    pen.hidden = !makes() || !film.parts?.has("chips") || film.hidden.includes("draw");
     pen.disabled = !film.connected || !Object.keys(model.get("colours")).length;
     give.hidden = !film.ownsAddress || film.concealed || !(model.get("query") || model.get("too_fine"));
   }

@@ -69,6 +69,7 @@ async function render({ model, el, host, signal }) {
     primary.textContent = name;
     primary.disabled = !film.connected;
     guess.disabled = !film.connected || !film.round.line_up;
+    guess.hidden = Boolean(film.round.inputs); // it deals pictures of the gallery
     message.textContent = film.troubled || sentence;
     message.classList.toggle("lab-bad", status === "failed" || film.troubled !== "");
     reload.hidden = film.troubled === "" || film.trouble === "away";

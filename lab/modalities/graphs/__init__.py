@@ -35,7 +35,9 @@ class Graphs(Modality):
     many: ClassVar[str] = "graphs"
     main: ClassVar[str] = "atoms_mse"
     measures: ClassVar[Mapping[str, Measure]] = {
-        "atoms_mse": Measure(atoms_off, "Atoms off by", "Mean square error of the atoms' kinds, best aligned.", digits=4),
+        "atoms_mse": Measure(
+            atoms_off, "Atoms off by", "Mean square error of the atoms' kinds, best aligned.", digits=4, full=0.2
+        ),
         "bonds_auc": Measure(
             bonds_told, "Bonds", "How well bonds are told from pairs without one: 1 is always.", nothing="0.5"
         ),
@@ -48,6 +50,7 @@ class Graphs(Modality):
     }
     controls: ClassVar[Mapping[str, str]] = {"mean": "the mean of other graphs", "nothing": "no atoms at all"}
     thresholds: ClassVar[Thresholds] = Thresholds(recognisable=0.95, hint=0.8)
+    likeness_meaning: ClassVar[str] = "How much both graphs have the same atoms in the same surroundings: 1 is all of them."
 
     def start(self, seen: Observation, generator: torch.Generator, *, noise: bool) -> Inputs:
         """Every kind as likely and a few bonds anywhere; or noise around that."""

@@ -53,18 +53,22 @@ class Pictures(Modality):
             "Mean squared difference of a pixel, with values from 0 to 1; PSNR is this number on a logarithmic scale.",
             digits=5,
             in_summary=False,
+            full=0.1,
         ),
         "psnr_db": Measure(
             cast("Callable[[Inputs, Inputs], Tensor]", psnr_db),
             "PSNR",
-            "Peak signal-to-noise ratio: 10 log10(1 / MSE) for pixels from 0 to 1. A grey square gets about 13 dB.",
+            "How small the average pixel error is, in decibels: 3 dB more halve the squared error. A blur can score high and "
+            "show nothing, and a grey square gets about 13 dB.",
             unit="dB",
             digits=1,
+            full=40.0,
         ),
         "ssim": Measure(
             cast("Callable[[Inputs, Inputs], Tensor]", ssim),
             "SSIM",
-            "Structural similarity (Wang et al. 2004): 1 for equal pictures.",
+            "Whether edges and textures stand where they should (Wang et al. 2004): 1 for equal pictures, near 0 for "
+            "unrelated ones.",
             digits=3,
             nothing="0",
         ),
@@ -72,6 +76,10 @@ class Pictures(Modality):
     controls: ClassVar[Mapping[str, str]] = {"grey": "a grey picture", "mean": "the mean of the other pictures"}
     details: ClassVar[Mapping[str, str]] = {"registered_psnr_db": "PSNR after moving it back"}
     thresholds: ClassVar[Thresholds] = THRESHOLDS
+    likeness_meaning: ClassVar[str] = (
+        "Correlation of the shapes in both pictures: 1 is alike, unrelated ones stay below 0.2; brightness, contrast and fine "
+        "noise do not count."
+    )
     scale_note: ClassVar[str] = "The picture is shown stretched to fit."
     realism: ClassVar[Realism | None] = Realism(
         lambda inputs: roughness(_picture(inputs)),
