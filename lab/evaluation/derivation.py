@@ -14,6 +14,7 @@ from lab.evaluation.layers import head_input, head_input_error
 from lab.evaluation.round import Round, Sent
 from lab.federated.inputs import rows
 from lab.federated.tensors import Inputs
+from lab.modalities.base import Modality, modality_of
 
 
 @dataclass(frozen=True)
@@ -79,13 +80,14 @@ def conditions(attacked: Round | Sent, reading: LayerReading, *, is_input: bool)
     observation = attacked.observation
     silent = int((reading.output_gradient.abs() < 1e-12).sum())
     local_steps = observation.local_steps
+    modality = modality_of(observation.modality)
     unmoved = is_input and reading.has_bias and observation.batch_size == 1
     return (
         Condition("No bias", not reading.has_bias, _bias_sentence(reading)),
-        Condition("A silent unit", silent > 0, _silent_sentence(silent, len(reading.output_gradient))),
-        Condition("Several pictures", observation.batch_size > 1, _batch_sentence(observation.batch_size)),
+        Condition("A silent unit", silent > 0, _silent_sentence(silent, len(reading.output_gradient), modality)),
+        Condition(f"Several {modality.many}", observation.batch_size > 1, _batch_sentence(observation.batch_size, modality)),
         Condition("Local steps", local_steps > 1 and not unmoved, _steps_sentence(local_steps, unmoved=unmoved)),
-        Condition("Convolutions below", not is_input, _body_sentence(is_input)),
+        Condition("Convolutions below", not is_input, _body_sentence(is_input, modality)),
     )
 
 
@@ -97,16 +99,17 @@ def _bias_sentence(reading: LayerReading) -> str:
     return "This layer has no bias, but the layer above tells dL/dz by back-propagation, and the division works again."
 
 
-def _silent_sentence(silent: int, units: int) -> str:
+def _silent_sentence(silent: int, units: int, modality: Modality) -> str:
     if silent == 0:
-        return f"All {units} units respond to this picture. For a silent one both numbers are zero, and 0 / 0 says nothing."
+        responding = f"All {units} units respond to this {modality.one}."
+        return f"{responding} For a silent one both numbers are zero, and 0 / 0 says nothing."
     return f"{silent} of {units} units are silent here: their numbers are zero, and 0 / 0 says nothing. Any other row will do."
 
 
-def _batch_sentence(pictures: int) -> str:
-    if pictures == 1:
-        return "One picture made this gradient. With several, each row would be a weighted mixture of their inputs."
-    return f"{pictures} pictures were added up, so each ratio is a weighted mixture of {pictures} inputs, not one of them."
+def _batch_sentence(count: int, modality: Modality) -> str:
+    if count == 1:
+        return f"One {modality.one} made this gradient. With several, each row would be a weighted mixture of their inputs."
+    return f"{count} {modality.many} were added up, so each ratio is a weighted mixture of {count} inputs, not one of them."
 
 
 def _steps_sentence(steps: int, *, unmoved: bool) -> str:
@@ -125,7 +128,7 @@ def _steps_sentence(steps: int, *, unmoved: bool) -> str:
     )
 
 
-def _body_sentence(is_input: bool) -> str:
+def _body_sentence(is_input: bool, modality: Modality) -> str:
     if is_input:
-        return "Only fully connected layers here, so the input is the picture. Below convolutions it would be features."
-    return "Convolutions come first: the algebra gives the features that they hand over, not the picture."
+        return f"Only fully connected layers here, so the input is the {modality.one}. Below convolutions it would be features."
+    return f"Convolutions come first: the algebra gives the features that they hand over, not the {modality.one}."

@@ -155,6 +155,14 @@ function initialize({ model, signal }) {
     film.source = source;
     kept = [];
     film.index = -1;
+    unveil();
+  }
+
+  /** A run is of the round that is there, also where that is the recorded one, of which no change was told. */
+  function unveil() {
+    if (!blank) return;
+    blank = false;
+    emit("round");
   }
 
   function receive(content, buffers) {

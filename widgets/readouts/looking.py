@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from widgets.run.frames import Looked, cells, pixels, spoken_names, tiled
+from widgets.run.frames import PICTURES, Looked, cells, pixels, spoken_names, tiled
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,7 +34,7 @@ class Look:
         seen = attacked.observation.to(attacked.observation.device)  # a copy of the network, without the attack's hooks
         self._matcher = LayerMatcher(seen)
         self._downhill = Downhill(attack, seen)
-        self._network = seen.network
+        self._network, self._of_pictures = seen.network, seen.modality == PICTURES
         self._next = 0.0
 
     def __call__(self, state: AttackState, *, wanted: bool) -> Looked:
@@ -50,7 +50,8 @@ class Look:
         """The layers of a state, each under the name that a reader knows, and the movement."""
         found = self._matcher(state)
         names = spoken_names(self._network, [layer.name for layer in found])
-        return Looked([_row(layer, names[layer.name]) for layer in found], _movement(self._downhill(state)))
+        moved = _movement(self._downhill(state)) if self._of_pictures else None
+        return Looked([_row(layer, names[layer.name]) for layer in found], moved)
 
 
 def _row(layer: LayerMatch, name: str) -> dict[str, Any]:
@@ -60,7 +61,7 @@ def _row(layer: LayerMatch, name: str) -> dict[str, Any]:
 
 
 def _movement(downhill: Inputs | None) -> np.ndarray | None:
-    """The slope as a picture around grey: lighter where the guess is made lighter. None where it is no picture's."""
+    """The slope as a picture around grey: lighter where the guess is made lighter. None where nothing is moved."""
     if downhill is None or isinstance(downhill, Mapping):
         return None
     moved = downhill.mean(1, keepdim=True)

@@ -1,4 +1,4 @@
-const BOX = { width: 420, height: 290, left: 56, right: 384, top: 22, bottom: 250 };
+const BOX = { width: 420, height: 290, left: 56, right: 366, top: 22, bottom: 250 };
 
 /** The powers of ten around some positive values. */
 function decades(values) {

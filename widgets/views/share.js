@@ -1,6 +1,6 @@
 const COPIED_MS = 2000;
 const LARGEST_FILE = 24e6;
-const FILES = [["png", "Picture", "picture beside picture, PNG"], ["gif", "Replay", "the film, GIF"], ["json", "Run", "all of it, JSON"]];
+const FILES = [["png", "Picture", "secret beside reconstruction, PNG"], ["gif", "Replay", "the film, GIF"], ["json", "Run", "all of it, JSON"]];
 
 /** Let the browser save bytes that it holds: the server hands out no files. */
 function save(name, mime, buffer) {
@@ -33,8 +33,8 @@ async function render({ model, el, host, signal }) {
   const choices = element("fieldset", {}, element("legend", {}, "The link hides these controls from whoever opens it:"));
   const teacher = element("details", { class: "lab-teacher" }, element("summary", {}, "For a lesson: hide controls"), choices);
   const file = element("input", { type: "file", class: "lab-run-file", accept: ".json,application/json", "aria-label": "Open a run", onchange: open });
-  const exports = element("div", { class: "lab-row" }, element("h2", {}, "This run as a file"),
-    ...FILES.map(([kind, name, title]) => element("button", { class: "lab-small", type: "button", title, onclick: () => tell({ type: "save", as: kind }) }, `${name} (${kind.toUpperCase()})`)),
+  const saves = FILES.map(([kind, name, title]) => element("button", { class: "lab-small", type: "button", title, onclick: () => tell({ type: "save", as: kind }) }, `${name} (${kind.toUpperCase()})`));
+  const exports = element("div", { class: "lab-row" }, element("h2", {}, "This run as a file"), ...saves,
     element("label", { class: "lab-button lab-small" }, file, element("span", {}, "Open a run")));
   const card = element("div", { class: "lab-card lab-share" },
     element("div", { class: "lab-row" }, element("h2", {}, "This experiment as a link"), copy, ...(alone ? [code] : [])),
@@ -103,6 +103,11 @@ async function render({ model, el, host, signal }) {
     tell({ type: "hide", paths: [...choices.querySelectorAll("input:checked")].map((box) => box.value) });
   }
 
+  /** Runs on other inputs are kept by the command line alone (exports.py). */
+  function offer() {
+    for (const save of saves) save.hidden = Boolean(film.round.inputs);
+  }
+
   function draw() {
     place.textContent = address();
     missing.textContent = model.get("left_out");
@@ -147,7 +152,8 @@ async function render({ model, el, host, signal }) {
   });
   model.on("msg:custom", receive);
   if (alone) addEventListener("popstate", go, { signal });
-  return follow(film, { stage: staged, state: () => { drawChoices(); settle(); } });
+  offer();
+  return follow(film, { stage: staged, round: offer, state: () => { drawChoices(); settle(); } });
 }
 
 export default { render };
