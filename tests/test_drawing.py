@@ -139,7 +139,10 @@ async def test_the_server_reads_what_is_being_drawn(changes):
         card._receive(card, {"type": "sketch"}, [cells])
         await until_so(lambda: getattr(card, "said", None))
         ((content, buffers),) = card.said
+        sent = content.pop("sent")
         assert content == {"type": "read", "height": SIDE, "width": SIDE}
+        assert sent["kind"] == "gradient"
+        assert sum(layer["count"] for layer in sent["layers"]) == sent["numbers"]
         drawn = painted(torch.tensor(list(cells)).view(1, SIDE, SIDE), SIDE)[0].permute(1, 2, 0).mul(255).round().numpy()
         read = np.frombuffer(buffers[0], np.uint8).reshape(SIDE, SIDE, 3)
         assert np.abs(read.astype(float) - drawn).max() <= 1

@@ -205,12 +205,12 @@ CROP_IS_SHOWN = """
 
 def test_a_bad_upload_is_answered_by_a_sentence_and_a_good_one_is_used(page, tmp_path):
     (tmp_path / "notes.png").write_text("this is no picture")
-    page.locator(".lab-file").set_input_files(tmp_path / "notes.png")
+    page.get_by_label("Your own picture").set_input_files(tmp_path / "notes.png")
     error = page.locator('.lab-error[data-path="picture"]')
     error.filter(has_text=re.compile(r"\w+ .+\.")).wait_for()
     assert "Traceback" not in error.inner_text()
     picture = ROOT / "lab" / "client" / "datasets" / "pictures" / "224" / "owl.jpg"
-    page.locator(".lab-file").set_input_files(picture)
+    page.get_by_label("Your own picture").set_input_files(picture)
     page.wait_for_function("document.querySelector('.lab-client canvas').getAttribute('aria-label').includes('inline')")
     assert error.inner_text() == ""
     page.wait_for_function(CROP_IS_SHOWN)
@@ -226,7 +226,7 @@ def test_a_bad_upload_is_answered_by_a_sentence_and_a_good_one_is_used(page, tmp
 def test_a_deep_grey_picture_keeps_its_depth_on_the_way_and_the_page_says_what_was_made_of_it(page, tmp_path):
     """A browser would keep 8 of its 16 bits, of which the upper ones are nearly empty."""
     Image.fromarray(np.linspace(16, 2992, 64 * 64).reshape(64, 64).astype(np.uint16)).save(tmp_path / "deep.png")
-    page.locator(".lab-file").set_input_files(tmp_path / "deep.png")
+    page.get_by_label("Your own picture").set_input_files(tmp_path / "deep.png")
     page.locator(".lab-client .lab-notes").filter(has_text="so that 16 is black and 2992 is white.").wait_for()
     assert "pixels in grey" in page.locator(".lab-client").inner_text()
     page.get_by_role("button", name="Undo", exact=True).click()
@@ -236,7 +236,7 @@ def test_a_deep_grey_picture_keeps_its_depth_on_the_way_and_the_page_says_what_w
 
 
 def test_the_page_offers_no_file_that_is_refused(page):
-    offered = page.locator(".lab-file").get_attribute("accept").split(",")
+    offered = page.get_by_label("Your own picture").get_attribute("accept").split(",")
     assert "image/*" not in offered
     assert {f"image/{kind}" for kind in ("png", "jpeg", "webp", "gif", "bmp", "tiff")} <= set(offered)
     assert not [kind for kind in offered if "svg" in kind or "hei" in kind]
@@ -247,10 +247,10 @@ def test_forty_megabytes_are_made_small_in_the_browser_or_refused_by_a_sentence(
     Image.fromarray(noise).save(tmp_path / "noise.png", compress_level=0)
     (tmp_path / "film.png").write_bytes(bytes(40_000_000))
     assert (tmp_path / "noise.png").stat().st_size > 40_000_000
-    page.locator(".lab-file").set_input_files(tmp_path / "film.png")
+    page.get_by_label("Your own picture").set_input_files(tmp_path / "film.png")
     error = page.locator('.lab-error[data-path="picture"]')
     error.filter(has_text="film.png is larger than 8 MB and not a picture that this browser can read").wait_for()
-    page.locator(".lab-file").set_input_files(tmp_path / "noise.png")
+    page.get_by_label("Your own picture").set_input_files(tmp_path / "noise.png")
     page.wait_for_function("document.querySelector('.lab-client canvas').getAttribute('aria-label').includes('inline')")
     assert error.inner_text() == ""
     page.get_by_role("button", name="Undo", exact=True).click()

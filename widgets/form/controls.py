@@ -58,6 +58,7 @@ NAMES = {
 IN_SIGHT = {
     "network": ("mlp", "small_convnet", "lenet", "resnet", "vision_transformer"),
     "distance": ("top_heavy_cosine", "cosine", "euclidean"),
+    "defence": ("none", "gaussian_noise", "pruning", "quantisation", "dp_sgd"),
 }
 """What a choice of many shows first; the others stand behind a button, the one chosen always in sight."""
 
@@ -228,7 +229,7 @@ def _defence(defences: Any, field: Field) -> Iterator[Control]:
 
     if len(defences) < 2:
         name = defences[0].name if defences else NO_DEFENCE
-        yield _choice("defence", "Defence of the phone", name, field, (NO_DEFENCE, *entries("defence")))
+        yield _few_in_sight(_choice("defence", "Defence of the phone", name, field, (NO_DEFENCE, *entries("defence"))))
     for place, defence in enumerate(defences):
         words = defence.name.replace("_", " ")
         for control in _plain_fields(f"defences.{place}", defence):
