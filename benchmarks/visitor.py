@@ -146,7 +146,7 @@ class Visitor:
                     model.update(data["state"])
         elif data.get("method") == "custom" and data["content"].get("type") == "frame":
             frame = data["content"]
-            self.verdict, self.psnr_db = frame["verdict"], frame["psnr_db"]
+            self.verdict, self.psnr_db = frame["verdict"], frame["measures"]["psnr_db"]
             await self.say("Playback", {"type": "drawn", "frame": frame["id"]})
 
     def _note(self, moment: str) -> None:
