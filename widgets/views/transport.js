@@ -3,6 +3,7 @@ const PRIMARY = {
   paused: ["Resume", "start"], finished: ["Attack again", "start"], failed: ["Try again", "start"],
 };
 const SETTLE_MS = 400;
+const MARGIN = 10; // pixels below the line that stays in view
 const PACES = [[6, "Watchable, 6 s"], [0, "As fast as it goes"]];
 
 /** Keys do not steal from whoever is typing or moving a slider. */
@@ -106,8 +107,17 @@ async function render({ model, el, host, signal }) {
     shortcut();
   }
 
+  /** On a phone the card sinks until its first line alone is in view; how tall the rest is depends on what it says. */
+  const sinking = new ResizeObserver(() => {
+    const { top, bottom } = card.getBoundingClientRect();
+    const below = bottom - primary.getBoundingClientRect().bottom - MARGIN;
+    card.closest(".lab-slot")?.style.setProperty("--lab-sunk", `${Math.max(0, below)}px`);
+  });
+
   document.addEventListener("keydown", press, { signal });
+  signal.addEventListener("abort", () => sinking.disconnect());
   el.append(card);
+  sinking.observe(card);
   showState();
   return follow(film, { state: showState, round: showState, frames: showFrame, index: showFrame });
 }
