@@ -41,7 +41,12 @@ def algebra(experiment: Experiment, attacked: Round | Sent, row: int | None = No
     has_body = not isinstance(attacked.observation.network.features, nn.Identity)
     if derivation is None:
         reason, _ = why_unread(attacked.observation)
-        return {"readable": False, "sentence": reason.value, "has_body": of_pictures and has_body, "span": spanned(attacked)}
+        return {
+            "readable": False,
+            "sentence": reason.value,
+            "has_body": of_pictures and has_body,
+            "span": spanned(attacked.observation),
+        }
     shows_picture = of_pictures and derivation.found is not None
     divisor = float(derivation.bias_gradient[derivation.row])
     shown, truth = _shown(derivation), derivation.truth

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 if TYPE_CHECKING:
-    from lab import Round
+    from lab import Observation
 
 
-def spanned(attacked: Round) -> dict[str, Any] | None:
+def spanned(seen: Observation) -> dict[str, Any] | None:
     """How many directions the gradient of the first attention tells, and how many there are; None where it tells none."""
     from lab.attacks.base import Outcome
     from lab.attacks.span import spans
 
-    found = spans(attacked.observation)
+    found = spans(seen)
     if isinstance(found, Outcome):
         return None
     span, _ = found
-    places, _ = cast("tuple[int, int]", attacked.observation.input_shape)
+    places, _ = cast("tuple[int, int]", seen.input_shape)
     return {
         "rank": span.rank,
         "width": span.width,
