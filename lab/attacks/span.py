@@ -156,16 +156,16 @@ class _Sentences:
         """How far what enters the second block outside its span lies, where these words follow a beginning."""
         place, embedded = len(beginning), self.body.embedding.at
         before = embedded(torch.tensor(beginning, dtype=torch.long), slice(place))
-        follows = self.body.first_block.continued(before, embedded(torch.tensor(words), place))
+        follows = self.body.first_block.continued(before, embedded(torch.tensor(words, dtype=torch.long), place))
         return self.second.distance(self.body.entering(1, follows))
 
     def _state(self) -> AttackState:
         """The sentences so far; empty where fewer were found than there are."""
         size, newest = self.observation.batch_size, self.readings[-1]
         texts = [*self.open, *self.ended][:size]
-        candidate = torch.zeros(size, self.count, self.size).to(self.body.embedding.words)
+        candidate = torch.zeros(size, self.count, self.size, dtype=torch.float32).to(self.body.embedding.words)
         for row, text in zip(candidate, texts, strict=False):
-            row[torch.arange(len(text)), torch.tensor(text)] = 1
+            row[torch.arange(len(text)), torch.tensor(text, dtype=torch.long)] = 1
         terms = {"right": newest.off, "wrong": newest.other_off}
         return AttackState(len(self.readings), self.count, candidate, newest.off, terms, readings=tuple(self.readings))
 
