@@ -3,7 +3,6 @@
 import asyncio
 import random
 from dataclasses import replace
-from itertools import islice
 
 import pytest
 from test_session import opened as living
@@ -22,7 +21,40 @@ from lab.federated.networks.small_convnet import SmallConvNet
 from widgets.views.ending import Ending
 
 SIDE = 16
-FAILING, RIGHT, PARTS = 30, 24, 3
+FAILED = (
+    12,
+    16,
+    17,
+    18,
+    22,
+    23,
+    24,
+    28,
+    31,
+    35,
+    36,
+    39,
+    40,
+    41,
+    52,
+    54,
+    55,
+    58,
+    68,
+    73,
+    74,
+    79,
+    85,
+    89,
+    101,
+    114,
+    116,
+    118,
+    120,
+    126,
+)
+"""The first thirty seeds of failing experiments; one that does well on another processor says nothing."""
+RIGHT, PARTS = 0.8, 3
 CHOICES = {
     "defences": lambda draw: [
         draw.choice(
@@ -76,11 +108,6 @@ def fails(experiment):
         return False
 
 
-def failing(part):
-    """The seeds of failing experiments, one after another, every third of them a part of its own."""
-    return (seed for seed in range(part, 10_000, PARTS) if attempted(seed) is not None)
-
-
 def attempted(seed):
     """The experiment of a seed where it fails; None where it cannot be, or does well."""
     try:
@@ -95,11 +122,13 @@ def attempted(seed):
 def test_the_first_cause_is_the_right_one_on_thirty_failures_made_by_chance(part):
     """By the attack on the mended experiment, which knows nothing of the rules; a third at a time, each as good as all."""
     told = {}
-    for seed in islice(failing(part), FAILING // PARTS):
-        cause = likely_causes(drawn(seed))[0]
-        told[seed] = cause.name, verdict_of(cause.mended(drawn(seed))) is Verdict.RECOGNISABLE
+    for seed in FAILED[part::PARTS]:
+        if attempted(seed) is not None:
+            cause = likely_causes(drawn(seed))[0]
+            told[seed] = cause.name, verdict_of(cause.mended(drawn(seed))) is Verdict.RECOGNISABLE
     wrong = {seed: name for seed, (name, right) in told.items() if not right}
-    assert FAILING // PARTS - len(wrong) >= RIGHT // PARTS, wrong
+    assert len(told) >= RIGHT * len(FAILED) / PARTS
+    assert len(told) - len(wrong) >= RIGHT * len(told), wrong
 
 
 @pytest.mark.parametrize("seed", range(0, 400, 4))
