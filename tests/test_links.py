@@ -25,7 +25,7 @@ FREE_TEXT = {"weights", "root", "path", "pictures", "folder", "code", "own"}
 NO_FILES = {"inline", "folder", "npz", "unknown"}
 
 
-AMPLE = 500
+AMPLE = 700
 """Characters that every experiment fits into, with numbers of three digits; a few need more than ``LONGEST``."""
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from decimal import ROUND_DOWN, Context
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -101,8 +102,9 @@ def _terse(words: str) -> str:
 
 
 def _rounded(words: str, digits: int) -> str:
-    """Long numbers shortened: only where a link would be too long for them."""
-    return re.sub(r"\d*\.\d{3,}(e[-+]?\d+)?", lambda number: f"{float(number[0]):.{digits}g}", words)
+    """Long numbers shortened, where a link would be too long for them; towards zero, so that none leaves its bounds."""
+    shorter = Context(prec=digits, rounding=ROUND_DOWN)
+    return re.sub(r"\d*\.\d{3,}(e[-+]?\d+)?", lambda number: f"{float(shorter.create_decimal(number[0])):.{digits}g}", words)
 
 
 def left_out(experiment: Experiment) -> str:
