@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,9 @@ DEGREE_UNIT = 4.0
 
 class Gathering(ABC):
     """What a layer is given at a node, of the whole graph or of one neighbourhood alone."""
+
+    parts: ClassVar[int] = 1
+    """How many times as wide as a node's values it is."""
 
     @abstractmethod
     def whole(self, values: Tensor, bonds: Tensor, real: Tensor) -> Tensor:
@@ -44,6 +48,8 @@ class Symmetric(Gathering):
 
 class Beside(Gathering):
     """A node's own values beside the mean of its neighbours' (GraphSAGE: Hamilton et al., NeurIPS 2017)."""
+
+    parts: ClassVar[int] = 2
 
     def whole(self, values: Tensor, bonds: Tensor, real: Tensor) -> Tensor:
         """An isolated node has zeros for its neighbours."""

@@ -3,44 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING
 
-from lab.late import nn
-
-from lab.federated.networks.base import Activation, Network
-from lab.federated.tensors import Shape
-from lab.options.fields import Bounds, Help
+from lab.federated.networks.graph_network import GraphNetwork
 
 if TYPE_CHECKING:
-    from lab.federated.graph_layers import AtomsAndBonds
+    from lab.federated.graph_layers import Beside
 
 
 @dataclass(frozen=True)
-class GraphSAGE(Network):
+class GraphSAGE(GraphNetwork):
     """A node beside the mean of its neighbours (Hamilton et al., NeurIPS 2017), pooled into one fully connected layer."""
 
-    modality: ClassVar[str] = "graphs"
-    layers: Annotated[int, Bounds(1, 3), Help("how many bonds far a node sees", "layers")] = 2
-    width: Annotated[int, Bounds(1, 1024), Help("numbers of a node in each layer")] = 300
-    activation: Annotated[Activation, Help("nonlinearity of the layers")] = Activation.RELU
-    bias: Annotated[bool, Help("whether the layers have a bias")] = True
-    degree: Annotated[bool, Help("whether a node is told how many bonds it has")] = True
-    mean: Annotated[bool, Help("whether the nodes' mean enters the head, or their sum")] = True
+    def gathering(self) -> Beside:
+        """A node's values, and the mean of those around it."""
+        from lab.federated.graph_layers import Beside
 
-    def entrance(self, shape: Shape, /) -> AtomsAndBonds:
-        """Kinds and bonds side by side."""
-        from lab.federated.graph_layers import AtomsAndBonds
-
-        assert not isinstance(shape, tuple)
-        return AtomsAndBonds(shape["atoms"][-1])
-
-    def modules(self, shape: Shape, classes: int, /) -> tuple[nn.Module, nn.Sequential]:
-        """Layers of the graph, then one fully connected layer."""
-        from lab.federated.graph_layers import Beside, GraphBody
-
-        assert not isinstance(shape, tuple)
-        kinds = shape["atoms"][-1]
-        entering = [kinds + self.degree, *[self.width] * (self.layers - 1)]
-        sizes = [(2 * inputs, self.width) for inputs in entering]
-        body = GraphBody(kinds, sizes, Beside(), self.activation.layer(), self.bias, self.degree, self.mean)
-        return body, nn.Sequential(nn.Linear(self.width, classes))
+        return Beside()
