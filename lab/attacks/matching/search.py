@@ -21,6 +21,7 @@ from lab.federated.inputs import both, each, first, is_same, kept, plus
 from lab.federated.observation import LabelSource, Observation
 from lab.federated.tensors import Inputs, Labels, Targets
 from lab.modalities.base import Leaves, modality_of
+from lab.randomness import normal_like
 
 if TYPE_CHECKING:
     from lab.attacks.matching.local_steps import Surrogate
@@ -178,10 +179,7 @@ class Search:
         if not self.attack.annealing or self.progress >= STILL:
             return None
         deviation = self.attack.annealing * Schedule.COSINE.factor(self.progress)
-        return each(lambda tensor: deviation * self._noise(tensor), self.candidate)
-
-    def _noise(self, like: Tensor) -> Tensor:
-        return torch.randn(like.shape, generator=self.generator, dtype=like.dtype).to(like.device)
+        return each(lambda tensor: deviation * normal_like(tensor, self.generator), self.candidate)
 
     def _gradients(self, inputs: Inputs) -> dict[str, float]:
         """Set the gradients of all leaves at this candidate; the prior's factors are those of the step's first evaluation."""

@@ -11,6 +11,7 @@ from lab.client.defences.base import Defence
 from lab.client.defences.clipping import Clipping
 from lab.federated.tensors import Gradients
 from lab.options.fields import Bounds, Help
+from lab.randomness import normal_like
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,7 @@ class DPFedAvg(Defence):
         return {name: tensor + self._noise(tensor, generator) for name, tensor in clipped.items()}
 
     def _noise(self, like: Tensor, generator: torch.Generator) -> Tensor:
-        drawn = torch.randn(like.shape, generator=generator, dtype=like.dtype).to(like.device)
-        return self.multiplier * self.longest * drawn
+        return self.multiplier * self.longest * normal_like(like, generator)
 
     def working(self, weights: int, largest: int) -> int:
         """The clipped update, and noise on the tensor at hand."""

@@ -12,6 +12,7 @@ from lab.federated.gradient_rules import ChangedRule, GradientRule
 from lab.federated.inputs import rows
 from lab.federated.tensors import Gradients, Inputs, Targets
 from lab.options.fields import Bounds, Help
+from lab.randomness import normal_like
 
 if TYPE_CHECKING:
     from torch import nn
@@ -70,5 +71,4 @@ class _Private(ChangedRule):
         return (self.options.longest / lengths.clamp_min(1e-30)).clamp_max(1.0)
 
     def _noisy(self, total: Tensor) -> Tensor:
-        noise = torch.randn(total.shape, generator=self.generator, dtype=total.dtype).to(total.device)
-        return total + self.options.multiplier * self.options.longest * noise
+        return total + self.options.multiplier * self.options.longest * normal_like(total, self.generator)

@@ -12,6 +12,7 @@ from lab.client.representation import before_last_layer
 from lab.federated.gradient_rules import ChangedRule, GradientRule
 from lab.federated.tensors import Gradients, Inputs, Targets
 from lab.options.fields import Bounds, Help
+from lab.randomness import uniform_like
 
 if TYPE_CHECKING:
     from torch import nn
@@ -39,5 +40,4 @@ class _Dropped(ChangedRule):
             return self.rule.gradient(model, weights, inputs, targets)
 
     def _dropped(self, features: Tensor) -> Tensor:
-        drawn = torch.rand(features.shape, generator=self.generator, dtype=features.dtype).to(features.device)
-        return features * (drawn >= self.strength) / (1 - self.strength)
+        return features * (uniform_like(features, self.generator) >= self.strength) / (1 - self.strength)

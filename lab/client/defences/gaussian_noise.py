@@ -11,6 +11,7 @@ from lab.client.defences.base import Defence
 from lab.federated.tensors import Gradients
 from lab.federated.updates import flat
 from lab.options.fields import Bounds, Help
+from lab.randomness import normal_like
 
 
 @dataclass(frozen=True)
@@ -23,12 +24,8 @@ class GaussianNoise(Defence):
         """G + strength ||g|| n / sqrt(d) with n standard normal and d numbers in all."""
         whole = flat(update)
         deviation = self.strength * whole.norm() / whole.numel() ** 0.5
-        return {name: tensor + deviation * _normal(tensor, generator) for name, tensor in update.items()}
+        return {name: tensor + deviation * normal_like(tensor, generator) for name, tensor in update.items()}
 
     def working(self, weights: int, largest: int) -> int:
         """The update as one vector, noise and its sum of the tensor at hand."""
         return weights + 2 * largest
-
-
-def _normal(like: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    return torch.randn(like.shape, generator=generator, dtype=like.dtype).to(like.device)

@@ -10,6 +10,7 @@ from lab.late import Tensor, torch
 from lab.client.defences.base import Defence
 from lab.federated.tensors import Gradients
 from lab.options.fields import Bounds, Help
+from lab.randomness import uniform_like
 
 WHOLE = 32
 """Bits of a number as it is."""
@@ -43,20 +44,15 @@ class Quantisation(Defence):
         """S round(g / s), s = max |g| / (2^(bits - 1) - 1)."""
         step = tensor.abs().max() / (2 ** (self.bits - 1) - 1)
         places = tensor / step
-        return step * ((places + _chances(tensor, generator)).floor() if self.stochastic else places.round())
+        return step * ((places + uniform_like(tensor, generator)).floor() if self.stochastic else places.round())
 
     def _sign(self, tensor: Tensor, generator: torch.Generator) -> Tensor:
         """As long as the mean number (Karimireddy et al. 2019); by chance as the largest, up with (1 + g / max |g|) / 2."""
         if not self.stochastic:
             return tensor.sign() * tensor.abs().mean()
         most = tensor.abs().max()
-        return torch.where(_chances(tensor, generator) < (1 + tensor / most) / 2, most, -most)
+        return torch.where(uniform_like(tensor, generator) < (1 + tensor / most) / 2, most, -most)
 
     def working(self, weights: int, largest: int) -> int:
         """Places on the grid and chances of the tensor at hand."""
         return 3 * largest
-
-
-def _chances(like: Tensor, generator: torch.Generator) -> Tensor:
-    """Uniform in [0, 1)."""
-    return torch.rand(like.shape, generator=generator, dtype=like.dtype).to(like.device)

@@ -13,6 +13,7 @@ from lab.federated.gradient_rules import ChangedRule, GradientRule
 from lab.federated.inputs import each
 from lab.federated.tensors import Gradients, Inputs, Targets
 from lab.options.fields import Bounds, Help
+from lab.randomness import normal_like
 
 if TYPE_CHECKING:
     from torch import nn
@@ -77,5 +78,4 @@ class _Masked(ChangedRule):
         return seen[-1]
 
     def _moved(self, tensor: Tensor) -> Tensor:
-        noise = torch.randn(tensor.shape, generator=self.generator, dtype=tensor.dtype).to(tensor.device)
-        return tensor + STEP * noise
+        return tensor + STEP * normal_like(tensor, self.generator)
