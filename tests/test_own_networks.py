@@ -18,6 +18,7 @@ from lab.attacks.matching.distances.cosine import Cosine
 from lab.attacks.matching.distances.euclidean import Euclidean
 from lab.attacks.matching.settings import Derivative
 from lab.errors import LabError
+from lab.evaluation.evidence import Belief, evidence
 from lab.federated.attention import PlainAttention
 from lab.federated.networks.base import Network, feature_count
 from lab.federated.observation import LabelSource
@@ -291,3 +292,18 @@ def test_what_torch_derives_but_once_and_nobody_replaces_is_named():
     seen = lab.observe(model, update, input_shape=(3, 16, 16), labels=batch.labels)
     with pytest.raises(LabError, match="torch has none of segment_reduce, which the model computes with"):
         list(GradientMatching(iterations=2, derivative=Derivative.EXACT).reconstruct(seen, stream(0, "candidate")))
+
+
+def test_what_torch_derives_but_once_leaves_the_evidence_without_its_test():
+    """The residual is told, and that nobody knows whether another would do."""
+    batch, model, update = sent(Segmented)
+    seen = lab.observe(model, update, input_shape=(3, 16, 16), labels=batch.labels)
+    told = evidence(seen, lab.AttackState(1, 1, batch.images, 0.0))
+    assert (told.belief, told.hidden) == (Belief.UNTESTED, None)
+    assert told.residual < 1e-5
+
+
+@pytest.mark.parametrize("belief", Belief)
+def test_every_belief_is_told_in_few_words_and_in_a_sentence(belief):
+    assert 0 < len(belief.title) < 40
+    assert belief.sentence.endswith(".")

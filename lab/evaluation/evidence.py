@@ -27,14 +27,35 @@ TINY = 1e-30
 
 
 class Belief(Enum):
-    """What the evidence comes to; the value is the sentence the reader sees, of an input of its kind."""
+    """What the evidence comes to: in few words, and in the sentence that the reader sees, of an input of its kind."""
 
-    EXPLAINED = "The {one} explains what was sent, and one that is much different would not: it is to be believed."
-    OPEN = "The {one} explains what was sent, but so would others that differ from it: only its gist is to be believed."
-    UNNATURAL = "The {one} explains what was sent, but {doubted}: the details are not to be believed."
-    UNEXPLAINED = "The {one} does not explain what was sent, so it is not to be believed; gradlab diagnose may tell why."
-    UNTESTED = "The {one} explains what was sent; whether another would, too, cannot be told of this model."
-    UNKNOWN = "Nothing tells whether the {one} explains what was sent: the attack found no labels to send it with."
+    EXPLAINED = (
+        "Explains it",
+        "The {one} explains what was sent, and one that is much different would not: it is to be believed.",
+    )
+    OPEN = (
+        "Explains it, as others do",
+        "The {one} explains what was sent, but so would others that differ from it: only its gist is to be believed.",
+    )
+    UNNATURAL = (
+        "Too rough to believe",
+        "The {one} explains what was sent, but {doubted}: the details are not to be believed.",
+    )
+    UNEXPLAINED = (
+        "Does not explain it",
+        "The {one} does not explain what was sent, so it is not to be believed; gradlab diagnose may tell why.",
+    )
+    UNTESTED = (
+        "Explains it, perhaps as others do",
+        "The {one} explains what was sent; whether another would, too, cannot be told of this model.",
+    )
+    UNKNOWN = (
+        "Nothing tells",
+        "Nothing tells whether the {one} explains what was sent: the attack found no labels to send it with.",
+    )
+
+    def __init__(self, title: str, sentence: str) -> None:
+        self.title, self.sentence = title, sentence
 
 
 @dataclass(frozen=True)
@@ -58,7 +79,7 @@ class Evidence:
     def summary(self) -> str:
         """The one sentence."""
         realism = self.modality.realism
-        return self.belief.value.format(one=self.modality.one, doubted="" if realism is None else realism.doubted)
+        return self.belief.sentence.format(one=self.modality.one, doubted="" if realism is None else realism.doubted)
 
     @property
     def sentences(self) -> tuple[str, ...]:

@@ -42,8 +42,9 @@ def hidden_share(seen: Observation, inputs: Inputs, labels: Labels, residual: fl
 
     change = CHANGE * torch.randn(pulled.shape, generator=stream(0, "a change of the picture"), dtype=torch.float32).to(pulled)
     length = sum(float(gradient.detach().square().sum()) for gradient in gradients) ** 0.5
-    target = [rows.detach() for rows in forward(change)]
-    found = cgls(forward, adjoint, target, ITERATIONS, floor=max(residual, ROUNDING) * length)
+    with second_derivatives():
+        target = [rows.detach() for rows in forward(change)]
+        found = cgls(forward, adjoint, target, ITERATIONS, floor=max(residual, ROUNDING) * length)
     return float((change - found.solution).square().sum() / change.square().sum())
 
 

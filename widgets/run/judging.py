@@ -10,14 +10,6 @@ if TYPE_CHECKING:
     from lab.evaluation.evidence import Evidence
     from lab.evaluation.round import Sent
 
-BELIEFS = {
-    "EXPLAINED": "Explains it",
-    "OPEN": "Explains it, as others do",
-    "UNNATURAL": "Too rough to believe",
-    "UNEXPLAINED": "Does not explain it",
-    "UNKNOWN": "Nothing tells",
-}
-"""What stands in a verdict's place where nobody knows the truth, by the name of the belief."""
 NOT_YET = "Not judged yet"
 
 
@@ -70,4 +62,4 @@ def _by_evidence(told: Evidence | None) -> Judged:
     if told is None:
         return Judged(NOT_YET, "nobody here knows the truth")
     left = "no residual" if told.residual is None else f"{100 * told.residual:.2g} % left unexplained"
-    return Judged(BELIEFS[told.belief.name], left, numbers=told.plain() | {"sentences": list(told.sentences)})
+    return Judged(told.belief.title, left, numbers=told.plain() | {"sentences": list(told.sentences)})
