@@ -240,6 +240,13 @@ def test_a_zip_that_nobody_published_is_refused_in_a_sentence(tmp_path, changes)
     assert str(tmp_path) not in str(told.value)
 
 
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n"])
+def test_a_zip_of_more_lines_than_memory_is_for_is_refused(tmp_path, monkeypatch, end):
+    monkeypatch.setattr("lab.client.datasets.tu.MOST_LINES", 8)
+    with pytest.raises(LabError, match=r"more than 8 lines in _A\.txt; take a smaller set"):
+        written(tmp_path, GOOD | {"X/X_A.txt": f"1, 2{end}" * 9}).load(1, 0, stream(0, "data"))
+
+
 @pytest.mark.parametrize("left_out", ["X/X_A.txt", "X/X_graph_indicator.txt", "X/X_graph_labels.txt"])
 def test_a_zip_that_lacks_a_file_names_it(tmp_path, left_out):
     files = {name: text for name, text in GOOD.items() if name != left_out}

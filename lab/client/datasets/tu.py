@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import zipfile
 import zlib
@@ -20,6 +21,8 @@ from lab.options.fields import Bounds, Help
 
 MOST_BYTES = 64_000_000
 """Of one text file, unpacked."""
+MOST_LINES = 2_000_000
+"""Of one text file: each becomes a list, forty times as large as its text."""
 MOST_NODES, MOST_KINDS = 1_000, 200
 """Of one graph; its bonds are a matrix."""
 
@@ -148,10 +151,14 @@ def _texts(path: str, name: str) -> dict[str, str]:
 
 def _whole(texts: dict[str, str], part: str, name: str, columns: int = 1) -> list[list[int]]:
     """The lines of a file as whole numbers."""
-    try:
-        lines = [[int(word) for word in line.split(",")] for line in texts[part].splitlines() if line.strip()]
-    except ValueError:
-        raise _odd(name, f"a line in _{part}.txt that is no whole number; take the file as published") from None
+    lines: list[list[int]] = []
+    for line in io.StringIO(texts[part], newline=None):
+        if len(lines) == MOST_LINES:
+            raise _odd(name, f"more than {MOST_LINES:,} lines in _{part}.txt; take a smaller set")
+        try:
+            lines += [[int(word) for word in line.split(",")]] if line.strip() else []
+        except ValueError:
+            raise _odd(name, f"a line in _{part}.txt that is no whole number; take the file as published") from None
     if any(len(line) != columns for line in lines):
         raise _odd(name, f"a line in _{part}.txt without {columns} numbers; take the file as published")
     return lines
