@@ -111,12 +111,17 @@ def _stays(changed: Experiment, present: Experiment) -> bool:
 
 def lit(present: Experiment) -> NextStep | None:
     """The step whose experiment the present one is."""
-    return next((step for step in offered(present) if made(step, present) == present), None)
+    return _lit(present, offered(present))
+
+
+def _lit(present: Experiment, among: tuple[NextStep, ...]) -> NextStep | None:
+    return next((step for step in among if made(step, present) == present), None)
 
 
 def after(present: Experiment) -> NextStep:
     """The step that follows: the first one, or the one after the present one's."""
-    step, others = lit(present), offered(present)
+    others = offered(present)
+    step = _lit(present, others)
     return others[(others.index(step) + 1) % len(others)] if step else others[0]
 
 

@@ -30,3 +30,17 @@ class View(Listener):
 
     def __init__(self, film: anywidget.AnyWidget, **traits: Any) -> None:
         super().__init__(film=film, **traits)
+
+
+class ExperimentView(View):
+    """Base of the views that tell of the session's present experiment, and tell it anew whenever that changes."""
+
+    def __init__(self, film: anywidget.AnyWidget, session: Any) -> None:
+        self.session = session
+        super().__init__(film)
+        session.observe(self._show, names=["experiment"])
+        self._show()
+
+    def _show(self, change: Any = None) -> None:
+        """Tell of ``session.experiment``, which is None before the lab is loaded."""
+        raise NotImplementedError

@@ -9,7 +9,7 @@ import traitlets
 from widgets.door.messages import Message
 from widgets.form import steps
 from widgets.run.frames import PICTURES
-from widgets.views.base import View, script, style
+from widgets.views.base import ExperimentView, script, style
 
 if TYPE_CHECKING:
     from lab import Experiment
@@ -19,7 +19,7 @@ COMPARED = "A horse, a trained network: by direction alone, and by direction and
 EARLY = "The lab is still loading; this is set as soon as it is there."
 
 
-class Chips(View):
+class Chips(ExperimentView):
     """Takes a step at a click; lit is the chip whose experiment the present one is, however it came to be."""
 
     _esm = script("chips")
@@ -27,12 +27,6 @@ class Chips(View):
     entries = traitlets.List(help="key, title and tab of each; each kind of inputs has its own").tag(sync=True)
     chosen = traitlets.Unicode("").tag(sync=True)
     note = traitlets.Unicode("").tag(sync=True)
-
-    def __init__(self, film: Any, session: Any) -> None:
-        self.session = session
-        super().__init__(film)
-        session.observe(self._show, names=["experiment"])
-        self._show()
 
     def _show(self, change: Any = None) -> None:
         self.entries = _entries(self.session.experiment)

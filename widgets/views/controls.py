@@ -9,15 +9,14 @@ import traitlets
 from widgets.door.messages import Message
 from widgets.form.controls import schema
 from widgets.form.gate import change
-from widgets.views.base import View, script, style
+from widgets.views.base import ExperimentView, script, style
 
 LONGEST_NAME = 80
-LARGEST_UPDATE = 24_000_000
 LARGEST_UPLOAD = 8_000_000
 """Bytes; the browser shrinks pictures to 224 pixels before it sends them."""
 
 
-class Controls(View):
+class Controls(ExperimentView):
     """Shows ``controls`` and sends edits; a refused edit comes back as a sentence beside its control."""
 
     _esm = script("camera", "controls")
@@ -29,11 +28,8 @@ class Controls(View):
     at_once = traitlets.Bool(False, help="whether each change is followed by an attack").tag(sync=True)
 
     def __init__(self, film: Any, session: Any) -> None:
-        self.session = session
-        super().__init__(film)
-        session.observe(self._show, names=["experiment"])
+        super().__init__(film, session)
         session.observe(self._settled, names=["status"])
-        self._show()
 
     def _show(self, change: Any = None) -> None:
         """Rebuild the form for the session's experiment."""
@@ -61,7 +57,7 @@ class Controls(View):
             self._follow()
         elif message.kind == "upload" and (data := message.file(LARGEST_UPLOAD)) is not None:
             self._answer("picture", self.session.upload(data, message.text("name")[:80] or "the picture"))
-        elif message.kind == "update" and (data := message.file(LARGEST_UPDATE)) is not None:
+        elif message.kind == "update" and (data := message.file(_largest_update())) is not None:
             name = _shown(message.text("name"))
             self._answer("picture", self.session.open_update(data, name, lambda told: self._answer("picture", told)))
 
@@ -95,3 +91,10 @@ def thumbnails() -> dict[str, dict[str, Any]]:
         name: {"png": (FOLDER / "32" / f"{name}.png").read_bytes(), "title": str(entry["title"]), "alt": str(entry["alt"])}
         for name, entry in credits().items()
     }
+
+
+def _largest_update() -> int:
+    """Bytes of a file with an update."""
+    from lab.client.datasets.unknown import MOST_BYTES
+
+    return MOST_BYTES

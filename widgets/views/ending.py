@@ -8,14 +8,14 @@ import traitlets
 
 from widgets.door.messages import Message
 from widgets.form import steps
-from widgets.views.base import View, script, style
+from widgets.views.base import ExperimentView, script, style
 
 if TYPE_CHECKING:
     from lab import Experiment
     from lab.experiments.causes import Cause
 
 
-class Ending(View):
+class Ending(ExperimentView):
     """Says what the run came to; ``question`` is the next step's, which one click takes."""
 
     _esm = script("ending")
@@ -24,12 +24,6 @@ class Ending(View):
     opens = traitlets.Unicode("", help="the tab that belongs to it").tag(sync=True)
     cause = traitlets.Unicode("", help="why it came out badly, where it did").tag(sync=True)
     mend = traitlets.Unicode("", help="the change that mends it, as a button says it; or empty").tag(sync=True)
-
-    def __init__(self, film: Any, session: Any) -> None:
-        self.session = session
-        super().__init__(film)
-        session.observe(self._show, names=["experiment"])
-        self._show()
 
     def _show(self, change: Any = None) -> None:
         if self.session.experiment is not None:

@@ -7,22 +7,16 @@ from typing import Any
 import traitlets
 
 from widgets.door.messages import Message
-from widgets.views.base import View, script, style
+from widgets.views.base import ExperimentView, script, style
 
 
-class Presets(View):
+class Presets(ExperimentView):
     """Runs a preset at one click; lit is the one that the present experiment is, until something in it is changed."""
 
     _esm = script("presets")
     _css = style("presets")
     presets = traitlets.List(help="name and title of each").tag(sync=True)
     shown = traitlets.Dict(help="the preset that the present experiment is, in words").tag(sync=True)
-
-    def __init__(self, film: Any, session: Any) -> None:
-        self.session = session
-        super().__init__(film)
-        session.observe(self._show, names=["experiment"])
-        self._show()
 
     def _show(self, change: Any = None) -> None:
         if self.session.experiment is None:

@@ -10,7 +10,7 @@ import traitlets
 from widgets.door.messages import Message
 from widgets.door.sentences import LOADING, answer
 from widgets.playback.playback import plain
-from widgets.views.base import View, script, style
+from widgets.views.base import ExperimentView, script, style
 
 if TYPE_CHECKING:
     from lab.client.datasets.base import Dataset
@@ -21,7 +21,7 @@ MOST_CELLS = 1024
 TOO_FINE = "This drawing is too fine for a link; draw larger areas in fewer colours, or save the run as JSON."
 
 
-class Secret(View):
+class Secret(ExperimentView):
     """Shows the private picture; hiding it is a matter of the browser alone. A drawing is read while it is drawn."""
 
     _esm = script("pad", "writing", "secret")
@@ -31,12 +31,6 @@ class Secret(View):
         sync=True
     )
     too_fine = traitlets.Unicode("", help="why a drawn secret has no link").tag(sync=True)
-
-    def __init__(self, film: Any, session: Any) -> None:
-        self.session = session
-        super().__init__(film)
-        session.observe(self._show, names=["experiment"])
-        self._show()
 
     def _show(self, change: Any = None) -> None:
         experiment = self.session.experiment
