@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from lab.late import Tensor, torch
 
-from lab.attacks.matching.distances.base import Distance, ValueAndGradient
+from lab.attacks.matching.told_part import DistanceOfTold, Told
 from lab.federated.tensors import Gradients
 
 ROUNDED = 1e-5
@@ -14,43 +14,31 @@ ROUNDED = 1e-5
 
 
 @dataclass(frozen=True)
-class SentDirections(Distance):
+class SentDirections(DistanceOfTold):
     """Another distance, blind to what of the candidate's matrices lies across all directions that were sent.
 
     The nearest matrix of rank r is U S V^T with the leading singular vectors of G, so that G V = U S and U^T G = S V^T: what of
     a candidate has to do with U or V is told, and (1 - U U^T) G (1 - V V^T), which was left out, is not.
     """
 
-    inner: Distance
-
-    def __call__(self, candidate: Gradients, shared: Gradients) -> Tensor:
-        """The inner distance of what was sent and of the candidate's part that has to do with it."""
-        return self.inner(_Directions(shared).part(candidate), shared)
-
-    def value_and_gradient(self, candidate: Gradients, shared: Gradients) -> tuple[Tensor, Gradients]:
-        """That of the inner distance, along the directions sent."""
-        return self.against(shared)(candidate)
-
-    def against(self, shared: Gradients) -> ValueAndGradient:
-        """The directions are of the shared update alone."""
-        directions, inner = _Directions(shared), self.inner.against(shared)
-
-        def value_and_gradient(candidate: Gradients) -> tuple[Tensor, Gradients]:
-            value, gradient = inner(directions.part(candidate))
-            return value, directions.part(gradient)  # a projection is its own transpose
-
-        return value_and_gradient
+    def told(self, shared: Gradients) -> Told:
+        """The part that has to do with the directions sent."""
+        return _Directions(shared)
 
 
-class _Directions:
+class _Directions(Told):
     """Of each matrix the rows and columns that were sent, as orthonormal bases."""
 
     def __init__(self, shared: Gradients) -> None:
         self.bases = {name: _bases(tensor.flatten(1)) for name, tensor in shared.items() if tensor.dim() > 1}
 
-    def part(self, update: Gradients) -> Gradients:
+    def part(self, candidate: Gradients) -> Gradients:
         """G - (1 - U U^T) G (1 - V V^T); a vector as it is."""
-        return {name: self._projected(name, tensor) for name, tensor in update.items()}
+        return {name: self._projected(name, tensor) for name, tensor in candidate.items()}
+
+    def back(self, gradient: Gradients, part: Gradients) -> Gradients:
+        """A projection is its own transpose."""
+        return self.part(gradient)
 
     def _projected(self, name: str, tensor: Tensor) -> Tensor:
         if name not in self.bases:
