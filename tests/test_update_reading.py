@@ -196,19 +196,25 @@ def test_whoever_knows_the_defence_finds_more(defence):
     assert likeness[True] > likeness[False] + margin, likeness
 
 
-def test_what_was_left_out_of_a_low_rank_moves_nothing():
-    """Truth: double backward; what has nothing to do with the directions sent changes nothing, and what has does."""
-    batch = smooth_batch(size=8, dtype=torch.float64)
-    observed = defended(observe(SmallConvNet(width=4), batch), LowRank(rank=1))
-    distance, images = SentDirections(Cosine()), 0.9 * batch.images + 0.05
+def derived_twice(observed, distance, images, labels):
+    """Truth: double backward; returns the client's rule, in the graph of the pictures."""
 
     def rule(candidate, targets):
         return observed.protocol.update(observed.network, candidate, targets, differentiable=True)
 
     leaf = images.clone().requires_grad_()
-    total = distance(rule(leaf, batch.labels), observed.update)
-    found = match(rule, images, batch.labels, distance, observed.update)
+    total = distance(rule(leaf, labels), observed.update)
+    found = match(rule, images, labels, distance, observed.update)
     torch.testing.assert_close(found.input_gradient, torch.autograd.grad(total, leaf)[0])
+    return rule
+
+
+def test_what_was_left_out_of_a_low_rank_moves_nothing():
+    """Truth: double backward; what has nothing to do with the directions sent changes nothing, and what has does."""
+    batch = smooth_batch(size=8, dtype=torch.float64)
+    observed = defended(observe(SmallConvNet(width=4), batch), LowRank(rank=1))
+    distance, images = SentDirections(Cosine()), 0.9 * batch.images + 0.05
+    rule = derived_twice(observed, distance, images, batch.labels)
     truth = {name: tensor.detach() for name, tensor in rule(batch.images, batch.labels).items()}
     assert float(distance(truth, observed.update)) == pytest.approx(0, abs=1e-9)
     assert float(Cosine()(truth, observed.update)) > 0.01
@@ -221,14 +227,7 @@ def test_what_was_not_sent_is_compared_with_the_least_that_was(inner):
     observed = defended(observe(SmallConvNet(width=4), batch), Pruning(strength=0.9))
     distance = SentEntries(inner)
     images = 0.9 * batch.images + 0.05
-
-    def rule(candidate, targets):
-        return observed.protocol.update(observed.network, candidate, targets, differentiable=True)
-
-    leaf = images.clone().requires_grad_()
-    total = distance(rule(leaf, batch.labels), observed.update)
-    found = match(rule, images, batch.labels, distance, observed.update)
-    torch.testing.assert_close(found.input_gradient, torch.autograd.grad(total, leaf)[0])
+    rule = derived_twice(observed, distance, images, batch.labels)
     own = {name: tensor.detach() for name, tensor in rule(images, batch.labels).items()}
     least = min(float(tensor[tensor != 0].abs().min()) for tensor in observed.update.values() if tensor.any())
     left_out = {name: observed.update[name] == 0 for name in own}
