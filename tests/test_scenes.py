@@ -4,9 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from lab import reconstruct, score, simulate_round
+from lab import Verdict, reconstruct, score, simulate_round
+from lab.client.checkpoints import card
 from lab.course.scenes.base import in_order
 from lab.experiments import links
+from lab.experiments.edits import patched
+from lab.modalities.base import modality_of
 from lab.options.catalogue import entries
 from widgets.form.gate import admitted
 from widgets.form.part_names import EVERYTHING
@@ -53,3 +56,43 @@ def test_a_scene_comes_to_the_verdict_that_its_words_are_about(scene):
         attacked = simulate_round(experiment := links.read(scene.link).experiment)
         *_, last = reconstruct(experiment, attacked.observation)
         assert score(attacked, last).verdict is scene.expected
+
+
+def played(scene):
+    """The round of a scene, and every state of its attack."""
+    experiment = links.read(SCENES[scene].link).experiment
+    attacked = simulate_round(experiment)
+    return attacked, list(reconstruct(experiment, attacked.observation))
+
+
+@pytest.mark.slow
+def test_the_guess_is_known_after_fewer_than_ten():
+    attacked, states = played("guess")
+    known = next(state.iteration for state in states if score(attacked, state).verdict is Verdict.RECOGNISABLE)
+    assert known < 10
+    assert SCENES["guess"].answers[SCENES["guess"].right] == "fewer than ten"
+
+
+@pytest.mark.slow
+def test_where_length_misleads_cosine_finds_the_picture():
+    """The same attack but for that; a balanced Euclidean distance, which differs from its cosine in length alone, fails."""
+    experiment = links.read(SCENES["direction"].link).experiment
+    attacked = simulate_round(experiment)
+    for distance, finds in (("cosine", True), ("balanced_cosine", True), ("balanced_euclidean", False)):
+        *_, last = reconstruct(patched(experiment, [("distance", distance)]), attacked.observation)
+        assert (score(attacked, last).verdict is Verdict.RECOGNISABLE) == finds, distance
+
+
+@pytest.mark.slow
+def test_all_eight_come_back():
+    attacked, states = played("eight_pictures")
+    thresholds = modality_of("images").thresholds
+    verdicts = [thresholds.verdict(one.line_up_rank, one.likeness) for one in score(attacked, states[-1]).pictures]
+    assert verdicts == [Verdict.RECOGNISABLE] * 8
+    numbers = sum(tensor.numel() for tensor in attacked.observation.update.values())
+    assert round(numbers / attacked.batch.images.numel()) == 4
+
+
+def test_the_trained_network_was_trained_for_forty_epochs():
+    assert "forty epochs" in SCENES["trained"].text
+    assert card(links.read(SCENES["trained"].link).experiment.network).recipe.epochs == 40

@@ -26,7 +26,7 @@ class Guess(Scene):
             right=0,
             expected=Verdict.RECOGNISABLE,
             because="The line-up of eight pictures knew it after a handful of guesses; the rest is detail.",
-            sentence="Where the numbers agree, the guess is the secret.",
+            sentence="Here, where the numbers agree, the guess is the secret.",
             shows=("secret", "sent", "server", "guess", "ending", "transport", "curve"),
             lesson="03-guess-until-it-matches",
             paper="Geiping et al. 2020, section 4, equation 4",

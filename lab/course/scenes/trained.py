@@ -18,7 +18,7 @@ class Trained(Scene):
             place=5,
             title="Trained",
             text=(
-                "The small network again, now trained for twenty epochs and attacked by its direction, with the "
+                "The small network again, now trained for forty epochs and attacked by its direction, with the "
                 "attack that serves it best."
             ),
             question="A trained network has nearly stopped learning from this picture. What comes back?",
