@@ -24,6 +24,16 @@ def in_sight(page):
     return set(page.evaluate(IN_SIGHT)) - {"guide", "guess", "ending"}
 
 
+OVERLAPS = """
+() => {
+  const all = [...document.querySelectorAll(".lab-guide button, .lab-guide p")];
+  const shown = all.filter((node) => node.offsetParent && node.textContent);
+  const boxes = shown.map((node) => [node.textContent, node.getBoundingClientRect()]);
+  const meet = (a, b) => a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1;
+  const others = (place) => boxes.slice(place + 1);
+  return boxes.flatMap(([one, a], place) => others(place).filter(([, b]) => meet(a, b)).map(([other]) => [one, other]));
+}
+"""
 DESK = pytest.param({"width": 1366, "height": 850}, id="desk", marks=pytest.mark.slow)
 
 
@@ -39,6 +49,7 @@ def test_each_scene_asks_first_shows_then_and_leads_on(visit, size):
         assert in_sight(page) == {"secret", "sent"} & set(scene.shows)
         assert page.locator(".lab-cover").is_visible()
         assert scene.because not in told.inner_text()
+        assert page.evaluate(OVERLAPS) == []
         page.get_by_role("button", name=scene.answers[scene.right], exact=True).click()
         page.locator(".lab-forward[data-ready]").wait_for()
         assert all(words in told.inner_text() for words in ("Right.", scene.sentence, scene.paper, scene.code, scene.lesson))
@@ -46,6 +57,7 @@ def test_each_scene_asks_first_shows_then_and_leads_on(visit, size):
         if scene.expected:
             assert page.locator(".lab-verdict").inner_text().startswith(scene.expected.value)
         assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
+        assert page.evaluate(OVERLAPS) == []
         page.locator(".lab-forward").click()
     told.wait_for(state="hidden")
     assert "chips" in in_sight(page)
