@@ -22,7 +22,7 @@ class LowRank(Defence):
 
     @classmethod
     def weakest(cls) -> LowRank:
-        """More than a layer has outputs."""
+        """A thousand directions: more than there are outputs in any layer but those of the widest networks."""
         return cls(rank=WHOLE)
 
     @classmethod
