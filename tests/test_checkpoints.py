@@ -9,6 +9,8 @@ import torch
 from safetensors.torch import save_file
 from torchvision import models
 
+from lab import Experiment, simulate_round
+from lab.attacks.span import Span
 from lab.client import checkpoints
 from lab.client.checkpoints import finding, imagenet, store
 from lab.client.checkpoints.card import read_card
@@ -18,6 +20,7 @@ from lab.client.datasets.wonderland import Wonderland
 from lab.errors import LabError
 from lab.federated.networks.base import Activation, BatchNorm
 from lab.federated.networks.convnet import ConvNet
+from lab.federated.networks.gcn import GCN
 from lab.federated.networks.imagenet_resnet import ImageNetResNet
 from lab.federated.networks.mlp import MLP
 from lab.federated.networks.resnet import ResNet
@@ -98,6 +101,17 @@ def test_the_default_network_is_shipped_with_its_recipe():
     assert checkpoints.recipe(SmallConvNet()) == card.recipe
     assert checkpoints.card(SmallConvNet(width=33)) is None
     assert checkpoints.recipe(SmallConvNet(width=33)) == checkpoints.Recipe()
+
+
+def test_what_is_refused_of_other_inputs_is_said_in_their_words():
+    """Nothing is offered that is of another kind, or that nobody can train."""
+    text = refused(lambda: checkpoints.weights(GCN()))
+    assert text == "No trained weights are shipped for gcn; give a file of weights."
+    longer = Experiment(dataset=Wonderland(length=30), network=Transformer(), trained=True, attack=Span())
+    text = refused(lambda: simulate_round(longer))
+    assert text.endswith("is wanted; choose sentences of the length that they were trained on, or other weights.")
+    text = refused(lambda: checkpoints.weights(Transformer(width=64)))
+    assert "take transformer, give a file of weights, or train it by: gradlab train transformer:width=64" in text
 
 
 def test_no_shipped_weights_for_these_options():

@@ -155,7 +155,7 @@ def build_network(experiment: Experiment, batch: Batch) -> tuple[Classifier, Bat
             inputs, made = modality.in_shape(batch.inputs, shape)
             return network, replace(batch, inputs=inputs, notes=tuple(filter(None, (*batch.notes, *notes, made))))
         tried.append(network)
-    raise weights.misfit(min(tried, key=weights.strangeness))
+    raise weights.misfit(min(tried, key=weights.strangeness), modality.name)
 
 
 def _built(experiment: Experiment, shape: Shape, classes: int) -> Classifier:

@@ -92,6 +92,8 @@ class Modality(Entry):
     thresholds: ClassVar[Thresholds]
     likeness_meaning: ClassVar[str] = "How alike the reconstruction and the secret are: 1 is the same."
     """What the line-up goes by, in one plain sentence."""
+    fitting: ClassVar[str] = "inputs of the shape"
+    """What is to be chosen as trained weights want it, before "that they were trained on"."""
     scale_note: ClassVar[str] = ""
     """What is to be said of ``at_some_scale``."""
     realism: ClassVar[Realism | None] = None

@@ -20,6 +20,7 @@ from lab.client.checkpoints.tree import leaves
 from lab.client.checkpoints.weights import Weights
 from lab.errors import LabError
 from lab.federated.networks.base import BatchNorm, Network
+from lab.options.catalogue import entries
 from lab.options.plain import differences, to_plain
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def load(network: Classifier, options: Network, path: str = "") -> tuple[str, ..
     found = weights(options, path)
     notes = found.put_into(network)
     if notes is None:
-        raise found.misfit(network)
+        raise found.misfit(network, options.modality)
     return notes
 
 
@@ -115,13 +116,19 @@ def _shipped_name(options: Network) -> str | None:
 
 
 def _none_shipped(options: Network) -> LabError:
-    ours = [_described(card.network) for card in shipped().values()]
+    ours = [_described(card.network) for card in shipped().values() if card.network.modality == options.modality]
     alike = [text for text in ours if text.partition(":")[0] == options.name]
-    choose = f"take {alike[0]}" if alike else f"take one of: {', '.join(ours)}"
-    return LabError(
-        f"No trained weights are shipped for {_described(options)}; {choose}, give a file of weights, "
-        f"or train it by: gradlab train {_described(options)} --data FOLDER"
-    )
+    taken = f"take {alike[0]}, " if alike else f"take one of: {', '.join(ours)}, " if ours else ""
+    trained = f", or train it by: gradlab train {_described(options)} --data FOLDER" if _can_train(options) else "."
+    return LabError(f"No trained weights are shipped for {_described(options)}; {taken}give a file of weights{trained}")
+
+
+def _can_train(options: Network) -> bool:
+    """Whether there is a data set to train it on."""
+    from lab.client.datasets.base import Dataset
+
+    sets = (entry for entry in entries("dataset").values() if issubclass(entry, Dataset))
+    return any(entry.is_trainable and entry.modality == options.modality for entry in sets)
 
 
 def _described(options: Network) -> str:

@@ -11,6 +11,7 @@ from lab.late import Tensor, nn, torch
 
 from lab.client.checkpoints.tree import Leaves, Names
 from lab.errors import LabError
+from lab.modalities.base import modality_of
 
 WRAPPERS = {"module", "_module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
 """What DataParallel, Opacus, torch.compile and others put into names, anywhere in them."""
@@ -74,7 +75,7 @@ class Weights:
             given.keys() - wanted.keys()
         )
 
-    def misfit(self, network: nn.Module) -> LabError:
+    def misfit(self, network: nn.Module, modality: str = "images") -> LabError:
         """What does not fit, names and shapes, the first few of each kind."""
         wanted = _wanted(network)
         given = self._nearest(wanted)
@@ -91,8 +92,8 @@ class Weights:
             others = f" (and {more} more)" if more else ""
             return LabError(
                 f"The weights of {self.where} do not fit: {name!r} has the shape {tuple(given[name].shape)} where "
-                f"{tuple(wanted[name].shape)} is wanted{others}; choose pictures of the size (image_size) and "
-                "colours, and the classes, that they were trained on, or other weights."
+                f"{tuple(wanted[name].shape)} is wanted{others}; choose {modality_of(modality).fitting} that they "
+                "were trained on, or other weights."
             )
         reasons = [
             f"they lack {_first(lacking, wanted)}" if lacking else "",

@@ -80,6 +80,7 @@ class Pictures(Modality):
         "Correlation of the shapes in both pictures: 1 is alike, unrelated ones stay below 0.2; brightness, contrast and fine "
         "noise do not count."
     )
+    fitting: ClassVar[str] = "pictures of the size (image_size) and colours, and the classes,"
     scale_note: ClassVar[str] = "The picture is shown stretched to fit."
     realism: ClassVar[Realism | None] = Realism(
         lambda inputs: roughness(_picture(inputs)),

@@ -45,6 +45,7 @@ class Text(Modality):
     }
     controls: ClassVar[Mapping[str, str]] = {"unigram": "the commonest word at every place"}
     thresholds: ClassVar[Thresholds] = Thresholds(recognisable=0.6, hint=0.25)
+    fitting: ClassVar[str] = "sentences of the length"
     likeness_meaning: ClassVar[str] = "The share of word pieces that stand at their own place: 1 is all of them."
 
     def start(self, seen: Observation, generator: torch.Generator, *, noise: bool) -> Sentences:
