@@ -87,9 +87,9 @@ def test_two_molecules_with_one_gradient_are_both_given(double):
         torch.testing.assert_close(tensor, updates[1][name], rtol=1e-4, atol=1e-6)
     both = [graphs_of(batch_of([graph], len(ATOMS)))[0] for graph in (decalin, pentyl)]
     for graph in (decalin, pentyl):
-        *_, other, last = attacked(seen(graph, GCN(), double=double)[0])
+        *_, last = attacked(seen(graph, GCN(), double=double)[0])
         assert last.outcome is GraphOutcome.TWINS
-        found = [graphs_of(state.candidate)[0] for state in (other, last)]
+        found = [graphs_of(inputs)[0] for inputs in (last.candidate, last.other)]
         assert not nx.is_isomorphic(*found)
         assert any(nx.is_isomorphic(found[0], graph) or nx.is_isomorphic(found[1], graph) for graph in both)
 

@@ -63,6 +63,10 @@ class AttackState:
     """Peeled layers, top to bottom; closed-form attacks only."""
     readings: tuple[Reading, ...] = ()
     """All that was read off so far, in its order; attacks that check a list only."""
+    whole: Inputs | None = None
+    """What the candidate is a part of, in its order, where an attack that is done tells its answer bit by bit."""
+    other: Inputs | None = None
+    """Another answer that explains what was shared as well, where one was found."""
 
     @property
     def images(self) -> Images:

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from lab.late import Tensor, torch
 
-from lab.attacks.base import Attack, AttackState, Outcome, unknown
+from lab.attacks.base import Attack, AttackState, Outcome, Reading, unknown
 from lab.attacks.labels.llg import ended
-from lab.federated.inputs import is_same, moved
+from lab.federated.inputs import each, is_same, moved
 from lab.federated.observation import Observation
-from lab.modalities.graphs.building import batch_of, graphs_of
+from lab.modalities.graphs.building import Graph, batch_of, graphs_of
 from lab.modalities.graphs.comparison import mapping
 from lab.options.fields import Bounds, Help
 from lab.options.words import percent
 
 if TYPE_CHECKING:
     from lab.attacks.graph.neighbourhood_types import Types
+    from lab.attacks.graph.telling import Listed
     from lab.federated.graph_layers import GraphBody
 
 SAME = 1e-3
@@ -68,7 +70,7 @@ class Neighbourhoods(Attack):
     degree: Annotated[int, Bounds(1, 8), Help("the most bonds of an atom that are tried")] = 4
 
     def reconstruct(self, observation: Observation, generator: torch.Generator) -> Iterator[AttackState]:
-        """Nothing known, then the graph; before it, where there is one, the other graph with the same gradient."""
+        """Nothing known; once the graph is found its atoms by their neighbourhoods, then its bonds as they were glued."""
         from lab.attacks.graph.neighbourhood_types import TooManyError
 
         state = AttackState(0, 2, unknown(observation), float("nan"), labels=observation.labels)
@@ -80,14 +82,14 @@ class Neighbourhoods(Attack):
         outcome, note = GraphOutcome.NO_COUNTS, f"Up to {self.degree} bonds of an atom were tried."
         for degree, attempt in reading.attempts(self.degree):
             try:
-                graphs = reading.graphs(degree, *attempt)
+                found = reading.found(degree, *attempt)
             except TooManyError:
                 outcome, note = GraphOutcome.TOO_MANY, f"With {degree} bonds of an atom."
                 continue
-            if graphs:
-                yield from reading.told(state, graphs)
+            if found is not None and found.graphs:
+                yield from reading.told(state, found)
                 return
-            if graphs is not None:
+            if found is not None:
                 outcome, note = GraphOutcome.NO_GLUE, f"{reading.nodes} atoms."
         yield ended(observation, state, outcome, note)
 
@@ -135,41 +137,44 @@ class _Reading:
                 for near in self.rounding.near:
                     yield degree, (tolerance, near)
 
-    def graphs(self, degree: int, tolerance: float, near: float) -> list[dict[str, Tensor]] | None:
+    def found(self, degree: int, tolerance: float, near: float) -> _Found | None:
         """Graphs with the shared gradient, all different; none where gluing failed, None where no counts fit."""
         from lab.attacks.graph.gluing import glued
 
-        found = self._counted(degree, tolerance, near)
-        if found is None:
+        counted = self._counted(degree, tolerance, near)
+        if counted is None:
             return None
-        types, labels, counts = found
+        types, listed, counts = counted
         places = [number for number, count in enumerate(counts) for _ in range(count)]
         centres, around = [types.centre[place] for place in places], [types.around[place] for place in places]
-        kinds = [labels[centre] for centre in centres]
-        alphabet = self.body.kinds
-        distinct: list[dict[str, Tensor]] = []
+        kinds = [listed.labels[centre] for centre in centres]
+        distinct: list[tuple[Graph, dict[str, Tensor]]] = []
         for bonds in glued(centres, around):
-            graph = batch_of([(kinds, bonds)], alphabet)
-            if self._explains(graph) and not any(_one(graph, other) for other in distinct):
-                distinct.append(graph)
+            graph = batch_of([(kinds, bonds)], self.body.kinds)
+            if self._explains(graph) and not any(_one(graph, other) for _, other in distinct):
+                distinct.append(((kinds, bonds), graph))
                 if len(distinct) > 1:
                     break
-        return distinct
+        readings = listed.readings(counts, self.body.kinds) if distinct else ()
+        return _Found([graph for graph, _ in distinct], [count for count in counts if count], readings)
 
-    def _counted(self, degree: int, tolerance: float, near: float) -> tuple[Types, list[int], list[int]] | None:
-        """Neighbourhoods as deep as there are layers, the kinds of their centres, and how many there are of each."""
+    def _counted(self, degree: int, tolerance: float, near: float) -> tuple[Types, Listed, list[int]] | None:
+        """Neighbourhoods as deep as there are layers, all that were listed, and how many there are of each that was kept."""
         from lab.attacks.graph.counting import whole_counts
         from lab.attacks.graph.neighbourhood_types import ENOUGH, TooManyError, bare, consistent, deeper, outside, rows_of
+        from lab.attacks.graph.telling import Listed
 
         last = len(self.gradients) - 1
         types = bare(self.body, self._present(), range(degree + 1), self.pooled)
         labels = list(types.centre)
+        listed = None
         for hop, gradient in enumerate(self.gradients):
             centres = labels
             types = deeper(self.body, hop, types)
-            if hop:
-                fits = outside(types.gathered, rows_of(gradient, tolerance)) < near
-                types = types.kept(fits.nonzero().flatten().tolist())
+            off = outside(types.gathered, rows_of(gradient, tolerance))
+            fits = off < near if hop else torch.ones_like(off, dtype=torch.bool)
+            listed = Listed(types, centres, off, fits)
+            types = types.kept(fits.nonzero().flatten().tolist())
             if hop < last:
                 fits = self._passes_on(types.values, rows_of(self.gradients[hop + 1], tolerance), near)
                 types = consistent(types.kept(fits.nonzero().flatten().tolist()))
@@ -180,7 +185,7 @@ class _Reading:
             raise TooManyError
         pooled = self.pooled * (self.nodes if self.body.mean else 1)
         counts = whole_counts(types.values.T.numpy(), pooled.numpy(), types, self.nodes, self.rounding.counted)
-        return None if counts is None else (types, labels, counts)
+        return None if counts is None or listed is None else (types, listed, counts)
 
     def _present(self) -> list[int]:
         """Kinds that entered the first layer at all."""
@@ -201,21 +206,43 @@ class _Reading:
 
         return mismatch(self.observation, {name: tensor.double() for name, tensor in graph.items()}) < SAME
 
-    def told(self, state: AttackState, graphs: list[dict[str, Tensor]]) -> Iterator[AttackState]:
-        """The other graph, if there is one, then the one that is answered."""
+    def told(self, state: AttackState, found: _Found) -> Iterator[AttackState]:
+        """The answer bit by bit, at the end with the other graph that has the same gradient, if there is one."""
         from lab.attacks.closed_form.mismatch import mismatch
 
-        off = mismatch(self.observation, {name: tensor.double() for name, tensor in graphs[0].items()})
-        note = f"Its own gradient is {percent(off)} off."
-        shown = [
-            replace(state, iteration=2 - place, objective=off, candidate=moved(g, next(iter(state.candidate.values()))))
-            for place, g in enumerate(graphs)
-        ]
-        if len(shown) > 1:
-            yield shown[1]
-            note += " The other graph is the step before."
-        outcome = GraphOutcome.TWINS if len(shown) > 1 else GraphOutcome.GRAPH
-        yield ended(self.observation, shown[0], outcome, note)
+        like = next(iter(state.candidate.values()))
+        whole, *others = [moved(batch_of([graph], self.body.kinds, self.nodes), like) for graph in found.graphs]
+        parts = list(found.parts())
+        for step, (readings, graph) in enumerate(parts, 1):
+            candidate = moved(batch_of([graph], self.body.kinds, self.nodes), like)
+            off = readings[-1].off if readings else float("nan")
+            state = replace(
+                state, iteration=step, iterations=len(parts), candidate=candidate, objective=off, readings=readings, whole=whole
+            )
+            if step < len(parts):
+                yield state
+        off = mismatch(self.observation, each(lambda tensor: tensor.double(), state.candidate))
+        state = replace(state, objective=off, other=others[0] if others else None)
+        outcome = GraphOutcome.TWINS if others else GraphOutcome.GRAPH
+        yield ended(self.observation, state, outcome, f"Its own gradient is {percent(off)} off.")
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """What was read: graphs of the same neighbourhoods, their nodes in one order, and their bonds as they were made."""
+
+    graphs: list[Graph]
+    counts: list[int]
+    """How many nodes, one after another, each neighbourhood has."""
+    readings: tuple[Reading, ...]
+
+    def parts(self) -> Iterator[tuple[tuple[Reading, ...], Graph]]:
+        """The first graph as it is told: its nodes neighbourhood by neighbourhood, then bond by bond."""
+        kinds, bonds = self.graphs[0]
+        for number, nodes in enumerate(accumulate(self.counts), 1):
+            yield self.readings[:number], (kinds[:nodes], [])
+        for number in range(1, len(bonds) + 1):
+            yield self.readings, (kinds, bonds[:number])
 
 
 def _one(graph: dict[str, Tensor], other: dict[str, Tensor]) -> bool:

@@ -69,6 +69,18 @@ class Shown:
     """What the drawing needs besides, as plain data."""
 
 
+@dataclass(frozen=True, eq=False)
+class Beside:
+    """What a reconstruction is drawn together with."""
+
+    truth: Inputs | None = None
+    """The private inputs, where they are known: alike inputs are to look alike."""
+    whole: Inputs | None = None
+    """What the reconstruction is a part of, which grows without moving."""
+    other: Inputs | None = None
+    """Another answer that nobody can tell from it."""
+
+
 class Modality(Entry):
     """Base of all modalities: an entry is a folder, and stands in its ``__init__``."""
 
@@ -79,6 +91,8 @@ class Modality(Entry):
     one: ClassVar[str]
     many: ClassVar[str]
     """What a reader calls an input, and several."""
+    read_by: ClassVar[str] = "place"
+    """What an attack that guesses nothing reads one by one."""
     unknowns: ClassVar[str] = "numbers"
     """What a reader calls the numbers that an input is made of."""
     measures: ClassVar[Mapping[str, Measure]]
@@ -195,8 +209,8 @@ class Modality(Entry):
     # --- for people ----------------------------------------------------------------------------------------------
 
     @abstractmethod
-    def shown(self, inputs: Inputs) -> Shown:
-        """What the browser draws."""
+    def shown(self, inputs: Inputs, beside: Beside | None = None) -> Shown:
+        """What the browser draws; ``beside`` is what stands next to it, where the order or the look depends on that."""
 
     def sheet(self, truth: Inputs, found: Inputs) -> bytes:
         """A picture file for a study's contact sheet: inputs above, reconstructions below; empty where none is drawn."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lab import AttackState, Experiment, Round
     from lab.evaluation.evidence import Evidence
     from lab.evaluation.round import Sent
-    from lab.modalities.base import Modality
+    from lab.modalities.base import Beside, Modality
 
 PICTURES = "images"
 SHORT_KINDS = {"Conv2d": "conv", "Linear": "fc", "BatchNorm2d": "norm"}
@@ -87,7 +87,7 @@ def frame(number: int, run: int, post: Post, attacked: Round | Sent) -> Frame:
     from lab.modalities.base import modality_of
 
     state, modality = post.state, modality_of(attacked.observation.modality)
-    shown = modality.shown(modality.decode(state.candidate, attacked.observation))
+    shown = modality.shown(modality.decode(state.candidate, attacked.observation), _beside(attacked, state))
     told = judged(attacked, state, post.evidence)
     return Frame(
         id=number,
@@ -107,6 +107,13 @@ def frame(number: int, run: int, post: Post, attacked: Round | Sent) -> Frame:
         downhill=post.looked.downhill,
         suspects=told.suspects,
     )
+
+
+def _beside(attacked: Round | Sent, state: AttackState) -> Beside:
+    from lab.evaluation.round import Sent
+    from lab.modalities.base import Beside
+
+    return Beside(None if isinstance(attacked, Sent) else attacked.batch.inputs, state.whole, state.other)
 
 
 def describe_round(experiment: Experiment, attacked: Round | Sent) -> dict[str, Any]:
@@ -156,6 +163,7 @@ def spoken(modality: Modality) -> dict[str, Any]:
         "one": modality.one,
         "many": modality.many,
         "unknowns": modality.unknowns,
+        "read_by": modality.read_by,
         "main": modality.main,
         "likeness_meaning": modality.likeness_meaning,
         "measures": [

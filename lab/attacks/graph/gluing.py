@@ -15,14 +15,15 @@ USUAL_RINGS = {6: 0, 5: 1}
 def glued(centre: Sequence[int], around: Sequence[Sequence[int]], seed: int = 0) -> list[Bonds]:
     """Different ways to bind nodes so that each has the neighbours it asks for, those that chemistry prefers first.
 
-    ``centre`` says what each node is to its neighbours, ``around`` what each of its own has to be. At most ``TRIES`` ways.
+    ``centre`` says what each node is to its neighbours, ``around`` what each of its own has to be. At most ``TRIES`` ways,
+    the bonds of each in the order in which they were made.
     """
-    found: dict[frozenset[tuple[int, int]], tuple[float, int]] = {}
+    found: dict[frozenset[tuple[int, int]], tuple[float, int, Bonds]] = {}
     for attempt in range(TRIES):
         bonds = _Gluing(centre, around, random.Random(seed + attempt), wild=attempt % 3 == 2).bonds()
         if bonds is not None:
-            found.setdefault(frozenset(bonds), (cost(len(centre), bonds), attempt))
-    return [sorted(bonds) for bonds in sorted(found, key=lambda bonds: found[bonds])]
+            found.setdefault(frozenset(bonds), (cost(len(centre), bonds), attempt, bonds))
+    return [bonds for _, _, bonds in sorted(found.values())]
 
 
 def cost(nodes: int, bonds: Bonds) -> float:
@@ -64,13 +65,12 @@ class _Gluing:
         self.centre, self.dice, self.wild = centre, dice, wild
         self.open = [Counter(wanted) for wanted in around]
         self.friends: list[set[int]] = [set() for _ in centre]
+        self.made: Bonds = []
         self.steps = 0
 
     def bonds(self) -> Bonds | None:
         """All bonds, or None where this attempt found no way."""
-        if not self._bind():
-            return None
-        return [(one, other) for one, friends in enumerate(self.friends) for other in friends if one < other]
+        return [(min(bond), max(bond)) for bond in self.made] if self._bind() else None
 
     def _bind(self) -> bool:
         self.steps += 1
@@ -127,3 +127,7 @@ class _Gluing:
         self.open[other][self.centre[one]] += change
         (self.friends[one].add if bound else self.friends[one].remove)(other)
         (self.friends[other].add if bound else self.friends[other].remove)(one)
+        if bound:
+            self.made.append((one, other))
+        else:
+            self.made.pop()

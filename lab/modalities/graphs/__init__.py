@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from lab.late import Float, Int, Tensor, no_grad, np, torch
 
 from lab.errors import LabError
-from lab.federated.inputs import each, moved
+from lab.federated.inputs import count, each, joined, moved, rows, shape_of
 from lab.federated.observation import Observation
 from lab.federated.tensors import Inputs
-from lab.modalities.base import Leaves, Measure, Modality, Shown
+from lab.modalities.base import Beside, Leaves, Measure, Modality, Shown
 from lab.modalities.graphs.building import graphs_of, kinds_of
-from lab.modalities.graphs.comparison import alike, assigned, atoms_off, bonds_told, colours, isomorphic, same_neighbourhoods
-from lab.modalities.graphs.drawing import places
-from lab.modalities.graphs.line_notation import ATOMS
+from lab.modalities.graphs.comparison import (
+    alike,
+    assigned,
+    atoms_off,
+    bonds_told,
+    colours,
+    isomorphic,
+    orders,
+    same_neighbourhoods,
+)
+from lab.modalities.graphs.drawing import Place, places, places_like
+from lab.modalities.graphs.line_notation import names_of
 from lab.modalities.line_up import Thresholds
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 LEAST = 1e-6
 FRIENDS = 2.0
@@ -33,6 +46,7 @@ class Graphs(Modality):
     network: ClassVar[str] = "gcn"
     one: ClassVar[str] = "graph"
     many: ClassVar[str] = "graphs"
+    read_by: ClassVar[str] = "neighbourhood"
     main: ClassVar[str] = "atoms_mse"
     measures: ClassVar[Mapping[str, Measure]] = {
         "atoms_mse": Measure(
@@ -129,12 +143,29 @@ class Graphs(Modality):
         if (bonds.sum(-1) * (1 - there)).any():
             raise LabError("truth has a bond to an atom that is not there; give each atom its kind.")
 
-    def shown(self, inputs: Inputs) -> Shown:
-        """Each atom's kinds, then its bonds, a row each."""
+    def shown(self, inputs: Inputs, beside: Beside | None = None) -> Shown:
+        """Each atom's kinds, then its bonds, a row each; in the order and the way round of the private graphs beside them.
+
+        Another graph with the same gradient stands behind them, under ``twins``.
+        """
+        truth, whole, other = (None, None, None) if beside is None else (beside.truth, beside.whole, beside.other)
+        whole = inputs if whole is None else whole
+        if truth is not None and count(inputs) > 1:
+            order = self.pair(truth, whole)
+            inputs, whole = rows(inputs, order), rows(whole, order)
+        laid = _laid(whole, truth)
+        if other is not None:
+            laid += _laid(other, whole if truth is None else truth)
+            inputs = joined(inputs, other)
         assert isinstance(inputs, Mapping)
         table = torch.cat([inputs["atoms"], inputs["bonds"]], -1).detach().cpu().float().numpy()
-        kinds = inputs["atoms"].shape[-1]
-        words = {"kinds": list(_names(kinds)), "places": [places(bonds) for bonds in inputs["bonds"]]}
+        kinds = names_of(inputs["atoms"].shape[-1])
+        words = {
+            "kinds": list(kinds),
+            "places": laid,
+            "twins": 0 if other is None else count(other),
+            "told": [_spoken(graph, kinds) for graph in graphs_of(inputs)],
+        }
         return Shown(self.name, np.ascontiguousarray(table), words)
 
     def files(self, original: Inputs, rebuilt: Inputs, frames: list[Inputs]) -> Mapping[str, bytes]:
@@ -150,13 +181,28 @@ def _without_loops(bonds: Tensor) -> Tensor:
     return bonds * (1 - torch.eye(bonds.shape[-1], dtype=bonds.dtype, device=bonds.device))
 
 
-def _names(kinds: int) -> tuple[str, ...]:
-    return ATOMS if kinds == len(ATOMS) else tuple(str(kind) for kind in range(kinds))
+def _laid(graphs: Inputs, like: Inputs | None) -> list[list[Place]]:
+    """Where the nodes of each stand, laid out like those beside it."""
+    assert isinstance(graphs, Mapping)
+    if like is None or shape_of(like) != shape_of(graphs):
+        return [places(bonds) for bonds in graphs["bonds"]]
+    assert isinstance(like, Mapping)
+    pairs = zip(graphs["bonds"], like["bonds"], orders(graphs, like), strict=True)
+    return [places_like(own, places(other), order, same=same) for own, other, (order, same) in pairs]
+
+
+def _spoken(graph: nx.Graph[int], kinds: Sequence[str]) -> str:
+    """A graph in a few words: "9 C, 4 O, 13 bonds"."""
+    atoms = Counter(kinds[kind] for kind in kinds_of(graph).values())
+    bonds = len(graph.edges)
+    return ", ".join(
+        [*(f"{atoms[kind]} {kind}" for kind in kinds if kind in atoms), f"{bonds} bond{'' if bonds == 1 else 's'}"]
+    )
 
 
 def _told(inputs: Inputs) -> bytes:
     assert isinstance(inputs, Mapping)
-    names = _names(inputs["atoms"].shape[-1])
+    names = names_of(inputs["atoms"].shape[-1])
     listed: list[dict[str, object]] = []
     for graph in graphs_of(inputs):
         places = {node: place for place, node in enumerate(graph)}

@@ -94,19 +94,26 @@ def _area(bonds: Tensor, wanted: Tensor, there: Tensor) -> float:
 def _aligned(found: Inputs, truth: Inputs) -> dict[str, Tensor]:
     """The reconstructions, each with its nodes in the order that suits its private graph best."""
     atoms, bonds = parts(found)
+    order = [order for order, _ in orders(found, truth)]
+    return {
+        "atoms": torch.stack([a[own] for a, own in zip(atoms, order, strict=True)]),
+        "bonds": torch.stack([b[own][:, own] for b, own in zip(bonds, order, strict=True)]),
+    }
+
+
+def orders(found: Inputs, truth: Inputs) -> list[tuple[Int[Tensor, " nodes"], bool]]:
+    """Of each pair which node of the reconstruction stands for each private one, and whether both are one graph."""
+    atoms, bonds = parts(found)
     wanted_atoms, wanted_bonds = parts(truth)
-    orders: list[Int[Tensor, " nodes"]] = []
+    listed: list[tuple[Int[Tensor, " nodes"], bool]] = []
     for place, (one, other) in enumerate(zip(graphs_of(truth), graphs_of(found), strict=True)):
         exact = mapping(one, other)
-        orders.append(
-            _nearest(wanted_atoms[place], wanted_bonds[place], atoms[place], bonds[place])
+        listed.append(
+            (_nearest(wanted_atoms[place], wanted_bonds[place], atoms[place], bonds[place]), False)
             if exact is None
-            else _completed(exact, len(atoms[place]))
+            else (_completed(exact, len(atoms[place])), True)
         )
-    return {
-        "atoms": torch.stack([a[order] for a, order in zip(atoms, orders, strict=True)]),
-        "bonds": torch.stack([b[order][:, order] for b, order in zip(bonds, orders, strict=True)]),
-    }
+    return listed
 
 
 def _completed(exact: dict[int, int], size: int) -> Int[Tensor, " nodes"]:

@@ -12,6 +12,11 @@ _TOKEN = re.compile(r"Cl|Br|[CNOSFcnos]|[()=#]|\d")
 MOST_LETTERS = 400
 
 
+def names_of(kinds: int) -> tuple[str, ...]:
+    """What so many kinds of nodes are called: atoms, where they are those of this notation, else their numbers."""
+    return ATOMS if kinds == len(ATOMS) else tuple(str(kind) for kind in range(kinds))
+
+
 def parse(line: str) -> Graph:
     """Kinds of the atoms, by their numbers in ``ATOMS``, and bonds; hydrogen and orders of bonds are left out.
 

@@ -12,7 +12,7 @@ from lab.late import Float, Tensor, no_grad, np, torch
 from lab.errors import LabError
 from lab.federated.observation import Observation
 from lab.federated.tensors import Images, Inputs, Shape
-from lab.modalities.base import Leaves, Measure, Metric, Modality, Shown
+from lab.modalities.base import Beside, Leaves, Measure, Metric, Modality, Shown
 from lab.modalities.images.coarse_to_fine import Grids
 from lab.modalities.images.codec import encode_png, in_channels, read_picture
 from lab.modalities.images.line_up import THRESHOLDS, likeness
@@ -189,7 +189,7 @@ class Pictures(Modality):
         )
         return in_channels(images, channels), f"The weights take {kind}."
 
-    def shown(self, inputs: Inputs) -> Shown:
+    def shown(self, inputs: Inputs, beside: Beside | None = None) -> Shown:
         """Bytes, (batch, height, width, 3); other than three channels turn grey, which is repeated."""
         images = _picture(inputs).detach()
         grey = images.shape[1] != 3

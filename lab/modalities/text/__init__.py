@@ -11,7 +11,7 @@ from lab.late import Float, Int, Tensor, functional, no_grad, np, torch
 from lab.errors import LabError
 from lab.federated.observation import Observation
 from lab.federated.tensors import Inputs
-from lab.modalities.base import Leaves, Measure, Modality, Shown
+from lab.modalities.base import Beside, Leaves, Measure, Modality, Shown
 from lab.modalities.line_up import Thresholds
 from lab.modalities.pairing import best_matching
 from lab.modalities.text import pieces
@@ -99,9 +99,11 @@ class Text(Modality):
         if not bool(((sentences == 0) | (sentences == 1)).all()) or bool((sentences.sum(2) > 1).any()):
             raise LabError("truth holds places with more than one word; give one-hot rows, as the data set has them.")
 
-    def shown(self, inputs: Inputs) -> Shown:
-        """The letters of each sentence as bytes of UTF-8, zeros behind them."""
+    def shown(self, inputs: Inputs, beside: Beside | None = None) -> Shown:
+        """The letters of each sentence as bytes of UTF-8, zeros behind them; in the order of the private ones beside it."""
         sentences = _sentences(inputs)
+        if beside is not None and beside.truth is not None:
+            sentences = sentences[self.pair(beside.truth, sentences)]
         texts = [text.encode() for text in written(sentences)]
         array = np.zeros((len(texts), sentences.shape[1] * (pieces.longest() + 1)), np.uint8)
         for row, text in zip(array, texts, strict=True):

@@ -12,7 +12,7 @@ from lab.errors import LabError
 from lab.federated.inputs import moved
 from lab.federated.observation import Observation
 from lab.federated.tensors import Inputs
-from lab.modalities.base import Leaves, Measure, Modality, Shown
+from lab.modalities.base import Beside, Leaves, Measure, Modality, Shown
 from lab.modalities.line_up import Thresholds
 
 COLUMNS = ("age", "height", "income")
@@ -93,7 +93,7 @@ class Rows(Modality):
         if not bool(((truth["numbers"] >= 0) & (truth["numbers"] <= 1)).all()):
             raise LabError("truth holds numbers beyond 0 and 1; give rows as the data set has them.")
 
-    def shown(self, inputs: Inputs) -> Shown:
+    def shown(self, inputs: Inputs, beside: Beside | None = None) -> Shown:
         """All columns side by side."""
         table = torch.cat([inputs["numbers"], inputs["kind"]], 1).detach().cpu().float().numpy()
         return Shown(self.name, np.ascontiguousarray(table), {"columns": [*COLUMNS, *KINDS]})
