@@ -18,7 +18,11 @@ def tagged(notebook, tag):
 
 def quick(notebook):
     """The notebook with its parameters overwritten by the few iterations that its metadata names."""
-    settings = notebook.metadata.get("lesson", {}).get("quick", {})
+    return overwritten(notebook, **notebook.metadata.get("lesson", {}).get("quick", {}))
+
+
+def overwritten(notebook, **settings):
+    """The notebook with these of its parameters."""
     source = "\n".join(f"{name} = {value!r}" for name, value in settings.items())
     cells = []
     for cell in notebook.cells:

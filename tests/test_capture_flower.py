@@ -1,19 +1,18 @@
 """A round of Flower, the real library in an environment of its own: what two clients sent is captured, attacked, diagnosed."""
 
-import os
-import subprocess
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from beside import flower_python
+from lessons import overwritten, read
+from nbclient import NotebookClient
 from torch import nn
 
 import lab
 from lab.client.datasets.gallery import Gallery
 from lab.federated import captures
-from lab.randomness import stream
+from notebooks.flower.rounds import one_round
 
 CLIENT = """
 import torch
@@ -26,7 +25,9 @@ from torch import nn
 app = ClientApp()
 
 def make():
-    return nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.ReLU(), nn.Flatten(), nn.Linear(2048, 10))
+    layers = [nn.Conv2d(3, 6, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()]
+    layers += [nn.Linear(400, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 10)]
+    return nn.Sequential(*layers)
 
 @app.train()
 def train(message, context):
@@ -67,32 +68,26 @@ def main(grid, context):
 """
 
 
-def one_round(folder, batch, count):
-    """Two clients, one round; the paths of what they sent, and the pictures of the first."""
+def app_in(folder):
+    """An app with the quick-start's parts under its names."""
     (folder / "pytorchexample").mkdir()
     for name, text in (("__init__", ""), ("client_app", CLIENT), ("server_app", SERVER)):
         (folder / "pytorchexample" / f"{name}.py").write_text(text)
-    given = Gallery().load(2 * count, 32, stream(0, "data"))
-    pixels = (given.images * 255).round().byte().permute(0, 2, 3, 1)
-    np.savez(folder / "pictures.npz", images=pixels.numpy(), labels=given.labels.numpy())
-    script = Path(__file__).parent / "flower_round.py"
-    words = [flower_python(), script, folder, folder / "pictures.npz", folder / "sent", str(batch), str(count)]
-    alone = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    alone |= {"FLWR_TELEMETRY_ENABLED": "0"}
-    done = subprocess.run(words, cwd=folder, env=alone, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return sorted((folder / "sent").iterdir()), pixels[:count].permute(0, 3, 1, 2) / 255, given.labels[:count]
+    return folder
 
 
 def model():
     with torch.random.fork_rng(devices=[]):
-        return nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.ReLU(), nn.Flatten(), nn.Linear(2048, 10))
+        layers = [nn.Conv2d(3, 6, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()]
+        layers += [nn.Linear(400, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 10)]
+        return nn.Sequential(*layers)
 
 
 @pytest.mark.parametrize(("batch", "count", "steps"), [(1, 1, 1), (4, 4, 1), (2, 4, 2)])
 def test_what_flowers_clients_sent_is_captured(batch, count, steps, tmp_path):
     """The recipe, with nothing told but the normalisation, makes of the client's pictures the update that it sent."""
-    files, images, labels = one_round(tmp_path, batch, count)
+    sent = one_round(app_in(tmp_path), tmp_path, Gallery(), batch=batch, count=count, python=flower_python())
+    files, images, labels = list(sent.files), sent.images, sent.labels
     assert [file.name for file in files] == ["round-1-client-0.safetensors", "round-1-client-1.safetensors"]
     recipe = captures.read(files[0]).recipe
     assert (recipe.made_by, recipe.local_steps, recipe.pictures, recipe.batch_size) == ("Flower", steps, count, batch)
@@ -108,6 +103,27 @@ def test_what_flowers_clients_sent_is_captured(batch, count, steps, tmp_path):
         again = seen.protocol.update(seen.network, images, labels)
         assert all(torch.allclose(again[name], tensor, rtol=1e-3, atol=1e-6) for name, tensor in seen.update.items())
         assert not lab.diagnose(seen).findings
-    if count == 1:
-        *_, last = lab.attack(seen)
-        assert lab.score(last, images, seen=seen).verdict is lab.Verdict.RECOGNISABLE
+
+
+@pytest.mark.slow
+def test_the_worked_example_runs_on_any_app_of_the_quick_starts_parts(tmp_path):
+    """From top to bottom, nothing told but where the app is; each cell's claim as its own numbers bear it out."""
+    path = Path(__file__).parent.parent / "notebooks" / "flower_quickstart.ipynb"
+    notebook = overwritten(read(path), APP=str(app_in(tmp_path)), OUT=str(tmp_path / "out"), FLOWER=str(flower_python()))
+    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(path.parent)}}).execute()
+    shown = {cell.id: cell.outputs for cell in notebook.cells if cell.cell_type == "code"}
+    assert not [output for outputs in shown.values() for output in outputs if output.output_type in ("error", "stream")]
+    told = {
+        name: "".join(output.get("data", {}).get("text/markdown", "") for output in outputs) for name, outputs in shown.items()
+    }
+    assert "It looks like 1 picture." in told["diagnosed"]
+    assert "Nothing stands in the way" in told["diagnosed"]
+    assert "explains what was sent" in told["attacked"]
+    assert "does not explain what was sent" in told["attacked_many"]
+
+
+@pytest.mark.parametrize("lacking", ["app", "Flower"])
+def test_what_a_round_of_flower_lacks_is_said(lacking, tmp_path):
+    app = tmp_path if lacking == "app" else app_in(tmp_path)
+    with pytest.raises(lab.LabError, match=lacking):
+        one_round(app, tmp_path, Gallery(), python=tmp_path / "no python")

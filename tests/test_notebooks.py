@@ -13,6 +13,8 @@ from lab.course.exercises.checking import exercises
 from lab.experiments import links
 
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("**/*.ipynb"))
+UNATTENDED = [path for path in NOTEBOOKS if "needs" not in read(path).metadata]
+"""Those that need nothing beside the lab; ``test_capture_flower`` runs the one that needs Flower and an app."""
 WITH_VIEWS = (*LESSONS, LESSONS[0].with_name("00-meet-the-lab.ipynb"))
 STEPS = ["Predict", "Run", "Explain", "Change one thing", "Check"]
 HIDDEN_SEEDS = (0, 1, 20_260)
@@ -28,7 +30,7 @@ def test_there_are_ten_lessons():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", UNATTENDED, ids=lambda path: path.stem)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore::RuntimeWarning")
 def test_it_runs_unattended(path):
     notebook = quick(read(path))

@@ -1,4 +1,4 @@
-"""One round of Flower in one process, run in Flower's own environment: ``python flower_round.py APP PICTURES OUT BATCH COUNT``.
+"""One round of Flower in one process, run in Flower's own environment: ``python in_process.py APP PICTURES OUT BATCH COUNT``.
 
 ``APP`` is a folder with a package ``pytorchexample``, the app as its people wrote it; ``PICTURES`` an ``.npz`` file with
 ``images`` (uint8, height, width, channels) and ``labels``, in the place of what the app would download. Each of two clients
@@ -125,7 +125,7 @@ def main(folder, pictures, out, batch, count):
     torch.manual_seed(0)
     TaskIdentity.run_id = TaskIdentity.node_id = TaskIdentity.task_id = 1
     stand_in(pictures, int(count))
-    sys.path[:0] = [folder, str(Path(__file__).parent.parent / "lab")]
+    sys.path[:0] = [folder, str(Path(__file__).parent.parent.parent / "lab")]
     capture = import_module("capture")
     app = capture.captured(import_module("pytorchexample.client_app").app, out, mean=0.5, std=0.5)
     run_config = {
