@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from lab.client.defences.gaussian_noise import GaussianNoise
     from lab.client.defences.low_rank import LowRank
     from lab.client.defences.mixup import Mixup
+    from lab.client.defences.precode import Precode
     from lab.client.defences.pruning import Pruning
     from lab.client.defences.quantisation import Quantisation
     from lab.client.defences.scaling import Scaling
@@ -164,6 +165,7 @@ __all__ = [
     "Outcome",
     "PatchEmbedding",
     "PatchOutcome",
+    "Precode",
     "Prior",
     "Protocol",
     "Pruning",

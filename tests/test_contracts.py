@@ -12,7 +12,7 @@ from lab.attacks.analytic import Analytic
 from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.matching.optimisers.lbfgs import LBFGS
 from lab.attacks.matching.outcomes import MatchingOutcome
-from lab.client.defending import defended, trained
+from lab.client.defending import defended, extended, trained
 from lab.errors import LabError
 from lab.evaluation.scores import score
 from lab.experiments.experiment import Experiment
@@ -318,10 +318,11 @@ def test_a_relative_prior_pulls_with_its_share_of_the_match(prior):
 @pytest.mark.parametrize("protocol", [FedSGD(), FedAvg(local_steps=2, batch_size=2)], ids=lambda protocol: protocol.name)
 def test_a_defence_is_pure_and_the_identity_at_its_weakest(entry, protocol):
     batch = random_batch(3)
-    network = observe(MLP(depth=2, width=8), batch).network
-    clean = protocol.update(network, batch.images, batch.labels)
-    given = [tensor.clone() for tensor in (*clean.values(), *network.parameters(), batch.images)]
+    plain = observe(MLP(depth=2, width=8), batch).network
     for defence in (entry.weakest(), *settings(entry), entry.strongest()):
+        network = extended([defence], plain, stream(3, "weights of defences"))
+        clean = protocol.update(network, batch.images, batch.labels)
+        given = [tensor.clone() for tensor in (*clean.values(), *network.parameters(), batch.images)]
         once, twice = (sent(defence, protocol, network, batch, clean) for _ in range(2))
         assert list(once) == list(clean)
         assert all(

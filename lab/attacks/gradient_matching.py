@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from lab.late import torch
 
-from lab.attacks.base import AttackState
+from lab.attacks.base import AttackState, saying
 from lab.attacks.labels.llg import counting_note
 from lab.attacks.matching.distances.balanced_cosine import BalancedCosine
 from lab.attacks.matching.distances.base import Distance
@@ -34,6 +34,7 @@ from lab.federated.update_names import spoken_names
 from lab.modalities.base import modality_of
 
 if TYPE_CHECKING:
+    from lab.attacks.matching.drawn_code import DrawnCode
     from lab.attacks.matching.dropped_features import Dropped
 
 LEFT_OUT = "A defence leaves out gradients of {names}, so the other layers are compared."
@@ -47,6 +48,12 @@ SMOOTHNESS_OF_NOISE = TotalVariation(weight=3.0, fade=0.2)
 def _even(distance: Distance) -> Distance:
     """Where every number is equally far off each is to be heard alike: no layer leads, none is lifted to the others' length."""
     return Cosine() if isinstance(distance, BalancedCosine) else distance
+
+
+def _code(observation: Observation) -> DrawnCode | None:
+    from lab.attacks.matching.drawn_code import read_code  # imported here: it needs torch
+
+    return read_code(observation)
 
 
 def _dropped(observation: Observation) -> Dropped | None:
@@ -77,12 +84,16 @@ class GradientMatching(Matching):
         if len(observation.protocol.guesses()) > 1:
             yield from self._after_guessing(observation, generator, first)
             return
+        code = _code(observation) if self.reading else None
+        if code is not None:
+            yield from self._with_chance_known(code, generator, first)
+            return
         if self.reading and observation.masked:
             yield from self._by_the_rest(observation, generator, first)
             return
         dropped = _dropped(observation) if self.reading else None
         if dropped is not None:
-            yield from self._with_features_off(dropped, generator, first)
+            yield from self._with_chance_known(dropped, generator, first)
             return
         read = read_update(observation) if self.reading and self.priors == SMOOTHNESS else Reading(Trace.PLAIN)
         attack = self.suited_to(read)
@@ -112,16 +123,16 @@ class GradientMatching(Matching):
             counted = state.counted_on(tried)
             yield counted if state.outcome is None else replace(counted, note=f"{sentence} {state.note}".strip())
 
-    def _with_features_off(self, dropped: Dropped, generator: torch.Generator, first: Inputs | None) -> Iterator[AttackState]:
-        """The same states of a network that has those features off that the client's had."""
-        for state in self.reconstruct(dropped.observation, generator, first):
-            yield state if state.outcome is None else replace(state, note=f"{dropped.sentence} {state.note}".strip())
+    def _with_chance_known(
+        self, known: DrawnCode | Dropped, generator: torch.Generator, first: Inputs | None
+    ) -> Iterator[AttackState]:
+        """The same states of a network in which that is so which the client drew by chance."""
+        return saying(known.sentence, self.reconstruct(known.observation, generator, first))
 
     def _by_the_rest(self, observation: Observation, generator: torch.Generator, first: Inputs | None) -> Iterator[AttackState]:
         """The same without the layers of which a defence, whose code the server knows, leaves a part out."""
         sentence = LEFT_OUT.format(names=spoken_names(observation.masked))
-        for state in self.reconstruct(observation.unmasked(), generator, first):
-            yield state if state.outcome is None else replace(state, note=f"{sentence} {state.note}".strip())
+        return saying(sentence, self.reconstruct(observation.unmasked(), generator, first))
 
     def _check_priors(self, observation: Observation) -> None:
         """Raise ``LabError`` for a prior that knows other inputs than those sought."""

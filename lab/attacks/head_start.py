@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from lab.late import torch
 
-from lab.attacks.base import AttackState
+from lab.attacks.base import AttackState, saying
 from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.labels.llg import ended
 from lab.attacks.matching.nearest import distance_of
@@ -57,8 +57,13 @@ class HeadStart(Matching):
     ) -> Iterator[AttackState]:
         """States of the way down, then those of the matching; ``first`` replaces the head start."""
         from lab.attacks.closed_form.inversion import OPEN, WORTH_KEEPING, Inversion, grey_state
+        from lab.attacks.matching.drawn_code import read_code
         from lab.attacks.matching.dropped_features import read_dropped
 
+        code = read_code(observation) if self.reading else None
+        if code is not None:
+            yield from saying(code.sentence, self.reconstruct(code.observation, generator, first))
+            return
         if first is not None or (self.reading and read_dropped(observation) is not None):  # the way down knows of no dropout
             yield from self.without().reconstruct(observation, generator, first)
             return

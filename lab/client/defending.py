@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from lab.late import nn, torch
 
@@ -13,8 +14,34 @@ from lab.federated.protocols.base import Protocol
 from lab.federated.tensors import Gradients
 from lab.federated.updates import shapes
 
+if TYPE_CHECKING:
+    from lab.federated.classifier import Classifier
+
 Memories = tuple[Gradients, ...]
 """What each defence of a client keeps for its next round; empty for one that keeps nothing."""
+
+
+def extended(defences: Sequence[Defence], network: Classifier, generator: torch.Generator) -> Classifier:
+    """The network that all train under these defences, with fresh weights for what they put into it; else itself.
+
+    Raises ``LabError`` where it has no place for that.
+    """
+    from lab.federated.classifier import Classifier
+    from lab.federated.single_precision import SinglePrecision
+    from lab.private_draws import DrawingFrom
+
+    with SinglePrecision(), DrawingFrom(generator):
+        head = extended_head(defences, network.head)
+    if head is network.head:
+        return network
+    return Classifier(network.normalise, network.features, head.to(next(network.parameters())), network.classes).eval()
+
+
+def extended_head(defences: Sequence[Defence], head: nn.Sequential) -> nn.Sequential:
+    """The head alone of that, drawn as torch draws."""
+    for defence in defences:
+        head = defence.extended(head)
+    return head
 
 
 def trained(

@@ -13,7 +13,7 @@ from lab import device
 from lab.attacks.base import Attack, AttackState
 from lab.client import checkpoints
 from lab.client.batch import Batch
-from lab.client.defending import defended, masked, trained
+from lab.client.defending import defended, extended, masked, trained
 from lab.errors import LabError, quoted
 from lab.evaluation.round import Round
 from lab.evaluation.scores import DECOYS, shipped_set
@@ -56,7 +56,7 @@ def _simulate(experiment: Experiment, where: torch.device) -> Round:
     check_size(experiment)
     batch = _private_batch(experiment).to(where)
     network, batch = build_network(experiment, batch)
-    network = network.to(where)
+    network = extended(experiment.defences, network, stream(experiment.seed, "weights of defences")).to(where)
     _check_labels(batch, network)
     with device.computing(device.threads_for(network)):
         clean = experiment.protocol.update(network, batch.inputs, batch.labels)

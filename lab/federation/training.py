@@ -13,7 +13,7 @@ from pathlib import Path
 from lab.late import functional, no_grad
 
 from lab import device
-from lab.client.defending import Memories, defended, trained
+from lab.client.defending import Memories, defended, extended, trained
 from lab.errors import LabError, is_short_of_memory
 from lab.federated.classifier import Classifier
 from lab.federated.tensors import Gradients
@@ -129,6 +129,7 @@ def build(settings: Federation, shards: Shards) -> Classifier:
     shape = tuple(shards.test.shape[1:])
     try:
         network = settings.network.build(shape, len(settings.dataset.class_names), stream(settings.seed, "weights"))
+        network = extended(settings.defences, network, stream(settings.seed, "weights of defences"))
         network(shards.test[:1])
     except RuntimeError as error:
         if is_short_of_memory(error):

@@ -86,6 +86,7 @@ SUGGESTED = {
     "mixup.strength": (0.2, 1, 4),
     "dropout.strength": (0.3, 0.5, 0.8),
     "soteria.strength": (0.1, 0.4, 0.8),
+    "precode.size": (16, 64, 256),
 }
 """Values of a defence's field that show what it does."""
 

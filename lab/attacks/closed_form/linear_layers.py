@@ -136,8 +136,9 @@ def _linear_layers(observation: Observation) -> list[tuple[str, nn.Linear]]:
 
 def _activation_below(observation: Observation, name: str) -> nn.Module | None:
     """The activation that made this layer's input, if it stands in the head."""
-    index = int(name.rpartition(".")[2])
-    return observation.network.head[index - 1] if index > 0 else None
+    layers = list(observation.network.head.named_children())
+    index = [f"head.{own}" for own, _ in layers].index(name)
+    return layers[index - 1][1] if index > 0 else None
 
 
 def _pass_down(layer: nn.Linear, reading: LayerReading, activation: nn.Module | None) -> _Above:

@@ -28,6 +28,10 @@ class Defence(Entry):
         """The one that changes most: with every number at its upper bound, unless a defence says otherwise."""
         return cls(**{field.name: field.bounds.high for field in fields_of(cls) if field.bounds is not None})
 
+    def extended(self, head: nn.Sequential) -> nn.Sequential:
+        """The head of the network that all train, where the defence puts something into it; else the head given, itself."""
+        return head
+
     def training(self, rule: GradientRule, generator: torch.Generator) -> GradientRule:
         """How the client takes each gradient, where the defence changes that; else the rule given, itself."""
         return rule

@@ -48,7 +48,7 @@ def cost(experiment: Experiment) -> Cost:
         if experiment.trained
         else len(experiment.dataset.class_names)
     )
-    sizes = sizes_of(experiment, sketch(experiment.network, experiment.input_shape, classes))
+    sizes = sizes_of(experiment, sketch(experiment.network, experiment.input_shape, classes, experiment.defences))
     return Cost(
         round_bytes=round_bytes(experiment, sizes),
         attack_bytes=attack_bytes(experiment, sizes),

@@ -15,6 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lab.client.defences.base import Defence
+from lab.client.defending import extended_head
 from lab.federated.causal_transformer import NextWord, WordsAtPlaces
 from lab.federated.inputs import made
 from lab.federated.networks.base import Network
@@ -89,17 +91,21 @@ class Sketch:
         return max(layer.inputs + layer.outputs for layer in self.layers)
 
 
-def sketch(network: Network, shape: Shape, classes: int) -> Sketch:
-    """The sketch of a network for inputs of that shape. Raises ``LabError`` for pictures too small for its layers."""
-    return _sketch(network, tuple(shape.items()) if isinstance(shape, Mapping) else shape, classes)
+def sketch(network: Network, shape: Shape, classes: int, defences: tuple[Defence, ...] = ()) -> Sketch:
+    """The sketch of a network for inputs of that shape, with what defences put into it.
+
+    Raises ``LabError`` for pictures too small for its layers, and where it has no place for a defence.
+    """
+    return _sketch(network, tuple(shape.items()) if isinstance(shape, Mapping) else shape, classes, defences)
 
 
 @lru_cache(maxsize=64)
-def _sketch(network: Network, sizes: tuple[Any, ...], classes: int) -> Sketch:
+def _sketch(network: Network, sizes: tuple[Any, ...], classes: int, defences: tuple[Defence, ...]) -> Sketch:
     """The same, of a shape that can be looked up: sizes, or pairs of a name and sizes."""
     shape: Shape = dict(sizes) if isinstance(sizes[0], tuple) else sizes
     with META:
         body, head = network.modules(shape, classes)
+        head = extended_head(defences, head)
     drawn, entrance = _Drawing(set(head.modules())), network.entrance(shape).to(META)
     whole = nn.Sequential(entrance, body, nn.Flatten(), head).eval()
     for module in whole.modules():
