@@ -10,7 +10,7 @@ from lab.experiments.edits import edit
 from lab.experiments.presets import PRESETS
 from widgets.form.contrasts import chosen, contrasts
 from widgets.form.differences import differences
-from widgets.playback.playback import Playback
+from widgets.playback.playback import Playback, frame_data
 from widgets.run import comparison as comparison_module
 from widgets.run import frame_buffer
 from widgets.run.comparison import INTERRUPTED, Comparison
@@ -172,7 +172,7 @@ def test_the_view_compares_the_present_experiment_or_the_pair_of_presets(monkeyp
             monkeypatch.setattr(view.comparison, "start", begun.append)
             view._receive(view, {"type": "compare", "path": "distance", "values": ["cosine", "l1"]}, [])
             assert [each.attack.distance.name for each in begun[0]] == ["cosine", "l1"]
-            assert view.shown == {"title": "Loss between gradients", "labels": ["cosine", "L1"], "iterations": 40}
+            assert view.shown == {"title": "Loss between gradients", "labels": ["cosine", "L1"]}
             view._receive(view, {"type": "preset"}, [])
             assert begun[1] == [PRESETS[name].experiment for name in compare_module.PRESETS]
             for content in (
@@ -214,3 +214,29 @@ def test_the_pair_of_presets_differs_in_the_loss_alone():
     left, right = (PRESETS[name].experiment for name in compare_module.PRESETS)
     assert [each.path for each in differences(left, right)] == ["distance"]
     assert left.trained
+
+
+CLOSED = [("gcn", 300), ("transformer", 64)]
+
+
+@pytest.mark.parametrize(("network", "width"), CLOSED)
+def test_the_clock_of_closed_forms_goes_by_what_their_states_tell(network, width, monkeypatch):
+    """No option says how many steps they take: never "iteration 2 of 1"."""
+    monkeypatch.setattr(comparison_module, "PACE_S", 0.5)
+    sides = [edit(edit(edit(Experiment(), "network", network), "network.width", width), "seed", seed) for seed in (0, 1)]
+    moments = []
+
+    async def story():
+        async with opened() as session:
+            await until(session, "ready")
+            comparison = Comparison(session)
+            comparison.follow(lambda moment: comparison.acknowledge(moment[0].id))
+            comparison.start(sides)
+            await done(comparison)
+            assert comparison.message == "All runs are done."
+            moments.extend(comparison.frames)
+
+    asyncio.run(story())
+    for moment in moments:
+        assert all(0 <= frame_data(frame)["iteration"] <= frame_data(frame)["iterations"] for frame in moment)
+    assert all(frame.iteration == frame.iterations > 0 for frame in moments[-1])

@@ -19,11 +19,13 @@ from lab.experiments.edits import patched
 from lab.experiments.experiment import Experiment
 from lab.experiments.recommended import recommended_for
 from lab.experiments.rounds import simulate_round
-from lab.federated.graph_layers import Beside, Symmetric
+from lab.federated.graph_layers import Beside as BesideNeighbours
+from lab.federated.graph_layers import Symmetric
 from lab.federated.networks.gcn import GCN
 from lab.federated.networks.graphsage import GraphSAGE
 from lab.federated.observation import LabelSource, Observation
 from lab.federated.protocols.fedsgd import FedSGD
+from lab.modalities.base import Beside
 from lab.modalities.graphs import Graphs
 from lab.modalities.graphs.building import batch_of, graphs_of
 from lab.modalities.graphs.comparison import colours, mapping
@@ -126,7 +128,7 @@ def test_one_neighbourhood_is_gathered_as_in_the_whole_graph(nodes, dice):
     graph = nx.gnp_random_graph(nodes, 0.4, seed=dice.randrange(10**6))
     bonds = torch.tensor(nx.to_numpy_array(graph), dtype=torch.float64)
     values = torch.randn(nodes, 3, generator=stream(nodes, "values"), dtype=torch.float64)
-    for gathering in (Symmetric(), Beside()):
+    for gathering in (Symmetric(), BesideNeighbours()):
         whole = gathering.whole(values.unsqueeze(0), bonds.unsqueeze(0), torch.ones(1, nodes, dtype=torch.float64))[0]
         for node in graph:
             around = sorted(graph[node])
@@ -281,3 +283,93 @@ def test_several_graphs_and_noise_are_no_exact_claim():
     }
     *_, last = attacked(replace(observation, update=noisy))
     assert last.outcome not in READ
+
+
+TOLD = [
+    ("vanillin", GCN()),
+    ("nicotine", GCN()),
+    ("caffeine", GCN(layers=1)),
+    ("paracetamol", GCN(layers=3)),
+    ("caffeine", GraphSAGE()),
+]
+
+
+@pytest.mark.parametrize(("name", "network"), TOLD, ids=str)
+def test_a_graph_is_told_bit_by_bit_and_nothing_that_was_told_is_taken_back(name, network):
+    """Atoms by their neighbourhoods, as many as each counts, then bonds, one at a time; the last state is the whole."""
+    round_ = simulate_round(Experiment(dataset=Molecules(name), network=network))
+    first, *told = attacked(round_.observation)
+    last = told[-1]
+    assert last.outcome in READ
+    assert first.whole is None
+    assert [state.iteration for state in told] == list(range(1, len(told) + 1))
+    assert {state.iterations for state in told} == {len(told)}
+    assert (last.other is not None) == (last.outcome is GraphOutcome.TWINS)
+    before = torch.zeros(())
+    for state in told:
+        for part in ("atoms", "bonds"):
+            rest = state.whole[part] - state.candidate[part]
+            assert ((rest == 0) | (rest == 1)).all(), "a part of the whole"
+        grown = state.candidate["atoms"].sum() + state.candidate["bonds"].sum() / 2
+        assert grown > before
+        before = grown
+    assert torch.equal(last.candidate["bonds"], last.whole["bonds"])
+    (graph,) = graphs_of(last.candidate)
+    counts = Counter(_spelt(graph, node) for node in graph)
+    read = {what: int(count) for what, count in (reading.what.split(" ×") for reading in last.readings)}
+    assert read == counts
+    assert all(reading.off < 1e-3 < reading.other_off for reading in last.readings)
+
+
+def _spelt(graph, node):
+    """An atom and its neighbours by networkx alone."""
+    around = sorted((graph.nodes[other]["kind"], graph.degree[other]) for other in graph[node])
+    lowered = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+    names = [ATOMS[kind] + (str(degree).translate(lowered) if degree > 1 else "") for kind, degree in around]
+    return f"{ATOMS[graph.nodes[node]['kind']]}({''.join(names)})"
+
+
+def drawn(inputs, **beside):
+    return Graphs().shown(inputs, Beside(**beside)).words["places"]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(2, 9), st.integers(0, 10**6))
+def test_one_graph_is_drawn_at_the_same_places_whatever_the_order_of_its_nodes(nodes, seed):
+    graph = _coloured(nx.gnp_random_graph(nodes, 0.4, seed=seed))
+    truth = batch_of([([node % 3 for node in graph], list(graph.edges))], 3)
+    found = shuffled(truth, seed)
+    ((first,), (second,)) = drawn(truth), drawn(found, truth=truth)
+    assert sorted(first) == sorted(second)
+    named = [
+        {place: int(kind.argmax()) for place, kind in zip(places, atoms, strict=True)}
+        for places, atoms in ((first, truth["atoms"][0]), (second, found["atoms"][0]))
+    ]
+    assert named[0] == named[1], "each kind where it stood"
+    bonds = [
+        {frozenset((places[one], places[other])) for one, other in inputs["bonds"][0].nonzero().tolist()}
+        for places, inputs in ((first, truth), (second, found))
+    ]
+    assert bonds[0] == bonds[1]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(3, 9), st.integers(0, 10**6))
+def test_a_part_stands_where_its_whole_does_and_a_twin_keeps_to_the_paper(nodes, seed):
+    graph = _coloured(nx.gnp_random_graph(nodes, 0.5, seed=seed))
+    truth = batch_of([([0] * nodes, list(graph.edges))], 2)
+    part = {"atoms": truth["atoms"], "bonds": torch.zeros_like(truth["bonds"])}
+    assert drawn(part, truth=truth, whole=truth) == drawn(truth)
+    other = batch_of([([0] * nodes, list(nx.gnp_random_graph(nodes, 0.5, seed=seed + 1).edges))], 2)
+    shown = Graphs().shown(truth, Beside(truth=truth, other=other))
+    assert len(shown.values) == len(shown.words["places"]) == len(shown.words["told"]) == 1 + shown.words["twins"] == 2
+    assert all(0 <= share <= 1 for places in shown.words["places"] for place in places for share in place)
+
+
+def test_pieces_that_no_bond_joins_stand_near_one_another():
+    """Two rings and an atom alone: none is crushed to a point by the way between them."""
+    ring = [(node, (node + 1) % 6) for node in range(6)]
+    graph = batch_of([([0] * 13, ring + [(one + 6, other + 6) for one, other in ring])], 2)
+    (places,) = drawn(graph)
+    nearest = min(abs(x - a) + abs(y - b) for place, (x, y) in enumerate(places) for a, b in places[:place])
+    assert nearest > 0.05

@@ -31,3 +31,9 @@ def test_what_is_left_is_what_each_step_and_its_rest_take(iterations, pace, rate
 
 def test_before_the_first_step_nothing_is_foretold():
     assert seconds_left(0, 200, 6.0, 0.0) is None
+
+
+@given(iterations=st.integers(0, 50), further=st.integers(1, 50), pace=st.floats(0, 20), rate=st.floats(0.1, 1e4))
+def test_of_a_run_that_has_gone_further_than_it_told_nothing_is_foretold(iterations, further, pace, rate):
+    assert seconds_left(iterations + further, iterations, pace, rate) is None
+    assert seconds_left(iterations, iterations, pace, rate) == pytest.approx(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import accumulate
@@ -73,7 +74,7 @@ class Neighbourhoods(Attack):
         """Nothing known; once the graph is found its atoms by their neighbourhoods, then its bonds as they were glued."""
         from lab.attacks.graph.neighbourhood_types import TooManyError
 
-        state = AttackState(0, 2, unknown(observation), float("nan"), labels=observation.labels)
+        state = AttackState(0, 1, unknown(observation), float("nan"), labels=observation.labels)
         yield state
         reading = _Reading.of(observation)
         if isinstance(reading, Outcome):
@@ -145,9 +146,11 @@ class _Reading:
         if counted is None:
             return None
         types, listed, counts = counted
-        places = [number for number, count in enumerate(counts) for _ in range(count)]
+        there = Counter({number: count for number, count in enumerate(counts) if count})
+        places = sorted(there.elements(), key=lambda number: types.root[number])
+        roots = Counter(types.root[number] for number in places)
         centres, around = [types.centre[place] for place in places], [types.around[place] for place in places]
-        kinds = [listed.labels[centre] for centre in centres]
+        kinds = [listed.kind(types.root[place]) for place in places]
         distinct: list[tuple[Graph, dict[str, Tensor]]] = []
         for bonds in glued(centres, around):
             graph = batch_of([(kinds, bonds)], self.body.kinds)
@@ -155,30 +158,29 @@ class _Reading:
                 distinct.append(((kinds, bonds), graph))
                 if len(distinct) > 1:
                     break
-        readings = listed.readings(counts, self.body.kinds) if distinct else ()
-        return _Found([graph for graph, _ in distinct], [count for count in counts if count], readings)
+        readings = tuple(listed.reading(root, count, self.body.kinds) for root, count in roots.items())
+        return _Found([graph for graph, _ in distinct], list(roots.values()), readings)
 
     def _counted(self, degree: int, tolerance: float, near: float) -> tuple[Types, Listed, list[int]] | None:
-        """Neighbourhoods as deep as there are layers, all that were listed, and how many there are of each that was kept."""
+        """Neighbourhoods as deep as there are layers, all of one hop that were listed, and how many there are of each."""
         from lab.attacks.graph.counting import whole_counts
         from lab.attacks.graph.neighbourhood_types import ENOUGH, TooManyError, bare, consistent, deeper, outside, rows_of
         from lab.attacks.graph.telling import Listed
 
         last = len(self.gradients) - 1
         types = bare(self.body, self._present(), range(degree + 1), self.pooled)
-        labels = list(types.centre)
-        listed = None
+        alone, listed = types, None
         for hop, gradient in enumerate(self.gradients):
-            centres = labels
             types = deeper(self.body, hop, types)
-            off = outside(types.gathered, rows_of(gradient, tolerance))
-            fits = off < near if hop else torch.ones_like(off, dtype=torch.bool)
-            listed = Listed(types, centres, off, fits)
-            types = types.kept(fits.nonzero().flatten().tolist())
+            if hop or not last:
+                off = outside(types.gathered, rows_of(gradient, tolerance))
+                fits = off < near if hop else torch.ones_like(off, dtype=torch.bool)
+                listed = listed or Listed(types, alone, off, fits)
+                types = types.kept(fits.nonzero().flatten().tolist())
             if hop < last:
-                fits = self._passes_on(types.values, rows_of(self.gradients[hop + 1], tolerance), near)
-                types = consistent(types.kept(fits.nonzero().flatten().tolist()))
-                labels = [centres[centre] for centre in types.centre]
+                off = self._stopped(types.values, rows_of(self.gradients[hop + 1], tolerance))
+                listed = listed or Listed(types, alone, off, off < near)
+                types = consistent(types.kept((off < near).nonzero().flatten().tolist()))
             if not len(types):
                 return None
         if len(types) > ENOUGH:
@@ -192,14 +194,14 @@ class _Reading:
         first = self.gradients[0][:, : self.body.kinds].abs().amax(0)
         return (first > 1e-7 * first.max()).nonzero().flatten().tolist()
 
-    def _passes_on(self, values: Tensor, span: Tensor, near: float) -> Tensor:
-        """Which nodes' values entered the next layer; where a node stands beside its neighbours, as their first half."""
+    def _stopped(self, values: Tensor, span: Tensor) -> Tensor:
+        """What share of nodes' values did not enter the next layer, a first half of it beside their neighbours'."""
         from lab.attacks.graph.neighbourhood_types import outside
 
         width = values.shape[1]
         if span.shape[1] > width:
             span = torch.linalg.svd(span[:, :width], full_matrices=False)[2]
-        return outside(values, span) < near
+        return outside(values, span)
 
     def _explains(self, graph: dict[str, Tensor]) -> bool:
         from lab.attacks.closed_form.mismatch import mismatch

@@ -87,8 +87,16 @@ SUGGESTED = {
     "dropout.strength": (0.3, 0.5, 0.8),
     "soteria.strength": (0.1, 0.4, 0.8),
     "precode.size": (16, 64, 256),
+    "wonderland.length": (5, 10, 20, 40),
+    "transformer.width": (64, 128, 256),
 }
-"""Values of a defence's field that show what it does."""
+"""Values of a field that show what it does."""
+TITLES = {
+    "molecules.first": "Molecule",
+    "wonderland.length": "Places for words in a sentence",
+    "tu.first": "Number of the first graph",
+}
+"""What a field is called whose own name says too little."""
 
 
 def schema(experiment: Experiment) -> list[Control]:
@@ -234,9 +242,7 @@ def _defence(defences: Any, field: Field) -> Iterator[Control]:
     for place, defence in enumerate(defences):
         words = defence.name.replace("_", " ")
         for control in _plain_fields(f"defences.{place}", defence):
-            field_of_it = f"{defence.name}.{control['path'].rpartition('.')[2]}"
-            suggested = {"suggestions": SUGGESTED[field_of_it]} if field_of_it in SUGGESTED else {}
-            yield control | {"title": f"{control['title']} of the {words}"} | suggested
+            yield control | {"title": f"{control['title']} of the {words}"}
 
 
 def _entry_fields(path: str, option: Option, whose: str) -> Iterator[Control]:
@@ -256,8 +262,12 @@ def _plain_fields(path: str, option: Option, without: str = "") -> Iterator[Cont
     """A control for each field that is a number, a switch or one of a few names; ``without`` stands elsewhere."""
     for field in _fields(option).values():
         if field.name != without:
-            title = field.name.replace("_", " ").capitalize()
-            yield from _plain_field(f"{path}.{field.name}", title, getattr(option, field.name), field)
+            known = f"{getattr(option, 'name', '')}.{field.name}"
+            title = TITLES.get(known, field.name.replace("_", " ").capitalize())
+            more = {"suggestions": SUGGESTED[known]} if known in SUGGESTED else {}
+            yield from (
+                control | more for control in _plain_field(f"{path}.{field.name}", title, getattr(option, field.name), field)
+            )
 
 
 def _plain_field(path: str, title: str, value: Any, field: Field) -> Iterator[Control]:

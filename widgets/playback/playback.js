@@ -43,7 +43,8 @@ function initialize({ model, signal }) {
     /** The position of the frame shown, -1 where there is none. */
     get position() { return film.index < 0 ? film.frames.length - 1 : Math.min(film.index, film.frames.length - 1); },
     get shown() { return film.frames[film.position] ?? null; },
-    get iterations() { return film.source === "recorded" ? film.recording.iterations : film.state.iterations; },
+    /** How many the run takes: of closed forms only their frames tell. */
+    get iterations() { return film.source === "recorded" ? film.recording.iterations : Math.max(film.state.iterations, kept.at(-1)?.iterations ?? 0); },
     /** "97 of 200"; "4" alone while the way down the layers goes on, whose end nobody knows. */
     counted(frame) {
       const open = film.state.status === "running" && frame.iteration >= film.iterations;

@@ -105,7 +105,7 @@ def frame_data(frame: Any) -> dict[str, Any]:
     """A frame without its picture, as plain numbers and words."""
     height, width, *_ = frame.image.shape
     scores = ("objective", "measures", "verdict", "line_up", "suspects", "numbers")
-    names = ("id", "run", "iteration", *scores, "seconds", "layers")
+    names = ("id", "run", "iteration", "iterations", *scores, "seconds", "layers")
     shape = {"height": height, "width": width, "moves": frame.downhill is not None}
     if frame.inputs != PICTURES:
         shape |= {"inputs": frame.inputs, "words": frame.words}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from widgets.readouts.spanned import spanned
 from widgets.run.judging import judged
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ class Frame:
     """uint8, (height, width): which way the guess is moved next, 128 for not at all; None where nobody looked."""
     suspects: list[float] = field(default_factory=list)
     """Likeness to each picture of the line-up, the secret first; of one picture alone."""
+    iterations: int = 0
+    """How many the run takes, as far as was known then; 0 in files that do not say."""
 
     @property
     def nbytes(self) -> int:
@@ -106,6 +109,7 @@ def frame(number: int, run: int, post: Post, attacked: Round | Sent) -> Frame:
         readings=[asdict(reading) for reading in state.readings],
         downhill=post.looked.downhill,
         suspects=told.suspects,
+        iterations=max(state.iteration, state.iterations),
     )
 
 
@@ -188,7 +192,9 @@ def _described_inputs(attacked: Round) -> dict[str, Any]:
             "grey": attacked.batch.images.shape[1] == 1,
         }
     shown = modality.shown(attacked.batch.inputs)
-    return {"inputs": shown.kind, "values": shown.values, "words": dict(shown.words)}
+    told = {"inputs": shown.kind, "values": shown.values, "words": dict(shown.words)}
+    span = spanned(attacked.observation)
+    return told if span is None else told | {"span": span | {"shares": None}}
 
 
 def layer_norms(network: nn.Module, update: Mapping[str, torch.Tensor]) -> list[dict[str, Any]]:

@@ -23,8 +23,11 @@ def rest_s(iteration: int, iterations: int, pace_s: float) -> float:
 
 
 def seconds_left(iteration: int, iterations: int, pace_s: float, rate: float) -> float | None:
-    """What the rest of a run takes: first the pace's rests, then, where these are shorter, the attack's own steps."""
-    if rate <= 0:
+    """What the rest of a run takes: first the pace's rests, then, where these are shorter, the attack's own steps.
+
+    None where that is not known: before the first step, and of a run that has gone further than it told.
+    """
+    if rate <= 0 or iteration > iterations:
         return None
     unit = pace_s / math.log1p(max(1, iterations))
     turn = min(iterations, max(iteration, round(unit * rate) - 1))

@@ -53,7 +53,7 @@ class Session(HasTraits):
     device = Unicode("")
     pace_seconds = Float(PACE_S, help="watchable length of a run in seconds; 0 runs as fast as it goes")
     iteration = Int(0)
-    iterations = Int(0)
+    iterations = Int(0, help="how many the run takes; 0 where only its states will tell")
     attack_seconds = Float(0.0, help="time that the attack itself took, without the pace")
     iterations_per_second = Float(0.0)
     seconds_left = Float(None, allow_none=True)
@@ -345,7 +345,7 @@ class Session(HasTraits):
             round_info=describe_round(made.experiment, made.attacked),
             device=made.device,
             iteration=0,
-            iterations=getattr(attack, "iterations", 1) * getattr(attack, "restarts", 1),
+            iterations=getattr(attack, "iterations", 0) * getattr(attack, "restarts", 1),
             attack_seconds=0.0,
             iterations_per_second=0.0,
             seconds_left=None,

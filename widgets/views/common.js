@@ -59,11 +59,15 @@ const SHOWN = {};
 /** What stands where there is no picture yet. */
 const BLANK = { image: new Uint8Array(3).fill(128), height: 1, width: 1 };
 
-/** Draw what a frame, a round or a past run shows, whatever kind of input that is. */
+/** Draw what a frame, a round or a past run shows, whatever kind of input that is; ``again`` draws it in other colours. */
 function show(canvas, what) {
   canvas.dataset.inputs = what.inputs ?? "images";
-  SHOWN[canvas.dataset.inputs](canvas, what);
+  canvas.again = () => SHOWN[canvas.dataset.inputs](canvas, what);
+  canvas.again();
 }
+
+/** What inputs that are no pictures are, in words; empty where nothing is said of them. */
+const spelt = ({ words }) => words?.told?.map((text) => ` ${text}.`).join("") ?? "";
 
 /** A number as a reader wants it: short, with a true minus sign; zeros alone are said of zero alone. */
 function short(value, digits = 2) {

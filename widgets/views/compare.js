@@ -16,7 +16,10 @@ function spark(moments, side, iterations, at, main) {
   return svg;
 }
 
-function sideCard({ title, labels, iterations }, index, mainNow) {
+/** How many iterations the longest of them takes, as far as the runs have told. */
+const longest = (moments) => Math.max(1, ...(moments.at(-1) ?? []).map((frame) => frame.iterations));
+
+function sideCard({ title, labels }, index, mainNow) {
   const canvas = element("canvas", { class: "lab-picture", role: "img" });
   const word = element("b", {});
   const detail = element("span", {});
@@ -35,7 +38,7 @@ function sideCard({ title, labels, iterations }, index, mainNow) {
     detail.textContent = frame?.line_up ?? "";
     const main = mainNow(), score = frame?.measures[main?.name];
     numbers.textContent = frame ? [...(Number.isFinite(score) ? [told(main, score)] : []), lasting(frame.seconds)].join(" · ") : "";
-    curve.replaceChildren(spark(moments, index, iterations, frame?.iteration ?? 0, main));
+    curve.replaceChildren(spark(moments, index, longest(moments), frame?.iteration ?? 0, main));
     node.dataset.verdict = frame?.verdict ?? "";
   }
   return { node, draw };
@@ -147,7 +150,7 @@ async function render({ model, el, host }) {
     slider.disabled = moments.length < 2;
     slider.style.setProperty("--lab-done", `${(100 * at) / Math.max(1, moments.length - 1)}%`);
     const iteration = Math.max(0, ...(moments[at] ?? []).map((frame) => frame.iteration));
-    clock.textContent = moments.length ? `iteration ${iteration} of ${model.get("shown").iterations}` : "";
+    clock.textContent = moments.length ? `iteration ${iteration} of ${longest(moments)}` : "";
     slider.setAttribute("aria-valuetext", clock.textContent || "nothing yet");
     card.dataset.moments = moments.length;
   }

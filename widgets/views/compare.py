@@ -103,10 +103,6 @@ class Compare(View):
         self._begin(difference.title, [difference.before, difference.after], experiments)
 
     def _begin(self, title: str, labels: list[str], experiments: list[Any]) -> None:
-        self.shown = plain({"title": title, "labels": labels, "iterations": _longest(experiments)})
+        self.shown = plain({"title": title, "labels": labels})
         self.send({"type": "clear"})
         self.comparison.start(experiments)
-
-
-def _longest(experiments: list[Any]) -> int:
-    return max(getattr(each.attack, "iterations", 1) * getattr(each.attack, "restarts", 1) for each in experiments)

@@ -116,7 +116,8 @@ async function render({ model, el, host }) {
     const readings = film.shown?.readings ?? [];
     found.node.hidden = readings.length === 0;
     converges.hidden = readings.length > 0;
-    if (readings.length) found.draw(readings, Math.max(film.iterations, readings.length), film.shown.iteration);
+    const newest = film.frames.at(-1)?.readings?.length ?? 0, { places = newest } = film.round.span ?? {}; // a plot of words does not stretch
+    if (readings.length) found.draw(readings, Math.max(places, newest), film.shown.iteration, film.round);
     return readings.length > 0;
   }
 

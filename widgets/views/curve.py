@@ -8,5 +8,5 @@ from widgets.views.base import View, script, style
 class Curve(View):
     """Draws what the film holds; a click or a drag shows the frame under the pointer."""
 
-    _esm = script("readings", "curve")
+    _esm = script("wall", "readings", "curve")
     _css = style("curve")

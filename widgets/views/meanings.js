@@ -5,7 +5,7 @@ const MEANINGS = {
   nothing: "What an answer scores that knows nothing of what was sent. Whoever is not clearly better has learned little.",
   verdict: "Eight are lined up: the secret and seven others. Recognisable means that the reconstruction is most like the secret, and much alike. First place alone happens by chance once in eight times.",
   loop: "Each pair of strips is a layer: above numbers that were sent (of its loudest unit), below what the present guess would send in their place. The gap is one minus the cosine of the angle between all their numbers: 0 where both point the same way, 1 where they have nothing in common.",
-  readings: "Of each word at each place: what share of its vector lies outside the space that the shared gradient spans. A word of the batch is outside by rounding alone. Where that space fills all directions, every word fits and nothing is told.",
+  readings: "Whatever may stand there is listed, each word at each place or each atom with its neighbours: what share of its vector lies outside the space that the shared gradient spans? What was there is outside by rounding alone. C(C₃O) ×2: two C, each bound to a C with three bonds and an O. Where that space fills all directions, everything fits and nothing is told.",
   run: "Device: what computes. Iterations/s: guesses tried in a second. Seconds of attack: what the attack itself took, without the pauses of the watchable pace. Seconds left: an estimate at this pace.",
   sides: "Line: the main score over the iterations. Below: the score of the moment shown, and the seconds that this side has computed.",
 };

@@ -89,6 +89,7 @@ async function render({ model, el, host, signal }) {
     root.dataset.theme = name;
     if (whole) document.body.dataset.labTheme = name;
     theme.setAttribute("aria-label", name === "dark" ? "Light theme" : "Dark theme");
+    for (const canvas of root.querySelectorAll("canvas[data-inputs]")) canvas.again(); // in the ink of this theme
   }
 
   /** A teacher's link may hide whole parts, and a scene those that it is not about. */

@@ -17,7 +17,7 @@ from widgets.views.base import View, script, style
 class Panel(View):
     """The ``tabs`` wanted of ``TABS``; ``algebra`` is the derivation for the row picked, ``descent`` the way down."""
 
-    _esm = script("algebra", "span", "descent", "difference", "layers", "numbers", "history", "panel")
+    _esm = script("algebra", "wall", "span", "descent", "difference", "layers", "numbers", "history", "panel")
     _css = style("panel", "descent", "layers", "history")
     tabs = traitlets.List(traitlets.Unicode(), list(TABS)).tag(sync=True)
     algebra = traitlets.Dict().tag(sync=True)

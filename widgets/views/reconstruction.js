@@ -5,6 +5,8 @@ const EMPTY = {
   paused: "Paused before the first guess.", finished: "The attack has ended without a guess.", failed: "The attack has failed before its first guess.",
 };
 
+const TWIN = " Right: another graph with the same gradient. Nobody can tell the two apart.";
+
 /** Speak at most once in a while: only a new verdict is news. */
 function announcer(region) {
   let said = "";
@@ -51,8 +53,8 @@ async function render({ model, el, host }) {
     drawnFrames += frame ? 1 : 0;
     empty.hidden = Boolean(frame);
     empty.textContent = EMPTY[film.state.status] ?? EMPTY.ready;
-    canvas.setAttribute("aria-label", frame ? `Reconstruction, iteration ${frame.iteration}: ${frame.verdict.toLowerCase()}.` : "No reconstruction yet.");
-    caption.textContent = frame ? `${SOURCES[film.source]}. Iteration ${film.counted(frame)}.` : "It only knows the numbers and the network.";
+    canvas.setAttribute("aria-label", frame ? `Reconstruction, iteration ${frame.iteration}: ${frame.verdict.toLowerCase()}.${spelt(frame)}` : "No reconstruction yet.");
+    caption.textContent = frame ? `${SOURCES[film.source]}. Iteration ${film.counted(frame)}.${frame.words?.twins ? TWIN : ""}` : "It only knows the numbers and the network.";
     judge(frame);
     Object.assign(card.dataset, { frames: film.frames.length, drawn: drawnFrames, source: film.source, iteration: frame?.iteration ?? "" });
   }

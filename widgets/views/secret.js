@@ -123,7 +123,7 @@ async function render({ model, el, host }) {
     toggle.textContent = concealed ? "Reveal it" : "Hide it";
     toggle.setAttribute("aria-pressed", String(concealed));
     offer();
-    canvas.setAttribute("aria-label", concealed ? `The private ${one()}, hidden.` : `The private ${one()}: ${film.round.alt}`);
+    canvas.setAttribute("aria-label", concealed ? `The private ${one()}, hidden.` : `The private ${one()}: ${film.round.alt}${spelt(film.round)}`);
   }
 
   function drawPictures() {

@@ -18,15 +18,6 @@ function directionBars({ rank, width, shares }) {
   return svg;
 }
 
-/** Where it ends. */
-function wall({ rank, width, typical, places, most }) {
-  const now = rank >= width - 1
-    ? `All ${width} directions are taken: every word fits, and none stands out.`
-    : `A word of the batch lies in the ${rank} directions that are told; of any other about ${short(typical)} lies outside.`;
-  const limit = most > 0 ? `${most} ${most === 1 ? "sentence" : "sentences"} of ${places} pieces` : `fewer than ${places} pieces`;
-  return `${now} It ends where as many pieces meet as there are directions: at width ${width}, after ${limit}.`;
-}
-
 function spanPanel(span) {
   return [element("ol", { class: "lab-steps" },
     step(1, "Attention begins with a linear layer, the same at every place", math(MAPS)),

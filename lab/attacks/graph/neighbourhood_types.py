@@ -34,6 +34,8 @@ class Types:
     """What a node of this type passes on, shape (types, width)."""
     gathered: Tensor
     """What its layer was given, shape (types, gathered width)."""
+    root: list[int]
+    """Of which neighbourhood of one hop it grew, by its number among all that were listed."""
 
     def __len__(self) -> int:
         return len(self.centre)
@@ -42,7 +44,7 @@ class Types:
         """Some of them."""
         rows = torch.tensor(which, dtype=torch.long)
         centre, around = [self.centre[row] for row in which], [self.around[row] for row in which]
-        return Types(centre, around, self.values[rows], self.gathered[rows])
+        return Types(centre, around, self.values[rows], self.gathered[rows], [self.root[row] for row in which])
 
 
 def bare(body: GraphBody, kinds: Sequence[int], degrees: Sequence[int], like: Tensor) -> Types:
@@ -50,7 +52,8 @@ def bare(body: GraphBody, kinds: Sequence[int], degrees: Sequence[int], like: Te
     pairs = list(product(kinds, degrees))
     atoms = torch.eye(body.kinds, dtype=like.dtype)[[kind for kind, _ in pairs]]
     values = body.described(atoms, torch.tensor([degree for _, degree in pairs], dtype=like.dtype))
-    return Types([kind for kind, _ in pairs], [(0,) * degree for _, degree in pairs], values, values)
+    around: list[tuple[int, ...]] = [(0,) * degree for _, degree in pairs]
+    return Types([kind for kind, _ in pairs], around, values, values, list(range(len(pairs))))
 
 
 def deeper(body: GraphBody, hop: int, types: Types) -> Types:
@@ -70,7 +73,8 @@ def deeper(body: GraphBody, hop: int, types: Types) -> Types:
     entering = torch.cat(gathered)
     with torch.no_grad():
         values = body.bend(body.layers[hop](entering))
-    return Types([centre for centre, _ in rows], [around for _, around in rows], values, entering)
+    root = [types.root[centre] if hop else number for number, (centre, _) in enumerate(rows)]
+    return Types([centre for centre, _ in rows], [around for _, around in rows], values, entering, root)
 
 
 def _gathered(body: GraphBody, values: Tensor, degrees: Tensor, found: list[tuple[int, tuple[int, ...]]]) -> Tensor:

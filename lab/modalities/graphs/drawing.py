@@ -30,7 +30,7 @@ def places_like(
 
     At those very places where both are the ``same`` graph; else begun there, and turned to lie as near as can be.
     """
-    if len(other) != len(bonds) or not _is_drawn(bonds):
+    if len(other) != len(bonds) or not (same or _is_drawn(bonds)):
         return places(bonds)
     start = [other[0]] * len(bonds)
     for mine, place in zip(order, other, strict=True):

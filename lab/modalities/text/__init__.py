@@ -104,11 +104,12 @@ class Text(Modality):
         sentences = _sentences(inputs)
         if beside is not None and beside.truth is not None:
             sentences = sentences[self.pair(beside.truth, sentences)]
-        texts = [text.encode() for text in written(sentences)]
+        told = written(sentences)
+        texts = [text.encode() for text in told]
         array = np.zeros((len(texts), sentences.shape[1] * (pieces.longest() + 1)), np.uint8)
         for row, text in zip(array, texts, strict=True):
             row[: len(text)] = np.frombuffer(text, np.uint8)
-        return Shown(self.name, array, {})
+        return Shown(self.name, array, {"told": told})
 
     def packed(self, inputs: Inputs) -> Tensor:
         """The number of each piece."""
