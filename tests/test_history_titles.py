@@ -21,6 +21,8 @@ def titled(experiment):
     ("edits", "title"),
     [
         ((), "the default experiment"),
+        ((("picture", "owl"),), "the default experiment"),
+        ((("picture", "owl"), ("seed", 5)), "Seed: 5"),
         ((("network", "lenet"),), "Network: LeNet"),
         ((("network", "lenet"), ("seed", 5)), "Network: LeNet, Seed: 5"),
         ((("trained", True),), "Its weights: trained"),

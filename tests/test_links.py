@@ -1,5 +1,6 @@
 """A link holds a whole experiment in a few characters, and a bad one is told in words."""
 
+from dataclasses import replace
 from enum import Enum
 from typing import get_args
 from unittest import mock
@@ -11,10 +12,12 @@ from hypothesis import strategies as some
 from lab import Experiment, reconstruct, simulate_round
 from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.matching.priors.l2 import L2
+from lab.client.datasets.gallery import NAMES as PICTURES
+from lab.client.datasets.gallery import Gallery
 from lab.client.datasets.inline import Inline
 from lab.experiments import links
 from lab.experiments.edits import edit
-from lab.experiments.links import CODES, LONGEST, WORDS, left_out, read, write
+from lab.experiments.links import CODES, COVERED, LONGEST, WORDS, Link, left_out, read, write
 from lab.experiments.presets import PRESETS
 from lab.experiments.recommended import of_one_kind
 from lab.federated.networks.mlp import MLP
@@ -94,6 +97,16 @@ def possible(plain):
     experiment = of_one_kind(Experiment(), Experiment.from_plain(plain))
     assume(experiment.dataset.modality == experiment.network.modality)
     return experiment
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_covered_link_says_of_no_picture_which_it_is(name):
+    for experiment in (Experiment(), edit(Experiment(), "network", "lenet")):
+        secret = replace(experiment, dataset=Gallery(first=name))
+        query = write(secret, covered=True)
+        assert read(query) == Link(secret)
+        assert name not in query
+    assert len(set(COVERED.values()) | set(CODES.values())) == len(PICTURES) + len(CODES)
 
 
 @pytest.mark.parametrize("field", [field.name for field in fields_of(Experiment) if field.name not in FREE_TEXT])

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from test_page_clicks import check, settle
+from clicking import check, settle
 from visiting import wait_for_frames, wait_for_status
 
 pytestmark = pytest.mark.browser
@@ -59,3 +59,28 @@ def test_back_and_forward_lead_through_chips_presets_and_knobs_and_show_the_runs
     page.wait_for_function("address => location.href !== address", arg=last)
     settle(page)
     check(page)
+
+
+def test_back_and_forward_lead_from_scene_to_scene_and_out_of_the_story(visit):
+    """Also from one whose question was answered, and to one with another experiment."""
+    page = visit(1366, 850)
+    settle(page)
+    start, scenes = page.url, ["secret", "gradient", "guess", "direction"]
+    page.get_by_role("button", name="The story").click()
+    for name in scenes:
+        page.locator(f'.lab-guide[data-scene="{name}"]').wait_for()
+        settle(page)
+        if name == "gradient":
+            page.locator(".lab-guide [role=group] button").first.click()
+        if name != scenes[-1]:
+            page.locator(".lab-forward").click()
+    page.wait_for_function("() => location.search.includes('euclidean')")
+    at = len(scenes) - 1
+    for way in (-1, -1, -1, 1, 1, 1, -1, -1, -1):
+        go(page, way)
+        at += way
+        assert page.url.endswith(f"#scene={scenes[at]}")
+        assert page.locator(f'.lab-guide[data-scene="{scenes[at]}"]').is_visible()
+    go(page, -1)
+    assert page.url == start
+    assert page.locator(".lab-guide").is_hidden()

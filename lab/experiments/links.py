@@ -11,13 +11,16 @@ A link names no file and carries no picture: whoever opens it may be somebody el
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from base64 import urlsafe_b64encode
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import ROUND_DOWN, Context
+from hashlib import sha256
 from typing import Any
 from urllib.parse import quote, unquote
 
 from lab.client.checkpoints.finding import STAGES
+from lab.client.datasets.gallery import NAMES as PICTURES
 from lab.errors import LabError, unknown_name
 from lab.experiments.edits import NAMES, patched, rank, written
 from lab.experiments.experiment import Experiment
@@ -60,7 +63,9 @@ LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 SIGNS = (*LETTERS, *(f".{letter}" for letter in LETTERS))
 """What follows the tilde of a code: one sign for the first words, two for the later ones."""
 CODES: dict[str, str] = {word: f"~{sign}" for word, sign in zip(WORDS, SIGNS, strict=False)}
-_MEANINGS = {code: word for word, code in CODES.items()}
+COVERED = {name: f"~~{urlsafe_b64encode(sha256(name.encode()).digest())[:2].decode()}" for name in PICTURES}
+"""A picture of the gallery under a name that says nothing of it: two signs of a hash, which no other picture moves."""
+_MEANINGS = {code: word for word, code in (CODES | COVERED).items()}
 
 
 @dataclass(frozen=True)
@@ -74,8 +79,11 @@ class Link:
     """One sentence for each part that could not be used; the rest was."""
 
 
-def write(experiment: Experiment, hidden: Sequence[str] = ()) -> str:
-    """The query (without its question mark) from which ``read`` makes the same experiment, but for ``left_out``."""
+def write(experiment: Experiment, hidden: Sequence[str] = (), *, covered: bool = False) -> str:
+    """The query (without its question mark) from which ``read`` makes the same experiment, but for ``left_out``.
+
+    One that is ``covered`` says of no picture of the gallery which it is.
+    """
     portable = without_files(experiment)
     default = replace(Experiment(), attack=recommended_for(portable))
     changed = [field for field in fields_of(Experiment) if getattr(portable, field.name) != getattr(default, field.name)]
@@ -83,7 +91,8 @@ def write(experiment: Experiment, hidden: Sequence[str] = ()) -> str:
     parts += [f"hide={','.join(hidden)}"] if hidden else []
     while parts:
         words = "&".join(quote(part, safe=SAFE) for part in parts)
-        coded = _in_codes(words)
+        words = _in_codes(words, COVERED) if covered else words
+        coded = _in_codes(words, CODES)
         for form in (words, _terse(coded), *(_terse(_rounded(coded, digits)) for digits in DIGITS)):
             if len(form) <= LONGEST:
                 return form
@@ -91,8 +100,8 @@ def write(experiment: Experiment, hidden: Sequence[str] = ()) -> str:
     return ""
 
 
-def _in_codes(words: str) -> str:
-    return re.sub(r"[a-z_0-9]+", lambda word: CODES.get(word[0], word[0]), words)
+def _in_codes(words: str, codes: Mapping[str, str]) -> str:
+    return re.sub(r"[a-z_0-9]+", lambda word: codes.get(word[0], word[0]), words)
 
 
 def _terse(words: str) -> str:
@@ -158,7 +167,7 @@ def _place(said: tuple[str, str]) -> tuple[bool, ...]:
 
 
 def _pair(part: str) -> tuple[str, str]:
-    text = re.sub(r"~\.?.", lambda code: _MEANINGS.get(code[0], code[0]), unquote(part))
+    text = re.sub(r"~~..|~\.?.", lambda code: _MEANINGS.get(code[0], code[0]), unquote(part))
     key, _, value = text.partition("=")
     return key, value
 

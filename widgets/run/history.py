@@ -98,7 +98,10 @@ def _main_score(run: PastRun) -> str:
 
 
 def title(experiment: Experiment) -> str:
-    """What was chosen: the network, and whatever differs from that network's usual attack and options."""
+    """What was chosen: the network, and whatever differs from that network's usual attack and options.
+
+    Not which picture: its thumbnail shows that as far as the attack found it, and it may still be covered.
+    """
     from lab import Experiment
     from lab.experiments.recommended import of_one_kind, recommended_for
     from widgets.form.differences import differences
@@ -107,7 +110,7 @@ def title(experiment: Experiment) -> str:
     default, network = Experiment(dataset=experiment.dataset) if unknown else Experiment(), type(experiment.network)()
     usual = replace(of_one_kind(default, replace(default, network=network)), attack=recommended_for(experiment))
     other = [each for each in differences(default, usual) if each.path == "network"]
-    chosen = [*other, *differences(usual, experiment)]
+    chosen = [each for each in (*other, *differences(usual, experiment)) if each.path != "picture"]
     return ", ".join(f"{each.title}: {each.after}" for each in chosen) or "the default experiment"
 
 

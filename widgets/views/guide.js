@@ -11,7 +11,7 @@ async function render({ model, el, host, signal }) {
   const pills = element("ol", { class: "lab-scenes" }, ...scenes.map(({ title }, index) => element("li", {}, element("button", { class: "lab-small", type: "button", "aria-label": `Scene ${index + 1}: ${title}`, onclick: () => go(index) }, String(index + 1)))));
   const back = element("button", { class: "lab-icon", type: "button", "aria-label": "Scene before", onclick: () => go(at - 1) }, "←");
   const next = element("button", { class: "lab-forward", type: "button", onclick: () => (at + 1 < scenes.length ? go(at + 1) : leave()) });
-  const free = element("button", { class: "lab-small", type: "button", onclick: leave }, "Free play");
+  const free = element("button", { class: "lab-small", type: "button", onclick: () => leave() }, "Free play");
   const title = element("h2", { class: "lab-unseen", tabIndex: -1 });
   const text = element("p", {});
   const question = element("p", { class: "lab-question" });
@@ -54,10 +54,10 @@ async function render({ model, el, host, signal }) {
     if (scene().runs) film.tell("look", "server");
   }
 
-  function leave() {
+  function leave(cameBack = false) {
     at = -1;
     film.scene = "";
-    stage();
+    stage(cameBack);
     film.tell("story-left");
   }
 
@@ -105,7 +105,7 @@ async function render({ model, el, host, signal }) {
 
   function follows() {
     const index = named();
-    if (index < 0) return at >= 0 ? leave() : undefined;
+    if (index < 0) return at >= 0 ? leave(true) : undefined;
     film.scene = scenes[index].name;
     enter(index);
     stage(true);

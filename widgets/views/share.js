@@ -129,11 +129,13 @@ async function render({ model, el, host, signal }) {
     tell({ type: "go", query: location.search.slice(1) });
   }
 
+  let told = film.scene;
   /** Another scene is one step, with the experiment that it brings; one that was come back to has its address already. */
   function staged(cameBack) {
-    if (cameBack) return;
+    const isAnother = told !== (told = film.scene);
+    if (cameBack || !isAnother) return;
     write();
-    going = true;
+    going = told !== "";
   }
 
   let before = "";

@@ -47,7 +47,7 @@ class Share(View):
             return
         from lab.experiments import links
 
-        link = links.write(experiment, self.session.hidden)
+        link = links.write(experiment, self.session.hidden, covered=True)
         self._seen = dict([*(each for each in self._seen.items() if each[0] != link), (link, experiment)][-MOST_SEEN:])
         with self.hold_trait_notifications():
             self.link = link
