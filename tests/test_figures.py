@@ -2,14 +2,17 @@
 
 import base64
 import io
+import math
 import re
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageColor
 
-from widgets.still.figures import bars, curves, pictures, said, table
+from lab.attacks.base import Reading
+from widgets.still.figures import HUES, bars, curves, pictures, said, table
+from widgets.still.gaps import gaps
 
 
 def test_each_picture_has_its_caption_as_alternative_text():
@@ -53,10 +56,11 @@ FIGURES = [
     pictures(torch.full((1, 3, 8, 8), 0.3), ["grey"]),
     table(["a", "b"], [(1, 2.0)]),
     said("A sentence."),
+    gaps([Reading("rabbit", 2e-8, "hare", 0.5), Reading("hole", 1e-7, "", math.inf)]),
 ]
 
 
-@pytest.mark.parametrize("shown", FIGURES, ids=("bars", "curves", "pictures", "table", "said"))
+@pytest.mark.parametrize("shown", FIGURES, ids=("bars", "curves", "pictures", "table", "said", "gaps"))
 def test_a_copy_that_is_not_trusted_shows_the_same(shown):
     """It keeps tables, text and pictures with their attributes; it drops SVG, scripts and styles."""
     markup = shown._repr_html_()
@@ -85,3 +89,18 @@ def test_a_curve_is_drawn_upwards_from_left_to_right():
     rows, columns = np.nonzero(np.abs(plot[..., :3].astype(int) - leaks).max(2) < 20)
     assert np.corrcoef(rows, columns)[0, 1] < -0.99
     assert plot[0, 0, :3].tolist() == [255, 255, 255], "on white, whatever the theme"
+
+
+def test_what_fits_stands_left_of_what_does_not_by_its_powers_of_ten():
+    shown = gaps([Reading("<rabbit>", 1e-6, "hare", 1e-3), Reading("hole", 0.0, "", math.inf)])
+    assert repr(shown).splitlines()[1:] == ["1\t<rabbit>\t1e-06\t\t0.001\thare", "2\thole\t0e+00\t\tinf\tnone"]
+    assert "&lt;rabbit&gt;" in shown._repr_html_()
+    one, other = ([_across(strip, hue) for hue in (HUES[0], HUES[3])] for strip in drawn(shown))
+    assert one == pytest.approx([4 + 192 / 3, 4 + 192 * 2 / 3], abs=1)
+    assert other == pytest.approx([4, 196], abs=1), "what is beyond the scale stands at its end"
+
+
+def _across(strip, hue):
+    """The middle of a dot of this colour."""
+    there = (strip[:, :, :3] == ImageColor.getrgb(hue)).all(2).any(0)
+    return float(np.flatnonzero(there).mean())

@@ -10,9 +10,12 @@ from told import told
 from lab import Verdict, score
 from lab.attacks.closed_form.batch_by_labels import separate_by_labels
 from lab.attacks.closed_form.outcomes import ClosedFormOutcome
+from lab.attacks.patch_embedding import PatchOutcome
 from lab.client.defences.gaussian_noise import GaussianNoise
 from lab.course.attempt import attempt
+from lab.federated.networks.imagenet_vit import ImageNetViT
 from lab.modalities.images.scores import psnr_db
+from lab.modalities.text import pieces
 from lab.randomness import stream
 
 pytestmark = pytest.mark.slow
@@ -249,3 +252,94 @@ def test_lesson_8_psnr_punishes_a_shift_and_rewards_the_right_colours():
 def test_lesson_9_the_widest_network_leaks_more_than_the_narrowest():
     psnr = told(9)["psnr"]
     assert fmean(psnr[64]) > fmean(psnr[8])
+
+
+def test_lesson_10_the_narrower_the_token_the_less_of_the_photograph():
+    vits = told(10)["vits"]
+    decibels = [vit.scores.psnr_db for vit in vits.values()]
+    assert list(vits) == [128, 64, 32]
+    assert decibels == sorted(decibels, reverse=True)
+    assert decibels[0] > 70
+    assert decibels[-1] < 40
+
+
+def test_lesson_10_the_rows_of_words_are_those_of_their_places_and_all_others_stand_still():
+    lesson = told(10)
+    sentence = pieces.encode(lesson["dataset"]["own"][0])
+    assert len(set(sentence)) == len(sentence) == 12
+    assert sorted(lesson["moved"].tolist()) == sorted(sentence)
+    assert lesson["moved"][lesson["gaps_to"].argmin(1)].tolist() == sentence
+    assert lesson["gaps_to"].amin(1).max() == 0
+    assert (lesson["span"].rank, lesson["span"].width, len(lesson["words"])) == (12, 128, 3000)
+
+
+def test_lesson_10_where_the_embedding_is_also_the_last_layer_every_row_moves():
+    words = torch.randn(9, 4, generator=stream(0, "tied"), dtype=torch.float32).requires_grad_()
+    torch.nn.functional.cross_entropy(words[[1, 5]] @ words.T, torch.tensor([5, 2])).backward()
+    assert bool((words.grad.abs().amax(1) > 0).all())
+
+
+def test_lesson_10_words_fit_up_to_rounding_and_the_nearest_other_sticks_out_by_a_good_part_of_itself():
+    lesson = told(10)
+    readings = lesson["text"].state.readings
+    assert " ".join(each.what for each in readings) == lesson["dataset"]["own"][0]
+    assert max(each.off for each in readings) < 1e-6 < 0.3 < min(each.other_off for each in readings)
+    (first, *others) = (float(lesson["off"][word]) for word in lesson["nearest"])
+    assert first < 1e-6 < 0.3 < min(others)
+
+
+def test_lesson_10_four_sentences_are_read_apart_and_two_photographs_are_not():
+    lesson = told(10)
+    assert lesson["four"].scores.exact == attempt(network="transformer", attack="span", batch_size=4, seed=1).scores.exact == 1
+    assert lesson["two"].scores.verdict is not READ
+    assert lesson["two"].state.outcome is PatchOutcome.SEVERAL_PICTURES
+
+
+def test_lesson_10_it_ends_where_the_directions_are_full_as_exercise_3_has_it():
+    lesson = told(10)
+    most, places, width = lesson["longest_safe"], 20, lesson["narrow"]["width"]
+    for count, way in lesson["ways"].items():
+        assert (way.scores.exact == 1) is (count * places <= most(width)), count
+    assert lesson["ranks"][4] == width - 1
+    assert lesson["ways"][4].scores.words_right == 0
+    nearest = [min(each.other_off for each in lesson["ways"][count].state.readings) for count in (1, 2, 3)]
+    assert nearest == sorted(nearest, reverse=True)
+    assert min(nearest) > 1e4 * max(each.off for each in lesson["ways"][3].state.readings)
+
+
+@pytest.mark.parametrize("count", [6, 7])
+def test_lesson_10_at_width_128_six_sentences_are_read_and_one_more_is_not(count):
+    read = attempt(network="transformer", attack="span", batch_size=count).scores.exact == 1
+    assert read is (20 * count <= told(10)["longest_safe"](128))
+    assert read is (count == 6)
+
+
+@pytest.mark.parametrize(("trained", "directions"), [(False, 127), (True, 128)])
+def test_lesson_10_layer_norm_takes_one_direction_and_training_gives_it_back(trained, directions):
+    body = attempt(network="transformer", trained=trained, attack="span").attacked.observation.network.features
+    entered = [body.entering(0, body.embedding.at(torch.arange(3000), place)) for place in range(20)]
+    assert int(torch.linalg.matrix_rank(torch.cat(entered).detach().double(), rtol=1e-5)) == directions
+
+
+def test_lesson_10_the_newest_is_read_where_the_older_is_guessed_at_training_depth_and_local_steps_notwithstanding():
+    lesson = told(10)
+    assert lesson["old"].scores.psnr_db + 40 < lesson["new"].scores.psnr_db
+    deep = attempt(network={"name": "vision_transformer", "depth": 8}, attack="patch_embedding")
+    several = {"name": "fedavg", "local_steps": 5, "batch_size": 1, "learning_rate": 1e-2}
+    stepped = attempt(network="vision_transformer", attack="patch_embedding", protocol=several)
+    assert deep.state.outcome is PatchOutcome.PATCHES
+    assert stepped.state.outcome is PatchOutcome.PATCHES_UNMOVED
+    usual = ImageNetViT(width=768)
+    assert (usual.width, (224 // 16) ** 2) == (768, 196)
+
+
+def test_lesson_10_a_trained_transformer_is_read_as_well():
+    assert attempt(network="transformer", trained=True, attack="span", batch_size=2).scores.exact == 1
+
+
+def test_lesson_10_noise_lifts_the_right_words_towards_the_wrong_ones():
+    quiet, *louder = [way.state.readings for way in (told(10)["text"], *told(10)["noisy"].values())]
+    for strength, readings in zip(told(10)["noisy"], louder, strict=True):
+        farthest = max(each.off for each in readings)
+        assert 0.1 * strength < farthest < strength
+        assert farthest > 100 * max(each.off for each in quiet)

@@ -80,6 +80,9 @@ SAMPLES = {
     "psnr_db": [(rand(3, 8, 8, seed=s), rand(3, 8, 8, seed=s + 1)) for s in (0, 5)],
     "agreement": RATINGS,
     "mean_and_error": [(values,) for values in VALUES],
+    "patches": [(randn(n, 9, seed=n), randn(n, 9, seed=n).T @ rand(n, 4, seed=n)) for n in (1, 3, 5)],
+    "span_distance": [(randn(8, k, seed=k) @ randn(k, 7, seed=k + 1), randn(4, 7, seed=k)) for k in (1, 3, 5)],
+    "longest_safe": [(width,) for width in (1, 2, 3, 9, 128)],
     "interval": [([1.0, 2.0, 4.0], [0.5, 2.5, 1.0], 4.303), ([3.0, 1.0, 2.0, 7.0, 5.0], [2.0, 2.0, 2.5, 1.0, 3.0], 2.776)],
 }
 

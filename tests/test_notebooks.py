@@ -11,6 +11,7 @@ from lab import Experiment
 from lab.course.exercises import check
 from lab.course.exercises.checking import exercises
 from lab.experiments import links
+from widgets.run import opening
 
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("**/*.ipynb"))
 UNATTENDED = [path for path in NOTEBOOKS if "needs" not in read(path).metadata]
@@ -18,6 +19,8 @@ UNATTENDED = [path for path in NOTEBOOKS if "needs" not in read(path).metadata]
 WITH_VIEWS = (*LESSONS, LESSONS[0].with_name("00-meet-the-lab.ipynb"))
 STEPS = ["Predict", "Run", "Explain", "Change one thing", "Check"]
 HIDDEN_SEEDS = (0, 1, 20_260)
+RUN_BY_THE_LAB = ("one_change_that_hides", "three_tries")
+"""Answers that are whole attacks: of these ``test_course`` tries two seeds, and here it is one more."""
 CONTENTS = "widgets/template/voila/templates/gradlab-lesson/tree.html"
 
 
@@ -25,8 +28,21 @@ def code_cells(path):
     return [cell for cell in read(path).cells if cell.cell_type == "code"]
 
 
-def test_there_are_ten_lessons():
-    assert [read(path).metadata["lesson"]["number"] for path in LESSONS] == list(range(10))
+def test_the_lessons_are_numbered_without_a_gap():
+    assert [read(path).metadata["lesson"]["number"] for path in LESSONS] == list(range(len(LESSONS)))
+    assert [int(path.name[:2]) for path in LESSONS] == list(range(len(LESSONS)))
+
+
+COUNTS = dict(enumerate(("ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen"), 10))
+LISTS = ("README.md", "docs/course.md", "notebooks/teachers/README.md", CONTENTS)
+
+
+@pytest.mark.parametrize("document", LISTS)
+def test_who_counts_and_lists_the_lessons_has_all_of_them(document):
+    shown = (LESSONS[0].parent.parent / document).read_text(encoding="utf-8")
+    counted = re.findall(rf"\b({'|'.join(COUNTS.values())}) lessons", shown.lower())
+    assert set(counted) == {COUNTS[len(LESSONS)]}
+    assert [title for path in LESSONS if (title := read(path).metadata["title"].partition(" · ")[2]) not in shown] == []
 
 
 @pytest.mark.slow
@@ -73,6 +89,19 @@ def test_a_lessons_links_are_understood_in_full(path):
 
 
 @pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+def test_a_lessons_live_view_opens_as_it_says_and_not_as_the_default_one(path, monkeypatch):
+    opened = []
+    monkeypatch.setattr("widgets.Lesson", lambda shows, *, only=(), link="", changes=None: opened.append((link, changes)))
+    for cell in code_cells(path):
+        if "Lesson(" in cell.source:
+            exec(compile(cell.source, path.name, "exec"), {})
+    ((link, changes),) = opened
+    begun = opening.from_link(link)() if link else opening.from_changes(changes or {})()
+    assert begun.notice == ""
+    assert (begun.experiment == Experiment()) is not bool(link or changes)
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
 def test_each_exercise_has_its_four_cells_in_order(path):
     notebook = read(path)
     roles = ("task", "exercise", "solution", "check")
@@ -109,6 +138,6 @@ def test_every_exercise_stands_in_a_lesson():
 
 @pytest.mark.parametrize("name", exercises())
 def test_the_model_solution_is_right_on_every_seed(name):
-    for seed in HIDDEN_SEEDS:
+    for seed in HIDDEN_SEEDS[-1:] if name in RUN_BY_THE_LAB else HIDDEN_SEEDS:
         found = check(name, solutions()[name], seed)
         assert found.passed, found.sentence

@@ -136,6 +136,14 @@ def kappa(mine, theirs, chance):
     return (same - chance) / (1 - chance)
 
 
+def outside(rows, candidates, cut=1e-6, squared=False, inside=False, divided=True):
+    _, sizes, basis = torch.linalg.svd(rows, full_matrices=False)
+    basis = basis[sizes > cut * sizes[0]]
+    within = candidates @ basis.T @ basis
+    length = (within if inside else candidates - within).norm(dim=1) / (candidates.norm(dim=1) if divided else 1)
+    return length.square() if squared else length
+
+
 WRONG = {
     "first_recognised": [
         (lambda likeness, threshold: likeness.index(max(likeness)), "best frame"),
@@ -292,5 +300,27 @@ WRONG = {
             "share a seed",
         ),
         (lambda a, b, t: around(-statistics.fmean(paired(a, b)), t * statistics.stdev(paired(a, b)) / len(a) ** 0.5), "a - b"),
+    ],
+    "patches": [
+        (lambda dpos, dW: (torch.linalg.pinv(dpos.T) @ dW).T, "columns of this"),
+        (lambda dpos, dW: dpos @ dW, "solves nothing"),
+        (lambda dpos, dW: dpos @ dW / dpos.square().sum(1, keepdim=True), "as if one patch were alone"),
+        (lambda dpos, dW: torch.linalg.solve(dpos[:, : len(dpos)].T, dW[: len(dpos)]), "use all of them"),
+        (lambda dpos, dW: (torch.linalg.pinv(dpos.T) @ dW).mean(0), "mean of the patches"),
+    ],
+    "span_distance": [
+        (lambda gradient, candidates: outside(gradient, candidates, inside=True), "share inside"),
+        (lambda gradient, candidates: outside(gradient, candidates, divided=False), "own length"),
+        (lambda gradient, candidates: outside(gradient, candidates, squared=True), "squared"),
+        (lambda gradient, candidates: outside(gradient, candidates, cut=0.0), "nothing sticks out"),
+        (lambda gradient, candidates: outside(gradient, candidates, cut=0.02), "a quiet input"),
+        (lambda gradient, candidates: outside(gradient, candidates, cut=0.999), "one direction is not all"),
+    ],
+    "longest_safe": [
+        (lambda width: width, "takes the mean off"),
+        (lambda width: width - 1, "any word fits"),
+        (lambda width: max(width - 3, 0), "one more may be read"),
+        (lambda width: width // 2, "more careful"),
+        (lambda width: width - 2, "no words"),
     ],
 }

@@ -13,7 +13,7 @@ from lab.experiments.driving import drive
 from lab.experiments.edits import patched
 from lab.experiments.experiment import Experiment
 from lab.experiments.rounds import simulate_round
-from lab.federated.tensors import Images
+from lab.federated.tensors import Inputs
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,14 +26,14 @@ class Attempt:
     scores: Scores
 
     @property
-    def secret(self) -> Images:
-        """The private pictures."""
-        return self.attacked.batch.images
+    def secret(self) -> Inputs:
+        """The private inputs."""
+        return self.attacked.batch.inputs
 
     @property
-    def found(self) -> Images:
+    def found(self) -> Inputs:
         """The reconstructions."""
-        return self.state.images
+        return self.state.candidate
 
 
 def attempt(**changes: Any) -> Attempt:

@@ -53,7 +53,7 @@ def _picture(image: Any, caption: str, side: int) -> str:
 
 def kept(png: bytes | None, sentence: str) -> Figure:
     """A picture, where there is one, over a sentence that tells what it is; the view beside it may hide it by its class."""
-    drawn = "" if png is None else _image(png, sentence, KEPT_WIDE)
+    drawn = "" if png is None else embedded(png, sentence, KEPT_WIDE)
     return Figure(f'<figure class="lab-still">{drawn}<figcaption>{html.escape(sentence)}</figcaption></figure>', sentence)
 
 
@@ -63,20 +63,24 @@ def said(sentence: str) -> Figure:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Figure:
-    """A table whose first column names its rows; numbers are told with three digits."""
-    told = [[_told(value) for value in row] for row in rows]
+    """A table whose first column names its rows; numbers are told with three digits, figures stand as they are."""
+    told = [[_cell(value) for value in row] for row in rows]
     top = "".join(f'<th scope="col" style="text-align:left;padding:4px 12px">{html.escape(name)}</th>' for name in header)
     body = "".join(f"<tr>{_row(row)}</tr>" for row in told)
-    words = "\n".join("\t".join(row) for row in [list(header), *told])
+    words = "\n".join("\t".join(row) for row in [list(header), *([cell.words for cell in row] for row in told)])
     inside = f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
     return Figure(
         f'<div role="group" aria-label="Table" tabindex="0" style="overflow-x:auto;max-width:100%">{inside}</div>', words
     )
 
 
-def _row(row: Sequence[str]) -> str:
-    first, *others = (html.escape(value) for value in row)
-    cells = "".join(f'<td style="text-align:left;padding:4px 12px">{value}</td>' for value in others)
+def _cell(value: Any) -> Figure:
+    return value if isinstance(value, Figure) else Figure(html.escape(_told(value)), _told(value))
+
+
+def _row(row: Sequence[Figure]) -> str:
+    first, *others = (cell.markup for cell in row)
+    cells = "".join(f'<td style="text-align:left;padding:4px 12px">{markup}</td>' for markup in others)
     return f'<th scope="row" style="text-align:left;padding:4px 12px">{first}</th>{cells}'
 
 
@@ -90,7 +94,7 @@ def bars(values: Mapping[str, float], unit: str = "") -> Figure:
 
 def _bar(name: str, value: float, low: float, span: float, unit: str) -> str:
     """One row; no width is set in shares, so that any layout of tables keeps label, bar and value apart."""
-    drawn = _image(_strip(value, low, span), "", BAR_WIDE)
+    drawn = embedded(_strip(value, low, span), "", BAR_WIDE)
     cell = '<td style="text-align:left;padding:4px 12px">'
     return (
         f'<tr><th scope="row" style="text-align:left;padding:4px 12px 4px 0">{html.escape(name)}</th>'
@@ -115,7 +119,7 @@ def _strip(value: float, low: float, span: float) -> bytes:
 def curves(series: Mapping[str, Sequence[float]], x: str, y: str, every: int = 1) -> Figure:
     """A line for each series, one value ``every`` so many x, on one scale, with a key that tells first and last value."""
     words = "; ".join(f"{name} {_course(line)}" for name, line in series.items())
-    drawn = _image(_plot(series, x, y, every), f"{y} over {x}: {words}", CURVES_WIDE)
+    drawn = embedded(_plot(series, x, y, every), f"{y} over {x}: {words}", CURVES_WIDE)
     return Figure(f"<div>{drawn}<p>{html.escape(words)}</p></div>", f"{y} over {x}: {words}.")
 
 
@@ -137,7 +141,7 @@ def _plot(series: Mapping[str, Sequence[float]], x: str, y: str, every: int) -> 
     return file.getvalue()
 
 
-def _image(png: bytes, alternative: str, wide: int) -> str:
+def embedded(png: bytes, alternative: str, wide: int) -> str:
     """A picture inside HTML, with its width as an attribute: styles may be taken away."""
     source = "data:image/png;base64," + base64.b64encode(png).decode("ascii")
     return (
