@@ -315,9 +315,9 @@ def _numbers(group: Mapping[str, Any]) -> dict[str, float]:
 
 def _told(told: Mapping[str, Any]) -> dict[str, Any]:
     """What was told as a recipe holds it: sequences as tuples, one mean or deviation for all channels as a tuple of one."""
-    channels = {name: (value,) for name, value in told.items() if name in ("mean", "std") and isinstance(value, int | float)}
+    alone = {name: (value,) for name, value in told.items() if name in ("mean", "std") and isinstance(value, int | float)}
     listed = {name: tuple(value) for name, value in told.items() if isinstance(value, list | tuple)}
-    return dict(told) | listed | channels
+    return dict(told) | listed | alone
 
 
 def _state(model: nn.Module) -> dict[str, Tensor]:

@@ -6,14 +6,12 @@ seen = lab.observe(model, "update.safetensors")             # a file that lab.ca
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lab.late import Tensor, nn, np, torch
+from lab.late import Tensor, nn, np
 
 from lab.errors import LabError, quoted
 from lab.federated import captures
@@ -23,13 +21,11 @@ from lab.federated.protocols.base import Protocol
 from lab.federated.protocols.fedsgd import FedSGD
 from lab.federated.receiving import received
 from lab.federated.recipes import not_simulated, protocol_of
-from lab.federated.told import check_classes, checked_batch, class_numbers, plain, source_of_labels
+from lab.federated.told import check_classes, checked_batch, class_numbers, source_of_labels
 from lab.federated.update_names import keyed, spoken_names
-from lab.randomness import stream
+from lab.modalities.images.door import checked_shape, normalisation, probe_of
 
 if TYPE_CHECKING:
-    from lab.federated.classifier import Normalise
-
     Array = Tensor | np.ndarray[Any, Any]
     Model = nn.Module
     Update = Mapping[str, Array | None] | Iterable[Array | None] | str | Path
@@ -100,14 +96,14 @@ def observe(
     from lab.federated.own_network import as_classifier
 
     protocol = FedSGD() if protocol is None else protocol
-    shape, known = _checked_shape(input_shape), class_numbers(labels)
-    pictures = checked_batch(batch_size, known, shape)
+    shape, known = checked_shape(input_shape), class_numbers(labels)
+    count = checked_batch(batch_size, known, shape)
     _check_protocol(protocol)
     model = unwrapped_model(model)
     given = keyed(model, update)
     own, notes = copied(model)
     own, sent = received(own, given)
-    normalise, probe = _normalisation(mean, std, shape[0], own), _probe(own, (pictures, *shape))
+    normalise, probe = normalisation(mean, std, shape[0], own), probe_of(own, (count, *shape))
     notes += settled(own, normalise(probe))
     logits = tried(own, normalise(probe))
     left_out = unused(own, logits)
@@ -123,7 +119,7 @@ def observe(
         protocol=protocol,
         update={names[id(weights[name])]: tensor for name, tensor in sent.items() if name not in left_out},
         input_shape=shape,
-        batch_size=pictures,
+        batch_size=count,
         label_source=source,
         labels=known.to(probe.device) if known is not None and source is LabelSource.KNOWN else None,
         notes=(*notes, *more, *_left_out(model, sent, left_out)),
@@ -150,49 +146,6 @@ def _of_capture(model: Any, capture: Capture, **said: Any) -> Observation:
 def _check_protocol(given: Any) -> None:
     if not isinstance(given, Protocol):
         raise LabError(f"protocol = {quoted(given)} is no protocol; give lab.FedSGD() or lab.FedAvg(local_steps=4).")
-
-
-def _checked_shape(given: Any) -> tuple[int, int, int]:
-    try:
-        channels, height, width = (int(size) for size in islice(given, 4) if size == int(size))
-    except (TypeError, ValueError, OverflowError):
-        channels = height = width = 0
-    if min(channels, height, width) < 1:
-        raise LabError(
-            f"input_shape = {quoted(given)} is not the shape of a picture; give (channels, height, width), such as (3, 32, 32)."
-        )
-    return channels, height, width
-
-
-def _normalisation(mean: Any, std: Any, channels: int, own: nn.Module) -> Normalise:
-    """(pixels - mean) / std in the model's precision; nothing where neither is given."""
-    from lab.federated.classifier import Normalise
-
-    shift = _per_channel("mean", 0.0 if mean is None else mean, channels)
-    scale = _per_channel("std", 1.0 if std is None else std, channels)
-    if min(scale) <= 0:
-        raise LabError(f"std = {quoted(std)} is not possible; give numbers above 0.")
-    return Normalise(shift, scale).to(_reference(own))
-
-
-def _per_channel(name: str, given: Any, channels: int) -> tuple[float, ...]:
-    try:
-        numbers = [float(number) for number in np.asarray(plain(given), dtype=float).reshape(-1)]
-    except (TypeError, ValueError):
-        numbers = list[float]()
-    if len(numbers) not in (1, channels) or not all(map(math.isfinite, numbers)):
-        raise LabError(f"{name} = {quoted(given)} is not possible; give a number, or one for each of {channels} channels.")
-    return tuple(numbers * channels if len(numbers) == 1 else numbers)
-
-
-def _reference(own: nn.Module) -> Tensor:
-    """A tensor of the model's type and place."""
-    return next((weight for weight in own.parameters() if weight.is_floating_point()), next(own.parameters()))
-
-
-def _probe(own: nn.Module, shape: tuple[int, int, int, int]) -> Tensor:
-    """Random pixels to try the model on, shape (batch, channels, height, width)."""
-    return torch.rand(shape, generator=stream(0, "pictures to try a model on"), dtype=torch.float32).to(_reference(own))
 
 
 def _left_out(model: nn.Module, sent: Mapping[str, Tensor], unused: set[str]) -> tuple[str, ...]:

@@ -100,4 +100,4 @@ def test_inferred_labels_put_the_layers_in_their_order():
     scores = score(attacked, last)
     assert scores.max_abs_error is not None
     assert scores.max_abs_error < 1e-3
-    assert min(picture.psnr_db for picture in scores.pictures) > 60
+    assert min(picture.psnr_db for picture in scores.by_input) > 60

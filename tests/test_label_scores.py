@@ -34,7 +34,7 @@ def test_all_labels_right_are_all_right_in_whatever_order_the_pictures_come(rule
         attacked, last = read(random_batch(4, labels=labels), LabelReading(rule))
         scores = score(attacked, last)
         assert scores.label_accuracy == labels_right(attacked, last) == 1
-        assert [picture.label_recovered for picture in scores.pictures] == list(labels)
+        assert [picture.label_recovered for picture in scores.by_input] == list(labels)
 
 
 @pytest.mark.parametrize("true", [(4, 3, 2, 1), (1, 1, 2, 2), (0, 9, 0, 9), (5, 5, 5, 5)])
@@ -46,7 +46,7 @@ def test_every_score_counts_alike(true, found):
     common = sum(min(true.count(label), found.count(label)) for label in range(10))
     scores = score(attacked, last)
     assert scores.label_accuracy == labels_right(attacked, last) == common / 4
-    recovered = [picture.label_recovered for picture in scores.pictures]
+    recovered = [picture.label_recovered for picture in scores.by_input]
     assert sum(mine == label for mine, label in zip(recovered, true, strict=True)) == common
     assert sorted(recovered) == sorted(found)
 
@@ -56,7 +56,7 @@ def test_labels_that_move_with_their_pictures_stay_with_them():
     attacked, last = read(random_batch(2, labels=(3, 8)), source=LabelSource.JOINT)
     swapped = replace(last, candidate=attacked.batch.images.flip(0), labels=torch.tensor([3, 8]))
     scores = score(attacked, swapped)
-    assert [picture.label_recovered for picture in scores.pictures] == [8, 3]
+    assert [picture.label_recovered for picture in scores.by_input] == [8, 3]
     assert scores.label_accuracy == 1
 
 

@@ -61,7 +61,7 @@ def test_lesson_2_some_rows_are_mixtures_and_some_are_pure():
 def test_lesson_2_three_pictures_come_apart_and_without_a_bias_the_scale_alone_is_lost():
     lesson = told(2)
     assert lesson["three"].state.outcome is ClosedFormOutcome.SET_APART
-    assert min(each.psnr_db for each in lesson["three"].scores.pictures) > 60
+    assert min(each.psnr_db for each in lesson["three"].scores.by_input) > 60
     assert lesson["made"].scores.verdict is READ
     assert "up to its scale" in lesson["made"].state.outcome.value
 

@@ -489,6 +489,6 @@ def test_a_score_is_the_same_whichever_way_the_truth_is_given():
     assert lab.score(last, attacked) == lab.score(attacked, last)
     alone, whole = lab.score(last, attacked.batch.images.numpy()), lab.score(last, attacked)
     assert alone.psnr_db == whole.psnr_db
-    assert (alone.label_accuracy, alone.max_abs_error, alone.pictures[0].label) == (None, None, None)
+    assert (alone.label_accuracy, alone.max_abs_error, alone.by_input[0].label) == (None, None, None)
     asked = lab.score(last, attacked.batch, seen=attacked.observation)
     assert (asked.label_accuracy, asked.max_abs_error) == (whole.label_accuracy, whole.max_abs_error)

@@ -12,7 +12,6 @@ from lab.client.datasets.digits import Digits
 from lab.client.datasets.published import Split
 from lab.client.defences.dp_sgd import DPSGD
 from lab.commands import federating
-from lab.evaluation.privacy_bounds import bound_with_prior_db, bound_without_prior_db, hit
 from lab.evaluation.scores import score
 from lab.experiments.rounds import attack
 from lab.federated.gradients import trainable
@@ -23,6 +22,7 @@ from lab.federation.looking import look
 from lab.federation.settings import Federation
 from lab.federation.shards import Shards
 from lab.federation.training import federate
+from lab.modalities.images.privacy_bounds import bound_with_prior_db, bound_without_prior_db, hit
 from lab.randomness import stream
 
 

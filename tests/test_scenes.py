@@ -87,7 +87,7 @@ def test_where_length_misleads_cosine_finds_the_picture():
 def test_all_eight_come_back():
     attacked, states = played("eight_pictures")
     thresholds = modality_of("images").thresholds
-    verdicts = [thresholds.verdict(one.line_up_rank, one.likeness) for one in score(attacked, states[-1]).pictures]
+    verdicts = [thresholds.verdict(one.line_up_rank, one.likeness) for one in score(attacked, states[-1]).by_input]
     assert verdicts == [Verdict.RECOGNISABLE] * 8
     numbers = sum(tensor.numel() for tensor in attacked.observation.update.values())
     assert round(numbers / attacked.batch.images.numel()) == 4

@@ -1,6 +1,8 @@
 """The folders are the threat model: who may import whom, read off every import, those for types alone included."""
 
 import ast
+import re
+import tokenize
 from functools import cache
 from pathlib import Path
 
@@ -118,3 +120,39 @@ def test_no_modules_import_each_other_in_a_circle():
 
 def test_few_modules_stand_directly_under_the_engine():
     assert len([path for path in (ROOT / "lab").glob("*.py") if path.name != "__init__.py"]) <= 8
+
+
+ABOUT_PICTURES = {
+    "lab.modalities.images": "pictures themselves",
+    "lab.client.datasets": "sets of pictures",
+    "lab.client.augmentation": "what is done to pictures in training",
+    "lab.federated.networks": "convolutions have channels",
+    "lab.federated.shapes": "convolutions have channels",
+    "lab.federated.transformer": "a patch embedding has channels",
+    "lab.attacks.closed_form": "convolutions undone",
+    "lab.attacks.derivative.fast_convolution": "convolutions derived",
+    "lab.attacks.published": "the paper's settings, which are of pictures",
+    "lab.studies.signed": "the paper's settings, which are of pictures",
+    "lab.experiments.cost.memory": "convolutions counted",
+    "lab.experiments.cost.sketch": "convolutions counted",
+    "lab.findings.preprocessing": "a finding about pictures",
+    "lab.federation.bounds": "what noise lets no attack find of a picture",
+    "lab.federation.shards": "a federation trains on a set of pictures",
+    "lab.course.exercises.label_of": "an exercise about pictures",
+    "lab.cli": "a flag for each option",
+}
+OF_PICTURES = re.compile(r"pixel|channel|decibel|psnr|(^|_)db(_|$)", re.IGNORECASE)
+
+
+def spoken(module):
+    """The names in a module's code; its prose may speak of anything."""
+    with MODULES[module].open("rb") as code:
+        words = {token.string for token in tokenize.tokenize(code.readline) if token.type == tokenize.NAME}
+    return {word for word in words - {"channels_last"} if OF_PICTURES.search(word)}
+
+
+def test_pixels_channels_and_decibels_are_named_where_pictures_are():
+    told = {module: spoken(module) for module in MODULES if is_within(module, "lab")}
+    loud = {module: words for module, words in told.items() if words}
+    assert not {module: words for module, words in loud.items() if not any(is_within(module, room) for room in ABOUT_PICTURES)}
+    assert not [room for room in ABOUT_PICTURES if not any(is_within(module, room) for module in loud)]

@@ -16,7 +16,7 @@ from lab.attacks.matching.nearest import distance_of
 from lab.attacks.matching.settings import Matching
 from lab.attacks.recursive import projected
 from lab.federated.observation import Observation
-from lab.federated.tensors import Images
+from lab.federated.tensors import IMAGES, Images
 from lab.options.fields import Help
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class HeadStart(Matching):
     gradient matching from its own start.
     """
 
-    modality: ClassVar[str] = "images"
+    modality: ClassVar[str] = IMAGES
     patient: Annotated[bool, Help("take the whole way down, not only its first steps: half a minute on a trained ResNet")] = (
         False
     )

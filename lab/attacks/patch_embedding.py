@@ -14,7 +14,7 @@ from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.labels.llg import ended
 from lab.attacks.matching.distances.balanced_cosine import BalancedCosine
 from lab.federated.observation import Observation
-from lab.federated.tensors import Images
+from lab.federated.tensors import IMAGES, Images
 from lab.options.fields import Bounds, Help
 from lab.options.words import percent
 
@@ -71,7 +71,7 @@ class PatchEmbedding(Attack):
     noise, and where a token has fewer numbers than the picture has patches, a smooth picture fills what the system leaves open.
     """
 
-    modality: ClassVar[str] = "images"
+    modality: ClassVar[str] = IMAGES
     hand_over: Annotated[bool, Help("let gradient matching take over where there is no system to solve")] = True
     iterations: Annotated[int, Bounds(1, 100_000, log=True), Help("steps of gradient matching after that", "steps")] = 200
 

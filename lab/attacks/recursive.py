@@ -15,6 +15,7 @@ from lab.attacks.closed_form.outcomes import ClosedFormOutcome
 from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.labels.llg import ended
 from lab.federated.observation import Observation
+from lab.federated.tensors import IMAGES
 from lab.options.fields import Bounds, Help
 from lab.options.words import percent
 
@@ -35,7 +36,7 @@ class Recursive(Attack):
     rounds. What breaks it is named, and gradient matching takes over from there.
     """
 
-    modality: ClassVar[str] = "images"
+    modality: ClassVar[str] = IMAGES
     hand_over: Annotated[bool, Help("let gradient matching take over where the algebra breaks")] = True
     iterations: Annotated[int, Bounds(1, 100_000, log=True), Help("steps of gradient matching after a break", "steps")] = 200
 

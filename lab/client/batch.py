@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import cast
 
 from lab.late import torch
 
@@ -35,8 +36,7 @@ class Batch:
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """(channels, height, width)."""
-        _, channels, height, width = self.images.shape
-        return channels, height, width
+        return cast("tuple[int, int, int]", tuple(self.images.shape[1:]))
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on another device."""

@@ -140,5 +140,5 @@ def measures_told(scores: Scores, modality: Modality) -> str:
 def _places(scores: Scores, modality: Modality) -> str:
     """The place of each private input: "1st of 8", or "1st, 1st, 3rd of 8"."""
     told = modality.thresholds.told
-    places = [told(picture.line_up_rank, picture.likeness) for picture in scores.pictures]
+    places = [told(picture.line_up_rank, picture.likeness) for picture in scores.by_input]
     return f"{', '.join(places)} of {scores.line_up_size}"

@@ -107,7 +107,7 @@ def _contents(found: Found) -> dict[str, bytes]:
     if found.truth is None or found.scores is None:
         files = modality.files_alone(rebuilt)
     else:
-        paired = rows(rebuilt, torch.tensor([score.matched for score in found.scores.pictures], dtype=torch.long))
+        paired = rows(rebuilt, torch.tensor([score.matched for score in found.scores.by_input], dtype=torch.long))
         files = modality.files(found.truth, paired, [])
     result = json.dumps(finite(_result(found)), indent=2, allow_nan=False) + "\n"
     return {**files, "result.json": result.encode()}

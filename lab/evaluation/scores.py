@@ -17,7 +17,7 @@ from lab.evaluation.layers import head_input_error
 from lab.evaluation.round import Round
 from lab.federated.inputs import count, first, joined, moved, rows, shape_of, spoken_shape
 from lab.federated.observation import LabelSource, Observation
-from lab.federated.tensors import Inputs, Labels
+from lab.federated.tensors import IMAGES, Inputs, Labels
 from lab.modalities.base import Modality, modality_of
 from lab.modalities.line_up import Verdict, place
 from lab.options.catalogue import find
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 DECOYS = 7
 """Inputs beside the private one in a line-up."""
-PICTURES = "images"
-"""The modality of a truth of which nobody says more."""
 
 
 class Measured:
@@ -72,7 +70,7 @@ class InputScore(Measured):
 class Scores(Measured):
     """The scores of a whole batch, beside what knowing nothing would score."""
 
-    pictures: tuple[InputScore, ...]
+    by_input: tuple[InputScore, ...]
     """One for each private input."""
     measures: Mapping[str, float]
     """The means over the batch."""
@@ -91,8 +89,8 @@ class Scores(Measured):
 
     def plain(self) -> dict[str, Any]:
         """Everything as plain data."""
-        own = {name: value for name, value in vars(self).items() if name not in ("measures", "controls")}
-        told = {"pictures": [score.plain() for score in self.pictures], "verdict": self.verdict.value}
+        own = {name: value for name, value in vars(self).items() if name not in ("by_input", "measures", "controls")}
+        told = {"pictures": [score.plain() for score in self.by_input], "verdict": self.verdict.value}
         return {**own, **self.measures, **self.controls, **told}
 
 
@@ -146,7 +144,7 @@ def score(state: Any, truth: Any, *, seen: Any = None) -> Scores:
 
 def _truth(state: AttackState, given: Any, seen: Any) -> Truth:
     """Private inputs beside decoys of the set that ships."""
-    modality = modality_of(PICTURES) if seen is None else modality_of(seen.modality)
+    modality = modality_of(IMAGES) if seen is None else modality_of(seen.modality)
     batch = given if isinstance(given, Batch) else None
     found = modality.decode(state.candidate, seen)
     inputs = _as_tensors(batch.inputs if batch else given, found, modality)
@@ -187,7 +185,7 @@ def _scores(truth: Truth, state: AttackState) -> Scores:
     scored = _input_scores(truth, rows(candidate, pairing), pairing, labels)
     typical = sorted(scored, key=lambda one: one.likeness)[len(scored) // 2]
     return Scores(
-        pictures=scored,
+        by_input=scored,
         measures={name: _mean([one.measures[name] for one in scored]) for name in modality.measures},
         controls=_controls(truth),
         line_up_rank=typical.line_up_rank,

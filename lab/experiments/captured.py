@@ -15,10 +15,10 @@ from lab.experiments.recognising import fits, recognised
 from lab.federated.networks.base import BatchNorm, Network
 from lab.federated.observation import LabelSource, Observation
 from lab.federated.own_model import with_weights
-from lab.federated.own_statistics import own_statistics
 from lab.federated.recipes import not_simulated, protocol_of
 from lab.federated.told import check_classes, checked_batch, class_numbers, source_of_labels
 from lab.federated.update_names import STATISTICS, keyed, without_wrappers
+from lab.modalities.images.statistics import own_statistics
 from lab.options.plain import from_plain
 from lab.randomness import stream
 
@@ -108,8 +108,7 @@ def shape_of(recipe: Recipe) -> tuple[int, int, int]:
             "The capture's recipe does not say (channels, height, width) of a picture; capture the round again with "
             "input_shape=(3, 32, 32) or whatever it is."
         )
-    channels, height, width = recipe.input_shape
-    return channels, height, width
+    return recipe.input_shape
 
 
 def _normed(network: Network, capture: Capture) -> Network:

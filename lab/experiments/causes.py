@@ -27,6 +27,7 @@ from lab.federated.networks.mlp import MLP
 from lab.federated.networks.small_convnet import SmallConvNet
 from lab.federated.observation import LabelSource
 from lab.federated.protocols.fedavg import FedAvg
+from lab.federated.tensors import IMAGES
 from lab.options.plain import to_plain
 
 FEW = 50
@@ -63,7 +64,7 @@ def likely_causes(experiment: Experiment) -> list[Cause]:
     known = next((failure for failure in FAILURES.values() if failure.experiment == experiment), None)
     if known is not None:
         return [Cause(known.name, known.cause, known.change, known.edits)]
-    rules = (*RULES, *OF_PICTURES) if experiment.dataset.modality == "images" else RULES
+    rules = (*RULES, *OF_PICTURES) if experiment.dataset.modality == IMAGES else RULES
     return [cause for rule in rules if (cause := rule(experiment)) is not None]
 
 

@@ -17,22 +17,20 @@ from lab.federated.networks.small_convnet import SmallConvNet
 from lab.federated.observation import LabelSource
 from lab.federated.protocols.base import Protocol
 from lab.federated.protocols.fedsgd import FedSGD
-from lab.federated.tensors import Shape
+from lab.federated.tensors import IMAGES, Shape
 from lab.files import json_text
 from lab.modalities.base import Modality, modality_of
-from lab.options.fields import AtMost, Bounds, Help, Option
+from lab.modalities.images.format import PictureFormat
+from lab.options.fields import AtMost, Bounds, Help
 from lab.options.plain import differences, from_plain, to_plain
-
-MOST_SIDE, MOST_CHANNELS = 512, 4
 
 
 @dataclass(frozen=True)
-class Experiment(Option):
-    """Who trains what on which pictures, what is sent, what the server knows, and how it attacks."""
+class Experiment(PictureFormat):
+    """Who trains what on which inputs, what is sent, what the server knows, and how it attacks."""
 
     dataset: Annotated[Dataset, Help("where the private pictures come from")] = Gallery()
     batch_size: Annotated[int, Bounds(1, 100), Help("private pictures behind one update", "pictures")] = 1
-    image_size: Annotated[int, Bounds(0, MOST_SIDE), Help("pixels a side; 0 takes what the network was made for")] = 0
     network: Annotated[Network, Help("the network that the client trains")] = SmallConvNet()
     trained: Annotated[bool, Help("weights from training, or fresh random ones")] = False
     weights: Annotated[str, Help("a file with weights (.safetensors, .pth); empty takes the shipped or published ones")] = ""
@@ -43,10 +41,6 @@ class Experiment(Option):
     )
     attack: Annotated[Attack, Help("how the server rebuilds the pictures")] = GradientMatching()
     seed: Annotated[int, Bounds(0, 2**31 - 1), Help("the seed of everything random")] = 0
-    image_width: Annotated[int, Bounds(0, MOST_SIDE), Help("pixels from left to right; 0 makes pictures square")] = 0
-    channels: Annotated[int, Bounds(0, MOST_CHANNELS), Help("numbers of a pixel; 0 takes as many as the data set has")] = 0
-    mean: Annotated[tuple[float, ...], AtMost(MOST_CHANNELS), Help("taken off each channel; empty: the network's own")] = ()
-    std: Annotated[tuple[float, ...], AtMost(MOST_CHANNELS), Help("each channel is divided by it; empty: the network's")] = ()
 
     @property
     def modality(self) -> Modality:
@@ -61,21 +55,19 @@ class Experiment(Option):
 
     @property
     def size(self) -> int:
-        """Pixels of the longer side of the private pictures."""
+        """The longer side of a private picture, as data sets are asked for it."""
         return max(self.sides)
 
     @property
     def sides(self) -> tuple[int, int]:
-        """Height and width of the private pictures."""
-        height = self.image_size or self.network.image_size
-        return height, self.image_width or height
+        """Height and width of a private picture."""
+        return self.sides_of(self.network.image_size)
 
     @property
     def input_shape(self) -> Shape:
-        """(channels, height, width) of a private picture; where the pictures decide, at most so many channels."""
-        if self.network.modality != "images":
-            return self.dataset.input_shape(self.size)
-        return (self.channels or self.dataset.channels, *self.sides)
+        """Of one private input; of a picture whose file decides, with as many channels as it may have."""
+        given = self.dataset.input_shape(self.size)
+        return self.shape_of(given, self.network.image_size) if self.network.modality == IMAGES else given
 
     def to_plain(self) -> dict[str, Any]:
         """Complete, JSON-ready data."""

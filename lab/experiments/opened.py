@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from lab.late import torch
 
@@ -22,6 +22,7 @@ from lab.federated.observation import LabelSource
 from lab.federated.protocols.base import Protocol
 from lab.federated.protocols.fedavg import FedAvg
 from lab.federated.recipes import protocol_of
+from lab.modalities.images.format import said_of
 
 if TYPE_CHECKING:
     from lab.capture import Recipe
@@ -43,17 +44,13 @@ def opened(data: bytes, file: str, likely: Sequence[Network] = ()) -> Opened:
     Raises ``LabError`` for a file that is none, is too large, or is of no network that the lab has.
     """
     capture = capture_of(data, file, MOST_BYTES)
-    recipe, (channels, height, width) = capture.recipe, shape_of(capture.recipe)
+    recipe = capture.recipe
     rule, assumed = _rule(recipe)
     told = Experiment(
+        **said_of(shape_of(recipe), recipe.mean or (), recipe.std or ()),
         batch_size=recipe.pictures or 1,
-        image_size=height,
-        image_width=0 if width == height else width,
-        channels=channels,
         protocol=rule,
         labels=LabelSource.INFERRED,
-        mean=recipe.mean or (),
-        std=recipe.std or (),
     )
     check_size(told)
     network, classes = network_of(capture, likely=likely)
@@ -78,7 +75,7 @@ def received(experiment: Experiment, on: torch.device | None = None) -> Sent:
         dataset.opened(),
         experiment.network,
         dataset.classes,
-        (experiment.channels or dataset.channels, *experiment.sides),
+        cast("tuple[int, int, int]", experiment.input_shape),
         statistics=(experiment.mean, experiment.std),
         protocol=experiment.protocol.as_told(),
         pictures=experiment.batch_size,

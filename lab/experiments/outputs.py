@@ -70,7 +70,7 @@ class Finished:
     @property
     def pairing(self) -> Tensor:
         """For each private input the place of its reconstruction in the candidate."""
-        return torch.tensor([score.matched for score in self.scores.pictures], dtype=torch.long)
+        return torch.tensor([score.matched for score in self.scores.by_input], dtype=torch.long)
 
     @property
     def modality(self) -> Modality:
@@ -166,7 +166,7 @@ def result(finished: Finished) -> dict[str, Any]:
             "stopped_after": finished.stopped_after,
             "objective": state.objective,
             "best_restart": state.restart,
-            "scores": [score.plain() | {"line_up_size": scores.line_up_size} for score in scores.pictures],
+            "scores": [score.plain() | {"line_up_size": scores.line_up_size} for score in scores.by_input],
             "label_accuracy": scores.label_accuracy,
             "controls": dict(scores.controls),
             "max_abs_error": scores.max_abs_error,

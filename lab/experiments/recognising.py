@@ -15,6 +15,7 @@ from torch import Tensor
 
 from lab.errors import LabError
 from lab.federated.networks.base import Network
+from lab.federated.tensors import IMAGES
 from lab.federated.update_names import STATISTICS
 from lab.options.catalogue import entries
 from lab.options.fields import Field, fields_of
@@ -27,7 +28,6 @@ FEW = 12
 """Small whole numbers are tried, and those that the shapes themselves hold."""
 MOST_HELD = 24
 ALIKE = (0, 0)
-IMAGES = "images"
 CONVOLUTION = 4
 """Sides of its weight."""
 NAMED = 3

@@ -61,7 +61,7 @@ Width 16: 17.1 dB against 15.9 without the noise and with the layers near the lo
 LED_BLURRED = replace(BLURRED, distance=TOP_HEAVY.distance)
 """Between the two, both help (width 32: 23.7 dB against 22.5 by the noise alone; 3 pictures), as they do with several pictures
 on the wide one (width 64: four at once 23.7 and 23.3 dB, 18.6 and 17.9 without the noise)."""
-SOME_CHANNELS, ENOUGH_CHANNELS = 32, 64
+SOME_WIDTH, ENOUGH_WIDTH = 32, 64
 
 SEVERAL = 3
 """From so many pictures on, noise keeps them from settling in one another's shapes before they have come apart."""
@@ -163,11 +163,11 @@ def _has_patches(observation: Observation) -> bool:
     return observation.batch_size == 1 and embedding is not None and bool(embedding.positions)
 
 
-def _by_width(channels: int, pictures: int) -> Matching:
+def _by_width(width: int, pictures: int) -> Matching:
     """A ConvNet's: the more its last layers know, the more they lead, and the less past choices need blurring."""
-    if channels >= ENOUGH_CHANNELS:
+    if width >= ENOUGH_WIDTH:
         return TOP_HEAVY if pictures < SEVERAL else LED_BLURRED
-    return LED_BLURRED if channels >= SOME_CHANNELS else BLURRED
+    return LED_BLURRED if width >= SOME_WIDTH else BLURRED
 
 
 def followed(before: Experiment, after: Experiment) -> Experiment:

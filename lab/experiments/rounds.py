@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -23,10 +23,9 @@ from lab.experiments.recommended import recommended_for_observation
 from lab.federated.classifier import Classifier
 from lab.federated.inputs import joined, rows, shape_of
 from lab.federated.observation import LabelSource, Observation, attacks_for
-from lab.federated.own_statistics import own_statistics
 from lab.federated.tensors import Gradients, Inputs, Shape
 from lab.modalities.base import Modality, modality_of
-from lab.modalities.images.codec import in_channels
+from lab.modalities.images.statistics import own_statistics
 from lab.randomness import stream
 
 if TYPE_CHECKING:
@@ -179,13 +178,7 @@ def _private_batch(experiment: Experiment) -> Batch:
 
 
 def _as_asked(inputs: Inputs, experiment: Experiment) -> Inputs:
-    """Squares cut to their central height and width, in as many channels as are wanted; others as they are."""
-    if not (experiment.image_width or experiment.channels) or isinstance(inputs, Mapping):
-        return inputs
-    height, width = experiment.sides
-    top, left = (inputs.shape[-2] - height) // 2, (inputs.shape[-1] - width) // 2
-    cut = inputs[..., top : top + height, left : left + width]
-    return in_channels(cut, experiment.channels or inputs.shape[-3]).contiguous()
+    return experiment.formed(inputs, experiment.network.image_size)
 
 
 def _defended(experiment: Experiment, network: Classifier, batch: Batch, clean: Gradients) -> Gradients:

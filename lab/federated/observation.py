@@ -12,7 +12,7 @@ from lab.late import torch
 
 from lab.errors import LabError
 from lab.federated.receiving import received
-from lab.federated.tensors import Gradients, Labels, Received, Shape
+from lab.federated.tensors import IMAGES, Gradients, Labels, Received, Shape
 from lab.options.catalogue import entries
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Observation:
     labels: Labels | None
     notes: tuple[str, ...] = ()
     """What was left out of the model or put right, and what that does to an attack; a sentence each."""
-    modality: str = "images"
+    modality: str = IMAGES
     """What the inputs are: an entry of ``lab/modalities``."""
     masked: tuple[str, ...] = ()
     """Tensors of the update of which a defence leaves a part out, as its code tells that the server has."""
@@ -71,8 +71,7 @@ class Observation:
                 f"This attack undoes what networks do to pictures, and the inputs here are {self.modality}; take "
                 f"{attacks_for(self.modality)}."
             )
-        channels, height, width = self.input_shape
-        return channels, height, width
+        return self.input_shape
 
     @property
     def device(self) -> torch.device:

@@ -16,6 +16,9 @@ Inputs = Tensor | Mapping[str, Tensor]
 Shape = tuple[int, ...] | Mapping[str, tuple[int, ...]]
 """Of one input: that of its tensor, or of each by name."""
 
+IMAGES = "images"
+"""The modality, an entry of ``lab/modalities``, where nobody says another."""
+
 Images = Float[Tensor, "batch channel height width"]
 """Pixel values in [0, 1], everywhere; normalisation is the first layer of each network."""
 

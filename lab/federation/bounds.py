@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterator
 
 from lab.client.defences.dp_sgd import DPSGD
-from lab.evaluation.privacy_bounds import CHANCE, MOST_PICTURES, bound_with_prior_db, bound_without_prior_db
 from lab.federation.promises import last_training
 from lab.federation.shards import Shards
+from lab.modalities.images.privacy_bounds import CHANCE, MOST_PICTURES, bound_with_prior_db, bound_without_prior_db
 from lab.options.words import percent
 
 NO_BOUND = "An attack that knows all pictures of the federation is not bounded by so little noise"

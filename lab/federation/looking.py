@@ -7,7 +7,7 @@ from lab.client.defending import masked
 from lab.errors import LabError
 from lab.evaluation.round import Round
 from lab.evaluation.scores import DECOYS
-from lab.federated.inputs import joined, rows
+from lab.federated.inputs import joined, rows, shape_of
 from lab.federated.observation import LabelSource, Observation
 from lab.federated.tensors import Inputs
 from lab.federation.archive import Played
@@ -30,16 +30,16 @@ def look(shards: Shards, played: Played, client: int, labels: LabelSource = Labe
         network=network,
         protocol=settings.protocol.as_told(),
         update=played.sent[client],
-        input_shape=tuple(batch.images.shape[1:]),
+        input_shape=shape_of(batch.inputs),
         batch_size=len(batch),
         label_source=labels,
         labels=batch.labels.clone() if labels is LabelSource.KNOWN else None,
         modality=settings.dataset.modality,
         masked=masked(settings.defences, network),
     )
-    clean = settings.protocol.update(network, batch.images, batch.labels)
+    clean = settings.protocol.update(network, batch.inputs, batch.labels)
     return Round(batch, clean, observation, _line_up(shards, played, client, batch))
 
 
 def _line_up(shards: Shards, played: Played, client: int, batch: Batch) -> Inputs:
-    return joined(rows(batch.images, slice(1)), shards.decoys(client, played.point.number, DECOYS))
+    return joined(rows(batch.inputs, slice(1)), shards.decoys(client, played.point.number, DECOYS))

@@ -1,4 +1,4 @@
-"""The pictures of a federation: each client's share for training, and those that the server tests with."""
+"""The inputs of a federation: each client's share for training, and those that the server tests with."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from lab.federation.split import dirichlet_split
 from lab.randomness import stream
 
 MOST_TESTED = 2000
-"""Of the test pictures, for each round waits for them."""
+"""Of the test's, for each round waits for them."""
 
 
 @dataclass(frozen=True, eq=False)
 class Shards:
-    """All pictures as bytes (count, channels, side, side), and whose they are."""
+    """All inputs as they are stored, bytes (count, ...), and whose they are."""
 
     settings: Federation
-    pixels: Tensor
+    stored: Tensor
     labels: Labels
     owned: list[Tensor]
     test: Suspects
@@ -34,27 +34,27 @@ class Shards:
         """Raises ``LabError`` where the data cannot be had or the split leaves a client empty."""
         data = settings.dataset
         assert isinstance(data, PublishedSet), "the settings have checked it"
-        pixels, labels = data.everything(Split.TRAIN)
+        stored, labels = data.everything(Split.TRAIN)
         tested, test_labels = data.pixels(Split.TEST, 0, min(MOST_TESTED, data.length(Split.TEST)))
         owned = dirichlet_split(labels, settings.clients, settings.concentration, stream(settings.seed, "split"))
-        return cls(settings, pixels, labels, owned, _floats(tested), test_labels)
+        return cls(settings, stored, labels, owned, _floats(tested), test_labels)
 
     def batch(self, client: int, number: int) -> Batch:
-        """A client's pictures behind its update of one round, drawn without replacement, in the order of its local steps."""
+        """A client's inputs behind its update of one round, drawn without replacement, in the order of its local steps."""
         rows = self._rows(client, number)
-        return Batch(_floats(self.pixels[rows]), self.labels[rows])
+        return Batch(_floats(self.stored[rows]), self.labels[rows])
 
     def decoys(self, client: int, number: int, count: int) -> Suspects:
-        """Training pictures that are not behind that update."""
+        """Training inputs that are not behind that update."""
         free = torch.ones(len(self.labels), dtype=torch.bool)
         free[self._rows(client, number)] = False
         others = torch.nonzero(free)[:, 0]
         drawn = torch.randperm(len(others), generator=self._stream("line-up", client, number))[:count]
-        return _floats(self.pixels[others[drawn]])
+        return _floats(self.stored[others[drawn]])
 
     def known(self, count: int) -> Suspects:
-        """So many of all training pictures, or as many as there are: what somebody may know of them."""
-        return _floats(self.pixels[:count])
+        """So many of all training inputs, or as many as there are: what somebody may know of them."""
+        return _floats(self.stored[:count])
 
     def _rows(self, client: int, number: int) -> Tensor:
         own = self.owned[client]
@@ -65,5 +65,5 @@ class Shards:
         return stream(self.settings.seed, f"{purpose} of client {client} in round {number}")
 
 
-def _floats(pixels: Tensor) -> Tensor:
-    return pixels.float() / 255
+def _floats(stored: Tensor) -> Tensor:
+    return stored.float() / 255

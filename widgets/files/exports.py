@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lab.federated.tensors import IMAGES
 from widgets.files import run_file
-from widgets.run.frames import PICTURES, pixels, tiled
+from widgets.run.frames import pixels, tiled
 from widgets.run.history import PastRun
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def export(kind: str, run: PastRun, attacked: Round | Sent) -> bytes:
     from lab import LabError, Round
     from lab.modalities.images.sheets import comparison, replay
 
-    if run.frames[-1].inputs != PICTURES:
+    if run.frames[-1].inputs != IMAGES:
         raise LabError(f"A run on {run.experiment.modality.many} cannot be saved here; gradlab run --out FOLDER keeps one.")
     if kind == "json":
         return run_file.written(run)

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import traitlets
 
+from lab.federated.tensors import IMAGES
 from widgets.door.messages import Listener, Message
 from widgets.playback import recording
-from widgets.run.frames import PICTURES
 from widgets.views.base import script
 
 FOLDER = Path(__file__).parent
@@ -107,7 +107,7 @@ def frame_data(frame: Any) -> dict[str, Any]:
     scores = ("objective", "measures", "verdict", "line_up", "suspects", "numbers")
     names = ("id", "run", "iteration", "iterations", *scores, "seconds", "layers")
     shape = {"height": height, "width": width, "moves": frame.downhill is not None}
-    if frame.inputs != PICTURES:
+    if frame.inputs != IMAGES:
         shape |= {"inputs": frame.inputs, "words": frame.words}
     if frame.readings:
         shape |= {"readings": plain(frame.readings)}

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lab.federated.tensors import IMAGES
 from widgets.readouts.spanned import spanned
-from widgets.run.frames import PICTURES, pixels, spoken_names
+from widgets.run.frames import pixels, spoken_names
 
 if TYPE_CHECKING:
     from lab import Experiment, Round
@@ -37,7 +38,7 @@ def algebra(experiment: Experiment, attacked: Round | Sent, row: int | None = No
         derivation = derive(attacked, row)
     except LabError as error:
         derivation, notice = derive(attacked), str(error)
-    of_pictures = attacked.observation.modality == PICTURES
+    of_pictures = attacked.observation.modality == IMAGES
     has_body = not isinstance(attacked.observation.network.features, nn.Identity)
     if derivation is None:
         reason, _ = why_unread(attacked.observation)

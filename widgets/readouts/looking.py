@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from widgets.run.frames import PICTURES, Looked, cells, pixels, spoken_names, tiled
+from lab.federated.tensors import IMAGES
+from widgets.run.frames import Looked, cells, pixels, spoken_names, tiled
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,7 +35,7 @@ class Look:
         seen = attacked.observation.to(attacked.observation.device)  # a copy of the network, without the attack's hooks
         self._matcher = LayerMatcher(seen)
         self._downhill = Downhill(attack, seen)
-        self._network, self._of_pictures = seen.network, seen.modality == PICTURES
+        self._network, self._of_pictures = seen.network, seen.modality == IMAGES
         self._next = 0.0
 
     def __call__(self, state: AttackState, *, wanted: bool) -> Looked:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lab.federated.tensors import IMAGES
 from widgets.readouts.spanned import spanned
 from widgets.run.judging import judged
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from lab.evaluation.round import Sent
     from lab.modalities.base import Beside, Modality
 
-PICTURES = "images"
 SHORT_KINDS = {"Conv2d": "conv", "Linear": "fc", "BatchNorm2d": "norm"}
 
 
@@ -47,7 +47,7 @@ class Frame:
     """All scores as plain data."""
     layers: list[dict[str, Any]] = field(default_factory=list)
     """Shared against candidate update, layer by layer; empty where nobody looked."""
-    inputs: str = PICTURES
+    inputs: str = IMAGES
     """What they are: an entry of ``lab/modalities``."""
     words: dict[str, Any] = field(default_factory=dict)
     """What the drawing of other inputs needs besides."""
@@ -100,9 +100,9 @@ def frame(number: int, run: int, post: Post, attacked: Round | Sent) -> Frame:
         measures=told.measures,
         verdict=told.verdict,
         line_up=told.line_up,
-        image=tiled(shown.values) if shown.kind == PICTURES else shown.values,
+        image=tiled(shown.values) if shown.kind == IMAGES else shown.values,
         inputs=shown.kind,
-        words=dict(shown.words) if shown.kind != PICTURES else {},
+        words=dict(shown.words) if shown.kind != IMAGES else {},
         seconds=post.seconds,
         numbers=told.numbers,
         layers=post.looked.layers,
@@ -183,7 +183,7 @@ def _described_inputs(attacked: Round) -> dict[str, Any]:
     from lab.modalities.base import modality_of
 
     modality = modality_of(attacked.observation.modality)
-    if modality.name == PICTURES:
+    if modality.name == IMAGES:
         images = pixels(attacked.batch.images)
         return {
             "images": images,

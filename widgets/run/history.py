@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from widgets.run.frames import PICTURES, Frame
+from lab.federated.tensors import IMAGES
+from widgets.run.frames import Frame
 
 if TYPE_CHECKING:
     from lab import Experiment
@@ -70,7 +71,7 @@ def spread(frames: list[Frame], most: int = MOST_FRAMES) -> tuple[Frame, ...]:
 
 def _shown(run: PastRun) -> dict[str, Any]:
     last = run.frames[-1]
-    step = max(1, max(last.image.shape[:2]) // THUMBNAIL) if last.inputs == PICTURES else 1
+    step = max(1, max(last.image.shape[:2]) // THUMBNAIL) if last.inputs == IMAGES else 1
     thumbnail = np.ascontiguousarray(last.image[::step, ::step])
     return {
         "number": run.number,

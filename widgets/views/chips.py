@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import traitlets
 
+from lab.federated.tensors import IMAGES
 from widgets.door.messages import Message
 from widgets.form import steps
-from widgets.run.frames import PICTURES
 from widgets.views.base import ExperimentView, script, style
 
 if TYPE_CHECKING:
@@ -55,5 +55,5 @@ class Chips(ExperimentView):
 def _entries(present: Experiment | None) -> list[dict[str, str]]:
     """The steps on such inputs; two losses are compared on a picture."""
     shown = [{"key": step.key, "title": step.title, "opens": step.opens} for step in steps.offered(present)]
-    of_pictures = present is None or present.modality.name == PICTURES
+    of_pictures = present is None or present.modality.name == IMAGES
     return [*shown, *([{"key": COMPARE, "title": "Compare two losses", "opens": "compare"}] if of_pictures else [])]

@@ -11,6 +11,7 @@ from lab.late import Tensor, nn, torch
 
 from lab.client.checkpoints.tree import Leaves, Names
 from lab.errors import LabError
+from lab.federated.tensors import IMAGES
 from lab.modalities.base import modality_of
 
 WRAPPERS = {"module", "_module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
@@ -75,7 +76,7 @@ class Weights:
             given.keys() - wanted.keys()
         )
 
-    def misfit(self, network: nn.Module, modality: str = "images") -> LabError:
+    def misfit(self, network: nn.Module, modality: str = IMAGES) -> LabError:
         """What does not fit, names and shapes, the first few of each kind."""
         wanted = _wanted(network)
         given = self._nearest(wanted)

@@ -9,7 +9,7 @@ from lab.late import torch
 
 from lab.client.batch import Batch
 from lab.errors import LabError
-from lab.federated.tensors import Inputs, Shape
+from lab.federated.tensors import IMAGES, Inputs, Shape
 from lab.options.catalogue import Entry
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class Dataset(Entry):
     """Base of all data sets."""
 
     kind: ClassVar[str] = "dataset"
-    modality: ClassVar[str] = "images"
+    modality: ClassVar[str] = IMAGES
     """What its inputs are: an entry of ``lab/modalities``."""
     is_shipped: ClassVar[bool] = False
     """Whether all of it comes with the lab, so that a page may show it to anybody."""

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from math import inf, isfinite
-
 from lab import device
 from lab.errors import LabError
 from lab.experiments.cost.memory import BYTES
 from lab.experiments.cost.sketch import sketch
-from lab.experiments.experiment import MOST_SIDE, Experiment
+from lab.experiments.experiment import Experiment
+from lab.federated.tensors import IMAGES
 
-LEAST_SIDE = 8
-"""Pixels: a smaller picture shows nothing."""
-LEAST_STD = 1e-3
 COPIES = 2
 """Of the weights: they, and an update as large."""
 GB = 1e9
-IMAGES = "images"
 
 
 def check_size(experiment: Experiment) -> None:
     """Raise ``LabError`` where pictures are too small for a layer, or what takes them too large for this machine's memory."""
     if experiment.network.modality != IMAGES:
         return
-    _check_sides(experiment)
-    _check_statistics(experiment)
+    experiment.check_format()
     wanted, had = COPIES * BYTES * _weights(experiment), device.memory()
     if wanted > had:
         height, width = experiment.sides
@@ -44,20 +38,3 @@ def _weights(experiment: Experiment) -> int:
         raise
     except Exception:
         return 0
-
-
-def _check_sides(experiment: Experiment) -> None:
-    for name, side in (("image_size", experiment.image_size), ("image_width", experiment.image_width)):
-        if 0 < side < LEAST_SIDE:
-            raise LabError(f"{name} = {side} is too small for a picture; choose 0, or {LEAST_SIDE} to {MOST_SIDE} pixels.")
-
-
-def _check_statistics(experiment: Experiment) -> None:
-    """Deviations are no zeros, and as many as means."""
-    mean, std = experiment.mean, experiment.std
-    if mean and std and len(mean) != len(std):
-        raise LabError(f"mean = {[*mean]} and std = {[*std]} do not belong together; give one of each for a channel.")
-    if not all(map(isfinite, mean)):
-        raise LabError(f"mean = {[*mean]} is no mean; give finite numbers.")
-    if not all(LEAST_STD <= deviation < inf for deviation in std):
-        raise LabError(f"std = {[*std]} is no deviation: channels are divided by it; give numbers from {LEAST_STD} on.")

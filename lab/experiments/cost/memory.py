@@ -270,8 +270,8 @@ def _places(drawn: Sketch) -> int:
     if drawn.is_open or not layers or layers[0].outputs < layers[0].seen ** 2:
         return 0
     for layer in layers:
-        pixels, rows = layer.places[0] * layer.places[1], layer.weights // layer.channels
-        most = max(most, 2 * (pixels**2 + pixels * layer.unfolded // layer.channels + 4 * rows * pixels))
-        if rows < pixels:
+        places, rows = layer.places[0] * layer.places[1], layer.weights // layer.channels
+        most = max(most, 2 * (places**2 + places * layer.unfolded // layer.channels + 4 * rows * places))
+        if rows < places:
             break
     return most

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from lab.late import nn, torch
 
-from lab.federated.tensors import Shape
+from lab.federated.tensors import IMAGES, Shape
 from lab.options.catalogue import Entry
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Network(Entry):
     """Base of all networks: an entry is a frozen set of options and builds its modules."""
 
     kind: ClassVar[str] = "network"
-    modality: ClassVar[str] = "images"
+    modality: ClassVar[str] = IMAGES
     """What its inputs are: an entry of ``lab/modalities``."""
     image_size: ClassVar[int] = 32
     """The picture size, in pixels, that the architecture was made for."""

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar
 from lab.late import Tensor, torch
 
 from lab.federated.inputs import each, formed, mean_size, named
-from lab.federated.tensors import Inputs
+from lab.federated.tensors import IMAGES, Inputs
 from lab.options.catalogue import Entry
 from lab.options.fields import Bounds, Help
 
@@ -19,7 +19,7 @@ class Prior(Entry):
     """Base of all priors: a weight, and a penalty that takes any number of channels."""
 
     kind: ClassVar[str] = "prior"
-    modality: ClassVar[str] = "images"
+    modality: ClassVar[str] = IMAGES
     """What it knows: an entry of ``lab/modalities``."""
     weight: Annotated[float, Bounds(0.0, 100.0), Help("how much smoothness counts against the match; 0 turns it off")] = 0.3
     relative: Annotated[

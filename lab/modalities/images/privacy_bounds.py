@@ -14,11 +14,13 @@ whoever knows that pixels lie in [0, 1], or what pictures look like, is not boun
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 
 from lab.late import Float, Tensor, torch
 
 from lab.federated.tensors import Suspects
 
+NORMAL = NormalDist()
 CHANCE = 0.05
 """With which a picture may come out better than the bound with a prior says."""
 MOST_PICTURES = 2000
@@ -31,8 +33,9 @@ def hit(kappa: float, multiplier: float, steps: int) -> float:
     """The most that an attack's chance may be if a blind guess's is ``kappa``."""
     if multiplier == 0:
         return 1.0
-    blind = torch.special.ndtri(torch.tensor(kappa, dtype=torch.float64))
-    return float(torch.special.ndtr(blind + math.sqrt(steps) / multiplier))
+    if not 0 < kappa < 1:
+        return kappa
+    return NORMAL.cdf(NORMAL.inv_cdf(kappa) + math.sqrt(steps) / multiplier)
 
 
 def bound_with_prior_db(pictures: Suspects, multiplier: float, steps: int, chance: float = CHANCE) -> float:
