@@ -25,6 +25,7 @@ from lab.federated.networks.base import Activation
 from lab.federated.networks.mlp import MLP
 from lab.federated.networks.transformer import Norm, Transformer
 from lab.federated.observation import LabelSource, Observation
+from lab.federated.protocols.fedavg import FedAvg
 from lab.federated.protocols.fedsgd import FedSGD
 from lab.modalities.text import pieces, written
 from lab.modalities.text.scores import exact, numbers, rouge_l, words_right
@@ -61,14 +62,30 @@ def test_the_loss_is_the_cross_entropy_of_the_next_word_and_then_of_the_end():
     torch.testing.assert_close(told, by_hand)
 
 
-def test_a_later_word_changes_nothing_before_it_and_a_step_by_step_pass_is_the_whole():
-    for pre_norm in (Norm.PRE, Norm.POST):
-        model = Transformer(width=16, norm=pre_norm).build((4, 6), 2, stream(1, "weights"))
-        block, body = model.features.blocks[0], model.features
-        one, other = (body.embedding(one_hot([text])) for text in ([1, 2, 3, 4], [1, 2, 3, 5]))
-        torch.testing.assert_close(block(one)[:, :3], block(other)[:, :3])
-        ways = block.continued(one[0, :3], torch.stack([one[0, 3], other[0, 3]]))
-        torch.testing.assert_close(ways, torch.stack([block(one)[0, 3], block(other)[0, 3]]))
+def entered_layers(model, inputs, block=0):
+    """What the map to queries, keys and values and the first fully connected layer of a block are given."""
+    given, layers = {}, {"in_proj": model.features.blocks[block].in_proj, "mlp": model.features.blocks[block].mlp[0]}
+    hooks = [
+        layer.register_forward_pre_hook(lambda _, args, name=name: given.__setitem__(name, args[0].detach()))
+        for name, layer in layers.items()
+    ]
+    model(inputs)
+    for hook in hooks:
+        hook.remove()
+    return given
+
+
+@pytest.mark.parametrize("norm", list(Norm))
+def test_a_later_word_changes_nothing_before_it_and_a_step_by_step_pass_is_the_whole(norm):
+    model = Transformer(width=16, norm=norm).build((4, 6), 2, stream(1, "weights"))
+    texts = [[1, 2, 3, 4], [1, 2, 3, 5], [0, 2, 3, 5]]
+    whole, at = entered_layers(model, one_hot(texts)), model.features.embedding.at
+    torch.testing.assert_close(whole["mlp"][0, :3], whole["mlp"][1, :3])
+    begun, words = torch.tensor([[1, 2, 3], [0, 2, 3]]), torch.tensor([4, 5])
+    ways = model.features.first_block.continued(at(begun, slice(3)), at(words, 3))
+    torch.testing.assert_close(torch.stack([ways[0, 0], ways[0, 1], ways[1, 1]]), whole["mlp"][:, 3])
+    first = model.features.first_block.continued(at(begun[:, :0], slice(0)), at(torch.tensor([1, 0]), 0))[0]
+    torch.testing.assert_close(first, whole["mlp"][[0, 2], 0])
 
 
 @settings(max_examples=4, deadline=None)
@@ -88,13 +105,13 @@ def test_of_all_sentences_of_a_tiny_vocabulary_it_finds_the_one_that_sends_the_s
     assert tuple(numbers(last.candidate)[0].tolist()) == min(off, key=off.get)
 
 
-def test_a_parallelogram_of_words_and_places_fits_the_first_span_and_only_the_second_block_refuses_it():
+def test_a_parallelogram_of_words_and_places_fits_the_first_span_and_only_what_attention_makes_of_it_is_refused():
     """Words 0 1 at places 0 1, 2 0 and 2 ...: 0 at place 0, 2 at 0, 2 at 1 span 0 at place 1."""
     texts = [[0, 2, 1], [2, 3, 4]]
     seen = seen_by_a_server(texts, Transformer(width=64))
-    body, span = seen.network.features, RowSpan.of(seen.update[FIRST])
+    body, span = seen.network.features, RowSpan.of(seen.update[FIRST], 6)
     false = body.embedding.at(torch.tensor([0]), 1)
-    assert float(span.distance(body.entering(0, false))) < 1e-5
+    assert float(span.spread(body.first_block.entering(false)).distance) < 1e-5
     *_, last = Span().reconstruct(seen, stream(0, "attack"))
     assert sorted(numbers(last.candidate).tolist()) == sorted(texts)
 
@@ -112,6 +129,75 @@ def test_sentences_of_a_batch_are_read_and_told_apart(network, count):
     assert [state.iteration for state in states] == list(range(1, 21))
     moved = len(torch.unique(numbers(attacked.batch.inputs)))
     assert last.note.startswith(f"{moved} rows of the embedding moved")
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.integers(0, 10**6), st.sampled_from([24, 48]), st.integers(1, 12), st.sampled_from([0.0, 1e-4, 1e-3]))
+def test_what_lies_in_a_span_is_outside_by_its_noise_and_nothing_else_is(seed, width, inputs, noise):
+    """Inputs of lengths from 1 to 1e-2: the distances grow with the noise and with how faintly each is told."""
+    random = stream(seed, "span")
+    entered = torch.randn(inputs, width, generator=random, dtype=torch.float64)
+    lengths = 10 ** (-2 * torch.rand(inputs, generator=random, dtype=torch.float64))
+    deltas = torch.randn(4 * width, inputs, generator=random, dtype=torch.float64) * lengths
+    hidden = noise * torch.randn(4 * width, width, generator=random, dtype=torch.float64) / 10
+    span = RowSpan.of(deltas @ entered + hidden, 16)
+    assert inputs <= span.rank <= inputs + 1, "small noise may reach beyond its edge"
+    inside, others = span.spread(entered), span.spread(torch.randn(50, width, generator=random, dtype=torch.float64))
+    assert bool(inside.fits.all())
+    assert not bool(others.fits.any())
+    assert float(inside.misfit.max()) < 2.5
+    assert float(others.misfit.min()) > 3
+    if noise:
+        assert float(inside.misfit.min()) > 0.2
+
+
+def read(experiment):
+    attacked = simulate_round(experiment)
+    *_, last = reconstruct(experiment, attacked.observation)
+    return last, score(attacked, last)
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        ("the rabbit took a watch", "the rabbit took a watch", "alice"),
+        ("the rabbit", "the rabbit took a watch out of its pocket", "the"),
+        ("the cat", "the hat", "a cat", "a hat"),
+    ],
+    ids=["twice", "the beginning of another", "the same words"],
+)
+def test_how_often_each_sentence_is_there_is_told_by_the_sum_of_their_gradients(own):
+    last, scores = read(replace(EXPERIMENT, dataset=Wonderland(own=own), batch_size=len(own)))
+    assert sorted(written(last.candidate)) == sorted(own)
+    assert (scores.exact, last.outcome) == (1, SpanOutcome.READ)
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_trained_weights_are_read_where_the_gradient_tells_faintly(seed):
+    last, scores = read(replace(EXPERIMENT, trained=True, batch_size=4, seed=seed))
+    assert (scores.exact, last.outcome) == (1, SpanOutcome.READ)
+
+
+@pytest.mark.parametrize(("steps", "rate", "trained"), [(4, 0.1, False), (4, 1e-2, True)])
+def test_local_steps_only_raise_the_rank(steps, rate, trained):
+    """What enters at the first step are the words as the server knows them."""
+    protocol = FedAvg(local_steps=steps, learning_rate=rate)
+    last, scores = read(replace(EXPERIMENT, network=Transformer(width=128), trained=trained, protocol=protocol))
+    assert (scores.exact, last.outcome) == (1, SpanOutcome.READ)
+
+
+def test_it_ends_where_places_times_steps_reach_the_width():
+    protocol = FedAvg(local_steps=8, learning_rate=0.1)
+    last, scores = read(replace(EXPERIMENT, network=Transformer(width=64), protocol=protocol))
+    assert scores.exact < 1
+    assert last.outcome is not SpanOutcome.READ
+
+
+@pytest.mark.parametrize("strength", [1e-2, 0.1])
+def test_words_are_read_under_noise_and_it_is_said_that_the_update_is_not_theirs(strength):
+    last, scores = read(replace(EXPERIMENT, network=Transformer(width=256), defences=(GaussianNoise(strength=strength),)))
+    assert scores.words_right == 1
+    assert last.outcome is SpanOutcome.FITS
 
 
 def test_where_no_row_tells_words_every_word_is_tried():
@@ -143,13 +229,6 @@ def test_what_tells_no_span_ends_in_a_sentence():
         assert state.outcome is outcome
 
 
-def test_noise_is_told_apart_from_reading():
-    experiment = replace(EXPERIMENT, defences=(GaussianNoise(strength=1e-2),))
-    attacked = simulate_round(experiment)
-    *_, last = reconstruct(experiment, attacked.observation)
-    assert last.outcome is not SpanOutcome.READ
-
-
 @pytest.mark.parametrize(
     ("count", "norm", "attack"),
     [(1, Norm.PRE, Span()), (4, Norm.POST, Span()), (2, Norm.PRE, MATCHED)],
@@ -157,7 +236,7 @@ def test_noise_is_told_apart_from_reading():
 )
 def test_memory_is_told_before_anything_is_computed(count, norm, attack):
     experiment = replace(EXPERIMENT, network=Transformer(width=64, norm=norm), batch_size=count, attack=attack)
-    room = 30e6 if count == 4 else 1e6  # under noise many more words fit than the few that do here
+    room = 1e6 if attack is MATCHED else 30e6  # under noise many more words fit than the few that do here
     check_cost(experiment, states=2, small_change=room)
 
 

@@ -41,24 +41,22 @@ class CausalBlock(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """Of shape (sentences, places, width)."""
-        return self._behind(hidden, self.mixing(self.in_proj(self.entering(hidden))))
+        mixed = self._mixed(hidden, self.mixing(self.in_proj(self.entering(hidden))))
+        return mixed + self.mlp(self.ln_2(mixed)) if self.pre_norm else self.ln_2(mixed + self.mlp(mixed))
 
-    def continued(self, beginning: Tensor, words: Tensor) -> Tensor:
-        """What comes out at the last place where each word, shape (words, width), follows a beginning, (places, width).
+    def continued(self, beginnings: Tensor, words: Tensor) -> Tensor:
+        """What the first fully connected layer is given at the last place, where each word follows each beginning.
 
-        Of shape (words, width); queries, keys and values of what they have in common are computed once.
+        Of beginnings, shape (beginnings, places, width), and words, (words, width); the result has (beginnings, words, width).
         """
-        before, own = self.in_proj(self.entering(beginning)), self.in_proj(self.entering(words))
-        together = torch.cat([before.expand(len(words), -1, -1), own[:, None]], 1)
-        return self._behind(words, self.mixing(together)[:, -1])
+        before, own = self.in_proj(self.entering(beginnings)), self.in_proj(self.entering(words))
+        mixed = self._mixed(words, self.mixing.continued(before, own))
+        return self.ln_2(mixed) if self.pre_norm else mixed
 
-    def _behind(self, hidden: Tensor, mixed: Tensor) -> Tensor:
-        """All that follows attention, at each place alone."""
+    def _mixed(self, hidden: Tensor, mixed: Tensor) -> Tensor:
+        """What attention adds, and to what, each place alone."""
         attended = hidden + self.out_proj(mixed)
-        if self.pre_norm:
-            return attended + self.mlp(self.ln_2(attended))
-        normed = self.ln_1(attended)
-        return self.ln_2(normed + self.mlp(normed))
+        return attended if self.pre_norm else self.ln_1(attended)
 
 
 class WordsAtPlaces(nn.Module):
@@ -112,10 +110,6 @@ class CausalTransformer(nn.Module):
     def first_block(self) -> CausalBlock:
         """The one that words and places enter."""
         return cast("CausalBlock", self.blocks[0])
-
-    def entering(self, number: int, hidden: Tensor) -> Tensor:
-        """Of what stands before a block, what its map to queries, keys and values is given."""
-        return cast("CausalBlock", self.blocks[number]).entering(hidden)
 
     def forward(self, sentences: Tensor) -> Tensor:
         """Of shape (sentences, 2)."""

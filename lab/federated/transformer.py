@@ -45,6 +45,20 @@ class CausalMixing(Mixing):
         later = torch.ones(likeness.shape[-2:], dtype=torch.bool, device=likeness.device).triu(1)
         return likeness.masked_fill(later, -torch.inf)
 
+    def continued(self, before: Tensor, own: Tensor) -> Tensor:
+        """What each last token, shape (tokens, 3 width), sees behind each beginning, (beginnings, places, 3 width).
+
+        Of shape (beginnings, tokens, width).
+        """
+        parted = (3, self.heads, own.shape[1] // (3 * self.heads))
+        queries, keys, values = own.view(-1, *parted).unbind(1)
+        _, keys_before, values_before = before.view(*before.shape[:2], *parted).unbind(2)
+        seen = torch.einsum("whd,bphd->bwhp", queries, keys_before)
+        itself = (queries * keys).sum(2, keepdim=True).expand(len(before), -1, -1, -1)
+        weights = (torch.cat([seen, itself], 3) / math.sqrt(queries.shape[2])).softmax(3)
+        mixed = torch.einsum("bwhp,bphd->bwhd", weights[..., :-1], values_before) + weights[..., -1:] * values
+        return mixed.flatten(2)
+
 
 class EncoderBlock(nn.Module):
     """z + attention(LN z), then z + MLP(LN z)."""

@@ -26,5 +26,5 @@ def spanned(seen: Observation) -> dict[str, Any] | None:
         "shares": span.shares.numpy().astype(np.float32).tobytes(),
         "typical": span.typical,
         "places": places,
-        "most": (span.width - 2) // places,
+        "most": (span.width - 2) // (places * seen.local_steps),
     }

@@ -25,7 +25,8 @@ from lab.attacks.matching.settings import Matching, Steps
 from lab.attacks.neighbourhoods import Neighbourhoods
 from lab.attacks.patch_embedding import PatchEmbedding
 from lab.attacks.recursive import Recursive
-from lab.attacks.span import MOST, Span
+from lab.attacks.span import Span
+from lab.attacks.text.beginnings import PAIRS
 from lab.client.defences.base import Defence, TrainingDefence
 from lab.experiments.cost.sketch import Layer, Sketch
 from lab.experiments.experiment import Experiment
@@ -238,7 +239,7 @@ def _(attack: Span, sizes: Sizes) -> int:
 
 def _spans(layer: Layer, sentences: int) -> int:
     width = layer.width
-    followed = FOLLOWED * min(MOST, layer.words) * 3 * layer.outputs if sentences > 1 else 0
+    followed = FOLLOWED * PAIRS * width
     return DOUBLE * (SPANS * 3 * width**2 + CHECKED * layer.words * width) + followed + sentences * layer.inputs
 
 
