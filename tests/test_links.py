@@ -70,9 +70,11 @@ def any_of(kind, floats):
 
 
 def options(kind, floats=few_digits):
-    return some.fixed_dictionaries(
-        {field.name: values(field, floats) for field in fields_of(kind) if field.name not in FREE_TEXT}
-    )
+    return some.fixed_dictionaries(by_field(kind, floats))
+
+
+def by_field(kind, floats=few_digits):
+    return {field.name: values(field, floats) for field in fields_of(kind) if field.name not in FREE_TEXT}
 
 
 def without_numbers(plain):
@@ -109,12 +111,12 @@ def test_a_covered_link_says_of_no_picture_which_it_is(name):
     assert len(set(COVERED.values()) | set(CODES.values())) == len(PICTURES) + len(CODES)
 
 
-@pytest.mark.parametrize("field", [field.name for field in fields_of(Experiment) if field.name not in FREE_TEXT])
+@pytest.mark.parametrize("field", by_field(Experiment))
 @settings(max_examples=25, deadline=None)
 @given(some.data())
 def test_one_choice_of_any_kind_comes_back_from_its_link(field, data):
     """As the form makes it: data and network are of one kind."""
-    experiment = edit(Experiment(), field, data.draw(options(Experiment))[field])
+    experiment = edit(Experiment(), field, data.draw(by_field(Experiment)[field]))
     query = write(experiment, ["picture", "seed"])
     link = read(f"?{query}")
     assert len(query) <= LONGEST

@@ -15,7 +15,9 @@ from lab.client.datasets.cifar10 import CIFAR10
 from lab.client.datasets.gallery import Gallery
 from lab.commands.reproducing import Place, prepare, reproduce, write
 from lab.errors import LabError
+from lab.federated.networks.convnet import ConvNet
 from lab.federated.networks.imagenet_resnet import ImageNetResNet
+from lab.federated.networks.resnet import ResNet
 from lab.options.catalogue import entries
 from lab.studies.base import Budget, Mark, Pictures
 from lab.studies.sweeps.measure import measure
@@ -30,9 +32,13 @@ WITHOUT_DOWNLOADS = ("no file of weights", "nothing is downloaded unasked")
 
 
 def tiny(experiment):
-    """The same on pictures of 64 pixels and the shallowest network of its kind, where it was made for 224."""
-    network = ImageNetResNet(depth=18) if isinstance(experiment.network, ImageNetResNet) else experiment.network
-    return replace(experiment, network=network, image_size=64) if experiment.size > 64 else experiment
+    """The same on smaller pictures, where its network takes them, and on the shallowest network of its kind."""
+    network, is_trained = experiment.network, experiment.trained
+    if experiment.size > 64:
+        network = ImageNetResNet(depth=18) if isinstance(network, ImageNetResNet) else network
+        return replace(experiment, network=network, image_size=64)
+    any_size = isinstance(network, ResNet) or (isinstance(network, ConvNet) and not is_trained)
+    return replace(experiment, image_size=16) if any_size else experiment
 
 
 def needs_a_download(experiment):
