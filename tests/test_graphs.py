@@ -96,25 +96,18 @@ def test_two_molecules_with_one_gradient_are_both_given(double):
         assert any(nx.is_isomorphic(found[0], graph) or nx.is_isomorphic(found[1], graph) for graph in both)
 
 
-def test_of_all_small_graphs_none_is_claimed_that_has_another_gradient():
-    """Every connected graph up to five nodes; what is read has the gradient, and where it is alone it is the graph itself."""
-    outcomes = Counter()
+def test_all_small_graphs_are_read():
+    """Every connected graph up to five nodes: what is read has its gradient, and where it is alone it is the graph itself."""
     atlas = [graph for graph in nx.graph_atlas_g() if 2 <= len(graph) <= 5 and nx.is_connected(graph)]
     everything = [colours(_coloured(graph)) for graph in atlas]
+    assert len(atlas) == 30
     for graph, own in zip(atlas, everything, strict=True):
         *_, last = attacked(seen(([0] * len(graph), list(graph.edges)), kinds=2)[0])
-        outcomes[last.outcome] += 1
-        if last.outcome in READ:
-            (found,) = graphs_of(last.candidate)
-            assert colours(found) == own
-            if everything.count(own) == 1 and nx.is_connected(found):
-                assert nx.is_isomorphic(found, graph)
-    assert len(atlas) == 30
-    assert outcomes[GraphOutcome.GRAPH] + outcomes[GraphOutcome.TWINS] >= LEAST_READ
-
-
-LEAST_READ = 20
-"""Of the thirty; symmetric ones make N singular, and then a layer's span does not hold what the one below passes on."""
+        assert last.outcome in READ
+        (found,) = graphs_of(last.candidate)
+        assert colours(found) == own
+        if everything.count(own) == 1 and nx.is_connected(found):
+            assert nx.is_isomorphic(found, graph)
 
 
 def _coloured(graph):

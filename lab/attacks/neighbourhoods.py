@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import TYPE_CHECKING, Annotated, ClassVar
@@ -20,29 +20,21 @@ from lab.options.fields import Bounds, Help
 from lab.options.words import percent
 
 if TYPE_CHECKING:
+    from lab.attacks.graph.counting import Told
+    from lab.attacks.graph.listing import Listing
     from lab.attacks.graph.neighbourhood_types import Types
     from lab.attacks.graph.telling import Listed
-    from lab.federated.graph_layers import GraphBody
 
-SAME = 1e-3
-"""A graph whose gradient is so near to the shared one, relatively, has the same: what is left is rounding."""
 LEAST_DEGREE = 3
-
-
-@dataclass(frozen=True)
-class Rounding:
-    """What is taken for rounding in numbers of one precision."""
-
-    tolerances: tuple[float, ...]
-    """Shares of a gradient's largest singular value up to which the others are rounding, the likeliest first."""
-    near: tuple[float, ...]
-    """What share of a neighbourhood's vector may lie outside what a layer was given; the first that serves is taken."""
-    counted: float
-    """What counts may leave unexplained of the pooled vector: beyond rounding, other counts would fit as well."""
-
-
-SINGLE = Rounding((1e-6, 1e-7, 1e-5), (1e-3, 1e-2), 3e-5)
-DOUBLE = Rounding((1e-12, 1e-10), (1e-6, 1e-4), 1e-9)
+Attempt = tuple[float, bool]
+"""How many times what noise explains a neighbourhood may miss, and whether a direction may have been lost."""
+LIKELY: tuple[Attempt, ...] = ((3.0, False), (3.0, True))
+BLURRED: tuple[Attempt, ...] = ((30.0, False), (30.0, True), (300.0, False), (3_000.0, False))
+"""Smooth layers blur what came back, and then more is lost."""
+ENOUGH = 4_000
+"""Neighbourhoods, each of which is weighed against all others."""
+UNEXPLAINED, NOISY = 300.0, 3.0
+"""Times the last digit that was sent, and times the noise that its layers show, that a graph may leave unexplained of it."""
 
 
 class GraphOutcome(Outcome):
@@ -68,31 +60,22 @@ class Neighbourhoods(Attack):
     """
 
     modality: ClassVar[str] = "graphs"
-    degree: Annotated[int, Bounds(1, 8), Help("the most bonds of an atom that are tried")] = 4
+    degree: Annotated[int, Bounds(1, 8), Help("the most bonds of an atom that are tried")] = 8
 
     def reconstruct(self, observation: Observation, generator: torch.Generator) -> Iterator[AttackState]:
         """Nothing known; once the graph is found its atoms by their neighbourhoods, then its bonds as they were glued."""
-        from lab.attacks.graph.neighbourhood_types import TooManyError
-
         state = AttackState(0, 1, unknown(observation), float("nan"), labels=observation.labels)
         yield state
         reading = _Reading.of(observation)
         if isinstance(reading, Outcome):
             yield ended(observation, state, reading, f"{observation.batch_size} private graphs.")
             return
-        outcome, note = GraphOutcome.NO_COUNTS, f"Up to {self.degree} bonds of an atom were tried."
-        for degree, attempt in reading.attempts(self.degree):
-            try:
-                found = reading.found(degree, *attempt)
-            except TooManyError:
-                outcome, note = GraphOutcome.TOO_MANY, f"With {degree} bonds of an atom."
-                continue
-            if found is not None and found.graphs:
-                yield from reading.told(state, found)
-                return
-            if found is not None:
-                outcome, note = GraphOutcome.NO_GLUE, f"{reading.nodes} atoms."
-        yield ended(observation, state, outcome, note)
+        found = reading.found(self.degree)
+        if isinstance(found, Outcome):
+            note = f"{reading.told.nodes} atoms, of each up to {self.degree} bonds were tried."
+            yield ended(observation, state, found, note)
+        else:
+            yield from reading.bit_by_bit(state, found)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,123 +83,122 @@ class _Reading:
     """What was shared, in double precision on the CPU."""
 
     observation: Observation
-    body: GraphBody
-    gradients: list[Tensor]
-    """Of each layer's weights."""
-    pooled: Tensor
-    nodes: int
-    rounding: Rounding
-    """Of the precision in which it was sent."""
+    listing: Listing
+    told: Told
+    unexplained: float
+    """What a graph may leave of what was shared, as a share."""
 
     @classmethod
     def of(cls, observation: Observation) -> _Reading | Outcome:
         """The reading, or why there is none."""
         from lab.attacks.closed_form.mismatch import in_double
+        from lab.attacks.graph.counting import Told
+        from lab.attacks.graph.listing import Listing
         from lab.federated.graph_layers import GraphBody
 
         if observation.batch_size > 1:
             return GraphOutcome.SEVERAL
-        told = next(iter(observation.update.values())).dtype
-        rounding = DOUBLE if told == torch.float64 else SINGLE
+        precision = torch.finfo(next(iter(observation.update.values())).dtype).eps
         seen = in_double(observation)
-        body = seen.network.features
-        update = seen.mean_gradient()
+        body, update = seen.network.features, seen.mean_gradient()
         if not isinstance(body, GraphBody) or isinstance(seen.input_shape, tuple):
             return GraphOutcome.NO_BODY
-        wanted = [f"features.layers.{hop}.weight" for hop in range(len(body.layers))]
-        if not all(name in update for name in (*wanted, "head.0.weight", "head.0.bias")):
+        layers = [f"features.layers.{hop}" for hop in range(len(body.layers))]
+        if not all(name in update for name in (*(f"{layer}.weight" for layer in layers), "head.0.weight", "head.0.bias")):
             return GraphOutcome.NO_BODY
         weight, bias = update["head.0.weight"], update["head.0.bias"]
         pooled = bias @ weight / (bias @ bias).clamp_min(1e-300)
-        gradients = [update[name] for name in wanted]
-        return cls(seen, body, gradients, pooled, seen.input_shape["atoms"][0], rounding)
+        back = bias @ seen.network.get_parameter("head.0.weight").detach()
+        nodes = seen.input_shape["atoms"][0]
+        gradients = [update[f"{layer}.weight"] for layer in layers]
+        listing = Listing.of(body, gradients, nodes, precision)
+        told = Told(body, pooled, back, gradients[-1], update.get(f"{layers[-1]}.bias"), listing.entered[-1], nodes)
+        return cls(seen, listing, told, max(UNEXPLAINED * precision, NOISY * listing.entered[-1].noise_share))
 
-    def attempts(self, most: int) -> Iterator[tuple[int, tuple[float, float]]]:
-        """Few bonds of an atom first, and at each the tolerances."""
-        for degree in range(min(LEAST_DEGREE, most), most + 1):
-            for tolerance in self.rounding.tolerances:
-                for near in self.rounding.near:
-                    yield degree, (tolerance, near)
+    def found(self, most: int) -> _Found | GraphOutcome:
+        """One graph or two with the shared gradient, or why there is none: the likeliest way first, and all graphs if few."""
+        outcome = GraphOutcome.NO_COUNTS
+        for attempt in (*LIKELY, None, *BLURRED):
+            found = self._small() if attempt is None else self._read(most, *attempt)
+            if isinstance(found, _Found):
+                return found
+            outcome = found if outcome is GraphOutcome.NO_COUNTS else outcome
+        return outcome
 
-    def found(self, degree: int, tolerance: float, near: float) -> _Found | None:
-        """Graphs with the shared gradient, all different; none where gluing failed, None where no counts fit."""
-        from lab.attacks.graph.gluing import glued
+    def _read(self, most: int, near: float, lost: bool) -> _Found | GraphOutcome:
+        """Few bonds of an atom first."""
+        from lab.attacks.graph.neighbourhood_types import TooManyError
 
-        counted = self._counted(degree, tolerance, near)
-        if counted is None:
-            return None
-        types, listed, counts = counted
+        outcome = GraphOutcome.NO_COUNTS
+        try:
+            for degree in range(min(LEAST_DEGREE, most), most + 1):
+                for types, listed in self.listing.types(degree, near, lost=lost):
+                    for counts in self._counts(types):
+                        outcome = GraphOutcome.NO_GLUE
+                        found = self._glued(types, listed, counts)
+                        if found is not None:
+                            return found
+        except TooManyError:
+            return GraphOutcome.TOO_MANY
+        return outcome
+
+    def _counts(self, types: Types) -> Iterator[list[int]]:
+        from lab.attacks.graph.counting import whole_counts
+        from lab.attacks.graph.neighbourhood_types import TooManyError
+
+        if len(types) > ENOUGH:
+            raise TooManyError
+        if len(types):
+            yield from whole_counts(*self.told.equations(types), types, self.told.nodes, self.unexplained)
+
+    def _glued(self, types: Types, listed: Listed, counts: list[int]) -> _Found | None:
+        """Graphs with so many neighbourhoods of each type."""
+        from lab.attacks.graph.gluing import can_be_glued, glued
+
         there = Counter({number: count for number, count in enumerate(counts) if count})
         places = sorted(there.elements(), key=lambda number: types.root[number])
         roots = Counter(types.root[number] for number in places)
         centres, around = [types.centre[place] for place in places], [types.around[place] for place in places]
+        if not can_be_glued(centres, around):
+            return None
         kinds = [listed.kind(types.root[place]) for place in places]
-        distinct: list[tuple[Graph, dict[str, Tensor]]] = []
-        for bonds in glued(centres, around):
-            graph = batch_of([(kinds, bonds)], self.body.kinds)
-            if self._explains(graph) and not any(_one(graph, other) for _, other in distinct):
-                distinct.append(((kinds, bonds), graph))
-                if len(distinct) > 1:
+        graphs = self._distinct((kinds, bonds) for bonds in glued(centres, around))
+        readings = tuple(listed.reading(root, count, self.told.body.kinds) for root, count in roots.items())
+        return _Found(graphs, list(roots.values()), readings) if graphs else None
+
+    def _small(self) -> _Found | GraphOutcome:
+        """Of all graphs, where there are few."""
+        from lab.attacks.graph.small_graphs import small_graphs
+
+        told = self.told
+        graphs = self._distinct(small_graphs(told.body, self.listing.present(), told.nodes, told.pooled, self.unexplained))
+        return _Found(graphs, [told.nodes], ()) if graphs else GraphOutcome.NO_COUNTS
+
+    def _distinct(self, graphs: Iterable[Graph]) -> list[Graph]:
+        """The first two that have the shared gradient and are not one."""
+        found: list[tuple[Graph, dict[str, Tensor]]] = []
+        for graph in graphs:
+            batch = batch_of([graph], self.told.body.kinds)
+            if self._explains(batch) and not any(_one(batch, other) for _, other in found):
+                found.append((graph, batch))
+                if len(found) > 1:
                     break
-        readings = tuple(listed.reading(root, count, self.body.kinds) for root, count in roots.items())
-        return _Found([graph for graph, _ in distinct], list(roots.values()), readings)
-
-    def _counted(self, degree: int, tolerance: float, near: float) -> tuple[Types, Listed, list[int]] | None:
-        """Neighbourhoods as deep as there are layers, all of one hop that were listed, and how many there are of each."""
-        from lab.attacks.graph.counting import whole_counts
-        from lab.attacks.graph.neighbourhood_types import ENOUGH, TooManyError, bare, consistent, deeper, outside, rows_of
-        from lab.attacks.graph.telling import Listed
-
-        last = len(self.gradients) - 1
-        types = bare(self.body, self._present(), range(degree + 1), self.pooled)
-        alone, listed = types, None
-        for hop, gradient in enumerate(self.gradients):
-            types = deeper(self.body, hop, types)
-            if hop or not last:
-                off = outside(types.gathered, rows_of(gradient, tolerance))
-                fits = off < near if hop else torch.ones_like(off, dtype=torch.bool)
-                listed = listed or Listed(types, alone, off, fits)
-                types = types.kept(fits.nonzero().flatten().tolist())
-            if hop < last:
-                off = self._stopped(types.values, rows_of(self.gradients[hop + 1], tolerance))
-                listed = listed or Listed(types, alone, off, off < near)
-                types = consistent(types.kept((off < near).nonzero().flatten().tolist()))
-            if not len(types):
-                return None
-        if len(types) > ENOUGH:
-            raise TooManyError
-        pooled = self.pooled * (self.nodes if self.body.mean else 1)
-        counts = whole_counts(types.values.T.numpy(), pooled.numpy(), types, self.nodes, self.rounding.counted)
-        return None if counts is None or listed is None else (types, listed, counts)
-
-    def _present(self) -> list[int]:
-        """Kinds that entered the first layer at all."""
-        first = self.gradients[0][:, : self.body.kinds].abs().amax(0)
-        return (first > 1e-7 * first.max()).nonzero().flatten().tolist()
-
-    def _stopped(self, values: Tensor, span: Tensor) -> Tensor:
-        """What share of nodes' values did not enter the next layer, a first half of it beside their neighbours'."""
-        from lab.attacks.graph.neighbourhood_types import outside
-
-        width = values.shape[1]
-        if span.shape[1] > width:
-            span = torch.linalg.svd(span[:, :width], full_matrices=False)[2]
-        return outside(values, span)
+        return [graph for graph, _ in found]
 
     def _explains(self, graph: dict[str, Tensor]) -> bool:
         from lab.attacks.closed_form.mismatch import mismatch
 
-        return mismatch(self.observation, {name: tensor.double() for name, tensor in graph.items()}) < SAME
+        return mismatch(self.observation, {name: tensor.double() for name, tensor in graph.items()}) < self.unexplained
 
-    def told(self, state: AttackState, found: _Found) -> Iterator[AttackState]:
+    def bit_by_bit(self, state: AttackState, found: _Found) -> Iterator[AttackState]:
         """The answer bit by bit, at the end with the other graph that has the same gradient, if there is one."""
         from lab.attacks.closed_form.mismatch import mismatch
 
         like = next(iter(state.candidate.values()))
-        whole, *others = [moved(batch_of([graph], self.body.kinds, self.nodes), like) for graph in found.graphs]
+        whole, *others = [moved(batch_of([graph], self.told.body.kinds, self.told.nodes), like) for graph in found.graphs]
         parts = list(found.parts())
         for step, (readings, graph) in enumerate(parts, 1):
-            candidate = moved(batch_of([graph], self.body.kinds, self.nodes), like)
+            candidate = moved(batch_of([graph], self.told.body.kinds, self.told.nodes), like)
             off = readings[-1].off if readings else float("nan")
             state = replace(
                 state, iteration=step, iterations=len(parts), candidate=candidate, objective=off, readings=readings, whole=whole

@@ -3,18 +3,65 @@
 from __future__ import annotations
 
 import warnings
-from collections import defaultdict
+from collections import defaultdict, deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import combinations_with_replacement, product
 from typing import Any
 
 import numpy as np
+import torch
 from scipy.optimize import Bounds, LinearConstraint, milp, nnls
+from torch import Tensor
 
+from lab.attacks.graph.gradient_span import GradientSpan
 from lab.attacks.graph.neighbourhood_types import Types
+from lab.federated.graph_layers import GraphBody
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 SECONDS = 5.0
 EQUATIONS = 60
 """Mixtures of the equations that whole numbers are sought by: a program of whole numbers grows with each."""
+MOST_COUNTS = 2_000
+"""That are looked at."""
+DIRECTIONS = 24
+"""Of what came back and of what entered, by which the last layer's gradient is compared: each with each."""
+
+
+@dataclass(frozen=True, eq=False)
+class Told:
+    """What was shared of a graph's last layer and of what it makes: sums over the nodes, linear in the counts."""
+
+    body: GraphBody
+    pooled: Tensor
+    """What enters the head, shape (width,)."""
+    back: Tensor
+    """dL/d pooled, shape (width,)."""
+    weight: Tensor
+    bias: Tensor | None
+    """dL/d of the last layer's."""
+    entered: GradientSpan
+    nodes: int
+
+    def equations(self, types: Types) -> tuple[Numbers, Numbers]:
+        """``left`` c = ``right`` for counts c of types of the deepest hop; each kind of equation at one length."""
+        slopes = self._slopes(types.gathered) * self.back
+        rows = self.entered.rows[:DIRECTIONS]
+        came = torch.linalg.svd(self.weight @ rows.T, full_matrices=False)[0]
+        products = (slopes @ came).unsqueeze(2) * (types.gathered @ rows.T).unsqueeze(1)
+        sums = [(types.values, self.pooled), (products.flatten(1), (came.T @ self.weight @ rows.T).flatten())]
+        if self.bias is not None:
+            sums.append((slopes, self.bias))
+        lengths = [float(right.norm()) or 1.0 for _, right in sums]
+        left = torch.cat([left / length for (left, _), length in zip(sums, lengths, strict=True)], 1).T
+        right = torch.cat([right / length for (_, right), length in zip(sums, lengths, strict=True)])
+        return left.numpy(), (right * (self.nodes if self.body.mean else 1)).numpy()
+
+    def _slopes(self, gathered: Tensor) -> Tensor:
+        with torch.enable_grad():
+            entering = self.body.layers[-1](gathered).detach().requires_grad_()
+            (slopes,) = torch.autograd.grad(self.body.bend(entering).sum(), entering)
+        return slopes
 
 
 def handshakes(types: Types) -> Numbers:
@@ -27,30 +74,65 @@ def handshakes(types: Types) -> Numbers:
     return np.array(list(rows.values())) if rows else np.zeros((0, len(types)))
 
 
-def whole_counts(
-    left: Numbers,
-    right: Numbers,
-    types: Types,
-    nodes: int,
-    near: float,
-) -> list[int] | None:
-    """Counts c >= 0 with ``left`` c = ``right``, so many nodes and every handshake met; None where none fit.
+def whole_counts(left: Numbers, right: Numbers, types: Types, nodes: int, near: float) -> Iterator[list[int]]:
+    """Counts c >= 0 with ``left`` c = ``right``, so many nodes and every handshake met: one, then those that swaps make of it.
 
+    Two nodes of one kind that exchange neighbours change no sum of what is gathered, and hardly the others.
     ``near`` is what may be left unexplained, as a share.
     """
     scale = np.linalg.norm(right) or 1.0
     left, right = left / scale, right / scale
     even = np.vstack([handshakes(types), np.ones(len(types))])
     wanted = np.append(np.zeros(len(even) - 1), nodes)
+
+    def serves(counts: Any) -> bool:
+        return np.array_equal(even @ counts, wanted) and bool(np.linalg.norm(left @ counts - right) < near)
+
     try:
-        counts, _ = nnls(np.vstack([left, even]), np.append(right, wanted), maxiter=10 * max(len(types), 30))
+        counts, least = nnls(np.vstack([left, even]), np.append(right, wanted), maxiter=10 * max(len(types), 30))
     except RuntimeError:
-        counts = np.zeros(len(types))
-    for found in (np.round(counts), None):
-        sought = _programme(left, right, even, wanted, nodes) if found is None else found
-        if sought is not None and np.array_equal(even @ sought, wanted) and np.linalg.norm(left @ sought - right) < near:
-            return [int(count) for count in sought]
-    return None
+        counts, least = np.zeros(len(types)), 0.0
+    found = np.round(counts)
+    if not serves(found):
+        found = _programme(left, right, even, wanted, nodes) if least < near else None
+    if found is None or not serves(found):
+        return
+    first = tuple(int(count) for count in found)
+    seen, waiting = {first}, deque([first])
+    while waiting:
+        counts = waiting.popleft()
+        yield list(counts)
+        for other in _swapped(counts, types):
+            if other not in seen and len(seen) < MOST_COUNTS:
+                seen.add(other)
+                if serves(np.array(other)):
+                    waiting.append(other)
+
+
+def _swapped(counts: tuple[int, ...], types: Types) -> Iterator[tuple[int, ...]]:
+    """Counts after two nodes of one kind have exchanged a neighbour each."""
+    numbers = {described: number for number, described in enumerate(zip(types.centre, types.around, strict=True))}
+    there = [number for number, count in enumerate(counts) if count]
+    for one, other in combinations_with_replacement(there, 2):
+        centre = types.centre[one]
+        if centre != types.centre[other] or (one == other and counts[one] < 2):
+            continue
+        for given, taken in product(sorted(set(types.around[one])), sorted(set(types.around[other]))):
+            made = (
+                numbers.get((centre, _exchanged(types.around[one], given, taken))),
+                numbers.get((centre, _exchanged(types.around[other], taken, given))),
+            )
+            if given != taken and made[0] is not None and made[1] is not None:
+                changed = list(counts)
+                for number, step in ((one, -1), (other, -1), (made[0], 1), (made[1], 1)):
+                    changed[number] += step
+                yield tuple(changed)
+
+
+def _exchanged(around: tuple[int, ...], given: int, taken: int) -> tuple[int, ...]:
+    left = list(around)
+    left[left.index(given)] = taken
+    return tuple(sorted(left))
 
 
 def _programme(left: Any, right: Any, even: Any, wanted: Any, nodes: int) -> Any:

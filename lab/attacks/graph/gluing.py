@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Sequence
+from itertools import accumulate
 
 Bonds = list[tuple[int, int]]
-TRIES, STEPS = 24, 3_000
+TRIES = 24
 USUAL_RINGS = {6: 0, 5: 1}
 """What a bond costs that closes a ring of so many atoms; an open one 2, a smaller one more: chemistry's preference."""
 
@@ -24,6 +25,30 @@ def glued(centre: Sequence[int], around: Sequence[Sequence[int]], seed: int = 0)
         if bonds is not None:
             found.setdefault(frozenset(bonds), (cost(len(centre), bonds), attempt, bonds))
     return [bonds for _, _, bonds in sorted(found.values())]
+
+
+def can_be_glued(centre: Sequence[int], around: Sequence[Sequence[int]]) -> bool:
+    """Whether any graph has these neighbourhoods: each two kinds of nodes by themselves can be bound as they ask.
+
+    Of two kinds by the theorem of Gale and Ryser, of one kind by that of Erdős and Gallai.
+    """
+    import networkx as nx
+
+    asked: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
+    for own, wanted in zip(centre, around, strict=True):
+        for kind, count in Counter(wanted).items():
+            asked[own, kind].append(count)
+    for (own, kind), ends in asked.items():
+        others = asked.get((kind, own), [])
+        if own == kind:
+            served = nx.is_graphical(ends)
+        else:
+            reach = [sum(min(end, many) for end in others) for many in range(1, len(ends) + 1)]
+            most = accumulate(sorted(ends, reverse=True))
+            served = sum(ends) == sum(others) and all(one <= other for one, other in zip(most, reach, strict=True))
+        if not served:
+            return False
+    return True
 
 
 def cost(nodes: int, bonds: Bonds) -> float:
@@ -59,59 +84,51 @@ def _distances(friends: Sequence[set[int]], start: int) -> dict[int, int]:
 
 
 class _Gluing:
-    """One attempt: backtracking over open ends, the node with the fewest partners first among those already bound."""
+    """One attempt: the open end with the fewest partners first, among those of nodes that are already bound.
+
+    Whether two kinds of nodes are bound rightly does not hang on how other kinds are, so nothing is ever taken back but one
+    bond: where the last open ends may not be bound to each other, a bond between two nodes of their kinds is opened for them.
+    """
 
     def __init__(self, centre: Sequence[int], around: Sequence[Sequence[int]], dice: random.Random, *, wild: bool) -> None:
         self.centre, self.dice, self.wild = centre, dice, wild
         self.open = [Counter(wanted) for wanted in around]
+        self.asked = [tuple(sorted(wanted)) for wanted in around]
         self.friends: list[set[int]] = [set() for _ in centre]
         self.made: Bonds = []
-        self.steps = 0
+        self.of_kind: defaultdict[int, list[int]] = defaultdict(list)
+        for node, kind in enumerate(centre):
+            self.of_kind[kind].append(node)
 
     def bonds(self) -> Bonds | None:
         """All bonds, or None where this attempt found no way."""
-        return [(min(bond), max(bond)) for bond in self.made] if self._bind() else None
+        while (chosen := self._most_constrained()) is not None:
+            node, kind, partners = chosen
+            if partners:
+                self._turn(node, self._preferred(node, partners), bound=True)
+            elif not self._made_way(node, kind):
+                return None
+        return self.made
 
-    def _bind(self) -> bool:
-        self.steps += 1
-        if self.steps > STEPS:
-            return False
-        chosen = self._most_constrained()
-        if chosen is None:
-            return True
-        node, partners = chosen
-        for other in partners:
-            self._turn(node, other, bound=True)
-            if self._bind():
-                return True
-            self._turn(node, other, bound=False)
-            if self.steps > STEPS:
-                return False
-        return False
-
-    def _most_constrained(self) -> tuple[int, list[int]] | None:
-        """The node whose open end has fewest partners, those begun first; its partners, the preferred first."""
-        best: tuple[tuple[bool, int, float], int, list[int]] | None = None
+    def _most_constrained(self) -> tuple[int, int, list[int]] | None:
+        """The node whose open end has fewest partners, those begun first; what the partner has to be, and who could."""
+        best: tuple[tuple[bool, int, float], int, int, list[int]] | None = None
         for node, wanted in enumerate(self.open):
             for kind, count in wanted.items():
                 if not count:
                     continue
-                partners = [
-                    other
-                    for other, own in enumerate(self.centre)
-                    if own == kind and other != node and self.open[other][self.centre[node]] and other not in self.friends[node]
-                ]
-                fresh = len(
-                    {id(other) if self.friends[other] else tuple(sorted(self.open[other].items())) for other in partners}
-                )
+                partners = self._partners(node, kind)
+                fresh = len({(other,) if self.friends[other] else self.asked[other] for other in partners})
                 key = (len(partners) >= count and not self.friends[node], fresh, self.dice.random())
                 if best is None or key < best[0]:
-                    best = key, node, partners
-        if best is None:
-            return None
-        return best[1], self._ordered(best[1], best[2])
+                    best = key, node, kind, partners
+        return None if best is None else best[1:]
 
-    def _ordered(self, node: int, partners: list[int]) -> list[int]:
+    def _partners(self, node: int, kind: int) -> list[int]:
+        own, friends = self.centre[node], self.friends[node]
+        return [o for o in self.of_kind[kind] if self.open[o][own] and o != node and o not in friends]
+
+    def _preferred(self, node: int, partners: list[int]) -> int:
         away = _distances(self.friends, node)
 
         def preference(other: int) -> tuple[int, float]:
@@ -119,7 +136,27 @@ class _Gluing:
             rank = 2 if ring < 0 else USUAL_RINGS.get(ring, 3 + (ring < 5))
             return (0 if self.wild else rank), self.dice.random()
 
-        return sorted(partners, key=preference)
+        return min(partners, key=preference)
+
+    def _made_way(self, node: int, kind: int) -> bool:
+        """Bind two open ends, of this node and of one of that kind, to both ends of a bond that is opened for them."""
+        own = self.centre[node]
+        ends = [other for other in self.of_kind[kind] if self.open[other][own] > (other == node)]
+        ways = [
+            (end, near, far)
+            for end in ends
+            for far in self.of_kind[kind]
+            if far != node and far not in self.friends[node]
+            for near in self.friends[far]
+            if self.centre[near] == own and near not in (node, end) and near not in self.friends[end]
+        ]
+        if not ways:
+            return False
+        end, near, far = self.dice.choice(ways)
+        self._turn(near, far, bound=False)
+        self._turn(node, far, bound=True)
+        self._turn(near, end, bound=True)
+        return True
 
     def _turn(self, one: int, other: int, *, bound: bool) -> None:
         change = -1 if bound else 1
@@ -127,7 +164,4 @@ class _Gluing:
         self.open[other][self.centre[one]] += change
         (self.friends[one].add if bound else self.friends[one].remove)(other)
         (self.friends[other].add if bound else self.friends[other].remove)(one)
-        if bound:
-            self.made.append((one, other))
-        else:
-            self.made.pop()
+        (self.made.append if bound else self.made.remove)((min(one, other), max(one, other)))

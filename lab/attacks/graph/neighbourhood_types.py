@@ -1,21 +1,21 @@
-"""Neighbourhoods that a node can have, hop by hop, of which those stay that a layer's gradient allows."""
+"""Neighbourhoods that a node can have, a hop further each."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations_with_replacement, product
+from itertools import combinations_with_replacement, islice, product
 from math import comb, prod
 
 import torch
 from torch import Tensor
 
-from lab.attacks.graph.bounds import MOST_TYPES
+from lab.attacks.graph.bounds import AT_ONCE, MOST_KEPT, MOST_TYPES
 from lab.federated.graph_layers import GraphBody
 
-ENOUGH = 4_000
-"""Of the deepest, each of which is weighed against all others."""
+Described = tuple[int, tuple[int, ...]]
+"""What a node is, and what its neighbours are."""
 
 
 class TooManyError(Exception):
@@ -40,75 +40,126 @@ class Types:
     def __len__(self) -> int:
         return len(self.centre)
 
-    def kept(self, which: Sequence[int]) -> Types:
-        """Some of them."""
-        rows = torch.tensor(which, dtype=torch.long)
-        centre, around = [self.centre[row] for row in which], [self.around[row] for row in which]
-        return Types(centre, around, self.values[rows], self.gathered[rows], [self.root[row] for row in which])
+    def kept(self, which: Tensor) -> Types:
+        """Some of them, where ``which`` is true."""
+        rows = which.nonzero().flatten()
+        chosen = rows.tolist()
+        centre, around, root = ([told[row] for row in chosen] for told in (self.centre, self.around, self.root))
+        return Types(centre, around, self.values[rows], self.gathered[rows], root)
+
+
+class Allowance:
+    """How many neighbourhoods may still be looked at in all."""
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+
+    def spend(self, count: int) -> None:
+        """Take so many off. Raises ``TooManyError`` where there are fewer."""
+        self.left -= count
+        if self.left < 0:
+            raise TooManyError
+
+
+Fits = Callable[[Types], Tensor]
+"""Which types a layer's gradient allows."""
 
 
 def bare(body: GraphBody, kinds: Sequence[int], degrees: Sequence[int], like: Tensor) -> Types:
-    """Depth 0: a kind, and how many bonds."""
-    pairs = list(product(kinds, degrees))
+    """Depth 0: a kind, and how many bonds, few first."""
+    pairs = [(kind, degree) for degree, kind in product(degrees, kinds)]
     atoms = torch.eye(body.kinds, dtype=like.dtype)[[kind for kind, _ in pairs]]
     values = body.described(atoms, torch.tensor([degree for _, degree in pairs], dtype=like.dtype))
     around: list[tuple[int, ...]] = [(0,) * degree for _, degree in pairs]
     return Types([kind for kind, _ in pairs], around, values, values, list(range(len(pairs))))
 
 
-def deeper(body: GraphBody, hop: int, types: Types) -> Types:
+def deeper(body: GraphBody, hop: int, types: Types, fits: Fits, allowance: Allowance) -> Types:
     """One hop further: every way in which the neighbours can be types that agree with what the node says of them.
 
-    Raises ``TooManyError``.
+    Of those the ones that fit. Raises ``TooManyError``.
     """
-    listed = _first_hop(types) if hop == 0 else _next_hop(types)
-    by_degree: defaultdict[int, list[tuple[int, tuple[int, ...]]]] = defaultdict(list)
-    for centre, around in listed:
-        by_degree[len(around)].append((centre, around))
     degrees = torch.tensor([len(around) for around in types.around], dtype=torch.long)
-    rows = [row for found in by_degree.values() for row in found]
-    gathered = [_gathered(body, types.values, degrees, found) for found in by_degree.values()]
-    if not rows:
-        return types.kept([])
-    entering = torch.cat(gathered)
+    found: list[Types] = []
+    looked_at = kept = 0
+    for batch in _batches(_first_hop(types, found) if hop == 0 else _next_hop(types)):
+        allowance.spend(len(batch))
+        roots = [types.root[centre] if hop else number for number, (centre, _) in enumerate(batch, looked_at)]
+        looked_at += len(batch)
+        listed = _entered(body, hop, types.values, degrees, batch, roots)
+        found.append(listed.kept(fits(listed)))
+        kept += len(found[-1])
+        if kept > MOST_KEPT:
+            raise TooManyError
+    if not found:
+        return types.kept(torch.zeros(len(types), dtype=torch.bool))
+    return Types(
+        [centre for part in found for centre in part.centre],
+        [around for part in found for around in part.around],
+        torch.cat([part.values for part in found]),
+        torch.cat([part.gathered for part in found]),
+        [root for part in found for root in part.root],
+    )
+
+
+def _batches(groups: Iterable[Iterable[Described]]) -> Iterator[list[Described]]:
+    """Neighbourhoods of one group at a time, and not too many at once. Raises ``TooManyError``."""
+    count = 0
+    for group in groups:
+        left = iter(group)
+        while batch := list(islice(left, AT_ONCE)):
+            count += len(batch)
+            if count > MOST_TYPES:
+                raise TooManyError
+            yield batch
+
+
+def _entered(body: GraphBody, hop: int, values: Tensor, degrees: Tensor, batch: list[Described], roots: list[int]) -> Types:
+    """What the layer is given at nodes of so many bonds, and what it makes of it."""
+    centre = torch.tensor([centre for centre, _ in batch], dtype=torch.long)
+    around = torch.tensor([around for _, around in batch], dtype=torch.long)
+    gathered = body.gathering.one(values[centre], values[around], around.shape[1], degrees[around])
     with torch.no_grad():
-        values = body.bend(body.layers[hop](entering))
-    root = [types.root[centre] if hop else number for number, (centre, _) in enumerate(rows)]
-    return Types([centre for centre, _ in rows], [around for _, around in rows], values, entering, root)
+        passed = body.bend(body.layers[hop](gathered))
+    return Types([centre for centre, _ in batch], [around for _, around in batch], passed, gathered, roots)
 
 
-def _gathered(body: GraphBody, values: Tensor, degrees: Tensor, found: list[tuple[int, tuple[int, ...]]]) -> Tensor:
-    centre = torch.tensor([centre for centre, _ in found], dtype=torch.long)
-    around = torch.tensor([around for _, around in found], dtype=torch.long)
-    return body.gathering.one(values[centre], values[around], around.shape[1], degrees[around])
-
-
-def _first_hop(types: Types) -> Iterator[tuple[int, tuple[int, ...]]]:
-    """Any neighbours that have bonds at all."""
+def _first_hop(types: Types, found: Sequence[Types]) -> Iterator[Iterator[Described]]:
+    """Nodes of few bonds first: of those with more bonds then only what is seen by its neighbours is asked for."""
     bound = [number for number, around in enumerate(types.around) if around]
-    count = sum(comb(len(bound) + len(around) - 1, len(around)) for around in types.around)
-    if count > MOST_TYPES:
-        raise TooManyError
     for centre, around in enumerate(types.around):
-        yield from ((centre, chosen) for chosen in combinations_with_replacement(bound, len(around)))
+        degree = len(around)
+        seeing = {
+            neighbour for part in found for neighbour, seen in zip(part.centre, part.around, strict=True) if centre in seen
+        }
+        could = [other for other in bound if len(types.around[other]) >= degree or other in seeing]
+        if comb(len(could) + degree - 1, degree) > MOST_TYPES:
+            raise TooManyError
+        yield ((centre, chosen) for chosen in combinations_with_replacement(could, degree))
 
 
-def _next_hop(types: Types) -> Iterator[tuple[int, tuple[int, ...]]]:
-    """Neighbours that see this node as it is."""
+def _next_hop(types: Types) -> Iterator[Iterator[Described]]:
+    """Neighbours that see this node as it is; nodes of equally many bonds together."""
     seen_by: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
     for number, (centre, around) in enumerate(zip(types.centre, types.around, strict=True)):
         for other in set(around):
             seen_by[centre, other].append(number)
+    by_degree: defaultdict[int, list[int]] = defaultdict(list)
     count = 0
     for number, (centre, around) in enumerate(zip(types.centre, types.around, strict=True)):
-        wanted = Counter(around)
-        choices = {other: seen_by[other, centre] for other in wanted}
-        count += prod(comb(len(found) + wanted[other] - 1, wanted[other]) for other, found in choices.items())
+        by_degree[len(around)].append(number)
+        count += prod(comb(len(seen_by[other, centre]) + many - 1, many) for other, many in Counter(around).items())
         if count > MOST_TYPES:
             raise TooManyError
-        each = [combinations_with_replacement(found, wanted[other]) for other, found in choices.items()]
+
+    def ways(number: int) -> Iterator[Described]:
+        centre, wanted = types.centre[number], Counter(types.around[number])
+        each = [combinations_with_replacement(seen_by[other, centre], many) for other, many in wanted.items()]
         for chosen in product(*each):
             yield number, tuple(sorted(neighbour for part in chosen for neighbour in part))
+
+    for numbers in by_degree.values():
+        yield (way for number in numbers for way in ways(number))
 
 
 def consistent(types: Types) -> Types:
@@ -116,22 +167,8 @@ def consistent(types: Types) -> Types:
     while True:
         pairs = {(centre, other) for centre, around in zip(types.centre, types.around, strict=True) for other in around}
         kept = [
-            number
-            for number, (centre, around) in enumerate(zip(types.centre, types.around, strict=True))
-            if all((other, centre) in pairs for other in around)
+            all((other, centre) in pairs for other in around) for centre, around in zip(types.centre, types.around, strict=True)
         ]
-        if len(kept) == len(types):
+        if all(kept):
             return types
-        types = types.kept(kept)
-
-
-def outside(vectors: Tensor, span: Tensor) -> Tensor:
-    """What share of each vector lies outside the span of orthonormal rows; 0 of a vector of zeros."""
-    lengths = vectors.norm(dim=1).clamp_min(1e-300)
-    return (vectors - (vectors @ span.T) @ span).norm(dim=1) / lengths
-
-
-def rows_of(gradient: Tensor, tolerance: float) -> Tensor:
-    """Orthonormal rows that span what entered a layer, up to ``tolerance`` of the largest."""
-    _, sizes, rows = torch.linalg.svd(gradient, full_matrices=False)
-    return rows[sizes > tolerance * sizes[0]]
+        types = types.kept(torch.tensor(kept, dtype=torch.bool))

@@ -5,9 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
-
 from lab.attacks.base import Reading
 from lab.attacks.graph.neighbourhood_types import Types
 from lab.modalities.graphs.line_notation import names_of
@@ -15,14 +12,16 @@ from lab.modalities.graphs.line_notation import names_of
 
 @dataclass(frozen=True, eq=False)
 class Listed:
-    """All neighbourhoods of one hop."""
+    """All neighbourhoods of one hop that were looked at."""
 
-    types: Types
+    centre: list[int]
+    around: list[tuple[int, ...]]
+    """As ``Types`` has them."""
     bare: Types
     """What a node is without its neighbours."""
-    off: Tensor
+    off: list[float]
     """What share of each lies outside what the next layer was given."""
-    fits: Tensor
+    fits: frozenset[int]
     """Which were kept."""
 
     def reading(self, row: int, count: int, kinds: int) -> Reading:
@@ -30,27 +29,25 @@ class Listed:
         other = self._nearest_refused(row)
         what = f"{self._spelt(row, kinds)} ×{count}"
         if other is None:
-            return Reading(what, float(self.off[row]), "", math.inf)
-        return Reading(what, float(self.off[row]), self._spelt(other, kinds), float(self.off[other]))
+            return Reading(what, self.off[row], "", math.inf)
+        return Reading(what, self.off[row], self._spelt(other, kinds), self.off[other])
 
     def _nearest_refused(self, row: int) -> int | None:
         """Of those around a node of this kind; None where none was refused."""
         own = self.kind(row)
-        alike = torch.tensor([self.kind(other) == own for other in range(len(self.types))])
-        refused = (alike & ~self.fits).nonzero().flatten()
-        return int(refused[self.off[refused].argmin()]) if len(refused) else None
+        refused = (other for other in range(len(self.centre)) if self.kind(other) == own and other not in self.fits)
+        return min(refused, key=self.off.__getitem__, default=None)
 
     def _spelt(self, row: int, kinds: int) -> str:
         """An atom and what it is bound to, with the bonds of each where it has several: C(C₃C₂O)."""
         names = names_of(kinds)
-        around = [
-            f"{names[self.bare.centre[other]]}{_lowered(len(self.bare.around[other]))}" for other in self.types.around[row]
-        ]
-        return f"{names[self.kind(row)]}({''.join(around)})"
+        around = sorted((self.bare.centre[other], len(self.bare.around[other])) for other in self.around[row])
+        told = "".join(f"{names[kind]}{_lowered(bonds)}" for kind, bonds in around)
+        return f"{names[self.kind(row)]}({told})"
 
     def kind(self, row: int) -> int:
         """Of its centre."""
-        return self.bare.centre[self.types.centre[row]]
+        return self.bare.centre[self.centre[row]]
 
 
 def _lowered(bonds: int) -> str:

@@ -15,7 +15,7 @@ from lab.attacks.base import Attack
 from lab.attacks.closed_form.layerwise import SMOOTH
 from lab.attacks.closed_form.spatial.feature_inversion import HISTORY
 from lab.attacks.gradient_matching import GradientMatching
-from lab.attacks.graph.bounds import MOST_TYPES
+from lab.attacks.graph.bounds import AT_ONCE, MOST_KEPT
 from lab.attacks.head_start import HeadStart
 from lab.attacks.label_reading import LabelReading
 from lab.attacks.matching.adaptive_steps import MOST_PLACES
@@ -245,9 +245,9 @@ def _spans(layer: Layer, sentences: int) -> int:
 
 @_attack.register
 def _(attack: Neighbourhoods, sizes: Sizes) -> int:
-    """Of every neighbourhood that may be listed what enters and leaves a layer, in double precision, and what is left of it."""
+    """Of neighbourhoods looked at, and of those kept and joined, what enters and leaves a layer, in double precision."""
     widest = max((layer.inputs + layer.outputs) // layer.channels for layer in sizes.drawn.layers if layer.channels)
-    return 2 * 2 * MOST_TYPES * widest + 4 * sizes.drawn.weights
+    return 2 * (AT_ONCE + 2 * MOST_KEPT) * widest + 4 * sizes.drawn.weights
 
 
 def _descent(sizes: Sizes) -> int:

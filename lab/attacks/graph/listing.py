@@ -1,0 +1,94 @@
+"""Neighbourhoods as deep as a network sees, of which every layer's gradient allows every hop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from lab.attacks.graph.bounds import MOST_IN_ALL
+from lab.attacks.graph.gradient_span import GradientSpan
+from lab.attacks.graph.neighbourhood_types import Allowance, Types, bare, consistent, deeper
+from lab.attacks.graph.telling import Listed
+from lab.federated.graph_layers import GraphBody
+
+PRESENT = 1e-7
+"""What share of the fullest kind's gradient one has at least that occurs."""
+
+
+@dataclass(frozen=True, eq=False)
+class Listing:
+    """What a graph network's layers were given, layer by layer."""
+
+    body: GraphBody
+    gradients: list[Tensor]
+    """Of each layer's weights, in double precision."""
+    entered: list[GradientSpan]
+    """What each layer was given: a node with its neighbours."""
+    passed: list[GradientSpan]
+    """The same of nodes alone, as far as it tells of them."""
+
+    allowance: Allowance
+
+    @classmethod
+    def of(cls, body: GraphBody, gradients: list[Tensor], nodes: int, precision: float) -> Listing:
+        """``precision``: the last digit of the numbers that were sent."""
+        entered = [GradientSpan.of(gradient, nodes, precision) for gradient in gradients]
+        widths = [gradient.shape[1] // body.gathering.parts for gradient in gradients]
+        alone = [GradientSpan.of(g[:, :width], nodes, precision) for g, width in zip(gradients, widths, strict=True)]
+        return cls(body, gradients, entered, alone, Allowance(MOST_IN_ALL))
+
+    def types(self, degree: int, near: float, *, lost: bool) -> Iterator[tuple[Types, Listed]]:
+        """Types of the deepest hop, and all of one hop that were looked at; several where something is ``lost``.
+
+        ``near``: how many times what noise explains a type may miss. ``lost``: of what nodes passed on one direction did not
+        enter the next layer. Raises ``TooManyError``.
+        """
+        alone = bare(self.body, self.present(), range(degree + 1), self.gradients[0])
+        seen: list[tuple[list[int], list[tuple[int, ...]], list[float]]] = []
+
+        def fits(types: Types) -> Tensor:
+            span, vectors = (self.passed[1], types.values) if len(self.gradients) > 1 else (self.entered[0], types.gathered)
+            seen.append((types.centre, types.around, span.share_off(vectors).tolist()))
+            return self._fits(0, types, near, lost=lost)
+
+        found = deeper(self.body, 0, alone, fits, self.allowance)
+        for kept in self._kept(0, found, near, lost=lost):
+            listed = Listed(
+                [centre for centres, _, _ in seen for centre in centres],
+                [around for _, arounds, _ in seen for around in arounds],
+                alone,
+                [share for _, _, off in seen for share in off],
+                frozenset(kept.root),
+            )
+            for types in self._from(1, consistent(kept) if len(self.gradients) > 1 else kept, near, lost=lost):
+                yield types, listed
+
+    def _from(self, hop: int, types: Types, near: float, *, lost: bool) -> Iterator[Types]:
+        """From those that are left after so many hops."""
+        if hop == len(self.gradients) or not len(types):
+            yield types
+            return
+        found = deeper(self.body, hop, types, lambda listed: self._fits(hop, listed, near, lost=lost), self.allowance)
+        last = hop == len(self.gradients) - 1
+        for kept in (found,) if last else map(consistent, self._kept(hop, found, near, lost=lost)):
+            yield from self._from(hop + 1, kept, near, lost=lost)
+
+    def _fits(self, hop: int, types: Types, near: float, *, lost: bool) -> Tensor:
+        held = self.entered[hop].holds(types.gathered, near)
+        last = hop == len(self.gradients) - 1
+        return held if last or lost else held & self.passed[hop + 1].holds(types.values, near)
+
+    def _kept(self, hop: int, found: Types, near: float, *, lost: bool) -> Iterator[Types]:
+        """Of those that fit, those that passed on what entered the next layer, in each way in which a direction got lost."""
+        if not lost or hop == len(self.gradients) - 1:
+            yield found
+            return
+        for which in self.passed[hop + 1].with_one_more(found.values, near):
+            yield found.kept(which)
+
+    def present(self) -> list[int]:
+        """Kinds that entered the first layer at all."""
+        first = self.gradients[0][:, : self.body.kinds].abs().amax(0)
+        return (first > PRESENT * first.max()).nonzero().flatten().tolist()
