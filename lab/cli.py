@@ -347,9 +347,12 @@ def federate(
     server_rate: Annotated[float | None, Option(metavar="X", parser=number, help="how far the mean update moves")] = None,
     defence: Annotated[list[str] | None, Option(metavar=NAMED, help="of every client; repeat it for several")] = None,
     seed: Annotated[int | None, Option(metavar="N", parser=whole, help="the seed of everything random")] = None,
+    secure: Annotated[bool | None, Option("--secure", help="masks hide each update: the server sees the sum alone")] = None,
+    lost: Annotated[float | None, Option(metavar="X", parser=number, help="chance of a client to drop out of a round")] = None,
     out: Annotated[Path, Option(metavar="DIR", help="folder of the curves and of every update")] = Path("runs/federation"),
     look: Annotated[str | None, Option(metavar="ROUND:CLIENT", help="attack this update afterwards: 1:3")] = None,
     attack: Annotated[str | None, Option(metavar=NAMED, help="by this attack; the recommended one if left out")] = None,
+    dishonest: Annotated[bool, Option("--dishonest", help="with --secure and --look: a server that breaks it")] = False,
     delta: Annotated[
         float | None, Option(metavar="X", parser=number, help="for which epsilon is told; 1e-5 if left out")
     ] = None,
@@ -360,8 +363,9 @@ def federate(
 
     given = {"clients": clients, "rounds": rounds, "sampled": sampled, "concentration": concentration, "pictures": pictures}
     given |= {"dataset": dataset, "network": network, "protocol": protocol, "server_rate": server_rate, "defences": defence}
+    settings = prepare(given | {"seed": seed, "secure": secure, "lost": lost}, data)
     try:
-        say(federate_it(prepare(given | {"seed": seed}, data), out, parse_place(look) if look else None, attack, delta))
+        say(federate_it(settings, out, parse_place(look) if look else None, attack, delta, dishonest=dishonest))
     except KeyboardInterrupt as interruption:
         say(str(interruption))
         raise typer.Exit(INTERRUPTED) from None

@@ -23,6 +23,9 @@ from lab.federation.settings import Federation
 from lab.options.text import parse_entry
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lab.evaluation.round import Round
     from lab.federation.archive import Played
 
 
@@ -49,11 +52,21 @@ def parse_place(text: str) -> tuple[int, int]:
     return number, client
 
 
-def run(settings: Federation, out: Path, look: tuple[int, int] | None, attack: str | None, delta: float | None = None) -> str:
+def run(
+    settings: Federation,
+    out: Path,
+    look: tuple[int, int] | None,
+    attack: str | None,
+    delta: float | None = None,
+    *,
+    dishonest: bool = False,
+) -> str:
     """Train to the end, say what is promised, then attack. Raises ``KeyboardInterrupt`` with a sentence after Ctrl-C."""
     chosen = parse_entry(Attack, attack) if attack else None
     if look is None and attack:
         raise LabError("--attack needs an update; name its round and its client by --look, such as --look 1:3.")
+    if dishonest and not (settings.secure and look):
+        raise LabError("--dishonest breaks secure aggregation to see one client; give --secure and --look, such as --look 1:3.")
     if look is not None:
         _check_place(settings, look)
     with lasting():  # what was typed is checked by now, and only a training needs torch
@@ -78,8 +91,8 @@ def run(settings: Federation, out: Path, look: tuple[int, int] | None, attack: s
         f"{settings.clients} clients trained for {settings.rounds} rounds: {100 * played.point.accuracy:.1f} % of the test "
         f"pictures are right (loss {played.point.loss:.3f}). Curves and updates: {out}"
     )
-    lines = [told, *promised]
-    return "\n".join(lines if found is None or look is None else [*lines, _attacked(settings, found, look[1], chosen)])
+    found_out = [] if found is None or look is None else _attacked(settings, found, look[1], chosen, dishonest=dishonest)
+    return "\n".join([told, *promised, *found_out])
 
 
 def _check_place(settings: Federation, look: tuple[int, int]) -> None:
@@ -92,19 +105,35 @@ def _check_place(settings: Federation, look: tuple[int, int]) -> None:
         )
 
 
-def _attacked(settings: Federation, played: Played, client: int, attack: Attack | None) -> str:
+def _attacked(
+    settings: Federation, played: Played, client: int, attack: Attack | None, *, dishonest: bool = False
+) -> Iterator[str]:
+    """What the server finds of one client; under masks of the sum, or of one client by another trick."""
+    from lab.federation.bounds import bounds_told
+    from lab.federation.looking import look, look_at_sum, look_inconsistently
+    from lab.federation.masking_told import masks_told
+    from lab.federation.shards import Shards
+
+    shards, number = Shards.of(settings), played.point.number
+    if settings.secure and played.sent:
+        yield from masks_told(settings.masking(number), played.sent)
+    if settings.secure and not dishonest:
+        yield _found(f"The sum of {len(played.sent)} clients in round {number}", settings, look_at_sum(shards, played), attack)
+        return
+    looked = look_inconsistently if dishonest else look
+    who = f"Client {client} in round {number}"
+    if dishonest:
+        yield f"A dishonest server gives all but client {client} a last layer of zeros, so that the sum is that client's alone."
+    yield _found(who, settings, looked(shards, played, client), attack)
+    yield from bounds_told(shards, client, number)
+
+
+def _found(who: str, settings: Federation, seen: Round, attack: Attack | None) -> str:
     from lab.commands.running import measures_told
     from lab.evaluation.scores import score
     from lab.experiments.rounds import attack as attacked
-    from lab.federation.bounds import bounds_told
-    from lab.federation.looking import look
-    from lab.federation.shards import Shards
     from lab.modalities.base import modality_of
 
-    shards = Shards.of(settings)
-    seen = look(shards, played, client)
     *_, last = attacked(seen.observation, attack, seed=settings.seed)
     scores = score(last, seen)
-    told = measures_told(scores, modality_of(seen.observation.modality))
-    found = f"Client {client} in round {played.point.number}: {scores.verdict.value}. {told}"
-    return "\n".join([found, *bounds_told(shards, client, played.point.number)])
+    return f"{who}: {scores.verdict.value}. {measures_told(scores, modality_of(seen.observation.modality))}"

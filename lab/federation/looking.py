@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+from dataclasses import fields, replace
+
+from lab.late import torch
+
 from lab.client.batch import Batch
 from lab.client.defending import masked
+from lab.client.representation import last_layer
 from lab.errors import LabError
 from lab.evaluation.round import Round
 from lab.evaluation.scores import DECOYS
 from lab.federated.inputs import joined, rows, shape_of
 from lab.federated.observation import LabelSource, Observation
-from lab.federated.tensors import Inputs
+from lab.federated.protocols.base import Protocol
+from lab.federated.protocols.fedavg import FedAvg
+from lab.federated.protocols.secure_sum import SecureSum
+from lab.federated.tensors import Gradients, Inputs
 from lab.federation.archive import Played
 from lab.federation.shards import Shards
-from lab.federation.training import build
+from lab.federation.training import build, sent_by
 
 
 def look(shards: Shards, played: Played, client: int, labels: LabelSource = LabelSource.KNOWN) -> Round:
@@ -21,15 +30,68 @@ def look(shards: Shards, played: Played, client: int, labels: LabelSource = Labe
     Raises ``LabError`` where the client sent nothing in that round.
     """
     if client not in played.sent:
-        took_part = ", ".join(map(str, played.sent))
+        took_part = ", ".join(map(str, played.sent)) or "nobody did, so another round"
         raise LabError(f"Client {client} sent nothing in round {played.point.number}; choose one of: {took_part}.")
-    settings, batch = shards.settings, shards.batch(client, played.point.number)
-    network = build(settings, shards)
+    batch = shards.batch(client, played.point.number)
+    return _round(shards, played, client, batch, shards.settings.protocol, played.sent[client], labels)
+
+
+def look_at_sum(shards: Shards, played: Played, labels: LabelSource = LabelSource.KNOWN) -> Round:
+    """The mean update of one round, which is all that masks leave to an honest server: a batch of everybody's pictures.
+
+    Raises ``LabError`` where nobody answered, or the clients have unlike numbers of pictures.
+    """
+    number, clients = played.point.number, list(played.sent)
+    if not clients:
+        raise LabError(f"Too few clients answered in round {number}, so nothing was unmasked; choose another round.")
+    batches = [shards.batch(client, number) for client in clients]
+    counts = sorted({len(batch) for batch in batches})
+    if len(counts) > 1:
+        raise LabError(
+            f"The clients of round {number} have {counts[0]} to {counts[-1]} pictures behind their updates, and a sum is "
+            f"attacked where all have as many; give pictures = {counts[0]} or fewer."
+        )
+    together = Batch(torch.cat([batch.images for batch in batches]), torch.cat([batch.labels for batch in batches]))
+    total = shards.settings.masking(number).sum_of(played.sent)
+    mean = {name: tensor / len(clients) for name, tensor in total.items()}
+    return _round(shards, played, clients[0], together, _of_all(shards.settings.protocol, len(clients)), mean, labels)
+
+
+def look_inconsistently(shards: Shards, played: Played, client: int, labels: LabelSource = LabelSource.KNOWN) -> Round:
+    """What a dishonest server gets of one client in spite of masks (Pasquini et al. 2022: model inconsistency).
+
+    It sends the client the weights, and everybody else the same with a last layer of zeros: nothing passes that on the way
+    back, so that below it their first gradients are zero, and the sum is the one client's. After several local steps the
+    others' last layers are no zeros any more, and what they add is noise. Raises ``LabError`` where the client sent nothing.
+    """
+    honest, number = look(shards, played, client, labels), played.point.number
+    network = deepcopy(honest.observation.network)
+    name, last = last_layer(network)
+    for weights in last.parameters():
+        weights.detach().zero_()
+    others = {other: sent_by(shards, network, other, number)[0] for other in played.sent if other != client}
+    total = shards.settings.masking(number).sum_of({client: played.sent[client], **others})
+    below = {own: tensor for own, tensor in total.items() if not own.startswith(f"{name}.")}
+    return replace(honest, observation=replace(honest.observation, update=below))
+
+
+def _of_all(protocol: Protocol, clients: int) -> Protocol:
+    """What the mean of so many updates comes of; of gradients it is the gradient of all pictures together."""
+    if not isinstance(protocol, FedAvg):
+        return protocol
+    return SecureSum(clients=clients, **{field.name: getattr(protocol, field.name) for field in fields(FedAvg)})
+
+
+def _round(
+    shards: Shards, played: Played, client: int, batch: Batch, protocol: Protocol, update: Gradients, labels: LabelSource
+) -> Round:
+    """A round in which that was sent of these pictures; the line-up has the client's first one."""
+    settings, network = shards.settings, build(shards.settings, shards)
     network.load_state_dict({**network.state_dict(), **played.before})
     observation = Observation(
         network=network,
-        protocol=settings.protocol.as_told(),
-        update=played.sent[client],
+        protocol=protocol.as_told(),
+        update=update,
         input_shape=shape_of(batch.inputs),
         batch_size=len(batch),
         label_source=labels,
@@ -37,7 +99,7 @@ def look(shards: Shards, played: Played, client: int, labels: LabelSource = Labe
         modality=settings.dataset.modality,
         masked=masked(settings.defences, network),
     )
-    clean = settings.protocol.update(network, batch.inputs, batch.labels)
+    clean = protocol.update(network, batch.inputs, batch.labels)
     return Round(batch, clean, observation, _line_up(shards, played, client, batch))
 
 
