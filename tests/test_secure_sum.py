@@ -11,6 +11,7 @@ from lab.attacks.gradient_matching import GradientMatching
 from lab.client.defences.dp_fedavg import DPFedAvg
 from lab.client.defences.gaussian_noise import GaussianNoise
 from lab.commands import federating
+from lab.commands.looking import Look
 from lab.errors import LabError
 from lab.evaluation.scores import score
 from lab.experiments.rounds import attack
@@ -195,7 +196,7 @@ def test_under_masks_the_promise_is_that_of_the_mean_with_the_noise_of_those_who
 
 
 def test_the_command_shows_masks_in_numbers_and_attacks_the_sum(tmp_path):
-    told = federating.run(replace(ALONE, clients=3), tmp_path, (1, 2), "gradient_matching:iterations=5").splitlines()
+    told = federating.run(replace(ALONE, clients=3), tmp_path, Look(1, 2, 1), "gradient_matching:iterations=5").splitlines()
     table = [line.split() for line in told if line.split()[0].isdigit() or line.startswith("sum")]
     *rows, total = [row for row in table if len(row) == 4]
     assert len(rows) == 3
@@ -206,7 +207,7 @@ def test_the_command_shows_masks_in_numbers_and_attacks_the_sum(tmp_path):
     assert any(f"the sum under masks is {total[2]}, in the clear {total[2]}" in line for line in told)
     assert told[-1].startswith("The sum of 3 clients in round 1: ")
     dishonest = federating.run(
-        replace(ALONE, clients=3), tmp_path, (1, 2), "gradient_matching:iterations=5", dishonest=True
+        replace(ALONE, clients=3), tmp_path, Look(1, 2, 1, dishonest=True), "gradient_matching:iterations=5"
     ).splitlines()
     assert dishonest[-1].startswith("Client 2 in round 1: ")
 
@@ -226,10 +227,8 @@ def test_what_cannot_be_masked_is_told_in_a_sentence(change, says):
 
 
 def test_what_the_server_needs_to_look_is_told_in_a_sentence(tmp_path):
-    with pytest.raises(LabError, match="give --secure and --look"):
-        federating.run(replace(SMALL, secure=False), tmp_path, (1, 2), None, dishonest=True)
-    with pytest.raises(LabError, match="give --secure and --look"):
-        federating.run(SMALL, tmp_path, None, None, dishonest=True)
+    with pytest.raises(LabError, match="breaks secure aggregation to see one client; give --secure with it"):
+        federating.run(replace(SMALL, secure=False), tmp_path, Look(1, 2, 1, dishonest=True), None)
     uneven = replace(SMALL, pictures=0, rounds=1, defences=(GaussianNoise(),))
     with pytest.raises(LabError, match="pictures behind their updates, and a sum is attacked where all have as many"):
         look_at_sum(Shards.of(uneven), last(uneven))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import fields, replace
+from functools import reduce
 
 from lab.late import torch
 
@@ -29,11 +31,34 @@ def look(shards: Shards, played: Played, client: int, labels: LabelSource = Labe
 
     Raises ``LabError`` where the client sent nothing in that round.
     """
+    _check_took_part(played, client)
+    batch = shards.batch(client, played.point.number)
+    return _round(shards, played, client, batch, shards.settings.protocol, played.sent[client], labels)
+
+
+def _check_took_part(played: Played, client: int) -> None:
     if client not in played.sent:
         took_part = ", ".join(map(str, played.sent)) or "nobody did, so another round"
         raise LabError(f"Client {client} sent nothing in round {played.point.number}; choose one of: {took_part}.")
-    batch = shards.batch(client, played.point.number)
-    return _round(shards, played, client, batch, shards.settings.protocol, played.sent[client], labels)
+
+
+def look_over(shards: Shards, rounds: Sequence[Played], client: int, labels: LabelSource = LabelSource.KNOWN) -> Round:
+    """The mean of a client's updates of several rounds, as if all had come at the weights of the first.
+
+    What its defences drew by chance fades in it; so does what one round alone would tell where the weights moved between.
+    Raises ``LabError`` where the client sent nothing in one of them, or other pictures stood behind it.
+    """
+    seen = look(shards, rounds[0], client, labels)
+    number = rounds[0].point.number
+    for played in rounds[1:]:
+        _check_took_part(played, client)
+        if not shards.same_pictures(client, number, played.point.number):
+            raise LabError(
+                f"Client {client} had other pictures in round {played.point.number} than in round {number}, so their updates "
+                "have no mean to attack; give --pictures 0, with which each sends all that it has."
+            )
+    update = {name: torch.stack([played.sent[client][name] for played in rounds]).mean(0) for name in seen.observation.update}
+    return replace(seen, observation=replace(seen.observation, update=update))
 
 
 def look_at_sum(shards: Shards, played: Played, labels: LabelSource = LabelSource.KNOWN) -> Round:
@@ -51,7 +76,8 @@ def look_at_sum(shards: Shards, played: Played, labels: LabelSource = LabelSourc
             f"The clients of round {number} have {counts[0]} to {counts[-1]} pictures behind their updates, and a sum is "
             f"attacked where all have as many; give pictures = {counts[0]} or fewer."
         )
-    together = Batch(torch.cat([batch.images for batch in batches]), torch.cat([batch.labels for batch in batches]))
+    inputs = reduce(joined, (batch.inputs for batch in batches))
+    together = Batch(inputs, torch.cat([batch.labels for batch in batches]))
     total = shards.settings.masking(number).sum_of(played.sent)
     mean = {name: tensor / len(clients) for name, tensor in total.items()}
     return _round(shards, played, clients[0], together, _of_all(shards.settings.protocol, len(clients)), mean, labels)
