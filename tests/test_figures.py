@@ -11,8 +11,11 @@ import torch
 from PIL import Image, ImageColor
 
 from lab.attacks.base import Reading
+from lab.modalities.graphs.building import batch_of
+from lab.modalities.graphs.line_notation import ATOMS, parse
 from widgets.still.figures import HUES, bars, curves, pictures, said, table
 from widgets.still.gaps import gaps
+from widgets.still.molecules import molecules
 
 
 def test_each_picture_has_its_caption_as_alternative_text():
@@ -57,10 +60,11 @@ FIGURES = [
     table(["a", "b"], [(1, 2.0)]),
     said("A sentence."),
     gaps([Reading("rabbit", 2e-8, "hare", 0.5), Reading("hole", 1e-7, "", math.inf)]),
+    molecules([batch_of([parse("CO")], len(ATOMS))], ["methanol"]),
 ]
 
 
-@pytest.mark.parametrize("shown", FIGURES, ids=("bars", "curves", "pictures", "table", "said", "gaps"))
+@pytest.mark.parametrize("shown", FIGURES, ids=("bars", "curves", "pictures", "table", "said", "gaps", "molecules"))
 def test_a_copy_that_is_not_trusted_shows_the_same(shown):
     """It keeps tables, text and pictures with their attributes; it drops SVG, scripts and styles."""
     markup = shown._repr_html_()
@@ -104,3 +108,13 @@ def _across(strip, hue):
     """The middle of a dot of this colour."""
     there = (strip[:, :, :3] == ImageColor.getrgb(hue)).all(2).any(0)
     return float(np.flatnonzero(there).mean())
+
+
+def test_molecules_stand_side_by_side_and_the_same_one_looks_the_same_in_any_order():
+    one, again, other = (batch_of([parse(line)], len(ATOMS), size=5) for line in ("CC=O", "O=CC", "CCN"))
+    shown = molecules([one, again, other], ["one", "the <same>", "another"])
+    assert repr(shown) == "Graphs: one: 2 C, 1 O, 2 bonds; the <same>: 2 C, 1 O, 2 bonds; another: 2 C, 1 N, 2 bonds."
+    assert 'alt="the &lt;same&gt;: 2 C, 1 O, 2 bonds"' in shown._repr_html_()
+    first, second, third = drawn(shown)
+    assert np.array_equal(first, second)
+    assert not np.array_equal(first, third)

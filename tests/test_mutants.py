@@ -83,6 +83,14 @@ SAMPLES = {
     "patches": [(randn(n, 9, seed=n), randn(n, 9, seed=n).T @ rand(n, 4, seed=n)) for n in (1, 3, 5)],
     "span_distance": [(randn(8, k, seed=k) @ randn(k, 7, seed=k + 1), randn(4, 7, seed=k)) for k in (1, 3, 5)],
     "longest_safe": [(width,) for width in (1, 2, 3, 9, 128)],
+    "pooled": [(torch.outer(randn(k, seed=k), randn(6, seed=k + 1)), randn(k, seed=k)) for k in (2, 3, 10)],
+    "handshake": [
+        ({("C", ("C",)): 2, ("O", ()): 1},),
+        ({("C", ("C", "O")): 2, ("O", ("C",)): 2},),
+        ({("C", ("C",)): 3},),
+        ({("C", ("O",)): 1, ("N", ("O",)): 1},),
+        ({("N", ("O", "O")): 1, ("C", ("C",)): 2},),
+    ],
     "interval": [([1.0, 2.0, 4.0], [0.5, 2.5, 1.0], 4.303), ([3.0, 1.0, 2.0, 7.0, 5.0], [2.0, 2.0, 2.5, 1.0, 3.0], 2.776)],
 }
 
@@ -91,7 +99,7 @@ def copied(value):
     return (
         value.clone()
         if isinstance(value, torch.Tensor)
-        else {k: v.clone() for k, v in value.items()}
+        else {k: copied(v) for k, v in value.items()}
         if isinstance(value, dict)
         else value
     )

@@ -2,6 +2,7 @@
 
 import math
 import statistics
+from collections import Counter
 
 import torch
 from torch.nn import functional
@@ -142,6 +143,19 @@ def outside(rows, candidates, cut=1e-6, squared=False, inside=False, divided=Tru
     within = candidates @ basis.T @ basis
     length = (within if inside else candidates - within).norm(dim=1) / (candidates.norm(dim=1) if divided else 1)
     return length.square() if squared else length
+
+
+def ends(counts):
+    found = Counter()
+    for (centre, around), count in counts.items():
+        for other in around:
+            found[centre, other] += count
+    return found
+
+
+def shaken(counts, met=lambda found, one, other: True):
+    found = ends(counts)
+    return sum(found.values()) // 2 if all(met(found, *pair) for pair in found) else None
 
 
 WRONG = {
@@ -322,5 +336,22 @@ WRONG = {
         (lambda width: max(width - 3, 0), "one more may be read"),
         (lambda width: width // 2, "more careful"),
         (lambda width: width - 2, "no words"),
+    ],
+    "pooled": [
+        (lambda dW, db: db @ dW, "divide it by the sum"),
+        (lambda dW, db: db @ dW / db.norm(), "not by its root"),
+        (lambda dW, db: dW.sum(0) / db.sum(), "divided by zero"),
+        (lambda dW, db: dW[db.abs().argmax()], "not yet divided"),
+        (lambda dW, db: (dW / db.unsqueeze(1)).mean(0), "hardly loud"),
+        (lambda dW, db: dW[db.abs().argmax()] / db[db.abs().argmax()], "keeps all of its noise"),
+        (lambda dW, db: dW / db.unsqueeze(1), "one is enough"),
+    ],
+    "handshake": [
+        (lambda counts: sum(ends(counts).values()), "ends of bonds"),
+        (lambda counts: sum(len(around) for _, around in counts) // 2, "weigh it by its number"),
+        (lambda counts: sum(counts.values()), "these are the atoms"),
+        (lambda counts: shaken(counts, lambda found, one, other: sum(found.values()) % 2 == 0), "each pair of kinds"),
+        (lambda counts: shaken(counts, lambda found, one, other: found[one, other] == found[other, one]), "an odd number"),
+        (lambda counts: None, "returned nothing"),
     ],
 }

@@ -19,13 +19,13 @@ WIDE, HIGH, DOT = 200, 16, 4
 FITS, OTHER, LINE = HUES[0], HUES[3], "#9aa3ab"
 
 
-def gaps(readings: Iterable[Reading]) -> Figure:
-    """A row for each place: the word that fits and how far it is off, a scale with both, and the nearest that does not fit."""
+def gaps(readings: Iterable[Reading], read: str = "place") -> Figure:
+    """A row for each that was ``read``: what fits and how far it is off, a scale with both, and the nearest that does not."""
     rows = [
         (place, each.what, f"{each.off:.0e}", _scale(each.off, each.other_off), f"{each.other_off:.2g}", each.other or "none")
         for place, each in enumerate(readings, 1)
     ]
-    return table(["place", "fits", "off by", f"1e-{DECADES} to 1", "off by", "nearest other"], rows)
+    return table([read, "fits", "off by", f"1e-{DECADES} to 1", "off by", "nearest other"], rows)
 
 
 def _scale(off: float, other_off: float) -> Figure:
