@@ -368,6 +368,53 @@ def federate(
 
 
 @app.command()
+def price(
+    defences: Annotated[list[str] | None, typer.Argument(metavar="DEFENCE...", help="all of the catalogue if left out")] = None,
+    seeds: Annotated[int, Option(metavar="N", parser=whole, help="federations of each defence and strength")] = 3,
+    rounds: Annotated[int | None, Option(metavar="N", parser=whole, help="times that the server averages")] = None,
+    clients: Annotated[int | None, Option(metavar="N", parser=whole, help="who share the pictures out: 2 to 100")] = None,
+    out: Annotated[Path, Option(metavar="FILE", help="the list of prices")] = Path("runs/prices.json"),
+    workers: Annotated[int | None, Option(metavar="N", parser=whole, help="processes here; one a core if left out")] = None,
+) -> None:
+    """Measure what defences cost: the accuracy of whole federations on digits, at five strengths of each; resumable."""
+    from lab.commands.federating import prepare
+    from lab.commands.pricing import price as price_them
+
+    told = price_them(defences or (), prepare({"rounds": rounds, "clients": clients}, None), seeds, out, workers)
+    say(told.summary)
+    if told.interrupted:
+        raise typer.Exit(INTERRUPTED)
+
+
+@app.command()
+def duel(
+    own: Annotated[
+        Path | None, Option("--with", metavar="FILE.py", help="a defence or an attack of your own; its code is run")
+    ] = None,
+    images: Annotated[int | None, Option(metavar="N", parser=whole, help="pictures a bout; 20 if left out")] = None,
+    iterations: Annotated[int | None, Option(metavar="N", parser=whole, help="steps of every attack")] = None,
+    seeds: Annotated[int | None, Option(metavar="N", parser=whole, help="seeds a picture; 3 if left out")] = None,
+    data: Annotated[Path | None, Option(metavar="PATH", help="folder with CIFAR-10; else the gallery")] = None,
+    out: Annotated[Path, Option(metavar="DIR", help="folder of the results")] = Path("runs/duel"),
+    workers: Annotated[int | None, Option(metavar="N", parser=whole, help="processes here; one a core if left out")] = None,
+    scheduler: Annotated[str, Option(metavar="ADDRESS", help="a Dask scheduler elsewhere, such as tcp://host:8786")] = "",
+    only: Annotated[
+        str, Option(metavar="TEXT", help="measure only bouts whose name contains this: 'small_convnet early'")
+    ] = "",
+) -> None:
+    """Every defence at five strengths against attackers that know it and that do not; a front of leak and price; resumable."""
+    from lab.commands.duelling import duel as duel_them
+    from lab.commands.reproducing import Place
+
+    told = duel_them(
+        {"images": images, "iterations": iterations, "seeds": seeds}, Place(workers, scheduler, data, out, only), own
+    )
+    say(told.summary)
+    if told.interrupted:
+        raise typer.Exit(INTERRUPTED)
+
+
+@app.command()
 def reproduce(
     study: Annotated[str, typer.Argument(metavar="STUDY", help="gradlab list study shows them")],
     images: Annotated[int | None, Option(metavar="N", parser=whole, help="pictures a cell")] = None,

@@ -22,6 +22,7 @@ FLOORS = (
     ("lab.evaluation",),
     ("lab.experiments", "lab.observe"),
     ("lab.studies", "lab.course", "lab.federation"),
+    ("lab.duel",),
     ("lab.commands",),
     ("lab.cli",),
     ("widgets",),

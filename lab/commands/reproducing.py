@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from lab.studies.sweeps.cluster import connected
 from lab.studies.sweeps.rows import Row, rows
 from lab.studies.sweeps.sheets import contact_sheet
 from lab.studies.sweeps.store import Store
-from lab.studies.sweeps.sweep import Step, missing, sweep
+from lab.studies.sweeps.sweep import Step, Task, missing, sweep
 from lab.studies.sweeps.tables import as_csv, as_json, markdown, mixtures
 
 MOST_WORKERS = 256
@@ -68,41 +68,46 @@ def reproduce(name: str, changes: dict[str, Any], place: Place) -> Told:
     Raises ``LabError`` for wrong input, or where a folder or the scheduler cannot be used.
     """
     study, out = prepare(name, changes, place), place.out or Path("runs", "studies", name)
-    cells, workers = _wanted(study, place.only), _workers(place)
+    cells, workers = wanted_cells(study, place.only), worker_count(place.workers)
     ready_folder(out)
     store, problems = Store(out / "experiments"), list[Step]()
     with data_folder.given("" if place.data is None else str(place.data.absolute())), interruptible() as interruption:
-        for step in _measured(cells, store, workers, place.scheduler, interruption):
+        for step in measured(cells, store, workers, place.scheduler, interruption):
             problems += [step] if step.problem else []
     found = rows(study, store)
     written = write(study, found, store, out)
     return Told(_summary(study, found, problems, written, out), interruption.asked)
 
 
-def _wanted(study: Study, only: str) -> list[Cell]:
+def wanted_cells(study: Study, only: str) -> list[Cell]:
+    """Those whose name contains a text. Raises ``LabError`` where none does."""
     wanted = [cell for cell in study.cells() if only.lower() in cell.name.lower()]
     if not wanted:
         raise LabError(f"No cell of {study.name} contains {quoted(only)}; take a part of a name from its table.")
     return wanted
 
 
-def _measured(cells: list[Cell], store: Store, workers: int, scheduler: str, interruption: Interruption) -> Iterator[Step]:
+def measured(
+    cells: list[Cell], store: Store, workers: int, scheduler: str, interruption: Interruption, task: Task | None = None
+) -> Iterator[Step]:
     """Steps of the sweep behind a progress bar with the time left; ends early after Ctrl-C."""
     experiments = [experiment for cell in cells for experiment in cell.experiments]
     todo = missing(experiments, store)
     with _bar(len(todo), len(experiments)) as bar:
         if not todo:
             return
-        with connected(min(workers, len(todo)), scheduler) as client:
-            for step in sweep(todo, store, client, data_folder.current()):
+        alone = min(workers, len(todo)) == 1 and not scheduler
+        with nullcontext() if alone else connected(min(workers, len(todo)), scheduler) as client:
+            for step in sweep(todo, store, client, data_folder.current(), task):
                 bar.update()
                 yield step
                 if interruption.asked:
                     return
 
 
-def _workers(place: Place) -> int:
-    workers = usable_cores() if place.workers is None else place.workers
+def worker_count(asked: int | None) -> int:
+    """Processes to compute with: as many as asked, else one a core. Raises ``LabError``."""
+    workers = usable_cores() if asked is None else asked
     if not 1 <= workers <= MOST_WORKERS:
         raise LabError(f"--workers {workers} is out of range; give a number from 1 to {MOST_WORKERS}.")
     return workers

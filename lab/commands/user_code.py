@@ -5,8 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
 from types import ModuleType
@@ -14,11 +13,11 @@ from typing import Any
 
 from lab.late import nn, torch
 
-from lab.errors import LabError, cut, quoted, unknown_name
+from lab.errors import LabError, quoted, unknown_name
 from lab.federated.typed_torch import random_numbers_kept
+from lab.files.own_code import on_the_path, running
 
 HOW = "give FILE.py:NAME or MODULE:NAME, NAME being a torch.nn.Module class, a function that makes one, or one itself"
-LONGEST_REASON = 200
 
 
 def load_model(text: str) -> tuple[nn.Module, tuple[str, ...]]:
@@ -39,7 +38,7 @@ def load_model(text: str) -> tuple[nn.Module, tuple[str, ...]]:
 def _module(place: str) -> ModuleType:
     """The file or the module, imported."""
     is_file = place.endswith(".py") or "/" in place or "\\" in place
-    with _running(place), _on_the_path(Path(place).resolve().parent if is_file else Path.cwd()):
+    with running(place), on_the_path(Path(place).resolve().parent if is_file else Path.cwd()):
         return _imported(Path(place)) if is_file else importlib.import_module(place)
 
 
@@ -75,34 +74,11 @@ def _made(found: Any, text: str) -> nn.Module:
     if not isinstance(found, nn.Module):
         if not callable(found):
             raise LabError(f"{text} is a {type(found).__name__}, and no model; {HOW}.")
-        with _running(text):
+        with running(text):
             found = found()
     if not isinstance(found, nn.Module):
         raise LabError(f"{text} makes a {type(found).__name__}, and no torch.nn.Module; {HOW}.")
     return found
-
-
-@contextmanager
-def _running(what: str) -> Iterator[None]:
-    """The user's own code, which may fail in any way, and end Python."""
-    try:
-        yield
-    except LabError:
-        raise
-    except (Exception, SystemExit) as error:
-        lines = str(error).strip().splitlines() or [""]
-        reason = cut(f"{type(error).__name__}: {lines[0]}".rstrip(": ."), LONGEST_REASON)
-        raise LabError(f"{what} cannot be run ({reason}); see that Python runs it alone, then give it again.") from None
-
-
-@contextmanager
-def _on_the_path(folder: Path) -> Iterator[None]:
-    """Modules beside a file are found, as when Python runs it."""
-    sys.path.insert(0, str(folder))
-    try:
-        yield
-    finally:
-        sys.path.remove(str(folder))
 
 
 def _said(printed: str, place: str) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterator
 from time import perf_counter, process_time
 
 from lab.attacks.base import AttackState
+from lab.errors import LabError
 from lab.experiments.experiment import Experiment
 from lab.experiments.rounds import reconstruct
 from lab.federated.observation import Observation
@@ -36,10 +37,11 @@ class Driven(Iterator[AttackState]):
         return self.state
 
     def finish(self) -> AttackState:
-        """Go to the end; the closing state."""
+        """Go to the end; the closing state. Raises ``LabError`` where the attack gave none."""
         for _ in self:
             pass
-        assert self.state is not None
+        if self.state is None:
+            raise LabError("The attack gave no state at all; let it yield at least one, with an outcome.")
         return self.state
 
     def __enter__(self) -> Driven:

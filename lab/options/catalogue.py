@@ -11,6 +11,8 @@ import importlib
 import inspect
 import pkgutil
 from abc import ABC
+from collections.abc import Generator
+from contextlib import contextmanager
 from functools import cache
 from types import ModuleType
 from typing import Any, ClassVar
@@ -65,9 +67,23 @@ def _concrete(module: ModuleType, kind: str) -> list[type[Entry]]:
     return [c for c in classes if issubclass(c, Entry) and not inspect.isabstract(c) and getattr(c, "kind", "") == kind]
 
 
+_guests: list[type[Entry]] = []
+
+
+@contextmanager
+def with_guests(*guests: type[Entry]) -> Generator[None]:
+    """Inside this context entries from elsewhere are found by their names, too; no listing shows them."""
+    _guests.extend(guests)
+    try:
+        yield
+    finally:
+        for guest in guests:
+            _guests.remove(guest)
+
+
 def find(kind: str, name: Any) -> type[Entry]:
     """The entry called ``name``. Raises ``LabError`` with the nearest name suggested."""
-    listing = entries(kind)
+    listing = entries(kind) | {guest.name: guest for guest in _guests if guest.kind == kind}
     if not isinstance(name, str) or name not in listing:
         raise unknown_name(kind, name, listing)
     return listing[name]

@@ -12,11 +12,19 @@ from lab.federated.tensors import Gradients
 from lab.options.catalogue import Entry
 from lab.options.fields import fields_of
 
+STRENGTHS = 5
+
 
 class Defence(Entry):
     """Base of all defences."""
 
     kind: ClassVar[str] = "defence"
+    dial: ClassVar[str] = "strength"
+    """The field that turns it up."""
+    dial_values: ClassVar[tuple[float, ...]] = ()
+    """Five values of it, from weak to strong, at which studies measure it; none takes five between weakest and strongest."""
+    least_inputs: ClassVar[int] = 1
+    """Private inputs that it needs behind one update to do anything."""
 
     @classmethod
     def weakest(cls) -> Defence:
@@ -31,6 +39,21 @@ class Defence(Entry):
     def extended(self, head: nn.Sequential) -> nn.Sequential:
         """The head of the network that all train, where the defence puts something into it; else the head given, itself."""
         return head
+
+    @classmethod
+    def strengths(cls) -> tuple[Defence, ...]:
+        """The five at which studies measure it, from weak to strong; all that the dial does not turn is as by default."""
+        if cls.dial_values:
+            return tuple(cls(**{cls.dial: value}) for value in cls.dial_values)
+        return tuple(cls._on_the_way(step / STRENGTHS) for step in range(1, STRENGTHS + 1))
+
+    @classmethod
+    def _on_the_way(cls, share: float) -> Defence:
+        """Every bounded number at a share of its way from the weakest to the strongest."""
+        weakest, strongest = cls.weakest(), cls.strongest()
+        numbers = {field.name: field.type for field in fields_of(cls) if field.bounds is not None}
+        ends = {name: (getattr(weakest, name), getattr(strongest, name)) for name in numbers}
+        return cls(**{name: numbers[name](low + share * (high - low)) for name, (low, high) in ends.items()})
 
     def training(self, rule: GradientRule, generator: torch.Generator) -> GradientRule:
         """How the client takes each gradient, where the defence changes that; else the rule given, itself."""

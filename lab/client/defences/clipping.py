@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from lab.late import torch
 
@@ -16,6 +16,9 @@ from lab.options.fields import Bounds, Help
 @dataclass(frozen=True)
 class Clipping(Defence):
     """Shortens an update that is longer than a bound, and keeps its direction (by itself it hides no more than scaling)."""
+
+    dial: ClassVar[str] = "longest"
+    dial_values: ClassVar[tuple[float, ...]] = (3.0, 1.0, 0.3, 0.1, 0.03)
 
     longest: Annotated[float, Bounds(1e-6, 1e6, log=True), Help("length that an update may have at most")] = 1.0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from lab.late import Tensor, torch
 
@@ -17,6 +17,9 @@ from lab.randomness import normal_like
 @dataclass(frozen=True)
 class DPFedAvg(Defence):
     """Clips the whole update and adds noise to it (McMahan et al. 2018): all that a client has is private, not one example."""
+
+    dial: ClassVar[str] = "multiplier"
+    dial_values: ClassVar[tuple[float, ...]] = (0.01, 0.03, 0.1, 0.3, 1.0)
 
     longest: Annotated[float, Bounds(1e-6, 1e6, log=True), Help("length that the update may have at most, C")] = 1.0
     multiplier: Annotated[float, Bounds(0.0, 1000.0), Help("deviation of each client's noise over C; 0 promises nothing")] = 0.3

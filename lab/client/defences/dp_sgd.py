@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from lab.late import Tensor, torch
 
@@ -24,6 +24,9 @@ AT_ONCE = 2**20
 @dataclass(frozen=True)
 class DPSGD(TrainingDefence):
     """Clips each example's gradient in every step and adds noise to their sum (Abadi et al. 2016): the one with a theorem."""
+
+    dial: ClassVar[str] = "multiplier"
+    dial_values: ClassVar[tuple[float, ...]] = (0.1, 0.3, 1.0, 3.0, 10.0)
 
     longest: Annotated[float, Bounds(1e-6, 1e6, log=True), Help("length that an example's gradient may have at most, C")] = 1.0
     multiplier: Annotated[float, Bounds(0.0, 1000.0), Help("deviation of the noise on the sum over C; 0 promises nothing")] = (

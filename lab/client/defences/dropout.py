@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from lab.late import Tensor, torch
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Dropout(TrainingDefence):
     """Switches features before the last layer off by chance while the client trains; the server does not see which."""
+
+    dial_values: ClassVar[tuple[float, ...]] = (0.1, 0.3, 0.5, 0.7, 0.9)
 
     strength: Annotated[float, Bounds(0.0, 0.99), Help("chance of each feature of each input to be off in a step")] = 0.5
 

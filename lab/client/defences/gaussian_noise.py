@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from lab.late import torch
 
@@ -17,6 +17,8 @@ from lab.randomness import normal_like
 @dataclass(frozen=True)
 class GaussianNoise(Defence):
     """Adds independent normal noise to each number sent (without clipping this is no differential privacy)."""
+
+    dial_values: ClassVar[tuple[float, ...]] = (0.1, 0.3, 1.0, 3.0, 5.0)
 
     strength: Annotated[float, Bounds(0.0, 100.0), Help("length of the noise over the length of the update")] = 0.01
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from lab.late import Tensor, torch
 
@@ -17,6 +17,9 @@ WHOLE = 1000
 @dataclass(frozen=True)
 class LowRank(Defence):
     """Sends of each layer's update, a matrix with a row for each output, the few largest singular directions."""
+
+    dial: ClassVar[str] = "rank"
+    dial_values: ClassVar[tuple[float, ...]] = (16, 8, 4, 2, 1)
 
     rank: Annotated[int, Bounds(1, WHOLE, log=True), Help("of each matrix at most (PowerSGD: Vogels et al. 2019)")] = 1
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from lab.late import Tensor, np, torch
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Mixup(TrainingDefence):
     """Trains on mixtures of two inputs and of their labels (Zhang et al. 2018); a batch of one has nothing to mix with."""
+
+    dial_values: ClassVar[tuple[float, ...]] = (0.1, 0.3, 1.0, 3.0, 10.0)
+    least_inputs: ClassVar[int] = 2
 
     strength: Annotated[float, Bounds(0.0, 100.0), Help("alpha of the mixing weight's Beta(alpha, alpha); 0 mixes nothing")] = (
         1.0

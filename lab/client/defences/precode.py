@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from lab.late import Tensor, torch
 
@@ -26,6 +26,9 @@ NO_PLACE = (
 @dataclass(frozen=True)
 class Precode(TrainingDefence):
     """Trains through a code drawn by chance before the last layer, so that gradients are random (Scheliga et al. 2022)."""
+
+    dial: ClassVar[str] = "size"
+    dial_values: ClassVar[tuple[float, ...]] = (256, 128, 64, 32, 16)
 
     size: Annotated[int, Bounds(0, 1024), Help("numbers of the code; 0 leaves the bottleneck out")] = 64
     divergence: Annotated[float, Bounds(0.0, 1.0), Help("weight of the code's divergence from standard normal in the loss")] = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from lab.late import Tensor, torch
 
@@ -19,6 +19,9 @@ WHOLE = 32
 @dataclass(frozen=True)
 class Quantisation(Defence):
     """Rounds each number to a grid of few values: int8, int4, three values by 2 bits, signs alone by 1; QSGD by stochastic."""
+
+    dial: ClassVar[str] = "bits"
+    dial_values: ClassVar[tuple[float, ...]] = (8, 6, 4, 2, 1)
 
     bits: Annotated[int, Bounds(1, WHOLE), Help("of each number; 32 leaves it as it is, 1 sends its sign")] = 8
     stochastic: Annotated[bool, Help("round up or down by chance, so that the mean stays right (Alistarh et al. 2017)")] = False

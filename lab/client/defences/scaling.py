@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from lab.late import torch
 
@@ -15,6 +15,8 @@ from lab.options.fields import Bounds, Help
 @dataclass(frozen=True)
 class Scaling(Defence):
     """Shrinks the update and keeps its direction, as half the loss does; attacks that compare directions see nothing of it."""
+
+    dial_values: ClassVar[tuple[float, ...]] = (0.5, 0.8, 0.9, 0.95, 0.99)
 
     strength: Annotated[float, Bounds(0.0, 0.999), Help("share of the length that is taken away")] = 0.5
 

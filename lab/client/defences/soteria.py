@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from lab.late import Tensor, no_grad, torch
 
@@ -25,6 +25,8 @@ PROBES, STEP = 32, 1e-2
 @dataclass(frozen=True)
 class Soteria(TrainingDefence):
     """Sends no gradient of the last layer for the features that give the input away most (Sun et al. 2021)."""
+
+    dial_values: ClassVar[tuple[float, ...]] = (0.1, 0.2, 0.4, 0.6, 0.8)
 
     strength: Annotated[float, Bounds(0.0, 1.0), Help("share of the last layer's inputs whose gradient is left out")] = 0.4
 

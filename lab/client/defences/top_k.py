@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from lab.late import torch
 
@@ -16,6 +16,8 @@ from lab.options.fields import Bounds, Help
 @dataclass(frozen=True)
 class TopK(Defence):
     """Sends only the largest numbers, and adds those left out to the next round's update (Stich et al. 2018)."""
+
+    dial_values: ClassVar[tuple[float, ...]] = (0.5, 0.8, 0.9, 0.99, 0.999)
 
     strength: Annotated[float, Bounds(0.0, 1.0), Help("share of the numbers that wait for a later round")] = 0.9
 

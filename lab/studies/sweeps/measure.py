@@ -9,12 +9,14 @@ from typing import Any
 
 from lab.attacks.base import AttackState
 from lab.device import computing, describe
+from lab.errors import LabError
 from lab.evaluation.round import Round
 from lab.evaluation.scores import labels_right, reconstructions, score
 from lab.experiments.driving import drive
 from lab.experiments.experiment import Experiment
 from lab.experiments.outputs import finite
 from lab.experiments.rounds import simulate_round
+from lab.federated.inputs import count, named, shape_of, spoken_shape
 from lab.files import data_folder
 from lab.modalities.base import modality_of
 from lab.studies.sweeps.provenance import fingerprint, weights_fingerprint
@@ -35,6 +37,7 @@ def _measured(experiment: Experiment) -> Measured:
     attacked = simulate_round(experiment)
     with drive(experiment, attacked.observation) as attack:
         last = attack.finish()
+    _check(experiment, attacked, last)
     modality = modality_of(attacked.observation.modality)
     sheet = modality.sheet(attacked.batch.inputs, reconstructions(attacked, last))
     return result(experiment, attacked, last, attack.seconds, attack.cpu_seconds), sheet
@@ -70,6 +73,21 @@ def result(experiment: Experiment, attacked: Round, last: AttackState, seconds: 
             "versions": {name: version(name) for name in ("inverting-gradients-lab", "torch")},
         }
     )
+
+
+def _check(experiment: Experiment, attacked: Round, last: AttackState) -> None:
+    """Raise ``LabError`` for an answer that cannot be scored."""
+    sought, name = attacked.observation, experiment.attack.name
+    if last.outcome is None:
+        raise LabError(f"The attack {name} ended without an outcome; let its last state say how it ended.")
+    found = (count(last.candidate), shape_of(last.candidate))
+    if found != (sought.batch_size, sought.input_shape):
+        raise LabError(
+            f"The attack {name} answered {count(last.candidate)} of the shape {spoken_shape(last.candidate)}, where "
+            f"{sought.batch_size} of {sought.input_shape} are sought; let it answer those."
+        )
+    if not all(bool(tensor.isfinite().all()) for tensor in named(last.candidate).values()):
+        raise LabError(f"The attack {name} answered numbers that are not finite; mend it.")
 
 
 def _gradient_norm(attacked: Round) -> float | None:

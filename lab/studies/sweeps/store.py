@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from typing import Any
 from lab.errors import LabError
 from lab.evaluation.scores import control_name
 from lab.experiments.experiment import Experiment
+from lab.files.whole import write_whole
 from lab.modalities.base import modality_of
 
 Measured = tuple[dict[str, Any], bytes]
@@ -76,11 +75,7 @@ class Store:
 
     def _replace(self, path: Path, content: bytes) -> None:
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".writing-", delete=False) as file:
-                file.write(content)
-            os.chmod(file.name, 0o644)
-            os.replace(file.name, path)
+            write_whole(path, content)
         except OSError as error:
             raise LabError(f"The result {path} cannot be written ({error.strerror}); give another folder by --out.") from None
 

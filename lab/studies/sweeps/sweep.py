@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from lab.errors import LabError
 from lab.experiments.experiment import Experiment
-from lab.studies.sweeps.store import Store, key
+from lab.studies.sweeps.store import Measured, Store, key
 
 if TYPE_CHECKING:
     from distributed import Client
+
+Task = Callable[[dict[str, Any], str], Measured]
+"""What a worker does with an experiment as plain data and the folder of data sets."""
 
 RETRIES = 2
 """An experiment that fails in another way than by a ``LabError`` is tried again so often."""
@@ -34,37 +38,46 @@ def missing(experiments: Iterable[Experiment], store: Store) -> list[Experiment]
     return [experiment for experiment in wanted.values() if not store.finished(experiment)]
 
 
-def sweep(experiments: Iterable[Experiment], store: Store, client: Client, data: str = "") -> Iterator[Step]:
+def sweep(
+    experiments: Iterable[Experiment], store: Store, client: Client | None, data: str = "", task: Task | None = None
+) -> Iterator[Step]:
     """Measure what is missing, in whatever order it is finished, and keep each result before it is reported.
 
     A task is named after its experiment and this sweep: what an earlier one cancelled may still be on its way out of
     the cluster, and would take a namesake along. A worker that dies is replaced by its nanny and its tasks are dealt
-    out again. Not asking for more stops the sweep; a later one goes on.
+    out again. Without a cluster each is measured in this process. Not asking for more stops the sweep; a later one goes on.
+    ``task`` stands in for ``measure``.
     """
-    from distributed import as_completed
-
     from lab.studies.sweeps.measure import measure
 
+    task, todo = task or measure, missing(experiments, store)
+    if client is None:
+        yield from (_taken(partial(task, experiment.to_plain(), data), experiment, store) for experiment in todo)
+    else:
+        yield from _dealt_out(todo, store, client, data, task)
+
+
+def _dealt_out(todo: list[Experiment], store: Store, client: Client, data: str, task: Task) -> Iterator[Step]:
+    from distributed import as_completed
+
     mark = uuid4().hex
-    waiting = {f"measure-{key(experiment)}-{mark}": experiment for experiment in missing(experiments, store)}
+    waiting = {f"measure-{key(experiment)}-{mark}": experiment for experiment in todo}
     futures = [
-        client.submit(measure, experiment.to_plain(), data, key=task, retries=RETRIES) for task, experiment in waiting.items()
+        client.submit(task, experiment.to_plain(), data, key=name, retries=RETRIES) for name, experiment in waiting.items()
     ]
     try:
         for future in as_completed(futures):
-            yield _taken(future, waiting[future.key], store)
+            yield _taken(future.result, waiting[future.key], store)
             future.release()
     finally:
         client.cancel(futures)
 
 
-def _taken(future: Any, experiment: Experiment, store: Store) -> Step:
-    """The result of a finished task, kept; or what went wrong."""
-    error = future.exception()
-    if isinstance(error, LabError):
+def _taken(result: Callable[[], Measured], experiment: Experiment, store: Store) -> Step:
+    """The result of a task, kept; or what went wrong."""
+    try:
+        measured = result()
+    except LabError as error:
         return Step(experiment, 0.0, str(error))
-    if error is not None:
-        raise error
-    measured = future.result()
     store.write(experiment, measured)
     return Step(experiment, measured[0]["seconds"])

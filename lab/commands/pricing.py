@@ -1,0 +1,67 @@
+"""``gradlab price``: what each defence costs, by whole federations; the same command goes on where it was stopped."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from tqdm import tqdm
+
+from lab.client.defences.base import Defence
+from lab.commands.interruption import interruptible
+from lab.commands.lasting import lasting
+from lab.commands.reproducing import worker_count
+from lab.duel.prices import Price, PriceList
+from lab.errors import LabError
+from lab.federation.settings import Federation
+from lab.options.catalogue import entries, find
+
+MOST_SEEDS = 100
+
+
+@dataclass(frozen=True)
+class Told:
+    """What ``price`` leaves for its caller to say."""
+
+    summary: str
+    interrupted: bool
+
+
+def price(names: Sequence[str], settings: Federation, seeds: int, out: Path, workers: int | None) -> Told:
+    """Train what the list in ``out`` lacks of these defences (all of the catalogue where none is named) at all strengths.
+
+    Raises ``LabError`` for wrong input, and where the file or the data cannot be used.
+    """
+    if not 1 <= seeds <= MOST_SEEDS:
+        raise LabError(f"--seeds {seeds} is out of range; give a number from 1 to {MOST_SEEDS}.")
+    chosen = [cast("type[Defence]", find("defence", name)) for name in names or entries("defence")]
+    processes = worker_count(workers)
+    with lasting():  # what was typed is checked by now, and only a training needs torch
+        from lab.duel.pricing import asked, measured, opened
+    wanted = asked(settings, chosen, seeds)
+    known = opened(out, settings)
+    todo = [one for one in wanted if not known.has(one.defence, one.settings.seed)]
+    with interruptible() as interruption, tqdm(total=len(todo), desc="price", unit=" federations", file=sys.stderr) as bar:
+        for run in measured(todo, min(processes, len(todo) or 1)):
+            known = known.having(run)
+            known.write(out)
+            bar.update()
+            if interruption.asked:
+                break
+    return Told(_summary(known, out), interruption.asked)
+
+
+def _summary(known: PriceList, out: Path) -> str:
+    return "\n".join([*map(_line, known.prices()), f"Prices: {out}"])
+
+
+def _line(price: Price) -> str:
+    dial = "" if price.defence is None else f" {price.strength} of 5"
+    told = "diverged" if price.accuracy is None else f"{100 * price.accuracy:.1f} %"
+    runs = f"{len(price.accuracies)} seed{'s' if len(price.accuracies) != 1 else ''}" + (
+        f", {price.diverged} diverged" if price.diverged else ""
+    )
+    return f"  {price.name or 'no defence'}{dial}: {told} ({runs})"

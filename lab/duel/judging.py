@@ -1,0 +1,67 @@
+"""From the rows of a duel to its points: who found how much, beside what the defence costs."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+from lab.client.defences.base import Defence
+from lab.duel.bouts import Bout, Duel
+from lab.duel.front import Fought, Front, Point, with_front
+from lab.duel.prices import DefencePlain
+from lab.modalities.line_up import Verdict
+from lab.options.plain import to_plain
+from lab.studies.sweeps.rows import Row
+
+Accuracy = Callable[[DefencePlain], float | None]
+"""What a federation reaches with a defence, as plain data; None where that is not known."""
+
+
+def judged(study: Duel, rows: Sequence[Row], accuracy: Accuracy) -> Front:
+    """The front of what was measured; a bout without a run is left out."""
+    found = dict[tuple[Defence | None, int, int], list[Fought]]()
+    for bout, row in zip(study.bouts(), rows, strict=True):
+        if row.results:
+            found.setdefault((bout.defence, bout.strength, bout.batch_size), []).append(_fought(bout, row))
+    points = [_point(*place, bouts, accuracy) for place, bouts in found.items()]
+    return Front(_size(study, rows), datetime.now(UTC).date().isoformat(), versions(), with_front(points))
+
+
+def _point(defence: Defence | None, strength: int, batch_size: int, bouts: list[Fought], accuracy: Accuracy) -> Point:
+    plain = None if defence is None else to_plain(defence)
+    return Point.of_bouts(plain, strength, batch_size, accuracy(plain), bouts)
+
+
+def versions() -> Mapping[str, str]:
+    """Of the lab and of torch."""
+    return {name: version(name) for name in ("inverting-gradients-lab", "torch")}
+
+
+def _fought(bout: Bout, row: Row) -> Fought:
+    pictures = [picture for result in row.results for picture in result["pictures"]]
+    recognised = [result["verdict"] == Verdict.RECOGNISABLE.value for result in row.results]
+    return Fought(
+        network=bout.network.name,
+        phase=bout.phase,
+        attacker=bout.attacker,
+        identified=statistics.fmean(picture["line_up_rank"] == 1 for picture in pictures),
+        recognisable=statistics.fmean(recognised),
+        of=len(pictures),
+        likeness=statistics.fmean(picture["likeness"] for picture in pictures),
+        measures={name: statistics.fmean(picture[name] for picture in pictures) for name in row.modality.measures},
+    )
+
+
+def _size(study: Duel, rows: Sequence[Row]) -> dict[str, Any]:
+    return {
+        "pictures": study.picture_count,
+        "seeds": study.seeds,
+        "iterations": study.iterations,
+        "source": study.pictures.value,
+        "networks": sorted({row.first.network.name for row in rows if row.results}),
+        "runs": sum(row.measured for row in rows),
+        "of": sum(len(row.cell.experiments) for row in rows),
+    }

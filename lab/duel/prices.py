@@ -1,0 +1,163 @@
+"""What each defence costs: the accuracy of a whole federated training, as it was measured and is shipped.
+
+``prices()`` is what a page or a study reads. The file is JSON, one measured federation a line:
+
+    {"federation": {...},   the settings that all share, but for defences and seed
+     "runs": [{"defence": {"name": "dp_sgd", "longest": 1.0, "multiplier": 0.3} | null, "strength": 2, "seed": 0,
+               "accuracy": 0.84 | null, "loss": 0.49 | null, "promises": [{"whose", "seen", "delta", "epsilon"}],
+               "problem": "", "date": "2026-11-30", "versions": {"torch": ...}}, ...]}
+
+``strength`` counts a defence's own five from 1 on; 0 is no defence at all. An accuracy is null where the training diverged,
+and an epsilon where nothing is promised.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from lab.client.defences.base import Defence
+from lab.errors import LabError
+from lab.files import json_text
+from lab.files.whole import write_whole
+from lab.options.plain import to_plain
+
+DefencePlain = Mapping[str, Any] | None
+"""A defence as plain data; None where there is none."""
+
+SHIPPED = Path(__file__).parent / "prices.json"
+WANTED = "a list of prices, and cannot be read; give another file by --out"
+
+
+@dataclass(frozen=True)
+class Promised:
+    """A promise of differential privacy in numbers: for one of ``whose`` against a server that sees ``seen``."""
+
+    whose: str
+    seen: str
+    delta: float
+    epsilon: float | None
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One federation that was trained to its end, or diverged."""
+
+    defence: DefencePlain
+    """As plain data; None where there was none."""
+    strength: int
+    seed: int
+    accuracy: float | None
+    """Share of the test pictures that are right at the end."""
+    loss: float | None
+    promises: tuple[Promised, ...]
+    problem: str
+    """Why there is no accuracy."""
+    date: str
+    versions: Mapping[str, str]
+
+    @classmethod
+    def from_plain(cls, data: Any) -> Trained:
+        """What a line of the file says. Raises ``TypeError`` where it says something else."""
+        found = cls(**data)
+        return replace(found, promises=tuple(Promised(**one) for one in data["promises"]))
+
+
+@dataclass(frozen=True)
+class Price:
+    """What one defence costs at one strength, over all seeds."""
+
+    defence: DefencePlain
+    strength: int
+    accuracies: tuple[float, ...]
+    """One for each seed whose training did not diverge."""
+    diverged: int
+    """Seeds whose training did."""
+    promises: tuple[Promised, ...]
+    """The weakest of each kind over the seeds."""
+
+    @property
+    def name(self) -> str:
+        """Of the defence; empty without one."""
+        return "" if self.defence is None else str(self.defence["name"])
+
+    @property
+    def accuracy(self) -> float | None:
+        """The mean; None where every training diverged."""
+        return statistics.fmean(self.accuracies) if self.accuracies else None
+
+
+@dataclass(frozen=True)
+class PriceList:
+    """All federations that were measured, and the settings that they share."""
+
+    federation: Mapping[str, Any]
+    runs: tuple[Trained, ...] = ()
+
+    @classmethod
+    def read(cls, path: Path) -> PriceList:
+        """What a file has. Raises ``FileNotFoundError``, and ``LabError`` where it is no list of prices."""
+        try:
+            data: Any = json_text.read(path, WANTED)
+            return cls(dict(data["federation"]), tuple(map(Trained.from_plain, data["runs"])))
+        except FileNotFoundError:
+            raise
+        except (OSError, ValueError, KeyError, TypeError):
+            raise LabError(f"{path} is no list of prices, or damaged; give another file by --out.") from None
+
+    def write(self, path: Path) -> None:
+        """Whole or not at all, a line for each run. Raises ``LabError`` where it cannot be written."""
+        lines = ",\n".join(json.dumps(asdict(run), allow_nan=False) for run in self.runs)
+        try:
+            write_whole(path, f'{{"federation": {json.dumps(self.federation)},\n"runs": [\n{lines}\n]}}\n'.encode())
+        except OSError as error:
+            raise LabError(f"The file {path} cannot be written ({error.strerror}); give another one by --out.") from None
+
+    def has(self, defence: DefencePlain, seed: int) -> bool:
+        """Whether that was measured."""
+        return any(run.defence == defence and run.seed == seed for run in self.runs)
+
+    def having(self, run: Trained) -> PriceList:
+        """With one more, in an order that does not tell which was ready first."""
+        runs = sorted((*self.runs, run), key=lambda one: ((one.defence or {}).get("name", ""), one.strength, one.seed))
+        return replace(self, runs=tuple(runs))
+
+    def prices(self) -> tuple[Price, ...]:
+        """One for each defence and strength, no defence first."""
+        found = dict[str, list[Trained]]()
+        for run in self.runs:
+            found.setdefault(json.dumps(run.defence, sort_keys=True), []).append(run)
+        return tuple(map(_summed_up, found.values()))
+
+
+def _summed_up(runs: list[Trained]) -> Price:
+    known = tuple(run.accuracy for run in runs if run.accuracy is not None)
+    promises = _weakest(promise for run in runs for promise in run.promises)
+    return Price(runs[0].defence, runs[0].strength, known, len(runs) - len(known), promises)
+
+
+def _weakest(promises: Iterable[Promised]) -> tuple[Promised, ...]:
+    """Of each kind the one that promises least: none of all is kept where one seed has none."""
+    found = dict[tuple[str, str, float], Promised]()
+    for one in promises:
+        kind = (one.whose, one.seen, one.delta)
+        known = found.get(kind, one)
+        found[kind] = max(known, one, key=lambda promise: float("inf") if promise.epsilon is None else promise.epsilon)
+    return tuple(found.values())
+
+
+@cache
+def prices() -> tuple[Price, ...]:
+    """The shipped ones: no defence, then each of the catalogue that was measured, from weak to strong."""
+    return PriceList.read(SHIPPED).prices()
+
+
+def price_of(defence: Defence | None) -> Price | None:
+    """The shipped price of a defence with these very options; None where that was not measured."""
+    wanted = None if defence is None else to_plain(defence)
+    return next((price for price in prices() if price.defence == wanted), None)

@@ -1,0 +1,132 @@
+"""The measurement behind a price: a whole federation, trained with one defence on every client."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from distributed import as_completed
+
+from lab.client.accountant import USUAL_DELTA, Promise
+from lab.client.defences.base import Defence
+from lab.client.defences.dp_sgd import DPSGD
+from lab.device import computing
+from lab.duel.prices import PriceList, Promised, Trained
+from lab.errors import LabError
+from lab.federation.promises import last_training, of_clients, of_examples
+from lab.federation.settings import Federation
+from lab.federation.shards import Shards
+from lab.federation.training import federate
+from lab.options.plain import to_plain
+from lab.studies.sweeps.cluster import connected
+
+LIBRARIES = ("inverting-gradients-lab", "torch", "opacus", "scikit-learn")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One federation to be priced."""
+
+    settings: Federation
+    strength: int
+
+    @property
+    def defence(self) -> dict[str, Any] | None:
+        """As plain data."""
+        return to_plain(self.settings.defences[0]) if self.settings.defences else None
+
+
+def asked(settings: Federation, defences: Iterable[type[Defence]], seeds: int) -> list[Asked]:
+    """No defence, then each at its five strengths; every one with each seed."""
+    chosen: list[tuple[int, tuple[Defence, ...]]] = [(0, ())]
+    chosen += [(place, (defence,)) for entry in defences for place, defence in enumerate(entry.strengths(), 1)]
+    return [
+        Asked(replace(settings, defences=defences, seed=seed), strength)
+        for strength, defences in chosen
+        for seed in range(seeds)
+    ]
+
+
+def shared(settings: Federation) -> dict[str, Any]:
+    """What all federations of one list have in common."""
+    return {name: value for name, value in to_plain(settings).items() if name not in ("defences", "seed")}
+
+
+def opened(path: Path, settings: Federation) -> PriceList:
+    """The list that a file has so far; an empty one where there is none. Raises ``LabError`` where it is of other settings."""
+    try:
+        found = PriceList.read(path)
+    except FileNotFoundError:
+        return PriceList(shared(settings))
+    if found.federation != shared(settings):
+        raise LabError(f"{path} has the prices of another federation; give another file by --out.")
+    return found
+
+
+def measured(wanted: Sequence[Asked], workers: int) -> Iterator[Trained]:
+    """All of them: one after another in this process, or by several, in whatever order they are finished.
+
+    Not asking for more stops it.
+    """
+    if workers == 1:
+        yield from map(priced, wanted)
+        return
+    with connected(workers) as client:
+        futures = [client.submit(priced, one, pure=False) for one in wanted]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+                future.release()
+        finally:
+            client.cancel(futures)
+
+
+def priced(one: Asked) -> Trained:
+    """Trained to its end; where it diverges that is the price. Raises ``LabError`` where the data cannot be had."""
+    shards = Shards.of(one.settings)
+    try:
+        with computing(1):
+            *_, last = federate(one.settings)
+        accuracy, loss, problem = last.point.accuracy, last.point.loss, ""
+    except LabError as error:
+        accuracy, loss, problem = None, None, str(error)
+    return Trained(
+        defence=one.defence,
+        strength=one.strength,
+        seed=one.settings.seed,
+        accuracy=accuracy,
+        loss=loss,
+        promises=tuple(map(_in_numbers, _promises(one.settings, shards))),
+        problem=problem,
+        date=datetime.now(UTC).date().isoformat(),
+        versions=versions(),
+    )
+
+
+def _promises(settings: Federation, shards: Shards) -> Iterator[Promise]:
+    last = last_training(settings)
+    if isinstance(last, DPSGD):
+        yield of_examples(settings, last, shards, USUAL_DELTA)
+    yield from of_clients(settings, USUAL_DELTA)
+
+
+def _in_numbers(promise: Promise) -> Promised:
+    epsilon = None if math.isinf(promise.epsilon) else promise.epsilon
+    return Promised(promise.whose, promise.seen, promise.delta, epsilon)
+
+
+def versions() -> Mapping[str, str]:
+    """Of all that a price may depend on, where it is installed."""
+    return {name: found for name in LIBRARIES if (found := _version(name))}
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""

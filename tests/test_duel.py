@@ -1,0 +1,344 @@
+"""The duel: what defences cost, what they still give away, the front of both, and a bench for a file of one's own."""
+
+import json
+from dataclasses import replace
+from textwrap import dedent
+
+import pytest
+import torch
+from rounds import observe, random_batch
+from scipy.stats import binomtest
+
+from lab import LabError
+from lab.client.defences.base import STRENGTHS, Defence
+from lab.client.defending import defended, trained
+from lab.commands import duelling, pricing
+from lab.commands.reproducing import Place
+from lab.duel import bouts, own
+from lab.duel.board import Board
+from lab.duel.bouts import KNOWING, NAIVE, Duel
+from lab.duel.front import Fought, Front, Point, front, wilson, with_front
+from lab.duel.prices import PriceList
+from lab.duel.pricing import Asked, priced
+from lab.federated.networks.mlp import MLP
+from lab.federated.protocols.fedavg import FedAvg
+from lab.federated.protocols.fedsgd import FedSGD
+from lab.federated.updates import flat
+from lab.federation.settings import Federation
+from lab.options.catalogue import entries, find
+from lab.options.fields import fields_of
+from lab.options.plain import from_plain
+from lab.randomness import stream
+
+DEFENCES = [pytest.param(entry, id=name) for name, entry in entries("defence").items()]
+TINY = Federation(
+    network=MLP(depth=2, width=8), clients=2, rounds=1, pictures=12, protocol=FedAvg(local_steps=1, batch_size=12)
+)
+
+
+@pytest.mark.parametrize("entry", DEFENCES)
+def test_each_defence_says_five_strengths_of_one_dial(entry):
+    five = entry.strengths()
+    assert len(set(five)) == STRENGTHS
+    assert entry.dial in {field.name for field in fields_of(entry) if field.bounds is not None}
+    turned = [getattr(defence, entry.dial) for defence in five]
+    assert turned in (sorted(turned), sorted(turned, reverse=True))
+    assert all(replace(defence, **{entry.dial: getattr(five[0], entry.dial)}) == five[0] for defence in five)
+
+
+IN_PLACE = [one for one in DEFENCES if one.values[0].extended is Defence.extended]
+"""Those whose update is of the same tensors as the one without a defence."""
+
+
+@pytest.mark.parametrize("entry", IN_PLACE)
+def test_the_strongest_of_the_five_changes_more_than_the_weakest(entry):
+    """In the update of three inputs, over some draws of its randomness."""
+    batch = random_batch(3, (3, 8, 8))
+    network = observe(MLP(depth=2, width=16), batch).network
+    clean = flat(FedSGD().update(network, batch.images, batch.labels))
+
+    def moved(defence):
+        off = 0.0
+        for seed in range(4):
+            generator = stream(seed, "defence")
+            given = trained([defence], FedSGD(), network, batch, generator)
+            off += float((flat(defended([defence], given, generator)[0]) - clean).norm() / clean.norm())
+        return off
+
+    weakest, *_, strongest = entry.strengths()
+    assert moved(strongest) > moved(weakest)
+
+
+def test_a_defence_that_names_no_values_is_turned_evenly_to_its_strongest():
+    class Plain(find("defence", "scaling")):
+        dial_values = ()
+
+    five = Plain.strengths()
+    assert [defence.strength for defence in five] == pytest.approx([0.1998, 0.3996, 0.5994, 0.7992, 0.999])
+
+
+def test_prices_go_on_where_they_were_stopped(tmp_path, monkeypatch):
+    out = tmp_path / "prices.json"
+    monkeypatch.setattr(find("defence", "pruning"), "dial_values", (0.1, 0.2, 0.3, 0.4, 0.5))
+    told = pricing.price(["pruning"], TINY, 1, out, 1)
+    assert "pruning 5 of 5: " in told.summary
+    whole = PriceList.read(out)
+    assert [run.strength for run in whole.runs] == [0, 1, 2, 3, 4, 5]
+    replace(whole, runs=whole.runs[:4]).write(out)
+    pricing.price(["pruning"], TINY, 1, out, 1)
+    assert [(run.defence, run.accuracy) for run in PriceList.read(out).runs] == [(r.defence, r.accuracy) for r in whole.runs]
+    monkeypatch.setattr("lab.duel.pricing.priced", None)
+    pricing.price(["pruning"], TINY, 1, out, 1)
+    with pytest.raises(LabError, match="prices of another federation"):
+        pricing.price(["pruning"], replace(TINY, clients=3), 1, out, 1)
+
+
+def test_a_training_that_diverges_has_no_accuracy_and_says_why():
+    noisy = find("defence", "gaussian_noise")(strength=100.0)
+    steep = FedAvg(local_steps=2, batch_size=6, learning_rate=1.0)
+    found = priced(Asked(replace(TINY, server_rate=100.0, rounds=60, defences=(noisy,), protocol=steep), 5))
+    assert found.accuracy is None
+    assert "diverged" in found.problem
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[1]", '{"federation": {}, "runs": [3]}', '{"federation": {}, "runs": [{"a": 1}]}', "[" * 9999]
+)
+def test_a_file_that_is_no_list_is_refused_in_a_sentence(text, tmp_path):
+    path = tmp_path / "prices.json"
+    path.write_text(text)
+    with pytest.raises(LabError, match="is no list of prices, or damaged; give another file"):
+        PriceList.read(path)
+    with pytest.raises(LabError, match="is no front of a duel, or damaged"):
+        Front.read(path)
+    (tmp_path / "scoreboard.json").write_text(text)
+    with pytest.raises(LabError, match="is no scoreboard, or damaged"):
+        Board(tmp_path).scores()
+
+
+@pytest.mark.parametrize(("found", "of"), [(0, 3), (3, 3), (7, 20), (59, 60)])
+def test_the_interval_of_a_share_is_wilsons(found, of):
+    """Truth: scipy's, whose quantile has more digits."""
+    true = binomtest(found, of).proportion_ci(method="wilson")
+    assert wilson(found / of, of) == pytest.approx((true.low, true.high), abs=1e-4)
+
+
+def fought(attacker, identified, phase="early"):
+    return Fought("mlp", phase, attacker, identified, identified, 4, 0.5, {"ssim": 0.5})
+
+
+def test_the_stronger_attacker_of_each_network_and_phase_counts():
+    both = [fought(NAIVE, 0.5), fought(KNOWING, 0.75), fought(NAIVE, 1.0, "late"), fought(KNOWING, 0.0, "late")]
+    point = Point.of_bouts(None, 0, 1, 0.9, both)
+    assert (point.leak, point.of) == (0.875, 8)
+
+
+def test_the_front_is_what_nobody_beats():
+    """Truth: every pair compared by hand; whoever is off it is beaten by one on it."""
+    generator = stream(0, "points")
+    drawn = [[round(float(x), 1) for x in torch.rand(2, generator=generator, dtype=torch.float64)] for _ in range(60)]
+    points = with_front(
+        [
+            Point(None, 0, size, accuracy, leak, 0.0, 1.0, 4, ())
+            for leak, accuracy in drawn
+            for size in (1, 2)
+            if size == 1 or leak > 0.5
+        ]
+        + [Point(None, 0, 1, None, 0.0, 0.0, 1.0, 4, ())]
+    )
+    for one in points:
+        better = [
+            other
+            for other in points
+            if None not in (one.accuracy, other.accuracy)
+            and other.batch_size == one.batch_size
+            and other.leak <= one.leak
+            and other.accuracy >= one.accuracy
+            and (other.leak < one.leak or other.accuracy > one.accuracy)
+        ]
+        assert one.on_front == (one.accuracy is not None and not better)
+        assert not better or any(other.on_front for other in better)
+
+
+def test_the_shipped_front_says_how_large_it_was_and_is_a_front():
+    shipped = front()
+    assert {"pictures", "seeds", "iterations", "networks", "runs", "of"} <= shipped.size.keys()
+    assert with_front(shipped.points) == shipped.points
+    known = {name: entry.strengths() for name, entry in entries("defence").items()}
+    for point in shipped.points:
+        assert point.low <= point.leak <= point.high
+        assert point.defence is None or from_plain(Defence, point.defence) == known[point.name][point.strength - 1]
+    assert shipped.best
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """One tiny network, fresh weights alone."""
+    monkeypatch.setattr(bouts, "NETWORKS", (MLP(depth=2, width=8),))
+    return Place(workers=1, only="early")
+
+
+def test_the_study_is_as_large_as_it_says():
+    whole = Duel()
+    count = len(entries("defence")) * STRENGTHS + len({entry.least_inputs for entry in entries("defence").values()})
+    assert len(whole.bouts()) == count * 2 * 2 * 2
+    assert {len(cell.experiments) for cell in Duel(images=4, defence="pruning").cells()} == {12}
+    pairs = {}
+    for bout in whole.bouts():
+        pairs.setdefault((bout.network, bout.phase, bout.defence, bout.batch_size), {})[bout.attacker] = bout.experiment.attack
+    assert all(found[NAIVE] == replace(found[KNOWING], reading=False) != found[KNOWING] for found in pairs.values())
+
+
+TOLD = {"defence": "mixup", "images": 1, "seeds": 1, "iterations": 1}
+
+
+def test_a_duel_gives_every_file_and_measures_nothing_twice(small, tmp_path):
+    place = replace(small, out=tmp_path)
+    told = duelling.duel(TOLD, place)
+    assert "12 of 24 runs, 1 pictures, 1 seeds" in told.summary
+    found = Front.read(tmp_path / "front.json")
+    assert [(point.name, point.strength, point.of) for point in found.points] == [
+        ("", 0, 2),
+        *(("mixup", n, 2) for n in range(1, 6)),
+    ]
+    assert all({bout.attacker for bout in point.bouts} == {NAIVE, KNOWING} for point in found.points)
+    assert all((tmp_path / name).stat().st_size for name in ("table.md", "table.csv", "pictures.png"))
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "experiments").iterdir()}
+    assert duelling.duel(TOLD, place).summary == told.summary
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "experiments").iterdir()} == kept
+
+
+GOOD = """
+    from __future__ import annotations
+    from dataclasses import dataclass
+    from typing import Annotated
+    import torch
+    import lab
+    from lab.options.fields import Bounds, Help
+
+    @dataclass(frozen=True)
+    class Mine(lab.Defence):
+        \"\"\"Shrinks, and says nothing of five values.\"\"\"
+
+        share: Annotated[float, Bounds(0.0, 1.0), Help("taken away")] = 0.5
+
+        def apply(self, update, generator):
+            return {name: (1 - self.share) * tensor for name, tensor in update.items()}
+"""
+ATTACK = """
+    import torch
+    import lab
+    from lab.attacks.base import AttackState, Outcome
+
+    class Ended(Outcome):
+        DONE = "Guessed."
+
+    class Guess(lab.Attack):
+        \"\"\"Answers grey.\"\"\"
+
+        def reconstruct(self, observation, generator):
+            grey = torch.full((observation.batch_size, *observation.input_shape), 0.5)
+            yield AttackState(1, 1, grey, 0.0, outcome=Ended.DONE)
+"""
+
+
+def written(folder, text, name="mine.py"):
+    path = folder / name
+    path.write_text(dedent(text))
+    return path
+
+
+def entered(path, place, **changes):
+    return duelling.duel({"images": 1, "seeds": 1, "iterations": 1} | changes, place, path, TINY)
+
+
+def test_a_defence_of_ones_own_has_leak_price_and_a_line_for_each_text_of_the_file(small, tmp_path, monkeypatch):
+    monkeypatch.setattr(duelling, "SEEDS", 1)
+    place = replace(small, out=tmp_path / "out")
+    path = written(tmp_path, GOOD)
+    told = entered(path, place)
+    assert "mine 5 of 5" in told.summary
+    entered(path, place)
+    (first,) = Board(place.out).scores()
+    assert (first.name, first.kind, [point["strength"] for point in first.points]) == ("mine", "defence", [0, 1, 2, 3, 4, 5])
+    assert first.versions["torch"] == torch.__version__.partition("+")[0]
+    assert all(0 <= point["accuracy"] <= 1 and 0 <= point["leak"] <= 1 for point in first.points)
+    assert (place.out / "own" / first.mark / "mine.py").read_text() == path.read_text(), "the attacker gets the source"
+    path.write_text(path.read_text().replace("(1 - self.share)", "(1 - self.share / 2)"))
+    entered(path, place)
+    again, second = Board(place.out).scores()
+    assert again == first
+    assert second.mark != first.mark
+    assert (place.out / "scoreboard.md").read_text().count(second.mark) == 6
+    with pytest.raises(LabError, match="There is no defence called 'mine'"):
+        find("defence", "mine")
+
+
+def test_an_attack_of_ones_own_meets_every_defence(small, tmp_path, monkeypatch):
+    monkeypatch.setattr(bouts, "entries", lambda kind: {"pruning": find("defence", "pruning")})
+    entered(written(tmp_path, ATTACK), replace(small, out=tmp_path / "out"))
+    (line,) = Board(tmp_path / "out").scores()
+    assert (line.kind, len(line.points)) == ("attack", 6)
+    (mark,) = (tmp_path / "out" / "own").iterdir()
+    results = [json.loads(path.read_text()) for path in (mark / "experiments").glob("*.json")]
+    assert {result["experiment"]["attack"]["name"] for result in results} == {"mine"}
+
+
+BAD = {
+    "raises at import": ("1 / 0", r"mine\.py cannot be run \(ZeroDivisionError: division by zero\)"),
+    "ends Python": ("import sys; sys.exit(3)", r"mine\.py cannot be run \(SystemExit: 3\)"),
+    "no Python": ("def (", r"mine\.py cannot be run \(SyntaxError: "),
+    "defines nothing": ("import lab\nfrom lab import Defence, Pruning", "defines no defence and no attack"),
+    "nothing at all": ("", "defines no defence and no attack"),
+    "abstract": ("import lab\nclass Mine(lab.Defence):\n    pass", "Mine in mine.py does not define apply; define it"),
+    "two": (
+        "import lab\nclass One(lab.Defence):\n    def apply(self, update, generator): return update\nclass Two(One): pass",
+        r"defines several of one kind \(One, Two\)",
+    ),
+    "raises": (GOOD.replace("return {", "return 1 / 0 or {"), r"mine\.py cannot be run \(ZeroDivisionError"),
+    "NaN": (GOOD.replace("(1 - self.share)", "float('nan')"), "mine made numbers of .* that are not finite"),
+    "other shapes": (GOOD.replace("* tensor for", "* tensor[None] for"), "mine changed the names or shapes"),
+    "other names": (GOOD.replace("{name: ", "{name + '_': "), "mine changed the names or shapes"),
+    "no update": (GOOD.replace("return {", "return None and {"), r"mine\.py cannot be run \("),
+    "no such dial": (
+        GOOD.replace("share: Ann", "dial_values = (1, 2)\n\n        share: Ann"),
+        r"mine\.py cannot be run \(TypeError",
+    ),
+    "an attack without a state": (ATTACK.replace("yield Att", "return; yield Att"), "The attack gave no state at all"),
+    "without an outcome": (ATTACK.replace(", outcome=Ended.DONE", ""), "mine ended without an outcome"),
+    "an answer of other shape": (
+        ATTACK.replace("grey, 0.0", "grey[..., 1:], 0.0"),
+        r"answered 1 of the shape \(1, 3, 32, 31\)",
+    ),
+    "an answer that is NaN": (ATTACK.replace("0.5)", "float('nan'))"), "answered numbers that are not finite"),
+    "an answer of another kind": (ATTACK.replace("yield Att", "yield 7 or Att"), r"mine\.py cannot be run \("),
+}
+
+
+@pytest.mark.parametrize(("text", "sentence"), BAD.values(), ids=BAD)
+def test_a_bad_file_is_one_sentence_and_computes_nothing(text, sentence, small, tmp_path):
+    with pytest.raises(LabError, match=sentence) as refused:
+        entered(written(tmp_path, text), replace(small, out=tmp_path / "out"))
+    assert "\n" not in str(refused.value)
+    assert str(tmp_path) not in str(refused.value)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("missing.py", "cannot be read"),
+        (".", "is a folder"),
+        ("pruning.py", "The lab has a defence called 'pruning' of its own"),
+        ("my-defence.py", "no name of letters, digits and underscores"),
+        ("mine.txt", "no name of letters, digits and underscores before .py"),
+        ("noise.py", "is not text in UTF-8"),
+    ],
+)
+def test_what_is_no_file_of_ones_own_is_refused(name, sentence, tmp_path):
+    if name not in ("missing.py", "."):
+        written(tmp_path, GOOD, name)
+    if name == "noise.py":
+        (tmp_path / name).write_bytes(b"\xff\xfe")
+    with pytest.raises(LabError, match=sentence):
+        own.read(tmp_path / name)
