@@ -88,11 +88,13 @@ class RowSpan:
 
     def spread(self, vectors: Float[Tensor, "*candidates width"]) -> Spread:
         """A gradient of noise N turns direction k by N / s_k, so what lies along it is put outside by as much."""
-        along = vectors.detach().cpu().double() @ self.rows.T
-        along = along / along.norm(dim=-1, keepdim=True).clamp_min(1e-300)
-        turned = along[..., : self.rank] * (self.noise / self.shares[: self.rank])
-        blur = (turned.square().sum(-1) + ROUNDED**2).sqrt()
-        return Spread(along[..., self.rank :].norm(dim=-1), blur, self.typical)
+        vectors = vectors.detach().cpu().double()
+        vectors = vectors / vectors.norm(dim=-1, keepdim=True).clamp_min(1e-300)
+        basis, rest = self.rows[: self.rank], self.rows[self.rank :]
+        along = vectors @ basis.T
+        outside = vectors - along @ basis if len(basis) < len(rest) else vectors @ rest.T  # whichever is less work
+        turned = along * (self.noise / self.shares[: self.rank])
+        return Spread(outside.norm(dim=-1), (turned.square().sum(-1) + ROUNDED**2).sqrt(), self.typical)
 
 
 def _rank(shares: Tensor, outputs: int, most: int) -> int:
