@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from lab.attacks.neighbourhoods import GraphOutcome, Neighbourhoods
     from lab.attacks.patch_embedding import PatchEmbedding, PatchOutcome
     from lab.attacks.recursive import Recursive
+    from lab.attacks.soft_pooling import SoftPooling
     from lab.attacks.span import Span, SpanOutcome
     from lab.client.batch import Batch
     from lab.client.defences.base import Defence
@@ -177,6 +178,7 @@ __all__ = [
     "Scores",
     "SignedAdam",
     "SmallConvNet",
+    "SoftPooling",
     "SoftSigns",
     "Soteria",
     "Span",

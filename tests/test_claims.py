@@ -162,4 +162,5 @@ def test_patches_are_exact_where_they_say_so(protocol, width):
 def test_these_are_all_attacks_that_claim():
     assert set(of_pictures("attack")) == {
         *("analytic", "gradient_matching", "head_start", "label_reading", "patch_embedding", "recursive"),
+        "soft_pooling",
     }

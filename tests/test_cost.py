@@ -19,6 +19,7 @@ from lab.attacks.matching.optimisers.lbfgs import LBFGS
 from lab.attacks.matching.settings import Derivative, Start, Steps
 from lab.attacks.patch_embedding import PatchEmbedding
 from lab.attacks.recursive import Recursive
+from lab.attacks.soft_pooling import SoftPooling
 from lab.client.datasets.gallery import Gallery
 from lab.client.defences.pruning import Pruning
 from lab.experiments.cost import cost
@@ -201,6 +202,7 @@ DESCENTS = {
     "sigmoids": Experiment(network=LeNet(), attack=Recursive(hand_over=False)),
     "head start": Experiment(network=ResNet(depth=8, widen=4), attack=HeadStart()),
     "handed over": Experiment(network=ConvNet(width=4), attack=Recursive()),
+    "soft pooling": Experiment(network=FlowerNet(), attack=SoftPooling(iterations=10)),
     "patches": Experiment(network=VisionTransformer(), attack=PatchEmbedding()),
     "photograph": Experiment(network=ImageNetViT(width=192), attack=PatchEmbedding(hand_over=False)),
 }

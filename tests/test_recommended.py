@@ -10,6 +10,7 @@ from lab.attacks.base import Attack
 from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.head_start import HeadStart
 from lab.attacks.patch_embedding import PatchEmbedding
+from lab.attacks.soft_pooling import SoftPooling
 from lab.commands.choosing import Choices, choose
 from lab.experiments.edits import edit
 from lab.experiments.links import read, write
@@ -26,6 +27,7 @@ from lab.experiments.recommended import (
 )
 from lab.federated.networks.base import Activation
 from lab.federated.networks.convnet import ConvNet
+from lab.federated.networks.flower_net import FlowerNet
 from lab.federated.networks.imagenet_vit import ImageNetViT
 from lab.federated.networks.lenet import LeNet
 from lab.federated.networks.mlp import MLP
@@ -58,6 +60,9 @@ CASES = [
     (VisionTransformer(), True, PatchEmbedding()),
     (VisionTransformer(positions=Positions.FIXED), False, EVEN),
     (ImageNetViT(), True, PatchEmbedding()),
+    (FlowerNet(), False, SoftPooling()),
+    (FlowerNet(), True, SoftPooling()),
+    (FlowerNet(activation=Activation.SIGMOID), False, EVEN),
 ]
 
 

@@ -57,6 +57,8 @@ clipping longest top_k quantisation bits stochastic low_rank rank
 dp_sgd multiplier mixup dropout soteria dp_fedavg
 mobilenet_v3 small large
 precode size divergence
+secure_sum clients rounds
+soft_pooling temperature
 """.split()  # noqa: SIM905  (a list of 80 strings would be a screen)
 """The words that have a code, in the order of their codes. Append only: an old link must keep its meaning."""
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"

@@ -23,10 +23,12 @@ from lab.attacks.matching.priors.total_variation import TotalVariation
 from lab.attacks.matching.settings import Derivative, Matching
 from lab.attacks.neighbourhoods import Neighbourhoods
 from lab.attacks.patch_embedding import PatchEmbedding
+from lab.attacks.soft_pooling import SoftPooling
 from lab.attacks.span import Span
 from lab.experiments.experiment import Experiment
 from lab.federated.networks.base import Activation, Network
 from lab.federated.networks.convnet import ConvNet
+from lab.federated.networks.flower_net import FlowerNet
 from lab.federated.networks.imagenet_vit import ImageNetViT
 from lab.federated.networks.lenet import LeNet
 from lab.federated.networks.mlp import MLP
@@ -69,6 +71,8 @@ APART = GradientMatching(annealing=0.05)
 """Small ConvNet: 4 pictures 24.6 dB without the noise and 26.9 with it, 8 pictures 17.6 and 21.0, but 2 pictures 35.0 and 32.0
 (8 batches each); MLP: 4 pictures 24.4 and 32.0 (6 batches). Trained, the small ConvNet's lose (15.4 and 13.1; 5 batches)."""
 
+FEW = 4
+"""Up to so many pictures what leaves max-poolings comes apart by labels, and soft poolings lead to the pictures."""
 EVEN = GradientMatching(distance=BalancedCosine())
 """Nothing tears the gradient of a smooth network: every layer's tells of the picture alike."""
 
@@ -97,7 +101,7 @@ def recommended_attack(network: Network, *, trained: bool, pictures: int = 1) ->
     """The attack that serves this network best, for so many private pictures.
 
     A vision transformer's patches are one linear system, words are checked against a span, a graph's neighbourhoods are
-    counted; every other network is matched.
+    counted; through max-poolings few pictures are sought softly; every other network is matched.
     """
     if network.modality == Neighbourhoods.modality and pictures == 1:
         return Neighbourhoods()
@@ -106,6 +110,8 @@ def recommended_attack(network: Network, *, trained: bool, pictures: int = 1) ->
     if isinstance(network, VisionTransformer | ImageNetViT):
         places = getattr(network, "positions", Positions.LEARNED)
         return PatchEmbedding() if pictures == 1 and places is Positions.LEARNED else EVEN
+    if isinstance(network, FlowerNet) and network.activation is Activation.RELU and pictures <= FEW:
+        return SoftPooling()
     return recommended_matching(network, trained=trained, pictures=pictures)
 
 
@@ -152,6 +158,8 @@ def recommended_for_observation(observation: Observation) -> Attack:
         return PatchEmbedding()
     if observation.label_source is LabelSource.JOINT:
         return GradientMatching(distance=distance)
+    if _has_soft_poolings(observation):
+        return SoftPooling()
     return HeadStart(distance=distance, annealing=APART.annealing if observation.batch_size >= SEVERAL else 0.0)
 
 
@@ -161,6 +169,15 @@ def _has_patches(observation: Observation) -> bool:
 
     embedding = find_embedding(observation.network, observation.image_shape)
     return observation.batch_size == 1 and embedding is not None and bool(embedding.positions)
+
+
+def _has_soft_poolings(observation: Observation) -> bool:
+    """Whether few pictures passed a chain of narrow convolutions, ReLUs and max-poolings in one step."""
+    from lab.attacks.matching.softened import is_softened
+
+    body, few = observation.network.features, observation.batch_size <= FEW and observation.local_steps == 1
+    widths = [layer.out_channels for layer in body.modules() if isinstance(layer, nn.Conv2d)]
+    return few and is_softened(body) and max(widths, default=0) <= SOME_WIDTH
 
 
 def _by_width(width: int, pictures: int) -> Matching:

@@ -23,8 +23,8 @@ REFINEMENTS = 5
 """So often the best guess's neighbourhood is looked at closer, four times each."""
 
 
-def head_residual(observation: Observation, inputs: Float[Tensor, "1 inputs"], labels: Labels) -> float:
-    """||s g(x) - g*|| / ||g*|| over the head's parameters, at the factor s >= 0 where it is least; x: shape (1, inputs)."""
+def head_residual(observation: Observation, inputs: Float[Tensor, "pictures inputs"], labels: Labels) -> float:
+    """||s g(x) - g*|| / ||g*|| of the head at the factor s >= 0 where it is least; x: shape (pictures, inputs)."""
     head, update = observation.network.head, observation.update
     weights = dict(head.named_parameters())
     sent = [name for name in weights if f"head.{name}" in update]

@@ -25,6 +25,7 @@ from lab.attacks.matching.settings import Matching, Steps
 from lab.attacks.neighbourhoods import Neighbourhoods
 from lab.attacks.patch_embedding import PatchEmbedding
 from lab.attacks.recursive import Recursive
+from lab.attacks.soft_pooling import SoftPooling
 from lab.attacks.span import Span
 from lab.attacks.text.beginnings import PAIRS
 from lab.client.defences.base import Defence, TrainingDefence
@@ -46,6 +47,8 @@ CONDITION = 4 * 2 * SMOOTH.inner**2
 """What the condition of a solve is told by: square matrices of its iterations, in double precision."""
 COPIES = 12
 """Of the candidate: its gradients, moments, shapes, the best and the newest state, the score's maps."""
+SOFT_COPIES = 12
+"""Of all that passes forward: what soft poolings and ReLUs keep of their windows for two derivatives."""
 DOUBLE = 2
 """A number in double precision takes two."""
 SPANS, CHECKED, FOLLOWED = 4, 4, 4
@@ -216,6 +219,13 @@ def _(attack: HeadStart, sizes: Sizes) -> int:
 @_attack.register
 def _(attack: Recursive, sizes: Sizes) -> int:
     return max(_descent(sizes), _attack(GradientMatching(), sizes))
+
+
+@_attack.register
+def _(attack: SoftPooling, sizes: Sizes) -> int:
+    """The head in double precision, and two derivatives of soft windows; or the head start in its place."""
+    soft = 4 * sizes.drawn.weights + 2 * _reading(sizes) + SOFT_COPIES * sizes.kept(sizes.pictures)
+    return max(soft, _attack(HeadStart(), sizes))
 
 
 @_attack.register

@@ -17,10 +17,11 @@ from lab.attacks.matching.adaptive_steps import MOST_PLACES
 from lab.attacks.matching.guessing import TRIAL
 from lab.attacks.matching.local_steps import CORRECTIONS, ITERATION
 from lab.attacks.matching.optimisers.lbfgs import LBFGS
-from lab.attacks.matching.settings import Steps
+from lab.attacks.matching.settings import Derivative, Steps
 from lab.attacks.neighbourhoods import Neighbourhoods
 from lab.attacks.patch_embedding import PatchEmbedding
 from lab.attacks.recursive import Recursive
+from lab.attacks.soft_pooling import SoftPooling
 from lab.attacks.span import Span
 from lab.experiments.cost.memory import Sizes, believed
 from lab.experiments.experiment import Experiment
@@ -117,6 +118,13 @@ def _(attack: HeadStart, sizes: Sizes) -> int:
 def _(attack: Recursive, sizes: Sizes) -> int:
     matching = GradientMatching(iterations=attack.iterations) if attack.hand_over else Analytic()
     return _descent(sizes) + _attack(matching, sizes)
+
+
+@_attack.register
+def _(attack: SoftPooling, sizes: Sizes) -> int:
+    """Every step twice differentiated, through poolings that touch all units of their windows."""
+    matching = GradientMatching(iterations=attack.iterations, restarts=attack.restarts, derivative=Derivative.EXACT)
+    return _attack(Analytic(), sizes) + _attack(matching, sizes)
 
 
 @_attack.register
