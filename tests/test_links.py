@@ -24,7 +24,7 @@ from lab.federated.networks.mlp import MLP
 from lab.options.catalogue import Entry, entries
 from lab.options.fields import fields_of
 
-FREE_TEXT = {"weights", "root", "path", "pictures", "folder", "code", "own"}
+FREE_TEXT = {"weights", "root", "path", "pictures", "folder", "code", "own", "line"}
 NO_FILES = {"inline", "folder", "npz", "unknown"}
 
 

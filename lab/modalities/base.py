@@ -79,6 +79,8 @@ class Beside:
     """What the reconstruction is a part of, which grows without moving."""
     other: Inputs | None = None
     """Another answer that nobody can tell from it."""
+    places: Sequence[tuple[float, float]] | None = None
+    """Where the parts of the one private input stand, where somebody has drawn them, in [0, 1]."""
 
 
 class Modality(Entry):

@@ -55,6 +55,18 @@ class Message:
             return None
         return list(dict.fromkeys(values))
 
+    def numbers(self, name: str) -> list[float] | None:
+        """A list of numbers."""
+        values = self.content.get(name)
+        if not isinstance(values, list) or not all(isinstance(value, int | float) for value in values):
+            return None
+        return values
+
+    def wholes(self, name: str) -> list[int] | None:
+        """A list of whole numbers."""
+        values = self.numbers(name)
+        return None if values is None or not all(isinstance(value, int) for value in values) else [int(v) for v in values]
+
     def file(self, largest: int) -> bytes | None:
         """The bytes that came with the message, if there are any, and not more than so many."""
         data = self.buffers[0] if self.buffers else None

@@ -1,23 +1,20 @@
-"""What the server reads while somebody draws: the newest drawing alone, by one division."""
+"""What the server reads while somebody draws: the newest drawing alone, by an attack that takes a moment."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from lab.federated.tensors import IMAGES
 from widgets.run import jobs
+from widgets.run.frames import Places
 from widgets.run.worker import Valve, Worker
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from lab import Experiment
-    from lab.client.datasets.drawing import Drawing
-
-
-Read = tuple["np.ndarray", dict[str, Any]]
-"""The pixels that were read, (32, 32, 3), and the update that they were read from in words."""
+    from lab.client.datasets.base import Dataset
+    from lab.federated.networks.base import Network
 
 
 class Follower:
@@ -27,18 +24,31 @@ class Follower:
         self._worker = worker
         self._valve = Valve()
 
-    def follow(self, drawing: Drawing, beside: Experiment, show: Callable[[Read], None], failed: Callable[[str], None]) -> None:
+    def follow(
+        self,
+        drawing: Dataset,
+        beside: Experiment,
+        show: Callable[[jobs.Read], None],
+        failed: Callable[[str], None],
+        places: Places | None = None,
+    ) -> None:
         """Read a drawing as the phone of ``beside`` would send it; ``failed`` gets a sentence."""
         self._valve.drop()
         self._valve = Valve()
-        self._worker.do(partial(jobs.read_at_once, _quick(drawing, beside)), self._valve, failed, show)
+        self._worker.do(partial(jobs.read_at_once, _quick(drawing, beside), places), self._valve, failed, show)
 
 
-def _quick(drawing: Drawing, beside: Experiment) -> Experiment:
-    """The same phone with a network that gives its input away in milliseconds: the present one, if it is fully connected."""
+def _quick(drawing: Dataset, beside: Experiment) -> Experiment:
+    """The same phone with a network that gives its input away at once: the present one, if it does."""
     from lab import Experiment
     from lab.attacks.analytic import Analytic
+    from lab.attacks.neighbourhoods import Neighbourhoods
+    from lab.federated.networks.gcn import GCN
     from lab.federated.networks.mlp import MLP
 
-    network = beside.network if isinstance(beside.network, MLP) else MLP()
-    return Experiment(dataset=drawing, network=network, defences=beside.defences, attack=Analytic(), seed=beside.seed)
+    network: Network = beside.network
+    if drawing.modality == IMAGES:
+        network, attack = network if isinstance(network, MLP) else MLP(), Analytic()
+    else:
+        network, attack = network if network.modality == drawing.modality else GCN(), Neighbourhoods()
+    return Experiment(dataset=drawing, network=network, defences=beside.defences, attack=attack, seed=beside.seed)

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from lab import AttackState, Experiment, Round
     from lab.evaluation.evidence import Evidence
     from lab.evaluation.round import Sent
-    from lab.modalities.base import Beside, Modality
+    from lab.modalities.base import Modality, Shown
 
+Places = list[tuple[float, float]]
 SHORT_KINDS = {"Conv2d": "conv", "Linear": "fc", "BatchNorm2d": "norm"}
 
 
@@ -87,10 +88,8 @@ class Post:
 
 def frame(number: int, run: int, post: Post, attacked: Round | Sent) -> Frame:
     """The frame of a state with its judgement."""
-    from lab.modalities.base import modality_of
-
-    state, modality = post.state, modality_of(attacked.observation.modality)
-    shown = modality.shown(modality.decode(state.candidate, attacked.observation), _beside(attacked, state))
+    state = post.state
+    shown = drawn_of(attacked, state)
     told = judged(attacked, state, post.evidence)
     return Frame(
         id=number,
@@ -113,11 +112,15 @@ def frame(number: int, run: int, post: Post, attacked: Round | Sent) -> Frame:
     )
 
 
-def _beside(attacked: Round | Sent, state: AttackState) -> Beside:
+def drawn_of(attacked: Round | Sent, state: AttackState, places: Places | None = None) -> Shown:
+    """What the browser draws of a state; ``places`` says where the parts of the secret stand on the reader's paper."""
     from lab.evaluation.round import Sent
-    from lab.modalities.base import Beside
+    from lab.modalities.base import Beside, modality_of
 
-    return Beside(None if isinstance(attacked, Sent) else attacked.batch.inputs, state.whole, state.other)
+    modality = modality_of(attacked.observation.modality)
+    truth = None if isinstance(attacked, Sent) else attacked.batch.inputs
+    found = modality.decode(state.candidate, attacked.observation)
+    return modality.shown(found, Beside(truth, state.whole, state.other, places))
 
 
 def describe_round(experiment: Experiment, attacked: Round | Sent) -> dict[str, Any]:

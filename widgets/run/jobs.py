@@ -5,23 +5,22 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from widgets.readouts.layers_inverted import Data, way_down
 from widgets.run import allowance
-from widgets.run.frames import Post
+from widgets.run.frames import Places, Post
 from widgets.run.judging import evidence_at_the_end
 from widgets.run.pace import rest_s
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from lab import Experiment, Round
     from lab.evaluation.round import Sent
     from lab.experiments.driving import Driven
     from lab.experiments.opened import Opened
     from lab.federated.observation import Observation
+    from lab.modalities.base import Shown
     from widgets.run.worker import Valve
 
 RUN_LIMIT_S = 1800.0
@@ -91,18 +90,30 @@ def drive(
     return _cut_short(valve)
 
 
-def read_at_once(experiment: Experiment) -> tuple[np.ndarray, dict[str, Any]]:
-    """The first picture that an attack finds, uint8, (height, width, 3), and the update that it was read from in words.
+@dataclass(frozen=True, eq=False)
+class Read:
+    """What an attack that takes a moment makes of an input that somebody is making."""
+
+    shown: Shown
+    told: str
+    """How it ended, in a sentence."""
+    sent: dict[str, Any]
+    """The update that it was read from, in words."""
+
+
+def read_at_once(experiment: Experiment, places: Places | None = None) -> Read:
+    """All that an attack finds; ``places`` says where the parts of the input stand on its maker's paper.
 
     Raises ``LabError`` as ``simulate`` does.
     """
     from lab.experiments.driving import drive as driven
-    from lab.federated.inputs import first
-    from widgets.run.frames import describe_update, pixels
+    from widgets.run.frames import describe_update, drawn_of
 
     attacked, _ = simulate(experiment)
     with driven(experiment, attacked.observation) as attack:
-        return pixels(first(next(attack).candidate))[0], describe_update(experiment, attacked)
+        state = attack.finish()
+    told = state.outcome.value if state.outcome else ""
+    return Read(drawn_of(attacked, state, places), told, describe_update(experiment, attacked))
 
 
 def race(

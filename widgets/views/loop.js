@@ -7,7 +7,7 @@ const NEXT = {
   moves: ["Move the picture this way", "Lighter where it is light, darker where it is dark: each nudge closes the gap a little."],
   still: ["Nothing is guessed here", "This attack solves equations; there is no slope to follow."],
   unseen: ["Then nudge the guess, and ask again", "Each nudge closes the gap a little."],
-  drawn: ["Nothing is guessed while you draw", "These numbers follow your pen, and one division reads it out of them. Attack the drawing to see it guessed."],
+  drawn: ["Nothing is guessed while you draw", "These numbers follow your hand, and what you draw is read out of them without a guess. Attack it to see how."],
 };
 
 /** The layers with the longest updates, in the network's order. */

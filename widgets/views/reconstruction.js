@@ -38,10 +38,11 @@ async function render({ model, el, host }) {
   function drawSketch() {
     show(canvas, film.sketched);
     empty.hidden = true;
-    canvas.setAttribute("aria-label", "Your drawing, as the server reads it.");
-    caption.textContent = "Read while you draw: one division of the numbers that a fully connected network would send.";
-    strip.dataset.strength = "strong";
-    [word.textContent, detail.textContent] = ["It follows", "no guessing at all"];
+    const { words, told } = film.sketched, lost = words?.told?.some((text) => text.includes("unknown")) ?? false;
+    canvas.setAttribute("aria-label", `Your drawing, as the server reads it.${spelt(film.sketched)}`);
+    caption.textContent = words ? `Read while you draw.${lost ? ` ${told}` : words.twins ? TWIN : ""}` : "Read while you draw: one division of the numbers that a fully connected network would send.";
+    strip.dataset.strength = lost ? "none" : "strong";
+    [word.textContent, detail.textContent] = lost ? ["It is lost", "so far"] : ["It follows", "no guessing at all"];
     card.dataset.sketched = "true";
   }
 

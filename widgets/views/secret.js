@@ -21,11 +21,11 @@ async function render({ model, el, host }) {
   const strip = element("div", { class: "lab-strip lab-strip-plain" }, label, element("span", { class: "lab-row" }, pen, give, toggle));
   const heading = element("h2", {}, "The secret");
   let pad = null, sheet = null, asked = false, newest = null;
+  const pads = {}; // a pad for pictures, another for molecules
 
   const one = () => film.round.one ?? "input";
   const writes = () => film.round.inputs === "text";
-  /** Pictures are drawn and sentences are written. */
-  const makes = () => !film.round.inputs || writes();
+  const binds = () => film.round.inputs === "graphs";
 
   /** A sheet takes the place of the sentence. */
   function openSheet() {
@@ -44,12 +44,13 @@ async function render({ model, el, host }) {
 
   /** The pad takes the place of the picture, and the server reads what is drawn. */
   function openPad() {
-    pad ??= padOf(model.get("colours"), { changed: read, finish, close: closePad });
+    const hears = { changed: read, finish, close: closePad };
+    pad = pads[film.round.inputs] ??= binds() ? moleculeOf(model.get("atoms"), hears) : padOf(model.get("colours"), hears);
     frame.after(pad.node);
     film.stop();
     showInPlace(pad, true);
     told.textContent = "";
-    pad.begin();
+    pad.begin(binds() && !film.concealed ? shownMolecule(film.round, model.get("atoms")) : null);
   }
 
   function showInPlace({ node }, open) {
@@ -64,33 +65,37 @@ async function render({ model, el, host }) {
   }
 
   /** One drawing at a time is on its way; the newest follows when the server has answered. */
-  function read(cells) {
-    newest = cells.slice();
+  function read(made) {
+    newest = binds() ? made : made.slice();
     if (!asked) ask();
   }
 
+  /** Cells travel as bytes, a molecule in words. */
+  const say = (type, made) => (made instanceof Uint8Array ? tell({ type }, [made.slice().buffer]) : tell({ type, ...made }));
+
   function ask() {
     asked = true;
-    tell({ type: "sketch" }, [newest.buffer]);
+    told.textContent = "";
+    say("sketch", newest);
     newest = null;
   }
 
-  function finish(cells) {
+  function finish(made) {
     closePad();
     film.cover(true);
     film.tell("look", "server");
-    tell({ type: "draw" }, [cells.slice().buffer]);
+    say("draw", made);
   }
 
-  function receive({ type, sentence, height, width, sent }, buffers) {
+  function receive({ type, sentence, sent, ...read }, buffers) {
     asked = false;
     if (type === "refused") told.textContent = sentence;
     if (type === "written") showInPlace(sheet, false);
     if (type === "read" && !pad.node.hidden) {
-      film.sketch({ image: bytes(buffers[0]), height, width, sent: { ...sent, sample: buffers[1] } });
+      film.sketch({ ...read, image: bytes(buffers[0]), sent: { ...sent, sample: buffers[1] } });
       pad.echo(film.sketched);
     }
-    if (newest && !pad.node.hidden) ask();
+    if (newest && pad && !pad.node.hidden) ask();
   }
 
   /** A friend who opens the link sees a covered secret, and has to attack it. */
@@ -107,7 +112,7 @@ async function render({ model, el, host }) {
 
   function offer() {
     pen.textContent = writes() ? "Write your own" : "Draw your own";
-    pen.hidden = !makes() || !film.parts?.has("chips") || film.hidden.includes("draw");
+    pen.hidden = !film.parts?.has("chips") || film.hidden.includes("draw");
     pen.disabled = !film.connected || !Object.keys(model.get("colours")).length;
     give.hidden = !film.ownsAddress || film.concealed || !(model.get("query") || model.get("too_fine"));
   }
@@ -162,7 +167,7 @@ async function render({ model, el, host }) {
   draw();
   offer();
   model.on("msg:custom", receive);
-  for (const name of ["colours", "query", "too_fine"]) model.on(`change:${name}`, offer);
+  for (const name of ["colours", "atoms", "query", "too_fine"]) model.on(`change:${name}`, offer);
   return follow(film, { round: draw, concealed: conceal, state: offer });
 }
 

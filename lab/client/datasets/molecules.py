@@ -37,6 +37,8 @@ MOLECULES = {
 }
 """Common knowledge of chemistry, in Weininger's line notation; drawn by hand for the lab, without hydrogen."""
 NAMES = tuple(MOLECULES)
+RINGS = ("chain", "ring")
+"""What a phone learns to tell of molecules."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Molecules(Dataset):
     @property
     def class_names(self) -> tuple[str, ...]:
         """Whether a molecule has a ring."""
-        return ("chain", "ring")
+        return RINGS
 
     def input_shape(self, size: int) -> Shape:
         """Of the largest."""
@@ -67,7 +69,7 @@ class Molecules(Dataset):
         self.check_at_hand(count, size)
         start = NAMES.index(self.first)
         graphs = [_graphs()[(start + step) % len(NAMES)] for step in range(count)]
-        labels = [int(len(bonds) >= len(kinds)) for kinds, bonds in graphs]
+        labels = [int(has_ring(graph)) for graph in graphs]
         return Batch(batch_of(graphs, len(ATOMS)), torch.tensor(labels, dtype=torch.long))
 
     def decoys(self, inputs: Inputs, count: int, generator: torch.Generator) -> Inputs:
@@ -85,6 +87,12 @@ class Molecules(Dataset):
         others = zip(graphs, graphs_of(batch_of(graphs, kinds)), strict=True)
         new = (graph for graph, other in others if all(mapping(other, private) is None for private in own))
         return batch_of(list(islice(new, count)), kinds)
+
+
+def has_ring(graph: Graph) -> bool:
+    """Of a graph in one piece: it has as many bonds as atoms."""
+    kinds, bonds = graph
+    return len(bonds) >= len(kinds)
 
 
 @cache

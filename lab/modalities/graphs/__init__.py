@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from lab.late import Float, Int, Tensor, no_grad, np, torch
 
@@ -15,7 +15,7 @@ from lab.federated.inputs import count, each, joined, moved, rows, shape_of
 from lab.federated.observation import Observation
 from lab.federated.tensors import Inputs
 from lab.modalities.base import Beside, Leaves, Measure, Modality, Shown
-from lab.modalities.graphs.building import graphs_of, kinds_of
+from lab.modalities.graphs.building import IS_THERE, graphs_of, kinds_of
 from lab.modalities.graphs.comparison import (
     alike,
     assigned,
@@ -29,9 +29,6 @@ from lab.modalities.graphs.comparison import (
 from lab.modalities.graphs.drawing import Place, places, places_like
 from lab.modalities.graphs.line_notation import names_of
 from lab.modalities.line_up import Thresholds
-
-if TYPE_CHECKING:
-    import networkx as nx
 
 LEAST = 1e-6
 FRIENDS = 2.0
@@ -148,14 +145,15 @@ class Graphs(Modality):
 
         Another graph with the same gradient stands behind them, under ``twins``.
         """
-        truth, whole, other = (None, None, None) if beside is None else (beside.truth, beside.whole, beside.other)
-        whole = inputs if whole is None else whole
+        beside = Beside() if beside is None else beside
+        truth, other, at = beside.truth, beside.other, beside.places
+        whole = inputs if beside.whole is None else beside.whole
         if truth is not None and count(inputs) > 1:
             order = self.pair(truth, whole)
             inputs, whole = rows(inputs, order), rows(whole, order)
-        laid = _laid(whole, truth)
+        laid = _laid(whole, truth, at)
         if other is not None:
-            laid += _laid(other, whole if truth is None else truth)
+            laid += _laid(other, whole if truth is None else truth, at)
             inputs = joined(inputs, other)
         assert isinstance(inputs, Mapping)
         table = torch.cat([inputs["atoms"], inputs["bonds"]], -1).detach().cpu().float().numpy()
@@ -164,7 +162,7 @@ class Graphs(Modality):
             "kinds": list(kinds),
             "places": laid,
             "twins": 0 if other is None else count(other),
-            "told": [_spoken(graph, kinds) for graph in graphs_of(inputs)],
+            "told": [_spoken(*graph, kinds) for graph in zip(inputs["atoms"], inputs["bonds"], strict=True)],
         }
         return Shown(self.name, np.ascontiguousarray(table), words)
 
@@ -181,22 +179,25 @@ def _without_loops(bonds: Tensor) -> Tensor:
     return bonds * (1 - torch.eye(bonds.shape[-1], dtype=bonds.dtype, device=bonds.device))
 
 
-def _laid(graphs: Inputs, like: Inputs | None) -> list[list[Place]]:
-    """Where the nodes of each stand, laid out like those beside it."""
+def _laid(graphs: Inputs, like: Inputs | None, at: Sequence[Place] | None) -> list[list[Place]]:
+    """Where the nodes of each stand, laid out like those beside it, which may stand ``at`` given places."""
     assert isinstance(graphs, Mapping)
     if like is None or shape_of(like) != shape_of(graphs):
         return [places(bonds) for bonds in graphs["bonds"]]
     assert isinstance(like, Mapping)
     pairs = zip(graphs["bonds"], like["bonds"], orders(graphs, like), strict=True)
-    return [places_like(own, places(other), order, same=same) for own, other, (order, same) in pairs]
+    return [places_like(own, at or places(other), order, same=same) for own, other, (order, same) in pairs]
 
 
-def _spoken(graph: nx.Graph[int], kinds: Sequence[str]) -> str:
-    """A graph in a few words: "9 C, 4 O, 13 bonds"."""
-    atoms = Counter(kinds[kind] for kind in kinds_of(graph).values())
-    bonds = len(graph.edges)
+def _spoken(atoms: Tensor, bonds: Tensor, kinds: Sequence[str]) -> str:
+    """A graph in a few words: "9 C, 4 O, 13 bonds"; what is no likelier one kind than another is unknown."""
+    share, kind = atoms.max(-1)
+    found = Counter(
+        kinds[int(own)] if likely > IS_THERE else "unknown" for own, likely in zip(kind, share, strict=True) if likely
+    )
+    count = int((bonds.triu(1) > IS_THERE).sum())
     return ", ".join(
-        [*(f"{atoms[kind]} {kind}" for kind in kinds if kind in atoms), f"{bonds} bond{'' if bonds == 1 else 's'}"]
+        [*(f"{found[name]} {name}" for name in (*kinds, "unknown") if name in found), f"{count} bond{'s'[: count != 1]}"]
     )
 
 
