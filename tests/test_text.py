@@ -27,7 +27,7 @@ from lab.federated.networks.transformer import Norm, Transformer
 from lab.federated.observation import LabelSource, Observation
 from lab.federated.protocols.fedavg import FedAvg
 from lab.federated.protocols.fedsgd import FedSGD
-from lab.modalities.text import pieces, written
+from lab.modalities.text import Text, pieces, written
 from lab.modalities.text.scores import exact, numbers, rouge_l, words_right
 from lab.modalities.text.vocabulary_making import SIZE, made_from
 from lab.randomness import stream
@@ -297,3 +297,10 @@ def test_ones_own_sentence_is_read_whatever_its_length(sentence):
     *_, last = reconstruct(experiment, attacked.observation)
     assert score(attacked, last).exact == 1
     assert written(last.candidate) == [pieces.decode(pieces.encode(sentence))]
+
+
+def test_what_nothing_is_known_of_is_no_word():
+    """As likely to be any piece: an ellipsis stands there, not the first piece of the vocabulary over and over."""
+    seen = simulate_round(Experiment(dataset=Wonderland(length=6), network=Transformer(width=64), attack=Span())).observation
+    nothing = Text().decode(Text().start(seen, stream(0, "start"), noise=False), seen)
+    assert Text().shown(nothing).words["told"] == ["…"]

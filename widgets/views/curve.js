@@ -114,11 +114,12 @@ async function render({ model, el, host }) {
   /** An attack that guesses nothing has no curve: it shows what speaks for each thing that it read. */
   function pointAtReading() {
     const readings = film.shown?.readings ?? [];
-    found.node.hidden = readings.length === 0;
-    converges.hidden = readings.length > 0;
+    const reads = readings.length > 0 || Boolean(film.round.span && film.shown && !Number.isFinite(film.shown.objective));
+    found.node.hidden = !reads;
+    converges.hidden = reads;
     const newest = film.frames.at(-1)?.readings?.length ?? 0, { places = newest } = film.round.span ?? {}; // a plot of words does not stretch
-    if (readings.length) found.draw(readings, Math.max(places, newest), film.shown.iteration, film.round);
-    return readings.length > 0;
+    if (reads) found.draw(readings, Math.max(places, newest), film.shown.iteration, film.round);
+    return reads;
   }
 
   function point() {

@@ -51,10 +51,12 @@ function readingsPart(choose) {
 
   function draw(readings, count, place, { read_by = "place", count: several = 1, span }) {
     shown = readings.length;
+    by.textContent = `Read off, ${read_by} by ${read_by}`;
+    said.style.display = shown ? "" : "none";
+    if (!shown) return ended(span);
     const every = Math.ceil(count / MOST_LABELS);
     x = (index) => PLOT.left + ((index + 0.5) / count) * (PLOT.right - PLOT.left);
     const now = readings[place - 1] ?? readings.at(-1), index = readings.indexOf(now);
-    by.textContent = `Read off, ${read_by} by ${read_by}`;
     svg.setAttribute("viewBox", `0 0 ${PLOT.width} ${several > 1 ? PLOT.bottom + 22 : PLOT.height}`);
     ends.textContent = span ? taken(span) : "";
     svg.replaceChildren(...decadeLines(), drawn("line", { x1: x(index), x2: x(index), y1: PLOT.top - 6, y2: PLOT.bottom, class: "lab-cursor" }),
@@ -68,9 +70,18 @@ function readingsPart(choose) {
     svg.setAttribute("aria-label", `${read_by[0].toUpperCase()}${read_by.slice(1)} ${index + 1}: “${now.what}” is ${short(now.off)} outside${beside}.`);
   }
 
+  /** Nothing stands out: why. */
+  function ended(span) {
+    svg.setAttribute("viewBox", `0 0 ${PLOT.width} ${PLOT.bottom + 10}`);
+    svg.replaceChildren(...decadeLines());
+    ends.textContent = wall(span);
+    svg.setAttribute("aria-label", ends.textContent);
+  }
+
   function seek(event) {
     const bounds = svg.getBoundingClientRect();
     const at = ((event.clientX - bounds.left) / bounds.width) * PLOT.width;
+    if (!shown) return;
     const far = Array.from({ length: shown }, (_, index) => Math.abs(x(index) - at));
     choose(far.indexOf(Math.min(...far)) + 1);
   }

@@ -28,14 +28,14 @@ def places_like(
 ) -> list[Place]:
     """The same beside another drawing, whose node i stands for node ``order[i]`` of this graph.
 
-    At those very places where both are the ``same`` graph; else begun there, and turned to lie as near as can be.
+    At those very places where both are the ``same`` graph; else turned to lie as near to them as can be.
     """
     if len(other) != len(bonds) or not (same or _is_drawn(bonds)):
         return places(bonds)
-    start = [other[0]] * len(bonds)
+    wanted = [other[0]] * len(bonds)
     for mine, place in zip(order, other, strict=True):
-        start[int(mine)] = place
-    return start if same else list(_by_springs(len(bonds), edges_of(bonds), tuple(start)))
+        wanted[int(mine)] = place
+    return wanted if same else list(_by_springs(len(bonds), edges_of(bonds), tuple(wanted)))
 
 
 def edges_of(bonds: Float[Tensor, "nodes nodes"]) -> Edges:
@@ -53,20 +53,20 @@ def _circle(nodes: int) -> list[Place]:
 
 
 @lru_cache(maxsize=64)
-def _by_springs(nodes: int, edges: Edges, start: tuple[Place, ...] | None) -> tuple[Place, ...]:
+def _by_springs(nodes: int, edges: Edges, wanted: tuple[Place, ...] | None) -> tuple[Place, ...]:
     """The same again for every frame of a run, so it is kept."""
     import networkx as nx
 
     graph: nx.Graph[int] = nx.Graph()
     graph.add_nodes_from(range(nodes))
     graph.add_edges_from(edges)
-    around = None if start is None else {node: np.array(place) for node, place in enumerate(start)}
-    layout = cast("dict[int, Any]", nx.kamada_kawai_layout(graph, dist=_apart(graph), pos=around))
+    layout = cast("dict[int, Any]", nx.kamada_kawai_layout(graph, dist=_apart(graph)))
     found = np.stack([layout[node] for node in range(nodes)])
-    if start is not None:
-        found = _turned(found, np.array(start))
-    found = found - found.min(0)
-    return tuple((float(x), float(y)) for x, y in found / max(float(found.max()), 1e-9))
+    if wanted is not None:
+        found = _turned(found, np.array(wanted))
+    low, high = found.min(0), found.max(0)
+    found = 0.5 + (found - (low + high) / 2) / max(float((high - low).max()), 1e-9)
+    return tuple((float(x), float(y)) for x, y in found.clip(0, 1))
 
 
 def _apart(graph: Any) -> dict[int, dict[int, int]]:

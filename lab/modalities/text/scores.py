@@ -13,8 +13,8 @@ Sentences = Float[Tensor, "batch place piece"]
 
 
 def numbers(sentences: Sentences) -> Int[Tensor, "batch place"]:
-    """The likeliest piece of each place."""
-    return torch.where(sentences.sum(2) > 0, sentences.argmax(2), NONE)
+    """The likeliest piece of each place; ``NONE`` where each is as likely: nothing stands there, or nothing is known."""
+    return torch.where(sentences.amax(2) > sentences.amin(2), sentences.argmax(2), NONE)
 
 
 def words_right(found: Sentences, truth: Sentences) -> Float[Tensor, " batch"]:
