@@ -8,11 +8,12 @@ import torch
 
 from lab import AttackState, Experiment, LabelSource, simulate_round
 from lab.attacks.analytic import Analytic
+from lab.attacks.base import Interrupted
 from lab.attacks.closed_form.mismatch import in_double
 from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.matching.distances.cosine import Cosine
 from lab.evaluation.downhill import Downhill
-from lab.evaluation.layer_match import DRAWN, LayerMatcher, compare_layers, loudest
+from lab.evaluation.layer_match import DRAWN, OPENED, UNITS, LayerMatcher, compare_layers, loudest
 from lab.federated.networks.lenet import LeNet
 from lab.federated.networks.mlp import MLP
 from lab.federated.protocols.fedavg import FedAvg
@@ -95,3 +96,30 @@ def test_without_labels_there_is_nothing_to_compare():
     matcher = LayerMatcher(attacked.observation)
     assert matcher(state) == ()
     assert len(matcher(replace(state, labels=attacked.batch.labels))) == 3
+
+
+@pytest.mark.parametrize("network", [MLP(), LeNet()], ids=lambda network: network.name)
+def test_a_layer_that_is_opened_shows_both_updates_in_the_same_places(network):
+    """Of another guess than the truth, what the client's own rule gives for it; at the end any layer can be opened."""
+    attacked = simulate_round(Experiment(network=network))
+    seen = attacked.observation
+    matcher, name = LayerMatcher(seen), next(iter(seen.update)).removesuffix(".weight")
+    for candidate in (attacked.batch.images, torch.full_like(attacked.batch.images, 0.5)):
+        state = AttackState(1, 2, candidate, 0.0)
+        sheets = {match.name: match.sheet for match in matcher(state, name) if match.sheet}
+        assert [*sheets] == [name]
+        sent, own = (
+            update[f"{name}.weight"].flatten(1)
+            for update in (seen.update, seen.protocol.update(seen.network, candidate, seen.labels))
+        )
+        rows, places = (
+            torch.linspace(0, count - 1, min(most, count)).round().long()
+            for count, most in zip(sent.shape, (UNITS, DRAWN), strict=True)
+        )
+        size = sent[rows][:, places].abs().max()
+        assert sheets[name].units == len(rows)
+        assert sheets[name].sent == pytest.approx((sent[rows][:, places] / size).flatten().tolist(), abs=1e-6)
+        assert sheets[name].guess == pytest.approx((own[rows][:, places] / size).flatten().tolist(), abs=1e-4)
+    assert not any(match.sheet for match in matcher(state, "none of its layers"))
+    ended = matcher(replace(state, outcome=Interrupted.STOPPED), "")
+    assert len([match for match in ended if match.sheet]) == min(OPENED, len(ended))

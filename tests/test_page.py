@@ -99,6 +99,14 @@ def gaps(page):
     return page.locator(".lab-loop b").all_inner_texts()
 
 
+SHADES = """
+(canvases) => canvases.map((canvas) => {
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  return [...data].filter((_, place) => place % 4 === 3);
+})
+"""
+
+
 def test_the_loop_shows_what_the_guess_would_send_and_the_gap_closes(page):
     assert gaps(page) == [""] * 4
     assert page.locator(".lab-loop .lab-guess-strip:visible").count() == 0
@@ -111,6 +119,16 @@ def test_the_loop_shows_what_the_guess_would_send_and_the_gap_closes(page):
     late = page.evaluate("() => [...document.querySelectorAll('.lab-gap')].map((gap) => gap.getBoundingClientRect().height)")
     assert max(early) > 0.1
     assert max(late) <= 1
+    for name in ("conv 1", "fc 1"):
+        layer = page.get_by_role("button", name=name, exact=True)
+        layer.click()
+        assert layer.get_attribute("aria-expanded") == "true"
+        assert page.locator(".lab-sheets").inner_text().startswith(f"{name} at iteration 200")
+        sent, guess = page.locator(".lab-sheets canvas").evaluate_all(SHADES)
+        assert max(abs(shade - 128) for shade in sent) > 120, "the largest is dark or pale"
+        assert max(abs(one - other) for one, other in zip(sent, guess, strict=True)) < 60, "the numbers agree by now"
+    layer.click()
+    assert page.locator(".lab-sheets").is_hidden()
     numbers = page.get_by_role("button", name="Show numbers")
     numbers.click()
     assert len(page.locator(".lab-wall").inner_text().split()) == 400
@@ -267,7 +285,7 @@ def test_a_defence_is_attacked_as_soon_as_it_is_chosen(page):
     """The form: which defence, how strong, and an attack after each change without another click."""
     open_advanced(page)
     page.get_by_role("button", name="As fast as it goes").click()
-    page.get_by_role("checkbox", name="Attack after each change").check()
+    assert page.get_by_role("checkbox", name="Attack after each change").is_checked()
     page.get_by_role("radio", name="gaussian noise").check()
     page.locator('[data-control="defences.0.strength"]').get_by_role("radio", name="10", exact=True).check()
     page.wait_for_function("location.search.includes('gaussian_noise') && location.search.includes('10')")
@@ -281,7 +299,6 @@ def test_a_defence_is_attacked_as_soon_as_it_is_chosen(page):
     wait_for_status(page, "running")
     wait_for_status(page, "finished")
     assert page.locator(".lab-server .lab-verdict").inner_text().startswith("Recognisable")
-    page.get_by_role("checkbox", name="Attack after each change").uncheck()
 
 
 def test_the_algebra_shows_the_picture_of_a_fully_connected_network(page):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import torch
-from torch import Tensor
+from lab.late import Float, Int, Tensor, torch
 
 from lab.attacks.base import AttackState
 from lab.federated.inputs import moved
@@ -14,6 +13,19 @@ from lab.federated.tensors import Gradients
 
 DRAWN = 48
 """So many numbers stand for a layer where it is drawn."""
+UNITS = 24
+"""So many units, and ``DRAWN`` numbers of each, stand for it where it is opened."""
+OPENED = 8
+"""So many layers can be opened once an attack is over."""
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Weights of a layer, unit by unit, of both updates in the same places; 1 is the largest shared one among them."""
+
+    units: int
+    sent: tuple[float, ...]
+    guess: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -32,6 +44,8 @@ class LayerMatch:
     """cos of the angle between both; None where one of them is zero."""
     drawn: tuple[float, ...]
     """The candidate's numbers in the places of ``loudest``, in units of the largest shared one there."""
+    sheet: Sheet | None = None
+    """Where the layer is opened."""
 
 
 class LayerMatcher:
@@ -44,8 +58,11 @@ class LayerMatcher:
     def __init__(self, observation: Observation) -> None:
         self._observation = observation
 
-    def __call__(self, state: AttackState) -> tuple[LayerMatch, ...]:
-        """Each layer in the network's order; nothing where neither server nor attack knows the labels. One training step."""
+    def __call__(self, state: AttackState, opened: str = "") -> tuple[LayerMatch, ...]:
+        """Each layer in the network's order; nothing where neither server nor attack knows the labels. One training step.
+
+        The layer ``opened`` has its sheet; in the end those of the longest updates have.
+        """
         observed = self._observation
         labels = observed.labels if observed.labels is not None else state.labels
         if labels is None:
@@ -53,7 +70,14 @@ class LayerMatcher:
         candidate = observed.protocol.update(
             observed.network, moved(state.candidate, observed.device), labels.to(observed.device)
         )
-        return compare_layers(candidate, observed.update)
+        found = compare_layers(candidate, observed.update)
+        longest = sorted(found, key=lambda layer: layer.shared_norm)[-OPENED:]
+        wanted = {opened} if state.outcome is None else {layer.name for layer in longest}
+        own, other = by_layer(candidate), by_layer(observed.update)
+        return tuple(
+            replace(layer, sheet=_sheet(own[layer.name], other[layer.name])) if layer.name in wanted else layer
+            for layer in found
+        )
 
 
 def compare_layers(candidate: Gradients, shared: Gradients) -> tuple[LayerMatch, ...]:
@@ -82,12 +106,32 @@ def _flat(tensors: list[Tensor]) -> Tensor:
 
 def _drawn(candidate: list[Tensor], shared: list[Tensor]) -> tuple[float, ...]:
     """The numbers of the candidate in the places that ``loudest`` describes; zeros where the shared ones are zero."""
-    units = shared[0].detach().flatten(1) if shared[0].dim() > 1 else shared[0].detach().unsqueeze(0)
+    units = _units(shared)
     unit = int(units.norm(dim=1).argmax())
     own = candidate[0].detach().reshape(units.shape)[unit]
-    places = torch.linspace(0, len(own) - 1, min(DRAWN, len(own)), dtype=torch.float64).round().long()
+    places = _spread(len(own), DRAWN)
     size = float(units[unit][places].abs().max())
     return tuple((own[places].double() / size).tolist()) if size else (0.0,) * len(places)
+
+
+def _units(tensors: list[Tensor]) -> Float[Tensor, "units numbers"]:
+    """The weights of a layer, a row for each unit; its only tensor as one row where that has no more than one axis."""
+    first = tensors[0].detach()
+    return first.flatten(1) if first.dim() > 1 else first.unsqueeze(0)
+
+
+def _spread(count: int, most: int) -> Int[Tensor, " places"]:
+    """At most so many places among ``count``, evenly spaced, the first and the last among them."""
+    return torch.linspace(0, count - 1, min(most, count), dtype=torch.float64).round().long()
+
+
+def _sheet(candidate: list[Tensor], shared: list[Tensor]) -> Sheet:
+    units = _units(shared)
+    rows, places = _spread(len(units), UNITS), _spread(units.shape[1], DRAWN)
+    sent = units.cpu()[rows][:, places].double()
+    guess = candidate[0].detach().cpu().reshape(units.shape)[rows][:, places].double()
+    size = float(sent.abs().max()) or 1.0
+    return Sheet(len(rows), tuple((sent / size).flatten().tolist()), tuple((guess / size).flatten().tolist()))
 
 
 def _match(name: str, own_tensors: list[Tensor], shared_tensors: list[Tensor]) -> LayerMatch:

@@ -35,30 +35,33 @@ class Look:
         seen = attacked.observation.to(attacked.observation.device)  # a copy of the network, without the attack's hooks
         self._matcher = LayerMatcher(seen)
         self._downhill = Downhill(attack, seen)
-        self._network, self._of_pictures = seen.network, seen.modality == IMAGES
+        self._of_pictures = seen.modality == IMAGES
+        layers = dict.fromkeys(name.rpartition(".")[0] for name in seen.update)
+        self._spoken = spoken_names(seen.network, layers)
         self._next = 0.0
 
-    def __call__(self, state: AttackState, *, wanted: bool) -> Looked:
-        """What there is to see of a state; nothing where it is not the time."""
+    def __call__(self, state: AttackState, *, wanted: bool, opened: str = "") -> Looked:
+        """What there is to see of a state, of the layer that is ``opened`` more; nothing where it is not the time."""
         began = time.perf_counter()
         if state.outcome is None and not (wanted and began >= self._next):
             return Looked()
-        looked = self.at(state)
+        looked = self.at(state, opened)
         self._next = began + (time.perf_counter() - began) / SHARE
         return looked
 
-    def at(self, state: AttackState) -> Looked:
+    def at(self, state: AttackState, opened: str = "") -> Looked:
         """The layers of a state, each under the name that a reader knows, and the movement."""
-        found = self._matcher(state)
-        names = spoken_names(self._network, [layer.name for layer in found])
+        found = self._matcher(state, next((name for name, spoken in self._spoken.items() if spoken == opened), ""))
         moved = _movement(self._downhill(state)) if self._of_pictures else None
-        return Looked([_row(layer, names[layer.name]) for layer in found], moved)
+        return Looked([_row(layer, self._spoken[layer.name]) for layer in found], moved)
 
 
 def _row(layer: LayerMatch, name: str) -> dict[str, Any]:
     row = asdict(layer) | {"name": name, "cells": cells(layer.drawn)}
-    del row["drawn"]
-    return row
+    del row["drawn"], row["sheet"]
+    if layer.sheet is None:
+        return row
+    return row | {"sheet": {"units": layer.sheet.units, "sent": cells(layer.sheet.sent), "guess": cells(layer.sheet.guess)}}
 
 
 def _movement(downhill: Inputs | None) -> np.ndarray | None:

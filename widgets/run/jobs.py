@@ -12,7 +12,7 @@ from widgets.readouts.layers_inverted import Data, way_down
 from widgets.run import allowance
 from widgets.run.frames import Places, Post
 from widgets.run.judging import evidence_at_the_end
-from widgets.run.pace import rest_s
+from widgets.run.pace import Rate, rest_s
 
 if TYPE_CHECKING:
     from lab import Experiment, Round
@@ -69,21 +69,23 @@ def drive(
     deliver: Callable[[Post], None],
     pace_s: Callable[[], float],
     watched: Callable[[], bool],
+    opened: Callable[[], str] = str,
 ) -> str:
     """Ask the attack for states while the valve lets them through; returns the sentence about how it ended.
 
     ``deliver`` gets each state with the seconds that the attack itself has taken; ``pace_s`` says how long
-    the whole run is to be looked at, ``watched`` whether somebody looks at the layers.
+    the whole run is to be looked at, ``watched`` whether somebody looks at the layers, ``opened`` at which most closely.
     """
     from lab.experiments.driving import drive as driven
     from widgets.readouts.looking import Look
 
-    look = Look(experiment.attack, attacked)
+    look, rate = Look(experiment.attack, attacked), Rate()
     with driven(experiment, attacked.observation) as attack:
         while attack.seconds < RUN_LIMIT_S and not allowance.spent() and valve.take():
             began = time.perf_counter()
             state = next(attack)
-            deliver(Post(state, attack.seconds, look(state, wanted=watched()), evidence_at_the_end(attacked, state)))
+            looked, evidence = look(state, wanted=watched(), opened=opened()), evidence_at_the_end(attacked, state)
+            deliver(Post(state, attack.seconds, looked, evidence, rate(state.iteration, attack.seconds)))
             if state.outcome is not None:
                 return f"{state.outcome.value} {state.note}".strip()
             valve.rest(rest_s(state.iteration, state.iterations, pace_s()) - (time.perf_counter() - began))

@@ -41,13 +41,32 @@ function wholeGap(layers) {
   return lengths > 0 ? Math.max(0, 1 - product / lengths) : null;
 }
 
-/** A row of the loop, drawn anew by `draw(sent, guess)`. */
-function layerRow(layer) {
+/** A sheet of shades as the strips have them, a row for each unit; the colour is the canvas's own. */
+function paintSheet(canvas, units, cells) {
+  const width = cells.length / 2 / units;
+  Object.assign(canvas, { width, height: units });
+  const context = canvas.getContext("2d");
+  context.fillStyle = getComputedStyle(canvas).color;
+  for (let place = 0; place < width * units; place++) {
+    context.globalAlpha = parseInt(cells.slice(2 * place, 2 * place + 2), 16) / 255;
+    context.fillRect(place % width, Math.floor(place / width), 1, 1);
+  }
+}
+
+/** The frame of which a layer's sheet is there that is nearest to the one shown: before it, else after it. */
+function sheetAt(film, name) {
+  const of = (frame) => frame.layers?.find((layer) => layer.name === name)?.sheet;
+  const frame = film.frames.findLast((each, index) => index <= film.position && of(each)) ?? film.frames.find(of);
+  return frame && { ...of(frame), iteration: frame.iteration };
+}
+
+/** A row of the loop, drawn anew by `draw(sent, guess)`; a click on its name opens the layer. */
+function layerRow(layer, open) {
   const [sent, guess] = [strip("sent-strip"), strip("guess-strip")];
   const gap = element("span", { class: "lab-gap" });
   const number = element("b", {});
   const node = element("li", { title: `${layer.name}: ${grouped(layer.count)} numbers, of which up to ${CELLS} of its loudest unit are drawn` },
-    element("span", { class: "lab-layer-name" }, layer.name), element("span", { class: "lab-strips", "aria-hidden": "true" }, sent, gap, guess), element("span", { class: "lab-unseen" }, "gap"), number);
+    element("button", { class: "lab-layer-name", type: "button", "aria-expanded": "false", "aria-controls": "lab-sheets", onclick: () => open(layer.name) }, layer.name), element("span", { class: "lab-strips", "aria-hidden": "true" }, sent, gap, guess), element("span", { class: "lab-unseen" }, "gap"), number);
   shade(sent, layer.cells);
   return {
     node,
@@ -80,13 +99,14 @@ async function render({ model, el, host }) {
   const why = element("span", { class: "lab-soft" });
   const wall = element("div", { class: "lab-wall", id: "lab-wall", hidden: true });
   const more = element("button", { class: "lab-small", type: "button", "aria-expanded": "false", onclick: toggleNumbers }, "Show numbers");
-  let drawn = [];
+  const sheets = element("div", { class: "lab-sheets", id: "lab-sheets", hidden: true });
+  let drawn = [], opened = "";
 
   const card = element("article", { class: "lab-card lab-sent", "aria-label": "Sent over the network" },
     element("span", { class: "lab-who" }, "Sent over the network"),
     element("h2", {}, title, meaning("loop", "this comparison")),
     element("p", { class: "lab-legend", "aria-hidden": "true" }, element("i", { class: "lab-sent-strip" }), "sent ", element("i", { class: "lab-guess-strip" }), "this guess would send"),
-    rows, rest,
+    rows, rest, sheets,
     element("div", { class: "lab-whole" }, element("span", {}, "Gap, all layers"), element("span", { class: "lab-whole-bar", "aria-hidden": "true" }, fill), whole),
     element("div", { class: "lab-next-move" }, canvas, element("p", {}, next, " ", why)),
     element("div", { class: "lab-row lab-numbers-row" }, count, more), wall);
@@ -97,6 +117,27 @@ async function render({ model, el, host }) {
     more.setAttribute("aria-expanded", String(!wall.hidden));
   }
 
+  /** One layer at a time; once more closes it. */
+  function open(name) {
+    opened = opened === name ? "" : name;
+    try { model.send({ type: "layer", name: opened }); } catch { /* the transport says that the engine is gone */ }
+    drawSheets();
+  }
+
+  function drawSheets() {
+    for (const [name, { node }] of drawn) node.firstChild.setAttribute("aria-expanded", String(name === opened));
+    sheets.hidden = !opened || !drawn.some(([name]) => name === opened);
+    if (sheets.hidden) return;
+    const found = sheetAt(film, opened);
+    if (!found) return sheets.replaceChildren(element("p", { class: "lab-soft" }, `The numbers of ${opened} are shown while a live attack runs, and at its end.`));
+    const sides = [["sent", "sent"], ["guess", "this guess would send"]].map(([side, title]) => {
+      const canvas = element("canvas", { class: `lab-picture lab-sheet lab-sheet-${side}`, role: "img", "aria-label": `${opened}, ${title}` });
+      return element("figure", {}, canvas, element("figcaption", { class: "lab-soft" }, title));
+    });
+    sheets.replaceChildren(element("p", { class: "lab-soft" }, `${opened} at iteration ${found.iteration}: a row for each of ${found.units} units, the least number palest.`), ...sides);
+    for (const side of ["sent", "guess"]) paintSheet(sheets.querySelector(`.lab-sheet-${side}`), found.units, found[side]);
+  }
+
   function drawRound() {
     const { layers = [], numbers, tensors, kind, sample } = film.sent;
     title.textContent = film.sketched ? "Your strokes, as numbers" : "Would it send the same?";
@@ -104,7 +145,7 @@ async function render({ model, el, host }) {
     if (numbers === undefined) return;
     count.textContent = `The ${kind}: ${grouped(numbers)} numbers in ${tensors} tensors.`;
     const shown = longest(layers);
-    drawn = shown.map((layer) => [layer.name, layerRow(layer)]);
+    drawn = shown.map((layer) => [layer.name, layerRow(layer, open)]);
     rows.replaceChildren(...drawn.map(([, row]) => row.node));
     rest.textContent = layers.length > shown.length ? `and ${layers.length - shown.length} layers of shorter updates` : "";
     wall.textContent = [...floats(sample)].map((value) => short(value, 4)).join("  ");
@@ -121,6 +162,7 @@ async function render({ model, el, host }) {
     if (frame?.downhill) paintGrey(canvas, frame.downhill, frame.height, frame.width);
     [next.textContent, why.textContent] = NEXT[film.sketched ? "drawn" : !frame ? "unseen" : frame.downhill ? "moves" : "still"];
     card.dataset.looked = frame?.iteration ?? "";
+    drawSheets();
   }
 
   el.append(card);
