@@ -41,15 +41,16 @@ def walk(browser, address, width, *, seed, clicks):
     draws, visitor, path = random.Random(f"{width} {seed}"), Visitor(browser, address), []
     page = visitor.open(width, 850)
     page.evaluate(COUNT)
-    settle(page)
-    for _ in range(clicks):
-        path.append(back(page) if draws.random() < 0.2 and page.evaluate("left > 0") else click(page, draws))
-        try:
+    try:
+        settle(page)
+        for _ in range(clicks):
+            path.append(back(page) if draws.random() < 0.2 and page.evaluate("left > 0") else click(page, draws))
             settle(page)
             check(page)
-        except Exception as error:
-            raise AssertionError(f"at {width} pixels, seed {seed}, after {' > '.join(path)}: {error}") from error
-    visitor.leave()
+        visitor.leave()
+    except Exception as error:
+        said = page.locator(".lab-transport").inner_text()
+        raise AssertionError(f"at {width} pixels, seed {seed}, after {' > '.join(path)}: {error}\n{said}") from error
 
 
 COUNT = """

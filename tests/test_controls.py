@@ -25,6 +25,7 @@ from lab.options.catalogue import entries
 from lab.options.fields import fields_of
 from widgets.door.messages import Listener
 from widgets.form.controls import IN_SIGHT, schema
+from widgets.form.costs import PRICED, QUICK_S, Costs, costs_of
 from widgets.form.gate import change, edited
 from widgets.form.steps import STEPS
 from widgets.pages.written import catch_up, written
@@ -65,6 +66,7 @@ class Fake(traitlets.HasTraits):
     run = 1
     source = "live"
     can_undo = False
+    costs = Costs()
 
     def __init__(self, experiment=None):
         super().__init__(experiment=experiment)
@@ -97,7 +99,18 @@ class Fake(traitlets.HasTraits):
         return {"readable": True, "rows": 10, "slopes": np.zeros(10)}
 
     def __getattr__(self, name):
-        if name in ("start", "pause", "reset", "step", "undo", "upload", "acknowledge", "heartbeat", "open_link"):
+        if name in (
+            "start",
+            "start_if_quick",
+            "pause",
+            "reset",
+            "step",
+            "undo",
+            "upload",
+            "acknowledge",
+            "heartbeat",
+            "open_link",
+        ):
             return lambda *arguments: self.asked.append((name, *arguments)) or ""
         raise AttributeError(name)
 
@@ -316,17 +329,42 @@ def test_the_rail_puts_the_sentence_beside_the_control(session, film):
     assert next(control for control in rail.controls if control["path"] == "network")["value"] == "lenet"
 
 
-def test_a_change_is_attacked_at_once_where_the_reader_wants_it(session, film):
+def test_a_change_is_attacked_once_no_other_follows_where_the_reader_wants_it(session, film):
     rail = Controls(film, session)
-    rail._receive(rail, {"type": "edit", "path": "seed", "value": 3}, [])
-    rail._receive(rail, {"type": "at_once", "wanted": True}, [])
-    assert ("start",) not in session.asked
-    rail._receive(rail, {"type": "edit", "path": "seed", "value": -4}, [])
-    assert ("start",) not in session.asked, "what was refused is not attacked"
-    rail._receive(rail, {"type": "edit", "path": "seed", "value": 5}, [])
-    assert session.asked[-2:] == [("show", session.experiment), ("start",)]
-    rail._receive(rail, {"type": "undo"}, [])
-    assert session.asked[-2:] == [("undo",), ("start",)]
+
+    def said(kind, **more):
+        rail._receive(rail, {"type": kind} | more, [])
+        return session.asked[-1] if session.asked else ()
+
+    said("edit", path="seed", value=3)
+    assert said("follow") == ("show", session.experiment), "a lesson's form waits to be asked"
+    said("at_once", wanted=True)
+    assert said("follow") == ("start_if_quick",)
+    assert said("follow") == said("edit", path="seed", value=-4) == said("follow") == ("start_if_quick",)
+    assert session.asked.count(("start_if_quick",)) == 1, "once, and nothing of what was refused"
+    assert said("edit", path="seed", value=5) == said("edit", path="seed", value=5) == ("show", session.experiment)
+    assert said("follow") == ("start_if_quick",)
+    assert said("undo") == ("undo",)
+    assert said("follow") == ("start_if_quick",)
+    said("edit", path="seed", value=6)
+    session.status = "running"
+    assert said("follow") == ("show", session.experiment), "it is being attacked already"
+
+
+@pytest.mark.parametrize("name", sorted(entries("modality")))
+def test_what_can_be_clicked_next_has_its_cost_and_what_nobody_can_have_has_none(name):
+    present = edit(Experiment(), "network", entries("modality")[name]().network)
+    costs = costs_of(present)
+    assert costs.is_quick == (costs.present <= QUICK_S)
+    controls = {control["path"]: control for control in costs.shown_in(schema(present))}
+    for path in PRICED:
+        told = [option for option in controls[path]["options"] if option.get("seconds") is not None]
+        assert present.network.name in [option["value"] for option in told] or path != "network"
+        for option in told:
+            after = edited(present, ((path, option["value"]),))
+            assert after.modality == present.modality
+            assert option["seconds"] == pytest.approx(costs_of(after).present)
+    assert not any("seconds" in option for path in set(controls) - set(PRICED) for option in controls[path].get("options", ()))
 
 
 def test_a_defence_is_chosen_and_its_strength_set_under_advanced():

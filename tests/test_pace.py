@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from widgets.run.pace import MOST_REST_S, rest_s, seconds_left
+from widgets.run.pace import MOST_REST_S, Rate, rest_s, seconds_left
 
 
 @given(iterations=st.integers(1, 5000), pace=st.floats(0, 5))
@@ -37,3 +37,25 @@ def test_before_the_first_step_nothing_is_foretold():
 def test_of_a_run_that_has_gone_further_than_it_told_nothing_is_foretold(iterations, further, pace, rate):
     assert seconds_left(iterations + further, iterations, pace, rate) is None
     assert seconds_left(iterations, iterations, pace, rate) == pytest.approx(0)
+
+
+@given(
+    warming=st.floats(0, 100),
+    step=st.floats(1e-3, 10),
+    jitter=st.lists(st.floats(0.8, 1.25), min_size=20, max_size=20),
+    iterations=st.integers(20, 3000),
+    again=st.booleans(),
+)
+def test_the_time_left_is_never_wrong_by_more_than_a_factor_of_two(warming, step, jitter, iterations, again):
+    """After one step in twenty, however long the first one took, which loads what the others need; a restart counts anew."""
+    rate, clock, spent = Rate(), 0.0, []
+    if again:
+        rate(0, clock)
+        clock += rate(iterations, 7.0)
+    for iteration in range(iterations + 1):
+        spent.append((iteration, clock, rate(iteration, clock)))
+        clock += step * jitter[iteration % len(jitter)] * (1 + warming * (iteration == 0))
+    whole = spent[-1][1]
+    for iteration, seconds, told in spent[math.ceil(iterations / 20) + 1 : -2]:
+        left = seconds_left(iteration, iterations, 0.0, told)
+        assert (whole - seconds) / 2 <= left <= 2 * (whole - seconds), iteration

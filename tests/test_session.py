@@ -13,6 +13,7 @@ from lab.attacks.recursive import Recursive
 from lab.errors import LabError
 from lab.experiments import driving
 from widgets import Lab, Lesson
+from widgets.form import costs
 from widgets.playback.playback import Playback
 from widgets.run import frame_buffer, history, jobs, opening, runner
 from widgets.run import session as session_module
@@ -626,3 +627,22 @@ def test_the_default_experiment_is_shown_first():
 def test_a_page_asked_for_outside_a_notebook_says_where_it_belongs(page):
     with pytest.raises(LabError, match="outside a notebook"):
         page()
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["prepared", "still being prepared"])
+@pytest.mark.parametrize("quick", [True, False], ids=["quick", "slow"])
+def test_what_takes_long_is_not_attacked_unasked(monkeypatch, quick, known):
+    monkeypatch.setattr(costs, "QUICK_S", 1e9 if quick else 0.0)
+
+    async def story():
+        async with opened() as session:
+            await until(session, "ready")
+            session.edit("seed", 4)
+            if known:
+                await until(session, "ready")
+            session.start_if_quick()
+            await until(session, "finished" if quick else "ready")
+            session.start()
+            await until(session, "finished")
+
+    asyncio.run(story())

@@ -24,6 +24,8 @@ MOST_LETTERS, MOST_PIXELS = 16_000_000, 10_000_000
 """Of all the pictures inside an experiment: base64, and what is unpacked from it (a hundred of 224 pixels are 5 million)."""
 LONGEST_VALUE = 200
 ON_THE_COMMAND_LINE = "use it by gradlab run, or in Python"
+FALLS = {"resnet": {"name": "resnet", "widen": 4}}
+"""What a click on a network chooses where its plainest form hides the picture: from a wider ResNet it comes back whole."""
 
 
 def admitted(experiment: Experiment, present: Experiment | None = None) -> Experiment:
@@ -59,6 +61,8 @@ def _edited(experiment: Experiment, patch: Patch) -> Experiment:
         raise unknown_name("control of the form", path, offered)
     if not isinstance(value, str | int | float) or (isinstance(value, str) and len(value) > LONGEST_VALUE):
         raise LabError(f"{path} = {quoted(value)} is not possible; give one number, one name, true or false.")
+    if path == "network" and value in FALLS and experiment.network.name != value:
+        patch = path, FALLS[str(value)]
     if path == FOLDER:
         patch = "dataset", {"name": "lent_folder", "folder": value} if value else "gallery"
     return admitted(patched(experiment, [patch]), experiment)

@@ -15,6 +15,7 @@ EVERYTHING = (
     "chips",
     "presets",
     "compare",
+    "landscape",
     "doctor",
     "controls",
     "curve",

@@ -17,6 +17,7 @@ from widgets.views.doctor import Doctor
 from widgets.views.ending import Ending
 from widgets.views.guess import Guess
 from widgets.views.guide import Guide
+from widgets.views.landscape import Landscape
 from widgets.views.loop import Loop
 from widgets.views.panel import Panel
 from widgets.views.presets import Presets
@@ -36,6 +37,7 @@ PARTS = {
     "chips": Chips,
     "presets": Presets,
     "compare": Compare,
+    "landscape": Landscape,
     "doctor": Doctor,
     "controls": Controls,
     "curve": lambda film, session: Curve(film),

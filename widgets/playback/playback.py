@@ -47,14 +47,14 @@ class Playback(Listener):
             reads_address=reads_address,
             engine=secrets.token_hex(8),
         )
-        session.observe(self._show_state, names=list(STATE))
+        session.observe(self._show_state, names=[*STATE, "costs"])
         session.observe(self._show_round, names=["round_info"])
         session.observe(lambda change: self._send_history(), names=["restored"])
         session.on_frame(self._show_frame)
         self._show_round()
 
     def _state(self) -> dict[str, Any]:
-        return {name: getattr(self.session, name) for name in STATE}
+        return {name: getattr(self.session, name) for name in STATE} | {"expected_seconds": self.session.costs.present}
 
     def _show_state(self, change: Any = None) -> None:
         self.state = self._state()

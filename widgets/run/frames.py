@@ -84,6 +84,8 @@ class Post:
     looked: Looked = field(default_factory=Looked)
     evidence: Evidence | None = None
     """Of the last state of an attack whose truth nobody knows."""
+    rate: float = 0.0
+    """Iterations a second, by which the rest is foretold."""
 
 
 def frame(number: int, run: int, post: Post, attacked: Round | Sent) -> Frame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -34,14 +35,30 @@ def seconds_left(iteration: int, iterations: int, pace_s: float, rate: float) ->
     return unit * math.log((1 + turn) / (1 + iteration)) + (iterations - turn) / rate
 
 
+class Rate:
+    """Iterations a second over the later half of what is done: the first ones load what later ones need."""
+
+    def __init__(self) -> None:
+        self._iterations, self._seconds = [0], [0.0]
+
+    def __call__(self, iteration: int, seconds: float) -> float:
+        """After so many iterations in so many seconds of attack; 0 before there are any. A restart counts anew."""
+        if iteration < self._iterations[-1]:
+            self._iterations, self._seconds = [iteration], [seconds]
+        half = bisect_right(self._iterations, (self._iterations[0] + iteration) / 2) - 1
+        done, spent = iteration - self._iterations[half], seconds - self._seconds[half]
+        self._iterations.append(iteration)
+        self._seconds.append(seconds)
+        return done / spent if spent > 0 else 0.0
+
+
 def progress(post: Post, pace_s: float) -> dict[str, Any]:
     """How far the run has come, as the session's traits say it."""
-    state, seconds = post.state, post.seconds
-    rate = state.iteration / seconds if seconds > 0 else 0.0
+    state, rate = post.state, post.rate
     return {
         "iteration": state.iteration,
         "iterations": state.iterations,
-        "attack_seconds": seconds,
+        "attack_seconds": post.seconds,
         "iterations_per_second": rate,
         "seconds_left": seconds_left(state.iteration, state.iterations, pace_s, rate),
     }

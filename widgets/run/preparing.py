@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from widgets.door.sentences import answer, sentence
+from widgets.form.costs import Costs, costs_of
 from widgets.run import jobs
 from widgets.run.history import PastRun
 from widgets.run.opening import Opening, Source, affordable
@@ -30,6 +31,7 @@ class Prepared:
     notice: str = ""
     kept: Sequence[Experiment] | None = None
     """Of the changes asked for, only those that led to these could be made; None: all of them."""
+    costs: Costs = field(default_factory=Costs)
 
 
 class Preparation:
@@ -131,7 +133,8 @@ def prepare(plan: Plan, shown: Experiment | None, valve: Valve, notice: str = ""
     ``shown`` is the experiment prepared before. Raises ``LabError`` where nothing new can be prepared.
     """
     made = _made(lambda: plan.wanted)
-    return _one_by_one(plan, shown, valve, made) if isinstance(made, str) else Prepared(*made, notice)
+    found = _one_by_one(plan, shown, valve, made) if isinstance(made, str) else Prepared(*made, notice)
+    return replace(found, costs=costs_of(found.experiment))
 
 
 def _one_by_one(plan: Plan, shown: Experiment | None, valve: Valve, notice: str) -> Prepared:

@@ -13,6 +13,7 @@ from traitlets import Bool, Dict, Float, HasTraits, Int, List, Unicode
 
 from widgets.door.quiet import TROUBLE
 from widgets.door.sentences import LOADING, answer
+from widgets.form.costs import Costs
 from widgets.readouts.layers_inverted import failed, waiting
 from widgets.run import allowance, jobs, opening
 from widgets.run.follower import Follower
@@ -50,6 +51,7 @@ class Session(HasTraits):
     only = List(Unicode(), help="the controls that the reader is to see; none of them means all")
     experiment = AnyTrait(None, allow_none=True, help="the present Experiment; None while loading")
     round_info = AnyTrait(None, allow_none=True, help="what left the phone, as plain data")
+    costs = AnyTrait(Costs(), help="what the present experiment and those one click away cost")
     device = Unicode("")
     pace_seconds = Float(PACE_S, help="watchable length of a run in seconds; 0 runs as fast as it goes")
     iteration = Int(0)
@@ -60,6 +62,7 @@ class Session(HasTraits):
     numbers = Dict(default_value=None, allow_none=True, help="scores of the newest frame")
     watches_layers = Bool(False, help="whether somebody looks at the match of each layer")
     watches_loop = Bool(False, help="whether the page shows what each guess would send")
+    opened_layer = Unicode("", help="the layer whose numbers are shown unit by unit; empty for none")
     history = List(help="the runs of this session, as the strip shows them")
     source = Unicode("live", help="where the run shown comes from: live, kept (a past run of this session) or file")
     restored = Int(0, help="counts the runs that were shown again")
@@ -81,7 +84,7 @@ class Session(HasTraits):
         self._opened_last: Opened | None = None
         self._round: Round | Sent | None = None
         self._last_beat: float | None = None
-        self._start_wanted = 0.0
+        self._start_wanted, self._only_if_quick = 0.0, False
         self.preparation = Preparation(self.worker, self._drop, self._opened, self._prepared, self._not_prepared)
         self.preparation.open(source if callable(source) else opening.from_changes(source or {}))
 
@@ -90,6 +93,13 @@ class Session(HasTraits):
     def start(self) -> None:
         """Run to the end; from the beginning where the last run is over. Idempotent, queued while loading."""
         self._go(float("inf"))
+
+    def start_if_quick(self) -> None:
+        """Run to the end what takes little computing, once it is prepared; what takes long waits to be asked for."""
+        if self.status != "loading" and not self.costs.is_quick:
+            return
+        self._only_if_quick = self.status == "loading" and not self._start_wanted
+        self.start()
 
     def step(self, count: int = 1) -> None:
         """Do ``count`` iterations, then pause."""
@@ -312,6 +322,7 @@ class Session(HasTraits):
             deliver=partial(self.frame_buffer.post, self.run),
             pace_s=lambda: self.pace_seconds,
             watched=lambda: self.watches_layers or self.watches_loop,
+            opened=lambda: self.opened_layer,
         )
         self.runner.go(states, attack)
         self.message = ""
@@ -343,6 +354,7 @@ class Session(HasTraits):
         self._tell(
             experiment=made.experiment,
             round_info=describe_round(made.experiment, made.attacked),
+            costs=made.costs,
             device=made.device,
             iteration=0,
             iterations=getattr(attack, "iterations", 0) * getattr(attack, "restarts", 1),
@@ -354,7 +366,8 @@ class Session(HasTraits):
             message=f"{made.notice} {allowance.note()}".strip(),
             status="ready",
         )
-        wanted, self._start_wanted = self._start_wanted, 0.0
+        wanted = self._start_wanted if made.costs.is_quick or not self._only_if_quick else 0.0
+        self._start_wanted, self._only_if_quick = 0.0, False
         self._examine(made)
         if wanted:
             self._begin(wanted)

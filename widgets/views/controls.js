@@ -5,6 +5,7 @@ const SMALL_FILE = 1e6;
 const LARGEST_UPDATE = 24e6;
 const READ = "image/png,image/jpeg,image/webp,image/gif,image/bmp,image/tiff,image/avif";
 const MOST_PILLS = 12;
+const FOLLOW_MS = 300; // without another change, until what was chosen is attacked
 let names = 0;
 
 /** Whether a file is sent untouched: a small one, or a PNG with 16 bits, of which the browser would keep 8. */
@@ -28,10 +29,12 @@ async function shrunk(file) {
   return (await new Promise((done) => canvas.toBlob(done, "image/png"))).arrayBuffer();
 }
 
-/** One choice as a pill; a real radio button does the work for keys and readers. */
-function pill(group, { value, label }, current, choose) {
+/** One choice as a pill, with what its attack costs where that is told; a real radio button does the work for keys and readers. */
+function pill(group, { value, label, seconds }, current, choose) {
   const input = element("input", { type: "radio", name: group, checked: value === current, onchange: () => choose(value) });
-  return element("label", { class: "lab-pill" }, input, element("span", {}, label));
+  const cost = Number.isFinite(seconds) ? [element("small", { class: "lab-cost", "aria-hidden": "true" }, lasting(seconds))] : [];
+  if (cost.length) input.setAttribute("aria-description", `about ${lasting(seconds)} of computing`);
+  return element("label", { class: "lab-pill" }, input, element("span", {}, label, ...cost));
 }
 
 const unfolded = new Set();
@@ -101,8 +104,16 @@ async function render({ model, el, host }) {
   const pictures = new Map();
   const mine = element("canvas", { class: "lab-picture lab-mine", role: "img", "aria-label": "The picture as the phone takes it", hidden: true });
   let isInGallery = true;
-  const edit = (path, value) => tell({ type: "edit", path, value });
+  const edit = (path, value) => change({ type: "edit", path, value });
   const tell = (content, buffers) => { try { model.send(content, undefined, buffers); } catch { /* the transport says that the engine is gone */ } };
+
+  let waiting = 0;
+  /** A change, and once no other follows for a moment its answer. */
+  function change(content, buffers) {
+    tell(content, buffers);
+    clearTimeout(waiting);
+    waiting = setTimeout(() => tell({ type: "follow" }), FOLLOW_MS);
+  }
 
   function thumbUrl(name) {
     if (!pictures.has(name)) pictures.set(name, URL.createObjectURL(new Blob([bytes(model.get("thumbs")[name].png)], { type: "image/png" })));
@@ -150,7 +161,7 @@ async function render({ model, el, host }) {
     const [file] = input.files;
     if (!file) return;
     if (file.size > LARGEST_UPDATE) complain("picture", `${file.name} is larger than 24 MB; a page takes smaller updates, and gradlab run --update takes this one.`);
-    else tell({ type: "update", name: file.name }, [await file.arrayBuffer()]);
+    else change({ type: "update", name: file.name }, [await file.arrayBuffer()]);
     input.value = "";
   }
 
@@ -163,7 +174,7 @@ async function render({ model, el, host }) {
   /** A picture that the reader has chosen is no secret to the reader. */
   function own(name, data) {
     film.cover(false);
-    tell({ type: "upload", name }, [data]);
+    change({ type: "upload", name }, [data]);
   }
 
   const camera = cameraPart((data) => own("camera.png", data), (sentence) => complain("picture", sentence));
@@ -188,7 +199,7 @@ async function render({ model, el, host }) {
   }
 
   const heading = element("h2", {}, "Change the experiment");
-  const undo = element("button", { class: "lab-small", type: "button", onclick: () => tell({ type: "undo" }) }, "Undo");
+  const undo = element("button", { class: "lab-small", type: "button", onclick: () => change({ type: "undo" }) }, "Undo");
   const atOnce = element("input", { type: "checkbox", checked: model.get("at_once"), onchange: () => tell({ type: "at_once", wanted: atOnce.checked }) });
   const follows = element("label", { class: "lab-at-once" }, atOnce, "Attack after each change");
   const body = element("div", { class: "lab-form" }, element("p", { class: "lab-soft" }, "The controls appear as soon as the engine is ready."));
@@ -260,8 +271,9 @@ async function render({ model, el, host }) {
   model.on("change:errors", showErrors);
   model.on("msg:custom", settled);
 
-  const end = follow(film, { state: redraw, concealed: conceal, round: drawMine });
+  const end = follow(film, { state: redraw, concealed: conceal, round: drawMine, begun: () => clearTimeout(waiting) });
   return () => {
+    clearTimeout(waiting);
     end();
     camera.end();
     pictures.forEach((url) => URL.revokeObjectURL(url));

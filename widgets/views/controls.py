@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import traitlets
 
@@ -10,6 +10,9 @@ from widgets.door.messages import Message
 from widgets.form.controls import schema
 from widgets.form.gate import change
 from widgets.views.base import ExperimentView, script, style
+
+if TYPE_CHECKING:
+    from lab import Experiment
 
 LONGEST_NAME = 80
 LARGEST_UPLOAD = 8_000_000
@@ -25,9 +28,10 @@ class Controls(ExperimentView):
     thumbs = traitlets.Dict().tag(sync=True)
     errors = traitlets.Dict().tag(sync=True)
     changed = traitlets.Bool(False).tag(sync=True)
-    at_once = traitlets.Bool(False, help="whether each change is followed by an attack").tag(sync=True)
+    at_once = traitlets.Bool(False, help="whether each change that is quick to attack is followed by an attack").tag(sync=True)
 
     def __init__(self, film: Any, session: Any) -> None:
+        self._unanswered: Experiment | None = None  # what was chosen since the last attack
         super().__init__(film, session)
         session.observe(self._settled, names=["status"])
 
@@ -38,11 +42,13 @@ class Controls(ExperimentView):
         if not self.thumbs:
             self.thumbs = thumbnails()
         self.changed = self.session.can_undo
-        self.controls = schema(self.session.experiment)
+        self.controls = self.session.costs.shown_in(schema(self.session.experiment))
         self.errors = {}
 
     def _settled(self, change: Any) -> None:
         """What was asked for is prepared, or could not be: the form shows what there is, whatever was clicked meanwhile."""
+        if change.new == "running":
+            self._unanswered = None
         if change.old == "loading":
             self.changed = self.session.can_undo
             self.send({"type": "settled"})
@@ -52,9 +58,11 @@ class Controls(ExperimentView):
             self._answer(path, change(self.session, ((path, message.content.get("value")),)))
         elif message.kind == "at_once":
             self.at_once = message.truth("wanted") is True
+        elif message.kind == "follow":
+            self._follow()
         elif message.kind == "undo":
             self.session.undo()
-            self._follow()
+            self._unanswered = self.session.wanted
         elif message.kind == "upload" and (data := message.file(LARGEST_UPLOAD)) is not None:
             self._answer("picture", self.session.upload(data, message.text("name")[:80] or "the picture"))
         elif message.kind == "update" and (data := message.file(_largest_update())) is not None:
@@ -68,12 +76,13 @@ class Controls(ExperimentView):
         if sentence:
             self.send({"type": "settled"})
         else:
-            self._follow()
+            self._unanswered = self.session.wanted
 
     def _follow(self) -> None:
-        """Attack what was just chosen, where the reader wants to see at once what a change does."""
-        if self.at_once:
-            self.session.start()
+        """The browser has heard of no further change for a moment: attack what was chosen, unless that takes long."""
+        if self.at_once and self._unanswered is not None and self._unanswered == self.session.wanted:
+            self._unanswered = None
+            self.session.start_if_quick()
 
 
 def _shown(name: str) -> str:

@@ -17,7 +17,7 @@ const SECTIONS = [
   ["lab-told", "The story", ["guide"]],
   ["lab-story", "From the secret to the leak", ["secret", "sent", ["server", "guess"]]],
   ["lab-run", "Run", ["ending", "transport"]],
-  ["lab-next", "Try next", ["chips", "presets", "compare", "doctor"]],
+  ["lab-next", "Try next", ["chips", "presets", "landscape", "compare", "doctor"]],
   ["lab-beside", "Convergence and experiment", ["curve", "controls"]],
   ["lab-lower", "Analysis", ["panel", "conditions"]],
   ["lab-foot", "Share and export", ["share"]],
@@ -63,10 +63,11 @@ async function render({ model, el, host, signal }) {
   const whole = model.get("whole");
   const theme = element("button", { class: "lab-icon", type: "button", title: "Light or dark", onclick: () => chooseTheme(root.dataset.theme === "dark" ? "light" : "dark") }, "◐");
   const story = element("button", { class: "lab-small lab-tell", type: "button", onclick: () => film.tell("story") }, "The story");
+  const map = element("button", { class: "lab-small lab-to-map", type: "button", onclick: () => film.tell("map") }, "Map");
   const projector = element("button", { class: "lab-small lab-projector", type: "button", "aria-pressed": "false", title: "Large text for a lecture hall (b)", onclick: project }, "Projector");
   const header = element("div", { class: "lab-header" },
     element("h1", {}, "Can a gradient keep a secret?"),
-    element("nav", { class: "lab-row", "aria-label": "Page" }, ...(model.get("guide") ? [story] : []), projector, theme),
+    element("nav", { class: "lab-row", "aria-label": "Page" }, ...(model.get("guide") ? [story] : []), ...(model.get("landscape") ? [map] : []), projector, theme),
     element("p", {}, "A phone sends only numbers. Watch the server turn them back into what they came from."));
   const alone = whole && document.body.dataset.voila !== undefined; // JupyterLab has a main landmark of its own
   const root = element("div", { class: "lab", ...(alone && { role: "main" }) },
@@ -96,7 +97,8 @@ async function render({ model, el, host, signal }) {
   function hide() {
     for (const slot of root.querySelectorAll("[data-slot]")) slot.hidden = film.hidden.includes(slot.dataset.slot) || film.staged?.has(slot.dataset.slot) === false;
     for (const column of root.querySelectorAll(".lab-column")) column.hidden = [...column.children].every((slot) => slot.hidden);
-    story.hidden = Boolean(film.staged);
+    story.hidden = map.hidden = Boolean(film.staged);
+    map.hidden ||= film.hidden.includes("landscape");
   }
 
   /** What has been set off is brought into view, wherever on the page it was. */

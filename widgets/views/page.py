@@ -33,6 +33,7 @@ class Page(View):
     chips = anywidget.WidgetTrait().tag(sync=True)
     presets = anywidget.WidgetTrait().tag(sync=True)
     compare = anywidget.WidgetTrait().tag(sync=True)
+    landscape = anywidget.WidgetTrait().tag(sync=True)
     doctor = anywidget.WidgetTrait().tag(sync=True)
     controls = anywidget.WidgetTrait().tag(sync=True)
     curve = anywidget.WidgetTrait().tag(sync=True)

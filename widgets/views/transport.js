@@ -3,6 +3,7 @@ const PRIMARY = {
   paused: ["Resume", "start"], finished: ["Attack again", "start"], failed: ["Try again", "start"],
 };
 const SETTLE_MS = 400;
+const FORETOLD_S = 10;
 const MARGIN = 10; // pixels below the line that stays in view
 const PACES = [[6, "Watchable, 6 s"], [0, "As fast as it goes"]];
 
@@ -28,6 +29,7 @@ async function render({ model, el, host, signal }) {
   const tell = sender(model, message);
   const begun = (content) => {
     film.stop();
+    film.tell("begun");
     if (content.type === "start") film.tell("look", "server");
     tell(content);
   };
@@ -71,13 +73,19 @@ async function render({ model, el, host, signal }) {
     primary.disabled = !film.connected;
     guess.disabled = !film.connected || !film.round.line_up;
     guess.hidden = Boolean(film.round.inputs); // it deals pictures of the gallery
-    message.textContent = film.troubled || sentence;
+    message.textContent = film.troubled || sentence || foretold();
     message.classList.toggle("lab-bad", status === "failed" || film.troubled !== "");
     reload.hidden = film.troubled === "" || film.trouble === "away";
     for (const button of pace.children) button.setAttribute("aria-pressed", String(Number(button.dataset.seconds) === pace_seconds));
     card.dataset.status = film.connected ? status : "lost";
     card.dataset.trouble = film.trouble;
     showFrame();
+  }
+
+  /** What an attack will take where nobody has begun one: the clock of this machine, the pace not counted. */
+  function foretold() {
+    const seconds = film.state.expected_seconds;
+    return film.state.status === "ready" && film.source === "live" && seconds >= FORETOLD_S ? `This attack takes about ${lasting(seconds)} of computing here.` : "";
   }
 
   function showFrame() {
