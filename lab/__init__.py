@@ -101,6 +101,7 @@ if TYPE_CHECKING:
     from lab.federated.protocols.base import Protocol
     from lab.federated.protocols.fedavg import FedAvg
     from lab.federated.protocols.fedsgd import FedSGD
+    from lab.federated.protocols.secure_sum import SecureSum
     from lab.findings.diagnosis import Diagnosis, diagnose
     from lab.modalities.line_up import Verdict
 
@@ -176,6 +177,7 @@ __all__ = [
     "Round",
     "Scaling",
     "Scores",
+    "SecureSum",
     "SignedAdam",
     "SmallConvNet",
     "SoftPooling",

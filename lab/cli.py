@@ -147,6 +147,7 @@ def run(
     channels: Annotated[int | None, Option(metavar="N", parser=whole, help="of the pictures: 1 to 4; grey: 1")] = None,
     labels: Annotated[str | None, Option(metavar="HOW", help="the server's labels: known, inferred or joint")] = None,
     defence: Annotated[list[str] | None, Option(metavar=NAMED, help="repeat it for several, applied in order")] = None,
+    rounds: Annotated[int | None, Option(metavar="N", parser=whole, help="asked so often, the server takes the mean")] = None,
     batch: Annotated[int | None, Option(metavar="N", parser=whole, help="private pictures behind one update")] = None,
     protocol: Annotated[str | None, Option(metavar=NAMED, help="such as fedavg:optimiser=adam,learning_rate=0.001")] = None,
     client_loss: Annotated[
@@ -195,6 +196,7 @@ def run(
             ("iterations", iterations),
             ("restarts", restarts),
             ("seed", seed),
+            ("rounds", rounds),
             ("channels", channels),
             *sides(size),
         ),
@@ -347,21 +349,30 @@ def federate(
     server_rate: Annotated[float | None, Option(metavar="X", parser=number, help="how far the mean update moves")] = None,
     defence: Annotated[list[str] | None, Option(metavar=NAMED, help="of every client; repeat it for several")] = None,
     seed: Annotated[int | None, Option(metavar="N", parser=whole, help="the seed of everything random")] = None,
+    secure: Annotated[bool | None, Option("--secure", help="masks hide each update: the server sees the sum alone")] = None,
+    lost: Annotated[float | None, Option(metavar="X", parser=number, help="chance of a client to drop out of a round")] = None,
     out: Annotated[Path, Option(metavar="DIR", help="folder of the curves and of every update")] = Path("runs/federation"),
-    look: Annotated[str | None, Option(metavar="ROUND:CLIENT", help="attack this update afterwards: 1:3")] = None,
+    look: Annotated[
+        str | None, Option(metavar="ROUND:CLIENT", help="attack this update afterwards: 1:3; the mean of rounds: 1-20:3")
+    ] = None,
     attack: Annotated[str | None, Option(metavar=NAMED, help="by this attack; the recommended one if left out")] = None,
+    dishonest: Annotated[bool, Option("--dishonest", help="with --secure and --look: a server that breaks it")] = False,
     delta: Annotated[
         float | None, Option(metavar="X", parser=number, help="for which epsilon is told; 1e-5 if left out")
     ] = None,
 ) -> None:
     """Train a whole federation, with any defence on its clients; the same command goes on with an interrupted one."""
-    from lab.commands.federating import parse_place, prepare
+    from lab.commands.federating import prepare
     from lab.commands.federating import run as federate_it
+    from lab.commands.looking import Look
 
     given = {"clients": clients, "rounds": rounds, "sampled": sampled, "concentration": concentration, "pictures": pictures}
     given |= {"dataset": dataset, "network": network, "protocol": protocol, "server_rate": server_rate, "defences": defence}
+    settings = prepare(given | {"seed": seed, "secure": secure, "lost": lost}, data)
+    if dishonest and not look:
+        raise LabError("--dishonest breaks secure aggregation to see one client; name it by --look, such as --look 1:3.")
     try:
-        say(federate_it(prepare(given | {"seed": seed}, data), out, parse_place(look) if look else None, attack, delta))
+        say(federate_it(settings, out, Look.parsed(look, dishonest=dishonest) if look else None, attack, delta))
     except KeyboardInterrupt as interruption:
         say(str(interruption))
         raise typer.Exit(INTERRUPTED) from None

@@ -12,6 +12,7 @@ from lab.client.datasets.digits import Digits
 from lab.client.datasets.published import Split
 from lab.client.defences.dp_sgd import DPSGD
 from lab.commands import federating
+from lab.commands.looking import Look
 from lab.evaluation.scores import score
 from lab.experiments.rounds import attack
 from lab.federated.gradients import trainable
@@ -91,8 +92,8 @@ def test_the_command_draws_the_bounds_under_the_run(tmp_path):
     settings = Federation(
         network=MLP(width=8), clients=3, rounds=1, pictures=1, protocol=FedSGD(), defences=(DPSGD(multiplier=3.0),)
     )
-    told = federating.run(settings, tmp_path, (1, 2), "analytic")
+    told = federating.run(settings, tmp_path, Look(1, 2, 1), "analytic")
     assert "No attack that knows that the picture is one of the federation's finds it at more than" in told
     assert "the best that knows nothing of pictures, not even their range, is expected at" in told
-    told = federating.run(replace(settings, defences=(DPSGD(multiplier=0.1),)), tmp_path / "loud", (1, 2), "analytic")
+    told = federating.run(replace(settings, defences=(DPSGD(multiplier=0.1),)), tmp_path / "loud", Look(1, 2, 1), "analytic")
     assert "An attack that knows all pictures of the federation is not bounded by so little noise" in told

@@ -16,7 +16,8 @@ from lab.client.datasets.published import PublishedSet
 from lab.client.defences.base import Defence
 from lab.commands.interruption import interruptible
 from lab.commands.lasting import lasting
-from lab.errors import LabError, quoted
+from lab.commands.looking import Look
+from lab.errors import LabError
 from lab.federated.networks.base import Network
 from lab.federated.protocols.base import Protocol
 from lab.federation.settings import Federation
@@ -40,22 +41,19 @@ def prepare(given: dict[str, Any], data: Path | None) -> Federation:
     return settings
 
 
-def parse_place(text: str) -> tuple[int, int]:
-    """``ROUND:CLIENT`` as two numbers. Raises ``LabError`` for anything else."""
-    try:
-        number, client = (int(part) for part in text.split(":"))
-    except ValueError:
-        raise LabError(f"--look {quoted(text)} is no round and client; give two whole numbers such as 1:3.") from None
-    return number, client
-
-
-def run(settings: Federation, out: Path, look: tuple[int, int] | None, attack: str | None, delta: float | None = None) -> str:
+def run(
+    settings: Federation,
+    out: Path,
+    look: Look | None,
+    attack: str | None,
+    delta: float | None = None,
+) -> str:
     """Train to the end, say what is promised, then attack. Raises ``KeyboardInterrupt`` with a sentence after Ctrl-C."""
     chosen = parse_entry(Attack, attack) if attack else None
     if look is None and attack:
         raise LabError("--attack needs an update; name its round and its client by --look, such as --look 1:3.")
     if look is not None:
-        _check_place(settings, look)
+        look.check(settings)
     with lasting():  # what was typed is checked by now, and only a training needs torch
         from lab.federation.promises import promises
         from lab.federation.shards import Shards
@@ -64,11 +62,13 @@ def run(settings: Federation, out: Path, look: tuple[int, int] | None, attack: s
         promised = promises(settings, Shards.of(settings), USUAL_DELTA if delta is None else delta)
     except NoAccountantError as missing:  # a training needs no accountant
         promised = [str(missing)]
-    found = played = None
+    found: list[Played] = []
+    played = None
     with interruptible() as interruption, tqdm(desc="federate", unit=" rounds", file=sys.stderr, dynamic_ncols=True) as bar:
         bar.total = settings.rounds
         for played in federate(settings, out):
-            found = played if look and played.point.number == look[0] else found
+            if look is not None and look.first <= played.point.number <= look.last:
+                found.append(look.kept(played, settings))
             bar.set_postfix(loss=f"{played.point.loss:.3f}", accuracy=f"{100 * played.point.accuracy:.1f} %", refresh=False)
             bar.update()
             if interruption.asked:
@@ -78,33 +78,5 @@ def run(settings: Federation, out: Path, look: tuple[int, int] | None, attack: s
         f"{settings.clients} clients trained for {settings.rounds} rounds: {100 * played.point.accuracy:.1f} % of the test "
         f"pictures are right (loss {played.point.loss:.3f}). Curves and updates: {out}"
     )
-    lines = [told, *promised]
-    return "\n".join(lines if found is None or look is None else [*lines, _attacked(settings, found, look[1], chosen)])
-
-
-def _check_place(settings: Federation, look: tuple[int, int]) -> None:
-    number, client = look
-    if not (1 <= number <= settings.rounds and 0 <= client < settings.clients):
-        place = quoted(f"{number}:{client}")
-        raise LabError(
-            f"--look {place} is no update of this federation; give a round from 1 to {settings.rounds} and a client from 0 to "
-            f"{settings.clients - 1}."
-        )
-
-
-def _attacked(settings: Federation, played: Played, client: int, attack: Attack | None) -> str:
-    from lab.commands.running import measures_told
-    from lab.evaluation.scores import score
-    from lab.experiments.rounds import attack as attacked
-    from lab.federation.bounds import bounds_told
-    from lab.federation.looking import look
-    from lab.federation.shards import Shards
-    from lab.modalities.base import modality_of
-
-    shards = Shards.of(settings)
-    seen = look(shards, played, client)
-    *_, last = attacked(seen.observation, attack, seed=settings.seed)
-    scores = score(last, seen)
-    told = measures_told(scores, modality_of(seen.observation.modality))
-    found = f"Client {client} in round {played.point.number}: {scores.verdict.value}. {told}"
-    return "\n".join([found, *bounds_told(shards, client, played.point.number)])
+    found_out = [] if look is None else look.told(settings, found, chosen)
+    return "\n".join([told, *promised, *found_out])

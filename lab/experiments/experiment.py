@@ -41,6 +41,7 @@ class Experiment(PictureFormat):
     )
     attack: Annotated[Attack, Help("how the server rebuilds the pictures")] = GradientMatching()
     seed: Annotated[int, Bounds(0, 2**31 - 1), Help("the seed of everything random")] = 0
+    rounds: Annotated[int, Bounds(1, 100), Help("the server asks at the same weights, and attacks the mean", "rounds")] = 1
 
     @property
     def modality(self) -> Modality:
@@ -52,6 +53,11 @@ class Experiment(PictureFormat):
                 "choose two of one kind."
             )
         return taken
+
+    @property
+    def asked(self) -> int:
+        """How often the client is asked: without a defence it always answers the same."""
+        return self.rounds if self.defences else 1
 
     @property
     def size(self) -> int:

@@ -62,8 +62,8 @@ soft_pooling temperature
 """.split()  # noqa: SIM905  (a list of 80 strings would be a screen)
 """The words that have a code, in the order of their codes. Append only: an old link must keep its meaning."""
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-SIGNS = (*LETTERS, *(f".{letter}" for letter in LETTERS))
-"""What follows the tilde of a code: one sign for the first words, two for the later ones."""
+SIGNS = tuple(f"{dots}{letter}" for dots in ("", ".", "..") for letter in LETTERS)
+"""What follows the tilde of a code: one sign for the first words, two and three for the later ones."""
 CODES: dict[str, str] = {word: f"~{sign}" for word, sign in zip(WORDS, SIGNS, strict=False)}
 COVERED = {name: f"~~{urlsafe_b64encode(sha256(name.encode()).digest())[:2].decode()}" for name in PICTURES}
 """A picture of the gallery under a name that says nothing of it: two signs of a hash, which no other picture moves."""
@@ -169,7 +169,7 @@ def _place(said: tuple[str, str]) -> tuple[bool, ...]:
 
 
 def _pair(part: str) -> tuple[str, str]:
-    text = re.sub(r"~~..|~\.?.", lambda code: _MEANINGS.get(code[0], code[0]), unquote(part))
+    text = re.sub(r"~~..|~\.{0,2}.", lambda code: _MEANINGS.get(code[0], code[0]), unquote(part))
     key, _, value = text.partition("=")
     return key, value
 

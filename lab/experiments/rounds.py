@@ -8,6 +8,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from lab import device
 from lab.attacks.base import Attack, AttackState
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     Chosen = Attack
 else:  # what comes to the door may be anything, and a sentence says what is wrong with it
     Seen = Chosen = Any
+
+
+AVERAGED = "The server asked {asked} times at the same weights and took the mean, in which what a defence drew by chance fades."
 
 
 def simulate_round(experiment: Experiment, on: torch.device | None = None) -> Round:
@@ -70,6 +74,7 @@ def _simulate(experiment: Experiment, where: torch.device) -> Round:
         labels=batch.labels.clone() if experiment.labels is LabelSource.KNOWN else None,
         modality=modality.name,
         masked=masked(experiment.defences, network),
+        notes=(AVERAGED.format(asked=experiment.asked),) if experiment.asked > 1 else (),
     )
     return Round(batch, clean, observation, _line_up(batch, experiment, modality))
 
@@ -182,9 +187,14 @@ def _as_asked(inputs: Inputs, experiment: Experiment) -> Inputs:
 
 
 def _defended(experiment: Experiment, network: Classifier, batch: Batch, clean: Gradients) -> Gradients:
-    generator = stream(experiment.seed, "defence")
-    own = trained(experiment.defences, experiment.protocol, network, batch, generator, clean)
-    return defended(experiment.defences, own, generator)[0]
+    """What is sent; asked again and again at the same weights, the mean of it: chance averages out, and memories are paid."""
+    defences, generator = experiment.defences, stream(experiment.seed, "defence")
+    total, memories = dict[str, Tensor](), ()
+    for _ in range(experiment.asked):
+        own = trained(defences, experiment.protocol, network, batch, generator, clean)
+        sent, memories = defended(defences, own, generator, memories)
+        total = {name: total[name] + tensor if name in total else tensor for name, tensor in sent.items()}
+    return total if experiment.asked == 1 else {name: tensor / experiment.asked for name, tensor in total.items()}
 
 
 def _line_up(batch: Batch, experiment: Experiment, modality: Modality) -> Inputs:

@@ -15,6 +15,7 @@ from lab.errors import LabError
 from lab.federated.tensors import Gradients
 from lab.federation.settings import Federation
 from lab.files import json_text
+from lab.options.plain import from_plain, to_plain
 
 LISTING = "federation.json"
 
@@ -57,8 +58,8 @@ class Archive:
         try:
             kept: Any = json_text.read(path, "a federation's file, and cannot be read; choose another folder")
             points = [Point(int(one["number"]), float(one["loss"]), float(one["accuracy"])) for one in kept["rounds"]]
-            same = kept["settings"] == json.loads(_settings(settings))
-        except (OSError, ValueError, KeyError, TypeError):
+            same = from_plain(type(settings), kept["settings"]) == settings
+        except (OSError, ValueError, KeyError, TypeError, LabError):
             raise LabError(f"{path} is damaged; delete the folder to begin anew, or choose another one.") from None
         if not same:
             raise LabError(f"{self.folder} holds a federation with other settings; choose another folder.")
@@ -97,8 +98,6 @@ class Archive:
 
 
 def _settings(settings: Federation) -> str:
-    from lab.options.plain import to_plain
-
     return json.dumps(to_plain(settings))
 
 

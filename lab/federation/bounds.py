@@ -18,12 +18,12 @@ BOUND = (
 )
 
 
-def bounds_told(shards: Shards, client: int, number: int) -> Iterator[str]:
-    """A sentence under an attack on a client's update of one round; none where examples have no promise."""
+def bounds_told(shards: Shards, client: int, number: int, rounds: int = 1) -> Iterator[str]:
+    """A sentence under an attack on a client's update of one round, or of several together; none without a promise."""
     defence, batch = last_training(shards.settings), shards.batch(client, number)
     if not isinstance(defence, DPSGD):
         return
-    steps = len(shards.settings.protocol.steps(len(batch)).rows)
+    steps = rounds * len(shards.settings.protocol.steps(len(batch)).rows)
     bound = bound_with_prior_db(shards.known(MOST_PICTURES), defence.multiplier, steps)
     told = NO_BOUND if math.isinf(bound) else BOUND.format(bound=bound, chance=percent(CHANCE))
     blind = bound_without_prior_db(batch.images[0], defence.multiplier, steps)

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import fields, replace
+from functools import reduce
+
+from lab.late import torch
+
 from lab.client.batch import Batch
 from lab.client.defending import masked
+from lab.client.representation import last_layer
 from lab.errors import LabError
 from lab.evaluation.round import Round
 from lab.evaluation.scores import DECOYS
 from lab.federated.inputs import joined, rows, shape_of
 from lab.federated.observation import LabelSource, Observation
-from lab.federated.tensors import Inputs
+from lab.federated.protocols.base import Protocol
+from lab.federated.protocols.fedavg import FedAvg
+from lab.federated.protocols.secure_sum import SecureSum
+from lab.federated.tensors import Gradients, Inputs
 from lab.federation.archive import Played
 from lab.federation.shards import Shards
-from lab.federation.training import build
+from lab.federation.training import build, sent_by
 
 
 def look(shards: Shards, played: Played, client: int, labels: LabelSource = LabelSource.KNOWN) -> Round:
@@ -20,16 +31,93 @@ def look(shards: Shards, played: Played, client: int, labels: LabelSource = Labe
 
     Raises ``LabError`` where the client sent nothing in that round.
     """
+    _check_took_part(played, client)
+    batch = shards.batch(client, played.point.number)
+    return _round(shards, played, client, batch, shards.settings.protocol, played.sent[client], labels)
+
+
+def _check_took_part(played: Played, client: int) -> None:
     if client not in played.sent:
-        took_part = ", ".join(map(str, played.sent))
+        took_part = ", ".join(map(str, played.sent)) or "nobody did, so another round"
         raise LabError(f"Client {client} sent nothing in round {played.point.number}; choose one of: {took_part}.")
-    settings, batch = shards.settings, shards.batch(client, played.point.number)
-    network = build(settings, shards)
+
+
+def look_over(shards: Shards, rounds: Sequence[Played], client: int, labels: LabelSource = LabelSource.KNOWN) -> Round:
+    """The mean of a client's updates of several rounds, as if all had come at the weights of the first.
+
+    What its defences drew by chance fades in it; so does what one round alone would tell where the weights moved between.
+    Raises ``LabError`` where the client sent nothing in one of them, or other pictures stood behind it.
+    """
+    seen = look(shards, rounds[0], client, labels)
+    number = rounds[0].point.number
+    for played in rounds[1:]:
+        _check_took_part(played, client)
+        if not shards.same_pictures(client, number, played.point.number):
+            raise LabError(
+                f"Client {client} had other pictures in round {played.point.number} than in round {number}, so their updates "
+                "have no mean to attack; give --pictures 0, with which each sends all that it has."
+            )
+    update = {name: torch.stack([played.sent[client][name] for played in rounds]).mean(0) for name in seen.observation.update}
+    return replace(seen, observation=replace(seen.observation, update=update))
+
+
+def look_at_sum(shards: Shards, played: Played, labels: LabelSource = LabelSource.KNOWN) -> Round:
+    """The mean update of one round, which is all that masks leave to an honest server: a batch of everybody's pictures.
+
+    Raises ``LabError`` where nobody answered, or the clients have unlike numbers of pictures.
+    """
+    number, clients = played.point.number, list(played.sent)
+    if not clients:
+        raise LabError(f"Too few clients answered in round {number}, so nothing was unmasked; choose another round.")
+    batches = [shards.batch(client, number) for client in clients]
+    counts = sorted({len(batch) for batch in batches})
+    if len(counts) > 1:
+        raise LabError(
+            f"The clients of round {number} have {counts[0]} to {counts[-1]} pictures behind their updates, and a sum is "
+            f"attacked where all have as many; give pictures = {counts[0]} or fewer."
+        )
+    inputs = reduce(joined, (batch.inputs for batch in batches))
+    together = Batch(inputs, torch.cat([batch.labels for batch in batches]))
+    total = shards.settings.masking(number).sum_of(played.sent)
+    mean = {name: tensor / len(clients) for name, tensor in total.items()}
+    return _round(shards, played, clients[0], together, _of_all(shards.settings.protocol, len(clients)), mean, labels)
+
+
+def look_inconsistently(shards: Shards, played: Played, client: int, labels: LabelSource = LabelSource.KNOWN) -> Round:
+    """What a dishonest server gets of one client in spite of masks (Pasquini et al. 2022: model inconsistency).
+
+    It sends the client the weights, and everybody else the same with a last layer of zeros: nothing passes that on the way
+    back, so that below it their first gradients are zero, and the sum is the one client's. After several local steps the
+    others' last layers are no zeros any more, and what they add is noise. Raises ``LabError`` where the client sent nothing.
+    """
+    honest, number = look(shards, played, client, labels), played.point.number
+    network = deepcopy(honest.observation.network)
+    name, last = last_layer(network)
+    for weights in last.parameters():
+        weights.detach().zero_()
+    others = {other: sent_by(shards, network, other, number)[0] for other in played.sent if other != client}
+    total = shards.settings.masking(number).sum_of({client: played.sent[client], **others})
+    below = {own: tensor for own, tensor in total.items() if not own.startswith(f"{name}.")}
+    return replace(honest, observation=replace(honest.observation, update=below))
+
+
+def _of_all(protocol: Protocol, clients: int) -> Protocol:
+    """What the mean of so many updates comes of; of gradients it is the gradient of all pictures together."""
+    if not isinstance(protocol, FedAvg):
+        return protocol
+    return SecureSum(clients=clients, **{field.name: getattr(protocol, field.name) for field in fields(FedAvg)})
+
+
+def _round(
+    shards: Shards, played: Played, client: int, batch: Batch, protocol: Protocol, update: Gradients, labels: LabelSource
+) -> Round:
+    """A round in which that was sent of these pictures; the line-up has the client's first one."""
+    settings, network = shards.settings, build(shards.settings, shards)
     network.load_state_dict({**network.state_dict(), **played.before})
     observation = Observation(
         network=network,
-        protocol=settings.protocol.as_told(),
-        update=played.sent[client],
+        protocol=protocol.as_told(),
+        update=update,
         input_shape=shape_of(batch.inputs),
         batch_size=len(batch),
         label_source=labels,
@@ -37,7 +125,7 @@ def look(shards: Shards, played: Played, client: int, labels: LabelSource = Labe
         modality=settings.dataset.modality,
         masked=masked(settings.defences, network),
     )
-    clean = settings.protocol.update(network, batch.inputs, batch.labels)
+    clean = protocol.update(network, batch.inputs, batch.labels)
     return Round(batch, clean, observation, _line_up(shards, played, client, batch))
 
 

@@ -64,14 +64,15 @@ def _of_client(settings: Federation, defence: DPSGD, pictures: int, rounds: int)
 def of_clients(settings: Federation, delta: float) -> list[Promise]:
     """Those for all that a client has, by the last defence that makes one: each client's noise is part of the mean's.
 
-    The mean of m updates has sqrt(m) times the noise of one over what one client can change, and hides who was drawn.
+    The mean of m updates has sqrt(m) times the noise of one over what one client can change, and hides who was drawn. Under
+    secure aggregation it is all that is seen, so nothing else is told; of drop-outs' noise it has none.
     """
     private = [defence for defence in settings.defences if isinstance(defence, DPFedAvg)][-1:]
     return [
         Promise.of("client", seen, mechanism, delta)
         for defence in private
         for seen, mechanism in (
-            (EACH, Mechanism(defence.multiplier, 1.0, _most_rounds(settings))),
+            *([] if settings.secure else [(EACH, Mechanism(defence.multiplier, 1.0, _most_rounds(settings)))]),
             (MEAN, _of_the_mean(settings, defence)),
         )
     ]
@@ -84,5 +85,5 @@ def _most_rounds(settings: Federation) -> int:
 
 
 def _of_the_mean(settings: Federation, defence: DPFedAvg) -> Mechanism:
-    count = settings.per_round
-    return Mechanism(defence.multiplier * math.sqrt(count), count / settings.clients, settings.rounds)
+    noises = defence.multiplier * math.sqrt(settings.fewest)
+    return Mechanism(noises, settings.per_round / settings.clients, settings.rounds)

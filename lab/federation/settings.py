@@ -16,6 +16,8 @@ from lab.federated.networks.base import Network
 from lab.federated.networks.small_convnet import SmallConvNet
 from lab.federated.protocols.base import Protocol
 from lab.federated.protocols.fedavg import FedAvg
+from lab.federated.protocols.secure_sum import SecureSum
+from lab.federation.masking import Masking
 from lab.options.catalogue import entries
 from lab.options.fields import AtMost, Bounds, Help, Option
 from lab.randomness import stream
@@ -40,6 +42,8 @@ class Federation(Option):
     server_rate: Annotated[float, Bounds(1e-4, 100.0, log=True), Help("how far the server goes along the mean update")] = 1.0
     defences: Annotated[tuple[Defence, ...], AtMost(16), Help("what each client does to its update before it leaves")] = ()
     seed: Annotated[int, Bounds(0, 2**31 - 1), Help("the seed of everything random")] = 0
+    secure: Annotated[bool, Help("masks hide each update, and the server sees a round's sum alone")] = False
+    lost: Annotated[float, Bounds(0.0, 0.9), Help("chance of each client of a round to drop out of it")] = 0.0
 
     def check(self) -> None:
         """Pictures that can be shared out, a network that takes them, and no more clients drawn than there are."""
@@ -57,12 +61,35 @@ class Federation(Option):
                 f"{self.dataset.modality}; choose two of one kind."
             )
 
+        if isinstance(self.protocol, SecureSum):
+            raise LabError("In a federation the clients are its own; take the protocol fedavg, and secure (--secure) with it.")
+        if self.secure and self.per_round < 2:
+            raise LabError("The sum of one client is its update, which masks cannot hide; draw at least 2 clients for a round.")
+
     @property
     def per_round(self) -> int:
         """Clients of each round."""
         return self.sampled or self.clients
 
+    @property
+    def fewest(self) -> int:
+        """Clients whose updates a mean has at least."""
+        if not self.lost:
+            return self.per_round
+        return self.masking(1).needed if self.secure else 1
+
     def drawn(self, number: int) -> list[int]:
         """The clients of a round, counted from 1."""
         order = torch.randperm(self.clients, generator=stream(self.seed, f"clients of round {number}"))
         return sorted(order[: self.per_round].tolist())
+
+    def answering(self, number: int) -> list[int]:
+        """Those of them who do not drop out; nobody where too few are left to unmask a sum."""
+        drawn = self.drawn(number)
+        chances = torch.rand(len(drawn), generator=stream(self.seed, f"drop-outs of round {number}"), dtype=torch.float64)
+        there = [client for client, chance in zip(drawn, chances.tolist(), strict=True) if chance >= self.lost]
+        return [] if self.secure and len(there) < self.masking(number).needed else there
+
+    def masking(self, number: int) -> Masking:
+        """The masks of a round."""
+        return Masking(self.seed, number, tuple(self.drawn(number)))

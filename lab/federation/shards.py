@@ -44,6 +44,11 @@ class Shards:
         rows = self._rows(client, number)
         return Batch(_floats(self.stored[rows]), self.labels[rows])
 
+    def same_pictures(self, client: int, number: int, other: int) -> bool:
+        """Whether a client's updates of two rounds have the same pictures behind them."""
+        one, two = (self._rows(client, each).sort().values for each in (number, other))
+        return torch.equal(one, two)
+
     def decoys(self, client: int, number: int, count: int) -> Suspects:
         """Training inputs that are not behind that update."""
         free = torch.ones(len(self.labels), dtype=torch.bool)

@@ -55,8 +55,11 @@ class Server:
     def play(self, number: int) -> Played:
         """One round: draw the clients, have each train and defend its update, average."""
         before = {name: weights.detach().clone() for name, weights in self.network.named_parameters()}
-        sent = {client: self._sent(client, number) for client in self.settings.drawn(number)}
-        self._average(sent)
+        sent: dict[int, Gradients] = {}
+        for client in self.settings.answering(number):
+            remembered = self.memories.get(client, ())
+            sent[client], self.memories[client] = sent_by(self.shards, self.network, client, number, remembered)
+        self._average(sent, number)
         memories = {client: self.memories[client] for client in sent}
         return Played(self._tested(number), before, sent, memories)
 
@@ -75,30 +78,21 @@ class Server:
         for name, weights in self.network.named_parameters():
             weights.copy_(played.before[name])
         self.memories |= played.memories
-        self._average(played.sent)
+        self._average(played.sent, played.point.number)
         return played
 
-    def _sent(self, client: int, number: int) -> Gradients:
-        batch = self.shards.batch(client, number)
-        defences, generator = (
-            self.settings.defences,
-            stream(self.settings.seed, f"defence of client {client} in round {number}"),
-        )
-        own = trained(defences, self.settings.protocol, self.network, batch, generator)
-        if not all(bool(tensor.isfinite().all()) for tensor in own.values()):
-            raise LabError(
-                f"The training diverged: what client {client} computed in round {number} is no finite number; take a smaller "
-                "learning rate, or a smaller server_rate."
-            )
-        update, self.memories[client] = defended(defences, own, generator, self.memories.get(client, ()))
-        return update
-
     @no_grad
-    def _average(self, sent: Mapping[int, Gradients]) -> None:
-        """Goes along the mean update; each client counts alike, so that none weighs more than 1 / n."""
+    def _average(self, sent: Mapping[int, Gradients], number: int) -> None:
+        """Goes along the mean update; each client counts alike, so that none weighs more than 1 / n.
+
+        Where masks hide each update, it is their sum once these have cancelled. A round that nobody answers moves nothing.
+        """
+        if not sent:
+            return
+        summands = [self.settings.masking(number).sum_of(sent)] if self.settings.secure else list(sent.values())
         rate = self.settings.server_rate * (1 if self.settings.protocol.sends_change else -1) / len(sent)
         for name, weights in self.network.named_parameters():
-            for update in sent.values():
+            for update in summands:
                 weights.add_(update[name], alpha=rate)
 
     @no_grad
@@ -110,6 +104,24 @@ class Server:
                 f"The training diverged in round {number}: the loss is no finite number; take a smaller learning rate."
             )
         return Point(number, loss, float((logits.argmax(1) == self.shards.test_labels).double().mean()))
+
+
+def sent_by(
+    shards: Shards, network: Classifier, client: int, number: int, memories: Memories = ()
+) -> tuple[Gradients, Memories]:
+    """What a client sends that trains these weights in a round, and what its defences remember of it.
+
+    Raises ``LabError`` where that is no finite number, or its defences give no update.
+    """
+    settings, batch = shards.settings, shards.batch(client, number)
+    generator = stream(settings.seed, f"defence of client {client} in round {number}")
+    own = trained(settings.defences, settings.protocol, network, batch, generator)
+    if not all(bool(tensor.isfinite().all()) for tensor in own.values()):
+        raise LabError(
+            f"The training diverged: what client {client} computed in round {number} is no finite number; take a smaller "
+            "learning rate, or a smaller server_rate."
+        )
+    return defended(settings.defences, own, generator, memories)
 
 
 def _check_memory(settings: Federation, network: Classifier) -> None:

@@ -73,6 +73,7 @@ BELIEVED = {
 """What a choice means where the client is nobody's but itself."""
 SUGGESTED_STEPS = (0, 1, 5, 16)
 SUGGESTED_BATCHES = (1, 2, 4, 8)
+SUGGESTED_ROUNDS = (1, 5, 20)
 SUGGESTED = {
     "gaussian_noise.strength": (0.1, 1, 3, 10),
     "pruning.strength": (0.9, 0.99, 0.999),
@@ -200,6 +201,8 @@ def _advanced(experiment: Experiment) -> Iterator[Control]:
 
     fields, attack = _fields(experiment), experiment.attack
     yield from _defence(experiment.defences, fields["defences"])
+    if experiment.defences:
+        yield _number("rounds", "Times that the server asks", experiment.rounds, fields["rounds"], suggestions=SUGGESTED_ROUNDS)
     yield _choice("attack", "Attack", attack.name, fields["attack"], _finding(experiment.network.modality))
     yield from (control for control in _plain_fields("network", experiment.network) if not _in_sight(experiment, control))
     distance = getattr(attack, "distance", None)

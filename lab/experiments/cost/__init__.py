@@ -52,6 +52,6 @@ def cost(experiment: Experiment) -> Cost:
     return Cost(
         round_bytes=round_bytes(experiment, sizes),
         attack_bytes=attack_bytes(experiment, sizes),
-        round_products=round_products(sizes),
+        round_products=experiment.asked * round_products(sizes),
         attack_products=attack_products(experiment, sizes),
     )
