@@ -197,3 +197,36 @@ def test_the_command_says_it(tmp_path):
         done = CliRunner().invoke(app, ["diagnose", str(path)])
         assert done.exit_code == 0, done.output
         assert said in done.stdout
+
+
+OTHER_LOSSES = [lab.BCEWithLogits(), lab.MSE()]
+
+
+@pytest.mark.parametrize("loss", OTHER_LOSSES, ids=lambda loss: loss.name)
+def test_of_clean_rounds_under_other_losses_nothing_is_said(loss):
+    """Networks, pictures, a gradient and a change, all as told."""
+    rules = (FedSGD(loss=loss), FedAvg(2, 0, 0.01, loss=loss))
+    cases = [(network, pictures, rule) for network in ("small", "resnet") for pictures in (1, 3) for rule in rules]
+    assert not {case: said for case in cases if (said := named(scene(*case).seen()))}
+
+
+@pytest.mark.parametrize("pictures", [1, 3])
+@pytest.mark.parametrize("loss", OTHER_LOSSES, ids=lambda loss: loss.name)
+def test_noise_is_heard_under_other_losses_and_more_pictures_are_none(loss, pictures):
+    """Directions that fewer pictures than classes leave empty; as long as it is, within a quarter."""
+    clean = scene("small", pictures, FedSGD(loss=loss))
+    sent, generator = clean.sent(), stream(0, "noise")
+    length = torch.cat([tensor.flatten() for tensor in sent.values()]).square().mean().sqrt()
+    for share in (1e-2, 0.1):
+        noisy = {name: t + share * length * torch.randn(t.shape, generator=generator) for name, t in sent.items()}
+        (heard,) = (found for found in lab.diagnose(clean.seen(noisy)).findings if found.name == "noise")
+        assert heard.evidence == pytest.approx(share, rel=0.25)
+    if pictures > 1:
+        assert "noise" not in named(clean.seen(pictures=1))
+
+
+@pytest.mark.parametrize("loss", OTHER_LOSSES, ids=lambda loss: loss.name)
+def test_a_change_is_told_from_a_gradient_under_other_losses(loss):
+    clean = scene("small", 1, FedSGD(loss=loss))
+    change = {name: -0.05 * tensor for name, tensor in clean.sent().items()}
+    assert named(clean.seen(change))[:1] == ["change_for_gradient"]

@@ -6,10 +6,14 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
+from lab.late import torch
+
 from lab.findings.base import Finding, Found
 from lab.findings.case import Case
 
 AUDIBLE, ABOVE_ROUNDING = 1e-4, 20.0
+FEWEST, EVEN = 3, 2.5
+"""So many directions tell noise, whose strongest is at most so many times its weakest."""
 
 
 @dataclass(frozen=True)
@@ -19,13 +23,13 @@ class Noise(Finding):
     place: ClassVar[int] = 60
 
     def look(self, case: Case) -> Found | None:
-        """A softmax's logits share what they lose, so the rows of the last layer's gradient add up to zero; noise does not."""
+        """By equations of the last layer that every gradient of its loss obeys, and noise does not."""
         share = noise_share(case)
         if share is None or share < max(AUDIBLE, ABOVE_ROUNDING * case.rounding):
             return None
         return self.found(
-            f"Noise about {100 * share:.2g} % as long as the update was added: the rows of the last layer's gradient, which "
-            "cross entropy makes add up to zero, do not. Matching keeps the picture smoother for it.",
+            f"Noise about {100 * share:.2g} % as long as the update was added: {_told_by(case)}. Matching keeps the picture "
+            "smoother for it.",
             share,
         )
 
@@ -33,10 +37,33 @@ class Noise(Finding):
 def noise_share(case: Case) -> float | None:
     """The noise's length over that of the update; None where the last layer was not sent or numbers were left out.
 
-    Nor is it told of a loss whose dL/dlogits do not sum to zero.
+    A softmax's logits share what they lose, so the rows of the last layer's gradient add up to zero. Of a loss whose dL/dlogits
+    do not, fewer pictures than classes leave directions of that gradient empty, which noise fills evenly.
     """
-    if case.last is None or not case.seen.loss.zero_sum or case.is_coarse or not case.numbers.any():
+    if case.last is None or case.is_coarse or not case.numbers.any():
         return None
+    deviation = _by_sum(case) if case.seen.loss.zero_sum else _by_rank(case)
+    return None if deviation is None else deviation * math.sqrt(len(case.numbers)) / float(case.numbers.norm())
+
+
+def _by_sum(case: Case) -> float:
+    assert case.last is not None
     weight = case.sent[f"{case.last[0]}.weight"]
-    deviation = float(weight.sum(0).norm()) / math.sqrt(weight.numel())
-    return deviation * math.sqrt(len(case.numbers)) / float(case.numbers.norm())
+    return float(weight.sum(0).norm()) / math.sqrt(weight.numel())
+
+
+def _by_rank(case: Case) -> float | None:
+    """None where too few directions are empty, or they are filled unevenly, as by more pictures or steps than told."""
+    assert case.last is not None
+    weight = case.sent[f"{case.last[0]}.weight"]
+    empty = torch.linalg.svdvals(weight)[case.pictures :]
+    if len(empty) < FEWEST or not float(empty[0]) <= EVEN * float(empty[-1]):
+        return None
+    return float(empty.square().mean().sqrt()) / math.sqrt(weight.shape[1])
+
+
+def _told_by(case: Case) -> str:
+    if case.seen.loss.zero_sum:
+        return "the rows of the last layer's gradient, which cross entropy makes add up to zero, do not"
+    count = f"{case.pictures} picture{'s' if case.pictures > 1 else ''}"
+    return f"the last layer's gradient points every way, and {count} would leave most of them empty"
