@@ -11,12 +11,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lab.attacks.gradient_matching import GradientMatching
+from lab.attacks.matching.priors.total_variation import TotalVariation
 from lab.attacks.neighbourhoods import GraphOutcome, Neighbourhoods
 from lab.client.datasets.molecules import MOLECULES, Molecules
 from lab.client.datasets.tu import TU
 from lab.errors import LabError
 from lab.experiments.edits import patched
 from lab.experiments.experiment import Experiment
+from lab.experiments.links import read
 from lab.experiments.recommended import recommended_for
 from lab.experiments.rounds import simulate_round
 from lab.federated.graph_layers import Beside as BesideNeighbours
@@ -263,6 +266,20 @@ def test_the_smallest_graphs_end_in_a_verdict(graph):
     assert last.outcome is not None
     if last.outcome in READ:
         assert mapping(graphs_of(last.candidate)[0], graphs_of(batch)[0]) is not None
+
+
+@pytest.mark.parametrize("said", ["gradient_matching", "gradient_matching:iterations=1", "gradient_matching:priors=none"])
+def test_matching_that_says_nothing_of_priors_runs_on_graphs(said):
+    """The usual prior knows pictures: unasked it is left out; asked for, it is refused in a sentence."""
+    link = read(f"network=gcn&network.width=16&attack={said}&iterations=1")
+    assert link.notices == ()
+    assert isinstance(link.experiment.attack, GradientMatching)
+    observation, _ = seen(parse("CC(=O)O"), link.experiment.network)
+    *_, last = link.experiment.attack.reconstruct(observation, stream(0, "attack"))
+    assert last.outcome is not None
+    chosen = replace(link.experiment.attack, priors=(TotalVariation(weight=0.5),))
+    with pytest.raises(LabError, match="knows how pictures look, and graphs are sought; leave it out"):
+        next(chosen.reconstruct(observation, stream(0, "attack")))
 
 
 def test_several_graphs_and_noise_are_no_exact_claim():

@@ -120,7 +120,7 @@ print(json.dumps({
     "evidence": [evidence(seen, states[-1]).plain(), evidence(seen, states[-1]).sentences],
     "mismatch": refused(lambda: simulate_round(replace(table, dataset=Gallery()))),
     "closed form": refused(lambda: next(lab.attack(seen, Recursive()))),
-    "prior": refused(lambda: next(lab.attack(seen, GradientMatching()))),
+    "prior": refused(lambda: next(lab.attack(seen, GradientMatching(priors=(lab.TotalVariation(weight=0.5),))))),
 }))
 """
 

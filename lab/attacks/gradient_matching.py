@@ -78,8 +78,12 @@ class GradientMatching(Matching):
         What the server sees to be better is kept, a handed-over start too. The distance alone chooses, which priors do not
         enter: on 20 pictures that gains or loses nothing on average against the last state (benchmarks/README.md).
 
-        ``first`` is where the first restart begins, in place of the start chosen in the options.
+        ``first`` is where the first restart begins, in place of the start chosen in the options. The usual prior is left out
+        where other inputs than pictures are sought; one that somebody chose is refused there.
         """
+        if self.priors == SMOOTHNESS and not self._suits(observation):
+            yield from replace(self, priors=()).reconstruct(observation, generator, first)
+            return
         self._check_priors(observation)
         if len(observation.protocol.guesses()) > 1:
             yield from self._after_guessing(observation, generator, first)
@@ -133,6 +137,9 @@ class GradientMatching(Matching):
         """The same without the layers of which a defence, whose code the server knows, leaves a part out."""
         sentence = LEFT_OUT.format(names=spoken_names(observation.masked))
         return saying(sentence, self.reconstruct(observation.unmasked(), generator, first))
+
+    def _suits(self, observation: Observation) -> bool:
+        return all(prior.modality == observation.modality for prior in self.priors)
 
     def _check_priors(self, observation: Observation) -> None:
         """Raise ``LabError`` for a prior that knows other inputs than those sought."""

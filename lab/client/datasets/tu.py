@@ -16,9 +16,12 @@ from lab.client.batch import Batch
 from lab.client.datasets.base import MOST_CLASSES, Dataset
 from lab.errors import LabError
 from lab.federated.tensors import Inputs, Shape
+from lab.files import data_folder
 from lab.modalities.graphs.building import Graph, batch_of
 from lab.options.fields import Bounds, Help
 
+FOLDERS = ("", "tu_graphs")
+"""Of the folder of data, where a file is looked for that is not found by its path."""
 MOST_BYTES = 64_000_000
 """Of one text file, unpacked."""
 MOST_LINES = 2_000_000
@@ -32,7 +35,7 @@ class TU(Dataset):
     """Graphs from a zip of the TU collection (Morris et al. 2020), as published: MUTAG, PTC_MR, AIDS, ENZYMES and others."""
 
     modality: ClassVar[str] = "graphs"
-    path: Annotated[str, Help("the .zip file, as published")] = ""
+    path: Annotated[str, Help("the .zip file, as published; of the folder of data its name does")] = ""
     first: Annotated[int, Bounds(0, 10**7), Help("number of the first private graph, from 0")] = 0
 
     @property
@@ -75,9 +78,11 @@ class TU(Dataset):
         return os.path.basename(self.path)
 
     def _read(self) -> _Found:
-        if not os.path.isfile(self.path):
+        places = [os.path.join(data_folder.current(), folder, self._named()) for folder in FOLDERS if data_folder.current()]
+        path = next((place for place in (self.path, *places) if os.path.isfile(place)), None)
+        if path is None:
             raise LabError(f"tu: there is no file {self.path!r}; give the path of a .zip file of the TU collection.")
-        return _read(self.path, os.stat(self.path).st_mtime_ns)
+        return _read(path, os.stat(path).st_mtime_ns)
 
 
 @dataclass(frozen=True, eq=False)
