@@ -17,7 +17,7 @@ from traitlets.config import PyFileConfigLoader
 ROOT = Path(__file__).parent.parent
 DEPLOY = ROOT / "deploy"
 VALUES = yaml.safe_load((DEPLOY / "values.yaml").read_text())
-STUDENTS = {path.name for path in (ROOT / "notebooks").glob("0*.ipynb")}
+STUDENTS = {path.name for path in (ROOT / "notebooks").glob("[0-9][0-9]-*.ipynb")}
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from lab.course.exercises import check
 from lab.course.exercises.checking import exercises
 from lab.experiments import links
 from widgets.run import opening
+from widgets.serving import serve
 
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("**/*.ipynb"))
 UNATTENDED = [path for path in NOTEBOOKS if "needs" not in read(path).metadata]
@@ -35,6 +36,16 @@ def test_the_lessons_are_numbered_without_a_gap():
 
 COUNTS = dict(enumerate(("ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen"), 10))
 LISTS = ("README.md", "docs/course.md", "notebooks/teachers/README.md", CONTENTS)
+
+
+def test_the_server_hands_out_the_page_and_every_lesson(monkeypatch):
+    handed = []
+    monkeypatch.setattr(serve, "_check_address", lambda *_: None)
+    monkeypatch.setattr(serve, "Watchdog", lambda: None)
+    monkeypatch.setattr(serve, "_announce", lambda *_: None)
+    monkeypatch.setattr(serve, "_run", lambda folder, *_, **__: handed.extend(path.name for path in folder.iterdir()))
+    serve.serve(lessons=True, browser=False)
+    assert sorted(handed) == sorted(path.name for path in WITH_VIEWS)
 
 
 @pytest.mark.parametrize("document", LISTS)

@@ -58,10 +58,15 @@ def serve(
         raise SystemExit(2) from None
     watchdog = Watchdog()  # before anything is imported or started that a copy of this process should not have
     with tempfile.TemporaryDirectory(prefix="gradient-lab-") as folder:
-        for notebook in sorted(NOTEBOOKS.glob("0*.ipynb")) if lessons else (NOTEBOOKS / FRONT_PAGE,):
+        for notebook in _read_here() if lessons else (NOTEBOOKS / FRONT_PAGE,):
             shutil.copy(notebook, folder)  # a folder with nothing else in it: Voila hands out its files
         threading.Thread(target=_announce, args=(port, browser and not public), daemon=True).start()
         _run(Path(folder), port, told, watchdog, lessons=lessons, public=public)
+
+
+def _read_here() -> list[Path]:
+    """The page and the lessons: the notebooks with a number before their names."""
+    return sorted(NOTEBOOKS.glob("[0-9][0-9]-*.ipynb"))
 
 
 def _told(public: bool, file: Path | None, hosts: list[str], listen: str) -> Settings:
