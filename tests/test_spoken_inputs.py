@@ -65,7 +65,9 @@ def shown_by(session):
     yield {name: value for name, value in film.round.items() if not isinstance(value, bytes)}
     yield [frame_data(frame) | {"numbers": scores_of(frame)} for frame in session.frames]
     yield [{name: value for name, value in run.items() if name != "pixels"} for run in session.history]
-    yield [session.message, session.algebra().get("conditions", [])]
+    algebra = session.algebra()
+    yield [session.message, algebra.get("conditions", []), algebra["sentence"]]
+    assert not algebra["has_body"] or session.experiment.modality.name == "images"
     assert [secret["one"] for secret in compared.secrets] == [session.experiment.modality.one]
 
 

@@ -93,6 +93,8 @@ class Modality(Entry):
     one: ClassVar[str]
     many: ClassVar[str]
     """What a reader calls an input, and several."""
+    features: ClassVar[str] = ""
+    """What the features that enter the head tell of an input, in a sentence, where that is more than of a picture."""
     read_by: ClassVar[str] = "place"
     """What an attack that guesses nothing reads one by one."""
     unknowns: ClassVar[str] = "numbers"

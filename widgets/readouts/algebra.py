@@ -23,15 +23,17 @@ def algebra(experiment: Experiment, attacked: Round | Sent, row: int | None = No
     """Everything the algebra panel shows for unit ``row`` (None: the loudest one).
 
     ``readable`` is False where the network has no layer to read; only ``sentence`` is there then.
-    ``has_body`` is True where layers lie below the fully connected ones, and ``span`` is what words are checked against.
+    ``has_body`` is True where pictures pass through layers below the fully connected ones; words are checked against ``span``.
     A silent unit cannot be divided by: ``notice`` says so, and the loudest one is shown.
     """
     from torch import nn
 
     from lab import LabError, Round
     from lab.attacks.analytic import why_unread
+    from lab.attacks.closed_form.outcomes import ClosedFormOutcome
     from lab.evaluation.derivation import derive
     from lab.federated.inputs import first
+    from lab.modalities.base import modality_of
 
     notice = ""
     try:
@@ -39,15 +41,16 @@ def algebra(experiment: Experiment, attacked: Round | Sent, row: int | None = No
     except LabError as error:
         derivation, notice = derive(attacked), str(error)
     of_pictures = attacked.observation.modality == IMAGES
-    has_body = not isinstance(attacked.observation.network.features, nn.Identity)
+    has_body = of_pictures and not isinstance(attacked.observation.network.features, nn.Identity)
     if derivation is None:
         reason, _ = why_unread(attacked.observation)
         return {
             "readable": False,
             "sentence": reason.value,
-            "has_body": of_pictures and has_body,
+            "has_body": has_body,
             "span": spanned(attacked.observation),
         }
+    features = modality_of(attacked.observation.modality).features
     shows_picture = of_pictures and derivation.found is not None
     divisor = float(derivation.bias_gradient[derivation.row])
     shown, truth = _shown(derivation), derivation.truth
@@ -75,7 +78,9 @@ def algebra(experiment: Experiment, attacked: Round | Sent, row: int | None = No
         "error": derivation.max_abs_error,
         "residual": derivation.residual,
         "outcome": derivation.outcome.name,
-        "sentence": derivation.outcome.value,
+        "sentence": features
+        if features and derivation.outcome is ClosedFormOutcome.FEATURES_ONLY
+        else derivation.outcome.value,
         "conditions": [vars(condition) for condition in derivation.conditions],
     }
 

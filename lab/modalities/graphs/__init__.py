@@ -43,6 +43,10 @@ class Graphs(Modality):
     network: ClassVar[str] = "gcn"
     one: ClassVar[str] = "graph"
     many: ClassVar[str] = "graphs"
+    features: ClassVar[str] = (
+        "One division gives the pooled vector, the sum of what all atoms hand up: it is linear in how many neighbourhoods of "
+        "each kind there are, and so they are counted."
+    )
     read_by: ClassVar[str] = "neighbourhood"
     main: ClassVar[str] = "atoms_mse"
     measures: ClassVar[Mapping[str, Measure]] = {
