@@ -85,6 +85,8 @@ class GradientMatching(Matching):
             yield from replace(self, priors=()).reconstruct(observation, generator, first)
             return
         self._check_priors(observation)
+        if not self.reading and observation.protocol is not observation.protocol.naive:
+            observation = replace(observation, protocol=observation.protocol.naive)
         if len(observation.protocol.guesses()) > 1:
             yield from self._after_guessing(observation, generator, first)
             return

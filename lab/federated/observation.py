@@ -51,6 +51,8 @@ class Observation:
     """What the inputs are: an entry of ``lab/modalities``."""
     masked: tuple[str, ...] = ()
     """Tensors of the update of which a defence leaves a part out, as its code tells that the server has."""
+    rounds: int = 1
+    """How many updates the one is the mean of."""
 
     def __post_init__(self) -> None:
         """What came in passes the door: keyed, ordered and cast as the network has it. Raises ``LabError`` where it cannot."""

@@ -10,7 +10,7 @@ from functools import reduce
 from lab.late import torch
 
 from lab.client.batch import Batch
-from lab.client.defending import masked
+from lab.client.defending import as_told, masked
 from lab.client.representation import last_layer
 from lab.errors import LabError
 from lab.evaluation.round import Round
@@ -32,8 +32,10 @@ def look(shards: Shards, played: Played, client: int, labels: LabelSource = Labe
     Raises ``LabError`` where the client sent nothing in that round.
     """
     _check_took_part(played, client)
-    batch = shards.batch(client, played.point.number)
-    return _round(shards, played, client, batch, shards.settings.protocol, played.sent[client], labels)
+    batch, settings = shards.batch(client, played.point.number), shards.settings
+    seen = _round(shards, played, client, batch, settings.protocol, played.sent[client], labels)
+    told = as_told(settings.defences, settings.protocol, len(batch))
+    return replace(seen, observation=replace(seen.observation, protocol=told))
 
 
 def _check_took_part(played: Played, client: int) -> None:
@@ -58,7 +60,10 @@ def look_over(shards: Shards, rounds: Sequence[Played], client: int, labels: Lab
                 "have no mean to attack; give --pictures 0, with which each sends all that it has."
             )
     update = {name: torch.stack([played.sent[client][name] for played in rounds]).mean(0) for name in seen.observation.update}
-    return replace(seen, observation=replace(seen.observation, update=update))
+    observation = replace(seen.observation, update=update, rounds=len(rounds))
+    if len(rounds) > 1:
+        observation = replace(observation, protocol=shards.settings.protocol.as_told())
+    return replace(seen, observation=observation)
 
 
 def look_at_sum(shards: Shards, played: Played, labels: LabelSource = LabelSource.KNOWN) -> Round:

@@ -12,7 +12,6 @@ from lab.attacks.base import AttackState
 from lab.attacks.closed_form.mismatch import Fit, fit
 from lab.attacks.matching.settings import Derivative, Matching, Steps
 from lab.federated.observation import LabelSource, Observation
-from lab.options.text import to_text
 from lab.options.words import percent
 
 TRIAL = 30
@@ -31,8 +30,8 @@ class Trial:
 
     @property
     def spoken(self) -> str:
-        """The rule's optimiser, in the words of the command line."""
-        return to_text(self.observation.protocol.steps(self.observation.batch_size).optimiser, nested=True)
+        """The rule, in the words of the command line."""
+        return self.observation.protocol.spoken(self.observation.batch_size)
 
 
 def guess_steps(
@@ -59,8 +58,8 @@ def guess_steps(
         trials.append(Trial(told, fit(told, state.candidate, state.labels)))
     best, *others = sorted(trials, key=_ranking(trials))
     sentence = (
-        f"The client's optimiser was not told; of {len(trials)} tried, {best.spoken} leaves least of the update unexplained "
-        f"({percent(best.fit.residual)}; next {others[0].spoken}, {percent(others[0].fit.residual)})."
+        f"{observation.protocol.untold} was not told; of {len(trials)} tried, {best.spoken} leaves least of the update "
+        f"unexplained ({percent(best.fit.residual)}; next {others[0].spoken}, {percent(others[0].fit.residual)})."
     )
     return best.observation, steps, sentence
 

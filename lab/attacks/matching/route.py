@@ -59,7 +59,7 @@ def matcher_of(attack: Matching, observation: Observation, *, lean: bool = False
     steps = observation.protocol.steps(observation.batch_size)
     if not steps.optimiser.is_plain:
         _refuse_frozen(attack, steps)
-    elif attack.wants_frozen():
+    elif observation.protocol.is_stepwise and attack.wants_frozen():
         if can_freeze(observation):
             return FrozenMatcher(network, steps, attack.distance, shared, lean=lean)
         if attack.derivative is Derivative.FROZEN:

@@ -22,6 +22,8 @@ FEW_SIZES = 16
 """Of a grid of at most five bits; more of them spoil little."""
 LEAST_RANK = 2
 """What is of rank one by itself, or stands alone, does not tell that its rank was lowered."""
+LOUDEST = 10.0
+"""Relative noise beside which the gradient's own length is not heard any more."""
 AUDIBLE = 0.2
 """Relative noise that changes how to attack."""
 
@@ -61,13 +63,18 @@ class Reading:
 
 
 def read_update(observation: Observation) -> Reading:
-    """The most telling trace; a plain update has none. Steps that divide by sizes leave few sizes by themselves."""
+    """The most telling trace; a plain update has none. Steps that divide by sizes leave few sizes by themselves.
+
+    In a mean of several updates few sizes and zeros say no more what each was made of; what chance is left is noise.
+    """
     if not observation.protocol.is_linear:
         return Reading(Trace.PLAIN)
     numbers = torch.cat([tensor.flatten() for tensor in observation.update.values()]).abs()
     left = numbers[numbers > 0]
     if not len(left):
         return Reading(Trace.PLAIN)
+    if observation.rounds > 1:
+        return _noisy(observation)
     if all(_of_one_size(tensor) for tensor in observation.update.values()):
         return Reading(Trace.SIGNS)
     sizes = _few_sizes(observation)
@@ -79,6 +86,10 @@ def read_update(observation: Observation) -> Reading:
     rank = _low_rank(observation)
     if rank:
         return Reading(Trace.LOW_RANK, rank)
+    return _noisy(observation)
+
+
+def _noisy(observation: Observation) -> Reading:
     noise = _noise(observation)
     return Reading(Trace.NOISE, noise) if noise >= AUDIBLE else Reading(Trace.PLAIN)
 
@@ -141,4 +152,4 @@ def _noise(observation: Observation) -> float:
         whole = math.sqrt(sum(float(tensor.double().square().sum()) for tensor in gradient.values()))
         count = sum(tensor.numel() for tensor in gradient.values())
         found = max(found, level * math.sqrt(count) / whole)
-    return found / math.sqrt(max(1 - found**2, 1e-6))
+    return found / math.sqrt(max(1 - found**2, 1 / LOUDEST**2))

@@ -8,6 +8,7 @@ from typing import ClassVar
 from lab.late import nn, torch
 
 from lab.federated.gradient_rules import GradientRule
+from lab.federated.protocols.base import Protocol
 from lab.federated.tensors import Gradients
 from lab.options.catalogue import Entry
 from lab.options.fields import fields_of
@@ -58,6 +59,10 @@ class Defence(Entry):
     def training(self, rule: GradientRule, generator: torch.Generator) -> GradientRule:
         """How the client takes each gradient, where the defence changes that; else the rule given, itself."""
         return rule
+
+    def as_told(self, protocol: Protocol, pictures: int) -> Protocol:
+        """What a server that has the code simulates of a client with so many inputs; else the protocol given, itself."""
+        return protocol
 
     @abstractmethod
     def apply(self, update: Gradients, generator: torch.Generator) -> Gradients:

@@ -10,11 +10,16 @@ from lab.late import Tensor, np, torch
 from lab.client.defences.base import TrainingDefence
 from lab.federated.gradient_rules import ChangedRule, GradientRule
 from lab.federated.inputs import both, rows
+from lab.federated.mixing import Mixing
+from lab.federated.protocols.base import Protocol
 from lab.federated.tensors import Gradients, Inputs, Targets
 from lab.options.fields import Bounds, Help
 
 if TYPE_CHECKING:
     from torch import nn
+
+MIXED = 2
+"""Inputs of which a server tries all ways to mix them."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,11 @@ class Mixup(TrainingDefence):
     def training(self, rule: GradientRule, generator: torch.Generator) -> GradientRule:
         """Of w x_i + (1 - w) x_j, w the loss for y_i and 1 - w that for y_j."""
         return _Mixed(self.strength, rule, generator) if self.strength else rule
+
+    def as_told(self, protocol: Protocol, pictures: int) -> Protocol:
+        """Of two inputs, both are mixed with each other, or none is; of more there are too many ways, as of several steps."""
+        is_told = self.strength and pictures == MIXED and len(protocol.steps(pictures).rows) == 1
+        return Mixing(protocol, loss=protocol.loss) if is_told else protocol
 
     def working(self, weights: int, largest: int) -> int:
         """The gradients for either labels."""

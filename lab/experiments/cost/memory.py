@@ -29,6 +29,7 @@ from lab.attacks.soft_pooling import SoftPooling
 from lab.attacks.span import Span
 from lab.attacks.text.beginnings import PAIRS
 from lab.client.defences.base import Defence, TrainingDefence
+from lab.client.defending import as_told
 from lab.experiments.cost.sketch import Layer, Sketch
 from lab.experiments.experiment import Experiment
 from lab.federated.local_optimisers.base import LocalOptimiser
@@ -108,7 +109,11 @@ def sizes_with(protocol: Protocol, experiment: Experiment, drawn: Sketch) -> Siz
 
 def believed(experiment: Experiment, drawn: Sketch) -> list[Sizes]:
     """What a server may take them for, one after another."""
-    return [sizes_with(protocol, experiment, drawn) for protocol in experiment.protocol.as_told().guesses()]
+    return [sizes_with(protocol, experiment, drawn) for protocol in _told(experiment).guesses()]
+
+
+def _told(experiment: Experiment) -> Protocol:
+    return as_told(experiment.defences, experiment.protocol, experiment.batch_size, experiment.asked)
 
 
 def round_bytes(experiment: Experiment, sizes: Sizes) -> int:

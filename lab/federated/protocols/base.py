@@ -24,6 +24,8 @@ class Protocol(Entry):
     kind: ClassVar[str] = "protocol"
     sends_change: ClassVar[bool] = False
     """Whether an update is a change, to be added to the weights, and not a gradient, to be gone against."""
+    untold: ClassVar[str] = "The client's optimiser"
+    """What a server guesses that is not told all."""
 
     loss: Annotated[Loss, Help("what the client minimises")] = field(default=MEAN_CROSS_ENTROPY, kw_only=True)
 
@@ -63,6 +65,22 @@ class Protocol(Entry):
     def guesses(self) -> tuple[Protocol, ...]:
         """What it may be, as far as the server knows; one where it knows all."""
         return (self,)
+
+    def spoken(self, pictures: int) -> str:
+        """One of the guesses, in the words of the command line."""
+        from lab.options.text import to_text
+
+        return to_text(self.steps(pictures).optimiser, nested=True)
+
+    @property
+    def is_stepwise(self) -> bool:
+        """Whether ``steps`` tells all of how an update comes about."""
+        return True
+
+    @property
+    def naive(self) -> Protocol:
+        """What a server takes it for that knows of no defence."""
+        return self
 
     @property
     def is_linear(self) -> bool:
