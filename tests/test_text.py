@@ -186,6 +186,16 @@ def test_local_steps_only_raise_the_rank(steps, rate, trained):
     assert (scores.exact, last.outcome) == (1, SpanOutcome.READ)
 
 
+@pytest.mark.slow
+def test_descent_on_words_misses_most_of_a_trained_network_that_the_span_reads():
+    """300 steps on the simplex of the vocabulary at each place, where an embedding is a mean of words'."""
+    trained = replace(EXPERIMENT, trained=True)
+    _, scores = read(replace(trained, attack=replace(MATCHED, iterations=300)))
+    assert scores.words_right < 0.7
+    _, scores = read(trained)
+    assert scores.words_right == 1
+
+
 def test_it_ends_where_places_times_steps_reach_the_width():
     protocol = FedAvg(local_steps=8, learning_rate=0.1)
     last, scores = read(replace(EXPERIMENT, network=Transformer(width=64), protocol=protocol))
@@ -276,6 +286,7 @@ def test_the_vocabulary_is_made_of_the_book_and_writes_all_of_it():
         ("", "The sentence is empty"),
         ("  \n", "The sentence is empty"),
         ("word " * 10_000, "give at most 2000"),
+        ("z" * 1_999, "has 1999 word pieces, and there are 20 places"),
         ("and so on " * 10, "has 30 word pieces, and there are 20 places"),
         ("a rabbit \U0001f407", "The vocabulary has no piece for"),
         ("ארנב", "The vocabulary has no piece for"),

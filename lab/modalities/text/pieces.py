@@ -55,7 +55,7 @@ def encode(sentence: str) -> list[int]:
 def _word(word: str) -> list[int]:
     numbers, begin, rest = list[int](), "", word
     while rest:
-        length = next((length for length in range(len(rest), 0, -1) if begin + rest[:length] in _numbers()), 0)
+        length = next((length for length in range(min(len(rest), longest()), 0, -1) if begin + rest[:length] in _numbers()), 0)
         if not length:
             raise LabError(
                 f"The vocabulary has no piece for {quoted(rest[0])}; write with the letters a to z, digits and common marks."
