@@ -315,6 +315,19 @@ def test_the_algebra_shows_the_picture_of_a_fully_connected_network(page):
     page.get_by_role("button", name="Undo", exact=True).click()
 
 
+def test_without_a_guess_the_layers_come_off_in_the_loops_own_card(visit):
+    page = visit(reduced_motion="reduce")
+    wait_for_status(page, "ready")
+    assert page.locator(".lab-cover").is_visible()
+    page.get_by_role("button", name="Peel the layers off").click()
+    page.locator(".lab-peeled-picture").wait_for()
+    told = page.locator(".lab-peeled b").all_inner_texts()
+    assert told[:-1] == ["conv 3 off", "conv 2 off", "conv 1 off"]
+    assert int(re.fullmatch(r"Recognisable, (\d+) dB", told[-1])[1]) >= 100
+    assert page.locator(".lab-client canvas").is_visible(), "the picture that is left gives the secret away"
+    assert counters(page)["frames"] == 0 or page.locator('.lab-server[data-source="recorded"]').count() == 1
+
+
 def test_the_algebra_keeps_going_down_to_the_picture(page):
     page.get_by_role("tab", name="Algebra").click()
     button = page.get_by_role("button", name="Undo the layers below")

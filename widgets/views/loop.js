@@ -3,6 +3,7 @@
 const MOST_LAYERS = 4;
 const WIDEST_GAP = 18;
 const CELLS = 48;
+const MOST_MAPS = 4;
 const NEXT = {
   moves: ["Move the picture this way", "Lighter where it is light, darker where it is dark: each nudge closes the gap a little."],
   still: ["Nothing is guessed here", "This attack solves equations; there is no slope to follow."],
@@ -100,6 +101,10 @@ async function render({ model, el, host }) {
   const wall = element("div", { class: "lab-wall", id: "lab-wall", hidden: true });
   const more = element("button", { class: "lab-small", type: "button", "aria-expanded": "false", onclick: toggleNumbers }, "Show numbers");
   const sheets = element("div", { class: "lab-sheets", id: "lab-sheets", hidden: true });
+  const peel = element("button", { class: "lab-small", type: "button", title: "No guessing at all: each layer is undone by its equations", onclick: () => { try { model.send({ descend: true }); } catch { /* the transport says that the engine is gone */ } } }, "Peel the layers off");
+  const peeling = element("p", { class: "lab-soft", role: "status", "aria-live": "polite" });
+  const peeled = element("ol", { class: "lab-peeled", "aria-label": "Layers undone by algebra" });
+  const algebra = element("div", { class: "lab-algebra-way" }, peeling, peeled);
   let drawn = [], opened = "";
 
   const card = element("article", { class: "lab-card lab-sent", "aria-label": "Sent over the network" },
@@ -109,12 +114,37 @@ async function render({ model, el, host }) {
     rows, rest, sheets,
     element("div", { class: "lab-whole" }, element("span", {}, "Gap, all layers"), element("span", { class: "lab-whole-bar", "aria-hidden": "true" }, fill), whole),
     element("div", { class: "lab-next-move" }, canvas, element("p", {}, next, " ", why)),
-    element("div", { class: "lab-row lab-numbers-row" }, count, more), wall);
+    element("div", { class: "lab-row lab-numbers-row" }, count, more, peel), wall, algebra);
 
   function toggleNumbers() {
     wall.hidden = !wall.hidden;
     more.textContent = wall.hidden ? "Show numbers" : "Hide numbers";
     more.setAttribute("aria-expanded", String(!wall.hidden));
+  }
+
+  /** The other way in: what entered each layer, from the last one down to the picture, which is what is left. */
+  function drawPeeled() {
+    const { status, sentence = "", layers = [], picture, seconds } = model.get("descent");
+    algebra.hidden = peel.hidden = Boolean(film.round.inputs);
+    peel.disabled = status === "waiting" || status === "running";
+    peeling.textContent = sentence;
+    const off = layers.map(({ name, recovered, error, equations, unknowns }) => {
+      const size = recovered.height * recovered.width;
+      const maps = Array.from({ length: Math.min(MOST_MAPS, recovered.count) }, (_, place) => {
+        const canvas = element("canvas", { class: "lab-picture", "aria-hidden": "true" });
+        paintGrey(canvas, bytes(recovered.shades).subarray(place * size, (place + 1) * size), recovered.height, recovered.width);
+        return canvas;
+      });
+      return element("li", {}, element("b", {}, `${name} off`), element("span", { class: "lab-soft" }, `${grouped(equations)} equations, ${grouped(unknowns)} unknowns${error === null ? "" : `, error ${short(error)}`}`), element("span", { class: "lab-peeled-maps" }, ...maps));
+    });
+    if (picture) {
+      const canvas = element("canvas", { class: "lab-picture lab-peeled-picture", role: "img", "aria-label": "What the algebra gives" });
+      paint(canvas, bytes(picture.recovered.pixels), picture.recovered.height, picture.recovered.width);
+      const told = picture.psnr_db === null ? "" : `, ${short(picture.psnr_db, 0)} dB`;
+      off.push(element("li", {}, element("b", {}, `${picture.verdict}${told}`), element("span", { class: "lab-soft" }, `0 guesses, ${lasting(seconds)}`), canvas));
+      film.cover(false); // as at the end of a run
+    }
+    peeled.replaceChildren(...off);
   }
 
   /** One layer at a time; once more closes it. */
@@ -142,6 +172,7 @@ async function render({ model, el, host }) {
     const { layers = [], numbers, tensors, kind, sample } = film.sent;
     title.textContent = film.sketched ? "Your strokes, as numbers" : "Would it send the same?";
     card.toggleAttribute("data-drawn", Boolean(film.sketched));
+    algebra.hidden = peel.hidden = Boolean(film.round.inputs);
     if (numbers === undefined) return;
     count.textContent = `The ${kind}: ${grouped(numbers)} numbers in ${tensors} tensors.`;
     const shown = longest(layers);
@@ -167,6 +198,8 @@ async function render({ model, el, host }) {
 
   el.append(card);
   drawRound();
+  drawPeeled();
+  model.on("change:descent", drawPeeled);
   return follow(film, { round: drawRound, frames: drawFrame, index: drawFrame });
 }
 
