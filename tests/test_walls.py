@@ -132,6 +132,8 @@ ABOUT_PICTURES = {
     "lab.federated.transformer": "a patch embedding has channels",
     "lab.attacks.closed_form": "convolutions undone",
     "lab.attacks.derivative.fast_convolution": "convolutions derived",
+    "lab.attacks.soft_pooling": "poolings of pictures made soft",
+    "lab.attacks.matching.softened_body": "poolings of pictures made soft",
     "lab.attacks.published": "the paper's settings, which are of pictures",
     "lab.studies.signed": "the paper's settings, which are of pictures",
     "lab.experiments.cost.memory": "convolutions counted",
@@ -145,11 +147,14 @@ ABOUT_PICTURES = {
 OF_PICTURES = re.compile(r"pixel|channel|decibel|psnr|(^|_)db(_|$)", re.IGNORECASE)
 
 
+OF_TORCH = {"channels_last", "in_channels", "out_channels"}
+
+
 def spoken(module):
     """The names in a module's code; its prose may speak of anything."""
     with MODULES[module].open("rb") as code:
         words = {token.string for token in tokenize.tokenize(code.readline) if token.type == tokenize.NAME}
-    return {word for word in words - {"channels_last"} if OF_PICTURES.search(word)}
+    return {word for word in words - OF_TORCH if OF_PICTURES.search(word)}
 
 
 def test_pixels_channels_and_decibels_are_named_where_pictures_are():
