@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from itertools import pairwise
 from textwrap import dedent
 
 import pytest
@@ -18,7 +19,7 @@ from lab.duel import bouts, own
 from lab.duel.board import Board
 from lab.duel.bouts import KNOWING, NAIVE, Duel
 from lab.duel.front import Fought, Front, Point, front, wilson, with_front
-from lab.duel.prices import PriceList
+from lab.duel.prices import SHIPPED, PriceList, price_of, prices
 from lab.duel.pricing import Asked, priced
 from lab.federated.networks.mlp import MLP
 from lab.federated.protocols.fedavg import FedAvg
@@ -29,6 +30,7 @@ from lab.options.catalogue import entries, find
 from lab.options.fields import fields_of
 from lab.options.plain import from_plain
 from lab.randomness import stream
+from lab.studies.sweeps.measure import measure
 
 DEFENCES = [pytest.param(entry, id=name) for name, entry in entries("defence").items()]
 TINY = Federation(
@@ -77,6 +79,36 @@ def test_a_defence_that_names_no_values_is_turned_evenly_to_its_strongest():
     assert [defence.strength for defence in five] == pytest.approx([0.1998, 0.3996, 0.5994, 0.7992, 0.999])
 
 
+def test_each_shipped_price_is_of_one_of_its_defences_five():
+    known = {name: entry.strengths() for name, entry in entries("defence").items()}
+    for found in prices():
+        assert found.defence is None or from_plain(Defence, found.defence) == known[found.name][found.strength - 1]
+        assert (found.defence is None) == (found.strength == 0)
+        assert found.accuracy is None or 0 <= found.accuracy <= 1
+        assert found.accuracies or found.diverged
+
+
+def test_prices_are_of_the_default_federation_and_every_number_has_its_versions():
+    shipped = PriceList.read(SHIPPED)
+    assert from_plain(Federation, dict(shipped.federation)) == Federation()
+    assert all({"torch", "inverting-gradients-lab"} <= run.versions.keys() and run.date for run in shipped.runs)
+    assert all((run.accuracy is None) == bool(run.problem) for run in shipped.runs)
+    assert price_of(None).accuracy > 0.92, "the goal of the default federation"
+
+
+@pytest.mark.parametrize(("name", "whose"), [("dp_sgd", "example"), ("dp_fedavg", "client")])
+def test_more_noise_promises_more_and_a_mean_more_than_each_update(name, whose):
+    five = [price_of(defence) for defence in find("defence", name).strengths()]
+    by_seen = {}
+    for price in filter(None, five):
+        for promise in price.promises:
+            assert promise.whose == whose
+            by_seen.setdefault(promise.seen, []).append(promise.epsilon)
+    assert all(len(found) > 1 and all(a > b for a, b in pairwise(found)) for found in by_seen.values())
+    if whose == "client":
+        assert all(mean < each for mean, each in zip(by_seen["their mean alone"], by_seen["every update"], strict=True))
+
+
 def test_prices_go_on_where_they_were_stopped(tmp_path, monkeypatch):
     out = tmp_path / "prices.json"
     monkeypatch.setattr(find("defence", "pruning"), "dial_values", (0.1, 0.2, 0.3, 0.4, 0.5))
@@ -84,7 +116,8 @@ def test_prices_go_on_where_they_were_stopped(tmp_path, monkeypatch):
     assert "pruning 5 of 5: " in told.summary
     whole = PriceList.read(out)
     assert [run.strength for run in whole.runs] == [0, 1, 2, 3, 4, 5]
-    replace(whole, runs=whole.runs[:4]).write(out)
+    older = {name: value for name, value in whole.federation.items() if name != "server_rate"}
+    replace(whole, federation=older, runs=whole.runs[:4]).write(out)
     pricing.price(["pruning"], TINY, 1, out, 1)
     assert [(run.defence, run.accuracy) for run in PriceList.read(out).runs] == [(r.defence, r.accuracy) for r in whole.runs]
     monkeypatch.setattr("lab.duel.pricing.priced", None)
@@ -169,6 +202,26 @@ def test_the_shipped_front_says_how_large_it_was_and_is_a_front():
         assert point.low <= point.leak <= point.high
         assert point.defence is None or from_plain(Defence, point.defence) == known[point.name][point.strength - 1]
     assert shipped.best
+
+
+@pytest.mark.slow
+def test_what_ships_is_what_a_machine_measures_again():
+    """One bout of signs, where knowing the defence tells most, and one federation."""
+    size = front().size
+    study = Duel(images=size["pictures"], seeds=size["seeds"], iterations=size["iterations"], defence="quantisation")
+    (point,) = [one for one in front().points if one.name == "quantisation" and one.strength == STRENGTHS]
+    for attacker in (NAIVE, KNOWING):
+        (bout,) = [
+            one
+            for one in study.bouts()
+            if (one.network.name, one.phase, one.strength, one.attacker) == ("small_convnet", "early", STRENGTHS, attacker)
+        ]
+        (shipped,) = [one for one in point.bouts if (one.phase, one.attacker) == ("early", attacker)]
+        found = measure(study.over(bout.experiment)[0].to_plain())[0]
+        assert found["ssim"] == pytest.approx(shipped.measures["ssim"], abs=0.1)
+    clipped = find("defence", "clipping").strengths()[1]
+    again = priced(Asked(Federation(defences=(clipped,)), 2)).accuracy
+    assert again == pytest.approx(price_of(clipped).accuracies[0], abs=0.02)
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from lab.federation.promises import last_training, of_clients, of_examples
 from lab.federation.settings import Federation
 from lab.federation.shards import Shards
 from lab.federation.training import federate
-from lab.options.plain import to_plain
+from lab.options.plain import from_plain, to_plain
 from lab.studies.sweeps.cluster import connected
 
 LIBRARIES = ("inverting-gradients-lab", "torch", "opacus", "scikit-learn")
@@ -63,7 +63,7 @@ def opened(path: Path, settings: Federation) -> PriceList:
         found = PriceList.read(path)
     except FileNotFoundError:
         return PriceList(shared(settings))
-    if found.federation != shared(settings):
+    if shared(from_plain(Federation, dict(found.federation), "federation")) != shared(settings):  # later fields as by default
         raise LabError(f"{path} has the prices of another federation; give another file by --out.")
     return found
 
