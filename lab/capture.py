@@ -222,7 +222,8 @@ class _Watch:
     """
 
     def __init__(self, model: nn.Module | None) -> None:
-        self.steps, self._depth, self._passed = 0, 0, 0
+        self.steps, self._depth = 0, 0
+        self._sizes = [0]  # pictures behind each step, and behind the one to come
         self._optimiser: tuple[str, dict[str, float]] | None = None
         self._rates = set[float]()
         self._pictures = set[float]()
@@ -254,18 +255,31 @@ class _Watch:
             learning_rate=rate,
             local_steps=max(self.steps, 1),
             pictures=len(self._pictures) or None,
-            batch_size=round(self._passed / max(self.steps, 1)) or None,
+            batch_size=self._batch_size() or None,
             input_shape=next(iter(self._shapes)) if len(self._shapes) == 1 else None,
             loss=self._loss or Recipe.loss,
             mode="eval" if self._modes == {False} else "train",
-            notes=("The learning rate changed under way.",) if len(self._rates) > 1 else (),
+            notes=tuple(self._notes()),
         )
         return replace(seen, **_told(told))
+
+    def _batch_size(self) -> int:
+        """Of a step; the mean where they differ."""
+        return round(sum(self._sizes[: max(self.steps, 1)]) / max(self.steps, 1))
+
+    def _notes(self) -> Iterator[str]:
+        """What a recipe of equal steps at one rate leaves out."""
+        if len(self._rates) > 1:
+            yield "The learning rate changed under way."
+        sizes = sorted(set(self._sizes[: self.steps]))
+        if len(sizes) > 1:
+            yield f"The steps took {sizes[0]} to {sizes[-1]} pictures each, and the attack takes each for {self._batch_size()}."
 
     def _stepped(self, optimiser: Any, *_: Any) -> None:
         if self._model is not None and not _trains(optimiser, self._model):
             return
         self.steps += 1
+        self._sizes.append(0)
         group = optimiser.param_groups[0]
         self._rates.add(float(group["lr"]))
         if self._optimiser is None:
@@ -277,13 +291,20 @@ class _Watch:
         self._depth += 1
         pictures = inputs[0] if inputs else None
         if outermost and torch.is_grad_enabled() and isinstance(pictures, Tensor) and pictures.ndim == 4:
-            self._passed += len(pictures)
-            self._pictures |= set(pictures.detach().double().flatten(1).square().sum(1).tolist())
+            self._sizes[-1] += len(pictures)
+            self._pictures |= _marks(pictures)
             self._shapes.add(tuple(pictures.shape[1:]))
             self._modes.add(module.training)
 
     def _left(self, *_: Any) -> None:
         self._depth -= 1
+
+
+def _marks(pictures: Tensor) -> set[float]:
+    """A number for each picture, by which it is known again; its mirror image has another."""
+    numbers = pictures.detach().double().flatten(1)
+    places = torch.arange(1, numbers.shape[1] + 1, dtype=numbers.dtype, device=numbers.device)
+    return set((numbers * places).sum(1).tolist())
 
 
 def _trains(optimiser: Any, model: nn.Module) -> bool:

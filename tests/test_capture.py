@@ -125,6 +125,37 @@ def test_the_optimiser_is_kept_and_simulated(optimiser, steps, tmp_path):
         assert float((again[name] - tensor).norm()) <= 1e-3 * float(tensor.norm())
 
 
+def in_parts(*sizes):
+    """A loop over parts of unlike sizes, as a loader's last one is."""
+
+    def train(model, batch):
+        optimiser = torch.optim.SGD(model.parameters(), 0.05)
+        for images, labels in zip(batch.images.split(sizes), batch.labels.split(sizes), strict=True):
+            optimiser.zero_grad()
+            functional.cross_entropy(model(images), labels).backward()
+            optimiser.step()
+
+    return train
+
+
+@pytest.mark.parametrize(
+    ("sizes", "said"), [((2, 1), ["The steps took 1 to 2 pictures each, and the attack takes each for 2."]), ((2, 2), [])]
+)
+def test_steps_of_unlike_sizes_are_said(sizes, said, tmp_path):
+    model, batch = small(), smooth_batch(sum(sizes), size=SIZE)
+    with capturing(model, tmp_path / "update.safetensors"):
+        in_parts(*sizes)(model, batch)
+    recipe = captures.read(tmp_path / "update.safetensors").recipe
+    assert (recipe.local_steps, recipe.pictures, list(recipe.notes)) == (2, sum(sizes), said)
+
+
+def test_a_picture_and_its_mirror_image_are_two(tmp_path):
+    model, one = small(), smooth_batch(1, size=SIZE)
+    with capturing(model, tmp_path / "update.safetensors"):
+        gradient(model, lab.Batch(torch.cat([one.images, one.images.flip(-1), one.images]), one.labels.repeat(3)))
+    assert captures.read(tmp_path / "update.safetensors").recipe.pictures == 2
+
+
 def test_an_optimiser_that_is_not_simulated_is_said(tmp_path):
     model, batch = small(), smooth_batch(2, size=SIZE)
     stepping = torch.optim.RMSprop(model.parameters(), 1e-3)
