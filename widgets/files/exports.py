@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lab.federated.tensors import IMAGES
 from widgets.files import run_file
 from widgets.run.frames import pixels, tiled
 from widgets.run.history import PastRun
@@ -23,6 +22,7 @@ KINDS = {"png": "image/png", "gif": "image/gif", "json": "application/json"}
 def export(kind: str, run: PastRun, attacked: Round | Sent) -> bytes:
     """The run as a file of a kind of ``KINDS``: secret, where it is known, beside reconstruction, replay, or everything."""
     from lab import LabError, Round
+    from lab.federated.tensors import IMAGES
     from lab.modalities.images.sheets import comparison, replay
 
     if run.frames[-1].inputs != IMAGES:

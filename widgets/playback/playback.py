@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import traitlets
 
-from lab.federated.tensors import IMAGES
 from widgets.door.messages import Listener, Message
 from widgets.playback import recording
 from widgets.views.base import script
@@ -103,6 +102,8 @@ class Playback(Listener):
 
 def frame_data(frame: Any) -> dict[str, Any]:
     """A frame without its picture, as plain numbers and words."""
+    from lab.federated.tensors import IMAGES
+
     height, width, *_ = frame.image.shape
     scores = ("objective", "measures", "verdict", "line_up", "suspects", "numbers")
     names = ("id", "run", "iteration", "iterations", *scores, "seconds", "layers")

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lab.federated.tensors import IMAGES
 from widgets.readouts.spanned import spanned
 from widgets.run.frames import pixels, spoken_names
 
@@ -33,6 +32,7 @@ def algebra(experiment: Experiment, attacked: Round | Sent, row: int | None = No
     from lab.attacks.closed_form.outcomes import ClosedFormOutcome
     from lab.evaluation.derivation import derive
     from lab.federated.inputs import first
+    from lab.federated.tensors import IMAGES
     from lab.modalities.base import modality_of
 
     notice = ""

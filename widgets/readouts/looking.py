@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from lab.federated.tensors import IMAGES
 from widgets.run.frames import Looked, cells, pixels, spoken_names, tiled
 
 if TYPE_CHECKING:
@@ -31,6 +30,7 @@ class Look:
     def __init__(self, attack: Attack, attacked: Round | Sent) -> None:
         from lab.evaluation.downhill import Downhill
         from lab.evaluation.layer_match import LayerMatcher
+        from lab.federated.tensors import IMAGES
 
         seen = attacked.observation.to(attacked.observation.device)  # a copy of the network, without the attack's hooks
         self._matcher = LayerMatcher(seen)

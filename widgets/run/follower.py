@@ -6,7 +6,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from lab.federated.tensors import IMAGES
 from widgets.run import jobs
 from widgets.run.frames import Places
 from widgets.run.worker import Valve, Worker
@@ -45,6 +44,7 @@ def _quick(drawing: Dataset, beside: Experiment) -> Experiment:
     from lab.attacks.neighbourhoods import Neighbourhoods
     from lab.federated.networks.gcn import GCN
     from lab.federated.networks.mlp import MLP
+    from lab.federated.tensors import IMAGES
 
     network: Network = beside.network
     if drawing.modality == IMAGES:

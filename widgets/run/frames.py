@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lab.federated.tensors import IMAGES
 from widgets.readouts.spanned import spanned
 from widgets.run.judging import judged
 
@@ -48,7 +47,7 @@ class Frame:
     """All scores as plain data."""
     layers: list[dict[str, Any]] = field(default_factory=list)
     """Shared against candidate update, layer by layer; empty where nobody looked."""
-    inputs: str = IMAGES
+    inputs: str = "images"
     """What they are: an entry of ``lab/modalities``."""
     words: dict[str, Any] = field(default_factory=dict)
     """What the drawing of other inputs needs besides."""
@@ -90,6 +89,8 @@ class Post:
 
 def frame(number: int, run: int, post: Post, attacked: Round | Sent) -> Frame:
     """The frame of a state with its judgement."""
+    from lab.federated.tensors import IMAGES
+
     state = post.state
     shown = drawn_of(attacked, state)
     told = judged(attacked, state, post.evidence)
@@ -185,6 +186,7 @@ def spoken(modality: Modality) -> dict[str, Any]:
 def _described_inputs(attacked: Round) -> dict[str, Any]:
     """The private inputs, and those to tell them from."""
     from lab.federated.inputs import first
+    from lab.federated.tensors import IMAGES
     from lab.modalities.base import modality_of
 
     modality = modality_of(attacked.observation.modality)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lab.federated.tensors import IMAGES
 from widgets.run.frames import Frame
 
 if TYPE_CHECKING:
@@ -70,6 +69,8 @@ def spread(frames: list[Frame], most: int = MOST_FRAMES) -> tuple[Frame, ...]:
 
 
 def _shown(run: PastRun) -> dict[str, Any]:
+    from lab.federated.tensors import IMAGES
+
     last = run.frames[-1]
     step = max(1, max(last.image.shape[:2]) // THUMBNAIL) if last.inputs == IMAGES else 1
     thumbnail = np.ascontiguousarray(last.image[::step, ::step])

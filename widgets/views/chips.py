@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import traitlets
 
-from lab.federated.tensors import IMAGES
 from widgets.door.messages import Message
 from widgets.form import steps
 from widgets.views.base import ExperimentView, script, style
@@ -54,6 +53,8 @@ class Chips(ExperimentView):
 
 def _entries(present: Experiment | None) -> list[dict[str, str]]:
     """The steps on such inputs; two losses are compared on a picture."""
+    from lab.federated.tensors import IMAGES
+
     shown = [{"key": step.key, "title": step.title, "opens": step.opens} for step in steps.offered(present)]
     of_pictures = present is None or present.modality.name == IMAGES
     return [*shown, *([{"key": COMPARE, "title": "Compare two losses", "opens": "compare"}] if of_pictures else [])]

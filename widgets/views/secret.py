@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import traitlets
 
-from lab.federated.tensors import IMAGES
 from widgets.door.messages import Message
 from widgets.door.sentences import LOADING, answer
 from widgets.playback.playback import plain
@@ -80,6 +79,8 @@ class Secret(ExperimentView):
         self.session.follower.follow(drawing, self.session.wanted, self._read, self._refuse, places)
 
     def _read(self, read: Read) -> None:
+        from lab.federated.tensors import IMAGES
+
         shown, sent = read.shown, read.sent
         image = tiled(shown.values) if shown.kind == IMAGES else shown.values
         more = {} if shown.kind == IMAGES else {"inputs": shown.kind, "words": plain(dict(shown.words)), "told": read.told}
