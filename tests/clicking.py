@@ -47,10 +47,10 @@ def walk(browser, address, width, *, seed, clicks):
             path.append(back(page) if draws.random() < 0.2 and page.evaluate("left > 0") else click(page, draws))
             settle(page)
             check(page)
-        visitor.leave()
     except Exception as error:
         said = page.locator(".lab-transport").inner_text()
         raise AssertionError(f"at {width} pixels, seed {seed}, after {' > '.join(path)}: {error}\n{said}") from error
+    visitor.leave()
 
 
 COUNT = """
@@ -107,11 +107,18 @@ CLICK = """
 """
 
 
+ANOTHER_PACE = """
+() => {
+  const other = document.querySelector('.lab-pace button[aria-pressed="false"]');
+  other.click();
+  return other.dataset.seconds;
+}
+"""
+
+
 def settle(page):
     """Until the engine has answered: what is said after all that was sent before is that another pace is chosen."""
-    other = page.locator('.lab-pace button[aria-pressed="false"]').first
-    seconds = other.get_attribute("data-seconds")
-    other.evaluate("node => node.click()")
+    seconds = page.evaluate(ANOTHER_PACE)
     page.locator(f'.lab-pace button[data-seconds="{seconds}"][aria-pressed="true"]').wait_for(state="attached")
     page.wait_for_function("!['loading', 'lost'].includes(document.querySelector('.lab-transport').dataset.status)")
     page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
