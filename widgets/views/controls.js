@@ -161,7 +161,7 @@ async function render({ model, el, host }) {
     const [file] = input.files;
     if (!file) return;
     if (file.size > LARGEST_UPDATE) complain("picture", `${file.name} is larger than 24 MB; a page takes smaller updates, and gradlab run --update takes this one.`);
-    else change({ type: "update", name: file.name }, [await file.arrayBuffer()]);
+    else tell({ type: "update", name: file.name }, [await file.arrayBuffer()]);
     input.value = "";
   }
 

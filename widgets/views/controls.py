@@ -67,16 +67,20 @@ class Controls(ExperimentView):
             self._answer("picture", self.session.upload(data, message.text("name")[:80] or "the picture"))
         elif message.kind == "update" and (data := message.file(_largest_update())) is not None:
             name = _shown(message.text("name"))
-            self._answer("picture", self.session.open_update(data, name, lambda told: self._answer("picture", told)))
+            self._say("picture", self.session.open_update(data, name, lambda told: self._say("picture", told)))
 
     def _answer(self, path: str, sentence: str) -> None:
+        """What was refused is said, what was taken is to be attacked."""
+        self._say(path, sentence)
+        if not sentence:
+            self._unanswered = self.session.wanted
+
+    def _say(self, path: str, sentence: str) -> None:
         """Show or clear the sentence beside a control; a new dictionary, so that the browser hears of it twice."""
         others = {key: text for key, text in self.errors.items() if key != path}
         self.errors = others | ({path: sentence} if sentence else {})
         if sentence:
             self.send({"type": "settled"})
-        else:
-            self._unanswered = self.session.wanted
 
     def _follow(self) -> None:
         """The browser has heard of no further change for a moment: attack what was chosen, unless that takes long."""
