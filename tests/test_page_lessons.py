@@ -85,7 +85,7 @@ def test_the_doctor_turns_the_verdict_with_one_click(page):
     assert page.locator(".lab-case").get_attribute("data-verdict") != "Recognisable"
     assert faults_light_and_dark(page) == ""
     keep_picture(page, "page-doctor")
-    page.locator(".lab-case").get_by_role("button", name="Mend it: take 200 steps").click()
+    page.get_by_role("button", name="Mend it: take 200 steps").click()  # offered once, under the verdict
     page.locator('.lab-case[data-mended="true"][data-verdict="Recognisable"]').wait_for()
     assert "After the change: recognisable." in page.locator(".lab-case").inner_text()
     page.get_by_role("button", name="Undo", exact=True).click()
