@@ -181,8 +181,13 @@ def test_the_watch_puts_everything_back():
 @pytest.fixture
 def allowances(monkeypatch):
     """The allowance of every check that is made."""
-    kept = []
-    monkeypatch.setattr(checking, "Allowance", lambda: kept.append(Allowance()) or kept[-1])
+    kept, begin = [], Allowance.__init__
+
+    def kept_from_the_beginning(allowance):
+        begin(allowance)
+        kept.append(allowance)
+
+    monkeypatch.setattr(Allowance, "__init__", kept_from_the_beginning)
     return kept
 
 
