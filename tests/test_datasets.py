@@ -70,6 +70,7 @@ def test_the_catalogue_lists_every_set_and_no_helper():
         "inline",
         "lent_folder",
         "mnist",
+        "molecule",
         "molecules",
         "npz",
         "tu",
