@@ -10,6 +10,9 @@ from visiting import counters, keep_picture, primary, wait_for_frames, wait_for_
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
+ANSWERED = ("ready", "running", "finished")
+"""A change is attacked a moment after it was made."""
+
 
 def finished_run(page):
     page.get_by_role("button", name="As fast as it goes").click()
@@ -30,7 +33,7 @@ def test_a_link_restores_the_experiment_in_a_fresh_browser(visit):
     wait_for_status(first, "ready")
     first.get_by_role("radio", name="LeNet").check()
     first.wait_for_function("location.search.includes('network=lenet')")
-    wait_for_status(first, "ready")
+    wait_for_status(first, *ANSWERED)
     first.get_by_role("radio", name="Euclidean", exact=True).check()
     first.wait_for_function("location.search.includes('euclidean')")
     query = first.evaluate("location.search")
@@ -93,7 +96,7 @@ def test_a_past_run_is_chosen_from_the_strip(page):
     finished_run(page)
     page.get_by_role("radio", name="MLP").check()
     page.wait_for_function("document.querySelector('.lab-sent').innerText.includes('fc 1')")
-    wait_for_status(page, "ready")
+    wait_for_status(page, *ANSWERED)
     page.get_by_role("tab", name="History").click()
     past = page.locator(".lab-past")
     past.filter(has_text="the default experiment").first.focus()
