@@ -22,7 +22,7 @@ class LabPage(Attended):
         self.session = session or Session()
         film = Playback(self.session, recorded=recorded, reads_address=True)
         shown = views(film, self.session, EVERYTHING)
-        shown["controls"].at_once = True
+        shown["controls"].set_trait("at_once", True)
         super().__init__(film, covered=False, whole=True, lessons=LESSONS_HERE in os.environ, **shown)
 
 
