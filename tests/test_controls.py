@@ -25,7 +25,7 @@ from lab.options.catalogue import entries
 from lab.options.fields import fields_of
 from widgets.door.messages import Listener
 from widgets.form.controls import IN_SIGHT, schema
-from widgets.form.costs import PRICED, QUICK_S, Costs, costs_of
+from widgets.form.costs import PRICED, QUICK_S, TOLD, Costs, costs_of
 from widgets.form.gate import change, edited
 from widgets.form.steps import STEPS
 from widgets.pages.written import catch_up, written
@@ -360,6 +360,7 @@ def test_what_can_be_clicked_next_has_its_cost_and_what_nobody_can_have_has_none
     for path in PRICED:
         told = [option for option in controls[path]["options"] if option.get("seconds") is not None]
         assert present.network.name in [option["value"] for option in told] or path != "network"
+        assert controls[path]["help"].endswith(TOLD) == bool(told), "no number that nobody explains"
         for option in told:
             after = edited(present, ((path, option["value"]),))
             assert after.modality == present.modality

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 QUICK_S = 20.0
 """What takes no longer is attacked as soon as it is chosen."""
+TOLD = "in grey, how long its attack computes on this machine"
 PRICED = ("network", "trained")
 """The choices between which costs differ by orders of magnitude."""
 
@@ -38,7 +39,8 @@ class Costs:
         prices = [next((seconds for value, seconds in told if value == option["value"]), None) for option in options]
         if not any(prices):
             return {}
-        return {"options": [option | {"seconds": price} for option, price in zip(options, prices, strict=True)]}
+        priced = [option | {"seconds": price} for option, price in zip(options, prices, strict=True)]
+        return {"options": priced, "help": f"{control['help']}; {TOLD}"}
 
 
 def costs_of(experiment: Experiment) -> Costs:
