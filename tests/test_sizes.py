@@ -11,6 +11,7 @@ from lab import Experiment, LabError, reconstruct, score, simulate_round
 from lab.attacks.gradient_matching import GradientMatching
 from lab.client.datasets.gallery import Gallery
 from lab.commands.choosing import sides
+from lab.experiments.edits import edit
 from lab.experiments.links import read, write
 from lab.federated.networks.convnet import ConvNet
 from lab.federated.networks.imagenet_vit import ImageNetViT
@@ -20,6 +21,8 @@ from lab.federated.networks.resnet import ResNet
 from lab.federated.networks.small_convnet import SmallConvNet
 from lab.federated.networks.vgg11 import VGG11
 from lab.federated.networks.vision_transformer import VisionTransformer
+from lab.federated.tensors import IMAGES
+from lab.options.catalogue import entries
 
 SLIM = {"mlp": MLP(width=8), "small_convnet": SmallConvNet(width=4), "convnet": ConvNet(width=4), "resnet": ResNet(depth=8)}
 SLIM |= {"vgg11": VGG11(units=16), "imagenet_vit": ImageNetViT(width=192), "vision_transformer": VisionTransformer(width=16)}
@@ -109,6 +112,16 @@ def test_a_picture_that_is_not_square_is_the_middle_of_the_square():
     assert torch.equal(shown, square[:, :, 12:52])
     grey = simulate_round(Experiment(network=LeNet(), image_size=64, channels=1)).batch.inputs
     torch.testing.assert_close(grey[:, 0], 0.299 * square[:, 0] + 0.587 * square[:, 1] + 0.114 * square[:, 2])
+
+
+@pytest.mark.parametrize(
+    "said", [{"image_size": 9}, {"image_width": 16}, {"channels": 1}, {"mean": (0.5,), "std": (0.0,)}], ids=str
+)
+@pytest.mark.parametrize("modality", sorted(set(entries("modality")) - {IMAGES}))
+def test_of_inputs_that_are_no_pictures_the_form_of_pictures_says_nothing(modality, said):
+    plain = edit(Experiment(), "network", entries("modality")[modality]().network)
+    sent, other = (simulate_round(experiment).observation.update for experiment in (plain, replace(plain, **said)))
+    assert all(torch.equal(other[name], tensor) for name, tensor in sent.items())
 
 
 def test_a_network_that_no_memory_holds_is_refused_before_anything_is_computed(monkeypatch):

@@ -70,10 +70,15 @@ class Experiment(PictureFormat):
         return self.sides_of(self.network.image_size)
 
     @property
+    def takes_pictures(self) -> bool:
+        """Whether what is said of pictures counts; of other inputs it says nothing."""
+        return self.network.modality == IMAGES
+
+    @property
     def input_shape(self) -> Shape:
         """Of one private input; of a picture whose file decides, with as many channels as it may have."""
         given = self.dataset.input_shape(self.size)
-        return self.shape_of(given, self.network.image_size) if self.network.modality == IMAGES else given
+        return self.shape_of(given, self.network.image_size) if self.takes_pictures else given
 
     def to_plain(self) -> dict[str, Any]:
         """Complete, JSON-ready data."""

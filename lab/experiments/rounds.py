@@ -165,7 +165,8 @@ def build_network(experiment: Experiment, batch: Batch) -> tuple[Classifier, Bat
 
 def _built(experiment: Experiment, shape: Shape, classes: int) -> Classifier:
     network = experiment.network.build(shape, classes, stream(experiment.seed, "weights"))
-    network.normalise = own_statistics(experiment.network, shape, experiment.mean, experiment.std) or network.normalise
+    if experiment.takes_pictures:
+        network.normalise = own_statistics(experiment.network, shape, experiment.mean, experiment.std) or network.normalise
     return network
 
 
@@ -184,7 +185,7 @@ def _private_batch(experiment: Experiment) -> Batch:
 
 
 def _as_asked(inputs: Inputs, experiment: Experiment) -> Inputs:
-    return experiment.formed(inputs, experiment.network.image_size)
+    return experiment.formed(inputs, experiment.network.image_size) if experiment.takes_pictures else inputs
 
 
 def _defended(experiment: Experiment, network: Classifier, batch: Batch, clean: Gradients) -> Gradients:

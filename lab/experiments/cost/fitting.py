@@ -7,7 +7,6 @@ from lab.errors import LabError
 from lab.experiments.cost.memory import BYTES
 from lab.experiments.cost.sketch import sketch
 from lab.experiments.experiment import Experiment
-from lab.federated.tensors import IMAGES
 
 COPIES = 2
 """Of the weights: they, and an update as large."""
@@ -16,7 +15,7 @@ GB = 1e9
 
 def check_size(experiment: Experiment) -> None:
     """Raise ``LabError`` where pictures are too small for a layer, or what takes them too large for this machine's memory."""
-    if experiment.network.modality != IMAGES:
+    if not experiment.takes_pictures:
         return
     experiment.check_format()
     wanted, had = COPIES * BYTES * _weights(experiment), device.memory()

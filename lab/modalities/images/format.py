@@ -40,7 +40,7 @@ class PictureFormat(Option):
         return self.channels or channels, *self.sides_of(usual)
 
     def formed(self, inputs: Inputs, usual: int) -> Inputs:
-        """Squares cut to their central height and width, in as many channels as are wanted; other inputs as they are."""
+        """Squares cut to their central height and width, in as many channels as are wanted; named inputs are no pictures."""
         from lab.modalities.images.codec import in_channels
 
         if not (self.image_width or self.channels) or isinstance(inputs, Mapping):
