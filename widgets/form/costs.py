@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from widgets.form.controls import Control, schema
 
 if TYPE_CHECKING:
-    from lab import Experiment
+    from collections.abc import Mapping
+
+    from lab import Experiment, Network
 
 QUICK_S = 20.0
 """What takes no longer is attacked as soon as it is chosen."""
@@ -60,7 +62,8 @@ def _near(experiment: Experiment, control: Control) -> list[Any]:
     shown = [option["value"] for option in control["options"]]
     if control["path"] != "network":
         return shown
-    kept = [name for name in shown if entries("network")[name].modality == experiment.network.modality]
+    networks = cast("Mapping[str, type[Network]]", entries("network"))
+    kept = [name for name in shown if networks[name].modality == experiment.network.modality]
     return [
         name for name in kept if name in shown[: control["sight"]] or experiment.network.name not in shown[: control["sight"]]
     ]
