@@ -1,6 +1,7 @@
 """A server that asks again and again: what a defence draws by chance fades in the mean, and no bound is passed."""
 
 from dataclasses import replace
+from weakref import WeakSet
 
 import pytest
 import torch
@@ -27,6 +28,7 @@ from lab.federated.networks.mlp import MLP
 from lab.federated.networks.small_convnet import SmallConvNet
 from lab.federated.protocols.fedsgd import FedSGD
 from lab.federated.updates import flat
+from lab.federation.archive import Archive
 from lab.federation.looking import look, look_over
 from lab.federation.settings import Federation
 from lab.federation.shards import Shards
@@ -141,6 +143,32 @@ def test_the_command_averages_and_composes_the_bound(tmp_path):
     alone = federating.run(settings, tmp_path, Look.parsed("1:2"), "label_reading")
     assert "Client 2 in round 1: " in alone
     assert told.splitlines()[-1] != alone.splitlines()[-1]
+
+
+def test_of_many_rounds_those_count_in_which_the_client_was_and_few_are_in_memory(tmp_path, monkeypatch):
+    settings = replace(SLOW, sampled=2, defences=(DPSGD(multiplier=3.0),))
+    rounds = {client: [n for n in range(1, 17) if client in settings.drawn(n)] for client in range(5)}
+    client, drawn = next((client, drawn) for client, drawn in rounds.items() if drawn[0] > 1 and len(drawn) > 3)
+    alive, most, read = WeakSet(), [0], Archive.played
+
+    def counted(archive, point):
+        played = read(archive, point)
+        alive.add(played)
+        most.append(len(alive))
+        return played
+
+    monkeypatch.setattr(Archive, "played", counted)
+    many = federating.run(settings, tmp_path, Look.parsed(f"1-16:{client}"), "label_reading")
+    assert f"Client {client} in {len(drawn)} rounds from 1 to 16: " in many
+    assert len(most) == 1 + len(drawn)
+    assert max(most) <= 3
+    monkeypatch.undo()
+    once, alone = (
+        federating.run(settings, tmp_path, Look.parsed(place), "label_reading")
+        for place in (f"1-{drawn[0]}:{client}", f"{drawn[0]}:{client}")
+    )
+    assert once == alone
+    assert f"Client {client} in round {drawn[0]}: " in once
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tqdm import tqdm
 
@@ -22,9 +22,6 @@ from lab.federated.networks.base import Network
 from lab.federated.protocols.base import Protocol
 from lab.federation.settings import Federation
 from lab.options.text import parse_entry
-
-if TYPE_CHECKING:
-    from lab.federation.archive import Played
 
 
 def prepare(given: dict[str, Any], data: Path | None) -> Federation:
@@ -55,6 +52,7 @@ def run(
     if look is not None:
         look.check(settings)
     with lasting():  # what was typed is checked by now, and only a training needs torch
+        from lab.federation.archive import Archive
         from lab.federation.promises import promises
         from lab.federation.shards import Shards
         from lab.federation.training import federate
@@ -62,13 +60,10 @@ def run(
         promised = promises(settings, Shards.of(settings), USUAL_DELTA if delta is None else delta)
     except NoAccountantError as missing:  # a training needs no accountant
         promised = [str(missing)]
-    found: list[Played] = []
     played = None
     with interruptible() as interruption, tqdm(desc="federate", unit=" rounds", file=sys.stderr, dynamic_ncols=True) as bar:
         bar.total = settings.rounds
         for played in federate(settings, out):
-            if look is not None and look.first <= played.point.number <= look.last:
-                found.append(look.kept(played, settings))
             bar.set_postfix(loss=f"{played.point.loss:.3f}", accuracy=f"{100 * played.point.accuracy:.1f} %", refresh=False)
             bar.update()
             if interruption.asked:
@@ -78,5 +73,5 @@ def run(
         f"{settings.clients} clients trained for {settings.rounds} rounds: {100 * played.point.accuracy:.1f} % of the test "
         f"pictures are right (loss {played.point.loss:.3f}). Curves and updates: {out}"
     )
-    found_out = [] if look is None else look.told(settings, found, chosen)
+    found_out = [] if look is None else look.told(settings, Archive(out), chosen)
     return "\n".join([told, *promised, *found_out])

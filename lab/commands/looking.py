@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lab.attacks.base import Attack
@@ -11,10 +11,10 @@ from lab.errors import LabError, quoted
 from lab.federation.settings import Federation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from lab.evaluation.round import Round
-    from lab.federation.archive import Played
+    from lab.federation.archive import Archive, Played
     from lab.federation.shards import Shards
 
 PLACE = re.compile(r"\s*([0-9]{1,9})\s*(?:-\s*([0-9]{1,9})\s*)?:\s*([0-9]{1,9})\s*")
@@ -57,26 +57,25 @@ class Look:
         if settings.secure and self.first != self.last:
             raise LabError(f"Under masks a sum is of one round; give --look {self.first}:{self.client}.")
 
-    def kept(self, played: Played, settings: Federation) -> Played:
-        """What of a round is needed until the attack: under masks all, else the one client's update."""
-        own = {client: update for client, update in played.sent.items() if client == self.client}
-        return played if settings.secure or self.first == self.last else replace(played, sent=own, memories={})
+    def told(self, settings: Federation, archive: Archive, attack: Attack | None) -> Iterator[str]:
+        """What the server finds in a federation that was played; under masks of the sum, or of one client by a trick.
 
-    def told(self, settings: Federation, rounds: Sequence[Played], attack: Attack | None) -> Iterator[str]:
-        """What the server finds; under masks of the sum, or of one client by a trick."""
+        Rounds are read one at a time: however many there are, no more than three are in memory.
+        """
         from lab.federation.bounds import bounds_told
         from lab.federation.looking import look_over
         from lab.federation.shards import Shards
 
-        shards = Shards.of(settings)
+        shards, points = Shards.of(settings), archive.points(settings)
         if settings.secure:
-            yield from self._under_masks(shards, rounds[0], attack)
+            yield from self._under_masks(shards, archive.played(points[self.first - 1]), attack)
             return
-        taken = [played for played in rounds if self.client in played.sent] or list(rounds[:1])
-        seen = look_over(shards, taken, self.client)
-        where = f"round {self.first}" if len(rounds) == 1 else f"{len(taken)} rounds from {self.first} to {self.last}"
+        rounds = range(self.first, self.last + 1)
+        taken = [number for number in rounds if self.client in settings.answering(number)] or [self.first]
+        seen = look_over(shards, (archive.played(points[number - 1]) for number in taken), self.client)
+        where = f"round {taken[0]}" if len(taken) == 1 else f"{len(taken)} rounds from {self.first} to {self.last}"
         yield _found(f"Client {self.client} in {where}", seen, attack, settings.seed)
-        yield from bounds_told(shards, self.client, self.first, len(taken))
+        yield from bounds_told(shards, self.client, taken[0], len(taken))
 
     def _under_masks(self, shards: Shards, played: Played, attack: Attack | None) -> Iterator[str]:
         from lab.federation.looking import look_at_sum, look_inconsistently

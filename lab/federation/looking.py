@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from copy import deepcopy
 from dataclasses import fields, replace
 from functools import reduce
@@ -44,24 +44,27 @@ def _check_took_part(played: Played, client: int) -> None:
         raise LabError(f"Client {client} sent nothing in round {played.point.number}; choose one of: {took_part}.")
 
 
-def look_over(shards: Shards, rounds: Sequence[Played], client: int, labels: LabelSource = LabelSource.KNOWN) -> Round:
-    """The mean of a client's updates of several rounds, as if all had come at the weights of the first.
+def look_over(shards: Shards, rounds: Iterable[Played], client: int, labels: LabelSource = LabelSource.KNOWN) -> Round:
+    """The mean of a client's updates of several rounds, taken one at a time, as if all had come at the weights of the first.
 
     What its defences drew by chance fades in it; so does what one round alone would tell where the weights moved between.
     Raises ``LabError`` where the client sent nothing in one of them, or other pictures stood behind it.
     """
-    seen = look(shards, rounds[0], client, labels)
-    number = rounds[0].point.number
-    for played in rounds[1:]:
+    others = iter(rounds)
+    first = next(others)
+    seen, number = look(shards, first, client, labels), first.point.number
+    total, count = first.sent[client], 1
+    for played in others:
         _check_took_part(played, client)
         if not shards.same_pictures(client, number, played.point.number):
             raise LabError(
                 f"Client {client} had other pictures in round {played.point.number} than in round {number}, so their updates "
                 "have no mean to attack; give --pictures 0, with which each sends all that it has."
             )
-    update = {name: torch.stack([played.sent[client][name] for played in rounds]).mean(0) for name in seen.observation.update}
-    observation = replace(seen.observation, update=update, rounds=len(rounds))
-    if len(rounds) > 1:
+        total, count = {name: tensor + played.sent[client][name] for name, tensor in total.items()}, count + 1
+    update = {name: tensor / count for name, tensor in total.items()}
+    observation = replace(seen.observation, update=update, rounds=count)
+    if count > 1:
         observation = replace(observation, protocol=shards.settings.protocol.as_told())
     return replace(seen, observation=observation)
 
