@@ -110,9 +110,17 @@ def test_an_interrupted_federation_goes_on_to_the_same_weights(tmp_path):
     save_file(lacking, tmp_path / "round-0002.safetensors")
     with pytest.raises(LabError, match="of another network, or damaged; delete the folder"):
         final(SMALL, tmp_path)
-    (tmp_path / "federation.json").write_text("{")
-    with pytest.raises(LabError, match=r"federation.json is damaged; delete"):
-        final(SMALL, tmp_path)
+    listing = (tmp_path / "federation.json").read_text(encoding="utf-8")
+    for damaged in ("{", *(listing.replace('"number": 1', f'"number": {number}') for number in ("1e999", "[]", "null"))):
+        (tmp_path / "federation.json").write_text(damaged)
+        with pytest.raises(LabError, match=r"federation.json is damaged; delete"):
+            final(SMALL, tmp_path)
+
+
+def test_a_round_that_was_kept_has_its_clients_in_the_order_in_which_they_are_added_up(tmp_path):
+    settings = replace(SMALL, clients=12, sampled=0, rounds=1)
+    (played,), (again,) = list(federate(settings, tmp_path)), list(federate(settings, tmp_path))
+    assert list(again.sent) == list(played.sent) == list(range(12))
 
 
 @pytest.mark.parametrize("concentration", [0.05, 0.5, 1000.0])
@@ -173,6 +181,14 @@ def test_updates_that_do_not_fit_are_told_before_anybody_trains(monkeypatch):
     monkeypatch.setattr("lab.device.memory", lambda: 1e4)
     with pytest.raises(LabError, match="draw fewer clients for a round, or take a narrower network"):
         next(federate(SMALL))
+
+
+def test_under_masks_an_update_takes_the_room_of_whole_numbers_too(monkeypatch):
+    weights = sum(tensor.nbytes for tensor in next(federate(SMALL)).before.values())
+    monkeypatch.setattr("lab.device.memory", lambda: weights * (2 + 3 * SMALL.per_round))
+    next(federate(SMALL))
+    with pytest.raises(LabError, match="draw fewer clients for a round, or take a narrower network"):
+        next(federate(replace(SMALL, secure=True)))
 
 
 def test_the_command_trains_and_attacks(tmp_path):

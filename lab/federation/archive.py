@@ -59,7 +59,7 @@ class Archive:
             kept: Any = json_text.read(path, "a federation's file, and cannot be read; choose another folder")
             points = [Point(int(one["number"]), float(one["loss"]), float(one["accuracy"])) for one in kept["rounds"]]
             same = from_plain(type(settings), kept["settings"]) == settings
-        except (OSError, ValueError, KeyError, TypeError, LabError):
+        except (OSError, ValueError, OverflowError, KeyError, TypeError, LabError):
             raise LabError(f"{path} is damaged; delete the folder to begin anew, or choose another one.") from None
         if not same:
             raise LabError(f"{self.folder} holds a federation with other settings; choose another folder.")
@@ -125,7 +125,7 @@ def _unflattened(point: Point, tensors: Mapping[str, Tensor]) -> Played:
         else:
             memories.setdefault(int(rest[0]), {}).setdefault(int(rest[1]), {})[rest[2]] = tensor
     order = list(before)
-    found = {client: {name: update[name] for name in order if name in update} for client, update in sent.items()}
+    found = {client: {name: update[name] for name in order if name in update} for client, update in sorted(sent.items())}
     return Played(point, before, found, {client: _in_order(places) for client, places in memories.items()})
 
 

@@ -23,6 +23,9 @@ from lab.federation.settings import Federation
 from lab.federation.shards import Shards
 from lab.randomness import stream
 
+UNDER_MASKS = 5
+"""Updates that a client's takes the room of: itself, and as whole numbers of 64 bits, in the clear and masked."""
+
 
 def federate(settings: Federation, folder: Path | None = None) -> Iterator[Played]:
     """The rounds, one after another; those that ``folder`` holds already are read from there, and new ones kept in it.
@@ -126,7 +129,7 @@ def sent_by(
 
 def _check_memory(settings: Federation, network: Classifier) -> None:
     """Raise ``LabError`` where the weights before and after a round, and every client's update, do not fit."""
-    copies = 2 + settings.per_round
+    copies = 2 + settings.per_round * (UNDER_MASKS if settings.secure else 1)
     wanted = copies * sum(weights.nbytes for weights in network.parameters())
     had = device.memory()
     if wanted > had:
