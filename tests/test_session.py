@@ -646,3 +646,37 @@ def test_what_takes_long_is_not_attacked_unasked(monkeypatch, quick, known):
             await until(session, "finished")
 
     asyncio.run(story())
+
+
+@pytest.mark.parametrize("asked", [("start_if_quick", "start"), ("start", "start_if_quick")], ids=" ".join)
+def test_what_was_asked_for_is_attacked_however_long_it_takes(monkeypatch, asked):
+    """Also where the page had said before, or says afterwards, that nobody has changed anything for a moment."""
+    monkeypatch.setattr(costs, "QUICK_S", 0.0)
+
+    async def story():
+        async with opened() as session:
+            await until(session, "ready")
+            session.edit("seed", 4)
+            for way in asked:
+                getattr(session, way)()
+            await until(session, "finished")
+
+    asyncio.run(story())
+
+
+def test_changes_one_after_another_are_no_request_for_what_takes_long(monkeypatch):
+    monkeypatch.setattr(costs, "QUICK_S", 0.0)
+
+    async def story():
+        async with opened() as session:
+            await until(session, "ready")
+            seen = []
+            session.observe(lambda change: seen.append(change.new), "status")
+            for seed in (4, 5):
+                session.edit("seed", seed)
+                session.start_if_quick()
+            await until(session, "ready")
+            assert session.experiment.seed == 5
+            assert "running" not in seen
+
+    asyncio.run(story())

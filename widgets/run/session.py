@@ -96,10 +96,10 @@ class Session(HasTraits):
 
     def start_if_quick(self) -> None:
         """Run to the end what takes little computing, once it is prepared; what takes long waits to be asked for."""
-        if self.status != "loading" and not self.costs.is_quick:
-            return
-        self._only_if_quick = self.status == "loading" and not self._start_wanted
-        self.start()
+        if self.status == "loading":
+            self._go(float("inf"), only_if_quick=self._only_if_quick or not self._start_wanted)
+        elif self.costs.is_quick:
+            self.start()
 
     def step(self, count: int = 1) -> None:
         """Do ``count`` iterations, then pause."""
@@ -301,12 +301,13 @@ class Session(HasTraits):
 
     # --- what is handed to the worker ----------------------------------------------------------------
 
-    def _go(self, states: float) -> None:
+    def _go(self, states: float, *, only_if_quick: bool = False) -> None:
         if self.status == "loading":
-            self._start_wanted = states
-            self.message = "The attack starts by itself as soon as the lab is ready."
+            self._start_wanted, self._only_if_quick = states, only_if_quick
+            if not only_if_quick:
+                self.message = "The attack starts by itself as soon as the lab is ready."
         elif self.status in ("finished", "failed"):
-            self._start_wanted = states
+            self._start_wanted, self._only_if_quick = states, False
             self.reset()
         else:
             self._begin(states)
