@@ -356,8 +356,6 @@ def test_the_attack_by_algebra_alone_is_shown_like_any_other(page):
     open_advanced(page)
     page.get_by_role("radio", name="recursive").check()
     page.wait_for_function("!document.querySelector('[data-control=distance]')")
-    wait_for_status(page, "ready")
-    primary(page).click()
     wait_for_status(page, "running")
     wait_for_status(page, "finished")
     assert page.locator(".lab-verdict").inner_text().startswith("Recognisable")

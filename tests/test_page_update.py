@@ -76,6 +76,6 @@ def test_an_update_is_opened_attacked_and_taken_away(visit, update, width, tmp_p
 
     page.get_by_role("button", name="Undo", exact=True).click()
     page.locator('.lab-client:not(:has-text("Unknown"))').wait_for()
-    wait_for_status(page, "ready")
+    wait_for_status(page, "ready", "running", "finished")  # what the step back has brought is attacked a moment later
     page.get_by_label("Open a run").set_input_files(tmp_path / "run.json")
     page.locator(".lab-verdict").get_by_text(re.compile("^Explains it")).wait_for()
