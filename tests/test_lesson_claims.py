@@ -424,7 +424,8 @@ def test_lesson_11_had_fulvalene_been_the_secret_the_server_would_answer_naphtha
     update = seen.protocol.update(network, fulvalene, made.attacked.batch.labels)
     *_, last = reconstruct(made.experiment, replace(seen, network=network, update=update))
     answers = [graphs_of(graph)[0] for graph in (last.candidate, last.other)]
-    assert [mapping(answer, graphs_of(twin)[0]) is not None for answer, twin in zip(answers, told(11)["twins"], strict=True)]
+    twins = [graphs_of(twin)[0] for twin in told(11)["twins"]]
+    assert all(mapping(answer, twin) is not None for answer, twin in zip(answers, twins, strict=True))
 
 
 def test_lesson_11_atom_by_atom_the_right_molecule_scores_worse_than_knowing_nothing():
