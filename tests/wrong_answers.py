@@ -137,9 +137,9 @@ def kappa(mine, theirs, chance):
     return (same - chance) / (1 - chance)
 
 
-def outside(rows, candidates, cut=1e-6, squared=False, inside=False, divided=True):
+def outside(rows, candidates, cut=1e-6, relative=True, squared=False, inside=False, divided=True):
     _, sizes, basis = torch.linalg.svd(rows, full_matrices=False)
-    basis = basis[sizes > cut * sizes[0]]
+    basis = basis[sizes > (cut * sizes[0] if relative else cut)]
     within = candidates @ basis.T @ basis
     length = (within if inside else candidates - within).norm(dim=1) / (candidates.norm(dim=1) if divided else 1)
     return length.square() if squared else length
@@ -151,6 +151,16 @@ def ends(counts):
         for other in around:
             found[centre, other] += count
     return found
+
+
+def balanced(found, one, other):
+    """Whether as many ends are asked of each kind as it asks; between C and C an even number."""
+    asking, asked = (sum(count for pair, count in found.items() if pair[place] == one) for place in (0, 1))
+    return asking == asked and (one != other or found[one, other] % 2 == 0)
+
+
+def agree(found, one, other):
+    return found[one, other] == found[other, one] and (one != other or found[one, other] % 2 == 0)
 
 
 def shaken(counts, met=lambda found, one, other: True):
@@ -329,6 +339,7 @@ WRONG = {
         (lambda gradient, candidates: outside(gradient, candidates, cut=0.0), "nothing sticks out"),
         (lambda gradient, candidates: outside(gradient, candidates, cut=0.02), "a quiet input"),
         (lambda gradient, candidates: outside(gradient, candidates, cut=0.999), "one direction is not all"),
+        (lambda gradient, candidates: outside(gradient, candidates, cut=1e-4, relative=False), "how large a gradient is"),
     ],
     "longest_safe": [
         (lambda width: width, "takes the mean off"),
@@ -344,6 +355,7 @@ WRONG = {
         (lambda dW, db: dW[db.abs().argmax()], "not yet divided"),
         (lambda dW, db: (dW / db.unsqueeze(1)).mean(0), "hardly loud"),
         (lambda dW, db: dW[db.abs().argmax()] / db[db.abs().argmax()], "keeps all of its noise"),
+        (lambda dW, db: db.sign() @ dW / db.abs().sum(), "the square of its slope"),
         (lambda dW, db: dW / db.unsqueeze(1), "one is enough"),
     ],
     "handshake": [
@@ -352,6 +364,15 @@ WRONG = {
         (lambda counts: sum(counts.values()), "these are the atoms"),
         (lambda counts: shaken(counts, lambda found, one, other: sum(found.values()) % 2 == 0), "each pair of kinds"),
         (lambda counts: shaken(counts, lambda found, one, other: found[one, other] == found[other, one]), "an odd number"),
+        (
+            lambda counts: shaken(counts, lambda found, one, other: one < other or agree(found, one, other)),
+            "each pair of kinds",
+        ),
+        (
+            lambda counts: shaken(counts, lambda found, one, other: one > other or agree(found, one, other)),
+            "each pair of kinds",
+        ),
+        (lambda counts: shaken(counts, balanced), "each pair of kinds"),
         (lambda counts: None, "returned nothing"),
     ],
 }

@@ -41,16 +41,19 @@ class Exercise:
     cases: Cases
 
 
-def equals(right: Any, *mistakes: tuple[Any, str], tolerance: float = 1e-4, floor: float = 1e-9) -> Judge:
+def equals(right: Any, *mistakes: tuple[Any, str], tolerance: float = 1e-4, floor: float = 1e-9, instead: str = "") -> Judge:
     """The judge that wants ``right``; each mistake is (what it would give, the hint for who gives it).
 
-    ``tolerance`` is relative to the largest number of ``right``, or to ``floor`` where that is larger.
+    ``tolerance`` is relative to the largest number of ``right``, or to ``floor`` where that is larger. A case that is there
+    for one mistake alone gives ``instead`` the hint that any wrong answer gets.
     """
 
     def judge(answer: Any) -> str:
         generic = difference(answer, right, tolerance, floor)
         if not generic:
             return ""
+        if instead:
+            return instead
         made = (hint for wrong, hint in mistakes if not difference(answer, wrong, tolerance, floor))
         return next(made, generic)
 

@@ -17,19 +17,28 @@ Neighbourhood = tuple[str, tuple[str, ...]]
 
 
 def cases(generator: torch.Generator) -> Iterator[Case]:
-    """Graphs small and larger, the same with ends that do not meet, with an odd end, and atoms that nothing holds."""
+    """Graphs small and larger, the same with ends that do not meet (one way, the other, round), one odd end, atoms alone."""
     for atoms in (5, 9, 14):
         counts, bonds = _drawn(atoms, generator)
         yield Case((dict(counts),), _of_a_graph(counts, bonds), f"on the neighbourhoods of {atoms} atoms")
+    for one, other in (("N", "O"), ("O", "S"), ("S", "O")):
+        counts, bonds = _drawn(8, generator)
+        counts[one, (other, other)] += 1
+        hint = f"more ends lead from {one} to {other} than from {other} to {one}: {_PAIRS}"
+        yield Case((dict(counts),), _of_none(bonds + 1, hint), f"where an {one} asks for two {other} that do not ask for it")
     counts, bonds = _drawn(8, generator)
-    counts["N", ("O", "O")] += 1
-    hint = "more ends lead from N to O than from O to N: an even number of ends is not enough, each pair of kinds has to agree."
-    yield Case((dict(counts),), _of_none(bonds + 1, hint), "where an N asks for two O that do not ask for it")
+    for one, other in (("C", "N"), ("N", "O"), ("O", "C")):
+        counts[one, (other,)] += 2
+    hint = f"of each kind as many ends ask as are asked for, but more lead from C to N than from N to C: {_PAIRS}"
+    yield Case((dict(counts),), _of_none(bonds + 3, hint), "where each C asks for an N, each N for an O and each O for a C")
     counts, bonds = _drawn(8, generator)
     counts["C", ("C",)] += 1
     hint = "an odd number of ends lead from C to C, and a bond between two C has two of them."
     yield Case((dict(counts),), _of_none(bonds, hint, bonds + 1, bonds + 0.5), "where one C too many asks for a C")
     yield Case(({("O", ()): 3},), equals(0), "on atoms that nothing binds")
+
+
+_PAIRS = "an even number of ends is not enough, each pair of kinds has to agree."
 
 
 def _drawn(atoms: int, generator: torch.Generator) -> tuple[Counter[Neighbourhood], int]:

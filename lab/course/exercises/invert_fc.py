@@ -36,8 +36,8 @@ def _drawn(outputs: int, inputs: int, generator: torch.Generator) -> tuple[Tenso
     return delta + delta.sign(), torch.randn(inputs, generator=generator, dtype=torch.float32)
 
 
-def _judge(delta: Tensor, x: Tensor, otherwise: str = "", tolerance: float = 1e-3) -> Judge:
-    known = equals(
+def _judge(delta: Tensor, x: Tensor, instead: str = "", tolerance: float = 1e-3) -> Judge:
+    return equals(
         x,
         (1 / x, "this is dL/db_i over dL/dW_i, upside down: the input is dL/dW_i divided by dL/db_i."),
         (delta, "this is a column: dL/dW_i is row i, one number for each input."),
@@ -51,13 +51,8 @@ def _judge(delta: Tensor, x: Tensor, otherwise: str = "", tolerance: float = 1e-
         (delta[0] * x, "this is a row of dL/dW and not yet divided by its dL/db_i."),
         (_column(delta, x), "you divided a column: dL/dW_i is row i, dW[i], one number for each input."),
         tolerance=tolerance,
+        instead=instead,
     )
-
-    def judge(answer: object) -> str:
-        fault = known(answer)
-        return otherwise if fault and otherwise else fault
-
-    return judge
 
 
 def _column(delta: Tensor, x: Tensor) -> Tensor:

@@ -33,9 +33,9 @@ def _drawn(count: int, width: int, numbers: int, generator: torch.Generator) -> 
     return told, torch.rand(count, numbers, generator=generator, dtype=torch.float32) + 0.1
 
 
-def _judge(told: Tensor, x: Tensor, otherwise: str = "", tolerance: float = 1e-3) -> Judge:
+def _judge(told: Tensor, x: Tensor, instead: str = "", tolerance: float = 1e-3) -> Judge:
     dW = told.T @ x
-    known = equals(
+    return equals(
         x,
         (x.T, "the patches are the columns of this; give one row for each patch."),
         (told @ dW, "this weighs dL/dW by dL/dpos and solves nothing: the system is dL/dpos^T X = dL/dW."),
@@ -45,13 +45,8 @@ def _judge(told: Tensor, x: Tensor, otherwise: str = "", tolerance: float = 1e-3
         (x.flip(0), "the patches are there in another order: row t of X belongs to row t of dL/dpos."),
         (x.mean(0), "this is the mean of the patches; the system tells each of them."),
         tolerance=tolerance,
+        instead=instead,
     )
-
-    def judge(answer: object) -> str:
-        fault = known(answer)
-        return otherwise if fault and otherwise else fault
-
-    return judge
 
 
 _ALONE = "this divides as if one patch were alone; every number of dL/dW is a sum over all patches, so solve for all at once."
