@@ -16,10 +16,10 @@ from lab.client.defending import defended, trained
 from lab.commands import duelling, pricing
 from lab.commands.reproducing import Place
 from lab.duel import bouts, own
-from lab.duel.board import Board
+from lab.duel.board import Board, Score
 from lab.duel.bouts import KNOWING, NAIVE, Duel
 from lab.duel.front import Fought, Front, Point, front, wilson, with_front
-from lab.duel.prices import SHIPPED, PriceList, price_of, prices
+from lab.duel.prices import SHIPPED, PriceList, Trained, price_of, prices
 from lab.duel.pricing import Asked, priced
 from lab.federated.networks.mlp import MLP
 from lab.federated.protocols.fedavg import FedAvg
@@ -28,7 +28,7 @@ from lab.federated.updates import flat
 from lab.federation.settings import Federation
 from lab.options.catalogue import entries, find
 from lab.options.fields import fields_of
-from lab.options.plain import from_plain
+from lab.options.plain import from_plain, to_plain
 from lab.randomness import stream
 from lab.studies.sweeps.measure import measure
 
@@ -147,6 +147,89 @@ def test_a_file_that_is_no_list_is_refused_in_a_sentence(text, tmp_path):
     (tmp_path / "scoreboard.json").write_text(text)
     with pytest.raises(LabError, match="is no scoreboard, or damaged"):
         Board(tmp_path).scores()
+
+
+def spoilt(value, into=(7, {}, "x", None, {"name": 3}, [[1]], float("inf"))):
+    """The same with each of its parts in turn, however deep, as something else."""
+    yield from into
+    if isinstance(value, dict | list):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            for other in spoilt(item, into):
+                yield {**value, key: other} if isinstance(value, dict) else [*value[:key], other, *value[key + 1 :]]
+    if isinstance(value, dict):
+        yield from ({name: item for name, item in value.items() if name != key} for key in value)
+
+
+def refusal(action):
+    """The sentence that refuses it; empty where nothing does."""
+    try:
+        action()
+    except LabError as refused:
+        return str(refused)
+    return ""
+
+
+def test_whatever_a_list_of_prices_says_it_goes_on_or_is_refused_in_a_sentence(tmp_path):
+    """Truth: each part in turn is something else; what is read can be added to, summed up and written."""
+    path = tmp_path / "prices.json"
+    private = replace(TINY, defences=(find("defence", "dp_sgd")(multiplier=3.0),))
+    run = replace(priced(Asked(private, 4)), versions={"torch": "2"})
+    PriceList({}, (run,)).write(path)
+    count = 0
+    for data in spoilt(json.loads(path.read_text())):
+        path.write_text(json.dumps(data))
+        sentence = refusal(lambda: PriceList.read(path))
+        if sentence:
+            assert "no list of prices, or damaged" in sentence
+        else:
+            count += 1
+            found = PriceList.read(path).having(run)
+            assert [pricing._line(price) for price in found.prices()]
+            found.write(path)
+    assert count
+
+
+def test_whatever_a_scoreboard_says_it_goes_on_or_is_refused_in_a_sentence(tmp_path):
+    """Truth: each part in turn is something else; what is read can be added to and written."""
+    size = {"pictures": 1, "seeds": 1, "runs": 3, "of": 4}
+    point = {"defence": {"name": "mine"}, "strength": 1, "accuracy": 0.5, "leak": 0.5, "low": 0.1, "high": 0.9, "of": 2}
+    score = Score("mine", "defence", "0123", {"torch": "2"}, "2026-11-30", size, (point,))
+    entry = own.Own(own.Source("mine", "", ""), None, None)
+    board = Board(tmp_path)
+    board.enter(entry, score)
+    path, count = tmp_path / "scoreboard.json", 0
+    for data in spoilt(json.loads(path.read_text())):
+        path.write_text(json.dumps(data))
+        sentence = refusal(board.scores)
+        if sentence:
+            assert "is no scoreboard, or damaged; delete it" in sentence
+        else:
+            count += 1
+            board.enter(entry, score)
+    assert count
+
+
+def test_prices_of_before_a_defence_had_another_field_are_known_again(tmp_path):
+    """Truth: the same defences, written without each field that is as by default; one that is gone keeps its line."""
+    path = tmp_path / "prices.json"
+    for entry in entries("defence").values():
+        for defence in entry.strengths():
+            plain = to_plain(defence)
+            for new in plain.keys() - {"name", entry.dial}:
+                older = {name: value for name, value in plain.items() if name != new}
+                run = Trained(older, 1, 0, 0.5, 0.5, (), "", "", {})
+                PriceList({}, (run, replace(run, defence={"name": "gone", "field": 1}))).write(path)
+                found = PriceList.read(path)
+                assert found.has(plain, 0)
+                assert [price.defence for price in found.prices()] == [plain, {"name": "gone", "field": 1}]
+
+
+def test_prices_of_a_federation_that_this_version_does_not_know_are_refused_by_their_file(tmp_path):
+    path = tmp_path / "prices.json"
+    for federation in ({"later": 1}, {"network": {"name": "gone"}}, {"clients": "many"}):
+        PriceList(federation).write(path)
+        with pytest.raises(LabError, match=r"prices\.json has the prices of another federation; give another file by --out"):
+            pricing.price(["pruning"], TINY, 1, path, 1)
 
 
 @pytest.mark.parametrize(("found", "of"), [(0, 3), (3, 3), (7, 20), (59, 60)])

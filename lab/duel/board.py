@@ -77,10 +77,12 @@ class Board:
         path = self.folder / LISTING
         try:
             data: Any = json_text.read(path, "a scoreboard, and cannot be read; give another folder by --out")
-            return tuple(Score(**{**line, "points": tuple(line["points"])}) for line in data["scores"])
+            found = tuple(Score(**{**line, "points": tuple(line["points"])}) for line in data["scores"])
+            _ = table(found), listing(found), {one.identity for one in found}  # what these cannot take is damaged, too
+            return found
         except FileNotFoundError:
             return ()
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
             raise LabError(f"{path} is no scoreboard, or damaged; delete it, or give another folder by --out.") from None
 
     def enter(self, own: Own, score: Score) -> tuple[Score, ...]:
@@ -88,14 +90,19 @@ class Board:
         kept = (*(one for one in self.scores() if one.identity != score.identity), score)
         try:
             write_whole(self.folder / "own" / own.source.mark / f"{own.source.name}.py", own.source.text.encode())
-            lines = ",\n".join(json.dumps(asdict(one), allow_nan=False) for one in kept)
-            write_whole(self.folder / LISTING, f'{{"rules": {json.dumps(RULES)},\n"scores": [\n{lines}\n]}}\n'.encode())
+            write_whole(self.folder / LISTING, listing(kept).encode())
             write_whole(self.folder / "scoreboard.md", table(kept).encode())
         except OSError as error:
             raise LabError(
                 f"The folder {self.folder} cannot be written ({error.strerror}); give another one by --out."
             ) from None
         return kept
+
+
+def listing(scores: Sequence[Score]) -> str:
+    """The scoreboard for programs. Raises ``ValueError`` where it holds what JSON has no name for."""
+    lines = ",\n".join(json.dumps(asdict(one), allow_nan=False) for one in scores)
+    return f'{{"rules": {json.dumps(RULES)},\n"scores": [\n{lines}\n]}}\n'
 
 
 def table(scores: Sequence[Score]) -> str:

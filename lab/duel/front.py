@@ -25,7 +25,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from lab.duel.prices import DefencePlain
+from lab.duel.prices import DefencePlain, as_of_today
 from lab.errors import LabError
 from lab.files import json_text
 from lab.files.whole import write_whole
@@ -143,7 +143,7 @@ class Front:
 
 
 def _point(data: Any) -> Point:
-    return replace(Point(**data), bouts=tuple(Fought(**bout) for bout in data["bouts"]))
+    return Point(**{**data, "defence": as_of_today(data["defence"]), "bouts": tuple(Fought(**bout) for bout in data["bouts"])})
 
 
 def _rounded(value: Any) -> Any:

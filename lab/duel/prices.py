@@ -14,6 +14,7 @@ and an epsilon where nothing is promised.
 from __future__ import annotations
 
 import json
+import math
 import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -25,7 +26,8 @@ from lab.client.defences.base import Defence
 from lab.errors import LabError
 from lab.files import json_text
 from lab.files.whole import write_whole
-from lab.options.plain import to_plain
+from lab.options.data import is_object
+from lab.options.plain import from_plain, to_plain
 
 DefencePlain = Mapping[str, Any] | None
 """A defence as plain data; None where there is none."""
@@ -64,8 +66,31 @@ class Trained:
     @classmethod
     def from_plain(cls, data: Any) -> Trained:
         """What a line of the file says. Raises ``TypeError`` where it says something else."""
-        found = cls(**data)
-        return replace(found, promises=tuple(Promised(**one) for one in data["promises"]))
+        promises = tuple(Promised(**one) for one in data["promises"])
+        found = cls(**{**data, "defence": as_of_today(data["defence"]), "promises": promises})
+        counts, numbers = (found.strength, found.seed), (found.accuracy, found.loss, *(one.epsilon for one in promises))
+        if not all(isinstance(one, int) for one in counts) or not all(one is None or _is_number(one) for one in numbers):
+            raise TypeError("no numbers where there should be")
+        return found
+
+
+def as_of_today(plain: Any) -> DefencePlain:
+    """A defence that was written down, with the fields that it got since as by default; as it is where nobody knows it now.
+
+    Raises ``TypeError`` where it is none.
+    """
+    if plain is None:
+        return None
+    if not is_object(plain) or not isinstance(plain.get("name"), str):
+        raise TypeError("no defence")
+    try:
+        return to_plain(from_plain(Defence, plain))  # type: ignore[type-abstract]
+    except LabError:
+        return plain
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, float) and math.isfinite(value)
 
 
 @dataclass(frozen=True)
@@ -104,17 +129,23 @@ class PriceList:
         """What a file has. Raises ``FileNotFoundError``, and ``LabError`` where it is no list of prices."""
         try:
             data: Any = json_text.read(path, WANTED)
-            return cls(dict(data["federation"]), tuple(map(Trained.from_plain, data["runs"])))
+            found = cls(dict(data["federation"]), tuple(map(Trained.from_plain, data["runs"])))
+            _ = found.prices(), found.text()  # what could not be summed up or written again is no list either
+            return found
         except FileNotFoundError:
             raise
         except (OSError, ValueError, KeyError, TypeError):
             raise LabError(f"{path} is no list of prices, or damaged; give another file by --out.") from None
 
-    def write(self, path: Path) -> None:
-        """Whole or not at all, a line for each run. Raises ``LabError`` where it cannot be written."""
+    def text(self) -> str:
+        """Of the file, a line for each run. Raises ``ValueError`` where it holds what JSON has no name for."""
         lines = ",\n".join(json.dumps(asdict(run), allow_nan=False) for run in self.runs)
+        return f'{{"federation": {json.dumps(self.federation, allow_nan=False)},\n"runs": [\n{lines}\n]}}\n'
+
+    def write(self, path: Path) -> None:
+        """Whole or not at all. Raises ``LabError`` where it cannot be written."""
         try:
-            write_whole(path, f'{{"federation": {json.dumps(self.federation)},\n"runs": [\n{lines}\n]}}\n'.encode())
+            write_whole(path, self.text().encode())
         except OSError as error:
             raise LabError(f"The file {path} cannot be written ({error.strerror}); give another one by --out.") from None
 

@@ -63,7 +63,11 @@ def opened(path: Path, settings: Federation) -> PriceList:
         found = PriceList.read(path)
     except FileNotFoundError:
         return PriceList(shared(settings))
-    if shared(from_plain(Federation, dict(found.federation), "federation")) != shared(settings):  # later fields as by default
+    try:
+        same = shared(from_plain(Federation, dict(found.federation))) == shared(settings)  # later fields are as by default
+    except LabError:  # an earlier or a later version knew more of it
+        same = False
+    if not same:
         raise LabError(f"{path} has the prices of another federation; give another file by --out.")
     return found
 
