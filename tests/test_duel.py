@@ -11,6 +11,7 @@ from rounds import observe, random_batch
 from scipy.stats import binomtest
 
 from lab import LabError
+from lab.client.datasets.gallery import NAMES
 from lab.client.defences.base import STRENGTHS, Defence
 from lab.client.defending import defended, trained
 from lab.commands import duelling, pricing
@@ -19,6 +20,7 @@ from lab.duel import bouts, own
 from lab.duel.board import Board, Score
 from lab.duel.bouts import KNOWING, NAIVE, Duel
 from lab.duel.front import Fought, Front, Point, front, wilson, with_front
+from lab.duel.judging import judged
 from lab.duel.prices import SHIPPED, PriceList, Trained, price_of, prices
 from lab.duel.pricing import Asked, priced
 from lab.federated.networks.mlp import MLP
@@ -31,6 +33,8 @@ from lab.options.fields import fields_of
 from lab.options.plain import from_plain, to_plain
 from lab.randomness import stream
 from lab.studies.sweeps.measure import measure
+from lab.studies.sweeps.rows import rows
+from lab.studies.sweeps.store import Store
 
 DEFENCES = [pytest.param(entry, id=name) for name, entry in entries("defence").items()]
 TINY = Federation(
@@ -197,6 +201,9 @@ def test_whatever_a_scoreboard_says_it_goes_on_or_is_refused_in_a_sentence(tmp_p
     entry = own.Own(own.Source("mine", "", ""), None, None)
     board = Board(tmp_path)
     board.enter(entry, score)
+    further = replace(score, size={**size, "runs": 4})
+    assert board.enter(entry, further) == (further,), "what went on has one line"
+    assert len(board.enter(entry, replace(score, size={**size, "seeds": 2}))) == 2
     path, count = tmp_path / "scoreboard.json", 0
     for data in spoilt(json.loads(path.read_text())):
         path.write_text(json.dumps(data))
@@ -342,6 +349,15 @@ def test_a_duel_gives_every_file_and_measures_nothing_twice(small, tmp_path):
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "experiments").iterdir()}
     assert duelling.duel(TOLD, place).summary == told.summary
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "experiments").iterdir()} == kept
+    older = next(path for path in kept if path.suffix == ".json")
+    older.write_text(older.read_text().replace(f'"torch": "{found.versions["torch"]}"', '"torch": "1.0"'))
+    duelling.duel(TOLD, place)
+    assert Front.read(tmp_path / "front.json").versions["torch"] == f"1.0, {found.versions['torch']}"
+
+
+def test_a_small_gallery_has_no_more_pictures_than_it_has(tmp_path):
+    study = Duel(images=100, seeds=2, defence="scaling")
+    assert judged(study, rows(study, Store(tmp_path)), lambda _: None).size["pictures"] == len(NAMES)
 
 
 GOOD = """

@@ -23,7 +23,8 @@ RULES = (
     "The attacker has the defence's source: the one who knows reads off the update what the defence did, and a file that "
     "brings both a defence and an attack pits its attack against it.",
     "The stronger attacker of each network and phase counts.",
-    "The price is the accuracy of the default federation, three seeds.",
+    "The price is the accuracy of the default federation: of a defence in the file over three seeds, of the catalogue's over "
+    "as many as ship.",
     "Leak and price stand side by side, of every strength; a mean over strengths is no result.",
 )
 
@@ -52,12 +53,13 @@ class Score:
 
     @property
     def identity(self) -> tuple[str, str, str, str]:
-        """What makes it a line of its own."""
+        """What makes it a line of its own; one that was stopped and went on is the same."""
+        asked = {name: value for name, value in self.size.items() if name not in ("runs", "networks")}
         return (
             self.name,
             self.mark,
             json.dumps(dict(self.versions), sort_keys=True),
-            json.dumps(dict(self.size), sort_keys=True),
+            json.dumps(asked, sort_keys=True),
         )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import Any
 
 from lab.client.defences.base import Defence
@@ -15,6 +14,8 @@ from lab.duel.prices import DefencePlain
 from lab.modalities.line_up import Verdict
 from lab.options.plain import to_plain
 from lab.studies.sweeps.rows import Row
+
+LIBRARIES = ("inverting-gradients-lab", "torch")
 
 Accuracy = Callable[[DefencePlain], float | None]
 """What a federation reaches with a defence, as plain data; None where that is not known."""
@@ -27,7 +28,7 @@ def judged(study: Duel, rows: Sequence[Row], accuracy: Accuracy) -> Front:
         if row.results:
             found.setdefault((bout.defence, bout.strength, bout.batch_size), []).append(_fought(bout, row))
     points = [_point(*place, bouts, accuracy) for place, bouts in found.items()]
-    return Front(_size(study, rows), datetime.now(UTC).date().isoformat(), versions(), with_front(points))
+    return Front(_size(study, rows), datetime.now(UTC).date().isoformat(), _versions(rows), with_front(points))
 
 
 def _point(defence: Defence | None, strength: int, batch_size: int, bouts: list[Fought], accuracy: Accuracy) -> Point:
@@ -35,9 +36,10 @@ def _point(defence: Defence | None, strength: int, batch_size: int, bouts: list[
     return Point.of_bouts(plain, strength, batch_size, accuracy(plain), bouts)
 
 
-def versions() -> Mapping[str, str]:
-    """Of the lab and of torch."""
-    return {name: version(name) for name in ("inverting-gradients-lab", "torch")}
+def _versions(rows: Sequence[Row]) -> Mapping[str, str]:
+    """Of the lab and of torch, with which the results were made and not with which they are told; of several all."""
+    made = [result.get("versions", {}) for row in rows for result in row.results]
+    return {name: ", ".join(sorted({one.get(name, "unknown") for one in made})) for name in LIBRARIES}
 
 
 def _fought(bout: Bout, row: Row) -> Fought:
@@ -57,7 +59,7 @@ def _fought(bout: Bout, row: Row) -> Fought:
 
 def _size(study: Duel, rows: Sequence[Row]) -> dict[str, Any]:
     return {
-        "pictures": study.picture_count,
+        "pictures": max(len(row.cell.experiments) for row in rows) // study.seeds,  # a gallery has only so many
         "seeds": study.seeds,
         "iterations": study.iterations,
         "source": study.pictures.value,

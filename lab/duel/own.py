@@ -1,6 +1,6 @@
 """A defence or an attack of one's own, in one file: code that runs here, on the command line, and on no page.
 
-A worker is given the file's text, not its place: where it lies is nobody's business on another machine.
+A worker is given the file's text, and the folder where its neighbours lie; on another machine those are not found.
 """
 
 from __future__ import annotations
