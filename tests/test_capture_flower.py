@@ -10,9 +10,11 @@ from nbclient import NotebookClient
 from torch import nn
 
 import lab
+from lab.client.datasets.digits import Digits
 from lab.client.datasets.gallery import Gallery
 from lab.federated import captures
-from notebooks.flower.rounds import one_round
+from lab.randomness import stream
+from notebooks.flower.rounds import one_round, pictures_of
 
 CLIENT = """
 import torch
@@ -120,6 +122,18 @@ def test_the_worked_example_runs_on_any_app_of_the_quick_starts_parts(tmp_path):
     assert "Nothing stands in the way" in told["diagnosed"]
     assert "explains what was sent" in told["attacked"]
     assert "does not explain what was sent" in told["attacked_many"]
+    shown = {name: outputs[0]["data"]["text/plain"] for name, outputs in shown.items() if name.startswith("judged")}
+    assert shown["judged"].startswith(f"Pictures: private; {lab.Verdict.RECOGNISABLE.value}, ")
+    assert shown["judged_many"] == f"Pictures: {'; '.join(['private', lab.Verdict.HIDDEN.value] * 6)}."
+
+
+@pytest.mark.parametrize(("given", "count", "whole"), [(Digits(), 64, True), (Gallery(), 24, True), (Gallery(), 64, False)])
+def test_pictures_are_whole_where_a_set_holds_so_many_and_the_gallerys_are_cut_up(given, count, whole):
+    images, labels = pictures_of(given, count)
+    loaded = given.load(count, 32, stream(0, "data")) if whole else given.load(16, 64, stream(0, "data"))
+    quarters = [loaded.images[..., y : y + 32, x : x + 32] for y in (0, 32) for x in (0, 32)]
+    assert torch.equal(images, loaded.images if whole else torch.cat(quarters))
+    assert torch.equal(labels, loaded.labels if whole else loaded.labels.repeat(4))
 
 
 @pytest.mark.parametrize("lacking", ["app", "Flower"])

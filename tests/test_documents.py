@@ -175,6 +175,12 @@ def test_the_map_names_every_folder_of_the_repository():
     assert {folder.name for folder in FOLDERS} <= set(re.findall(r"\b(\w+)/", drawn()))
 
 
+def test_the_map_file_by_file_tells_of_each_place_once():
+    rows = re.findall(r"^\| (`.*?) \|", (ROOT / "docs" / "map.md").read_text(), re.MULTILINE)
+    told = [place for row in rows for place in re.findall(r"`([^`]+)`", row)]
+    assert [place for place in set(told) if told.count(place) > 1] == []
+
+
 def test_every_library_has_its_line_and_none_that_is_not_asked_for():
     listed = re.findall(r"^\| ([\w-]+) \| \w", (ROOT / "docs" / "dependencies.md").read_text(), re.MULTILINE)
     asked = chain(PROJECT["dependencies"], *PROJECT["optional-dependencies"].values())

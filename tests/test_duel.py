@@ -1,8 +1,10 @@
 """The duel: what defences cost, what they still give away, the front of both, and a bench for a file of one's own."""
 
 import json
+import re
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from textwrap import dedent
 
 import pytest
@@ -31,6 +33,7 @@ from lab.federation.settings import Federation
 from lab.options.catalogue import entries, find
 from lab.options.fields import fields_of
 from lab.options.plain import from_plain, to_plain
+from lab.options.text import parse_entry
 from lab.randomness import stream
 from lab.studies.sweeps.measure import measure
 from lab.studies.sweeps.rows import rows
@@ -292,6 +295,34 @@ def test_the_shipped_front_says_how_large_it_was_and_is_a_front():
         assert point.low <= point.leak <= point.high
         assert point.defence is None or from_plain(Defence, point.defence) == known[point.name][point.strength - 1]
     assert shipped.best
+
+
+DOCUMENTS = Path(__file__).parent.parent / "docs"
+
+
+def test_the_verdicts_that_are_told_stand_beside_what_ships():
+    """Each row of the table: SSIM of both attackers early and late, accuracy and seeds; above it, how large the study was."""
+    page = (DOCUMENTS / "defences.md").read_text().split("## Verdicts, from data")[1]
+    rows = [row.split(" | ") for row in re.findall(r"^\| (.*\|.*) \|$", page, re.MULTILINE)[2:]]
+    assert {from_text(row[0]).name for row in rows if row[0] != "none"} == set(entries("defence"))
+    for name, *told, _ in rows:
+        (point,) = [one for one in front().points if one.batch_size == (2 if "mixup" in name else 1) and is_of(one, name)]
+        ssim = {(bout.phase, bout.attacker): bout.measures["ssim"] for bout in point.bouts}
+        asked = [ssim[phase, who] for phase in ("early", "late") for who in (NAIVE, KNOWING)]
+        assert [float(number) for number in told[:4]] == pytest.approx(asked, abs=0.00501), name
+        price = price_of(point.defence and from_plain(Defence, point.defence))
+        assert told[4].strip() == ("" if price is None else f"{100 * price.accuracy:.1f} % ({len(price.accuracies)})"), name
+    size = front().size
+    assert f"--images {size['pictures']} --seeds {size['seeds']} --iterations {size['iterations']}" in page
+    assert f"({size['runs']} runs of the {size['of']} of both networks)" in page
+
+
+def is_of(point, name):
+    return (point.defence and from_plain(Defence, point.defence)) == (None if name == "none" else from_text(name))
+
+
+def from_text(name):
+    return parse_entry(Defence, name.strip("`"))
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from lab.client.datasets.base import Dataset
+from lab.client.datasets.gallery import NAMES, Gallery
 from lab.errors import LabError
 from lab.federated.tensors import Images, Labels
 from lab.randomness import stream
@@ -22,7 +23,6 @@ PYTHON = ROOT / "build" / "flower" / "bin" / "python"
 PACKAGE = "pytorchexample"
 CLIENTS = 2
 SIZE = 32
-AT_HAND = 24
 TOLD = 300
 """So many characters of what an app that fails says are repeated."""
 
@@ -48,12 +48,12 @@ def one_round(
     if not (app / PACKAGE / "client_app.py").is_file():
         raise LabError(
             f"There is no {PACKAGE}/client_app.py in {app.name or app}; get Flower's app by "
-            "'flwr new @flwrlabs/quickstart-pytorch' and give its folder."
+            "'build/flower/bin/flwr new @flwrlabs/quickstart-pytorch' and give its folder."
         )
     if not python.exists():
         raise LabError("Flower is not there; 'make beside' puts it into build/flower, beside the lab's own environment.")
     out.mkdir(parents=True, exist_ok=True)
-    images, labels = _pictures(given, CLIENTS * count)
+    images, labels = pictures_of(given, CLIENTS * count)
     pixels = (images * 255).round().byte()
     np.savez(out / "pictures.npz", images=pixels.permute(0, 2, 3, 1).numpy(), labels=labels.numpy())
     words = [
@@ -72,9 +72,12 @@ def one_round(
     return Sent(tuple(sorted((out / "sent").iterdir())), pixels[:count] / 255, labels[:count])
 
 
-def _pictures(given: Dataset, count: int) -> tuple[Images, Labels]:
-    """So many pictures and their labels; of more than ``AT_HAND`` each is cut into parts, for the gallery holds no more."""
-    parts = math.ceil(math.sqrt(count / AT_HAND))
+def pictures_of(given: Dataset, count: int) -> tuple[Images, Labels]:
+    """So many pictures of 32 x 32 pixels and their labels; of more than the gallery holds each of its own is cut into parts.
+
+    Raises ``LabError`` where another set holds fewer.
+    """
+    parts = math.ceil(math.sqrt(count / len(NAMES))) if isinstance(given, Gallery) else 1
     loaded = given.load(math.ceil(count / parts**2), parts * SIZE, stream(0, "data"))
     rows = [row.split(SIZE, dim=3) for row in loaded.images.split(SIZE, dim=2)]
     return torch.cat([part for row in rows for part in row])[:count], loaded.labels.repeat(parts**2)[:count]
