@@ -98,6 +98,9 @@ VOCABULARY = {
     "compare": [("compare", ("path", "values")), ("drawn", ("id",))],
     "transport": [("step", ("count",)), ("pace", ("seconds",))],
     "film": [("drawn", ("frame",))],
+    "secret": [("sketch", ("kinds", "bonds", "places")), ("draw", ("kinds", "bonds")), ("write", ("words",))],
+    "landscape": [("show", ("grid",)), ("fill", ("grid",)), ("open", ("grid", "row", "column"))],
+    "sent": [("layer", ("name",))],
 }
 KEYS = {
     "panel": ("row", "descend", "watching", "restore"),
@@ -107,6 +110,7 @@ KEYS = {
     "ending": ("type", "next"),
     "presets": ("show",),
     "guide": ("go", "run"),
+    "sent": ("descend", "layer"),
 }
 
 

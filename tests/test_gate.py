@@ -30,7 +30,7 @@ from lab.files.lent_folders import LENT, lend, lent
 from lab.options.catalogue import entries
 from lab.options.fields import check_value, fields_of
 from widgets import Lab
-from widgets.door.messages import Message
+from widgets.door.messages import MOST_NAMES, MOST_NUMBERS, Message
 from widgets.door.quiet import TROUBLE
 from widgets.files import run_file
 from widgets.form import gate
@@ -365,6 +365,18 @@ def test_a_message_gives_only_what_is_of_the_kind_that_is_asked_for():
     assert (message.text("d"), message.text("d", 300), message.kind) == ("", "x" * 201, "")
     assert (message.file(8), message.file(9)) == (None, bytes(9))
     assert Message.of(3, "buffers") == Message({}, ())
+
+
+@pytest.mark.parametrize(
+    ("kind", "fits", "most"),
+    [(Message.names, ["x"], MOST_NAMES), (Message.numbers, [0.5], MOST_NUMBERS), (Message.wholes, [1], MOST_NUMBERS)],
+    ids=["names", "numbers", "wholes"],
+)
+def test_a_message_gives_a_list_only_where_each_of_its_values_is_of_the_kind_and_they_are_not_too_many(kind, fits, most):
+    assert kind(Message({"some": fits}), "some") == fits
+    assert kind(Message({"some": fits * most}), "some") is not None
+    for wrong in (fits * (most + 1), *([*fits, odd] for odd in (None, True, fits, 2**60)), tuple(fits), "x", None):
+        assert kind(Message({"some": wrong}), "some") is None
 
 
 def test_a_lab_from_a_strangers_link_passes_the_gate_too(private):

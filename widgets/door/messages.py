@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,8 @@ from widgets.door.quiet import TROUBLE, quietly
 LONGEST_WORD = 200
 LARGEST_WHOLE = 2**53
 """Beyond it a browser's numbers are not whole any more."""
-MOST_NAMES = 200
+MOST_NAMES, MOST_NUMBERS = 200, 50_000
+"""Of one list: more than any view has to say; a molecule of a few too many atoms is still answered in a sentence."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,7 @@ class Message:
     def whole(self, name: str) -> int | None:
         """A whole number."""
         value = self.content.get(name)
-        is_whole = isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST_WHOLE
-        return value if is_whole else None
+        return value if _is_whole(value) else None
 
     def truth(self, name: str) -> bool | None:
         """True or false."""
@@ -50,22 +51,21 @@ class Message:
 
     def names(self, name: str) -> list[str] | None:
         """A list of texts, each once."""
-        values = self.content.get(name)
-        if not isinstance(values, list) or len(values) > MOST_NAMES or not all(isinstance(value, str) for value in values):
-            return None
-        return list(dict.fromkeys(values))
+        values = self._listed(name, MOST_NAMES, lambda value: isinstance(value, str))
+        return None if values is None else list(dict.fromkeys(values))
 
     def numbers(self, name: str) -> list[float] | None:
         """A list of numbers."""
-        values = self.content.get(name)
-        if not isinstance(values, list) or not all(isinstance(value, int | float) for value in values):
-            return None
-        return values
+        return self._listed(name, MOST_NUMBERS, lambda value: isinstance(value, float) or _is_whole(value))
 
     def wholes(self, name: str) -> list[int] | None:
         """A list of whole numbers."""
-        values = self.numbers(name)
-        return None if values is None or not all(isinstance(value, int) for value in values) else [int(v) for v in values]
+        return self._listed(name, MOST_NUMBERS, _is_whole)
+
+    def _listed(self, name: str, most: int, fits: Callable[[Any], bool]) -> list[Any] | None:
+        """A list of at most so many values, all of which are of the kind."""
+        values = self.content.get(name)
+        return values if isinstance(values, list) and len(values) <= most and all(map(fits, values)) else None
 
     def file(self, largest: int) -> bytes | None:
         """The bytes that came with the message, if there are any, and not more than so many."""
@@ -73,6 +73,10 @@ class Message:
         if not isinstance(data, bytes | bytearray | memoryview) or memoryview(data).nbytes > largest:
             return None
         return bytes(data)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST_WHOLE
 
 
 class Listener(anywidget.AnyWidget):
