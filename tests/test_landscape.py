@@ -1,15 +1,19 @@
 """The map: its cells are attacks that the form can make, as they ship they are what they say, and others come first."""
 
 import asyncio
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from test_session import opened, until, until_so
 
-from lab import Experiment
+from lab import Experiment, LabError
+from lab.client.datasets.unknown import Unknown
 from lab.experiments import links
 from lab.experiments.cost.products import products_per_second
+from lab.experiments.edits import edit
 from lab.modalities.line_up import Verdict
+from lab.options.catalogue import entries
 from widgets.form.costs import costs_of
 from widgets.landscape import filling
 from widgets.landscape.cells import SIDE, Cell, computed
@@ -68,7 +72,7 @@ def test_cells_are_computed_while_nothing_else_is_and_one_that_was_cut_short_ane
     async def story():
         async with opened() as session:
             await until(session, "ready")
-            cells = Filling(session, lambda *found: told.append(found))
+            cells = Filling(session, lambda *found: told.append(found), told.append)
             cells.begin([((0, seed), Experiment(seed=seed)) for seed in range(3)])
             await until_so(lambda: begun == [0])
             session.start()
@@ -111,5 +115,55 @@ def test_the_map_sends_what_ships_computes_on_ones_own_secret_and_opens_a_cell()
             shown._receive(None, {"type": "show", "grid": "noise"}, [])
             shown._receive(None, {"type": "open", "grid": "noise", "row": 3, "column": 0}, [])
             assert session.wanted == GRIDS["noise"].experiment(3, 0)
+
+    asyncio.run(story())
+
+
+def listening(session):
+    """The map of a session, and what it says."""
+    shown, sent = Landscape(Playback(session), session), []
+    shown.send = lambda content, buffers=None: sent.append(content)
+    return shown, sent
+
+
+def test_why_a_cell_has_none_is_said_and_the_others_are_computed(monkeypatch):
+    def dear(experiment, stopped):
+        raise LabError(f"Seed {experiment.seed} costs too much.")
+
+    monkeypatch.setattr(filling, "computed", dear)
+
+    async def story():
+        async with opened() as session:
+            await until(session, "ready")
+            shown, sent = listening(session)
+            shown._receive(None, {"type": "fill", "grid": "noise"}, [])
+            await until_so(lambda: sent[-1].get("left") == 0)
+            assert [each["sentence"] for each in sent if each["type"] == "said"] == ["Seed 0 costs too much."] * 10
+
+    asyncio.run(story())
+
+
+def test_of_what_has_no_map_it_is_said_and_a_cell_that_is_opened_is_one_of_those_shown(monkeypatch):
+    monkeypatch.setattr(Filling, "begin", lambda self, experiments: None)
+
+    async def story():
+        async with opened() as session:
+            await until(session, "ready")
+            shown, sent = listening(session)
+            for grid in GRIDS:
+                shown.session = SimpleNamespace(wanted=Experiment(dataset=Unknown()))
+                shown._receive(None, {"type": "fill", "grid": grid}, [])
+                (said,) = sent
+                assert "attack the update itself" in said["sentence"]
+                sent.clear()
+                shown.session = session
+                shown._receive(None, {"type": "open", "grid": grid, "row": 0, "column": 0}, [])
+                assert session.wanted == GRIDS[grid].experiment(0, 0)
+            for name, modality in entries("modality").items():
+                shown.session = SimpleNamespace(wanted=edit(Experiment(), "network", modality().network))
+                sent.clear()
+                shown._receive(None, {"type": "fill", "grid": "noise"}, [])
+                told = [each["sentence"] for each in sent if each["type"] == "said"]
+                assert told == [] if name == Experiment().modality.name else f"the present {modality().many}" in told[0]
 
     asyncio.run(story())

@@ -20,9 +20,12 @@ BUSY = ("loading", "running", "paused")
 class Filling:
     """Whoever attacks, changes something or leaves comes first: the cell under way is begun anew afterwards."""
 
-    def __init__(self, session: Any, tell: Callable[[Place, Cell | None, int], None]) -> None:
-        """``tell`` gets each place, its cell (None where there can be none) and how many are still to come."""
-        self._session, self._tell = session, tell
+    def __init__(self, session: Any, tell: Callable[[Place, Cell | None, int], None], failed: Callable[[str], None]) -> None:
+        """``tell`` gets each place, its cell (None where there can be none) and how many are still to come.
+
+        ``failed`` gets the sentence that says why there is none.
+        """
+        self._session, self._tell, self._failed = session, tell, failed
         self._waiting: list[tuple[Place, Experiment]] = []
         self._valve = Valve()
         self._computes = False
@@ -55,7 +58,11 @@ class Filling:
         place, experiment = self._waiting[0]
         self._valve, self._computes = Valve(), True
         done = partial(self._done, place)
-        self._session.worker.do(partial(_cell, experiment, self._valve), self._valve, lambda _: done(None), done)
+        self._session.worker.do(partial(_cell, experiment, self._valve), self._valve, partial(self._refused, place), done)
+
+    def _refused(self, place: Place, told: str) -> None:
+        self._failed(told)
+        self._done(place, None)
 
     def _done(self, place: Place, cell: Cell | None) -> None:
         self._computes = False

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from widgets.landscape.cells import Cell, computed
+from widgets.landscape.cells import SIDE, Cell, computed
 from widgets.landscape.grids import GRIDS
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def _told(cell: Cell | None) -> str:
 def _save(name: str, rate: float, cells: Sequence[Cell | None]) -> None:
     FOLDER.mkdir(exist_ok=True)
     words = [{word: getattr(cell, word) for word in WORDS} if cell else None for cell in cells]
-    blank = np.full((32, 32, 3), 255, dtype=np.uint8)
+    blank = np.full((SIDE, SIDE, 3), 255, dtype=np.uint8)
     np.savez_compressed(
         FOLDER / f"{name}.npz", allow_pickle=False, pictures=np.stack([c.picture if c else blank for c in cells])
     )

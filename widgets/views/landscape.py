@@ -26,7 +26,7 @@ class Landscape(View):
 
     def __init__(self, film: Any, session: Any) -> None:
         self.session = session
-        self._filling = Filling(session, self._tell)
+        self._filling = Filling(session, self._tell, self._say)
         self._filled: tuple[str, Experiment | None] = ("", None)  # which grid is being computed, and from which experiment on
         super().__init__(film, grids=[_words(grid) for grid in GRIDS.values()])
 
@@ -55,20 +55,23 @@ class Landscape(View):
         self.send({"type": "cells", "grid": grid.name, "cells": told}, buffers=pictures)
 
     def _fill(self, grid: Grid) -> None:
-        """Compute them on the present secret."""
-        start = _start(self.session.wanted)
-        if start is None:
+        """Compute them on the present pictures, and say so where others are taken."""
+        present = self.session.wanted
+        if present is None:
             return self._say(LOADING)
+        try:
+            start = _start(present)
+            places = [(place, grid.experiment(*place, start)) for place in grid.cells]
+        except Exception as error:  # of what this secret cannot be attacked by
+            return self._say(sentence(error))
         self._filled = (grid.name, start)
-        places: list[tuple[Place, Experiment]] = []
-        for place in grid.cells:
-            try:
-                places.append((place, grid.experiment(*place, start)))
-            except Exception as error:  # of what this secret cannot be attacked by
-                return self._say(sentence(error))
         self.send(
             {"type": "cells", "grid": grid.name, "left": len(places), "cells": [_told(place, None) for place, _ in places]}
         )
+        if start.dataset != present.dataset:
+            self._say(
+                f"The map is of pictures: the present {present.modality.many} have none, so the default picture's is computed."
+            )
         self._filling.begin(places)
 
     def _open(self, grid: Grid, asked: tuple[int | None, int | None]) -> None:
@@ -90,14 +93,17 @@ class Landscape(View):
         self.send({"type": "said", "sentence": told})
 
 
-def _start(present: Experiment | None) -> Experiment | None:
-    """The default experiment on the present pictures; on the default one for other inputs."""
+def _start(present: Experiment) -> Experiment:
+    """The default experiment on the present pictures; on the default one for other inputs.
+
+    Raises ``LabError`` where nobody has the pictures: an update that was opened is all there is of them.
+    """
     from lab import Experiment
 
-    if present is None:
-        return None
     default = Experiment()
-    return Experiment(dataset=present.dataset) if present.modality == default.modality else default
+    start = Experiment(dataset=present.dataset) if present.modality == default.modality else default
+    start.dataset.check_at_hand(start.batch_size, start.size)
+    return start
 
 
 def _words(grid: Grid) -> dict[str, Any]:
