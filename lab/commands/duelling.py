@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from lab.commands.interruption import Interruption, interruptible
-from lab.commands.reproducing import Place, measured, wanted_cells, worker_count
+from lab.commands.pricing import completed
+from lab.commands.reproducing import Place, Told, measured, source_of, wanted_cells, worker_count
 from lab.duel.bouts import Duel
 from lab.duel.front import Front, Point
 from lab.duel.own import Own, read
-from lab.duel.prices import DefencePlain, prices
-from lab.errors import LabError
-from lab.experiments.outputs import ready_folder
+from lab.duel.prices import DefencePlain, Price, prices
+from lab.experiments.outputs import ready_folder, written
 from lab.federation.settings import Federation
 from lab.files import data_folder
-from lab.studies.base import Pictures
 from lab.studies.sweeps.rows import rows
 from lab.studies.sweeps.store import Store
 from lab.studies.sweeps.sweep import Task
@@ -29,14 +24,6 @@ from lab.studies.sweeps.tables import as_csv, markdown
 
 SEEDS = 3
 """Federations behind a price."""
-
-
-@dataclass(frozen=True)
-class Told:
-    """What ``duel`` leaves for its caller to say."""
-
-    summary: str
-    interrupted: bool
 
 
 def duel(changes: dict[str, Any], place: Place, own_file: Path | None = None, federation: Federation | None = None) -> Told:
@@ -47,17 +34,11 @@ def duel(changes: dict[str, Any], place: Place, own_file: Path | None = None, fe
     out = place.out or Path("runs/duel")
     given: dict[str, Any] = {name: value for name, value in changes.items() if value is not None}
     if own_file is None:
-        return _fought(Duel(**given, pictures=_pictures(place)), place, out, _accuracy(prices()))
+        return _fought(Duel(**given, pictures=source_of(place)), place, out, _accuracy(prices()))
     own = read(own_file)
     with own.at_hand():
         given |= {kind: own.source.name for kind, entry in (("defence", own.defence), ("attack", own.attack)) if entry}
-        return _entered(own, Duel(**given, pictures=_pictures(place)), place, out, federation or Federation())
-
-
-def _pictures(place: Place) -> Pictures:
-    if place.data is not None and not place.data.is_dir():
-        raise LabError(f"There is no folder {place.data}; give --data the path of a folder with data sets.")
-    return Pictures.CIFAR10 if place.data is not None or data_folder.current() else Pictures.GALLERY
+        return _entered(own, Duel(**given, pictures=source_of(place)), place, out, federation or Federation())
 
 
 def _fought(study: Duel, place: Place, out: Path, accuracy: Callable[[DefencePlain], float | None]) -> Told:
@@ -94,23 +75,17 @@ def _run(study: Duel, place: Place, out: Path, interruption: Interruption, task:
     return list(dict.fromkeys(f"Not measured: {step.problem}" for step in steps))
 
 
-def _priced(own: Own, federation: Federation, folder: Path, interruption: Interruption) -> Any:
+def _priced(own: Own, federation: Federation, folder: Path, interruption: Interruption) -> Sequence[Price]:
     """The prices of a defence of one's own, trained one after another."""
-    from lab.duel.pricing import asked, opened, priced
+    from lab.duel.pricing import asked, opened
 
     assert own.defence is not None
     path = folder / "prices.json"
     known = opened(path, federation)
-    todo = [one for one in asked(federation, [own.defence], SEEDS) if not known.has(one.defence, one.settings.seed)]
-    for one in tqdm(todo, desc="price", unit=" federations", file=sys.stderr, dynamic_ncols=True):
-        if interruption.asked:
-            break
-        known = known.having(priced(one))
-        known.write(path)
-    return known.prices()
+    return completed(known, asked(federation, [own.defence], SEEDS), path, 1, interruption).prices()
 
 
-def _accuracy(known: Any) -> Callable[[DefencePlain], float | None]:
+def _accuracy(known: Sequence[Price]) -> Callable[[DefencePlain], float | None]:
     listed = [(price.defence, price.accuracy) for price in known]
     return lambda defence: next((accuracy for plain, accuracy in listed if plain == defence), None)
 
@@ -123,13 +98,13 @@ def _written(study: Duel, out: Path, accuracy: Callable[[DefencePlain], float | 
     store = Store(out / "experiments")
     found = rows(study, store)
     front = judged(study, found, accuracy)
-    try:
-        (out / "table.md").write_text(markdown(study, found), encoding="utf-8")
-        (out / "table.csv").write_text(as_csv(study, found), encoding="utf-8")
-        (out / "pictures.png").write_bytes(contact_sheet(study.bouts(), found, store))
-        front.write(out / "front.json")
-    except OSError as error:
-        raise LabError(f"The folder {out} cannot be written ({error.strerror}); give another folder by --out.") from None
+    files = {
+        "table.md": markdown(study, found).encode(),
+        "table.csv": as_csv(study, found).encode(),
+        "pictures.png": contact_sheet(study.bouts(), found, store),
+        "front.json": front.text().encode(),
+    }
+    written(files, out)
     return front
 
 

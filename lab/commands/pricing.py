@@ -4,30 +4,24 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from tqdm import tqdm
 
 from lab.client.defences.base import Defence
-from lab.commands.interruption import interruptible
+from lab.commands.interruption import Interruption, interruptible
 from lab.commands.lasting import lasting
-from lab.commands.reproducing import worker_count
+from lab.commands.reproducing import Told, worker_count
 from lab.duel.prices import Price, PriceList
 from lab.errors import LabError
 from lab.federation.settings import Federation
 from lab.options.catalogue import entries, find
 
+if TYPE_CHECKING:
+    from lab.duel.pricing import Asked
+
 MOST_SEEDS = 100
-
-
-@dataclass(frozen=True)
-class Told:
-    """What ``price`` leaves for its caller to say."""
-
-    summary: str
-    interrupted: bool
 
 
 def price(names: Sequence[str], settings: Federation, seeds: int, out: Path, workers: int | None) -> Told:
@@ -40,18 +34,26 @@ def price(names: Sequence[str], settings: Federation, seeds: int, out: Path, wor
     chosen = [cast("type[Defence]", find("defence", name)) for name in names or entries("defence")]
     processes = worker_count(workers)
     with lasting():  # what was typed is checked by now, and only a training needs torch
-        from lab.duel.pricing import asked, measured, opened
-    wanted = asked(settings, chosen, seeds)
-    known = opened(out, settings)
-    todo = [one for one in wanted if not known.has(one.defence, one.settings.seed)]
-    with interruptible() as interruption, tqdm(total=len(todo), desc="price", unit=" federations", file=sys.stderr) as bar:
-        for run in measured(todo, min(processes, len(todo) or 1)):
+        from lab.duel.pricing import asked, opened
+    wanted, known = asked(settings, chosen, seeds), opened(out, settings)
+    with interruptible() as interruption:
+        known = completed(known, wanted, out, processes, interruption)
+    return Told(_summary(known, out), interruption.asked)
+
+
+def completed(known: PriceList, wanted: Sequence[Asked], path: Path, workers: int, interruption: Interruption) -> PriceList:
+    """The list with what it lacks of these, kept in its file after each federation; ends early after Ctrl-C."""
+    from lab.duel.pricing import measured
+
+    todo = [one for one in wanted if not (interruption.asked or known.has(one.defence, one.settings.seed))]
+    with tqdm(total=len(todo), desc="price", unit=" federations", file=sys.stderr, dynamic_ncols=True) as bar:
+        for run in measured(todo, min(workers, len(todo) or 1)):
             known = known.having(run)
-            known.write(out)
+            known.write(path)
             bar.update()
             if interruption.asked:
                 break
-    return Told(_summary(known, out), interruption.asked)
+    return known
 
 
 def _summary(known: PriceList, out: Path) -> str:

@@ -15,7 +15,7 @@ from lab.commands.child import run_child
 from lab.commands.interruption import Interruption, interruptible
 from lab.device import usable_cores
 from lab.errors import LabError, quoted
-from lab.experiments.outputs import ready_folder
+from lab.experiments.outputs import ready_folder, written
 from lab.files import data_folder
 from lab.options.catalogue import find
 from lab.options.plain import from_plain
@@ -45,7 +45,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Told:
-    """What ``reproduce`` leaves for its caller to say."""
+    """What a long command leaves for its caller to say."""
 
     summary: str
     interrupted: bool
@@ -53,13 +53,17 @@ class Told:
 
 def prepare(name: str, changes: dict[str, Any], place: Place) -> Study:
     """The study called ``name`` with what was typed; on CIFAR-10 where a folder of data is known. Raises ``LabError``."""
-    entry = find("study", name)
-    if place.data is not None and not place.data.is_dir():
-        raise LabError(f"There is no folder {place.data}; give --data the path of a folder with data sets.")
-    known = place.data is not None or bool(data_folder.current())
+    entry, pictures = find("study", name), source_of(place)
     given = {key: value for key, value in changes.items() if value is not None}
     study = from_plain(Study, {"name": entry.name, **given})  # type: ignore[type-abstract]
-    return replace(study, pictures=Pictures.CIFAR10 if known else Pictures.GALLERY)
+    return replace(study, pictures=pictures)
+
+
+def source_of(place: Place) -> Pictures:
+    """CIFAR-10 where a folder of data is known, else the gallery. Raises ``LabError`` where the one given is none."""
+    if place.data is not None and not place.data.is_dir():
+        raise LabError(f"There is no folder {place.data}; give --data the path of a folder with data sets.")
+    return Pictures.CIFAR10 if place.data is not None or data_folder.current() else Pictures.GALLERY
 
 
 def reproduce(name: str, changes: dict[str, Any], place: Place) -> Told:
@@ -75,8 +79,8 @@ def reproduce(name: str, changes: dict[str, Any], place: Place) -> Told:
         for step in measured(cells, store, workers, place.scheduler, interruption):
             problems += [step] if step.problem else []
     found = rows(study, store)
-    written = write(study, found, store, out)
-    return Told(_summary(study, found, problems, written, out), interruption.asked)
+    names = write(study, found, store, out)
+    return Told(_summary(study, found, problems, names, out), interruption.asked)
 
 
 def wanted_cells(study: Study, only: str) -> list[Cell]:
@@ -128,12 +132,7 @@ def write(study: Study, found: tuple[Row, ...], store: Store, out: Path) -> list
         "table.json": as_json(study, found).encode(),
         "pictures.png": contact_sheet(found, store),
     }
-    try:
-        for name, content in files.items():
-            (out / name).write_bytes(content)
-    except OSError as error:
-        raise LabError(f"The folder {out} cannot be written ({error.strerror}); give another folder by --out.") from None
-    return [*files, *_figures(out)]
+    return [*written(files, out), *_figures(out)]
 
 
 def _figures(out: Path) -> list[str]:

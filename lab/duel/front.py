@@ -28,7 +28,6 @@ from typing import Any
 from lab.duel.prices import DefencePlain, as_of_today
 from lab.errors import LabError
 from lab.files import json_text
-from lab.files.whole import write_whole
 
 SHIPPED = Path(__file__).parent / "front.json"
 SURE = 1.96
@@ -130,11 +129,11 @@ class Front:
         except (OSError, ValueError, KeyError, TypeError):
             raise LabError(f"{path} is no front of a duel, or damaged; write it anew by gradlab duel.") from None
 
-    def write(self, path: Path) -> None:
-        """Whole or not at all, a line for each point. Raises ``OSError``."""
+    def text(self) -> str:
+        """Of the file, a line for each point."""
         head = json.dumps({"size": self.size, "date": self.date, "versions": self.versions})[:-1]
         lines = ",\n".join(json.dumps(_rounded(asdict(point)), allow_nan=False) for point in self.points)
-        write_whole(path, f'{head},\n"points": [\n{lines}\n]}}\n'.encode())
+        return f'{head},\n"points": [\n{lines}\n]}}\n'
 
     @property
     def best(self) -> tuple[Point, ...]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
-
-from distributed import as_completed
 
 from lab.client.accountant import USUAL_DELTA, Promise
 from lab.client.defences.base import Defence
@@ -23,7 +22,7 @@ from lab.federation.settings import Federation
 from lab.federation.shards import Shards
 from lab.federation.training import federate
 from lab.options.plain import from_plain, to_plain
-from lab.studies.sweeps.cluster import connected
+from lab.studies.sweeps.cluster import connected, finished
 
 LIBRARIES = ("inverting-gradients-lab", "torch", "opacus", "scikit-learn")
 
@@ -82,12 +81,8 @@ def measured(wanted: Sequence[Asked], workers: int) -> Iterator[Trained]:
         return
     with connected(workers) as client:
         futures = [client.submit(priced, one, pure=False) for one in wanted]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-                future.release()
-        finally:
-            client.cancel(futures)
+        with closing(finished(client, futures)) as done:
+            yield from (future.result() for future in done)
 
 
 def priced(one: Asked) -> Trained:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from lab.errors import LabError
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, Future
 
 PATIENCE = "10s"
 """How long to wait for a scheduler's answer."""
@@ -37,6 +37,18 @@ def connected(workers: int, scheduler: str = "") -> Iterator[Client]:
             Client(cluster) as client,
         ):
             yield client
+
+
+def finished(client: Client, futures: Sequence[Future]) -> Generator[Future, None, None]:
+    """Tasks as they are finished, each forgotten once the next is asked for; not asking for more takes the others back."""
+    from distributed import as_completed
+
+    try:
+        for future in as_completed(futures):
+            yield future
+            future.release()
+    finally:
+        client.cancel(futures)
 
 
 def _remote(address: str) -> Client:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from uuid import uuid4
 
 from lab.errors import LabError
 from lab.experiments.experiment import Experiment
+from lab.studies.sweeps.cluster import finished
 from lab.studies.sweeps.store import Measured, Store, key
 
 if TYPE_CHECKING:
@@ -58,19 +60,13 @@ def sweep(
 
 
 def _dealt_out(todo: list[Experiment], store: Store, client: Client, data: str, task: Task) -> Iterator[Step]:
-    from distributed import as_completed
-
     mark = uuid4().hex
     waiting = {f"measure-{key(experiment)}-{mark}": experiment for experiment in todo}
     futures = [
         client.submit(task, experiment.to_plain(), data, key=name, retries=RETRIES) for name, experiment in waiting.items()
     ]
-    try:
-        for future in as_completed(futures):
-            yield _taken(future.result, waiting[future.key], store)
-            future.release()
-    finally:
-        client.cancel(futures)
+    with closing(finished(client, futures)) as done:
+        yield from (_taken(future.result, waiting[str(future.key)], store) for future in done)
 
 
 def _taken(result: Callable[[], Measured], experiment: Experiment, store: Store) -> Step:
