@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from lab.late import torch
 
@@ -16,6 +15,7 @@ from lab.attacks.matching.distances.base import Distance
 from lab.attacks.matching.distances.cosine import Cosine
 from lab.attacks.matching.distances.soft_signs import SoftSigns
 from lab.attacks.matching.guessing import guess_steps
+from lab.attacks.matching.known import Known
 from lab.attacks.matching.nearest import Nearest
 from lab.attacks.matching.outcomes import MatchingOutcome
 from lab.attacks.matching.plateau import Plateau
@@ -33,10 +33,6 @@ from lab.federated.tensors import Inputs
 from lab.federated.update_names import spoken_names
 from lab.modalities.base import modality_of
 
-if TYPE_CHECKING:
-    from lab.attacks.matching.drawn_code import DrawnCode
-    from lab.attacks.matching.dropped_features import Dropped
-
 LEFT_OUT = "A defence leaves out gradients of {names}, so the other layers are compared."
 SMOOTHNESS_OF_SIGNS = (TotalVariation(weight=0.7, fade=0.3),)
 SMOOTHNESS_OF_FEW = (TotalVariation(weight=1.5, fade=0.3),)
@@ -50,16 +46,19 @@ def _even(distance: Distance) -> Distance:
     return Cosine() if isinstance(distance, BalancedCosine) else distance
 
 
-def _code(observation: Observation) -> DrawnCode | None:
-    from lab.attacks.matching.drawn_code import read_code  # imported here: it needs torch
+def _known(observation: Observation) -> Known | None:
+    """What is told next of what a client drew by chance, or leaves out; None where all of it is known."""
+    from lab.attacks.matching.drawn_code import read_code  # imported here: they need torch
+    from lab.attacks.matching.dropped_features import read_dropped
 
-    return read_code(observation)
+    return read_code(observation) or _left_out(observation) or read_dropped(observation)
 
 
-def _dropped(observation: Observation) -> Dropped | None:
-    from lab.attacks.matching.dropped_features import read_dropped  # imported here: it needs torch
-
-    return read_dropped(observation)
+def _left_out(observation: Observation) -> Known | None:
+    """The client without the layers of which a defence, whose code the server knows, leaves a part out."""
+    if not observation.masked:
+        return None
+    return Known(observation.unmasked(), LEFT_OUT.format(names=spoken_names(observation.masked)))
 
 
 @dataclass(frozen=True)
@@ -90,16 +89,9 @@ class GradientMatching(Matching):
         if len(observation.protocol.guesses()) > 1:
             yield from self._after_guessing(observation, generator, first)
             return
-        code = _code(observation) if self.reading else None
-        if code is not None:
-            yield from self._with_chance_known(code, generator, first)
-            return
-        if self.reading and observation.masked:
-            yield from self._by_the_rest(observation, generator, first)
-            return
-        dropped = _dropped(observation) if self.reading else None
-        if dropped is not None:
-            yield from self._with_chance_known(dropped, generator, first)
+        known = _known(observation) if self.reading else None
+        if known is not None:
+            yield from saying(known.sentence, self.reconstruct(known.observation, generator, first))
             return
         read = read_update(observation) if self.reading and self.priors == SMOOTHNESS else Reading(Trace.PLAIN)
         attack = self.suited_to(read)
@@ -125,20 +117,7 @@ class GradientMatching(Matching):
     ) -> Iterator[AttackState]:
         """States of the short attempts by which what was not told is guessed, then those of the attack."""
         told, tried, sentence = yield from guess_steps(self, observation, generator)
-        for state in self.reconstruct(told, generator, first):
-            counted = state.counted_on(tried)
-            yield counted if state.outcome is None else replace(counted, note=f"{sentence} {state.note}".strip())
-
-    def _with_chance_known(
-        self, known: DrawnCode | Dropped, generator: torch.Generator, first: Inputs | None
-    ) -> Iterator[AttackState]:
-        """The same states of a network in which that is so which the client drew by chance."""
-        return saying(known.sentence, self.reconstruct(known.observation, generator, first))
-
-    def _by_the_rest(self, observation: Observation, generator: torch.Generator, first: Inputs | None) -> Iterator[AttackState]:
-        """The same without the layers of which a defence, whose code the server knows, leaves a part out."""
-        sentence = LEFT_OUT.format(names=spoken_names(observation.masked))
-        return saying(sentence, self.reconstruct(observation.unmasked(), generator, first))
+        yield from saying(sentence, (state.counted_on(tried) for state in self.reconstruct(told, generator, first)))
 
     def _suits(self, observation: Observation) -> bool:
         return all(prior.modality == observation.modality for prior in self.priors)

@@ -19,6 +19,7 @@ from torch import Tensor, fx, nn
 from torch.nn import functional
 
 from lab.federated.classifier import Classifier, Normalise
+from lab.federated.sharing import sharing_copy
 from lab.federated.typed_torch import layers_of
 
 LAST_LAYER = "The forward pass cannot be taken apart, so closed forms reach what enters its last linear layer, and no further."
@@ -159,7 +160,7 @@ def _by_last_layer(model: nn.Module, inputs: Tensor) -> tuple[nn.Module, nn.Sequ
     if not called or called.count(called[-1]) > 1:
         return None
     last = model.get_submodule(called[-1])
-    body = deepcopy(model, {id(weight): weight for weight in (*model.parameters(), *model.buffers())})
+    body = sharing_copy(model)
     body.set_submodule(called[-1], nn.Identity())
     return None if _share_weights([body, last]) else (Whole(body), nn.Sequential(last))
 

@@ -97,6 +97,16 @@ def _checked_row(row: int, bias_gradient: Tensor) -> int:
     return row
 
 
+def single_input(gradient: Gradients, name: str) -> Float[Tensor, " inputs"] | None:
+    """What entered a linear layer; None where its gradients do not fit one input, or were not sent."""
+    weight, bias = gradient.get(f"{name}.weight"), gradient.get(f"{name}.bias")
+    if weight is None or bias is None or not bias.any():
+        return None
+    entered = divide(weight, bias, largest(bias))
+    off = float((weight - torch.outer(bias, entered)).norm())
+    return entered if off <= CONSISTENT * float(weight.norm()) else None
+
+
 def divide(
     weight_gradient: Float[Tensor, "outputs inputs"], bias_gradient: Float[Tensor, " outputs"], row: int
 ) -> Float[Tensor, " inputs"]:

@@ -8,7 +8,6 @@ double backward differentiates; a finite difference is then right where a plain 
 from __future__ import annotations
 
 from collections import deque
-from copy import deepcopy
 from typing import cast
 
 import torch
@@ -17,6 +16,7 @@ from torch.nn import functional
 
 from lab.attacks.derivative.fast_convolution import with_fast_convolution
 from lab.federated.gradients import trainable
+from lab.federated.sharing import sharing_copy
 from lab.federated.tensors import Gradients, Inputs
 
 
@@ -134,9 +134,8 @@ class Freezable(nn.Module):
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        shared = {id(tensor): tensor for tensor in (*network.parameters(), *network.buffers())}
         self.tape = Tape()
-        self.network = _with_tapes(deepcopy(network, shared), self.tape)
+        self.network = _with_tapes(sharing_copy(network), self.tape)
         self.weights = trainable(network)
         """The network's own that train."""
         self.slots = [self._slots(weight) for weight in self.weights.values()]

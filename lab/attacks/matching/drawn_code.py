@@ -7,33 +7,25 @@ and n = (z - m) exp(-l / 2) is what was drawn. With that put into the network no
 
 from __future__ import annotations
 
-from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from lab.late import Float
 
-from lab.attacks.closed_form.linear_layers import CONSISTENT, divide, largest
+from lab.attacks.closed_form.linear_layers import single_input
+from lab.attacks.matching.known import Known
 from lab.federated.bottleneck import Bottleneck, Sample, bottlenecks
 from lab.federated.observation import Observation
+from lab.federated.sharing import sharing_copy
 from lab.federated.tensors import Gradients
 
 SENTENCE = "A bottleneck draws a code by chance, and the update tells which it was; so it is for each guess."
 
 
-@dataclass(frozen=True, eq=False)
-class DrawnCode:
-    """What is known of a client's bottleneck."""
-
-    observation: Observation
-    """As if the network always drew that code."""
-    sentence: str = SENTENCE
-
-
-def read_code(observation: Observation) -> DrawnCode | None:
-    """The code that was drawn in each bottleneck; None where there is none, or it cannot be told.
+def read_code(observation: Observation) -> Known | None:
+    """The client as one whose network always draws the code that it drew; None where it draws none, or it cannot be told.
 
     Of several pictures, and after several steps, each drew its own.
     """
@@ -47,12 +39,13 @@ def read_code(observation: Observation) -> DrawnCode | None:
     told = {name: noise for name, noise in drawn.items() if noise is not None}
     if len(told) < len(drawn):
         return None
-    return DrawnCode(replace(observation, network=_with_codes(observation.network, told), masked=_others(observation, places)))
+    network = _with_codes(observation.network, told)
+    return Known(replace(observation, network=network, masked=_others(observation, places)), SENTENCE)
 
 
 def _drawn(observation: Observation, gradient: Gradients, place: Bottleneck) -> Float[Tensor, " numbers"] | None:
     """Of n = (z - m) exp(-l / 2)."""
-    features, code = (_input(gradient, f"head.{name}") for name in (place.encoder, place.decoder))
+    features, code = (single_input(gradient, f"head.{name}") for name in (place.encoder, place.decoder))
     if features is None or code is None:
         return None
     encoder = observation.network.head.get_submodule(place.encoder)
@@ -61,19 +54,9 @@ def _drawn(observation: Observation, gradient: Gradients, place: Bottleneck) -> 
         return (code - mean) * (-spread / 2).exp()
 
 
-def _input(gradient: Gradients, layer: str) -> Float[Tensor, " inputs"] | None:
-    """What entered a linear layer; None where its gradients do not fit one input."""
-    weight, bias = gradient.get(f"{layer}.weight"), gradient.get(f"{layer}.bias")
-    if weight is None or bias is None or not bias.any():
-        return None
-    entered = divide(weight, bias, largest(bias))
-    off = float((weight - torch.outer(bias, entered)).norm())
-    return entered if off <= CONSISTENT * float(weight.norm()) else None
-
-
 def _with_codes(network: nn.Module, codes: dict[str, Tensor]) -> nn.Module:
     """The network with the same weights that draws these."""
-    copy = deepcopy(network, {id(tensor): tensor for tensor in (*network.parameters(), *network.buffers())})
+    copy = sharing_copy(network)
     for name, noise in codes.items():
         sample = copy.get_submodule(f"head.{name}")
         assert isinstance(sample, Sample)

@@ -13,7 +13,6 @@ stands below, and noise leaves no unit silent, the share of zeros is p.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from copy import deepcopy
 from dataclasses import dataclass, replace
 
 import torch
@@ -22,9 +21,11 @@ from torch.nn import functional
 
 from lab.late import Bool, Float
 
-from lab.attacks.closed_form.linear_layers import CONSISTENT, _linear_layers, derivative_from_output, divide, largest
+from lab.attacks.closed_form.linear_layers import CONSISTENT, _linear_layers, derivative_from_output, single_input
+from lab.attacks.matching.known import Known
 from lab.federated.inputs import each, moved, random
 from lab.federated.observation import Observation
+from lab.federated.sharing import sharing_copy
 from lab.federated.tensors import Gradients
 from lab.options.words import percent as spoken
 from lab.randomness import stream
@@ -45,12 +46,8 @@ WITNESSES = 4
 
 
 @dataclass(frozen=True, eq=False)
-class Dropped:
-    """What is known of a client's dropout."""
-
-    observation: Observation
-    """As if the network had those features off."""
-    sentence: str
+class Dropped(Known):
+    """The client as one whose network has those features off that it had off."""
 
     def mask(self, layer: str) -> Float[Tensor, " features"] | None:
         """What that layer's inputs were multiplied by; None where by nothing."""
@@ -89,14 +86,14 @@ def read_dropped(observation: Observation) -> Dropped | None:
 
 def _mask(observation: Observation, gradient: Gradients, name: str, layer: nn.Linear) -> Float[Tensor, " features"] | None:
     """What the layer's inputs were multiplied by; None where by nothing."""
-    weight, bias = gradient.get(f"{name}.weight"), gradient.get(f"{name}.bias")
-    if weight is None or bias is None or not bias.any():
+    weight = gradient.get(f"{name}.weight")
+    if weight is None or not (off := (weight == 0).all(0)).any():
         return None
-    off = (weight == 0).all(0)
-    inputs = divide(weight, bias, largest(bias))
-    if not off.any() or float((weight - torch.outer(bias, inputs)).norm()) > CONSISTENT * float(weight.norm()):
+    inputs = single_input(gradient, name)
+    if inputs is None:
         return None
-    scale = _scale_by_biases(observation, gradient, name, inputs, layer.weight.detach().T @ bias * ~off)
+    feature_gradient = layer.weight.detach().T @ gradient[f"{name}.bias"] * ~off
+    scale = _scale_by_biases(observation, gradient, name, inputs, feature_gradient)
     if scale is None:
         scale = _scale_by_share(observation, layer, off)
     return None if abs(scale - 1) < NONE else scale * (~off).to(weight)
@@ -168,8 +165,7 @@ def _silent_share(observation: Observation, layer: nn.Linear) -> float:
 
 def _masked(network: nn.Module, masks: Mapping[str, Tensor]) -> nn.Module:
     """The network with the same weights, whose layers of these names have inputs off; its parameters are called as before."""
-    shared = {id(tensor): tensor for tensor in (*network.parameters(), *network.buffers())}
-    copy = deepcopy(network, shared)
+    copy = sharing_copy(network)
     for name, mask in masks.items():
         layer = copy.get_submodule(name)
         assert isinstance(layer, nn.Linear)
