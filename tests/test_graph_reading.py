@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from lab.attacks.graph.counting import Told, handshakes, whole_counts
 from lab.attacks.graph.gluing import can_be_glued, glued
 from lab.attacks.graph.gradient_span import GradientSpan
-from lab.attacks.graph.neighbourhood_types import Types
+from lab.attacks.graph.neighbourhood_types import Allowance, Types
 from lab.attacks.graph.small_graphs import small_graphs
 from lab.attacks.neighbourhoods import GraphOutcome, Neighbourhoods
 from lab.federated.networks.base import Activation
@@ -110,7 +110,7 @@ def test_counts_that_no_graph_has_lead_on_to_those_that_one_has():
     types = Types([0, 0, 0, 1, 2], around, torch.zeros(5, 1), torch.zeros(5, 1), [0] * 5)
     told = torch.tensor([[1.0, 1, 1, 0, 0], [2, 1, 0, 0, 0], [0, 1, 2, 0, 0], [0, 0, 0, 1, 0], [0, 0, 0, 0, 1]]).double()
     counts = torch.tensor([1.0, 0, 1, 2, 2]).double()
-    found = {tuple(one) for one in whole_counts(told.numpy(), (told @ counts).numpy(), types, 6, 1e-9)}
+    found = {tuple(one) for one in whole_counts(told.numpy(), (told @ counts).numpy(), types, 6, 1e-9, Allowance(1))}
     assert found == {(1, 0, 1, 2, 2), (0, 2, 0, 2, 2)}
     assert all((handshakes(types) @ list(one) == 0).all() for one in found)
 

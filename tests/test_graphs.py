@@ -1,6 +1,7 @@
 """Graphs read from gradients, against networkx, brute force over small graphs, and zips that nobody published."""
 
 import asyncio
+import tracemalloc
 import zipfile
 from collections import Counter
 from dataclasses import replace
@@ -11,6 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lab.attacks.closed_form.mismatch import EXACT, mismatch
 from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.matching.priors.total_variation import TotalVariation
 from lab.attacks.neighbourhoods import GraphOutcome, Neighbourhoods
@@ -31,7 +33,7 @@ from lab.federated.protocols.fedsgd import FedSGD
 from lab.modalities.base import Beside
 from lab.modalities.graphs import Graphs
 from lab.modalities.graphs.building import batch_of, graphs_of
-from lab.modalities.graphs.comparison import colours, mapping
+from lab.modalities.graphs.comparison import colours, isomorphic, mapping
 from lab.modalities.graphs.line_notation import ATOMS, parse
 from lab.randomness import stream
 from widgets.playback.playback import Playback
@@ -245,6 +247,20 @@ def test_a_zip_of_more_lines_than_memory_is_for_is_refused(tmp_path, monkeypatch
         written(tmp_path, GOOD | {"X/X_A.txt": f"1, 2{end}" * 9}).load(1, 0, stream(0, "data"))
 
 
+@pytest.mark.parametrize("part", ["A", "graph_indicator", "graph_labels", "node_labels"])
+def test_one_line_of_more_numbers_than_memory_is_for_is_refused_as_it_stands(tmp_path, part):
+    """Their list would be thirty times as large as the line."""
+    line = "11," * 300_000
+    dataset = written(tmp_path, GOOD | {f"X/X_{part}.txt": f"{line}1\n"})
+    tracemalloc.start()
+    try:
+        with pytest.raises(LabError, match=rf"a line in _{part}\.txt without (2 numbers|1 number); take the file as published"):
+            dataset.load(1, 0, stream(0, "data"))
+        assert tracemalloc.get_traced_memory()[1] < 12 * len(line)
+    finally:
+        tracemalloc.stop()
+
+
 @pytest.mark.parametrize("left_out", ["X/X_A.txt", "X/X_graph_indicator.txt", "X/X_graph_labels.txt"])
 def test_a_zip_that_lacks_a_file_names_it(tmp_path, left_out):
     files = {name: text for name, text in GOOD.items() if name != left_out}
@@ -293,6 +309,44 @@ def test_several_graphs_and_noise_are_no_exact_claim():
     }
     *_, last = attacked(replace(observation, update=noisy))
     assert last.outcome not in READ
+
+
+@pytest.mark.parametrize("length", [1e-4, 1e-2, 0.3])
+@pytest.mark.parametrize("line", ["CO", "CCO", "CC(=O)O"])
+def test_under_noise_of_any_length_no_graph_is_said_to_have_a_gradient_that_it_does_not_have(line, length):
+    observation, batch = seen(parse(line))
+    noisy = {
+        name: tensor + length * tensor.norm() * torch.randn(tensor.shape, generator=stream(1, name)) / tensor.numel() ** 0.5
+        for name, tensor in observation.update.items()
+    }
+    *_, last = attacked(replace(observation, update=noisy))
+    if last.outcome in READ:
+        assert mismatch(replace(observation, update=noisy), last.candidate) < EXACT
+        assert isomorphic(last.candidate, batch).item() == 1 or last.outcome is GraphOutcome.TWINS
+    assert (last.outcome in READ) or length > EXACT
+
+
+def _gives_up(*_, **__):
+    raise RuntimeError
+
+
+COUNTING = "lab.attacks.graph.counting"
+LESS = {
+    "MOST_WEIGHED": (f"{COUNTING}.nnls", {}),
+    "MOST_PROGRAMMES": (f"{COUNTING}._programme", {f"{COUNTING}.nnls": _gives_up}),
+    "MOST_GLUED": ("lab.attacks.graph.gluing.glued", {}),
+}
+
+
+@pytest.mark.parametrize(("bound", "work", "so_that_it_is_needed"), [(bound, *how) for bound, how in LESS.items()], ids=LESS)
+def test_what_takes_time_is_bounded_over_all_attempts(bound, work, so_that_it_is_needed, monkeypatch):
+    """Where nothing of it is allowed nothing of it is done, and the graph ends in a sentence that says so."""
+    done = []
+    monkeypatch.setattr(f"lab.attacks.graph.bounds.{bound}", 0)
+    for place, instead in {work: lambda *args, **more: done.append(args), **so_that_it_is_needed}.items():
+        monkeypatch.setattr(place, instead)
+    *_, last = attacked(simulate_round(Experiment(dataset=Molecules("caffeine"), network=GCN())).observation)
+    assert (done, last.outcome) == ([], GraphOutcome.TOO_MANY)
 
 
 TOLD = [

@@ -60,7 +60,7 @@ def test_the_gallery_is_written_as_it_is_read(line):
 
 @settings(max_examples=40, deadline=None)
 @given(molecules(), st.integers(0, 10**6))
-def test_the_line_up_is_of_other_molecules_of_as_many_atoms(graph, seed):
+def test_the_line_up_is_of_other_molecules_of_as_many_atoms_and_no_more_bonds(graph, seed):
     dataset = Molecule.of(*graph)
     others = dataset.others(1, 7, 0, torch.Generator().manual_seed(seed))
     assert others["atoms"].shape == (7, len(graph[0]), len(ATOMS))
@@ -68,6 +68,8 @@ def test_the_line_up_is_of_other_molecules_of_as_many_atoms(graph, seed):
     for other in graphs_of(others):
         assert mapping(own, other) is None
         assert max((degree for _, degree in other.degree), default=0) <= MOST_BONDS
+        least = min(len(graph[1]), len(graph[0]) - 1)
+        assert least <= other.number_of_edges() <= len(graph[1]), "as many, or as many as there are atoms free for"
 
 
 REFUSED = {

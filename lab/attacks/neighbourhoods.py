@@ -22,7 +22,7 @@ from lab.options.words import percent
 if TYPE_CHECKING:
     from lab.attacks.graph.counting import Told
     from lab.attacks.graph.listing import Listing
-    from lab.attacks.graph.neighbourhood_types import Types
+    from lab.attacks.graph.neighbourhood_types import Allowance, Types
     from lab.attacks.graph.telling import Listed
 
 LEAST_DEGREE = 3
@@ -34,7 +34,10 @@ BLURRED: tuple[Attempt, ...] = ((30.0, False), (30.0, True), (300.0, False), (3_
 ENOUGH = 4_000
 """Neighbourhoods, each of which is weighed against all others."""
 UNEXPLAINED, NOISY = 300.0, 3.0
-"""Times the last digit that was sent, and times the noise that its layers show, that a graph may leave unexplained of it."""
+"""Times the last digit that was sent, and times the noise that its layers show, that a graph may leave unexplained of it.
+
+Where noise is longer than ``EXACT`` more would pass than what was sent.
+"""
 
 
 class GraphOutcome(Outcome):
@@ -45,7 +48,7 @@ class GraphOutcome(Outcome):
     )
     TWINS = "Read off as far as can be: another graph has the same gradient, and nobody can tell them apart."
     NO_COUNTS = "No neighbourhoods explain the gradient: it carries noise, or atoms have more bonds than were tried."
-    TOO_MANY = "More neighbourhoods fit than can be weighed against each other."
+    TOO_MANY = "More neighbourhoods fit, or more numbers of them, than can be tried."
     NO_GLUE = "The neighbourhoods are known, but no graph was found that has them all."
     SEVERAL = "Several graphs share one gradient, which mixes their neighbourhoods."
     NO_BODY = "This network is no graph network of the catalogue with its layers and head sent."
@@ -72,7 +75,7 @@ class Neighbourhoods(Attack):
             return
         found = reading.found(self.degree)
         if isinstance(found, Outcome):
-            note = f"{reading.told.nodes} atoms, of each up to {self.degree} bonds were tried."
+            note = f"{reading.told.nodes} atoms, of at most {self.degree} bonds each."
             yield ended(observation, state, found, note)
         else:
             yield from reading.bit_by_bit(state, found)
@@ -87,13 +90,18 @@ class _Reading:
     told: Told
     unexplained: float
     """What a graph may leave of what was shared, as a share."""
+    weighed: Allowance
+    programmes: Allowance
+    glued: Allowance
 
     @classmethod
     def of(cls, observation: Observation) -> _Reading | Outcome:
         """The reading, or why there is none."""
-        from lab.attacks.closed_form.mismatch import in_double
+        from lab.attacks.closed_form.mismatch import EXACT, in_double
+        from lab.attacks.graph.bounds import MOST_GLUED, MOST_PROGRAMMES, MOST_WEIGHED
         from lab.attacks.graph.counting import Told
         from lab.attacks.graph.listing import Listing
+        from lab.attacks.graph.neighbourhood_types import Allowance
         from lab.federated.graph_layers import GraphBody
 
         if observation.batch_size > 1:
@@ -113,7 +121,9 @@ class _Reading:
         gradients = [update[f"{layer}.weight"] for layer in layers]
         listing = Listing.of(body, gradients, nodes, precision)
         told = Told(body, pooled, back, gradients[-1], update.get(f"{layers[-1]}.bias"), listing.entered[-1], nodes)
-        return cls(seen, listing, told, max(UNEXPLAINED * precision, NOISY * listing.entered[-1].noise_share))
+        unexplained = max(UNEXPLAINED * precision, NOISY * listing.entered[-1].noise_share)
+        allowed = (Allowance(most) for most in (MOST_WEIGHED, MOST_PROGRAMMES, MOST_GLUED))
+        return cls(seen, listing, told, min(unexplained, EXACT), *allowed)
 
     def found(self, most: int) -> _Found | GraphOutcome:
         """One graph or two with the shared gradient, or why there is none: the likeliest way first, and all graphs if few."""
@@ -148,11 +158,13 @@ class _Reading:
 
         if len(types) > ENOUGH:
             raise TooManyError
+        self.weighed.spend(len(types))
         if len(types):
-            yield from whole_counts(*self.told.equations(types), types, self.told.nodes, self.unexplained)
+            equations = self.told.equations(types)
+            yield from whole_counts(*equations, types, self.told.nodes, self.unexplained, self.programmes)
 
     def _glued(self, types: Types, listed: Listed, counts: list[int]) -> _Found | None:
-        """Graphs with so many neighbourhoods of each type."""
+        """Graphs with so many neighbourhoods of each type. Raises ``TooManyError``."""
         from lab.attacks.graph.gluing import can_be_glued, glued
 
         there = Counter({number: count for number, count in enumerate(counts) if count})
@@ -161,6 +173,7 @@ class _Reading:
         centres, around = [types.centre[place] for place in places], [types.around[place] for place in places]
         if not can_be_glued(centres, around):
             return None
+        self.glued.spend(1)
         kinds = [listed.kind(types.root[place]) for place in places]
         graphs = self._distinct((kinds, bonds) for bonds in glued(centres, around))
         readings = tuple(listed.reading(root, count, self.told.body.kinds) for root, count in roots.items())

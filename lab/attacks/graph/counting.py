@@ -15,7 +15,7 @@ from scipy.optimize import Bounds, LinearConstraint, milp, nnls
 from torch import Tensor
 
 from lab.attacks.graph.gradient_span import GradientSpan
-from lab.attacks.graph.neighbourhood_types import Types
+from lab.attacks.graph.neighbourhood_types import Allowance, Types
 from lab.federated.graph_layers import GraphBody
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
@@ -74,11 +74,13 @@ def handshakes(types: Types) -> Numbers:
     return np.array(list(rows.values())) if rows else np.zeros((0, len(types)))
 
 
-def whole_counts(left: Numbers, right: Numbers, types: Types, nodes: int, near: float) -> Iterator[list[int]]:
+def whole_counts(
+    left: Numbers, right: Numbers, types: Types, nodes: int, near: float, programmes: Allowance
+) -> Iterator[list[int]]:
     """Counts c >= 0 with ``left`` c = ``right``, so many nodes and every handshake met: one, then those that swaps make of it.
 
     Two nodes of one kind that exchange neighbours change no sum of what is gathered, and hardly the others.
-    ``near`` is what may be left unexplained, as a share.
+    ``near`` is what may be left unexplained, as a share. Raises ``TooManyError`` where no more ``programmes`` are allowed.
     """
     scale = np.linalg.norm(right) or 1.0
     left, right = left / scale, right / scale
@@ -94,7 +96,10 @@ def whole_counts(left: Numbers, right: Numbers, types: Types, nodes: int, near: 
         counts, least = np.zeros(len(types)), 0.0
     found = np.round(counts)
     if not serves(found):
-        found = _programme(left, right, even, wanted, nodes) if least < near else None
+        if least >= near:
+            return
+        programmes.spend(1)
+        found = _programme(left, right, even, wanted, nodes)
     if found is None or not serves(found):
         return
     first = tuple(int(count) for count in found)

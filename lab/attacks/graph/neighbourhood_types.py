@@ -49,7 +49,7 @@ class Types:
 
 
 class Allowance:
-    """How many neighbourhoods may still be looked at in all."""
+    """How many of what takes time may still be done in all."""
 
     def __init__(self, left: int) -> None:
         self.left = left

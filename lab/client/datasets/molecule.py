@@ -71,7 +71,7 @@ class Molecule(Dataset):
         return Batch(batch_of([graph], len(ATOMS)), torch.tensor([int(has_ring(graph))], dtype=torch.long))
 
     def others(self, batch_size: int, count: int, size: int, generator: torch.Generator) -> Inputs:
-        """Molecules of as many atoms and bonds: the same atoms but one, bound anew at random."""
+        """Molecules of as many atoms, all but one the same, bound anew; of as many bonds or, where no atom is free, fewer."""
         own = parse(self.line)
         return batch_of([_another(own, generator) for _ in range(count)], len(ATOMS))
 
@@ -100,7 +100,7 @@ def _another(own: Graph, generator: torch.Generator) -> Graph:
     mixed[0] = (mixed[0] + 1 + drawn(len(ATOMS) - 1)) % len(ATOMS)
     bound: set[tuple[int, int]] = set()
     free = [MOST_BONDS] * len(kinds)
-    for other in range(1, len(kinds)):
+    for other in range(1, min(len(kinds), len(bonds) + 1)):
         partners = [one for one in range(other) if free[one]]
         _bind(bound, free, partners[drawn(len(partners))], other)
     while len(bound) < len(bonds):

@@ -160,12 +160,15 @@ def _whole(texts: dict[str, str], part: str, name: str, columns: int = 1) -> lis
     for line in io.StringIO(texts[part], newline=None):
         if len(lines) == MOST_LINES:
             raise _odd(name, f"more than {MOST_LINES:,} lines in _{part}.txt; take a smaller set")
+        words = line.split(",", columns)  # no further: one line may be as long as the file
+        if not line.strip():
+            continue
+        if len(words) != columns:
+            raise _odd(name, f"a line in _{part}.txt without {columns} number{'s'[: columns != 1]}; take the file as published")
         try:
-            lines += [[int(word) for word in line.split(",")]] if line.strip() else []
+            lines.append([int(word) for word in words])
         except ValueError:
             raise _odd(name, f"a line in _{part}.txt that is no whole number; take the file as published") from None
-    if any(len(line) != columns for line in lines):
-        raise _odd(name, f"a line in _{part}.txt without {columns} numbers; take the file as published")
     return lines
 
 

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 ROUNDS = 3
 """Rounds of colouring after which two layers and a degree cannot tell nodes apart."""
-MOST_STEPS = 20_000
 
 
 def colours(graph: nx.Graph[int], rounds: int = ROUNDS) -> Counter[object]:
