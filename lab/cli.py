@@ -147,6 +147,12 @@ def run(
     channels: Annotated[int | None, Option(metavar="N", parser=whole, help="of the pictures: 1 to 4; grey: 1")] = None,
     labels: Annotated[str | None, Option(metavar="HOW", help="the server's labels: known, inferred or joint")] = None,
     defence: Annotated[list[str] | None, Option(metavar=NAMED, help="repeat it for several, applied in order")] = None,
+    epsilon: Annotated[
+        float | None, Option(metavar="X", parser=number, help="of differential privacy, that the noise shall keep")
+    ] = None,
+    delta: Annotated[
+        float | None, Option(metavar="X", parser=number, help="for which epsilon is told; 1e-5 if left out")
+    ] = None,
     rounds: Annotated[int | None, Option(metavar="N", parser=whole, help="asked so often, the server takes the mean")] = None,
     batch: Annotated[int | None, Option(metavar="N", parser=whole, help="private pictures behind one update")] = None,
     protocol: Annotated[str | None, Option(metavar=NAMED, help="such as fedavg:optimiser=adam,learning_rate=0.001")] = None,
@@ -166,12 +172,14 @@ def run(
 ) -> None:
     """Attack one round of federated learning; flags win over the preset or the experiment file."""
     from lab.commands.choosing import Choices, OwnFlags, check_at_hand, choose, sides, stopped_after
+    from lab.commands.promising import Wished
     from lab.device import check_name
     from lab.experiments.outputs import ready_folder
 
     if seconds is not None and not seconds > 0:
         raise LabError(f"--seconds {seconds:g} is out of range; give a number of seconds above 0.")
     check_name(device)
+    wished = Wished.typed(epsilon, delta, defence or ())
     choices = Choices(
         preset=preset,
         experiment=experiment,
@@ -184,6 +192,8 @@ def run(
         attack=attack,
         defences=defence or (),
         protocol=protocol,
+        epsilon=epsilon,
+        delta=delta,
         edits=(
             ("distance", distance),
             ("tv", tv),
@@ -205,7 +215,7 @@ def run(
     if own != OwnFlags():
         _tell(_attacked_own(own, choices, device, seconds, out))
         return
-    chosen = choose(choices)
+    chosen = wished.kept(choose(choices))
     last = stopped_after(experiment) if experiment is not None and iterations is None and seconds is None else None
     if download:
         from lab.commands.fetching import fetch_for
@@ -215,7 +225,10 @@ def run(
         check_at_hand(chosen)
     if out is not None:
         ready_folder(out)
-    _tell((_attacked_opened if chosen.dataset.name == UNKNOWN else _attacked)(chosen, device, seconds, last, out))
+    if chosen.dataset.name == UNKNOWN:
+        _tell(_attacked_opened(chosen, device, seconds, last, out))
+    else:
+        _tell(_attacked(chosen, device, seconds, last, out, wished.delta))
 
 
 def _tell(told: Told) -> None:
@@ -225,12 +238,14 @@ def _tell(told: Told) -> None:
         raise typer.Exit(INTERRUPTED)
 
 
-def _attacked(experiment: Experiment, device: str, seconds: float | None, last: int | None, out: Path | None) -> Told:
+def _attacked(
+    experiment: Experiment, device: str, seconds: float | None, last: int | None, out: Path | None, delta: float
+) -> Told:
     """What came out; only now, with nothing left to refuse, is there something to compute."""
     with lasting():
         from lab.commands.running import Limits, run
 
-    return run(experiment, device, Limits(seconds, last), out)
+    return run(experiment, device, Limits(seconds, last), out, delta)
 
 
 def _attacked_opened(experiment: Experiment, device: str, seconds: float | None, last: int | None, out: Path | None) -> Told:
@@ -357,6 +372,9 @@ def federate(
     ] = None,
     attack: Annotated[str | None, Option(metavar=NAMED, help="by this attack; the recommended one if left out")] = None,
     dishonest: Annotated[bool, Option("--dishonest", help="with --secure and --look: a server that breaks it")] = False,
+    epsilon: Annotated[
+        float | None, Option(metavar="X", parser=number, help="of differential privacy, that the noise shall keep")
+    ] = None,
     delta: Annotated[
         float | None, Option(metavar="X", parser=number, help="for which epsilon is told; 1e-5 if left out")
     ] = None,
@@ -365,14 +383,17 @@ def federate(
     from lab.commands.federating import prepare
     from lab.commands.federating import run as federate_it
     from lab.commands.looking import Look
+    from lab.commands.promising import Wished
 
+    wished = Wished.typed(epsilon, delta, defence or ())
     given = {"clients": clients, "rounds": rounds, "sampled": sampled, "concentration": concentration, "pictures": pictures}
     given |= {"dataset": dataset, "network": network, "protocol": protocol, "server_rate": server_rate, "defences": defence}
     settings = prepare(given | {"seed": seed, "secure": secure, "lost": lost}, data)
     if dishonest and not look:
         raise LabError("--dishonest breaks secure aggregation to see one client; name it by --look, such as --look 1:3.")
     try:
-        say(federate_it(settings, out, Look.parsed(look, dishonest=dishonest) if look else None, attack, delta))
+        looked = Look.parsed(look, dishonest=dishonest) if look else None
+        say(federate_it(settings, out, looked, attack, wished.delta, wished.epsilon))
     except KeyboardInterrupt as interruption:
         say(str(interruption))
         raise typer.Exit(INTERRUPTED) from None

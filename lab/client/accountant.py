@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from typing import Any
 
 from lab.errors import LabError
 from lab.options.words import percent
@@ -29,8 +33,56 @@ class Mechanism:
     steps: int
 
 
+@dataclass(frozen=True)
+class Sums:
+    """Noisy sums in which all that one of ``whose`` has may be, before a server that sees ``seen``."""
+
+    whose: str
+    seen: str
+    rate: float
+    """Share of all that is in each sum, from above 0 to 1."""
+    steps: int
+    noises: float = 1.0
+    """Deviation of the noise on the sum over that of one client."""
+
+    def under(self, multiplier: float) -> Mechanism:
+        """What they are where each client adds so much noise."""
+        return Mechanism(multiplier * self.noises, self.rate, self.steps)
+
+    def promises_less(self, other: Sums) -> bool:
+        """Whether it promises no more than another, whatever the noise."""
+        return self.rate >= other.rate and self.steps >= other.steps and self.noises <= other.noises
+
+
 class NoAccountantError(LabError):
     """Opacus is not installed."""
+
+
+@contextmanager
+def _opacus() -> Iterator[Any]:
+    """Its accountants, and quiet: that an order at the end of its range might do better is no matter, what it gives holds."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            accountants = import_module("opacus.accountants")
+        except ImportError:
+            raise NoAccountantError(
+                "Epsilon is accounted by Opacus, which is not installed; install it by: pip install "
+                "'inverting-gradients-lab[opacus]'."
+            ) from None
+        yield accountants
+
+
+def check_delta(delta: float) -> None:
+    """Raise ``LabError`` for a delta that is no chance."""
+    if not 0 < delta < 1:
+        raise LabError(f"delta = {delta:g} is out of range; give a chance above 0 and below 1, less than 1 over the examples.")
+
+
+def check_epsilon(wanted: float) -> None:
+    """Raise ``LabError`` for an epsilon that nobody can promise."""
+    if not 0 < wanted < math.inf:
+        raise LabError(f"epsilon = {wanted:g} is out of range; give a number above 0, such as 3.")
 
 
 def epsilon(mechanism: Mechanism, delta: float) -> float:
@@ -38,24 +90,49 @@ def epsilon(mechanism: Mechanism, delta: float) -> float:
 
     Raises ``LabError`` for a delta that is no chance, and ``NoAccountantError`` without Opacus.
     """
-    if not 0 < delta < 1:
-        raise LabError(f"delta = {delta:g} is out of range; give a chance above 0 and below 1, less than 1 over the examples.")
+    check_delta(delta)
     if mechanism.steps == 0:
         return 0.0
     if mechanism.multiplier == 0:
         return math.inf
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that an order at the end of its range might do better: what it gives holds
-        try:
-            from opacus.accountants import RDPAccountant
-        except ImportError:
-            raise NoAccountantError(
-                "Epsilon is accounted by Opacus, which is not installed; install it by: pip install "
-                "'inverting-gradients-lab[opacus]'."
-            ) from None
-        accountant = RDPAccountant()
+    with _opacus() as accountants:
+        accountant = accountants.RDPAccountant()
         accountant.history = [(mechanism.multiplier, mechanism.rate, mechanism.steps)]
         return float(accountant.get_epsilon(delta))
+
+
+def noise_for(sums: Sequence[Sums], wanted: float, delta: float) -> float:
+    """The multiplier with which all of them keep an epsilon, as Opacus seeks it: never above, and within 0.01 below.
+
+    Raises ``LabError`` where no noise does, or a number is out of range, and ``NoAccountantError`` without Opacus.
+    """
+    check_epsilon(wanted)
+    check_delta(delta)
+    return max(_sought(one, wanted, delta) / one.noises for one in _worst_off(sums))
+
+
+def _sought(sums: Sums, wanted: float, delta: float) -> float:
+    if sums.steps == 0:
+        return 0.0
+    with _opacus() as accountants:
+        try:
+            return accountants.utils.get_noise_multiplier(
+                target_epsilon=wanted, target_delta=delta, sample_rate=sums.rate, steps=sums.steps, accountant="rdp"
+            )
+        except ValueError:  # after noise of a million times the bound
+            raise LabError(
+                f"No noise keeps epsilon = {wanted:g} at delta = {delta:g} by Opacus' RDP accountant; ask for a larger "
+                "epsilon or a larger delta."
+            ) from None
+
+
+def _worst_off(sums: Sequence[Sums]) -> list[Sums]:
+    """Those of which one promises least, however much noise there is: of alike ones the first."""
+    found: list[Sums] = []
+    for one in sums:
+        if not any(other.promises_less(one) for other in found):
+            found = [other for other in found if not one.promises_less(other)] + [one]
+    return found
 
 
 @dataclass(frozen=True)
@@ -72,6 +149,17 @@ class Promise:
     def of(cls, whose: str, seen: str, mechanism: Mechanism, delta: float) -> Promise:
         """Accounted. Raises ``LabError`` as ``epsilon`` does."""
         return cls(whose, seen, mechanism, delta, epsilon(mechanism, delta))
+
+    @classmethod
+    def weakest(cls, sums: Sequence[Sums], multiplier: float, delta: float) -> Promise:
+        """Accounted of whoever is worst off. Raises ``LabError`` as ``epsilon`` does."""
+        each = [cls.of(one.whose, one.seen, one.under(multiplier), delta) for one in _worst_off(sums)]
+        return max(each, key=lambda promise: promise.epsilon)
+
+    def plain(self) -> dict[str, Any]:
+        """In numbers, and in words under ``told``; epsilon is infinite where there is no noise."""
+        named = {"whose": self.whose, "seen": self.seen, "epsilon": self.epsilon, "delta": self.delta}
+        return {**named, **asdict(self.mechanism), "accountant": "RDP, by Opacus", "told": str(self)}
 
     def __str__(self) -> str:
         """Epsilon, what it is made of, and what it means."""

@@ -34,6 +34,8 @@ class Choices:
     attack: str | None = None
     defences: Sequence[str] = ()
     protocol: str | None = None
+    epsilon: float | None = None
+    delta: float | None = None
     edits: Sequence[Patch] = ()
     """Further flags by the name of their patch; None where one was not given."""
 

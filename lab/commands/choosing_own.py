@@ -45,6 +45,8 @@ def check_flags(own: OwnFlags, choices: Choices) -> None:
         "--dataset": choices.dataset,
         "--image": choices.images or None,
         "--defence": choices.defences or None,
+        "--epsilon": choices.epsilon,
+        "--delta": choices.delta,
         "--trained or --untrained": choices.trained,
         "--size": edits.get("image_size"),
         "--channels": edits.get("channels"),

@@ -43,9 +43,13 @@ def run(
     out: Path,
     look: Look | None,
     attack: str | None,
-    delta: float | None = None,
+    delta: float = USUAL_DELTA,
+    epsilon: float | None = None,
 ) -> str:
-    """Train to the end, say what is promised, then attack. Raises ``KeyboardInterrupt`` with a sentence after Ctrl-C."""
+    """Train to the end, say what is promised, then attack; with an epsilon, under as much noise as keeps it.
+
+    Raises ``KeyboardInterrupt`` with a sentence after Ctrl-C.
+    """
     chosen = parse_entry(Attack, attack) if attack else None
     if look is None and attack:
         raise LabError("--attack needs an update; name its round and its client by --look, such as --look 1:3.")
@@ -53,11 +57,14 @@ def run(
         look.check(settings)
     with lasting():  # what was typed is checked by now, and only a training needs torch
         from lab.federation.archive import Archive
-        from lab.federation.promises import promises
+        from lab.federation.promises import keeping, promises
         from lab.federation.shards import Shards
         from lab.federation.training import federate
+    shards = Shards.of(settings)
+    if epsilon is not None:
+        settings = keeping(settings, shards, epsilon, delta)
     try:
-        promised = promises(settings, Shards.of(settings), USUAL_DELTA if delta is None else delta)
+        promised = promises(settings, shards, delta)
     except NoAccountantError as missing:  # a training needs no accountant
         promised = [str(missing)]
     played = None

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tqdm import tqdm
 
 from lab import device
 from lab.attacks.base import AttackState
+from lab.client.accountant import USUAL_DELTA
 from lab.commands.interruption import interruptible
 from lab.commands.recording import Ended, Recording, follow
 from lab.evaluation.scores import Scores, control_name, score
 from lab.experiments.driving import drive
 from lab.experiments.experiment import Experiment
 from lab.experiments.outputs import Finished, write_outputs
+from lab.experiments.promises import privacy_told
 from lab.experiments.rounds import simulate_round
 from lab.federated.inputs import first
 from lab.modalities.base import Modality, modality_of
@@ -43,11 +45,11 @@ class Told:
     interrupted: bool
 
 
-def run(experiment: Experiment, where: str, limits: Limits, out: Path | None) -> Told:
+def run(experiment: Experiment, where: str, limits: Limits, out: Path | None, delta: float = USUAL_DELTA) -> Told:
     """Run the attack to its end, a limit or Ctrl-C, and write to ``out``. Raises ``LabError`` for wrong input."""
     chosen = device.choose(where)
     with interruptible() as interruption:
-        finished = _attack(experiment, chosen, limits, lambda: interruption.asked)
+        finished = replace(_attack(experiment, chosen, limits, lambda: interruption.asked), delta=delta)
         written = [] if out is None else write_outputs(finished, out)
     return Told(summary(finished, out, written), interruption.asked)
 
@@ -110,13 +112,16 @@ def summary(finished: Finished, out: Path | None, written: list[str]) -> str:
         finished.state.outcome.value,
         f"Verdict: {scores.verdict.value}, {_places(scores, modality)} in the line-up.",
         measures_told(scores, modality),
-        f"{finished.iterations} iterations in {finished.seconds:.2f} s ({finished.iterations_per_second:.1f} a second) "
-        f"on {finished.device}.",
     ]
-    if scores.max_abs_error is not None:
-        lines.insert(3, f"The largest error of the input read off by algebra is {scores.max_abs_error:.2g}.")
     if scores.label_accuracy is not None:
-        lines.insert(3, f"Labels recovered: {100 * scores.label_accuracy:.0f} %.")
+        lines.append(f"Labels recovered: {100 * scores.label_accuracy:.0f} %.")
+    if scores.max_abs_error is not None:
+        lines.append(f"The largest error of the input read off by algebra is {scores.max_abs_error:.2g}.")
+    lines += privacy_told(finished.experiment, finished.delta)
+    lines.append(
+        f"{finished.iterations} iterations in {finished.seconds:.2f} s ({finished.iterations_per_second:.1f} a second) "
+        f"on {finished.device}."
+    )
     lines += finished.attacked.batch.notes
     if out is not None:
         lines.append(f"Written to {out}: {', '.join(written)}.")

@@ -14,10 +14,11 @@ from typing import Any
 from lab.client.accountant import USUAL_DELTA, Promise
 from lab.client.defences.base import Defence
 from lab.client.defences.dp_sgd import DPSGD
+from lab.client.promises import last_training
 from lab.device import computing
 from lab.duel.prices import PriceList, Promised, Trained
 from lab.errors import LabError
-from lab.federation.promises import last_training, of_clients, of_examples
+from lab.federation.promises import of_clients, of_examples
 from lab.federation.settings import Federation
 from lab.federation.shards import Shards
 from lab.federation.training import federate
@@ -108,7 +109,7 @@ def priced(one: Asked) -> Trained:
 
 
 def _promises(settings: Federation, shards: Shards) -> Iterator[Promise]:
-    last = last_training(settings)
+    last = last_training(settings.defences)
     if isinstance(last, DPSGD):
         yield of_examples(settings, last, shards, USUAL_DELTA)
     yield from of_clients(settings, USUAL_DELTA)

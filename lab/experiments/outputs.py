@@ -17,11 +17,13 @@ from typing import Any
 from lab.late import Tensor, torch
 
 from lab.attacks.base import AttackState
+from lab.client.accountant import USUAL_DELTA
 from lab.errors import LabError
 from lab.evaluation.layers import layer_scores
 from lab.evaluation.round import Round
 from lab.evaluation.scores import Scores, decoded
 from lab.experiments.experiment import Experiment
+from lab.experiments.promises import privacy
 from lab.experiments.references import citation
 from lab.federated.inputs import moved, rows
 from lab.federated.tensors import Inputs
@@ -60,6 +62,8 @@ class Finished:
     stopped_after: int | None
     """The iteration at which the attack was cut short; None where it ran to its own end."""
     device: str
+    delta: float = USUAL_DELTA
+    """The chance for which epsilon is told."""
 
     @property
     def outcome(self) -> str:
@@ -149,6 +153,9 @@ def result(finished: Finished) -> dict[str, Any]:
     ``layers`` holds what ``--attack recursive`` undid, top to bottom (empty for other attacks), an object a layer
     with the fields of ``LayerScore``: name, kind, unknowns, equations, rank (how many unknowns its own equations
     tell), condition, residual ||A x - b|| / ||b||, and error ||recovered - true|| / ||true|| against the truth.
+    ``privacy`` holds what differential privacy promises, an object a promise (empty without one): for one of ``whose``
+    (example, client) against a server that sees ``seen``, epsilon (null where nothing is promised) at ``delta``, what was
+    accounted (``multiplier``, ``rate``, ``steps``), what is taken for granted (``assumed``), and all of it as it is ``told``.
     """
     scores, state = finished.scores, finished.state
     assert state.outcome is not None
@@ -158,6 +165,7 @@ def result(finished: Finished) -> dict[str, Any]:
             "outcome": finished.outcome,
             "outcome_text": state.outcome.value,
             "verdict": scores.verdict.value,
+            "privacy": privacy(finished.experiment, finished.delta),
             "notes": list(finished.attacked.batch.notes),
             "device": finished.device,
             "iterations": finished.iterations,
