@@ -97,6 +97,7 @@ if TYPE_CHECKING:
     from lab.federated.networks.transformer import Transformer
     from lab.federated.networks.vgg11 import VGG11
     from lab.federated.networks.vision_transformer import VisionTransformer
+    from lab.federated.number_formats import NumberFormat
     from lab.federated.observation import LabelSource, Observation
     from lab.federated.protocols.base import Protocol
     from lab.federated.protocols.fedavg import FedAvg
@@ -162,6 +163,7 @@ __all__ = [
     "Neighbourhoods",
     "Network",
     "NormalisedAdam",
+    "NumberFormat",
     "Observation",
     "Optimiser",
     "Outcome",
@@ -222,6 +224,7 @@ _NOUNS = (
     "lab.attacks.patch_embedding",
     "lab.attacks.span",
     "lab.findings.diagnosis",
+    "lab.federated.number_formats",
 )
 _KINDS = ("attack", "protocol", "loss", "local_optimiser", "distance", "prior", "optimiser", "defence", "network")
 """Their entries are public under the names of their classes, also those of files that somebody adds."""

@@ -46,6 +46,9 @@ LOSSES = {
 HOW = ("foreach", "fused", "capturable", "differentiable", "initial_lr")
 """Of an optimiser's settings those that say how a step is computed, or where a schedule of the rate began."""
 
+HALVES = ("bfloat16", "float16")
+"""Number formats of half precision."""
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -229,6 +232,7 @@ class _Watch:
         self._pictures = set[float]()
         self._shapes = set[tuple[int, ...]]()
         self._modes = set[bool]()
+        self._formats = set[str]()
         self._loss: str | None = None
         self._model, self._hooks = model, ExitStack()
 
@@ -269,6 +273,9 @@ class _Watch:
 
     def _notes(self) -> Iterator[str]:
         """What a recipe of equal steps at one rate leaves out."""
+        halves = sorted(self._formats & set(HALVES))
+        if halves:
+            yield f"The client computed in {' and '.join(halves)}, and the attack computes in single precision."
         if len(self._rates) > 1:
             yield "The learning rate changed under way."
         sizes = sorted(set(self._sizes[: self.steps]))
@@ -290,6 +297,8 @@ class _Watch:
         outermost = self._depth == 0 if self._model is None else module is self._model
         self._depth += 1
         pictures = inputs[0] if inputs else None
+        if torch.is_grad_enabled() and isinstance(pictures, Tensor):
+            self._formats.add(_format(pictures))
         if outermost and torch.is_grad_enabled() and isinstance(pictures, Tensor) and pictures.ndim == 4:
             self._sizes[-1] += len(pictures)
             self._pictures |= _marks(pictures)
@@ -298,6 +307,13 @@ class _Watch:
 
     def _left(self, *_: Any) -> None:
         self._depth -= 1
+
+
+def _format(values: Tensor) -> str:
+    """The number format in which a layer computes with these values."""
+    kind = values.device.type
+    found = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else values.dtype
+    return str(found).removeprefix("torch.")
 
 
 def _marks(pictures: Tensor) -> set[float]:

@@ -12,6 +12,7 @@ from lab.errors import LabError, unknown_name
 from lab.experiments.experiment import Experiment
 from lab.experiments.recommended import followed, of_one_kind
 from lab.federated.losses.base import Loss
+from lab.federated.protocols.base import Protocol
 from lab.federated.protocols.fedavg import FedAvg
 from lab.federated.protocols.fedsgd import FedSGD
 from lab.options.catalogue import Entry
@@ -154,7 +155,7 @@ def _is_none(value: Any) -> bool:
 def _local_steps(experiment: Experiment, value: Any) -> Any:
     """0 sends the gradient (FedSGD); from 1 on the weight change after that many steps (FedAvg)."""
     if _is_none(value):
-        return to_plain(FedSGD(loss=experiment.protocol.loss))
+        return to_plain(_of_the_same_client(FedSGD, experiment.protocol))
     return _averaging(experiment) | {"local_steps": value}
 
 
@@ -168,7 +169,12 @@ def _local_lr(experiment: Experiment, value: Any) -> Any:
 
 def _averaging(experiment: Experiment) -> dict[str, Any]:
     protocol = experiment.protocol
-    return to_plain(protocol if isinstance(protocol, FedAvg) else FedAvg(loss=protocol.loss))
+    return to_plain(protocol if isinstance(protocol, FedAvg) else _of_the_same_client(FedAvg, protocol))
+
+
+def _of_the_same_client(kind: type[Protocol], protocol: Protocol) -> Protocol:
+    """Another protocol, and whatever all of them have as this one has it: the loss, number formats."""
+    return kind(**{field.name: getattr(protocol, field.name) for field in fields_of(Protocol)})
 
 
 def _client_loss(experiment: Experiment, value: Any) -> Any:

@@ -75,7 +75,7 @@ def _simulate(experiment: Experiment, where: torch.device) -> Round:
         modality=modality.name,
         masked=masked(experiment.defences, network),
         rounds=experiment.asked,
-        notes=(AVERAGED.format(asked=experiment.asked),) if experiment.asked > 1 else (),
+        notes=(*experiment.protocol.notes, *([AVERAGED.format(asked=experiment.asked)] if experiment.asked > 1 else [])),
     )
     return Round(batch, clean, observation, _line_up(batch, experiment, modality))
 
@@ -194,7 +194,8 @@ def _defended(experiment: Experiment, network: Classifier, batch: Batch, clean: 
     total, memories = dict[str, Tensor](), ()
     for _ in range(experiment.asked):
         own = trained(defences, experiment.protocol, network, batch, generator, clean)
-        sent, memories = defended(defences, own, generator, memories)
+        left, memories = defended(defences, own, generator, memories)
+        sent = experiment.protocol.sent(left)
         total = {name: total[name] + tensor if name in total else tensor for name, tensor in sent.items()}
     return total if experiment.asked == 1 else {name: tensor / experiment.asked for name, tensor in total.items()}
 

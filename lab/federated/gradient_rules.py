@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from lab.late import Tensor, torch
@@ -59,7 +60,7 @@ class PlainGradient(GradientRule):
     def gradient(self, model: nn.Module, weights: Gradients, inputs: Inputs, targets: Targets) -> dict[str, Tensor]:
         """By one backward pass."""
         leaves = {name: tensor.detach().requires_grad_() for name, tensor in weights.items()}
-        return slopes(self.loss.value(torch.func.functional_call(model, leaves, (inputs,)), targets), leaves)
+        return self.backward(lambda: self.loss.value(self.logits(model, leaves, inputs), targets), leaves)
 
     def each(self, model: nn.Module, weights: Gradients, inputs: Inputs, targets: Targets) -> dict[str, Tensor]:
         """By one backward pass, too, in which each input has weights of its own."""
@@ -67,6 +68,14 @@ class PlainGradient(GradientRule):
 
         def alone(leaves: dict[str, Tensor], one: Inputs, target: Tensor) -> Tensor:
             batch = each(lambda tensor: tensor.unsqueeze(0), one)
-            return self.loss.value(torch.func.functional_call(model, leaves, (batch,)), target.unsqueeze(0))
+            return self.loss.value(self.logits(model, leaves, batch), target.unsqueeze(0))
 
-        return slopes(torch.vmap(alone)(own, inputs, targets).sum(), own)
+        return self.backward(lambda: torch.vmap(alone)(own, inputs, targets).sum(), own)
+
+    def logits(self, model: nn.Module, weights: dict[str, Tensor], inputs: Inputs) -> Tensor:
+        """The network's, at these weights."""
+        return torch.func.functional_call(model, weights, (inputs,))
+
+    def backward(self, value: Callable[[], Tensor], weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """dvalue/dweights."""
+        return slopes(value(), weights)

@@ -124,7 +124,8 @@ def sent_by(
             f"The training diverged: what client {client} computed in round {number} is no finite number; take a smaller "
             "learning rate, or a smaller server_rate."
         )
-    return defended(settings.defences, own, generator, memories)
+    left, memories = defended(settings.defences, own, generator, memories)
+    return settings.protocol.sent(left), memories
 
 
 def _check_memory(settings: Federation, network: Classifier) -> None:

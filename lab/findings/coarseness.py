@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from lab.late import Tensor, torch
 
-FORMATS = {"bfloat16": 2.0**-9, "float16": 2.0**-12}
-"""Formats of few bits, the coarser first, and what rounding to them costs, relative."""
+FORMATS = {"bfloat16": 8, "float16": 11}
+"""Formats of few binary digits, the coarser first, and how many these are: rounding to d costs 2^-(d + 1), relative."""
 MANY = 500
 """So many numbers tell whether they are on a grid, or whether the smallest is suspiciously large."""
 FEW_LEVELS = 256
@@ -36,11 +36,16 @@ def grid_of(update: Mapping[str, Tensor], rounding: float) -> Grid | None:
     levels = [len(tensor.abs().unique()) for tensor in large]
     if all(count <= FEW_LEVELS and len(tensor) >= 4 * count for count, tensor in zip(levels, large, strict=True)):
         return Grid("signs alone" if max(levels) == 1 else f"{max(levels)} sizes", max(levels))
-    for name, cost in FORMATS.items():
-        kind = getattr(torch, name)
-        if cost > FINER * rounding and all(torch.equal(tensor.to(kind).float(), tensor) for tensor in large):
+    for name, digits in FORMATS.items():
+        if 2.0 ** -(digits + 1) > FINER * rounding and all(_has_digits(tensor, digits) for tensor in large):
             return Grid(name, None)
     return None
+
+
+def _has_digits(tensor: Tensor, digits: int) -> bool:
+    """Whether each number has so few binary digits, however large or small it is: a loss may have been scaled."""
+    places = torch.frexp(tensor).mantissa * 2**digits
+    return torch.equal(places, places.round())
 
 
 def share_left_out(numbers: Tensor) -> float:

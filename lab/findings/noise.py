@@ -14,6 +14,8 @@ from lab.findings.case import Case
 AUDIBLE, ABOVE_ROUNDING = 1e-4, 20.0
 FEWEST, EVEN = 3, 2.5
 """So many directions tell noise, whose strongest is at most so many times its weakest."""
+COLUMNS, LONGER = 10, 4.0
+"""So many columns in each third, and their lengths so far apart, tell whether what was added goes by them."""
 
 
 @dataclass(frozen=True)
@@ -25,13 +27,30 @@ class Noise(Finding):
     def look(self, case: Case) -> Found | None:
         """By equations of the last layer that every gradient of its loss obeys, and noise does not."""
         share = noise_share(case)
-        if share is None or share < max(AUDIBLE, ABOVE_ROUNDING * case.rounding):
+        if share is None or share < max(AUDIBLE, ABOVE_ROUNDING * case.rounding) or grows_with_numbers(case):
             return None
         return self.found(
             f"Noise about {100 * share:.2g} % as long as the update was added: {_told_by(case)}. Matching keeps the picture "
             "smoother for it.",
             share,
         )
+
+
+def grows_with_numbers(case: Case) -> bool:
+    """Whether what breaks the equations is the larger the larger the numbers around it are, as rounding is and noise is not.
+
+    By the columns of the last layer's gradient, one for each feature, the third of the longest beside that of the shortest.
+    """
+    if case.last is None or case.is_coarse or not case.seen.loss.zero_sum:
+        return False
+    weight = case.sent[f"{case.last[0]}.weight"]
+    lengths, off = weight.norm(dim=0), weight.sum(0).abs()
+    order = lengths.argsort()[-int((lengths > 0).sum()) :]
+    third = len(order) // 3
+    if third < COLUMNS:
+        return False
+    (short, small), (long, large) = ((lengths[one].mean(), off[one].mean()) for one in (order[:third], order[-third:]))
+    return bool(long > LONGER * short) and bool(large > LONGER / 2 * small)
 
 
 def noise_share(case: Case) -> float | None:

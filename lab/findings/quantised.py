@@ -20,8 +20,8 @@ class Quantised(Finding):
         grid = case.grid
         if grid is None:
             return None
-        how = f"holds {grid.words}" if grid.levels else f"is exact in {grid.words}"
-        return self.found(
-            f"The update was quantised: every large tensor {how}. Match what is left of it; closed forms are only approximate.",
-            grid.levels or 0,
-        )
+        if grid.levels:
+            how = f"was quantised: every large tensor holds {grid.words}"
+        else:
+            how = f"was computed or sent in half precision: every large tensor is exact in {grid.words}"
+        return self.found(f"The update {how}. Match what is left of it; closed forms are only approximate.", grid.levels or 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, ClassVar
 
 from lab.late import nn
@@ -12,6 +12,7 @@ from lab.errors import LabError
 from lab.federated.gradient_rules import GradientRule, PlainGradient
 from lab.federated.gradients import MEAN_CROSS_ENTROPY, LocalSteps
 from lab.federated.losses.base import Loss
+from lab.federated.number_formats import MixedPrecision, NumberFormat
 from lab.federated.tensors import Gradients, Inputs, Targets
 from lab.options.catalogue import Entry
 from lab.options.fields import Help
@@ -28,6 +29,12 @@ class Protocol(Entry):
     """What a server guesses that is not told all."""
 
     loss: Annotated[Loss, Help("what the client minimises")] = field(default=MEAN_CROSS_ENTROPY, kw_only=True)
+    computes_in: Annotated[NumberFormat, Help("number format of the client's layers; its weights stay in float32")] = field(
+        default=NumberFormat.SINGLE, kw_only=True
+    )
+    sends_in: Annotated[NumberFormat, Help("number format of the update that is sent")] = field(
+        default=NumberFormat.SINGLE, kw_only=True
+    )
 
     @abstractmethod
     def update(self, model: nn.Module, inputs: Inputs, targets: Targets, *, differentiable: bool = False) -> Gradients:
@@ -36,7 +43,13 @@ class Protocol(Entry):
     @property
     def rule(self) -> GradientRule:
         """How the client takes a gradient."""
-        return PlainGradient(self.loss)
+        if self.computes_in is NumberFormat.SINGLE:
+            return PlainGradient(self.loss)
+        return MixedPrecision(self.loss, self.computes_in)
+
+    def sent(self, update: Gradients) -> Gradients:
+        """The update as it arrives. Raises ``LabError`` where its format cannot hold it."""
+        return self.sends_in.rounded(update)
 
     def trained(self, model: nn.Module, inputs: Inputs, targets: Targets, rule: GradientRule) -> Gradients:
         """What leaves a client that takes its gradients by another rule; by its own it is ``update``.
@@ -59,8 +72,16 @@ class Protocol(Entry):
         """
 
     def as_told(self) -> Protocol:
-        """What the server knows of it."""
-        return self
+        """What the server simulates of it: in single precision, for nobody can tell what a client's rounding took away."""
+        single = NumberFormat.SINGLE
+        return self if self.computes_in is self.sends_in is single else replace(self, computes_in=single, sends_in=single)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the server knows of a client and does not simulate, a sentence each."""
+        doing = {"computes": self.computes_in, "sends": self.sends_in}
+        rounding = [f"{verb} in {kind.value}" for verb, kind in doing.items() if kind is not NumberFormat.SINGLE]
+        return (f"The client {' and '.join(rounding)}, and the attack computes in single precision.",) if rounding else ()
 
     def guesses(self) -> tuple[Protocol, ...]:
         """What it may be, as far as the server knows; one where it knows all."""

@@ -88,7 +88,8 @@ class FedAvg(Protocol):
 
     def as_told(self) -> FedAvg:
         """Without an optimiser that the server is not told."""
-        return self if self.optimiser_told else replace(self, optimiser=LocalSGD())
+        told = cast("FedAvg", super().as_told())
+        return told if self.optimiser_told else replace(told, optimiser=LocalSGD())
 
     def guesses(self) -> tuple[Protocol, ...]:
         """With each usual optimiser, where it was not told."""

@@ -8,6 +8,7 @@ from lab.late import nn
 
 from lab.federated.gradient_rules import GradientRule
 from lab.federated.gradients import LocalSteps, parameter_gradient, trainable
+from lab.federated.number_formats import NumberFormat
 from lab.federated.protocols.base import Protocol
 from lab.federated.tensors import Gradients, Inputs, Targets
 
@@ -18,6 +19,8 @@ class FedSGD(Protocol):
 
     def update(self, model: nn.Module, inputs: Inputs, targets: Targets, *, differentiable: bool = False) -> Gradients:
         """G = dL/dtheta of the batch."""
+        if self.computes_in is not NumberFormat.SINGLE and not differentiable:
+            return self.trained(model, inputs, targets, self.rule)
         return parameter_gradient(model, inputs, targets, self.loss, differentiable=differentiable)
 
     def trained(self, model: nn.Module, inputs: Inputs, targets: Targets, rule: GradientRule) -> Gradients:
