@@ -105,7 +105,7 @@ def observe(
     own, sent = received(own, given)
     normalise, probe = normalisation(mean, std, shape[0], own), probe_of(own, (count, *shape))
     notes += settled(own, normalise(probe))
-    logits = tried(own, normalise(probe))
+    logits = tried(own, normalise(probe), one_logit=protocol.loss.takes_one_logit)
     left_out = unused(own, logits)
     check_classes(known, logits.shape[1])
     weights = dict(own.named_parameters())

@@ -446,7 +446,10 @@ NO_MODELS = {
     "lazy": (lambda: nn.LazyLinear(3), "has no numbers yet in weight, bias"),
     "a tuple of outputs": (lambda: Tuple(*mlp()), "gives a tuple and not a tensor"),
     "maps of logits": (lambda: nn.Conv2d(3, 10, 1), r"gives numbers of the shape \(1, 10, 16, 16\) for 1 pictures"),
-    "one logit": (lambda: nn.Sequential(nn.Flatten(), nn.Linear(768, 1)), "of a single class cross entropy tells nothing"),
+    "one logit": (
+        lambda: nn.Sequential(nn.Flatten(), nn.Linear(768, 1)),
+        "gives 1 number for each picture, and of a single class",
+    ),
     "weights of NaN": (lambda: nn.Sequential(nn.Flatten(), filled(math.nan)), "own weights are no finite numbers"),
     "weights too large": (lambda: nn.Sequential(nn.Flatten(), filled(3e38)), "logits are no finite numbers"),
 }

@@ -13,7 +13,7 @@ from lab.attacks.closed_form.confirming import head_residual, least_at_any_scale
 from lab.attacks.closed_form.linear_layers import CONSISTENT, LayerReading, _linear_layers, read_layers
 from lab.attacks.closed_form.mismatch import EXACT, fit
 from lab.attacks.closed_form.outcomes import ClosedFormOutcome
-from lab.attacks.labels.llg import ended, recover_labels
+from lab.attacks.labels.llg import ended, label_of_one, recover_labels
 from lab.federated.inputs import each, made
 from lab.federated.observation import LabelSource, Observation
 from lab.federated.rounding import rounding
@@ -130,7 +130,7 @@ def _head_residual(readings: list[LayerReading], observation: Observation) -> fl
     """What the lowest reading, though it fits its own layer, leaves unexplained of the others."""
     lowest, labels = readings[-1], observation.labels
     if labels is None:
-        labels = readings[0].output_gradient.argmin().view(1) if observation.loss.lowest_tells else recover_labels(observation)
+        labels = label_of_one(readings[0].output_gradient) if observation.loss.lowest_tells else recover_labels(observation)
 
     def residual(inputs: Tensor) -> float:
         if observation.local_steps == 1:

@@ -12,6 +12,7 @@ from lab.late import torch
 from lab.attacks.base import Attack, AttackState, Outcome, unknown
 from lab.attacks.labels import rules
 from lab.attacks.labels.llg import length_factor, length_note, recover_labels
+from lab.errors import LabError
 from lab.federated.observation import Observation
 from lab.federated.tensors import Labels
 from lab.options.fields import Help
@@ -52,6 +53,8 @@ class LabelReading(Attack):
 
     def reconstruct(self, observation: Observation, generator: torch.Generator) -> Iterator[AttackState]:
         """One state: the labels in ascending order. Raises ``LabError`` where the last layer does not suit the rule."""
+        if observation.classes == 1 and self.rule is not Rule.LLG:
+            raise LabError(f"The rule {self.rule.value} compares classes, and this network has one logit; take rule=llg.")
         labels = _RULES[self.rule](observation)
         note = self._length_note(observation) if observation.batch_size > 1 else ""
         found = AttackState(1, 1, unknown(observation), 0.0, {}, labels=labels)

@@ -150,8 +150,11 @@ def _same(one: Any, other: Any) -> bool:
     return one.shape == other.shape and torch.allclose(one, other, rtol=1e-4, atol=1e-6, equal_nan=True)
 
 
-def tried(own: nn.Module, inputs: Tensor) -> Tensor:
-    """The logits of these inputs, shape (batch, classes), in their graph. Raises ``LabError`` where they are no logits."""
+def tried(own: nn.Module, inputs: Tensor, *, one_logit: bool = False) -> Tensor:
+    """The logits of these inputs, shape (batch, classes), in their graph; one alone where that tells something.
+
+    Raises ``LabError`` where they are no logits.
+    """
     shape = tuple(inputs.shape[1:])
     try:
         with torch.enable_grad():
@@ -171,10 +174,11 @@ def tried(own: nn.Module, inputs: Tensor) -> Tensor:
             f"The model gives numbers of the shape {tuple(logits.shape)} for {len(inputs)} pictures of the shape {shape}; the "
             "attack takes logits, of shape (batch, classes)."
         )
-    if logits.shape[1] < 2:
+    if logits.shape[1] < (1 if one_logit else 2):
+        plural = "" if logits.shape[1] == 1 else "s"
         raise LabError(
-            "The model gives one number for each picture, and of a single class cross entropy tells nothing; give a model with "
-            "a logit for each of two classes or more."
+            f"The model gives {logits.shape[1]} number{plural} for each picture, and of a single class the client's loss tells "
+            "nothing; give a model with a logit for each of two classes or more, or with one and FedSGD(loss=BCEWithLogits())."
         )
     if not logits.isfinite().all():
         raise LabError("The model's logits are no finite numbers for random pixels; check its weights, mean and std.")

@@ -46,7 +46,8 @@ def class_numbers(labels: Any) -> Tensor | None:
 
 
 def check_classes(labels: Tensor | None, classes: int) -> None:
-    """Raise ``LabError`` for labels that the model has no logits for."""
+    """Raise ``LabError`` for labels that the model has no logits for; one logit tells class 1 from class 0."""
+    classes = max(classes, 2)
     if labels is not None and (int(labels.min()) < 0 or int(labels.max()) >= classes):
         raise LabError(
             f"labels from {int(labels.min())} to {int(labels.max())} reach beyond the model's {classes} classes; give numbers "

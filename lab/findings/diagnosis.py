@@ -52,6 +52,8 @@ def _looks(case: Case) -> tuple[str, ...]:
     count, fit, noise = pictures_of(case), fitted(case), noise_share(case)
     told = f"{case.pictures} picture{'s' if case.pictures > 1 else ''}"
     said = [f"Told: {case.seen.protocol.name}, {told}; {len(case.sent)} tensors with {len(case.numbers):,} numbers."]
+    if case.seen.classes == 1:
+        said.append("The network has one logit, so each picture's label is a yes (class 1) or a no (class 0).")
     if count is not None:
         said.append(f"It looks like {count} picture{'s' if count > 1 else ''}.")
     if fit is not None:

@@ -23,6 +23,8 @@ class Labels(Finding):
         tells = loss.lowest_tells if case.pictures == 1 else loss.is_counted
         if slopes is None or given is None or not tells:
             return None
+        if len(slopes) == 1:
+            return self._of_one_logit(float(slopes), bool(given)) if case.pictures == 1 else None
         negative = {int(place) for place in (slopes < 0).nonzero().flatten()}
         wrong = sorted({int(label) for label in given.cpu()} - negative)
         if not wrong or not 0 < len(negative) <= case.pictures:
@@ -31,4 +33,15 @@ class Labels(Finding):
             f"The labels given are not the pictures': of class {wrong[0]} there is none, and the update raises the logits of "
             f"{', '.join(map(str, sorted(negative)))}. Give those, or let the labels be inferred.",
             float(slopes[wrong[0]]),
+        )
+
+    def _of_one_logit(self, slope: float, given: bool) -> Found | None:
+        """A yes raises it, and a no lowers it."""
+        if given is (slope < 0):
+            return None
+        answers = "class 0 (no), and the update raises" if slope < 0 else "class 1 (yes), and the update lowers"
+        return self.found(
+            f"The label given is not the picture's: it is {answers} the one logit. Give class {int(slope < 0)}, or let it be "
+            "inferred.",
+            slope,
         )

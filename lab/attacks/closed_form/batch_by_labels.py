@@ -24,12 +24,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from lab.late import Float, Int
 
 from lab.federated.gradients import MEAN_CROSS_ENTROPY
-from lab.federated.losses.base import Loss
+from lab.federated.losses.base import Loss, one_hot
 
 STARTS = 120
 SPREADS = (0.1, 0.3, 1.0, 3.0, 6.0)
@@ -91,7 +90,7 @@ def separate_by_labels(
 def _guesses(bias: Tensor, labels: Tensor) -> Iterator[Tensor]:
     """Logits of the pictures to begin with, shape (pictures, classes): first those of the bias alone."""
     generator = torch.Generator().manual_seed(0)
-    right = functional.one_hot(labels, len(bias)).to(bias)
+    right = one_hot(bias.expand(len(labels), -1), labels)
     yield bias.expand(len(labels), -1)
     for start in range(STARTS):
         spread = SPREADS[start % len(SPREADS)]

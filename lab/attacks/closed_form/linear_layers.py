@@ -65,9 +65,14 @@ class _Above:
 
 
 def _at_the_top(observation: Observation) -> _Above | None:
-    """dL/dz at the logits is negative at the label, where that is known (p - y of a cross entropy: there alone)."""
+    """dL/dz at the logits is negative at the label, where that is known (p - y of a cross entropy: there alone).
+
+    Of one logit alone it is negative for a yes, and for a no positive.
+    """
     if observation.labels is None:
         return None
+    if observation.classes == 1:
+        return _Above(1 - 2 * observation.labels[:1], exact=False)
     return _Above(-functional.one_hot(observation.labels[0], observation.classes), exact=False)
 
 

@@ -34,9 +34,13 @@ def recover_labels(observation: Observation) -> Labels:
 
     Of another loss a picture's label is the one that makes dL/dlogits of its logits, which Proposition 3.1 tells; several
     are counted by what pictures of each class send whose logits are those of noise.
+
+    One logit alone answers yes (1) where its gradient is below zero; the yeses of several pictures are counted likewise.
     """
     loss, pictures = observation.loss, observation.batch_size
     logit_gradient = _logit_gradient(observation)
+    if len(logit_gradient) == 1:
+        return _answers(observation, float(logit_gradient)).to(observation.device)
     if pictures == 1 and not loss.lowest_tells:
         return _by_its_logits(observation, logit_gradient)
     if pictures > 1 and not loss.is_counted:
@@ -51,6 +55,22 @@ def _one_by_one(observation: Observation, logit_gradient: Tensor) -> Labels:
         found.append(int(logit_gradient.argmin()))
         logit_gradient[found[-1]] += 1 / observation.batch_size
     return torch.tensor(sorted(found), device=observation.device, dtype=torch.long)
+
+
+def label_of_one(logit_gradient: Float[Tensor, " classes"]) -> Labels:
+    """The label of one picture whose own gradient alone is below zero: that class, or the answer of one logit."""
+    return (logit_gradient < 0).long() if len(logit_gradient) == 1 else logit_gradient.argmin().view(1)
+
+
+def _answers(observation: Observation, logit_gradient: float) -> Labels:
+    """Noes, then yeses: of one picture by the sign, of several as many as make this gradient of logits such as noise has."""
+    pictures = observation.batch_size
+    if pictures == 1:
+        return label_of_one(torch.tensor([logit_gradient], dtype=torch.float64))
+    logits = _logits_of_noise(observation)
+    no, yes = (observation.loss.alone(logits, torch.full((len(logits),), answer, dtype=torch.long)).mean() for answer in (0, 1))
+    count = round(min(max(pictures * float((no - logit_gradient) / (no - yes)), 0), pictures))
+    return (torch.arange(pictures) >= pictures - count).long()
 
 
 def _by_its_logits(observation: Observation, logit_gradient: Tensor) -> Labels:

@@ -31,6 +31,9 @@ class Loss(Entry):
     zero_sum: ClassVar[bool] = False
     """Whether each picture's dL/dlogits sum to zero over the classes: the loss is blind to what all logits share."""
 
+    takes_one_logit: ClassVar[bool] = False
+    """Whether one logit alone tells something: a yes, which is class 1, or a no, class 0."""
+
     reduction: Annotated[Reduction, Help("over the pictures of a step: their mean, or their sum")] = Reduction.MEAN
 
     @abstractmethod
@@ -80,7 +83,9 @@ class Loss(Entry):
 
 
 def one_hot(logits: Logits, targets: Targets) -> Logits:
-    """Targets as a number for each class."""
+    """Targets as a number for each class; of one logit alone its answer, 1 or 0."""
     if targets.is_floating_point():
         return targets
+    if logits.shape[1] == 1:
+        return targets.unsqueeze(1).to(logits)
     return (targets.unsqueeze(1) == torch.arange(logits.shape[1], device=logits.device)).to(logits)  # which torch.vmap bears

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from lab.late import Float, Tensor, functional
 
@@ -13,6 +14,8 @@ from lab.federated.tensors import Targets
 @dataclass(frozen=True)
 class BCEWithLogits(Loss):
     """-log of the probability that each class's sigmoid gives its answer, yes or no (``torch.nn.BCEWithLogitsLoss``)."""
+
+    takes_one_logit: ClassVar[bool] = True
 
     def value(self, logits: Logits, targets: Targets) -> Float[Tensor, ""]:
         """Over pictures and classes."""
