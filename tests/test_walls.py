@@ -1,4 +1,7 @@
-"""The folders are the threat model: who may import whom, read off every import, those for types alone included."""
+"""The folders are the threat model: who may import whom, read off every import, those for types alone included.
+
+Who asks the catalogue for the entries of a kind knows their folder as if it were imported.
+"""
 
 import ast
 import re
@@ -7,6 +10,8 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+
+from lab.options.catalogue import FOLDERS
 
 ROOT = Path(__file__).parent.parent
 
@@ -51,7 +56,7 @@ MODULES = {
 
 @cache
 def imports(module):
-    """The modules of ours that a module imports, wherever in it."""
+    """The modules of ours that a module imports, or asks the catalogue for, wherever in it."""
     found = set()
     for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -59,7 +64,13 @@ def imports(module):
         if isinstance(node, ast.ImportFrom) and node.module in MODULES:
             named = {f"{node.module}.{name.name}" for name in node.names}
             found |= {name if name in MODULES else node.module for name in named}
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("entries", "find"):
+            found |= {f"lab.{FOLDERS[kind.value]}" for kind in node.args[:1] if is_a_kind(kind)}
     return frozenset(found - {module})
+
+
+def is_a_kind(argument):
+    return isinstance(argument, ast.Constant) and argument.value in FOLDERS
 
 
 def is_within(module, room):

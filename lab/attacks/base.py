@@ -101,6 +101,13 @@ class Attack(Entry):
     kind: ClassVar[str] = "attack"
     modality: ClassVar[str] = ""
     """The only one whose inputs it can find, an entry of ``lab/modalities``; empty where any will do."""
+    seeks_inputs: ClassVar[bool] = True
+    """Whether it finds more than labels."""
+
+    @classmethod
+    def suits(cls, modality: str) -> bool:
+        """Whether it works on such inputs."""
+        return cls.modality in ("", modality)
 
     @abstractmethod
     def reconstruct(self, observation: Observation, generator: torch.Generator) -> Iterator[AttackState]:

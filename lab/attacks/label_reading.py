@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from lab.late import torch
 
@@ -47,6 +47,7 @@ class LabelReadingOutcome(Outcome):
 class LabelReading(Attack):
     """Reads the labels of a batch off the last layer's gradient by one of four rules; the inputs stay unknown."""
 
+    seeks_inputs: ClassVar[bool] = False
     rule: Annotated[Rule, Help("iDLG: row sums; LLG: the bias, class by class; GradInversion: row minima; iLRG: counts")] = (
         Rule.LLG
     )

@@ -23,10 +23,11 @@ from lab.experiments.experiment import Experiment
 from lab.experiments.recommended import recommended_for_observation
 from lab.federated.classifier import Classifier
 from lab.federated.inputs import joined, rows, shape_of
-from lab.federated.observation import LabelSource, Observation, attacks_for
+from lab.federated.observation import LabelSource, Observation
 from lab.federated.tensors import Gradients, Inputs, Shape
 from lab.modalities.base import Modality, modality_of
 from lab.modalities.images.statistics import own_statistics
+from lab.options.catalogue import entries
 from lab.randomness import stream
 
 if TYPE_CHECKING:
@@ -107,11 +108,20 @@ def _check_what_is_attacked(given: object) -> None:
 def _check_attack(given: object, seen: Observation) -> None:
     if not isinstance(given, Attack):
         raise LabError(f"attack = {quoted(given)} is no attack; give one, such as lab.GradientMatching() or lab.Recursive().")
-    if given.modality not in ("", seen.modality):
+    if not given.suits(seen.modality):
         raise LabError(
             f"The attack {given.name} finds {modality_of(given.modality).many}, and {modality_of(seen.modality).many} are "
-            f"sought; take {attacks_for(seen.modality)}."
+            f"sought; take {_attacks_on(seen)}."
         )
+
+
+def _attacks_on(seen: Observation) -> str:
+    """The attacks that find such inputs, the recommended one first, then those made for them, in words."""
+    suitable = [kind for kind in entries("attack").values() if issubclass(kind, Attack) and kind.suits(seen.modality)]
+    best = recommended_for_observation(seen)
+    suitable.sort(key=lambda kind: (kind is not type(best), not kind.modality))
+    *others, last = (kind.name for kind in suitable if kind.seeks_inputs)
+    return f"{', '.join(others)} or {last}"
 
 
 def _with_its_threads(observation: Observation, attack: Attack, seed: int) -> Generator[AttackState, None, None]:

@@ -1,4 +1,4 @@
-"""The nouns of the lab: what a client has, what it sends, what the server may see, what comes out."""
+"""What an honest-but-curious server knows: the one thing that an attack is given."""
 
 from __future__ import annotations
 
@@ -13,16 +13,11 @@ from lab.late import torch
 from lab.errors import LabError
 from lab.federated.receiving import received
 from lab.federated.tensors import IMAGES, Gradients, Labels, Received, Shape
-from lab.options.catalogue import entries
 
 if TYPE_CHECKING:
     from lab.federated.classifier import Classifier
     from lab.federated.losses.base import Loss
     from lab.federated.protocols.base import Protocol
-
-
-FOR_ALL = ("gradient_matching", "analytic")
-"""The attacks that find inputs of any kind."""
 
 
 class LabelSource(Enum):
@@ -70,8 +65,8 @@ class Observation:
         """(channels, height, width). Raises ``LabError`` where the inputs are no pictures."""
         if isinstance(self.input_shape, Mapping) or len(self.input_shape) != 3:
             raise LabError(
-                f"This attack undoes what networks do to pictures, and the inputs here are {self.modality}; take "
-                f"{attacks_for(self.modality)}."
+                f"This attack undoes what networks do to pictures, and the inputs here are {self.modality}; "
+                "lab.attack(seen) takes one that finds them."
             )
         return self.input_shape
 
@@ -118,10 +113,3 @@ class Observation:
             update={name: tensor.to(device) for name, tensor in self.update.items()},
             labels=None if self.labels is None else self.labels.to(device),
         )
-
-
-def attacks_for(modality: str) -> str:
-    """The attacks that find such inputs, those made for them first, in words: "span, gradient_matching or analytic"."""
-    own = [name for name, attack in entries("attack").items() if getattr(attack, "modality", "") == modality]
-    *others, last = (*own, *FOR_ALL)
-    return f"{', '.join(others)} or {last}"

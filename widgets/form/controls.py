@@ -231,7 +231,7 @@ def _finding(modality: str) -> list[str]:
     from lab.options.catalogue import entries
 
     found = entries("attack").items()
-    return [name for name, entry in found if issubclass(entry, Attack) and entry.modality in ("", modality)]
+    return [name for name, entry in found if issubclass(entry, Attack) and entry.suits(modality)]
 
 
 def _defence(defences: Any, field: Field) -> Iterator[Control]:
