@@ -2,8 +2,10 @@
 
 import subprocess
 import sys
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import Annotated
 
 import pytest
 import torch
@@ -13,6 +15,7 @@ from torch.utils.flop_counter import conv_flop_count
 
 from lab import Experiment, LabError, reconstruct, simulate_round
 from lab.attacks.analytic import Analytic
+from lab.attacks.base import Attack, AttackState, unknown
 from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.head_start import HeadStart
 from lab.attacks.matching.optimisers.lbfgs import LBFGS
@@ -47,6 +50,7 @@ from lab.federated.protocols.fedavg import FedAvg
 from lab.federated.protocols.fedsgd import FedSGD
 from lab.federated.transformer import Mixing
 from lab.options.catalogue import FOLDERS, entries
+from lab.options.fields import Bounds, Help
 from lab.randomness import stream
 from widgets.serving.settings import PUBLIC
 
@@ -218,6 +222,44 @@ def test_every_attack_and_protocol_is_counted():
     for kind in ("attack", "protocol"):
         for entry in entries(kind).values():
             assert cost(Experiment(**{kind: entry()})).bytes > 0
+
+
+@dataclass(frozen=True)
+class Uncounted(Attack):
+    """An attack of somebody's own, of which the lab knows nothing: double backward, and L-BFGS."""
+
+    iterations: Annotated[int, Bounds(1, 1_000_000), Help("steps")] = 3
+
+    def reconstruct(self, observation, generator):
+        candidate = unknown(observation).requires_grad_()
+        weights = dict(observation.network.named_parameters())
+        optimiser = torch.optim.LBFGS([candidate], max_iter=2, history_size=50)
+
+        def mismatch():
+            loss = torch.nn.functional.cross_entropy(observation.network(candidate), observation.labels)
+            own = torch.autograd.grad(loss, list(weights.values()), create_graph=True)
+            off = sum((one - observation.update[name]).square().sum() for name, one in zip(weights, own, strict=True))
+            (candidate.grad,) = torch.autograd.grad(off, [candidate])
+            return off.detach()
+
+        for iteration in range(self.iterations + 1):
+            off = float(optimiser.step(mismatch))
+            yield AttackState(iteration, self.iterations, candidate.detach().clone(), off)
+
+
+@pytest.mark.parametrize("network", [MATCHED, ConvNet(width=4)], ids=lambda network: network.name)
+def test_memory_of_an_attack_that_nobody_has_counted(network):
+    experiment = Experiment(network=network, batch_size=2, attack=Uncounted())
+    assert peak(experiment) <= cost(experiment).bytes
+
+
+def test_an_attack_that_nobody_has_counted_takes_no_less_than_matching_and_as_many_steps_as_it_says():
+    for modality in entries("modality").values():
+        begun = patched(Experiment(), [("network", modality.network)])
+        own, matched = (cost(replace(begun, attack=attack)) for attack in (Uncounted(200), GradientMatching(priors=())))
+        assert own.bytes >= matched.bytes
+        assert own.attack_products >= matched.attack_products
+        assert cost(replace(begun, attack=Uncounted(1_000_000))).attack_products > 1000 * own.attack_products
 
 
 @pytest.mark.parametrize("network", TINY.values(), ids=TINY)

@@ -238,6 +238,7 @@ IN_THE_FORM = """
 import json
 from lab import Experiment
 from lab.experiments import links
+from lab.experiments.cost.limits import Limits
 from widgets.form.controls import schema
 from widgets.form.gate import edited
 
@@ -247,11 +248,12 @@ experiment = edited(experiment, [("network.filters", 5), ("defences.0.spacing", 
 other = edited(experiment, [("attack", "all_grey")])
 for one in (experiment, other):
     assert links.read(links.write(one)).experiment == one
+    Limits(bytes=1e9, seconds=600).check(one)
 print(json.dumps([path for path in paths if path.startswith(("network.", "defences."))]))
 """
 
 
-def test_the_form_offers_them_and_a_link_brings_them_back(copy):
+def test_the_form_offers_them_a_link_brings_them_back_and_a_bounded_server_knows_their_cost(copy):
     paths = json.loads(said(copy, "-c", IN_THE_FORM).splitlines()[-1])
     assert paths == ["defences.0.spacing", "defences.0.spare_biases", "network.filters"]
 

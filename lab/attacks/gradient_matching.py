@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 from lab.late import torch
 
@@ -68,6 +68,11 @@ class GradientMatching(Matching):
     The defaults are this lab's own schedule: grey start, the top-heavy cosine, normalised Adam with
     cosine decay on all scales at once, total variation weighed against the match, less and less.
     """
+
+    @classmethod
+    def of(cls, attack: Matching) -> GradientMatching:
+        """With the settings of another kind of matching."""
+        return cls(**{field.name: getattr(attack, field.name) for field in fields(Matching)})
 
     def reconstruct(
         self, observation: Observation, generator: torch.Generator, first: Inputs | None = None

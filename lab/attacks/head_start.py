@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from lab.late import torch
@@ -50,7 +50,7 @@ class HeadStart(Matching):
 
     def without(self) -> GradientMatching:
         """The same matching from its own start."""
-        return GradientMatching(**{field.name: getattr(self, field.name) for field in fields(Matching)})
+        return GradientMatching.of(self)
 
     def reconstruct(
         self, observation: Observation, generator: torch.Generator, first: Images | None = None

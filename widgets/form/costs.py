@@ -86,5 +86,5 @@ def _seconds(experiment: Experiment) -> float | None:
 
     try:
         return seconds_here(experiment) or cost(experiment).seconds
-    except Exception:  # of a network or an attack that somebody added, and of which only running it tells
+    except Exception:  # of a network that somebody added, and of which only running it tells
         return None

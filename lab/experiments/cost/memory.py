@@ -7,7 +7,7 @@ Where nothing else is said, a number is a float32 of 4 bytes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import singledispatch
 
 from lab.attacks.analytic import Analytic
@@ -21,7 +21,7 @@ from lab.attacks.label_reading import LabelReading
 from lab.attacks.matching.adaptive_steps import MOST_PLACES
 from lab.attacks.matching.distances.base import Distance
 from lab.attacks.matching.optimisers.lbfgs import LBFGS
-from lab.attacks.matching.settings import Matching, Steps
+from lab.attacks.matching.settings import Derivative, Matching, Steps
 from lab.attacks.neighbourhoods import Neighbourhoods
 from lab.attacks.patch_embedding import PatchEmbedding
 from lab.attacks.recursive import Recursive
@@ -52,6 +52,8 @@ SOFT_COPIES = 12
 """Of all that passes forward: what soft poolings and ReLUs keep of their windows for two derivatives."""
 DOUBLE = 2
 """A number in double precision takes two."""
+USUAL = GradientMatching(optimiser=LBFGS())
+"""What stands for an attack that nobody has counted: one that remembers much of its way."""
 SPANS, CHECKED, FOLLOWED = 4, 4, 4
 """Copies that a span's decomposition takes of a layer, a check of all words, and of those that fit as they are followed."""
 
@@ -160,8 +162,14 @@ def _reading(sizes: Sizes) -> int:
 
 @singledispatch
 def _attack(attack: Attack, sizes: Sizes) -> int:
-    """What the attack needs beside what is held."""
-    raise NotImplementedError(f"nobody has counted what the attack {attack.name} needs")
+    """What the attack needs beside what is held; of one that nobody has counted, what the dearest two need together."""
+    return _descent(sizes) + _attack(_dearest(attack), sizes)
+
+
+def _dearest(attack: Attack) -> GradientMatching:
+    """Matching that derives every local step twice, with the attack's own settings where it is a kind of matching."""
+    own = GradientMatching.of(attack) if isinstance(attack, Matching) else USUAL
+    return replace(own, derivative=Derivative.EXACT, local_steps=Steps.SIMULATED)
 
 
 @_attack.register

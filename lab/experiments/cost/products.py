@@ -47,6 +47,8 @@ DOUBLE = 2
 RATE_SIDE = 512
 DECOMPOSED = 30
 """Products that singular vectors take for each of a matrix product."""
+USUAL_STEPS = {name: getattr(GradientMatching(), name) for name in ("iterations", "restarts")}
+"""What an attack is taken to take that does not say it by these names."""
 
 
 def round_products(sizes: Sizes) -> int:
@@ -84,7 +86,9 @@ def _passes(count: int, sizes: Sizes, pictures: int) -> int:
 
 @singledispatch
 def _attack(attack: Attack, sizes: Sizes) -> int:
-    raise NotImplementedError(f"nobody has counted what the attack {attack.name} multiplies")
+    """Of an attack that nobody has counted: the way down, and two looks a step, each differentiated twice."""
+    iterations, restarts = (getattr(attack, name, usual) for name, usual in USUAL_STEPS.items())
+    return _descent(sizes) + TRIALS * restarts * (iterations + 1) * sizes.steps * _passes(EXACT, sizes, sizes.rows)
 
 
 @_attack.register
