@@ -25,6 +25,7 @@ from lab.attacks.closed_form.mismatch import CLOSE, EXACT, fit, in_double, misma
 from lab.attacks.closed_form.outcomes import ClosedFormOutcome
 from lab.attacks.closed_form.report import LayerRecovery
 from lab.attacks.closed_form.spatial.blockwise import BlockwiseInversion
+from lab.attacks.closed_form.spatial.feature_inversion import Box
 from lab.attacks.closed_form.spatial.topmost_convolution import TopmostConvolution, find_topmost_convolution
 from lab.attacks.closed_form.system import Noise
 from lab.attacks.matching.dropped_features import read_dropped
@@ -159,8 +160,9 @@ class Inversion:
         if self.topmost is None:
             self.layerwise = LayerwiseInversion(self.links, _convolution_gradients(self.links, self.gradients), self.noise)
             return self.layerwise.run(features, output_gradient)
-        grey = torch.full((1, *self.observation.image_shape), 0.5, dtype=torch.float64)
-        return BlockwiseInversion(self.links, self.gradients, self.topmost).run(self.precise.network.normalise(grey))
+        black = torch.zeros((1, *self.observation.image_shape), dtype=torch.float64)
+        box = Box(*(self.precise.network.normalise(pixels) for pixels in (black, black + 1)))
+        return BlockwiseInversion(self.links, self.gradients, self.topmost).run(box)
 
     def _output_shape(self) -> tuple[int, ...]:
         if not self.links:

@@ -17,7 +17,7 @@ from lab.attacks.closed_form.layer_output import Progress
 from lab.attacks.closed_form.report import LayerRecovery
 from lab.attacks.closed_form.shapes import FeatureMaps, UnitMask
 from lab.attacks.closed_form.spatial.conv_bn import BlockConvolutions, ConvBN, block_convolutions, last_conv_bn
-from lab.attacks.closed_form.spatial.feature_inversion import KnownFeatures, invert_features
+from lab.attacks.closed_form.spatial.feature_inversion import Box, KnownFeatures, invert_features
 from lab.attacks.closed_form.spatial.robust_least_squares import Branch, Solution, robust_least_squares
 from lab.attacks.closed_form.spatial.topmost_convolution import TopmostConvolution, conv_bn_under_relu
 from lab.federated.tensors import Gradients
@@ -51,8 +51,8 @@ class BlockwiseInversion:
         self.links, self.gradients, self.top = links, gradients, top
         self.layers: list[LayerRecovery] = []
 
-    def run(self, grey: FeatureMaps) -> Iterator[Progress]:
-        """Yield after each layer, then along the search for the picture, which begins at ``grey`` (both normalised)."""
+    def run(self, box: Box) -> Iterator[Progress]:
+        """Yield after each layer, then along the search for the picture, of all there are."""
         here: ActiveOutput | KnownFeatures = ActiveOutput(self.top.index, self.top.output_gradient, self.top.active())
         while isinstance(here, ActiveOutput):
             here = yield from self._invert(here)
@@ -60,8 +60,8 @@ class BlockwiseInversion:
                 yield Progress(tuple(self.layers), None, note=f"The places found for {self.layers[-1].name} do not fit.")
                 return
         note = f"Of what entered {self.layers[-1].name}, {here.numbers:,} numbers were solved for, "
-        note += f"and the picture's {grey.numel():,} searched until they fitted."
-        for picture in invert_features(here, grey):
+        note += f"and the picture's {box.grey.numel():,} searched until they fitted."
+        for picture in invert_features(here, box):
             yield Progress(tuple(self.layers), picture, note=note)
 
     def _invert(self, above: ActiveOutput) -> BlockStep:
