@@ -28,6 +28,7 @@ from lab.client.samples import Samples
 from lab.errors import LabError
 from lab.federated.classifier import Classifier
 from lab.federated.networks.base import Network
+from lab.files.whole import writing
 from lab.options.plain import to_plain
 from lab.randomness import stream
 
@@ -184,11 +185,10 @@ class _Learner:
 
     def keep(self, run: Path) -> None:
         """Save the state of the last full epoch, whole or not at all. Raises ``LabError``."""
-        temporary = run / f"{STATE}.part"
+        state = {"training": self._identity()} | {name: part.state_dict() for name, part in self._parts()}
         try:
-            run.mkdir(parents=True, exist_ok=True)
-            torch.save({"training": self._identity()} | {name: part.state_dict() for name, part in self._parts()}, temporary)
-            temporary.replace(run / STATE)
+            with writing(run, STATE) as drafts:
+                torch.save(state, drafts / STATE)
         except (OSError, RuntimeError) as error:
             raise LabError(f"The folder {run} cannot be written ({_first_line(error)}); choose another folder.") from None
 

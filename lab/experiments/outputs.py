@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import math
-import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -27,6 +26,7 @@ from lab.experiments.promises import privacy
 from lab.experiments.references import citation
 from lab.federated.inputs import moved, rows
 from lab.federated.tensors import Inputs
+from lab.files.whole import write_all
 from lab.modalities.base import Modality, modality_of
 from lab.options.data import is_list, is_object
 
@@ -105,12 +105,7 @@ def write_outputs(finished: Finished, folder: Path) -> list[str]:
 def written(files: Mapping[str, bytes], folder: Path) -> list[str]:
     """Write every file, each whole or not at all; returns their names. Raises ``LabError``."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as workshop:
-            for name, data in files.items():
-                Path(workshop, name).write_bytes(data)
-            for name in files:
-                os.replace(Path(workshop, name), folder / name)
+        write_all(files, folder)
     except OSError as error:
         raise _unwritable(folder, error) from None
     return list(files)

@@ -15,6 +15,7 @@ from lab.errors import LabError
 from lab.federated.tensors import Gradients
 from lab.federation.settings import Federation
 from lab.files import json_text
+from lab.files.whole import writing
 from lab.options.plain import from_plain, to_plain
 
 LISTING = "federation.json"
@@ -69,16 +70,12 @@ class Archive:
         """One more round, whole or not at all. Raises ``LabError`` where the folder cannot be written."""
         from safetensors.torch import save_file
 
-        number = played.point.number
+        newest, rounds = self._round(played.point.number).name, json.dumps([asdict(point) for point in points], indent=1)
+        listing = f'{{"settings": {_settings(settings)},\n"rounds": {rounds}}}\n'
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            temporary = self.folder / "round.part"
-            save_file(_flattened(played), temporary)
-            temporary.replace(self._round(number))
-            listing = self.folder / "listing.part"
-            rounds = json.dumps([asdict(point) for point in points], indent=1)
-            listing.write_text(f'{{"settings": {_settings(settings)},\n"rounds": {rounds}}}\n', encoding="utf-8")
-            listing.replace(self.folder / LISTING)
+            with writing(self.folder, newest, LISTING) as drafts:
+                save_file(_flattened(played), drafts / newest)
+                (drafts / LISTING).write_text(listing, encoding="utf-8")
         except OSError as error:
             raise LabError(f"The folder {self.folder} cannot be written ({error.strerror}); choose another folder.") from None
 

@@ -8,6 +8,7 @@ from torch import nn
 
 from lab.client.checkpoints.card import Card, write_card
 from lab.errors import LabError
+from lab.files.whole import writing
 
 
 def save(folder: Path, name: str, network: nn.Module, card: Card, *, half: bool = False) -> Path:
@@ -20,11 +21,11 @@ def save(folder: Path, name: str, network: nn.Module, card: Card, *, half: bool 
     halved = {key for key, _ in network.named_parameters()} if half else set[str]()
     kept = {key: value.half() if key in halved else value for key, value in network.state_dict().items()}
     weights = {key: value.detach().cpu().contiguous() for key, value in kept.items()}
-    path = folder / f"{name}.safetensors"
+    path, beside = folder / f"{name}.safetensors", folder / f"{name}.json"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        save_file(weights, path)
-        write_card(path.with_suffix(".json"), card)
+        with writing(folder, path.name, beside.name) as drafts:
+            save_file(weights, drafts / path.name)
+            write_card(drafts / beside.name, card)
     except OSError as error:
         raise LabError(f"The weights cannot be written to {folder} ({error.strerror}); choose another folder.") from None
     return path
