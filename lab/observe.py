@@ -22,7 +22,7 @@ from lab.federated.protocols.fedsgd import FedSGD
 from lab.federated.receiving import received
 from lab.federated.recipes import not_simulated, protocol_of
 from lab.federated.told import check_classes, checked_batch, class_numbers, source_of_labels
-from lab.federated.update_names import keyed, spoken_names
+from lab.federated.update_names import keyed_with_counts, spoken_names
 from lab.modalities.images.door import checked_shape, normalisation, probe_of
 
 if TYPE_CHECKING:
@@ -60,7 +60,8 @@ def observe(
     ``update``
         ``{name: tensor}`` by the names of ``model.named_parameters()``, or tensors or arrays in the order of
         ``model.parameters()``, as ``torch.autograd.grad`` gives them, or of ``model.state_dict()``, as Flower sends them:
-        the gradient of the batch's mean loss, or what the ``protocol`` says. Cast once to the model's type. Or the path of a
+        the gradient of the batch's mean loss, or what the ``protocol`` says. Cast once to the model's type. Where its batch
+        norms counted one step in train mode, that tells the batch's statistics, and matching goes by them. Or the path of a
         capture (``lab.capture``): its weights replace the model's in the copy, and its recipe says whatever is not said here.
     ``input_shape``
         (channels, height, width) of a picture.
@@ -92,6 +93,7 @@ def observe(
             protocol=protocol,
             label_source=label_source,
         )
+    from lab.federated.batch_statistics import statistics_of_change
     from lab.federated.own_model import copied, settled, tried, unused, unwrapped_model
     from lab.federated.own_network import as_classifier
 
@@ -100,7 +102,7 @@ def observe(
     count = checked_batch(batch_size, known, shape)
     _check_protocol(protocol)
     model = unwrapped_model(model)
-    given = keyed(model, update)
+    given, counts = keyed_with_counts(model, update)
     own, notes = copied(model)
     own, sent = received(own, given)
     normalise, probe = normalisation(mean, std, shape[0], own), probe_of(own, (count, *shape))
@@ -113,16 +115,19 @@ def observe(
         weights[name].requires_grad_(False)
     network, more = as_classifier(own, normalise, probe, shift_blind=protocol.loss.zero_sum)
     names = {id(weight): name for name, weight in network.named_parameters()}
+    now_called = {name: names[id(weight)] for name, weight in weights.items() if id(weight) in names}
+    told = counts if protocol.sends_change and len(protocol.steps(count).rows) == 1 else {}
     source = source_of_labels(known, label_source)
     return Observation(
         network=network,
         protocol=protocol,
-        update={names[id(weights[name])]: tensor for name, tensor in sent.items() if name not in left_out},
+        update={now_called[name]: tensor for name, tensor in sent.items() if name not in left_out},
         input_shape=shape,
         batch_size=count,
         label_source=source,
         labels=known.to(probe.device) if known is not None and source is LabelSource.KNOWN else None,
         notes=(*notes, *more, *_left_out(model, sent, left_out)),
+        batch_statistics=statistics_of_change(model, told, network, now_called, probe) if told else {},
     )
 
 

@@ -13,6 +13,8 @@ import lab
 from lab.capture import Recipe, save
 from lab.cli import app
 from lab.client.datasets.gallery import NAMES, Gallery
+from lab.federated.losses.base import Reduction
+from lab.federated.losses.cross_entropy import CrossEntropy
 from lab.federated.networks.convnet import ConvNet
 from lab.federated.networks.resnet import ResNet
 from lab.federated.networks.small_convnet import SmallConvNet
@@ -230,3 +232,23 @@ def test_a_change_is_told_from_a_gradient_under_other_losses(loss):
     clean = scene("small", 1, FedSGD(loss=loss))
     change = {name: -0.05 * tensor for name, tensor in clean.sent().items()}
     assert named(clean.seen(change))[:1] == ["change_for_gradient"]
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["labels", "no labels"])
+@pytest.mark.parametrize("pictures", [1, 3])
+@pytest.mark.parametrize("loss", [CrossEntropy(), *OTHER_LOSSES], ids=lambda loss: loss.name)
+def test_a_sum_told_as_a_mean_and_a_mean_told_as_a_sum_are_named_under_every_loss(loss, pictures, told):
+    """The reduction is torch's: over pictures and classes, cross entropy's over pictures."""
+    summed = replace(loss, reduction=Reduction.SUM)
+    clean = replace(scene("small", pictures, FedSGD(loss=loss)), told=told)
+    parts = pictures * (1 if loss.zero_sum else clean.network.classes)
+    for client, server, said in ((summed, loss, "the sum over"), (loss, summed, "the mean over")):
+        sent = clean.sent(protocol=FedSGD(loss=client))
+        found = lab.diagnose(clean.seen(sent, protocol=FedSGD(loss=server))).findings
+        if parts == 1:
+            assert not found
+            continue
+        assert found[0].name == "length"
+        assert said in found[0].sentence
+        assert found[0].evidence == pytest.approx(parts if client is summed else 1 / parts, rel=0.2)
+    assert not lab.diagnose(clean.seen(clean.sent(protocol=FedSGD(loss=summed)), protocol=FedSGD(loss=summed))).findings

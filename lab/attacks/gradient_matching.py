@@ -25,6 +25,7 @@ from lab.attacks.matching.search import Search
 from lab.attacks.matching.sent_directions import SentDirections
 from lab.attacks.matching.sent_entries import SentEntries
 from lab.attacks.matching.settings import SMOOTHNESS, Matching, Start
+from lab.attacks.matching.told_statistics import held_to_statistics
 from lab.attacks.matching.update_reading import Reading, Trace, read_update
 from lab.errors import LabError
 from lab.federated.inputs import kept
@@ -99,14 +100,14 @@ class GradientMatching(Matching):
             yield from saying(known.sentence, self.reconstruct(known.observation, generator, first))
             return
         read = read_update(observation) if self.reading and self.priors == SMOOTHNESS else Reading(Trace.PLAIN)
-        attack = self.suited_to(read)
+        attack, held = held_to_statistics(self.suited_to(read), observation) if self.reading else (self, "")
         way = route(attack, observation)
         finals: list[Nearest] = []
         for restart in range(self.restarts):
             search = attack._start(observation, way, generator, restart, first)
             finals.append((yield from self._attempt(search, restart, plain=read.trace is Trace.PLAIN)))
         best = min(finals, key=lambda nearest: nearest.ranking)
-        note = " ".join(filter(None, (read.sentence, best.note, counting_note(observation), way.note)))
+        note = " ".join(filter(None, (read.sentence, held, best.note, counting_note(observation), way.note)))
         outcome = best.state.outcome or MatchingOutcome.BUDGET_SPENT
         yield replace(best.state, iteration=finals[-1].state.iteration, outcome=outcome, note=note)
 

@@ -60,6 +60,7 @@ precode size divergence
 secure_sum clients rounds
 soft_pooling temperature
 computes_in sends_in float16 bfloat16
+sends_statistics
 """.split()  # noqa: SIM905  (a list of 80 strings would be a screen)
 """The words that have a code, in the order of their codes. Append only: an old link must keep its meaning."""
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"

@@ -21,9 +21,11 @@ from lab.evaluation.scores import DECOYS, shipped_set
 from lab.experiments.cost.fitting import check_size
 from lab.experiments.experiment import Experiment
 from lab.experiments.recommended import recommended_for_observation
+from lab.federated.batch_statistics import Statistics, statistics_of_step
 from lab.federated.classifier import Classifier
 from lab.federated.inputs import joined, rows, shape_of
 from lab.federated.observation import LabelSource, Observation
+from lab.federated.protocols.base import Protocol
 from lab.federated.tensors import Gradients, Inputs, Shape
 from lab.modalities.base import Modality, modality_of
 from lab.modalities.images.statistics import own_statistics
@@ -76,6 +78,7 @@ def _simulate(experiment: Experiment, where: torch.device) -> Round:
         modality=modality.name,
         masked=masked(experiment.defences, network),
         rounds=experiment.asked,
+        batch_statistics=_counted(experiment.protocol, network, batch),
         notes=(*experiment.protocol.notes, *([AVERAGED.format(asked=experiment.asked)] if experiment.asked > 1 else [])),
     )
     return Round(batch, clean, observation, _line_up(batch, experiment, modality))
@@ -178,6 +181,11 @@ def _built(experiment: Experiment, shape: Shape, classes: int) -> Classifier:
     if experiment.takes_pictures:
         network.normalise = own_statistics(experiment.network, shape, experiment.mean, experiment.std) or network.normalise
     return network
+
+
+def _counted(protocol: Protocol, network: Classifier, batch: Batch) -> dict[str, Statistics]:
+    """What the client's batch norms tell of its batch, where it sends what they counted."""
+    return statistics_of_step(network, batch.inputs, protocol.steps(len(batch))) if protocol.sends_statistics else {}
 
 
 def _check_labels(batch: Batch, network: Classifier) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from lab.federated.receiving import received
 from lab.federated.tensors import IMAGES, Gradients, Labels, Received, Shape
 
 if TYPE_CHECKING:
+    from lab.federated.batch_statistics import Statistics
     from lab.federated.classifier import Classifier
     from lab.federated.losses.base import Loss
     from lab.federated.protocols.base import Protocol
@@ -48,6 +49,8 @@ class Observation:
     """Tensors of the update of which a defence leaves a part out, as its code tells that the server has."""
     rounds: int = 1
     """How many updates the one is the mean of."""
+    batch_statistics: Mapping[str, Statistics] = field(default_factory=dict[str, "Statistics"])
+    """Of the client's batch, by the batch norm that it entered; where they were sent, or what was sent tells them."""
 
     def __post_init__(self) -> None:
         """What came in passes the door: keyed, ordered and cast as the network has it. Raises ``LabError`` where it cannot."""
@@ -112,4 +115,5 @@ class Observation:
             network=deepcopy(self.network).to(device),
             update={name: tensor.to(device) for name, tensor in self.update.items()},
             labels=None if self.labels is None else self.labels.to(device),
+            batch_statistics={name: one.to(device) for name, one in self.batch_statistics.items()},
         )

@@ -21,8 +21,16 @@ STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 def keyed(network: nn.Module, update: Any) -> dict[str, Any]:
     """The update by the names of the network's parameters; what is None, or a statistic of a batch norm, is left out.
 
-    ``update`` is a mapping by name, or a sequence in the order of ``parameters()`` (all, or those that train) or of
-    ``state_dict()``. Raises ``LabError`` for spare names, and for a sequence that fits none of these orders.
+    As of ``keyed_with_counts``.
+    """
+    return keyed_with_counts(network, update)[0]
+
+
+def keyed_with_counts(network: nn.Module, update: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The update by the names of the network's parameters, and what its batch norms counted by the names of its buffers.
+
+    What is None is left out. ``update`` is a mapping by name, or a sequence in the order of ``parameters()`` (all, or those
+    that train) or of ``state_dict()``. Raises ``LabError`` for spare names, and for a sequence that fits none of these orders.
     """
     if is_mapping(update):
         return _known(network, {str(name): tensor for name, tensor in update.items() if tensor is not None})
@@ -46,8 +54,8 @@ def _is_listing(update: object) -> TypeGuard[Iterable[Any]]:
     return isinstance(update, Iterable) and not isinstance(update, Tensor | np.ndarray | str | bytes)
 
 
-def _known(network: nn.Module, given: dict[str, Any]) -> dict[str, Any]:
-    """What is given for parameters, a shared one under its first name."""
+def _known(network: nn.Module, given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What is given for parameters, a shared one under its first name; and for what batch norms count."""
     first = {id(parameter): name for name, parameter in network.named_parameters()}
     names = {name: first[id(parameter)] for name, parameter in network.named_parameters(remove_duplicate=False)}
     given = unwrapped(given, names)
@@ -60,7 +68,8 @@ def _known(network: nn.Module, given: dict[str, Any]) -> dict[str, Any]:
             f"The update names {spoken_names(spare)}, which the model does not have.{hint} Give it the names of "
             "model.named_parameters()."
         )
-    return {names[name]: tensor for name, tensor in reversed(given.items()) if name in names}
+    counts = {name: tensor for name, tensor in given.items() if name in others and name.endswith(STATISTICS)}
+    return {names[name]: tensor for name, tensor in reversed(given.items()) if name in names}, counts
 
 
 def _order(network: nn.Module, tensors: list[Any]) -> list[str]:

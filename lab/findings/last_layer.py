@@ -1,7 +1,8 @@
 """What the last layer's gradient tells of how long the update is, of which sign, and at which weights it was computed.
 
 With logits z = W h + b, p = softmax(z), and m[c] pictures of class c among n, cross entropy makes dL/db = mean p - m / n.
-Of one picture any loss tells: its logits make dL/db with its label.
+Of one picture any loss tells: its logits make dL/db with its label. Of several, so does a loss whose dL/dz is a (q(z) - y)
+with the labels y as zeros and a one: binary cross entropy (q a sigmoid) and the squared error (q the logits themselves).
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from lab.late import Tensor, torch
+from lab.late import Tensor, no_grad, torch
 
 from lab.findings.case import Case
 
@@ -87,16 +88,16 @@ def slopes_of_logits(case: Case) -> Tensor | None:
 
 
 def _of_several(case: Case) -> Fit | None:
-    """With the probabilities that other photographs get in the place of the unknown ones."""
+    """With the answers that other photographs get in the place of those of the unknown ones."""
     assert case.last is not None
-    if case.last[1].bias is None or not case.seen.loss.is_counted:
+    answered = _answers(case) if case.last[1].bias is not None else None
+    if answered is None:
         return None
-    slopes, count = case.gradient[f"{case.last[0]}.bias"], case.pictures
-    with torch.no_grad():
-        probabilities = torch.cat([case.network(images) for images in case.others]).softmax(1)
-    if float(probabilities.std(0).max()) > UNLIKE:
+    answers, unit = answered
+    slopes, count = case.gradient[f"{case.last[0]}.bias"] / unit, case.pictures
+    if float(answers.std(0).max()) > UNLIKE:
         return None
-    mean = probabilities.mean(0)
+    mean = answers.mean(0)
     if case.seen.labels is not None:
         counts = torch.bincount(case.seen.labels.cpu(), minlength=case.seen.classes).double()
         return _projected(slopes, mean - counts / count)
@@ -106,6 +107,19 @@ def _of_several(case: Case) -> Fit | None:
     fits = [_of_counts(slopes, mean, factor, count) for factor in signed]
     best = min(fits, key=lambda fit: fit.residual)
     return best if math.isfinite(best.residual) else None
+
+
+@no_grad
+def _answers(case: Case) -> tuple[Tensor, float] | None:
+    """Of other photographs q(z), shape (pictures, classes), and a, as dL/dz = a (q(z) - y); None of a loss of another form."""
+    logits, loss = torch.cat([case.network(images) for images in case.others]), case.seen.loss
+    if loss.is_counted:
+        return logits.softmax(1), 1.0
+    if loss.zero_sum:
+        return None
+    without, with_all = (loss.alone(logits, torch.full_like(logits, answer)) for answer in (0.0, 1.0))
+    unit = without - with_all
+    return without / unit, float(unit.mean())
 
 
 def _of_counts(slopes: Tensor, mean: Tensor, factor: float, pictures: int) -> Fit:

@@ -216,13 +216,21 @@ def _advanced(experiment: Experiment) -> Iterator[Control]:
         yield _choice("attack.optimiser", "Optimiser", optimiser.name, field, entries("optimiser"))
         yield from _plain_fields("attack.optimiser", optimiser)
     yield from _plain_fields("attack", attack, without="iterations")
-    yield from _plain_fields("protocol", experiment.protocol, without="local_steps")
+    sent = _plain_fields("protocol", experiment.protocol, without="local_steps")
+    yield from (control for control in sent if _counts_batches(experiment) or control["path"] != "protocol.sends_statistics")
     yield from _entry_fields("protocol", experiment.protocol, "the client")
 
 
 def _in_sight(experiment: Experiment, control: Control) -> bool:
     """Whether a network's option is one that its story turns on."""
     return control["path"].rpartition(".")[2] in experiment.network.in_sight
+
+
+def _counts_batches(experiment: Experiment) -> bool:
+    """Whether the client's batch norms, if it has any, are in train mode, so that there is something to send."""
+    from lab.federated.networks.base import BatchNorm
+
+    return getattr(experiment.network, "batch_norm", None) is BatchNorm.TRAIN
 
 
 def _finding(modality: str) -> list[str]:

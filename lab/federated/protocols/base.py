@@ -35,6 +35,9 @@ class Protocol(Entry):
     sends_in: Annotated[NumberFormat, Help("number format of the update that is sent")] = field(
         default=NumberFormat.SINGLE, kw_only=True
     )
+    sends_statistics: Annotated[bool, Help("send what batch norms in train mode count, as a state dictionary holds it")] = (
+        field(default=False, kw_only=True)
+    )
 
     @abstractmethod
     def update(self, model: nn.Module, inputs: Inputs, targets: Targets, *, differentiable: bool = False) -> Gradients:
