@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -13,7 +14,6 @@ import torch
 
 from lab.device import usable_cores
 from lab.errors import LabError
-from lab.files.whole import write_whole
 
 Report = dict[str, Any]
 """``{"date", "machine", "versions", "threads", "device", "quick", "cases": [...]}``; as JSON and back without loss."""
@@ -68,8 +68,10 @@ def add(report: Report, name: str, title: str, part: str, found: Any) -> None:
 
 def write(report: Report, path: Path) -> None:
     """Write JSON, whole or not at all. Raises ``LabError`` where that is not possible."""
+    draft = path.with_name(f"{path.name}.part")
     try:
-        write_whole(path, json.dumps(report, indent=1, allow_nan=False).encode())
+        draft.write_text(json.dumps(report, indent=1, allow_nan=False), encoding="utf-8")
+        os.replace(draft, path)
     except OSError as error:
         raise LabError(f"The report cannot be written to {path} ({error.strerror}); choose another place.") from None
 
