@@ -15,7 +15,7 @@ REFUSED = {
     "": "The sentence is empty",
     " \n\t": "The sentence is empty",
     "word " * 10_000: "more than the 2,000 allowed",
-    "and so on " * 30: "word pieces, and there are 64 places",
+    "and so on " * 30: "word pieces, more than its length of 64 places",
     "hello \U0001f407": "no piece for",
     "ארנב לבן": "no piece for",
     "\u202eabc": "no piece for",

@@ -13,11 +13,14 @@ from lab.client import checkpoints
 from lab.client.checkpoints.finding import located
 from lab.client.datasets.cifar10 import CIFAR10
 from lab.client.datasets.gallery import Gallery
+from lab.client.datasets.wonderland import Wonderland
+from lab.commands import reproducing
 from lab.commands.reproducing import Place, prepare, reproduce, write
 from lab.errors import LabError
 from lab.federated.networks.convnet import ConvNet
 from lab.federated.networks.imagenet_resnet import ImageNetResNet
 from lab.federated.networks.resnet import ResNet
+from lab.federated.networks.transformer import Transformer
 from lab.options.catalogue import entries
 from lab.studies.base import Budget, Mark, Pictures
 from lab.studies.sweeps.measure import measure
@@ -32,8 +35,10 @@ WITHOUT_DOWNLOADS = ("no file of weights", "nothing is downloaded unasked")
 
 
 def tiny(experiment):
-    """The same on smaller pictures, where its network takes them, and on the shallowest network of its kind."""
+    """The same on smaller inputs, where its network takes them, and on the shallowest network of its kind."""
     network, is_trained = experiment.network, experiment.trained
+    if isinstance(network, Transformer):
+        return replace(experiment, network=replace(network, width=32), dataset=Wonderland(length=3))
     if experiment.size > 64:
         network = ImageNetResNet(depth=18) if isinstance(network, ImageNetResNet) else network
         return replace(experiment, network=network, image_size=64)
@@ -58,9 +63,20 @@ def offline(monkeypatch, tmp_path):
     monkeypatch.setattr(hub, "download_url_to_file", refuse)
 
 
+@pytest.fixture
+def at_home(monkeypatch):
+    """Figures are drawn in this process: another, which ``test_the_command_...`` has, imports plotly each time."""
+
+    def draw(words):
+        study_figure.draw(Path(words[-1]))
+        return 0
+
+    monkeypatch.setattr(reproducing, "run_child", draw)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", STUDIES)
-def test_each_study_runs_and_gives_every_file(name, tmp_path, offline):
+def test_each_study_runs_and_gives_every_file(name, tmp_path, offline, at_home):
     study, store = STUDIES[name](images=1, iterations=2), Store(tmp_path / "experiments")
     cells = [replace(cell, experiments=tuple(map(tiny, cell.experiments[:1]))) for cell in study.cells()]
     for cell in cells:

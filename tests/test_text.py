@@ -14,16 +14,19 @@ from lab import Experiment, LabError, reconstruct, score, simulate_round
 from lab.attacks.closed_form.outcomes import ClosedFormOutcome
 from lab.attacks.closed_form.row_span import RowSpan
 from lab.attacks.gradient_matching import GradientMatching
+from lab.attacks.label_reading import LabelReading
 from lab.attacks.matching.settings import Derivative
 from lab.attacks.span import FIRST, Span, SpanOutcome
-from lab.client.datasets.wonderland import Wonderland, sentences
+from lab.attacks.text.sentence_counts import chosen
+from lab.client.datasets.wonderland import Wonderland, kind, sentences
 from lab.client.defences.gaussian_noise import GaussianNoise
 from lab.experiments import links
 from lab.experiments.cost.sketch import sketch
 from lab.experiments.edits import patched
+from lab.federated.losses.cross_entropy import CrossEntropy
 from lab.federated.networks.base import Activation
 from lab.federated.networks.mlp import MLP
-from lab.federated.networks.transformer import Norm, Transformer
+from lab.federated.networks.transformer import Norm, Task, Transformer
 from lab.federated.observation import LabelSource, Observation
 from lab.federated.protocols.fedavg import FedAvg
 from lab.federated.protocols.fedsgd import FedSGD
@@ -40,12 +43,18 @@ def one_hot(texts, size=6):
     return torch.nn.functional.one_hot(torch.tensor(texts), size).float()
 
 
-def seen_by_a_server(texts, network, seed=0):
-    """The gradient of these sentences of a tiny vocabulary."""
-    model = network.build((len(texts[0]), 6), 2, stream(seed, "weights"))
-    labels = torch.zeros(len(texts), dtype=torch.long)
-    update = FedSGD().update(model, one_hot(texts), labels)
-    return Observation(model, FedSGD(), update, (len(texts[0]), 6), len(texts), LabelSource.KNOWN, labels, modality="text")
+READER = Transformer(width=32, task=Task.SENTENCE)
+CLASSIFIED = patched(EXPERIMENT, [("network.task", "sentence")])
+
+
+def seen_by_a_server(texts, network, labels=(), loss=None):
+    """The gradient of these sentences of a tiny vocabulary; labels are known where none are learned."""
+    model = network.build((len(texts[0]), 6), 3, stream(0, "weights"))
+    private = torch.tensor(labels or [0] * len(texts))
+    protocol = FedSGD(loss=loss or CrossEntropy())
+    update = protocol.update(model, one_hot(texts), private)
+    told = (LabelSource.INFERRED, None) if labels else (LabelSource.KNOWN, private)
+    return Observation(model, protocol, update, (len(texts[0]), 6), len(texts), *told, modality="text")
 
 
 def test_the_loss_is_the_cross_entropy_of_the_next_word_and_then_of_the_end():
@@ -60,6 +69,15 @@ def test_the_loss_is_the_cross_entropy_of_the_next_word_and_then_of_the_end():
     by_hand = torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
     told = torch.nn.functional.cross_entropy(model(one_hot(texts).double()), torch.zeros(2, dtype=torch.long))
     torch.testing.assert_close(told, by_hand)
+
+
+def test_the_loss_of_a_label_is_the_cross_entropy_of_a_linear_layer_on_the_mean_of_the_words_that_are_there():
+    model = READER.build((4, 6), 3, stream(1, "weights")).double()
+    whole = one_hot([[1, 3, 3, 0], [5, 2, 4, 1]]).double()
+    whole[1, 2:] = 0
+    short = model.features.hidden(whole[1:, :2]).mean(1)
+    logits = model.head[0](torch.cat([model.features.hidden(whole[:1]).mean(1), short]))
+    torch.testing.assert_close(model(whole), logits)
 
 
 def entered_layers(model, inputs, block=0):
@@ -103,6 +121,77 @@ def test_of_all_sentences_of_a_tiny_vocabulary_it_finds_the_one_that_sends_the_s
     *_, last = Span().reconstruct(seen, stream(0, "attack"))
     assert last.outcome is SpanOutcome.READ
     assert tuple(numbers(last.candidate)[0].tolist()) == min(off, key=off.get)
+
+
+def labelled(seen):
+    """The sentences that the attack ends in, each with its label."""
+    *_, last = Span().reconstruct(seen, stream(0, "attack"))
+    assert last.outcome is SpanOutcome.READ
+    return sorted((*text, label) for text, label in zip(numbers(last.candidate).tolist(), last.labels.tolist(), strict=True))
+
+
+@settings(max_examples=5, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5), st.integers(0, 2)), min_size=1, max_size=2), st.sampled_from(Norm)
+)
+def test_of_all_labelled_sentences_of_a_tiny_vocabulary_it_finds_those_that_send_the_same(batch, norm):
+    """Twice the same, or one under two labels, among them."""
+    texts, labels = [list(words) for *words, _ in batch], [label for *_, label in batch]
+    seen = seen_by_a_server(texts, replace(READER, norm=norm), labels)
+    assert labelled(seen) == sorted(batch)
+    if len(batch) == 1:
+        every = list(product(range(6), range(6), range(3)))
+        sent = [FedSGD().update(seen.network, one_hot([words]), torch.tensor([label])) for *words, label in every]
+        off = [sum(float((g - seen.update[name]).square().sum()) for name, g in own.items()) for own in sent]
+        assert every[off.index(min(off))] == batch[0]
+
+
+def test_classes_that_weigh_unlike_are_counted_by_their_weights():
+    batch = [((0, 1, 2), 0), ((3, 1, 5), 2), ((4, 4, 0), 2), ((4, 4, 0), 2), ((2, 5, 1), 1)]
+    texts, labels = zip(*batch, strict=True)
+    seen = seen_by_a_server(texts, READER, [*labels], CrossEntropy(class_weights=(1.0, 5.0, 0.2)))
+    assert sorted(chosen(seen, [*dict.fromkeys([*texts, (0, 0, 0), (3, 1, 0), (2, 2, 2)])])) == sorted(batch)
+
+
+@pytest.mark.parametrize("source", list(LabelSource))
+def test_of_a_network_that_learns_labels_sentences_are_read_with_the_labels_of_each(source):
+    """Of the second seed's batch one asks."""
+    attacked = simulate_round(replace(CLASSIFIED, batch_size=4, labels=source, seed=1))
+    assert sorted(attacked.batch.labels.tolist()) == [0, 0, 0, 1]
+    *_, last = reconstruct(replace(CLASSIFIED, seed=1), attacked.observation)
+    scores = score(attacked, last)
+    assert (scores.exact, last.outcome) == (1, SpanOutcome.READ)
+    if source is not LabelSource.KNOWN:
+        assert all(one.label == one.label_recovered for one in scores.by_input)
+
+
+def test_labels_are_read_off_the_last_layer_without_any_words():
+    reads = replace(CLASSIFIED, labels=LabelSource.INFERRED, attack=LabelReading())
+    for sentence, label in (("the rabbit", 0), ("who are you?", 1), ("off with her head!", 2)):
+        last, _ = read(replace(reads, dataset=Wonderland(own=(sentence,))))
+        assert last.labels.tolist() == [label]
+
+
+@pytest.mark.parametrize(
+    ("sentence", "does"),
+    [
+        ("Who are you", 0),
+        ("Who are YOU?' said the Caterpillar.", 0),
+        ("What then?'", 1),
+        ("Off with her head！)", 2),
+        ("What? Well…", 0),
+        ("", 0),
+    ],
+)
+def test_what_a_sentence_does_is_told_by_its_last_mark(sentence, does):
+    assert kind(sentence) == does
+
+
+def test_a_network_that_learns_next_words_is_told_no_labels():
+    words = simulate_round(replace(EXPERIMENT, batch_size=4, seed=1))
+    assert words.batch.labels.tolist() == [0] * 4
+    assert EXPERIMENT.class_names == ("as it is written", "otherwise")
+    assert CLASSIFIED.class_names == ("tells", "asks", "exclaims")
 
 
 def test_a_parallelogram_of_words_and_places_fits_the_first_span_and_only_what_attention_makes_of_it_is_refused():
@@ -222,7 +311,7 @@ def test_it_ends_where_the_rank_reaches_the_width_and_says_so():
     attacked = simulate_round(experiment)
     *_, last = reconstruct(experiment, attacked.observation)
     assert last.outcome is SpanOutcome.FULL
-    assert "of width 32" in last.note
+    assert last.note.endswith("of width 32. Width 32 has room for one sentence of 20 places, and there are 4.")
     assert score(attacked, last).words_right < 0.5
 
 
@@ -240,12 +329,17 @@ def test_what_tells_no_span_ends_in_a_sentence():
 
 
 @pytest.mark.parametrize(
-    ("count", "norm", "attack"),
-    [(1, Norm.PRE, Span()), (4, Norm.POST, Span()), (2, Norm.PRE, MATCHED)],
-    ids=["one", "several", "matched"],
+    ("count", "network", "attack"),
+    [
+        (1, Transformer(width=64), Span()),
+        (4, Transformer(width=64, norm=Norm.POST), Span()),
+        (4, READER, Span()),
+        (2, Transformer(width=64), MATCHED),
+    ],
+    ids=["one", "several", "labelled", "matched"],
 )
-def test_memory_is_told_before_anything_is_computed(count, norm, attack):
-    experiment = replace(EXPERIMENT, network=Transformer(width=64, norm=norm), batch_size=count, attack=attack)
+def test_memory_is_told_before_anything_is_computed(count, network, attack):
+    experiment = replace(EXPERIMENT, network=network, batch_size=count, attack=attack)
     room = 1e6 if attack is MATCHED else 30e6  # under noise many more words fit than the few that do here
     check_cost(experiment, states=2, small_change=room)
 
@@ -256,6 +350,7 @@ def test_a_sketch_multiplies_what_the_network_does():
     assert drawn.weights == sum(tensor.numel() for tensor in model.parameters())
     blocks = 2 * (5 * 16 * 48 + 2 * 5 * 5 * 16 + 5 * 16 * 16 + 2 * 5 * 16 * 64)
     assert drawn.products == 5 * 30 * 16 + blocks + 5 * 16 * 31
+    assert sketch(replace(network, task=Task.SENTENCE), shape, 3).products == 5 * 30 * 16 + blocks + 16 * 3
 
 
 def longest(one, other):
@@ -286,8 +381,8 @@ def test_the_vocabulary_is_made_of_the_book_and_writes_all_of_it():
         ("", "The sentence is empty"),
         ("  \n", "The sentence is empty"),
         ("word " * 10_000, "give at most 2000"),
-        ("z" * 1_999, "has 1999 word pieces, and there are 20 places"),
-        ("and so on " * 10, "has 30 word pieces, and there are 20 places"),
+        ("z" * 1_999, "has 1999 word pieces, more than its length of 20 places"),
+        ("and so on " * 10, "has 30 word pieces, more than its length of 20 places"),
         ("a rabbit \U0001f407", "The vocabulary has no piece for"),
         ("ארנב", "The vocabulary has no piece for"),
         ("a\x00b", "The vocabulary has no piece for"),
@@ -298,6 +393,13 @@ def test_a_sentence_that_cannot_be_told_is_refused_in_one(sentence, said):
         Wonderland(own=(sentence,))
     assert len(str(caught.value)) < 200
     assert "\n" not in str(caught.value)
+
+
+def test_marks_that_a_telephone_bends_are_those_that_one_types():
+    printed = "“Who are YOU?” said the Caterpillar – ‘I don’t know — I’m a rabbit‑hole…’"
+    assert pieces.encode(printed) == pieces.encode(
+        "\"Who are YOU?\" said the Caterpillar - 'I don't know - I'm a rabbit-hole...'"
+    )
 
 
 @pytest.mark.parametrize("sentence", ["Rabbit", "xyzzy plugh qwrtz", "THE Queen -- of 9 hearts!"])

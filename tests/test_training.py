@@ -20,7 +20,7 @@ from lab.commands.training import parse_stages
 from lab.errors import LabError
 from lab.federated.networks.mlp import MLP
 from lab.federated.networks.resnet import ResNet
-from lab.federated.networks.transformer import Transformer
+from lab.federated.networks.transformer import Task, Transformer
 from lab.modalities.text import rows_of
 from lab.randomness import stream
 
@@ -149,7 +149,13 @@ class Counting(Dataset):
     modality: ClassVar[str] = "text"
 
     def samples(self, recipe):
-        return TrainingSentences.read("counting", [[(start + step) % 9 for step in range(5)] for start in range(60)], 4, recipe)
+        return TrainingSentences.read(
+            "counting",
+            [[(start + step) % 9 for step in range(5)] for start in range(60)],
+            [int(start % 9 > 4) for start in range(60)],
+            4,
+            recipe,
+        )
 
     def load(self, count, size, generator):
         raise NotImplementedError
@@ -170,6 +176,17 @@ def test_sentences_are_learned_and_measured_by_their_perplexity(tmp_path):
     losses = -network(rows_of(texts, 4))[:, 0].detach()
     lengths = torch.tensor([len(text) for text in texts])
     assert float((losses * lengths).sum() / lengths.sum()) == pytest.approx(math.log(card.perplexity[0].value), rel=1e-3)
+
+
+def test_sentences_are_learned_by_their_labels_where_the_network_asks_for_them(tmp_path):
+    """Sentences that begin with a high number are of another kind."""
+    recipe = Recipe(epochs=10, batch_size=10, held_out=20, rule=Rule.ADAMW, learning_rate=0.05, warm_up=0.3)
+    *_, before, last = reports(tmp_path, Transformer(width=16, task=Task.SENTENCE), recipe, Counting())
+    card = read_card(last.saved.with_suffix(".json"))
+    assert (card.classes, card.perplexity) == (2, ())
+    assert card.accuracy[0].pictures == 40
+    assert card.accuracy[0].share > 0.9
+    assert before.told == f"{100 * card.accuracy[0].share:.1f} % of the held-out sentences are right"
 
 
 # Augmentation

@@ -13,7 +13,7 @@ from lab.attacks.closed_form.mismatch import CLEARLY, EXACT, fit
 from lab.attacks.closed_form.outcomes import ClosedFormOutcome
 from lab.attacks.closed_form.row_span import RowSpan
 from lab.attacks.text.beginnings import Beginnings
-from lab.attacks.text.sentence_counts import Sentence, chosen
+from lab.attacks.text.sentence_counts import Sentence, chosen, learns_labels
 from lab.federated.observation import Observation
 from lab.modalities.text import one_hot, padded
 from lab.options.fields import Help
@@ -68,14 +68,14 @@ class Span(Attack):
         moved = _moved(observation)
         told = _told(observation, moved, found[0])
         if any(span.rank >= span.width - 1 for span in found):
-            yield replace(state, outcome=SpanOutcome.FULL, note=told)
+            yield replace(state, outcome=SpanOutcome.FULL, note=f"{told}{_wall(observation, found[0])}")
             return
         beginnings, readings = Beginnings(observation, *found, moved if self.moved_only else None), list[Reading]()
         for reading in beginnings.readings():
             readings.append(reading)
             state = _state(observation, beginnings.likeliest, readings)
             yield state
-        yield _verdict(state, *_best(observation, beginnings.likeliest), told)
+        yield _verdict(observation, state, _best(observation, beginnings.likeliest), told)
 
 
 def spans(observation: Observation) -> tuple[RowSpan, RowSpan] | Outcome:
@@ -92,6 +92,23 @@ def spans(observation: Observation) -> tuple[RowSpan, RowSpan] | Outcome:
     places, _ = cast("tuple[int, int]", observation.input_shape)
     most = observation.batch_size * places * observation.local_steps  # weights move, and what enters at each step is new
     return RowSpan.of(gradients[FIRST], most), RowSpan.of(gradients[SECOND], most)
+
+
+def room(observation: Observation, span: RowSpan) -> int:
+    """How many sentences that fill every place leave a direction empty."""
+    places, _ = cast("tuple[int, int]", observation.input_shape)
+    return (span.width - 2) // (places * observation.local_steps)
+
+
+def _wall(observation: Observation, span: RowSpan) -> str:
+    """Where it would not have ended; nothing where places and steps do not tell."""
+    (places, _), most = cast("tuple[int, int]", observation.input_shape), room(observation, span)
+    if most >= observation.batch_size:
+        return ""
+    steps = f" and {observation.local_steps} local steps" if observation.local_steps > 1 else ""
+    fitting = f"{most} sentences" if most > 1 else "one sentence" if most else "no sentence"
+    there = f"there are {observation.batch_size}" if observation.batch_size > 1 else "there is one"
+    return f" Width {span.width} has room for {fitting} of {places} places{steps}, and {there}."
 
 
 def _moved(observation: Observation) -> Int[Tensor, " words"] | None:
@@ -122,29 +139,44 @@ def _candidate(observation: Observation, sentences: Sequence[Sequence[int]]) -> 
     return one_hot(padded(rows, count), size).to(next(iter(observation.update.values())))
 
 
-def _best(observation: Observation, likeliest: Sequence[Sentence]) -> tuple[Tensor, float]:
-    """The sentences whose own update is nearest to the shared one, and how far off that is.
+@dataclass(frozen=True, eq=False)
+class _Tried:
+    """Sentences that were held against what was shared."""
+
+    sentences: Tensor
+    labels: Tensor
+    left: float
+    """How far their own update is off."""
+
+
+def _best(observation: Observation, likeliest: Sequence[Sentence]) -> _Tried:
+    """The sentences whose own update is nearest to the shared one.
 
     A sentence that is the beginning of another leaves no trace in the spans: where something is left, beginnings are tried.
     """
-    best, left = _tried(observation, likeliest)
-    if left > EXACT:
+    best = _tried(observation, likeliest)
+    if best.left > EXACT:
         begun = [text[:length] for text in likeliest[: observation.batch_size] for length in range(len(text) - 1, 0, -1)]
-        other, lower = _tried(observation, list(dict.fromkeys([*likeliest, *begun]))[:MOST_TRIED])
-        best, left = (other, lower) if lower < CLEARLY * left else (best, left)
-    return best, left
+        other = _tried(observation, list(dict.fromkeys([*likeliest, *begun]))[:MOST_TRIED])
+        best = other if other.left < CLEARLY * best.left else best
+    return best
 
 
-def _tried(observation: Observation, candidates: Sequence[Sentence]) -> tuple[Tensor, float]:
-    sentences = _candidate(observation, chosen(observation, candidates))
+def _tried(observation: Observation, candidates: Sequence[Sentence]) -> _Tried:
+    found = chosen(observation, candidates)
+    sentences = _candidate(observation, [suspect.words for suspect in found])
     labels = torch.zeros(observation.batch_size, dtype=torch.long, device=observation.device)
-    return sentences, fit(observation, sentences, labels).residual
+    labels[: len(found)] = torch.tensor([suspect.label for suspect in found], dtype=torch.long)
+    return _Tried(sentences, labels, fit(observation, sentences, labels).residual)
 
 
-def _verdict(state: AttackState, best: Tensor, left: float, told: str) -> AttackState:
+def _verdict(observation: Observation, state: AttackState, best: _Tried, told: str) -> AttackState:
+    """How it ended, and the labels where the network learns some."""
     farthest, nearest = max(each.off for each in state.readings), min(each.other_off for each in state.readings)
     note = (
         f"{told} The farthest word that fits is {farthest:.1e} outside the span, the nearest other {nearest:.2g}; "
-        f"the sentences' own update is {percent(left)} off."
+        f"the sentences' own update is {percent(best.left)} off."
     )
-    return replace(state, candidate=best, outcome=SpanOutcome.READ if left <= EXACT else SpanOutcome.FITS, note=note)
+    labels = best.labels if learns_labels(observation) else None
+    outcome = SpanOutcome.READ if best.left <= EXACT else SpanOutcome.FITS
+    return replace(state, candidate=best.sentences, labels=labels, outcome=outcome, note=note)

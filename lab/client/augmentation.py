@@ -13,7 +13,7 @@ from torch.nn.functional import pad
 
 from lab.client.checkpoints.card import Accuracy, Recipe
 from lab.client.datasets.split import Split
-from lab.client.samples import Answers, Samples, checked_cut
+from lab.client.samples import Answers, Samples, checked_cut, share_right
 
 
 @runtime_checkable
@@ -77,7 +77,7 @@ class TrainingPictures(Samples):
 
     def score(self, answers: Answers) -> float:
         """The share of those kept aside that is classified rightly."""
-        return _share_right(answers, self.held_out, self.held_out_labels)
+        return share_right(answers, self.held_out, self.held_out_labels)
 
     def told(self, score: float) -> str:
         """As a share."""
@@ -89,9 +89,7 @@ class TrainingPictures(Samples):
             ("first official test pictures", self.test, self.test_labels),
             ("last official training pictures, held out", self.held_out, self.held_out_labels),
         )
-        return {
-            "accuracy": tuple(Accuracy(of, len(labels), _share_right(answers, raw, labels)) for of, raw, labels in measured)
-        }
+        return {"accuracy": tuple(Accuracy(of, len(labels), share_right(answers, raw, labels)) for of, raw, labels in measured)}
 
     def batches(self, recipe: Recipe, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
         """One epoch of full batches in random order; what is left over at its end is dropped."""
@@ -104,7 +102,3 @@ class TrainingPictures(Samples):
             mirrored = torch.rand(len(index), generator=generator, dtype=torch.float32) < (0.5 if recipe.flip else 0.0)
             images[mirrored] = images[mirrored].flip(-1)
             yield images, self.labels[index]
-
-
-def _share_right(answers: Answers, pictures: Tensor, labels: Tensor) -> float:
-    return int((answers(pictures).argmax(1) == labels).sum()) / len(labels)

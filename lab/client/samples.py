@@ -10,6 +10,7 @@ from torch import Tensor
 
 from lab.client.checkpoints.card import Recipe
 from lab.errors import LabError
+from lab.federated.networks.base import Network
 
 Answers = Callable[[Tensor], Tensor]
 """From raw samples to the network's logits, in the mode of evaluation."""
@@ -21,6 +22,10 @@ class Samples(ABC):
     classes: int
     kinds: ClassVar[str]
     """What a reader calls them."""
+
+    def asked_by(self, network: Network) -> Samples:
+        """The same with the targets that the network learns."""
+        return self
 
     @property
     @abstractmethod
@@ -51,6 +56,11 @@ class Samples(ABC):
     @abstractmethod
     def grades(self, answers: Answers) -> dict[str, Any]:
         """The fields of a card that tell what was measured."""
+
+
+def share_right(answers: Answers, raw: Tensor, labels: Tensor) -> float:
+    """The share of samples that is classified rightly."""
+    return int((answers(raw).argmax(1) == labels).sum()) / len(labels)
 
 
 def checked_cut(name: str, there: int, recipe: Recipe, kinds: str) -> int:

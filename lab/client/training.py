@@ -70,7 +70,7 @@ def train(
     Raises ``LabError`` where the data cannot be had, the folder cannot be used or holds another training, or the loss
     stops being a finite number.
     """
-    samples = data.samples(recipe)
+    samples = data.samples(recipe).asked_by(options)
     learner = _Learner(options, samples, recipe)
     learner.resume(run)
     learner.stages = stage_steps(stages, learner.steps, recipe.epochs)

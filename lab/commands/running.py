@@ -110,6 +110,7 @@ def summary(finished: Finished, out: Path | None, written: list[str]) -> str:
     scores, modality = finished.scores, modality_of(finished.attacked.observation.modality)
     lines = [
         finished.state.outcome.value,
+        *filter(None, [finished.state.note]),
         f"Verdict: {scores.verdict.value}, {_places(scores, modality)} in the line-up.",
         measures_told(scores, modality),
     ]

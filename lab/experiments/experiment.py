@@ -55,6 +55,11 @@ class Experiment(PictureFormat):
         return taken
 
     @property
+    def class_names(self) -> tuple[str, ...]:
+        """What the network tells apart: the classes of the data set, unless it learns without labels."""
+        return self.network.own_classes or self.dataset.class_names
+
+    @property
     def asked(self) -> int:
         """How often the client is asked: without a defence it always answers the same."""
         return self.rounds if self.defences else 1

@@ -162,7 +162,7 @@ def build_network(experiment: Experiment, batch: Batch) -> tuple[Classifier, Bat
     notes say so, and whatever else was made of the weights. Raises ``LabError`` where they do not fit.
     """
     if not experiment.trained:
-        return _built(experiment, shape_of(batch.inputs), len(experiment.dataset.class_names)), batch
+        return _built(experiment, shape_of(batch.inputs), len(experiment.class_names)), batch
     weights = checkpoints.weights(experiment.network, experiment.weights)
     modality = experiment.modality
     tried: list[Classifier] = []
@@ -199,7 +199,8 @@ def _check_labels(batch: Batch, network: Classifier) -> None:
 
 def _private_batch(experiment: Experiment) -> Batch:
     batch = experiment.dataset.load(experiment.batch_size, experiment.size, stream(experiment.seed, "data"))
-    return replace(batch, inputs=_as_asked(batch.inputs, experiment))
+    labels = torch.zeros_like(batch.labels) if experiment.network.own_classes else batch.labels
+    return replace(batch, inputs=_as_asked(batch.inputs, experiment), labels=labels)
 
 
 def _as_asked(inputs: Inputs, experiment: Experiment) -> Inputs:

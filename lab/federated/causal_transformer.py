@@ -93,8 +93,17 @@ class NextWord(nn.Module):
         return torch.stack([-loss, (-torch.expm1(-loss)).clamp_min(1e-30).log()], 1)
 
 
+class WordMean(nn.Module):
+    """The mean over the places that have a word."""
+
+    def forward(self, hidden: Tensor, sentences: Tensor) -> Tensor:
+        """Of shape (sentences, places, width), and one-hot rows; (sentences, width)."""
+        present = sentences.sum(2, keepdim=True)
+        return (present * hidden).sum(1) / present.sum(1).clamp_min(1e-6)
+
+
 class CausalTransformer(nn.Module):
-    """One-hot rows through blocks of causal attention to the likelihood of what is written."""
+    """One-hot rows through blocks of causal attention."""
 
     def __init__(
         self, places: int, pieces: int, width: int, depth: int, heads: int, activation: nn.Module, *, pre_norm: bool
@@ -103,20 +112,47 @@ class CausalTransformer(nn.Module):
         self.embedding = WordsAtPlaces(places, pieces, width)
         self.blocks = nn.ModuleList(CausalBlock(width, heads, activation, pre_norm=pre_norm) for _ in range(depth))
         self.ln = nn.LayerNorm(width, EPSILON)
-        self.following = nn.Linear(width, pieces + 1)
-        self.likelihood = NextWord()
 
     @property
     def first_block(self) -> CausalBlock:
         """The one that words and places enter."""
         return cast("CausalBlock", self.blocks[0])
 
-    def forward(self, sentences: Tensor) -> Tensor:
-        """Of shape (sentences, 2)."""
+    def hidden(self, sentences: Tensor) -> Tensor:
+        """What is known of each word and all before it, shape (sentences, places, width)."""
         hidden = self.embedding(sentences)
         for block in self.blocks:
             hidden = block(hidden)
-        return self.likelihood(self.following(self.ln(hidden)), sentences)
+        return self.ln(hidden)
+
+
+class LanguageModel(CausalTransformer):
+    """From each word to the next: the likelihood of what is written."""
+
+    def __init__(
+        self, places: int, pieces: int, width: int, depth: int, heads: int, activation: nn.Module, *, pre_norm: bool
+    ) -> None:
+        super().__init__(places, pieces, width, depth, heads, activation, pre_norm=pre_norm)
+        self.following = nn.Linear(width, pieces + 1)
+        self.likelihood = NextWord()
+
+    def forward(self, sentences: Tensor) -> Tensor:
+        """Of shape (sentences, 2)."""
+        return self.likelihood(self.following(self.hidden(sentences)), sentences)
+
+
+class SentenceReader(CausalTransformer):
+    """One vector for a whole sentence."""
+
+    def __init__(
+        self, places: int, pieces: int, width: int, depth: int, heads: int, activation: nn.Module, *, pre_norm: bool
+    ) -> None:
+        super().__init__(places, pieces, width, depth, heads, activation, pre_norm=pre_norm)
+        self.mean = WordMean()
+
+    def forward(self, sentences: Tensor) -> Tensor:
+        """Of shape (sentences, width)."""
+        return self.mean(self.hidden(sentences), sentences)
 
 
 def _scattered(*shape: int) -> Tensor:

@@ -9,7 +9,7 @@ from typing import cast
 from torch import nn
 
 from lab.errors import LabError
-from lab.federated.causal_transformer import NextWord, WordsAtPlaces
+from lab.federated.causal_transformer import NextWord, WordMean, WordsAtPlaces
 from lab.federated.transformer import FirstToken, Mixing, TokenMean
 
 WINDOWED = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)
@@ -30,7 +30,7 @@ def output_shape(module: nn.Module, shape: Sequence[int]) -> tuple[int, ...]:
         return (*shape[:2], module.words.shape[1])
     if isinstance(module, NextWord):
         return (shape[0], 2)
-    if isinstance(module, FirstToken | TokenMean):
+    if isinstance(module, FirstToken | TokenMean | WordMean):
         return (shape[0], shape[-1])
     if isinstance(module, nn.AdaptiveAvgPool2d):
         return (*shape[:2], *_pair(cast(int, module.output_size)))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def spanned(seen: Observation) -> dict[str, Any] | None:
     """How many directions the gradient of the first attention tells, and how many there are; None where it tells none."""
     from lab.attacks.base import Outcome
-    from lab.attacks.span import spans
+    from lab.attacks.span import room, spans
 
     found = spans(seen)
     if isinstance(found, Outcome):
@@ -26,5 +26,5 @@ def spanned(seen: Observation) -> dict[str, Any] | None:
         "shares": span.shares.numpy().astype(np.float32).tobytes(),
         "typical": span.typical,
         "places": places,
-        "most": (span.width - 2) // (places * seen.local_steps),
+        "most": room(seen, span),
     }

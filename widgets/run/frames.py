@@ -139,7 +139,7 @@ def describe_round(experiment: Experiment, attacked: Round | Sent) -> dict[str, 
         **_described_inputs(attacked),
         "alt": alt_text(experiment),
         "notes": list(attacked.batch.notes),
-        "label": experiment.dataset.class_names[label] if label < len(experiment.dataset.class_names) else str(label),
+        "label": experiment.class_names[label] if label < len(experiment.class_names) else str(label),
     }
 
 

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from lab.client.checkpoints.card import Recipe
     from lab.client.samples import Samples
 
+KINDS = ("tells", "asks", "exclaims")
+"""What a sentence does, by the mark at its end."""
+MARKS = {"?": 1, "!": 2}
+
 FILE = Path(__file__).parent / "texts" / "wonderland.json"
 
 PLACES, MOST_PLACES = 20, 64
@@ -54,14 +58,14 @@ class Wonderland(Dataset):
             count = len(pieces.encode(sentence))
             if count > self.length:
                 raise LabError(
-                    f"wonderland: a sentence has {count} word pieces, and there are {self.length} places; give a shorter one, "
-                    f"or a greater length (at most {MOST_PLACES})."
+                    f"wonderland: a sentence has {count} word pieces, more than its length of {self.length} places; give a "
+                    f"shorter one, or a greater length (at most {MOST_PLACES})."
                 )
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """How the loss of next words is told to a classifier: the likelihood of what is written, and that of all else."""
-        return ("as it is written", "otherwise")
+        """What a sentence does; all of it counts, even what is cut off."""
+        return KINDS
 
     def input_shape(self, size: int) -> Shape:
         """Places and pieces."""
@@ -77,14 +81,15 @@ class Wonderland(Dataset):
         """One's own sentences first, then random ones of the book, those that fill every place where there are some."""
         self.check_at_hand(count, size)
         own = [pieces.encode(text) for text in self.own[:count]]
-        found = [*own, *_drawn(self.length, count - len(own), generator, without=own)]
-        return Batch(rows_of(found, self.length), torch.zeros(count, dtype=torch.long))
+        drawn = _drawn(self.length, count - len(own), generator, without=own)
+        kinds = [*map(kind, self.own[:count]), *(_kinds(self.length)[tuple(found)] for found in drawn)]
+        return Batch(rows_of([*own, *drawn], self.length), torch.tensor(kinds, dtype=torch.long))
 
     def samples(self, recipe: Recipe) -> Samples:
         """The book's, whole."""
         from lab.client.training_sentences import TrainingSentences
 
-        return TrainingSentences.read(self.name, _encoded(), self.length, recipe)
+        return TrainingSentences.read(self.name, _encoded(), [*map(kind, sentences())], self.length, recipe)
 
     def recipe(self) -> Recipe:
         """What suits a small book: longer, and it is known by heart."""
@@ -103,6 +108,11 @@ class Wonderland(Dataset):
         return rows_of(drawn, inputs.shape[1]).to(inputs)
 
 
+def kind(sentence: str) -> int:
+    """The number of what a sentence does, by its last mark."""
+    return next((MARKS.get(sign, 0) for sign in reversed(pieces.typed(sentence)) if sign in ".?!"), 0)
+
+
 def _drawn(places: int, count: int, generator: torch.Generator, without: Sequence[Sequence[int]]) -> list[list[int]]:
     every = [sentence for sentence in _filling(places) if sentence not in without]
     return [every[place] for place in torch.randperm(len(every), generator=generator)[:count].tolist()]
@@ -111,6 +121,12 @@ def _drawn(places: int, count: int, generator: torch.Generator, without: Sequenc
 @cache
 def _encoded() -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(pieces.encode(sentence)) for sentence in sentences())
+
+
+@cache
+def _kinds(places: int) -> dict[tuple[int, ...], int]:
+    """What the whole sentence does, by the pieces of it that have a place; the book's first where some begin alike."""
+    return {found[:places]: kind(text) for found, text in zip(reversed(_encoded()), reversed(sentences()), strict=True)}
 
 
 @cache

@@ -43,11 +43,7 @@ def cost(experiment: Experiment) -> Cost:
     Raises ``LabError`` where the inputs are no such as the network takes, or pictures too small for it.
     """
     _ = experiment.modality
-    classes = (
-        checkpoints.classes(experiment.network, experiment.weights)
-        if experiment.trained
-        else len(experiment.dataset.class_names)
-    )
+    classes = checkpoints.classes(experiment.network, experiment.weights) if experiment.trained else len(experiment.class_names)
     sizes = sizes_of(experiment, sketch(experiment.network, experiment.input_shape, classes, experiment.defences))
     return Cost(
         round_bytes=round_bytes(experiment, sizes),

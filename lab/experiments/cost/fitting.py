@@ -30,9 +30,7 @@ def check_size(experiment: Experiment) -> None:
 def _weights(experiment: Experiment) -> int:
     """How many numbers the network has; 0 of one that somebody added and of which only running it tells."""
     try:
-        return sketch(
-            experiment.network, experiment.input_shape, len(experiment.dataset.class_names), experiment.defences
-        ).weights
+        return sketch(experiment.network, experiment.input_shape, len(experiment.class_names), experiment.defences).weights
     except LabError:
         raise
     except Exception:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from lab.client.defences.base import Defence
 from lab.client.defending import extended_head
-from lab.federated.causal_transformer import NextWord, WordsAtPlaces
+from lab.federated.causal_transformer import NextWord, WordMean, WordsAtPlaces
 from lab.federated.inputs import made
 from lab.federated.networks.base import Network
 from lab.federated.residual_block import Block
@@ -27,7 +27,19 @@ from lab.federated.transformer import Mixing
 
 META = torch.device("meta")
 NORMS = (nn.BatchNorm2d, nn.LayerNorm, nn.GroupNorm, nn.InstanceNorm2d)
-KEEPS_INPUT = (nn.Conv2d, *NORMS, nn.Linear, nn.LeakyReLU, nn.SiLU, nn.GELU, nn.ELU, nn.MaxPool2d, Mixing, WordsAtPlaces)
+KEEPS_INPUT = (
+    nn.Conv2d,
+    *NORMS,
+    nn.Linear,
+    nn.LeakyReLU,
+    nn.SiLU,
+    nn.GELU,
+    nn.ELU,
+    nn.MaxPool2d,
+    Mixing,
+    WordsAtPlaces,
+    WordMean,
+)
 """Layers whose way back needs what entered them."""
 KINKED = (nn.ReLU, nn.LeakyReLU, nn.MaxPool2d)
 KEEPS_OUTPUT = (nn.ReLU, nn.Sigmoid, nn.Tanh)

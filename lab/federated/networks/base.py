@@ -96,6 +96,11 @@ class Network(Entry):
 
         return Normalise(*self.statistics(shape[0]))
 
+    @property
+    def own_classes(self) -> tuple[str, ...]:
+        """What its logits tell apart where it learns without labels, and each input's is 0; empty where labels are learned."""
+        return ()
+
     def statistics(self, channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Mean and standard deviation of the normalisation, per channel."""
         return CIFAR_STATISTICS if channels == 3 else (GREY_STATISTICS[0] * channels, GREY_STATISTICS[1] * channels)

@@ -16,6 +16,9 @@ INSIDE = "##"
 """Begins a piece that goes on with a word."""
 WORDS = re.compile(r"[^\W\d_]+|\d|\S")
 """Words, single digits, and single marks."""
+PRINTED = {"'": "‘’‚‛′ʼ", '"': "“”„‟″«»", "-": "‐‑‒–—―−"}
+"""What telephones and printers make of the marks that one types."""
+TYPED = str.maketrans({made: typed for typed, signs in PRINTED.items() for made in signs})
 MOST_LETTERS = 2000
 """Of a sentence: more than any place in the lab holds."""
 
@@ -37,8 +40,13 @@ def _numbers() -> dict[str, int]:
     return {piece: number for number, piece in enumerate(vocabulary())}
 
 
+def typed(sentence: str) -> str:
+    """As one types it: small letters, plain marks."""
+    return unicodedata.normalize("NFKC", sentence).translate(TYPED).lower()
+
+
 def encode(sentence: str) -> list[int]:
-    """The numbers of a sentence's pieces, the longest that fits first; case is lost.
+    """The numbers of a sentence's pieces, the longest that fits first; case and curls of marks are lost.
 
     Raises ``LabError`` for a sentence that is empty, endless, or has a sign that no piece writes.
     """
@@ -46,7 +54,7 @@ def encode(sentence: str) -> list[int]:
         raise LabError(
             f"The sentence has {len(sentence):,} letters, more than the {MOST_LETTERS:,} allowed; give a shorter one."
         )
-    words = WORDS.findall(unicodedata.normalize("NFKC", sentence).lower())
+    words = WORDS.findall(typed(sentence))
     if not words:
         raise LabError("The sentence is empty; give one of at least one word.")
     return [number for word in words for number in _word(word)]
