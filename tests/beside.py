@@ -16,7 +16,7 @@ import pytest
 import torch
 
 BUILD = Path(__file__).parent.parent / "build"
-FLOWER, FLWR = BUILD / "flower", "flwr==1.42.0"
+FLOWER, FLWR = BUILD / "flower", "flwr[simulation]==1.42.0"
 PROXY = "configurable-http-proxy@5.3.0"
 DEBIAN = {"nginx": "nginx", "caddy": "caddy", "docker-compose": "docker-compose", "systemd-analyze": "systemd"}
 """Each program, and the package of Debian that has it."""

@@ -51,20 +51,32 @@ class Archive:
 
     folder: Path
 
+    def settings(self) -> Federation:
+        """Of the federation that the folder holds. Raises ``LabError`` where it holds none, or damaged files."""
+        if not self._listing.exists():
+            raise LabError(f"{self.folder} holds no federation; give the folder that gradlab federate has kept one in.")
+        return self._kept()[0]
+
     def points(self, settings: Federation) -> list[Point]:
         """The rounds played so far. Raises ``LabError`` where the folder holds another federation or damaged files."""
-        path = self.folder / LISTING
-        if not path.exists():
+        if not self._listing.exists():
             return []
-        try:
-            kept: Any = json_text.read(path, "a federation's file, and cannot be read; choose another folder")
-            points = [Point(int(one["number"]), float(one["loss"]), float(one["accuracy"])) for one in kept["rounds"]]
-            same = from_plain(type(settings), kept["settings"]) == settings
-        except (OSError, ValueError, OverflowError, KeyError, TypeError, LabError):
-            raise LabError(f"{path} is damaged; delete the folder to begin anew, or choose another one.") from None
-        if not same:
+        held, points = self._kept()
+        if held != settings:
             raise LabError(f"{self.folder} holds a federation with other settings; choose another folder.")
         return points
+
+    @property
+    def _listing(self) -> Path:
+        return self.folder / LISTING
+
+    def _kept(self) -> tuple[Federation, list[Point]]:
+        try:
+            kept: Any = json_text.read(self._listing, "a federation's file, and cannot be read; choose another folder")
+            points = [Point(int(one["number"]), float(one["loss"]), float(one["accuracy"])) for one in kept["rounds"]]
+            return from_plain(Federation, kept["settings"]), points
+        except (OSError, ValueError, OverflowError, KeyError, TypeError, LabError):
+            raise LabError(f"{self._listing} is damaged; delete the folder to begin anew, or choose another one.") from None
 
     def keep(self, settings: Federation, played: Played, points: list[Point]) -> None:
         """One more round, whole or not at all. Raises ``LabError`` where the folder cannot be written."""

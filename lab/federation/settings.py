@@ -72,6 +72,11 @@ class Federation(Option):
         return self.sampled or self.clients
 
     @property
+    def stride(self) -> float:
+        """How far the server goes along the mean update; against it where that is a gradient."""
+        return self.server_rate if self.protocol.sends_change else -self.server_rate
+
+    @property
     def fewest(self) -> int:
         """Clients whose updates a mean has at least."""
         if not self.lost:

@@ -93,7 +93,7 @@ class Server:
         if not sent:
             return
         summands = [self.settings.masking(number).sum_of(sent)] if self.settings.secure else list(sent.values())
-        rate = self.settings.server_rate * (1 if self.settings.protocol.sends_change else -1) / len(sent)
+        rate = self.settings.stride / len(sent)
         for name, weights in self.network.named_parameters():
             for update in summands:
                 weights.add_(update[name], alpha=rate)
