@@ -9,7 +9,7 @@ from typing import Annotated
 from lab.late import Tensor, nn, torch
 
 from lab.attacks.base import Attack, AttackState, Outcome, unknown
-from lab.attacks.closed_form.confirming import head_residual, least_at_any_scale
+from lab.attacks.closed_form.confirming import at_best_scale, head_residual, tells_scale
 from lab.attacks.closed_form.linear_layers import CONSISTENT, LayerReading, _linear_layers, read_layers
 from lab.attacks.closed_form.mismatch import EXACT, fit
 from lab.attacks.closed_form.outcomes import ClosedFormOutcome
@@ -24,6 +24,14 @@ from lab.options.words import percent
 
 ROUNDED_TWICE = 4.0
 """The client rounded its weights and so does the picture's own run: both together stay below so many times the one."""
+
+
+FINE = 9
+"""So often the neighbourhood of a scale that is to be told is looked at closer."""
+FIRST_ROUND = (
+    "Of {name} a low-rank pair B A trains, and B is zero, as in a client's first round: of the {inputs} numbers that enter it "
+    "only {rank} sums are told."
+)
 
 
 @dataclass(frozen=True)
@@ -43,7 +51,7 @@ class Analytic(Attack):
             outcome, note = why_unread(observation)
             yield ended(observation, state, outcome, note)
             return
-        first = readings[-1]
+        readings[-1] = first = _at_told_scale(readings[-1], observation)
         is_input = isinstance(observation.network.features, nn.Identity)
         found = _as_input(first, observation) if is_input else None
         outcome, note = diagnose(readings, observation, found)
@@ -60,6 +68,21 @@ class Analytic(Attack):
         yield ended(observation, state, outcome, note)
 
 
+def _at_told_scale(reading: LayerReading, observation: Observation) -> LayerReading:
+    """What enters a low-rank pair, whose length the logits tell: dL/dz turns with it; as it is where they do not."""
+    alone = observation.batch_size == observation.local_steps == 1
+    labels = _labels(observation) if reading.is_pair and reading.up_to_scale and alone else None
+    if labels is None:
+        return reading
+
+    def left(inputs: Tensor) -> float:
+        return head_residual(observation, inputs, labels)
+
+    inputs, least = at_best_scale(left, reading.recovered_input.unsqueeze(0), FINE)
+    told = least <= CONSISTENT and tells_scale(left, inputs, least)
+    return replace(reading, recovered_input=inputs[0], up_to_scale=False) if told else reading
+
+
 def why_unread(observation: Observation) -> tuple[Outcome, str]:
     """Why ``read_layers`` gave nothing, with a number."""
     layers = [name for name, _ in _linear_layers(observation)]
@@ -67,6 +90,13 @@ def why_unread(observation: Observation) -> tuple[Outcome, str]:
         return ClosedFormOutcome.DIVIDED_STEPS, f"{observation.local_steps} local steps."
     if not layers:
         return ClosedFormOutcome.NO_LINEAR_LAYER, "0 fully connected layers."
+    pairs = {name: observation.update[f"{name}.down"] for name in layers if f"{name}.down" in observation.update}
+    for name, numbers in pairs.items():
+        if not numbers.any():
+            first = FIRST_ROUND.format(name=name, rank=len(numbers), inputs=f"{numbers.shape[1]:,}")
+            return ClosedFormOutcome.NOT_SENT, first
+    if pairs:
+        return ClosedFormOutcome.NOT_SENT, f"Of {' and '.join(pairs)} low-rank pairs alone were sent."
     unsent = [name for name in layers if f"{name}.weight" not in observation.update]
     if unsent:
         return ClosedFormOutcome.NOT_SENT, f"Nothing of {' and '.join(unsent)} was sent."
@@ -138,7 +168,7 @@ def _head_residual(readings: list[LayerReading], observation: Observation) -> fl
         return fit(observation, observation.network.normalise.inverse(_as_entered(inputs, observation))).residual
 
     inputs = lowest.recovered_input.unsqueeze(0)
-    return least_at_any_scale(residual, inputs) if lowest.up_to_scale else residual(inputs)
+    return at_best_scale(residual, inputs)[1] if lowest.up_to_scale else residual(inputs)
 
 
 def after_steps(observation: Observation, found: Inputs) -> tuple[Outcome, str]:

@@ -11,7 +11,9 @@ from dataclasses import replace
 
 from lab.late import nn
 
+from lab.attacks.analytic import Analytic
 from lab.attacks.base import Attack
+from lab.attacks.closed_form.linear_layers import read_layers
 from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.head_start import HeadStart
 from lab.attacks.matching.distances.balanced_cosine import BalancedCosine
@@ -160,6 +162,8 @@ def recommended_for_observation(observation: Observation) -> Attack:
         return GradientMatching(distance=distance)
     if _has_soft_poolings(observation):
         return SoftPooling()
+    if _is_told_by_pairs(observation):
+        return Analytic()
     return HeadStart(distance=distance, annealing=APART.annealing if observation.batch_size >= SEVERAL else 0.0)
 
 
@@ -169,6 +173,14 @@ def _has_patches(observation: Observation) -> bool:
 
     embedding = find_embedding(observation.network, observation.image_shape)
     return observation.batch_size == 1 and embedding is not None and bool(embedding.positions)
+
+
+def _is_told_by_pairs(observation: Observation) -> bool:
+    """Whether one picture enters a low-rank pair as it is, and the pair's gradients tell it."""
+    alone = observation.batch_size == observation.local_steps == 1
+    if not alone or not isinstance(observation.network.features, nn.Identity):
+        return False
+    return any(reading.is_pair for reading in read_layers(observation)[-1:])
 
 
 def _has_soft_poolings(observation: Observation) -> bool:

@@ -19,6 +19,7 @@ from torch import Tensor, fx, nn
 from torch.nn import functional
 
 from lab.federated.classifier import Classifier, Normalise
+from lab.federated.low_rank import as_low_rank
 from lab.federated.sharing import sharing_copy
 from lab.federated.typed_torch import layers_of
 
@@ -271,6 +272,9 @@ def _known_layers(parts: Sequence[nn.Module], values: Tensor) -> Iterator[nn.Mod
 
 
 def _renamed(part: nn.Module, values: Tensor, output: Tensor) -> tuple[nn.Module, ...]:
+    pair = _attempted(as_low_rank, part, values) if isinstance(part, fx.GraphModule) else None
+    if pair is not None:
+        return (pair,)
     if isinstance(part, fx.GraphModule) and next(part.parameters(), None) is None:
         stand_ins = ((nn.Flatten(),), (nn.AdaptiveAvgPool2d(1), nn.Flatten()), (nn.AdaptiveAvgPool2d(1),))
         for layers in stand_ins:

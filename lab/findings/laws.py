@@ -82,7 +82,7 @@ def breach(laws: list[Law], weights: Numbers, update: Numbers) -> Breach | None:
 
 def _candidates(network: nn.Module) -> list[Law]:
     layers = layers_of(network, nn.Conv2d, nn.Linear, nn.BatchNorm2d)
-    named = [(name, layer) for name, layer in layers.items() if layer.weight is not None]
+    named = [(name, layer) for name, layer in layers.items() if isinstance(layer.weight, nn.Parameter)]
     return [law for (one, first), (two, second) in pairwise(named) if (law := _between(one, first, two, second)) is not None]
 
 

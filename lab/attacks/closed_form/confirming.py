@@ -19,6 +19,8 @@ SCALES = (-2, 2, 25)
 """Powers of ten from and to, and how many between: first guesses at the length of an input known up to its scale.
 
 That is its root mean square; normalised pixels have about 1."""
+LITTLE, FAR, ROUNDING = 1.02, 20.0, 1e-7
+"""A scale so little off must leave so many times as much unexplained, and as rounding does, for the scale to be told."""
 REFINEMENTS = 5
 """So often the best guess's neighbourhood is looked at closer, four times each."""
 
@@ -35,16 +37,24 @@ def head_residual(observation: Observation, inputs: Float[Tensor, "pictures inpu
     return _residual(dict(zip(shared, gradients, strict=True)), shared)
 
 
-def least_at_any_scale(find: Callable[[Float[Tensor, "1 inputs"]], float], inputs: Float[Tensor, "1 inputs"]) -> float:
-    """What ``find`` leaves unexplained of an input known up to its scale, at the scale where that is least."""
+def at_best_scale(
+    find: Callable[[Float[Tensor, "1 inputs"]], float], inputs: Float[Tensor, "1 inputs"], refinements: int = REFINEMENTS
+) -> tuple[Float[Tensor, "1 inputs"], float]:
+    """An input known up to its scale at the scale where ``find`` leaves least unexplained, and what it leaves there."""
     inputs = inputs / inputs.square().mean().sqrt().clamp_min(1e-30)
-    scales, residuals = torch.logspace(*SCALES, dtype=torch.float32), [math.inf]
-    for _ in range(REFINEMENTS):
+    scales, best = torch.logspace(*SCALES, dtype=torch.float64), (math.inf, 1.0)
+    for _ in range(refinements):
         residuals = [find(float(scale) * inputs) for scale in scales]
-        best = int(torch.tensor(residuals, dtype=torch.float32).argmin())
-        low, high = scales[max(best - 1, 0)], scales[min(best + 1, len(scales) - 1)]
-        scales = torch.linspace(float(low), float(high), 9, dtype=torch.float32)
-    return min(residuals)
+        place = int(torch.tensor(residuals, dtype=torch.float64).argmin())
+        best = min(best, (residuals[place], float(scales[place])))
+        low, high = scales[max(place - 1, 0)], scales[min(place + 1, len(scales) - 1)]
+        scales = torch.linspace(float(low), float(high), 9, dtype=torch.float64)
+    return best[1] * inputs, best[0]
+
+
+def tells_scale(find: Callable[[Float[Tensor, "1 inputs"]], float], inputs: Float[Tensor, "1 inputs"], least: float) -> bool:
+    """Whether what these inputs leave unexplained, the ``least`` of all scales, is far less than a little off it."""
+    return min(find(inputs * LITTLE), find(inputs / LITTLE)) > FAR * max(least, ROUNDING)
 
 
 def _residual(made: Gradients, shared: Gradients) -> float:

@@ -70,7 +70,8 @@ class Inversion:
         self.shares_anything = any(bool(tensor.any()) for tensor in observation.update.values())
         self.precise = corrected or in_double(observation)
         self.gradients = self.precise.mean_gradient() if self.precise.protocol.is_linear else dict[str, Tensor]()
-        self.readings = read_layers(self.precise)
+        readings = read_layers(self.precise)
+        self.readings = [] if any(one.is_pair for one in readings) else readings  # the way down takes whole layers
         self.links = chain(self.precise.network, observation.image_shape, observation.batch_size)
         self.noise = _noise(self.readings, self.gradients, observation.batch_size)
         self.last = Progress((), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from lab.late import Float, Tensor, functional, nn, torch
 
@@ -10,6 +11,9 @@ from lab.errors import LabError
 from lab.federated.losses.base import Loss
 from lab.federated.observation import Observation
 from lab.federated.tensors import Gradients
+
+if TYPE_CHECKING:
+    from lab.federated.low_rank import LowRankLinear
 
 CONSISTENT = 1e-3
 """Largest relative residual ||dW - dz x^T|| / ||dW|| at which the shared numbers still fit one input."""
@@ -30,6 +34,8 @@ class LayerReading:
     """||dW - dz x^T|| / ||dW||: zero where one input explains all shared numbers."""
     up_to_scale: bool
     has_bias: bool
+    is_pair: bool = False
+    """Whether a low-rank pair tells it."""
 
 
 def read_layers(observation: Observation, row: int | None = None) -> list[LayerReading]:
@@ -39,6 +45,8 @@ def read_layers(observation: Observation, row: int | None = None) -> list[LayerR
     dL/dz = act'(z) W_above^T dL/dz_above. Where that cannot be told, the layer's gradient is a
     rank-one matrix dL/dz x^T, known up to its scale. ``row`` applies to the lowest layer.
     """
+    from lab.federated.low_rank import LowRankLinear  # imported here: it needs torch
+
     if not observation.protocol.is_linear:
         return []
     gradient = observation.mean_gradient()
@@ -47,7 +55,10 @@ def read_layers(observation: Observation, row: int | None = None) -> list[LayerR
     layers = _linear_layers(observation)
     for position, (name, layer) in enumerate(layers):
         chosen = row if position == len(layers) - 1 else None
-        reading = _read_layer(name, gradient, above, chosen, observation.loss)
+        if isinstance(layer, LowRankLinear):
+            reading = _read_pair(name, layer, gradient, above, observation.loss)
+        else:
+            reading = _read_layer(name, gradient, above, chosen, observation.loss)
         if reading is None:
             return []
         readings.append(reading)
@@ -91,6 +102,29 @@ def _read_layer(name: str, gradient: Gradients, above: _Above | None, row: int |
         )
     output, recovered = _rank_one(weight, None if above is None else above.output_gradient, loss)
     return _reading(name, largest(output), recovered, output, weight, up_to_scale=True, has_bias=False)
+
+
+def _read_pair(name: str, layer: LowRankLinear, gradient: Gradients, above: _Above | None, loss: Loss) -> LayerReading | None:
+    """Read a layer of which a pair trains: dL/dB = s d (A x)^T gives d = dL/dz, and dL/dA = s B^T d x^T then x.
+
+    None where B is zero, which leaves dL/dA zero: A x alone is told then.
+    """
+    down, up, bias = (gradient.get(f"{name}.{part}") for part in ("down", "up", "bias"))
+    if down is None or not down.any():
+        return None
+    exact = bias if bias is not None and bias.any() else above.output_gradient if above is not None and above.exact else None
+    output = exact
+    if output is None:
+        if up is None or not up.any():
+            return None
+        output, _ = _rank_one(up, None if above is None else above.output_gradient, loss)
+    passed = layer.scale * layer.up.detach().T @ output
+    recovered = down.T @ passed / passed.square().sum().clamp_min(1e-300)
+    residual = float((down - torch.outer(passed, recovered)).norm() / down.norm())
+    scaled = exact is None
+    return LayerReading(
+        name, largest(output), recovered, output, residual, up_to_scale=scaled, has_bias=bias is not None, is_pair=True
+    )
 
 
 def _checked_row(row: int, bias_gradient: Tensor) -> int:

@@ -130,7 +130,20 @@ def _logit_gradient(observation: Observation) -> Tensor:
     name, last = last_linear(observation.network)
     if f"{name}.bias" in observation.update:
         return mean_gradient_of(observation, f"{name}.bias").clone()
+    if f"{name}.up" in observation.update:
+        return _along_a_pair(observation, f"{name}.up")
     return mean_gradient_of(observation, f"{name}.weight").sum(1) / _feature_sum(observation, last)
+
+
+def _along_a_pair(observation: Observation, name: str) -> Tensor:
+    """DL/dlogits of one picture up to its length: the column of dL/dB = s dL/dlogits (A x)^T, as the loss has it round."""
+    if observation.batch_size > 1:
+        raise LabError(
+            f"Labels cannot be inferred: of {observation.batch_size} pictures {name}, one of a low-rank pair, tells a mixture. "
+            "Let the server know the labels."
+        )
+    column = torch.linalg.svd(mean_gradient_of(observation, name), full_matrices=False)[0][:, 0]
+    return column if observation.loss.points_along(column) else -column
 
 
 def mean_gradient_of(observation: Observation, name: str) -> Tensor:
