@@ -16,6 +16,7 @@ from lab.federated.networks.lenet import LeNet
 from lab.federated.networks.resnet import ResNet
 from lab.federated.protocols.fedavg import FedAvg
 from lab.options.fields import Bounds, Choices, Field, Help, Option, fields_of
+from lab.options.words import percent
 
 
 @dataclass(frozen=True)
@@ -105,3 +106,10 @@ def test_unknown_names_suggest_the_nearest():
     error = unknown_name("network", "lenett", ["lenet", "mlp"])
     assert str(error) == "There is no network called 'lenett'. Did you mean 'lenet'? Choose one of: lenet, mlp."
     assert "Did you mean" not in str(unknown_name("network", "zzz", ["lenet"]))
+
+
+@pytest.mark.parametrize(
+    ("share", "told"), [(0.0, "0 %"), (0.003, "0.3 %"), (0.0123, "1.2 %"), (0.84, "84 %"), (0.997, "100 %"), (1.0, "100 %")]
+)
+def test_a_share_is_told_in_plain_digits(share, told):
+    assert percent(share) == told

@@ -135,6 +135,14 @@ def _worst_off(sums: Sequence[Sums]) -> list[Sums]:
     return found
 
 
+def meaning(epsilon: float, delta: float) -> str:
+    """What a promise comes to, in a sentence."""
+    if epsilon > SAYS_LITTLE:
+        return "So large an epsilon promises next to nothing."
+    likelier = f"nothing that is seen is more than {math.exp(epsilon):.3g} times likelier"
+    return f"With or without it, {likelier}, but for a chance of {delta:g}."
+
+
 @dataclass(frozen=True)
 class Promise:
     """What holds for one of ``whose`` against a server that sees ``seen``."""
@@ -171,9 +179,4 @@ class Promise:
             f"at delta = {self.delta:g} (Opacus' RDP accountant: {made.steps} steps, {percent(made.rate)} in each, noise "
             f"{made.multiplier:.3g} times the bound)"
         )
-        if self.epsilon > SAYS_LITTLE:
-            return f"{told}. So large an epsilon promises next to nothing."
-        return (
-            f"{told}. With or without it, nothing that is seen is more than {math.exp(self.epsilon):.3g} times likelier, "
-            f"but for a chance of {self.delta:g}."
-        )
+        return f"{told}. {meaning(self.epsilon, self.delta)}"

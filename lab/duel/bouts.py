@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar, cast
 from lab.attacks.base import Attack
 from lab.attacks.matching.settings import Matching
 from lab.client.defences.base import STRENGTHS, Defence
+from lab.duel.front import EARLY, LATE
 from lab.experiments.experiment import Experiment
 from lab.experiments.recommended import recommended_for
 from lab.federated.networks.base import Network
@@ -19,8 +20,6 @@ from lab.options.fields import Bounds, Help, fields_of
 from lab.studies.base import Cell, Study
 
 NETWORKS: tuple[Network, ...] = (SmallConvNet(), MLP())
-EARLY, LATE = "early", "late"
-"""Fresh random weights, and those after 40 epochs of training."""
 NAIVE, KNOWING = "naive", "knowing"
 """The attack that is recommended for such a network, without what it reads off an update or knows of defences, and with it."""
 NOBODY = "no defence"

@@ -30,6 +30,8 @@ from lab.errors import LabError
 from lab.files import json_text
 
 SHIPPED = Path(__file__).parent / "front.json"
+EARLY, LATE = "early", "late"
+"""Fresh random weights, and those after 40 epochs of training."""
 SURE = 1.96
 """Standard deviations to either side that hold 95 %."""
 

@@ -183,9 +183,15 @@ def _weakest(promises: Iterable[Promised]) -> tuple[Promised, ...]:
 
 
 @cache
+def shipped() -> PriceList:
+    """The list that ships, with the federation that it is of."""
+    return PriceList.read(SHIPPED)
+
+
+@cache
 def prices() -> tuple[Price, ...]:
     """The shipped ones: no defence, then each of the catalogue that was measured, from weak to strong."""
-    return PriceList.read(SHIPPED).prices()
+    return shipped().prices()
 
 
 def price_of(defence: Defence | None) -> Price | None:

@@ -304,8 +304,13 @@ def _simplest_first(names: Any) -> list[str]:
     return sorted(names, key=lambda name: order.index(name) if name in order else len(order))
 
 
+def called(name: str) -> str:
+    """How an entry is written."""
+    return NAMES.get(name, name.replace("_", " "))
+
+
 def _choice(path: str, title: str, value: Any, field: Field, values: Any) -> Control:
-    options = [{"value": other, "label": NAMES.get(other, str(other).replace("_", " "))} for other in values]
+    options = [{"value": other, "label": called(str(other))} for other in values]
     return _control(path, title, "choice", value, field, options=options)
 
 

@@ -7,8 +7,10 @@ TABS = ("algebra", "difference", "layers", "numbers", "history")
 EVERYTHING = (
     "guide",
     "secret",
+    "shield",
     "sent",
     "server",
+    "attacker",
     "ending",
     "transport",
     "guess",
@@ -16,6 +18,7 @@ EVERYTHING = (
     "presets",
     "compare",
     "landscape",
+    "plane",
     "doctor",
     "controls",
     "curve",

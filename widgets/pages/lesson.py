@@ -24,6 +24,7 @@ class Lesson(Attended):
     ``shows`` names the parts, in any order (they keep the order of the page):
 
     - cards ``secret`` (the private picture), ``sent`` (the numbers), ``server`` (the reconstruction and the verdict);
+    - ``shield`` (the client's defence and its price), ``attacker`` (who knows it), ``plane`` (what leaks, what it costs);
     - ``transport`` (attack, pause, step, scrubber), ``guess`` (which of these 8?), ``chips`` (next steps);
     - ``controls`` (the form that changes the experiment), ``curve`` (objective and main measure), ``conditions``;
     - tabs ``algebra``, ``difference``, ``layers``, ``numbers``, ``history``;

@@ -7,6 +7,7 @@ from typing import Any
 
 from widgets.form.part_names import TABS
 from widgets.playback.playback import Playback
+from widgets.views.attacker import Attacker
 from widgets.views.base import View
 from widgets.views.chips import Chips
 from widgets.views.compare import Compare
@@ -20,17 +21,21 @@ from widgets.views.guide import Guide
 from widgets.views.landscape import Landscape
 from widgets.views.loop import Loop
 from widgets.views.panel import Panel
+from widgets.views.plane import Plane
 from widgets.views.presets import Presets
 from widgets.views.reconstruction import Reconstruction
 from widgets.views.secret import Secret
 from widgets.views.share import Share
+from widgets.views.shield import Shield
 from widgets.views.transport import Transport
 
 PARTS = {
     "guide": Guide,
     "secret": Secret,
+    "shield": Shield,
     "sent": Loop,
     "server": lambda film, session: Reconstruction(film),
+    "attacker": Attacker,
     "ending": Ending,
     "transport": Transport,
     "guess": Guess,
@@ -38,6 +43,7 @@ PARTS = {
     "presets": Presets,
     "compare": Compare,
     "landscape": Landscape,
+    "plane": Plane,
     "doctor": Doctor,
     "controls": Controls,
     "curve": lambda film, session: Curve(film),

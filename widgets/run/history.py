@@ -30,6 +30,8 @@ class PastRun:
     frames: tuple[Frame, ...]
     message: str
     iterations: int
+    ended: bool = True
+    """Whether it came to its end, or somebody pressed stop; not where something else was asked for meanwhile."""
 
     @property
     def size(self) -> int:
@@ -44,10 +46,10 @@ class History:
         self.runs: list[PastRun] = []
         self._number = 0
 
-    def add(self, experiment: Experiment, frames: list[Frame], message: str, iterations: int) -> None:
+    def add(self, experiment: Experiment, frames: list[Frame], message: str, iterations: int, *, ended: bool = True) -> None:
         """Keep a run; those that are too many, or too large together, are forgotten."""
         self._number += 1
-        self.runs.append(PastRun(self._number, experiment, spread(frames), message, iterations))
+        self.runs.append(PastRun(self._number, experiment, spread(frames), message, iterations, ended))
         while len(self.runs) > MOST_RUNS or (len(self.runs) > 1 and sum(run.size for run in self.runs) > MOST_BYTES):
             self.runs.pop(0)
 

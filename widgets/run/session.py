@@ -332,7 +332,7 @@ class Session(HasTraits):
     def _drop(self) -> Valve:
         """End whatever runs, as something else is prepared; returns the valve of that."""
         if self.status in ("running", "paused"):
-            self._remember()
+            self._remember(ended=False)
         self._way_down.drop()
         self._examining.drop()
         self.descent, self.diagnosis = {}, []
@@ -433,10 +433,10 @@ class Session(HasTraits):
         self._tell(message=f"{told} {allowance.note()}".strip(), status=status, seconds_left=None)
         self._remember()
 
-    def _remember(self) -> None:
+    def _remember(self, *, ended: bool = True) -> None:
         """Keep the present run among the past ones, however short, unless it never left its start."""
         if self.iteration > 0:
-            self.past.add(self.experiment, self.frames, self.message, self.iterations)
+            self.past.add(self.experiment, self.frames, self.message, self.iterations, ended=ended)
             self.history = self.past.strip()
 
     def _trouble(self) -> None:

@@ -46,7 +46,7 @@ function rowPicker(data, pick) {
     oninput: () => { name.textContent = `row i = ${slider.value} of ${data.rows}`; }, onchange: () => pick(slider.valueAsNumber),
   });
   return element("div", {}, slopeBars(data, pick), element("div", { class: "lab-sliding" }, slider, name),
-    element("p", { class: "lab-soft" }, `Bars: |∂L/∂b| of each unit of ${data.layer}. The louder the unit, the safer the division.`));
+    soft(`Bars: |∂L/∂b| of each unit of ${data.layer}. The louder the unit, the safer the division.`));
 }
 
 function numbersTable(data) {
@@ -102,7 +102,7 @@ function comparison(data, dark) {
 
 /** The whole panel for one derivation; ``pick`` asks for another row. */
 function algebraPanel(data, pick, dark) {
-  if (data.readable === undefined) return [element("p", { class: "lab-soft" }, "The derivation appears as soon as the engine is ready.")];
+  if (data.readable === undefined) return [soft("The derivation appears as soon as the engine is ready.")];
   if (data.span) return spanPanel(data.span);
   if (!data.readable) return [element("p", {}, data.sentence)];
   return [

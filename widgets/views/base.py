@@ -12,10 +12,15 @@ from widgets.door.messages import Listener
 FOLDER = Path(__file__).parent
 
 
+DRAWS = "export default { render: async (given) => render({ ...given, film: await filmOf(given.model, given.host) }) };\n"
+"""How a view's script ends: its ``render`` gets what anywidget gives, and the film."""
+
+
 def script(*names: str) -> str:
     """The view's own scripts behind the helpers that all use: ``common.js``, ``meanings.js``, and how inputs are drawn."""
     files = [FOLDER / "common.js", FOLDER / "meanings.js", *sorted((FOLDER / "shown").glob("*.js"))]
-    return "\n".join(file.read_text(encoding="utf-8") for file in (*files, *(FOLDER / f"{name}.js" for name in names)))
+    own = [FOLDER / f"{name}.js" for name in names]
+    return "\n".join([*(file.read_text(encoding="utf-8") for file in (*files, *own)), *([DRAWS] if own else [])])
 
 
 def style(*names: str) -> str:

@@ -15,9 +15,9 @@ async function snapshot(video) {
 /** The camera's part of the form; ``use`` gets the bytes of a picture, ``complain`` a sentence. */
 function cameraPart(use, complain) {
   const video = element("video", { class: "lab-video", muted: true, playsInline: true, "aria-label": "What the camera sees" });
-  const take = element("button", { class: "lab-small", type: "button", onclick: shoot }, "Take the picture");
-  const cancel = element("button", { class: "lab-small", type: "button", onclick: () => end(true) }, "Cancel");
-  const open = element("button", { class: "lab-small", type: "button", onclick: begin }, "Camera");
+  const take = small("Take the picture", shoot);
+  const cancel = small("Cancel", () => end(true));
+  const open = small("Camera", begin);
   const box = element("div", { class: "lab-camera", hidden: true }, video, element("div", { class: "lab-row" }, take, cancel));
   let stream = null;
 

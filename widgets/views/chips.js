@@ -1,6 +1,5 @@
-async function render({ model, el, host }) {
-  const film = await filmOf(model, host);
-  const note = element("p", { class: "lab-soft lab-note", role: "status", "aria-live": "polite" });
+function render({ model, el, film }) {
+  const note = element("p", { class: "lab-soft lab-note", role: "status" });
   const tell = sender(model, note);
   const choose = (key, opens) => {
     tell({ choose: key });
@@ -10,19 +9,19 @@ async function render({ model, el, host }) {
     if (opens && opens !== "compare") film.tell("tab", opens);
   };
   const possible = model.get("entries").filter(({ opens }) => opens !== "compare" || film.parts.has("compare"));
-  const buttons = possible.map(({ key, title, opens }) => element("button", { type: "button", "data-key": key, onclick: () => choose(key, opens) }, title));
+  const buttons = possible.map(({ key, title, opens }) => element("button", { "data-key": key, onclick: () => choose(key, opens) }, title));
 
   let before = "";
 
   function draw() {
     const chosen = model.get("chosen");
-    for (const button of buttons) button.setAttribute("aria-pressed", String(button.dataset.key === chosen));
+    for (const button of buttons) button.setAttribute("aria-pressed", button.dataset.key === chosen);
     if (chosen !== before && model.get("entries").some(({ key, opens }) => key === before && opens === "compare")) film.tell("uncompare");
     before = chosen;
     note.textContent = model.get("note");
   }
 
-  const compare = element("button", { type: "button", onclick: () => film.tell("compare", false) }, "Side by side …");
+  const compare = element("button", { onclick: () => film.tell("compare", false) }, "Side by side …");
   el.append(element("div", { class: "lab-chips" }, ...buttons, ...(film.parts.has("compare") ? [compare] : [])), note);
   /** They change a client that the lab simulates; one that somebody else has is what it is. */
   function offer() {
@@ -40,5 +39,3 @@ async function render({ model, el, host }) {
   offer();
   return follow(film, { closed: (part) => tell({ closed: part }), round: offer });
 }
-
-export default { render };

@@ -1,8 +1,9 @@
 // Helpers that stand in front of each view's script.
 
-/** An element with properties, attributes ("aria-*", "data-*", "role") and children. */
+/** An element with properties, attributes ("aria-*", "data-*", "role") and children; a button sends no form. */
 function element(tag, properties = {}, ...children) {
   const node = document.createElement(tag);
+  if (tag === "button") node.type = "button";
   for (const [name, value] of Object.entries(properties)) {
     if (name === "class") node.className = value;
     else if (name.includes("-") || name === "role" || name === "for") node.setAttribute(name, value);
@@ -13,9 +14,18 @@ function element(tag, properties = {}, ...children) {
   return node;
 }
 
+/** A line that stays in the background. */
+const soft = (...children) => element("p", { class: "lab-soft" }, ...children);
+
+/** One that a screen reader is told of whenever it changes. */
+const saying = () => element("p", { class: "lab-soft", role: "status" });
+
+/** A small button. */
+const small = (text, onclick) => element("button", { class: "lab-small", onclick }, text);
+
 /** A window over the page, with a button that closes it; Escape does too. */
 function dialog(name, ...children) {
-  const close = element("button", { class: "lab-small", type: "button", onclick: () => opened.close() }, "Close");
+  const close = small("Close", () => opened.close());
   const opened = element("dialog", { class: "lab-dialog", "aria-label": name }, ...children, close);
   return opened;
 }
@@ -115,8 +125,8 @@ async function filmOf(model, host) {
 const KEPT = "This is kept, and done as soon as the engine of this page answers.";
 const ENDED = "The engine has ended; reload the page.";
 
-/** Sends a message to a view's kernel side; what becomes of it where nobody hears it now is said in ``place``. */
-function sender(model, place) {
+/** Sends a message to a view's kernel side; what becomes of it where nobody hears it now is said in ``place``, else by the transport alone. */
+function sender(model, place = {}) {
   return (content, buffers) => {
     try {
       model.send(content, undefined, buffers);

@@ -21,11 +21,11 @@ const longest = (moments) => Math.max(1, ...(moments.at(-1) ?? []).map((frame) =
 
 function sideCard({ title, labels }, index, mainNow) {
   const canvas = element("canvas", { class: "lab-picture", role: "img" });
-  const word = element("b", {});
-  const detail = element("span", {});
+  const word = element("b");
+  const detail = element("span");
   const strip = element("div", { class: "lab-strip lab-verdict" }, word, detail);
-  const numbers = element("p", { class: "lab-soft" });
-  const curve = element("div", {});
+  const numbers = soft();
+  const curve = element("div");
   const node = element("article", { class: "lab-side", "aria-label": `${title}: ${labels[index]}` },
     element("h3", {}, `${title}: `, element("mark", {}, labels[index])), element("div", { class: "lab-frame" }, canvas), strip, curve, numbers);
 
@@ -60,19 +60,18 @@ function secretCard(secret) {
 /** No more stand beside one another; Python refuses them (contrasts.py). */
 const MOST_SIDES = 6;
 
-async function render({ model, el, host }) {
-  const film = await filmOf(model, host);
+function render({ model, el, film }) {
   const what = element("select", { onchange: () => fillValues() });
-  const [one, other] = [element("select", {}), element("select", {})];
+  const [one, other] = [element("select"), element("select")];
   const labelled = (name, box) => element("label", {}, name, box);
-  const go = element("button", { class: "lab-small", type: "button", onclick: () => compare([value(one), value(other)]) }, "Compare the two");
-  const all = element("button", { class: "lab-small", type: "button", onclick: () => compare(contrast().options.slice(0, MOST_SIDES).map((option) => option.value)) });
-  const close = element("button", { class: "lab-small lab-close", type: "button", onclick: leave }, "Close");
-  const said = element("p", { class: "lab-soft", role: "status", "aria-live": "polite" });
+  const go = element("button", { class: "lab-small", onclick: () => compare([value(one), value(other)]) }, "Compare the two");
+  const all = element("button", { class: "lab-small", onclick: () => compare(contrast().options.slice(0, MOST_SIDES).map((option) => option.value)) });
+  const close = element("button", { class: "lab-small lab-close", onclick: leave }, "Close");
+  const said = saying();
   const tell = sender(model, said);
   const sides = element("div", { class: "lab-sides" });
   const slider = element("input", { type: "range", class: "lab-scrub", min: 0, max: 0, step: 1, value: 0, "aria-label": "Moment shown on all sides", oninput: () => { at = slider.valueAsNumber; draw(); } });
-  const clock = element("output", {});
+  const clock = element("output");
   const card = element("section", { class: "lab-card lab-compare-card", "aria-label": "Side by side", hidden: true },
     element("h2", {}, "Side by side: same secret, same seed, one clock, one difference", meaning("sides", "a side")),
     element("div", { class: "lab-compare-head" }, labelled("What differs", what), labelled("Left", one), labelled("Right", other), go, all, close),
@@ -187,5 +186,3 @@ async function render({ model, el, host }) {
   model.on("msg:custom", receive);
   return follow(film, { compare: open, uncompare: leave });
 }
-
-export default { render };

@@ -3,10 +3,10 @@ function condition({ title, applies, sentence }) {
     element("b", {}, title), element("span", { class: "lab-tag" }, applies ? "applies here" : "not here"), element("p", {}, sentence));
 }
 
-async function render({ model, el }) {
+function render({ model, el }) {
   const list = element("ul", { class: "lab-conditions" });
   const card = element("article", { class: "lab-card", "aria-label": "When the algebra fails" },
-    element("h2", {}, "When the algebra fails"), element("p", { class: "lab-soft" }, "Five things to ask of any network before dividing."), list);
+    element("h2", {}, "When the algebra fails"), soft("Five things to ask of any network before dividing."), list);
 
   function draw() {
     card.hidden = !model.get("conditions").length;
@@ -17,5 +17,3 @@ async function render({ model, el }) {
   model.on("change:conditions", draw);
   draw();
 }
-
-export default { render };

@@ -45,13 +45,13 @@ function choice(control, edit) {
   const group = `lab-choice-${names++}`;
   const pills = control.options.map((option) => [option, pill(group, option, control.value, edit)]);
   const behind = pills.filter(([{ value }], index) => index >= control.sight && value !== control.value).map(([, node]) => node);
-  const more = element("button", { class: "lab-small lab-more", type: "button", onclick: () => fold(!unfolded.has(control.path)) });
+  const more = element("button", { class: "lab-small lab-more", onclick: () => fold(!unfolded.has(control.path)) });
 
   function fold(open) {
     unfolded[open ? "add" : "delete"](control.path);
     for (const node of behind) node.hidden = !open;
     more.textContent = open ? "fewer" : `${behind.length} more …`;
-    more.setAttribute("aria-expanded", String(open));
+    more.setAttribute("aria-expanded", open);
   }
 
   fold(unfolded.has(control.path));
@@ -92,20 +92,19 @@ function slider(control, box, edit) {
     return whole ? Math.round(number) : Number(number.toFixed(2));
   };
   const input = element("input", {
-    type: "range", class: "lab-plain-range", min: 0, max: 1, step: 0.005, value: Math.min(1, place(value)), "aria-label": control.title, "aria-valuetext": String(value),
+    type: "range", class: "lab-plain-range", min: 0, max: 1, step: 0.005, value: Math.min(1, place(value)), "aria-label": control.title, "aria-valuetext": value,
     oninput: () => { box.value = there(input.valueAsNumber); input.setAttribute("aria-valuetext", box.value); },
     onchange: () => edit(there(input.valueAsNumber)),
   });
   return input;
 }
 
-async function render({ model, el, host }) {
-  const film = await filmOf(model, host);
+function render({ model, el, film }) {
   const pictures = new Map();
   const mine = element("canvas", { class: "lab-picture lab-mine", role: "img", "aria-label": "The picture as the phone takes it", hidden: true });
   let isInGallery = true;
   const edit = (path, value) => change({ type: "edit", path, value });
-  const tell = (content, buffers) => { try { model.send(content, undefined, buffers); } catch { /* the transport says that the engine is gone */ } };
+  const tell = sender(model);
 
   let waiting = 0;
   /** A change, and once no other follows for a moment its answer. */
@@ -125,7 +124,7 @@ async function render({ model, el, host }) {
     const group = `lab-choice-${names++}`;
     const thumbs = known.map(({ value }) => {
       const { title } = model.get("thumbs")[value];
-      const input = element("input", { type: "radio", name: group, "aria-label": title, "data-chosen": String(value === control.value), onchange: () => choose(input, value) });
+      const input = element("input", { type: "radio", name: group, "aria-label": title, "data-chosen": value === control.value, onchange: () => choose(input, value) });
       return element("label", { class: "lab-thumb", title }, input, element("img", { src: thumbUrl(value), alt: "", width: 40, height: 40 }));
     });
     const file = element("input", { type: "file", accept: READ, class: "lab-file", "aria-label": "Your own picture", onchange: () => upload(file) });
@@ -166,7 +165,7 @@ async function render({ model, el, host }) {
   }
 
   function choose(thumb, value) {
-    for (const other of body.querySelectorAll("[data-chosen]")) other.dataset.chosen = String(other === thumb);
+    for (const other of body.querySelectorAll("[data-chosen]")) other.dataset.chosen = other === thumb;
     film.cover(false);
     edit("picture", value);
   }
@@ -199,11 +198,11 @@ async function render({ model, el, host }) {
   }
 
   const heading = element("h2", {}, "Change the experiment");
-  const undo = element("button", { class: "lab-small", type: "button", onclick: () => change({ type: "undo" }) }, "Undo");
+  const undo = small("Undo", () => change({ type: "undo" }));
   const atOnce = element("input", { type: "checkbox", checked: model.get("at_once"), onchange: () => tell({ type: "at_once", wanted: atOnce.checked }) });
   const follows = element("label", { class: "lab-at-once" }, atOnce, "Attack after each change");
-  const body = element("div", { class: "lab-form" }, element("p", { class: "lab-soft" }, "The controls appear as soon as the engine is ready."));
-  const card = element("details", { class: "lab-card lab-rail", open: true, "aria-label": "Change the experiment" },
+  const body = element("div", { class: "lab-form" }, soft("The controls appear as soon as the engine is ready."));
+  const card = element("details", { class: "lab-card lab-folds lab-rail", open: true, "aria-label": "Change the experiment" },
     element("summary", {}, heading), body);
   let advancedOpen = false;
 
@@ -279,5 +278,3 @@ async function render({ model, el, host }) {
     pictures.forEach((url) => URL.revokeObjectURL(url));
   };
 }
-
-export default { render };

@@ -52,8 +52,7 @@ function grid(scale, iterations) {
   return lines;
 }
 
-async function render({ model, el, host }) {
-  const film = await filmOf(model, host);
+function render({ model, el, film }) {
   const svg = drawn("svg", { viewBox: `0 0 ${BOX.width} ${BOX.height}`, class: "lab-plot", role: "img", "aria-label": "No curve before the first guess." });
   const axes = drawn("g");
   const before = ["objective", "psnr"].map((name) => drawn("path", { class: `lab-line lab-line-${name} lab-before` }));
@@ -65,11 +64,11 @@ async function render({ model, el, host }) {
   const read = element("dl", { class: "lab-readout", hidden: true });
   const ghost = element("p", { class: "lab-soft lab-ghost", hidden: true }, "Pale lines: the run before.");
   const found = readingsPart((place) => film.show(film.frames.findIndex((frame) => frame.readings?.length >= place)));
-  const [measureName, measureUnit] = [element("span", { class: "lab-key lab-key-private" }), element("span", {})];
+  const [measureName, measureUnit] = [element("span", { class: "lab-key lab-key-private" }), element("span")];
   const ofTruth = element("span", {}, " and ", measureName, measureUnit);
   const converges = element("div", {},
     element("h2", {}, "Convergence"),
-    element("p", { class: "lab-soft" }, element("span", { class: "lab-key lab-key-leak" }, "objective"), " (log scale, left)", ofTruth),
+    soft(element("span", { class: "lab-key lab-key-leak" }, "objective"), " (log scale, left)", ofTruth),
     svg, read, ghost);
   const card = element("article", { class: "lab-card lab-curve", "aria-label": "Convergence" }, converges, found.node);
 
@@ -88,7 +87,7 @@ async function render({ model, el, host }) {
       ...(unknown ? [] : measures.filter(({ in_summary }) => in_summary).map((measure) => [measure.title, measure.meaning, value(measure)])),
       ...(unknown || !control ? [] : [[`${control.spoken} gets`, MEANINGS.nothing, nothing]]),
     ];
-    values = told.map(([, , text]) => [text, element("dd", {})]);
+    values = told.map(([, , text]) => [text, element("dd")]);
     read.replaceChildren(...told.map(([name, text], index) => element("div", {}, element("dt", {}, name, explained(text, name)), values[index][1])));
     measureName.textContent = main?.title ?? "";
     measureUnit.textContent = main?.unit ? ` in ${main.unit} (right)` : " (right)";
@@ -160,5 +159,3 @@ async function render({ model, el, host }) {
   draw();
   return follow(film, { frames: draw, index: point, state: draw, round: draw });
 }
-
-export default { render };

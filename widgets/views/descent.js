@@ -57,9 +57,9 @@ function layerStep(layer, dark) {
   const pair = [["true", layer.truth], ["recovered", layer.recovered]].filter(([, maps]) => maps).map(([which, maps]) =>
     figure(`${which}: ${few} channels${layer.pictures > 1 ? ", first picture" : ""}`, `The ${which} input of ${layer.name} as shades, ${few} channels`, mapCanvas(maps, dark)));
   return [
-    element("h3", {}, `The input of ${layer.name}`), element("p", { class: "lab-soft" }, `${layer.kind[0].toUpperCase()}${layer.kind.slice(1)}.`),
+    element("h3", {}, `The input of ${layer.name}`), soft(`${layer.kind[0].toUpperCase()}${layer.kind.slice(1)}.`),
     element("div", { class: "lab-systems" }, ...systems),
-    element("p", {}, told(layer)), element("div", { class: "lab-pair lab-pair-wide" }, ...pair), element("p", { class: "lab-soft" }, quality(layer))];
+    element("p", {}, told(layer)), element("div", { class: "lab-pair lab-pair-wide" }, ...pair), soft(quality(layer))];
 }
 
 function pictureStep({ picture, seconds }) {
@@ -74,8 +74,8 @@ function pictureStep({ picture, seconds }) {
 
 /** The section with its button; ``update`` draws what has been found so far, new steps one after another. */
 function descentSection(read, ask, dark) {
-  const button = element("button", { type: "button", onclick: () => { if (button.getAttribute("aria-disabled") !== "true") ask(); } }, "Undo the layers below");
-  const status = element("p", { class: "lab-descent-status", role: "status", "aria-live": "polite" });
+  const button = element("button", { onclick: () => { if (button.getAttribute("aria-disabled") !== "true") ask(); } }, "Undo the layers below");
+  const status = element("p", { class: "lab-descent-status", role: "status" });
   const steps = element("ol", { class: "lab-steps" });
   let revealed = 0;
 
@@ -99,7 +99,7 @@ function descentSection(read, ask, dark) {
     contents.forEach((content, index) => place(index, content, animated));
     status.textContent = [data.sentence, data.note].filter(Boolean).join(" ");
     status.classList.toggle("lab-verdict-line", data.status === "done");
-    button.setAttribute("aria-disabled", String(data.status === "waiting" || data.status === "running"));
+    button.setAttribute("aria-disabled", data.status === "waiting" || data.status === "running");
   }
 
   const node = element("section", { class: "lab-descent", "aria-label": "Keep going down" },

@@ -29,12 +29,12 @@ function heat(truth, image, dark) {
 
 function differencePanel(film, dark) {
   const frame = film.shown;
-  if (film.round.unknown) return [element("p", { class: "lab-soft" }, `Nobody here knows the ${film.round.one}, so there is nothing to hold the reconstruction against; tab Numbers says what speaks for it.`)];
-  if (film.round.inputs) return [element("p", { class: "lab-soft" }, `No difference of two ${film.round.many} is drawn here; tab Numbers says how alike they are.`)];
-  if (!frame || !film.round.images) return [element("p", { class: "lab-soft" }, "There is no reconstruction yet to compare with.")];
+  if (film.round.unknown) return [soft(`Nobody here knows the ${film.round.one}, so there is nothing to hold the reconstruction against; tab Numbers says what speaks for it.`)];
+  if (film.round.inputs) return [soft(`No difference of two ${film.round.many} is drawn here; tab Numbers says how alike they are.`)];
+  if (!frame || !film.round.images) return [soft("There is no reconstruction yet to compare with.")];
   const matched = (frame.numbers ?? film.frames.at(-1).numbers)?.pictures?.map((picture) => picture.matched) ?? [...Array(film.round.count).keys()];
   const truth = pairedTruth(film.round, matched);
-  if (truth.rgb.length !== frame.image.length) return [element("p", { class: "lab-soft" }, "This run and the present picture differ in size; attack again to compare.")];
+  if (truth.rgb.length !== frame.image.length) return [soft("This run and the present picture differ in size; attack again to compare.")];
   const { rgb, mean } = heat(truth.rgb, frame.image, dark);
   const map = element("canvas", { class: "lab-picture" });
   paint(map, rgb, frame.height, frame.width);
@@ -48,5 +48,5 @@ function differencePanel(film, dark) {
     element("div", { class: "lab-compare" },
       element("div", { class: "lab-pair lab-pair-column" }, figure("secret", "The private picture", secret), figure("rebuilt", "The reconstruction", guess)),
       figure("|secret − rebuilt|", `Heat map of the difference, ${short(100 * mean, 1)} percent on average`, map)),
-    element("div", { class: "lab-scale" }, element("span", {}, "equal"), element("i", {}), element("span", {}, "off by 20 % or more"))];
+    element("div", { class: "lab-scale" }, element("span", {}, "equal"), element("i"), element("span", {}, "off by 20 % or more"))];
 }

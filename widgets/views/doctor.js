@@ -1,14 +1,13 @@
-async function render({ model, el, host }) {
-  const film = await filmOf(model, host);
+function render({ model, el, film }) {
   const list = element("div", { class: "lab-cases" });
-  const title = element("h3", {});
-  const cause = element("p", {});
-  const said = element("p", { class: "lab-soft", role: "status", "aria-live": "polite" });
+  const title = element("h3");
+  const cause = element("p");
+  const said = saying();
   const tell = sender(model, said);
-  const mend = element("button", { class: "lab-mend", type: "button", onclick: () => tell({ mend: true }) });
+  const mend = element("button", { class: "lab-mend", onclick: () => tell({ mend: true }) });
   const story = element("div", { class: "lab-case", hidden: true }, title, cause, mend, said);
-  const heading = element("h2", {});
-  const introduction = element("p", { class: "lab-soft" });
+  const heading = element("h2");
+  const introduction = soft();
   const findings = element("ul", { class: "lab-findings" });
   const card = element("details", { class: "lab-card lab-folds lab-doctor", "aria-label": "When attacks fail" },
     element("summary", {}, heading), introduction, findings, list, story);
@@ -27,13 +26,13 @@ async function render({ model, el, host }) {
 
   function drawCases() {
     list.replaceChildren(...model.get("cases").map(({ name, title: text }) =>
-      element("button", { class: "lab-small", type: "button", "data-name": name, onclick: () => tell({ show: name }) }, text)));
+      element("button", { class: "lab-small", "data-name": name, onclick: () => tell({ show: name }) }, text)));
     drawCase();
   }
 
   function drawCase() {
     const { name, title: text, cause: why, change, mended } = model.get("case");
-    for (const button of list.children) button.setAttribute("aria-pressed", String(button.dataset.name === name));
+    for (const button of list.children) button.setAttribute("aria-pressed", button.dataset.name === name);
     story.hidden = !name;
     if (!name) return;
     card.open = true;
@@ -51,7 +50,7 @@ async function render({ model, el, host }) {
     const verdict = over ? film.frames.at(-1)?.verdict : null;
     said.textContent = verdict ? `${mended ? "After the change" : "As it stands"}: ${verdict.toLowerCase()}.` : "";
     story.dataset.verdict = verdict ?? "";
-    story.dataset.mended = String(mended);
+    story.dataset.mended = mended;
   }
 
   el.append(card);
@@ -62,5 +61,3 @@ async function render({ model, el, host }) {
   model.on("change:case", drawCase);
   return follow(film, { state: drawVerdict, frames: drawVerdict, round: drawFindings });
 }
-
-export default { render };

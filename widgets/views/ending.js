@@ -9,13 +9,12 @@ function ending(film) {
   return [`${grouped(film.round.numbers)} numbers were enough:`, `recognisable ${way}, ${lasting(first.seconds)}.`];
 }
 
-async function render({ model, el, host }) {
-  const film = await filmOf(model, host);
-  const short = element("b", {});
-  const rest = element("span", {});
-  const next = element("button", { class: "lab-ask-next", type: "button", onclick: ask });
+function render({ model, el, film }) {
+  const short = element("b");
+  const rest = element("span");
+  const next = element("button", { class: "lab-ask-next", onclick: ask });
   const why = element("p", { class: "lab-why" });
-  const mend = element("button", { class: "lab-mend", type: "button", onclick: () => { film.tell("look", "server"); tell({ type: "mend" }); } });
+  const mend = element("button", { class: "lab-mend", onclick: () => { film.tell("look", "server"); tell({ type: "mend" }); } });
   const told = element("p", { class: "lab-unseen", role: "status" });
   const tell = sender(model, told);
   const card = element("section", { class: "lab-card lab-ending", "aria-label": "What it came to", hidden: true }, element("p", {}, short, " ", rest), next, why, mend, told);
@@ -48,5 +47,3 @@ async function render({ model, el, host }) {
   for (const name of ["question", "cause", "mend"]) model.on(`change:${name}`, draw);
   return follow(film, { frames: draw, index: draw, state: draw, round: draw, stage: draw });
 }
-
-export default { render };

@@ -19,12 +19,11 @@ const share = (likeness) => `${Math.round(100 * Math.max(0, likeness))} %`;
 /** When it was known, in the middle of a sentence. */
 const when = (frame) => (frame ? `at guess ${grouped(frame.iteration)}` : "before the first guess");
 
-async function render({ model, el, host }) {
-  const film = await filmOf(model, host);
-  const title = element("h2", {});
-  const answer = element("p", { class: "lab-soft", role: "status", "aria-live": "polite" });
+function render({ model, el, film }) {
+  const title = element("h2");
+  const answer = saying();
   const suspects = element("ul", { class: "lab-suspects" });
-  const card = element("section", { class: "lab-card lab-guess", "aria-label": "Which of these eight?", hidden: true }, title, suspects, answer);
+  const card = element("section", { class: "lab-card lab-below lab-guess", "aria-label": "Which of these eight?", hidden: true }, title, suspects, answer);
   let dealt = [], chosen = null, known = new Uint8Array();
 
   /** Another round: its suspects in an order that says nothing. */
@@ -43,7 +42,7 @@ async function render({ model, el, host }) {
   function suspect(which, pixels, height, width, place) {
     const canvas = element("canvas", { class: "lab-picture", "aria-hidden": "true" });
     paint(canvas, pixels, height, width);
-    const button = element("button", { type: "button", "aria-label": `Suspect ${place + 1}`, onclick: () => choose(which) }, canvas);
+    const button = element("button", { "aria-label": `Suspect ${place + 1}`, onclick: () => choose(which) }, canvas);
     const likeness = element("span", { class: "lab-likeness" });
     return { which, place, button, likeness, node: element("li", {}, button, likeness) };
   }
@@ -63,7 +62,7 @@ async function render({ model, el, host }) {
       const isSecret = which === 0 && !film.concealed;
       button.disabled = !film.concealed;
       button.dataset.answer = isSecret ? "secret" : "";
-      button.setAttribute("aria-pressed", String(chosen?.which === which));
+      button.setAttribute("aria-pressed", chosen?.which === which);
       button.setAttribute("aria-label", `Suspect ${place + 1}${isSecret ? ", the secret" : ""}${found.length ? `, likeness ${share(found[which])}` : ""}`);
       likeness.textContent = found.length ? share(found[which]) : "";
     }
@@ -86,12 +85,10 @@ async function render({ model, el, host }) {
   function begin() {
     film.cover(true);
     film.tell("look", "server");
-    try { model.send({ type: "begin" }); } catch { /* the transport says that the engine is gone */ }
+    sender(model)({ type: "begin" });
   }
 
   el.append(card);
   deal();
   return follow(film, { round: deal, frames: draw, index: draw, state: draw, concealed: draw, ask: begin });
 }
-
-export default { render };

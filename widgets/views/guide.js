@@ -3,25 +3,24 @@
 const ASKING = ["secret", "sent"]; // in sight while a question is open, if the scene shows them at all
 const PAPER_ADDRESS = "https://arxiv.org/abs/2003.14053";
 
-async function render({ model, el, host, signal }) {
-  const film = await filmOf(model, host);
+function render({ model, el, film, signal }) {
   const scenes = model.get("scenes"), chosen = new Map();
   let at = -1;
 
-  const pills = element("ol", { class: "lab-scenes" }, ...scenes.map(({ title }, index) => element("li", {}, element("button", { class: "lab-small", type: "button", "aria-label": `Scene ${index + 1}: ${title}`, onclick: () => go(index) }, String(index + 1)))));
-  const back = element("button", { class: "lab-icon", type: "button", "aria-label": "Scene before", onclick: () => go(at - 1) }, "←");
-  const next = element("button", { class: "lab-forward", type: "button", onclick: () => (at + 1 < scenes.length ? go(at + 1) : leave()) });
-  const free = element("button", { class: "lab-small", type: "button", onclick: () => leave() }, "Free play");
+  const pills = element("ol", { class: "lab-scenes" }, ...scenes.map(({ title }, index) => element("li", {}, element("button", { class: "lab-small", "aria-label": `Scene ${index + 1}: ${title}`, onclick: () => go(index) }, String(index + 1)))));
+  const back = element("button", { class: "lab-icon", "aria-label": "Scene before", onclick: () => go(at - 1) }, "←");
+  const next = element("button", { class: "lab-forward", onclick: () => (at + 1 < scenes.length ? go(at + 1) : leave()) });
+  const free = small("Free play", () => leave());
   const title = element("h2", { class: "lab-unseen", tabIndex: -1 });
-  const text = element("p", {});
+  const text = element("p");
   const question = element("p", { class: "lab-question" });
   const answers = element("div", { class: "lab-row", role: "group", "aria-label": "Your prediction" });
-  const because = element("p", { role: "status", "aria-live": "polite" });
-  const further = element("p", { class: "lab-soft" });
+  const because = element("p", { role: "status" });
+  const further = soft();
   const card = element("div", { class: "lab-card lab-guide", hidden: true },
     element("div", { class: "lab-guide-bar" }, pills, title, text, element("div", { class: "lab-row lab-guide-ways" }, back, next, free)),
     element("div", { class: "lab-row" }, question, answers), because, further);
-  const told = element("span", {});
+  const told = element("span");
   const tell = sender(model, told);
 
   const scene = () => scenes[at];
@@ -42,7 +41,7 @@ async function render({ model, el, host, signal }) {
 
   function enter(index) {
     at = index;
-    answers.replaceChildren(...scene().answers.map((words, which) => element("button", { type: "button", onclick: () => predict(which) }, words)));
+    answers.replaceChildren(...scene().answers.map((words, which) => element("button", { onclick: () => predict(which) }, words)));
     draw();
   }
 
@@ -79,7 +78,7 @@ async function render({ model, el, host, signal }) {
     title.textContent = `${at + 1} of ${scenes.length}: ${words}`;
     [text.textContent, question.textContent] = [what, asked];
     [...answers.children].forEach((button, which) => {
-      button.setAttribute("aria-pressed", String(chosen.get(name) === which));
+      button.setAttribute("aria-pressed", chosen.get(name) === which);
       button.disabled = isAnswered();
       button.dataset.answer = isOver() ? (which === right ? "right" : "") : "";
     });
@@ -120,5 +119,3 @@ async function render({ model, el, host, signal }) {
   if (film.ownsAddress && named() >= 0) go(named());
   return follow(film, { frames: draw, index: draw, state: draw, story: start, scene: () => next.click() });
 }
-
-export default { render };

@@ -2,24 +2,23 @@
 
 const CELL_SIDE = 32;
 
-async function render({ model, el, host }) {
-  const film = await filmOf(model, host);
+function render({ model, el, film }) {
   const grids = model.get("grids");
   const what = element("select", { "aria-label": "Which map", onchange: () => ask() }, ...grids.map(({ name, question }) => element("option", { value: name }, question)));
   const table = element("table", { class: "lab-map" });
-  const fill = element("button", { class: "lab-small", type: "button", onclick: () => (left ? stop() : compute()) });
-  const said = element("p", { class: "lab-soft", role: "status", "aria-live": "polite" });
+  const fill = element("button", { class: "lab-small", onclick: () => (left ? stop() : compute()) });
+  const said = saying();
   const tell = sender(model, said);
   const canvas = element("canvas", { class: "lab-picture", role: "img" });
-  const heading = element("h3", {});
-  const verdict = element("p", {});
+  const heading = element("h3");
+  const verdict = element("p");
   const open = element("a", { class: "lab-button", href: "#", onclick: (event) => { event.preventDefault(); film.tell("look", "server"); tell({ type: "open", grid: grid.name, ...place(chosen) }); } }, "Open it in the loop");
   const beside = element("div", { class: "lab-map-cell", hidden: true }, heading, element("div", { class: "lab-frame" }, canvas), verdict, open);
   const card = element("details", { class: "lab-card lab-folds lab-landscape", "aria-label": "The map", ontoggle: () => { if (card.open && !cells.length) ask(); } },
     element("summary", {}, element("h2", {}, "The map")),
     element("div", { class: "lab-row" }, what, fill),
     element("div", { class: "lab-map-and-cell" }, element("div", { class: "lab-scroll", tabIndex: 0, role: "region", "aria-label": "The map as a table" }, table), beside),
-    element("p", { class: "lab-soft" }, "Every cell is a whole attack; the number is the place of the secret in a line-up of eight. Orange frame: recognisable. Pictures are shown once the secret is revealed."), said);
+    soft("Every cell is a whole attack; the number is the place of the secret in a line-up of eight. Orange frame: recognisable. Pictures are shown once the secret is revealed."), said);
   let grid = grids[0], cells = [], chosen = null, left = 0;
 
   const place = ({ row, column }) => ({ row, column });
@@ -51,7 +50,7 @@ async function render({ model, el, host }) {
     const thumb = element("canvas", { class: "lab-picture", "aria-hidden": "true" });
     picture(thumb, cell);
     const told = cell.known ? `${cell.verdict}, ${cell.place} in the line-up, ${cell.score}` : "not yet computed";
-    return element("button", { type: "button", class: "lab-map-button", "aria-label": `${named(cell)}: ${told}.`, "aria-pressed": String(cell === chosen), "data-verdict": cell.verdict ?? "", onclick: () => choose(cell) },
+    return element("button", { class: "lab-map-button", "aria-label": `${named(cell)}: ${told}.`, "aria-pressed": cell === chosen, "data-verdict": cell.verdict ?? "", onclick: () => choose(cell) },
       thumb, element("span", { "aria-hidden": "true" }, cell.known ? cell.place : "…"));
   }
 
@@ -95,5 +94,3 @@ async function render({ model, el, host }) {
   model.on("msg:custom", receive);
   return follow(film, { map: () => { card.open = true; card.scrollIntoView({ block: "nearest" }); } });
 }
-
-export default { render };

@@ -7,7 +7,7 @@ const LAYER_MEANINGS = {
 
 /** A bar from the middle for a cosine: to the right is agreement. */
 function cosineBar(cosine) {
-  const fill = element("i", {});
+  const fill = element("i");
   const width = 50 * Math.min(1, Math.abs(cosine ?? 0));
   Object.assign(fill.style, { width: `${width}%`, left: `${cosine < 0 ? 50 - width : 50}%` });
   return element("span", { class: `lab-cosine ${cosine < 0 ? "lab-against" : ""}`, "aria-hidden": "true" }, fill);
@@ -28,11 +28,11 @@ function layerRow(layer) {
 
 function layersPanel(film) {
   const frame = lookedAt(film);
-  if (!frame) return [element("p", { class: "lab-soft" }, film.source === "recorded" ? "The recording holds no layers; a live run does." : "The layers are compared while the attack runs.")];
-  const head = element("tr", {}, ...["Layer", "", "Cosine", "Length"].map((name) => (name ? element("th", { scope: "col" }, name) : element("td", {}))));
+  if (!frame) return [soft(film.source === "recorded" ? "The recording holds no layers; a live run does." : "The layers are compared while the attack runs.")];
+  const head = element("tr", {}, ...["Layer", "", "Cosine", "Length"].map((name) => (name ? element("th", { scope: "col" }, name) : element("td"))));
   return [
     element("p", {}, `At iteration ${frame.iteration}: what the candidate would send beside what the client sent.`),
     element("div", { class: "lab-scroll", tabIndex: 0, role: "region", "aria-label": "Match of each layer" },
       element("table", { class: "lab-table lab-layers" }, element("thead", {}, head), element("tbody", {}, ...frame.layers.map(layerRow)))),
-    ...Object.values(LAYER_MEANINGS).map((text) => element("p", { class: "lab-soft" }, text))];
+    ...Object.values(LAYER_MEANINGS).map((text) => soft(text))];
 }

@@ -28,7 +28,7 @@ function shade(strip, cells) {
 }
 
 function strip(side) {
-  return element("span", { class: `lab-strip-of lab-${side}` }, ...Array.from({ length: CELLS }, () => element("i", {})));
+  return element("span", { class: `lab-strip-of lab-${side}` }, ...Array.from({ length: CELLS }, () => element("i")));
 }
 
 /** One minus the cosine of the angle between two updates; null where one of them is silent. */
@@ -65,9 +65,9 @@ function sheetAt(film, name) {
 function layerRow(layer, open) {
   const [sent, guess] = [strip("sent-strip"), strip("guess-strip")];
   const gap = element("span", { class: "lab-gap" });
-  const number = element("b", {});
+  const number = element("b");
   const node = element("li", { title: `${layer.name}: ${grouped(layer.count)} numbers, of which up to ${CELLS} of its loudest unit are drawn` },
-    element("button", { class: "lab-layer-name", type: "button", "aria-expanded": "false", "aria-controls": "lab-sheets", onclick: () => open(layer.name) }, layer.name), element("span", { class: "lab-strips", "aria-hidden": "true" }, sent, gap, guess), element("span", { class: "lab-unseen" }, "gap"), number);
+    element("button", { class: "lab-layer-name", "aria-expanded": "false", "aria-controls": "lab-sheets", onclick: () => open(layer.name) }, layer.name), element("span", { class: "lab-strips", "aria-hidden": "true" }, sent, gap, guess), element("span", { class: "lab-unseen" }, "gap"), number);
   shade(sent, layer.cells);
   return {
     node,
@@ -87,22 +87,22 @@ function paintGrey(canvas, grey, height, width) {
   paint(canvas, rgb, height, width);
 }
 
-async function render({ model, el, host }) {
-  const film = await filmOf(model, host);
-  const title = element("span", {});
+function render({ model, el, film }) {
+  const tell = sender(model);
+  const title = element("span");
   const count = element("p", { class: "lab-soft lab-count" });
   const rows = element("ul", { class: "lab-loop", "aria-label": "The gap between both, layer by layer" });
   const rest = element("p", { class: "lab-soft lab-rest" });
-  const fill = element("i", {});
-  const whole = element("b", {});
+  const fill = element("i");
+  const whole = element("b");
   const canvas = element("canvas", { class: "lab-picture lab-downhill", role: "img", "aria-label": "Which way each pixel is moved" });
-  const next = element("b", {});
+  const next = element("b");
   const why = element("span", { class: "lab-soft" });
   const wall = element("div", { class: "lab-wall", id: "lab-wall", hidden: true });
-  const more = element("button", { class: "lab-small", type: "button", "aria-expanded": "false", onclick: toggleNumbers }, "Show numbers");
+  const more = element("button", { class: "lab-small", "aria-expanded": "false", onclick: toggleNumbers }, "Show numbers");
   const sheets = element("div", { class: "lab-sheets", id: "lab-sheets", hidden: true });
-  const peel = element("button", { class: "lab-small", type: "button", title: "No guessing at all: each layer is undone by its equations", onclick: () => { try { model.send({ descend: true }); } catch { /* the transport says that the engine is gone */ } } }, "Peel the layers off");
-  const peeling = element("p", { class: "lab-soft", role: "status", "aria-live": "polite" });
+  const peel = element("button", { class: "lab-small", title: "No guessing at all: each layer is undone by its equations", onclick: () => tell({ descend: true }) }, "Peel the layers off");
+  const peeling = saying();
   const peeled = element("ol", { class: "lab-peeled", "aria-label": "Layers undone by algebra" });
   const algebra = element("div", { class: "lab-algebra-way" }, peeling, peeled);
   let drawn = [], opened = "";
@@ -119,7 +119,7 @@ async function render({ model, el, host }) {
   function toggleNumbers() {
     wall.hidden = !wall.hidden;
     more.textContent = wall.hidden ? "Show numbers" : "Hide numbers";
-    more.setAttribute("aria-expanded", String(!wall.hidden));
+    more.setAttribute("aria-expanded", !wall.hidden);
   }
 
   /** The other way in: what entered each layer, from the last one down to the picture, which is what is left. */
@@ -150,21 +150,21 @@ async function render({ model, el, host }) {
   /** One layer at a time; once more closes it. */
   function open(name) {
     opened = opened === name ? "" : name;
-    try { model.send({ type: "layer", name: opened }); } catch { /* the transport says that the engine is gone */ }
+    tell({ type: "layer", name: opened });
     drawSheets();
   }
 
   function drawSheets() {
-    for (const [name, { node }] of drawn) node.firstChild.setAttribute("aria-expanded", String(name === opened));
+    for (const [name, { node }] of drawn) node.firstChild.setAttribute("aria-expanded", name === opened);
     sheets.hidden = !opened || !drawn.some(([name]) => name === opened);
     if (sheets.hidden) return;
     const found = sheetAt(film, opened);
-    if (!found) return sheets.replaceChildren(element("p", { class: "lab-soft" }, `The numbers of ${opened} are shown while a live attack runs, and at its end.`));
+    if (!found) return sheets.replaceChildren(soft(`The numbers of ${opened} are shown while a live attack runs, and at its end.`));
     const sides = [["sent", "sent"], ["guess", "this guess would send"]].map(([side, title]) => {
       const canvas = element("canvas", { class: `lab-picture lab-sheet lab-sheet-${side}`, role: "img", "aria-label": `${opened}, ${title}` });
       return element("figure", {}, canvas, element("figcaption", { class: "lab-soft" }, title));
     });
-    sheets.replaceChildren(element("p", { class: "lab-soft" }, `${opened} at iteration ${found.iteration}: a row for each of ${found.units} units, the least number palest.`), ...sides);
+    sheets.replaceChildren(soft(`${opened} at iteration ${found.iteration}: a row for each of ${found.units} units, the least number palest.`), ...sides);
     for (const side of ["sent", "guess"]) paintSheet(sheets.querySelector(`.lab-sheet-${side}`), found.units, found[side]);
   }
 
@@ -202,5 +202,3 @@ async function render({ model, el, host }) {
   model.on("change:descent", drawPeeled);
   return follow(film, { round: drawRound, frames: drawFrame, index: drawFrame });
 }
-
-export default { render };

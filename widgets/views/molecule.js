@@ -10,16 +10,16 @@ function moleculeOf({ kinds, most, bonds: mostBonds }, { changed, finish, close 
 
   const svg = drawn("svg", { viewBox: `0 0 ${PAPER.side} ${PAPER.side}`, class: "lab-paper lab-molecule", tabindex: 0, role: "application", "aria-roledescription": "molecule editor",
     "aria-label": "Your molecule: arrow keys choose an atom, Enter adds one bound to it, B begins a bond and ends it, Delete removes, Control Z takes back" });
-  const said = element("p", { class: "lab-soft lab-molecule-said", role: "status", "aria-live": "polite" });
-  const pills = kinds.map((name, index) => element("button", { type: "button", onclick: () => choose(index) }, name));
-  const less = element("button", { class: "lab-small", type: "button", onclick: remove }, "Remove");
-  const back = element("button", { class: "lab-small", type: "button", onclick: undo }, "Undo");
-  const attack = element("button", { class: "lab-attack-drawing", type: "button", onclick: () => finish(told()) }, "Attack my molecule");
+  const said = element("p", { class: "lab-soft lab-molecule-said", role: "status" });
+  const pills = kinds.map((name, index) => element("button", { onclick: () => choose(index) }, name));
+  const less = small("Remove", remove);
+  const back = small("Undo", undo);
+  const attack = element("button", { class: "lab-attack-drawing", onclick: () => finish(told()) }, "Attack my molecule");
   const read = element("canvas", { class: "lab-picture", "aria-hidden": "true" });
   const node = element("div", { class: "lab-pad" }, element("div", { class: "lab-frame" }, svg), said,
     element("div", { class: "lab-inks lab-kinds", role: "group", "aria-label": "Kind of the next atom" }, ...pills),
     element("p", { class: "lab-echo lab-soft" }, read, "What the server reads meanwhile"),
-    element("div", { class: "lab-row" }, less, back, element("button", { class: "lab-small", type: "button", onclick: clear }, "Clear"), element("button", { class: "lab-small", type: "button", onclick: close }, "Close")),
+    element("div", { class: "lab-row" }, less, back, small("Clear", clear), small("Close", close)),
     attack);
 
   const onPaper = (share) => PAPER.margin + (PAPER.side - 2 * PAPER.margin) * share;
@@ -37,7 +37,7 @@ function moleculeOf({ kinds, most, bonds: mostBonds }, { changed, finish, close 
     back.disabled = past.length === 0;
     less.disabled = chosen < 0;
     attack.disabled = atoms.length === 0;
-    pills.forEach((pill, index) => pill.setAttribute("aria-pressed", String(index === kind)));
+    pills.forEach((pill, index) => pill.setAttribute("aria-pressed", index === kind));
   }
 
   /** After a change; what it is said of comes with it. */

@@ -34,7 +34,7 @@ function evidenceRows(frame, numbers, { one, unknowns }) {
 function numbersPanel(film) {
   const frame = film.shown;
   const numbers = frame?.numbers ?? (film.source === "recorded" ? film.recording.numbers : film.frames.at(-1)?.numbers);
-  if (!frame || !numbers) return [element("p", { class: "lab-soft" }, "There are no numbers before the first guess.")];
+  if (!frame || !numbers) return [soft("There are no numbers before the first guess.")];
   const head = element("tr", {}, ...["Score", "Now", "Knowing nothing"].map((name) => element("th", { scope: "col" }, name)));
   const known = film.round.unknown ? evidenceRows(frame, numbers, film.round) : scoreRows(frame, numbers, film.round);
   const rows = known.flatMap(([name, value, control, meaning]) => [

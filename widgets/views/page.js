@@ -15,9 +15,9 @@ const PAPER = "After “Inverting Gradients: How easy is it to break privacy in 
 /** Sections from top to bottom: class, name and the parts in each, some in one column; what a page has no view of is left out. */
 const SECTIONS = [
   ["lab-told", "The story", ["guide"]],
-  ["lab-story", "From the secret to the leak", ["secret", "sent", ["server", "guess"]]],
+  ["lab-story", "From the secret to the leak", [["secret", "shield"], "sent", ["server", "attacker", "guess"]]],
   ["lab-run", "Run", ["ending", "transport"]],
-  ["lab-next", "Try next", ["chips", "presets", "landscape", "compare", "doctor"]],
+  ["lab-next", "Try next", ["chips", "presets", "landscape", "plane", "compare", "doctor"]],
   ["lab-beside", "Convergence and experiment", ["curve", "controls"]],
   ["lab-lower", "Analysis", ["panel", "conditions"]],
   ["lab-foot", "Share and export", ["share"]],
@@ -58,27 +58,26 @@ function keysDialog() {
     element("dl", {}, ...KEYS.flatMap(([key, means]) => [element("dt", {}, key), element("dd", {}, means)])));
 }
 
-async function render({ model, el, host, signal }) {
-  const film = await filmOf(model, host);
+async function render({ model, el, host, signal, film }) {
   const whole = model.get("whole");
-  const theme = element("button", { class: "lab-icon", type: "button", title: "Light or dark", onclick: () => chooseTheme(root.dataset.theme === "dark" ? "light" : "dark") }, "◐");
-  const story = element("button", { class: "lab-small lab-tell", type: "button", onclick: () => film.tell("story") }, "The story");
-  const map = element("button", { class: "lab-small lab-to-map", type: "button", onclick: () => film.tell("map") }, "Map");
-  const projector = element("button", { class: "lab-small lab-projector", type: "button", "aria-pressed": "false", title: "Large text for a lecture hall (b)", onclick: project }, "Projector");
+  const theme = element("button", { class: "lab-icon", title: "Light or dark", onclick: () => chooseTheme(root.dataset.theme === "dark" ? "light" : "dark") }, "◐");
+  const story = element("button", { class: "lab-small lab-tell", onclick: () => film.tell("story") }, "The story");
+  const map = element("button", { class: "lab-small lab-to-map", onclick: () => film.tell("map") }, "Map");
+  const projector = element("button", { class: "lab-small lab-projector", "aria-pressed": "false", title: "Large text for a lecture hall (b)", onclick: project }, "Projector");
   const header = element("div", { class: "lab-header" },
     element("h1", {}, "Can a gradient keep a secret?"),
     element("nav", { class: "lab-row", "aria-label": "Page" }, ...(model.get("guide") ? [story] : []), ...(model.get("landscape") ? [map] : []), projector, theme),
     element("p", {}, "A phone sends only numbers. Watch the server turn them back into what they came from."));
   const alone = whole && document.body.dataset.voila !== undefined; // JupyterLab has a main landmark of its own
   const root = element("div", { class: "lab", ...(alone && { role: "main" }) },
-    element("div", { class: `lab-page ${whole ? "" : "lab-lesson"}` },
+    element("div", { class: `lab-page ${whole ? "lab-full" : "lab-lesson"}` },
       ...(whole ? [header] : []),
       ...SECTIONS.flatMap((layout) => section(layout, (part) => Boolean(model.get(part)))),
       ...(whole ? [element("p", { class: "lab-footer" }, ...(model.get("lessons") ? [lessonsLink(), " · "] : []), PAPER)] : [])));
 
   function project() {
     const wanted = root.toggleAttribute("data-projector");
-    projector.setAttribute("aria-pressed", String(wanted));
+    projector.setAttribute("aria-pressed", wanted);
   }
 
   function chooseTheme(name) {
@@ -133,5 +132,3 @@ async function render({ model, el, host, signal }) {
   document.dispatchEvent(new CustomEvent("lab:ready"));
   return follow(film, { state: hide, concealed: conceal, look, stage: hide, "story-left": () => story.focus() });
 }
-
-export default { render };

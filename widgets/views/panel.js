@@ -1,18 +1,18 @@
 const TABS = { algebra: "Algebra", difference: "Difference", layers: "Per-layer match", numbers: "Numbers", history: "History" };
 let panels = 0;
 
-async function render({ model, el, host, signal }) {
-  const film = await filmOf(model, host);
+function render({ model, el, film, signal }) {
   const prefix = `lab-panel-${panels++}`; // aria-controls needs ids; they are unique on the page
   const keys = model.get("tabs");
   let current = keys[0];
   let wayDown = null;
 
-  const pick = (row) => { try { model.send({ row }); } catch { /* the transport says that the engine is gone */ } };
-  const restore = (number) => { try { model.send({ restore: number }); } catch { /* as above */ } };
-  const watch = (wanted) => { try { model.send({ watch: wanted }); } catch { /* as above */ } };
-  const descend = () => { try { model.send({ descend: true }); } catch { /* as above */ } };
-  const tabs = keys.map((key) => element("button", { type: "button", role: "tab", id: `${prefix}-${key}`, "aria-controls": prefix, "data-key": key, onclick: () => open(key) }, TABS[key]));
+  const tell = sender(model);
+  const pick = (row) => tell({ row });
+  const restore = (number) => tell({ restore: number });
+  const watch = (wanted) => tell({ watch: wanted });
+  const descend = () => tell({ descend: true });
+  const tabs = keys.map((key) => element("button", { role: "tab", id: `${prefix}-${key}`, "aria-controls": prefix, "data-key": key, onclick: () => open(key) }, TABS[key]));
   const list = element("div", { class: "lab-tabs", role: "tablist", "aria-label": "Analysis", onkeydown: move }, ...tabs);
   const body = element("div", { class: "lab-tab-body", role: "tabpanel", id: prefix, tabIndex: 0 });
   const card = element("article", { class: "lab-card lab-panel", "aria-label": "Analysis" }, list, body);
@@ -32,7 +32,7 @@ async function render({ model, el, host, signal }) {
     if ((key === "layers") !== (current === "layers")) watch(key === "layers");
     current = key;
     for (const tab of tabs) {
-      tab.setAttribute("aria-selected", String(tab.dataset.key === key));
+      tab.setAttribute("aria-selected", tab.dataset.key === key);
       tab.tabIndex = tab.dataset.key === key ? 0 : -1;
     }
     body.setAttribute("aria-labelledby", `${prefix}-${key}`);
@@ -77,5 +77,3 @@ async function render({ model, el, host, signal }) {
   hide();
   return follow(film, { frames: follows, index: follows, round: follows, state: hide, tab: jump });
 }
-
-export default { render };

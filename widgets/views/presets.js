@@ -1,14 +1,13 @@
-async function render({ model, el, host }) {
-  const film = await filmOf(model, host);
+function render({ model, el, film }) {
   const list = element("div", { class: "lab-cases" });
-  const said = element("p", { class: "lab-soft", role: "status", "aria-live": "polite" });
+  const said = saying();
   const tell = sender(model, said);
   const story = element("dl", { class: "lab-preset", hidden: true });
   const card = element("details", { class: "lab-card lab-folds lab-presets", "aria-label": "Experiments of the papers" },
     element("summary", {}, element("h2", {}, "From the papers")), list, story, said);
 
   function drawPresets() {
-    list.replaceChildren(...model.get("presets").map(({ name, title }) => element("button", { class: "lab-small", type: "button", "data-name": name, onclick: () => run(name) }, title)));
+    list.replaceChildren(...model.get("presets").map(({ name, title }) => element("button", { class: "lab-small", "data-name": name, onclick: () => run(name) }, title)));
     draw();
   }
 
@@ -19,7 +18,7 @@ async function render({ model, el, host }) {
 
   function draw() {
     const { name, explanation, paper_item, scaled_down, expected } = model.get("shown");
-    for (const button of list.children) button.setAttribute("aria-pressed", String(button.dataset.name === name));
+    for (const button of list.children) button.setAttribute("aria-pressed", button.dataset.name === name);
     story.hidden = !name;
     const over = film.state.status === "finished" && film.source !== "recorded" ? film.frames.at(-1)?.verdict : "";
     const told = [["What it shows", explanation], ["Paper", paper_item], ["Scaled down", scaled_down], ["Verdict seen before", `${expected}${over ? `; this run: ${over.toLowerCase()}` : ""}`]];
@@ -32,5 +31,3 @@ async function render({ model, el, host }) {
   model.on("change:shown", draw);
   return follow(film, { state: draw });
 }
-
-export default { render };

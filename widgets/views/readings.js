@@ -37,14 +37,14 @@ function readingLabel({ what }, number, x, several, every) {
 /** The plot with its words; `draw(readings, count, place, round)` marks one of them. */
 function readingsPart(choose) {
   const svg = drawn("svg", { viewBox: `0 0 ${PLOT.width} ${PLOT.height}`, class: "lab-plot", role: "img" });
-  const by = element("span", {}), ends = element("p", { class: "lab-soft" });
-  const value = () => [element("dt", {}), element("dd", {})];
+  const by = element("span"), ends = soft();
+  const value = () => [element("dt"), element("dd")];
   const [right, other] = [value(), value()];
   const [found, nearest] = [["leak", right], ["private", other]].map(([key, [name, size]]) => element("div", {}, element("span", { class: `lab-key lab-key-${key}` }), name, size));
   const said = element("dl", { class: "lab-reading-now" }, found, nearest);
   const node = element("div", { class: "lab-readings", hidden: true },
     element("h2", {}, by, meaning("readings", "these distances")),
-    element("p", { class: "lab-soft" }, element("span", { class: "lab-key lab-key-leak" }, "what fits"), " and ",
+    soft(element("span", { class: "lab-key lab-key-leak" }, "what fits"), " and ",
       element("span", { class: "lab-key lab-key-private" }, "the nearest that does not"), ": how much of it lies outside what was shared (log scale)"),
     said, svg, ends);
   let x = () => 0, shown = 0;

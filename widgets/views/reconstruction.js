@@ -17,15 +17,14 @@ function announcer(region) {
   };
 }
 
-async function render({ model, el, host }) {
-  const film = await filmOf(model, host);
-  const caption = element("p", { class: "lab-soft" });
+function render({ model, el, film }) {
+  const caption = soft();
   const canvas = element("canvas", { class: "lab-picture", role: "img" });
   const empty = element("p", { class: "lab-empty" });
-  const word = element("b", {});
-  const detail = element("span", {});
+  const word = element("b");
+  const detail = element("span");
   const strip = element("div", { class: "lab-strip lab-verdict" }, word, detail, meaning("verdict", "the verdict"));
-  const region = element("p", { class: "lab-unseen", role: "status", "aria-live": "polite" });
+  const region = element("p", { class: "lab-unseen", role: "status" });
   const say = announcer(region);
   let drawnFrames = 0;
 
@@ -71,5 +70,3 @@ async function render({ model, el, host }) {
   draw();
   return follow(film, { frames: draw, index: draw, state: draw });
 }
-
-export default { render };

@@ -5,18 +5,17 @@ function lock() {
   return svg;
 }
 
-async function render({ model, el, host }) {
-  const film = await filmOf(model, host);
+function render({ model, el, film }) {
   const canvas = element("canvas", { class: "lab-picture", role: "img" });
   const label = element("span", { class: "lab-soft" });
   const said = element("p", { class: "lab-soft lab-notes" });
-  const toggle = element("button", { class: "lab-small", type: "button", onclick: () => film.cover(!film.covered) });
-  const [covered, why] = [element("b", {}), element("span", {})];
+  const toggle = element("button", { class: "lab-small", onclick: () => film.cover(!film.covered) });
+  const [covered, why] = [element("b"), element("span")];
   const cover = element("div", { class: "lab-cover" }, lock(), covered, why);
-  const told = element("p", { class: "lab-soft", role: "status", "aria-live": "polite" });
+  const told = saying();
   const tell = sender(model, told);
-  const pen = element("button", { class: "lab-small lab-draw", type: "button", hidden: true, onclick: () => (writes() ? openSheet() : openPad()) }, "Draw your own");
-  const give = element("button", { class: "lab-small", type: "button", hidden: true, onclick: copyLink }, "Send it as a secret");
+  const pen = element("button", { class: "lab-small lab-draw", hidden: true, onclick: () => (writes() ? openSheet() : openPad()) }, "Draw your own");
+  const give = element("button", { class: "lab-small", hidden: true, onclick: copyLink }, "Send it as a secret");
   const frame = element("div", { class: "lab-frame" }, canvas, cover);
   const strip = element("div", { class: "lab-strip lab-strip-plain" }, label, element("span", { class: "lab-row" }, pen, give, toggle));
   const heading = element("h2", {}, "The secret");
@@ -126,7 +125,7 @@ async function render({ model, el, host }) {
     covered.textContent = unknown ? "Unknown" : "Covered";
     why.textContent = unknown ? `Nobody here knows it: all there is came in ${unknown}.` : "You see what the server sees: only the numbers.";
     toggle.textContent = concealed ? "Reveal it" : "Hide it";
-    toggle.setAttribute("aria-pressed", String(concealed));
+    toggle.setAttribute("aria-pressed", concealed);
     offer();
     canvas.setAttribute("aria-label", concealed ? `The private ${one()}, hidden.` : `The private ${one()}: ${film.round.alt}${spelt(film.round)}`);
   }
@@ -161,7 +160,7 @@ async function render({ model, el, host }) {
     element("article", { class: "lab-card lab-client", "aria-label": "Client" },
       element("span", { class: "lab-who" }, "Client"),
       heading,
-      element("p", { class: "lab-soft" }, "It never leaves the phone."),
+      soft("It never leaves the phone."),
       frame, strip, told, said),
   );
   draw();
@@ -170,5 +169,3 @@ async function render({ model, el, host }) {
   for (const name of ["colours", "atoms", "query", "too_fine"]) model.on(`change:${name}`, offer);
   return follow(film, { round: draw, concealed: conceal, state: offer });
 }
-
-export default { render };

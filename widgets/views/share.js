@@ -17,23 +17,22 @@ function qrDrawing(rows) {
   return svg;
 }
 
-async function render({ model, el, host, signal }) {
-  const film = await filmOf(model, host);
+function render({ model, el, film, signal }) {
   const alone = film.ownsAddress; // a lesson is one of several parts of its page
   const place = element("p", { class: "lab-address" });
-  const copy = element("button", { class: "lab-small lab-copy", type: "button", onclick: take }, "Copy link");
-  const code = element("button", { class: "lab-small", type: "button", "aria-haspopup": "dialog", onclick: showCode }, "QR code");
-  const said = element("p", { class: "lab-soft", role: "status", "aria-live": "polite" });
+  const copy = element("button", { class: "lab-small lab-copy", onclick: take }, "Copy link");
+  const code = element("button", { class: "lab-small", "aria-haspopup": "dialog", onclick: showCode }, "QR code");
+  const said = saying();
   const tell = sender(model, said);
-  const missing = element("p", { class: "lab-soft" });
+  const missing = soft();
   const picture = element("div");
   const written = element("p", { class: "lab-address" });
-  const reached = element("p", { class: "lab-soft" });
+  const reached = soft();
   const board = dialog("QR code", picture, written, reached);
   const choices = element("fieldset", {}, element("legend", {}, "The link hides these controls from whoever opens it:"));
   const teacher = element("details", { class: "lab-teacher" }, element("summary", {}, "For a lesson: hide controls"), choices);
   const file = element("input", { type: "file", class: "lab-run-file", accept: ".json,application/json", "aria-label": "Open a run", onchange: open });
-  const saves = FILES.map(([kind, name, title]) => element("button", { class: "lab-small", type: "button", title, onclick: () => tell({ type: "save", as: kind }) }, `${name} (${kind.toUpperCase()})`));
+  const saves = FILES.map(([kind, name, title]) => element("button", { class: "lab-small", title, onclick: () => tell({ type: "save", as: kind }) }, `${name} (${kind.toUpperCase()})`));
   const exports = element("div", { class: "lab-row" }, element("h2", {}, "This run as a file"), ...saves,
     element("label", { class: "lab-button lab-small" }, file, element("span", {}, "Open a run")));
   const card = element("div", { class: "lab-card lab-share" },
@@ -157,5 +156,3 @@ async function render({ model, el, host, signal }) {
   offer();
   return follow(film, { stage: staged, round: offer, state: () => { drawChoices(); settle(); } });
 }
-
-export default { render };

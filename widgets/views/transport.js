@@ -23,9 +23,8 @@ function badge(film) {
   return parts;
 }
 
-async function render({ model, el, host, signal }) {
-  const film = await filmOf(model, host);
-  const message = element("p", { class: "lab-message", role: "status", "aria-live": "polite" });
+function render({ model, el, film, signal }) {
+  const message = element("p", { class: "lab-message", role: "status" });
   const tell = sender(model, message);
   const begun = (content) => {
     film.stop();
@@ -34,17 +33,17 @@ async function render({ model, el, host, signal }) {
     tell(content);
   };
 
-  const primary = element("button", { class: "lab-primary", type: "button", onclick: act });
-  const guess = element("button", { type: "button", title: "Another picture, covered: which of the eight is it?", onclick: () => film.tell("ask") }, "New secret");
+  const primary = element("button", { class: "lab-primary", onclick: act });
+  const guess = element("button", { title: "Another picture, covered: which of the eight is it?", onclick: () => film.tell("ask") }, "New secret");
   const steps = element("div", { class: "lab-group", role: "group", "aria-label": "Step" }, element("span", { class: "lab-group-name", "aria-hidden": "true" }, "Step"),
-    ...[1, 10, 100].map((count) => element("button", { type: "button", "aria-label": `Step ${count}`, onclick: () => begun({ type: "step", count }) }, String(count))));
-  const reset = element("button", { class: "lab-icon", type: "button", "aria-label": "Reset", title: "Reset (r)", onclick: () => begun({ type: "reset" }) }, "↺");
-  const replay = element("button", { class: "lab-icon", type: "button", onclick: toggleReplay });
+    ...[1, 10, 100].map((count) => element("button", { "aria-label": `Step ${count}`, onclick: () => begun({ type: "step", count }) }, String(count))));
+  const reset = element("button", { class: "lab-icon", "aria-label": "Reset", title: "Reset (r)", onclick: () => begun({ type: "reset" }) }, "↺");
+  const replay = element("button", { class: "lab-icon", onclick: toggleReplay });
   const scrub = element("input", { type: "range", class: "lab-scrub", min: 0, max: 0, step: 1, "aria-label": "Iteration shown", oninput: () => film.show(scrub.valueAsNumber) });
   const pace = element("div", { class: "lab-group lab-pace", role: "group", "aria-label": "Pace" },
-    ...PACES.map(([seconds, name]) => element("button", { type: "button", "data-seconds": String(seconds), onclick: () => tell({ type: "pace", seconds }) }, name)));
+    ...PACES.map(([seconds, name]) => element("button", { "data-seconds": seconds, onclick: () => tell({ type: "pace", seconds }) }, name)));
   const badges = element("span", { class: "lab-badge" });
-  const reload = element("button", { class: "lab-small", type: "button", hidden: true, onclick: () => location.reload() }, "Reload");
+  const reload = element("button", { class: "lab-small", hidden: true, onclick: () => location.reload() }, "Reload");
   const keys = element("p", { class: "lab-keys", "aria-hidden": "true" },
     ...[["space", "attack, pause"], ["←  →", "frame by frame"], ["?", "all keys"]].flatMap(([key, means]) => [element("kbd", {}, key), `${means} `]));
   const card = element("div", { class: "lab-card lab-transport" },
@@ -76,7 +75,7 @@ async function render({ model, el, host, signal }) {
     message.textContent = film.troubled || sentence || foretold();
     message.classList.toggle("lab-bad", status === "failed" || film.troubled !== "");
     reload.hidden = film.troubled === "" || film.trouble === "away";
-    for (const button of pace.children) button.setAttribute("aria-pressed", String(Number(button.dataset.seconds) === pace_seconds));
+    for (const button of pace.children) button.setAttribute("aria-pressed", Number(button.dataset.seconds) === pace_seconds);
     card.dataset.status = film.connected ? status : "lost";
     card.dataset.trouble = film.trouble;
     showFrame();
@@ -129,5 +128,3 @@ async function render({ model, el, host, signal }) {
   showState();
   return follow(film, { state: showState, round: showState, frames: showFrame, index: showFrame });
 }
-
-export default { render };

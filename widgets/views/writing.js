@@ -4,8 +4,8 @@ function writingOf({ finish, close }) {
   const text = element("textarea", { rows: 4, maxLength: 2000, "aria-label": "Your sentence", placeholder: "Write a sentence that is to stay secret.",
     onkeydown: (event) => { if (event.key === "Enter" && !event.shiftKey) { event.preventDefault(); finish(text.value); } } });
   const node = element("div", { class: "lab-writing" }, text,
-    element("p", { class: "lab-soft" }, "Letters a to z, digits and common marks. It stays in this session."),
-    element("button", { class: "lab-attack-drawing", type: "button", onclick: () => finish(text.value) }, "Attack my sentence"),
-    element("button", { class: "lab-small", type: "button", onclick: close }, "Close"));
+    soft("Letters a to z, digits and common marks. It stays in this session."),
+    element("button", { class: "lab-attack-drawing", onclick: () => finish(text.value) }, "Attack my sentence"),
+    small("Close", close));
   return { node, begin: () => text.focus({ preventScroll: true }) };
 }

@@ -1,0 +1,42 @@
+// The client's shield: which, how strong, and what that costs; the price of each strength is told while it is turned.
+
+function render({ model, el, film }) {
+  const which = element("select", { "aria-label": "Shield of the phone", disabled: true, onchange: () => tell({ defence: which.value }) }, element("option", {}, "none"));
+  const value = element("span", { class: "lab-dial" });
+  const dial = element("input", { type: "range", class: "lab-plain-range", min: 1, step: 1, "aria-label": "Strength of the shield", hidden: true, oninput: turn, onchange: () => tell({ strength: dial.valueAsNumber }) });
+  const told = element("span", { role: "status" });
+  const price = soft(told);
+  const refused = element("p", { class: "lab-error", role: "alert" });
+  const tell = sender(model, refused);
+  const card = element("section", { class: "lab-card lab-below lab-shield", "aria-label": "Shield" },
+    element("div", { class: "lab-row" }, element("b", {}, "Shield"), which, value), dial, price, refused);
+
+  function say(step) {
+    value.textContent = step.value;
+    told.textContent = step.told.join(" ");
+    dial.setAttribute("aria-valuetext", `${dial.value} of ${dial.max}: ${step.value}`);
+  }
+
+  function turn() {
+    say(model.get("shield").steps[dial.value - 1]);
+  }
+
+  function draw() {
+    const { defence, place, steps = [] } = model.get("shield");
+    card.hidden = Boolean(film.round.unknown) || film.hidden.includes("defence");
+    refused.textContent = model.get("refused");
+    if (!defence) return;
+    const several = defence === "several" ? [{ value: defence, label: defence }] : [];
+    which.replaceChildren(...[...model.get("choices"), ...several].map(({ value: name, label }) => element("option", { value: name, selected: name === defence }, label)));
+    which.disabled = false;
+    dial.hidden = !steps.length;
+    Object.assign(dial, { max: steps.length, value: place });
+    if (price.childElementCount < 2) price.append(explained(model.get("priced"), "the price"));
+    say(model.get("shield"));
+  }
+
+  el.append(card);
+  draw();
+  for (const name of ["shield", "refused"]) model.on(`change:${name}`, draw);
+  return follow(film, { round: draw, state: draw });
+}
