@@ -255,7 +255,7 @@ def test_a_run_leaves_a_dot_where_its_shield_has_a_price(name, place):
         assert (dots, "Run 1 has no dot" in without) == ([], True)
     else:
         ((dot,), told) = dots, without
-        assert (dot["leak"], dot["accuracy"], dot["naive"], told) == (0.4, price.accuracy, False, "")
+        assert (dot["leak"], dot["accuracy"], dot["naive"], dot["shielded"], told) == (0.4, price.accuracy, False, True, "")
         assert all(
             words in dot["title"] for words in ("40 % alike", f"{percent(price.accuracy)} right", "who knows the shield")
         )

@@ -75,7 +75,14 @@ def _visited(run: PastRun, leak: float, reached: float) -> Dot:
     told = (
         f"Run {run.number}: {shields}{dial}, {who}: {_share(leak)} alike after {last.iteration} steps, {_share(reached)} right"
     )
-    return {"number": run.number, "leak": leak, "accuracy": reached, "naive": naive, "title": told}
+    return {
+        "number": run.number,
+        "leak": leak,
+        "accuracy": reached,
+        "naive": naive,
+        "shielded": bool(run.experiment.defences),
+        "title": told,
+    }
 
 
 def _studied(point: Point) -> Dot:

@@ -13,6 +13,8 @@ function render({ model, el, film }) {
     element("p", { class: "lab-soft lab-legend", "aria-hidden": "true" }, element("i", { class: "lab-plane-naive" }), "naive attacker ", element("i"), "knows the shield"),
     field, told, said);
 
+  let shown = false;
+
   function place(node, { accuracy, leak }) {
     Object.assign(node.style, { left: `${100 * accuracy}%`, bottom: `${100 * leak}%` });
     return node;
@@ -28,13 +30,14 @@ function render({ model, el, film }) {
   const mark = (accuracy, leak, name, text) => place(element("span", { class: `lab-plane-${name}`, "aria-hidden": "true" }, text), { accuracy, leak });
 
   function draw() {
-    const { dots, told: words } = model.get("study"), own = model.get("dots"), held = document.activeElement?.dataset.number;
+    const { dots, told: words } = model.get("study"), own = model.get("dots"), held = field.querySelector(":focus")?.dataset.number;
     field.replaceChildren(line(dots), ...AXIS.flatMap((value) => [mark(value / 100, 0, "across", value), mark(0, value / 100, "up", value)]),
       mark(0.5, 0, "name", "accuracy, %"), mark(0, 1, "title", "likeness, %"),
       ...dots.map((dot) => place(element("i", { title: dot.title, "data-front": dot.front }), dot)),
       ...own.map((dot, index) => place(element("button", { class: dot.naive ? "lab-plane-naive" : "", title: dot.title, "aria-label": `${dot.title}. Show it again`, "data-number": dot.number, "data-newest": index === own.length - 1, onclick: () => open(dot) }), dot)));
     if (held) field.querySelector(`[data-number="${held}"]`)?.focus({ preventScroll: true });
     told.textContent = words;
+    if (!shown && own.some(({ shielded }) => shielded)) card.open = shown = true; // once by itself
     said.textContent = model.get("without");
   }
 

@@ -18,20 +18,32 @@ class Protect(Scene):
             place=8,
             title="Protect",
             text=(
-                "The phone now adds noise to every number before it sends it: in all ten times as long as the "
-                "gradient itself. More shields stand under Advanced."
+                "The phone now adds noise to every number before it sends it: in all five times as long as the "
+                "gradient itself. More shields, and what each costs, stand on the phone's card."
             ),
             question="Does the noise hide the picture?",
             answers=("completely", "to a rough shape", "not at all"),
             right=1,
             expected=Verdict.HINT,
-            link="defence=gaussian_noise&defences.0.strength=10",
+            link="defence=gaussian_noise&defences.0.strength=5",
             because=(
                 "A rough shape is left even so. And the network has to learn from the same noisy numbers: what "
                 "protects costs accuracy."
             ),
             sentence="Every shield has a price; measure both, against an attacker who knows the shield.",
-            shows=("secret", "sent", "server", "guess", "ending", "transport", "curve", "controls"),
+            shows=(
+                "secret",
+                "shield",
+                "sent",
+                "server",
+                "attacker",
+                "guess",
+                "ending",
+                "transport",
+                "plane",
+                "curve",
+                "controls",
+            ),
             lesson="07-fight-back",
             paper="Geiping et al. 2020, section 7",
             code="lab/client/defences/gaussian_noise.py",
