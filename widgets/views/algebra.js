@@ -27,7 +27,7 @@ function slopeBars(data, pick) {
   const shown = [...slopes.subarray(first, first + BARS.most)].map(Math.abs);
   const most = Math.max(...shown, 1e-30);
   const wide = BARS.width / shown.length;
-  const svg = drawn("svg", { viewBox: `0 0 ${BARS.width} ${BARS.height}`, class: "lab-slopes", preserveAspectRatio: "none", "aria-hidden": "true" });
+  const svg = drawn("svg", { viewBox: `0 0 ${BARS.width} ${BARS.height}`, class: "lab-slopes", preserveAspectRatio: "none", "aria-hidden": true });
   shown.forEach((value, index) => {
     const tall = Math.max(1, (value / most) * (BARS.height - 4));
     svg.append(drawn("rect", { x: index * wide + wide * 0.1, y: BARS.height - tall, width: wide * 0.8, height: tall, class: first + index === data.row ? "lab-picked" : "" }));

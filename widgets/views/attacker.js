@@ -7,7 +7,7 @@ function render({ model, el, film }) {
   const tell = sender(model, refused);
   const buttons = Object.entries(WHO).map(([value, title]) => element("button", { "data-value": value, onclick: () => tell({ attacker: value }) }, title));
   const card = element("section", { class: "lab-card lab-below", "aria-label": "Attacker", hidden: true },
-    element("div", { class: "lab-group", role: "group", "aria-label": "Attacker" }, element("span", { class: "lab-group-name", "aria-hidden": "true" }, "Attacker"), ...buttons), refused);
+    element("div", { class: "lab-group", role: "group", "aria-label": "Attacker" }, element("span", { class: "lab-group-name", "aria-hidden": true }, "Attacker"), ...buttons), refused);
 
   function draw() {
     const who = model.get("attacker");

@@ -5,7 +5,7 @@ const SPARK = { width: 200, height: 56 };
 
 /** The main score over the iterations so far; the dashed line is the moment shown. */
 function spark(moments, side, iterations, at, main) {
-  const svg = drawn("svg", { viewBox: `0 0 ${SPARK.width} ${SPARK.height}`, class: "lab-spark", preserveAspectRatio: "none", "aria-hidden": "true" });
+  const svg = drawn("svg", { viewBox: `0 0 ${SPARK.width} ${SPARK.height}`, class: "lab-spark", preserveAspectRatio: "none", "aria-hidden": true });
   const x = (iteration) => (iteration / Math.max(1, iterations)) * SPARK.width;
   const score = (frame) => frame.measures[main?.name];
   const y = (value) => SPARK.height - 2 - (Math.max(0, Math.min(main.full, value)) / main.full) * (SPARK.height - 4);

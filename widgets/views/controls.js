@@ -32,7 +32,7 @@ async function shrunk(file) {
 /** One choice as a pill, with what its attack costs where that is told; a real radio button does the work for keys and readers. */
 function pill(group, { value, label, seconds }, current, choose) {
   const input = element("input", { type: "radio", name: group, checked: value === current, onchange: () => choose(value) });
-  const cost = Number.isFinite(seconds) ? [element("small", { class: "lab-cost", "aria-hidden": "true" }, lasting(seconds))] : [];
+  const cost = Number.isFinite(seconds) ? [element("small", { class: "lab-cost", "aria-hidden": true }, lasting(seconds))] : [];
   if (cost.length) input.setAttribute("aria-description", `about ${lasting(seconds)} of computing`);
   return element("label", { class: "lab-pill" }, input, element("span", {}, label, ...cost));
 }
@@ -128,7 +128,7 @@ function render({ model, el, film }) {
       return element("label", { class: "lab-thumb", title }, input, element("img", { src: thumbUrl(value), alt: "", width: 40, height: 40 }));
     });
     const file = element("input", { type: "file", accept: READ, class: "lab-file", "aria-label": "Your own picture", onchange: () => upload(file) });
-    const fromDisk = element("label", { class: "lab-thumb lab-own", title: "Your own picture" }, file, element("span", { "aria-hidden": "true" }, "+"));
+    const fromDisk = element("label", { class: "lab-thumb lab-own", title: "Your own picture" }, file, element("span", { "aria-hidden": true }, "+"));
     const captured = element("input", { type: "file", accept: ".safetensors", class: "lab-file", "aria-label": "An update that a client sent", onchange: () => openUpdate(captured) });
     const update = element("label", { class: "lab-button lab-small lab-update", title: "A file that lab.capture wrote where a client trains: weights, update, recipe; at most 24 MB" }, captured, element("span", {}, "Open an update"));
     const offers = { upload: fromDisk, camera: camera.node, update };

@@ -40,7 +40,7 @@ function render({ model, el, film }) {
   }
 
   function suspect(which, pixels, height, width, place) {
-    const canvas = element("canvas", { class: "lab-picture", "aria-hidden": "true" });
+    const canvas = element("canvas", { class: "lab-picture", "aria-hidden": true });
     paint(canvas, pixels, height, width);
     const button = element("button", { "aria-label": `Suspect ${place + 1}`, onclick: () => choose(which) }, canvas);
     const likeness = element("span", { class: "lab-likeness" });

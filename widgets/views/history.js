@@ -1,7 +1,7 @@
 // The runs of this session as a strip of thumbnails, the newest first.
 
 function historyCard(run, restore) {
-  const canvas = element("canvas", { class: "lab-picture", "aria-hidden": "true" });
+  const canvas = element("canvas", { class: "lab-picture", "aria-hidden": true });
   show(canvas, { ...run, image: bytes(run.pixels) });
   const told = `${run.verdict}, ${run.line_up}; ${run.score && `${run.score} `}at iteration ${run.iteration}, ${lasting(run.seconds)}.`;
   return element("li", {},

@@ -47,11 +47,11 @@ function render({ model, el, film }) {
   }
 
   function button(cell) {
-    const thumb = element("canvas", { class: "lab-picture", "aria-hidden": "true" });
+    const thumb = element("canvas", { class: "lab-picture", "aria-hidden": true });
     picture(thumb, cell);
     const told = cell.known ? `${cell.verdict}, ${cell.place} in the line-up, ${cell.score}` : "not yet computed";
     return element("button", { class: "lab-map-button", "aria-label": `${named(cell)}: ${told}.`, "aria-pressed": cell === chosen, "data-verdict": cell.verdict ?? "", onclick: () => choose(cell) },
-      thumb, element("span", { "aria-hidden": "true" }, cell.known ? cell.place : "…"));
+      thumb, element("span", { "aria-hidden": true }, cell.known ? cell.place : "…"));
   }
 
   function choose(cell) {

@@ -10,7 +10,7 @@ function cosineBar(cosine) {
   const fill = element("i");
   const width = 50 * Math.min(1, Math.abs(cosine ?? 0));
   Object.assign(fill.style, { width: `${width}%`, left: `${cosine < 0 ? 50 - width : 50}%` });
-  return element("span", { class: `lab-cosine ${cosine < 0 ? "lab-against" : ""}`, "aria-hidden": "true" }, fill);
+  return element("span", { class: `lab-cosine ${cosine < 0 ? "lab-against" : ""}`, "aria-hidden": true }, fill);
 }
 
 /** Near 1 the digits that matter are those of 1 - cosine. */

@@ -67,7 +67,7 @@ function layerRow(layer, open) {
   const gap = element("span", { class: "lab-gap" });
   const number = element("b");
   const node = element("li", { title: `${layer.name}: ${grouped(layer.count)} numbers, of which up to ${CELLS} of its loudest unit are drawn` },
-    element("button", { class: "lab-layer-name", "aria-expanded": "false", "aria-controls": "lab-sheets", onclick: () => open(layer.name) }, layer.name), element("span", { class: "lab-strips", "aria-hidden": "true" }, sent, gap, guess), element("span", { class: "lab-unseen" }, "gap"), number);
+    element("button", { class: "lab-layer-name", "aria-expanded": false, "aria-controls": "lab-sheets", onclick: () => open(layer.name) }, layer.name), element("span", { class: "lab-strips", "aria-hidden": true }, sent, gap, guess), element("span", { class: "lab-unseen" }, "gap"), number);
   shade(sent, layer.cells);
   return {
     node,
@@ -99,7 +99,7 @@ function render({ model, el, film }) {
   const next = element("b");
   const why = element("span", { class: "lab-soft" });
   const wall = element("div", { class: "lab-wall", id: "lab-wall", hidden: true });
-  const more = element("button", { class: "lab-small", "aria-expanded": "false", onclick: toggleNumbers }, "Show numbers");
+  const more = element("button", { class: "lab-small", "aria-expanded": false, onclick: toggleNumbers }, "Show numbers");
   const sheets = element("div", { class: "lab-sheets", id: "lab-sheets", hidden: true });
   const peel = element("button", { class: "lab-small", title: "No guessing at all: each layer is undone by its equations", onclick: () => tell({ descend: true }) }, "Peel the layers off");
   const peeling = saying();
@@ -110,9 +110,9 @@ function render({ model, el, film }) {
   const card = element("article", { class: "lab-card lab-sent", "aria-label": "Sent over the network" },
     element("span", { class: "lab-who" }, "Sent over the network"),
     element("h2", {}, title, meaning("loop", "this comparison")),
-    element("p", { class: "lab-legend", "aria-hidden": "true" }, element("i", { class: "lab-sent-strip" }), "sent ", element("i", { class: "lab-guess-strip" }), "this guess would send"),
+    element("p", { class: "lab-legend", "aria-hidden": true }, element("i", { class: "lab-sent-strip" }), "sent ", element("i", { class: "lab-guess-strip" }), "this guess would send"),
     rows, rest, sheets,
-    element("div", { class: "lab-whole" }, element("span", {}, "Gap, all layers"), element("span", { class: "lab-whole-bar", "aria-hidden": "true" }, fill), whole),
+    element("div", { class: "lab-whole" }, element("span", {}, "Gap, all layers"), element("span", { class: "lab-whole-bar", "aria-hidden": true }, fill), whole),
     element("div", { class: "lab-next-move" }, canvas, element("p", {}, next, " ", why)),
     element("div", { class: "lab-row lab-numbers-row" }, count, more, peel), wall, algebra);
 
@@ -131,7 +131,7 @@ function render({ model, el, film }) {
     const off = layers.map(({ name, recovered, error, equations, unknowns }) => {
       const size = recovered.height * recovered.width;
       const maps = Array.from({ length: Math.min(MOST_MAPS, recovered.count) }, (_, place) => {
-        const canvas = element("canvas", { class: "lab-picture", "aria-hidden": "true" });
+        const canvas = element("canvas", { class: "lab-picture", "aria-hidden": true });
         paintGrey(canvas, bytes(recovered.shades).subarray(place * size, (place + 1) * size), recovered.height, recovered.width);
         return canvas;
       });

@@ -15,7 +15,7 @@ function moleculeOf({ kinds, most, bonds: mostBonds }, { changed, finish, close 
   const less = small("Remove", remove);
   const back = small("Undo", undo);
   const attack = element("button", { class: "lab-attack-drawing", onclick: () => finish(told()) }, "Attack my molecule");
-  const read = element("canvas", { class: "lab-picture", "aria-hidden": "true" });
+  const read = element("canvas", { class: "lab-picture", "aria-hidden": true });
   const node = element("div", { class: "lab-pad" }, element("div", { class: "lab-frame" }, svg), said,
     element("div", { class: "lab-inks lab-kinds", role: "group", "aria-label": "Kind of the next atom" }, ...pills),
     element("p", { class: "lab-echo lab-soft" }, read, "What the server reads meanwhile"),

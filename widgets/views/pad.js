@@ -36,13 +36,13 @@ function padOf(colours, { changed, finish, close }) {
 
   const canvas = element("canvas", { class: "lab-picture lab-paper", tabIndex: 0, role: "application", "aria-roledescription": "drawing pad",
     "aria-label": "Drawing pad of 32 by 32 cells: arrow keys move the pen, space paints, Control Z takes back" });
-  const here = element("i", { class: "lab-pen", "aria-hidden": "true" });
+  const here = element("i", { class: "lab-pen", "aria-hidden": true });
   const said = element("span", { class: "lab-unseen", role: "status" });
   const inks = names.map((name, index) => element("button", { title: index ? name : "rubber", "aria-label": index ? name : "rubber", onclick: () => choose(index) }));
   const text = element("input", { type: "text", maxLength: 8, placeholder: "Abc 😀", "aria-label": "Letters or emoji to stamp", onkeydown: (event) => { if (event.key === "Enter") stamp(); } });
   const back = small("Undo", undo);
   const attack = element("button", { class: "lab-attack-drawing", onclick: () => finish(cells) }, "Attack my drawing");
-  const read = element("canvas", { class: "lab-picture", "aria-hidden": "true" });
+  const read = element("canvas", { class: "lab-picture", "aria-hidden": true });
   const echo = element("p", { class: "lab-echo lab-soft" }, read, "What the server reads meanwhile"); // where the server's card is out of sight
   const node = element("div", { class: "lab-pad" },
     element("div", { class: "lab-frame" }, canvas, here), said,

@@ -24,7 +24,7 @@ const SECTIONS = [
 ];
 
 function arrow() {
-  return element("div", { class: "lab-arrow", "aria-hidden": "true" }, "→");
+  return element("div", { class: "lab-arrow", "aria-hidden": true }, "→");
 }
 
 function section([style, name, parts], present) {
@@ -63,7 +63,7 @@ async function render({ model, el, host, signal, film }) {
   const theme = element("button", { class: "lab-icon", title: "Light or dark", onclick: () => chooseTheme(root.dataset.theme === "dark" ? "light" : "dark") }, "◐");
   const story = element("button", { class: "lab-small lab-tell", onclick: () => film.tell("story") }, "The story");
   const map = element("button", { class: "lab-small lab-to-map", onclick: () => film.tell("map") }, "Map");
-  const projector = element("button", { class: "lab-small lab-projector", "aria-pressed": "false", title: "Large text for a lecture hall (b)", onclick: project }, "Projector");
+  const projector = element("button", { class: "lab-small lab-projector", "aria-pressed": false, title: "Large text for a lecture hall (b)", onclick: project }, "Projector");
   const header = element("div", { class: "lab-header" },
     element("h1", {}, "Can a gradient keep a secret?"),
     element("nav", { class: "lab-row", "aria-label": "Page" }, ...(model.get("guide") ? [story] : []), ...(model.get("landscape") ? [map] : []), projector, theme),

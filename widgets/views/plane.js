@@ -10,7 +10,7 @@ function render({ model, el, film }) {
   const card = element("details", { class: "lab-card lab-folds lab-plane", "aria-label": "What leaks, what it costs" },
     element("summary", {}, element("h2", {}, "What leaks, what it costs")),
     element("p", {}, "Put a shield on the phone and attack: each run that ends leaves a dot. Low and right is best. A click on a dot shows its run again."),
-    element("p", { class: "lab-soft lab-legend", "aria-hidden": "true" }, element("i", { class: "lab-plane-naive" }), "naive attacker ", element("i"), "knows the shield"),
+    element("p", { class: "lab-soft lab-legend", "aria-hidden": true }, element("i", { class: "lab-plane-naive" }), "naive attacker ", element("i"), "knows the shield"),
     field, told, said);
 
   let shown = false;
@@ -21,13 +21,13 @@ function render({ model, el, film }) {
   }
 
   function line(dots) {
-    const svg = drawn("svg", { viewBox: "0 0 100 100", preserveAspectRatio: "none", "aria-hidden": "true" });
+    const svg = drawn("svg", { viewBox: "0 0 100 100", preserveAspectRatio: "none", "aria-hidden": true });
     const front = dots.filter((dot) => dot.front).sort((one, other) => one.accuracy - other.accuracy);
     svg.append(drawn("polyline", { points: front.map(({ accuracy, leak }) => `${100 * accuracy},${100 - 100 * leak}`).join(" ") }));
     return svg;
   }
 
-  const mark = (accuracy, leak, name, text) => place(element("span", { class: `lab-plane-${name}`, "aria-hidden": "true" }, text), { accuracy, leak });
+  const mark = (accuracy, leak, name, text) => place(element("span", { class: `lab-plane-${name}`, "aria-hidden": true }, text), { accuracy, leak });
 
   function draw() {
     const { dots, told: words } = model.get("study"), own = model.get("dots"), held = field.querySelector(":focus")?.dataset.number;

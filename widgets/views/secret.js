@@ -1,6 +1,6 @@
 /** A padlock, drawn. */
 function lock() {
-  const svg = drawn("svg", { viewBox: "0 0 48 48", class: "lab-lock", "aria-hidden": "true" });
+  const svg = drawn("svg", { viewBox: "0 0 48 48", class: "lab-lock", "aria-hidden": true });
   svg.append(drawn("path", { d: "M15 22v-7a9 9 0 0 1 18 0v7" }), drawn("rect", { x: 9, y: 22, width: 30, height: 21, rx: 4 }), drawn("circle", { cx: 24, cy: 32, r: 2.5 }));
   return svg;
 }

@@ -35,7 +35,7 @@ function render({ model, el, film, signal }) {
 
   const primary = element("button", { class: "lab-primary", onclick: act });
   const guess = element("button", { title: "Another picture, covered: which of the eight is it?", onclick: () => film.tell("ask") }, "New secret");
-  const steps = element("div", { class: "lab-group", role: "group", "aria-label": "Step" }, element("span", { class: "lab-group-name", "aria-hidden": "true" }, "Step"),
+  const steps = element("div", { class: "lab-group", role: "group", "aria-label": "Step" }, element("span", { class: "lab-group-name", "aria-hidden": true }, "Step"),
     ...[1, 10, 100].map((count) => element("button", { "aria-label": `Step ${count}`, onclick: () => begun({ type: "step", count }) }, String(count))));
   const reset = element("button", { class: "lab-icon", "aria-label": "Reset", title: "Reset (r)", onclick: () => begun({ type: "reset" }) }, "↺");
   const replay = element("button", { class: "lab-icon", onclick: toggleReplay });
@@ -44,7 +44,7 @@ function render({ model, el, film, signal }) {
     ...PACES.map(([seconds, name]) => element("button", { "data-seconds": seconds, onclick: () => tell({ type: "pace", seconds }) }, name)));
   const badges = element("span", { class: "lab-badge" });
   const reload = element("button", { class: "lab-small", hidden: true, onclick: () => location.reload() }, "Reload");
-  const keys = element("p", { class: "lab-keys", "aria-hidden": "true" },
+  const keys = element("p", { class: "lab-keys", "aria-hidden": true },
     ...[["space", "attack, pause"], ["←  →", "frame by frame"], ["?", "all keys"]].flatMap(([key, means]) => [element("kbd", {}, key), `${means} `]));
   const card = element("div", { class: "lab-card lab-transport" },
     element("div", { class: "lab-row" }, primary, ...(film.parts?.has("guess") ? [guess] : []), steps, reset, element("div", { class: "lab-row lab-film" }, replay, scrub)),
