@@ -313,4 +313,7 @@ def test_how_small_the_study_was_is_said_in_its_own_numbers():
 
 
 def test_inputs_that_are_no_pictures_stand_beside_no_pictures():
-    assert plane.study(edit(Experiment(), "network", Transformer().name)) == {"dots": [], "told": plane.OTHERS}
+    assert plane.study(edit(Experiment(), "network", Transformer().name)) == {
+        "dots": [],
+        "told": f"{plane.AXES} {plane.OTHERS}",
+    }

@@ -44,6 +44,7 @@ NAMES = {
     "top_k": "top k",
     "mixup": "MixUp",
     "soteria": "Soteria",
+    "precode": "PRECODE",
     "elu": "ELU",
     "adam": "Adam",
     "signed_adam": "signed Adam",

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 Dot = dict[str, Any]
 ATTACKERS = {NAIVE: "a naive attacker", KNOWING: "one who knows the shield"}
 OTHERS = "The lab's own study was of pictures; here stand your runs alone."
+AXES = (
+    "Upward: how much of the secret was found, its likeness as the verdict takes it. "
+    "To the right: the test pictures that a federation gets right which was trained with this shield."
+)
 
 
 def study(experiment: Experiment | None) -> dict[str, Any]:
@@ -26,13 +30,13 @@ def study(experiment: Experiment | None) -> dict[str, Any]:
     from lab.duel.front import EARLY, LATE, front
 
     if experiment is None or experiment.modality.name != "images":
-        return {"dots": [], "told": "" if experiment is None else OTHERS}
+        return {"dots": [], "told": "" if experiment is None else f"{AXES} {OTHERS}"}
     found, phase = front(), LATE if experiment.trained else EARLY
     points = placed(found.points, phase)
     best = sorted((point for point in points if point.on_front), key=lambda point: point.leak)
     nobody = "; ".join(f"{_shield(point)} ({_share(point.leak)} alike, {_share(point.accuracy)} right)" for point in best)
     told = f"{_size(found, phase, len(points))} Nobody there does better in both than: {nobody}." if points else OTHERS
-    return {"dots": [_studied(point) for point in points], "told": told}
+    return {"dots": [_studied(point) for point in points], "told": f"{AXES} {told}"}
 
 
 def placed(points: Iterable[Point], phase: str) -> tuple[Point, ...]:
