@@ -203,6 +203,15 @@ def test_a_shield_is_put_on_turned_and_taken_off_and_each_is_attacked():
     assert [asked for asked, *_ in session.asked].count("start_if_quick") == 3
 
 
+def test_a_shield_that_could_not_be_put_on_does_not_stay_on_the_card(monkeypatch):
+    session, told = Fake(Experiment()), []
+    session.status = "loading"
+    monkeypatch.setattr(Shield, "send", lambda view, content: told.append(content))
+    shield = Shield(Playback(session), session)
+    session.status = "ready"  # of the experiment before: what was asked for could not be prepared
+    assert (told, shield.shield["defence"]) == ([{"type": "settled"}], "none")
+
+
 def test_the_attacker_is_changed_by_his_card():
     session = Fake(worn(Pruning()))
     card = Attacker(Playback(session), session)

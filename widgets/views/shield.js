@@ -37,6 +37,6 @@ function render({ model, el, film }) {
 
   el.append(card);
   draw();
-  for (const name of ["shield", "refused"]) model.on(`change:${name}`, draw);
+  for (const event of ["change:shield", "change:refused", "msg:custom"]) model.on(event, draw);
   return follow(film, { round: draw, state: draw });
 }

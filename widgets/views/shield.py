@@ -21,6 +21,15 @@ class Shield(ExperimentView):
     priced = traitlets.Unicode("", help="what a price is of").tag(sync=True)
     refused = traitlets.Unicode("", help="why a shield could not be put on").tag(sync=True)
 
+    def __init__(self, film: Any, session: Any) -> None:
+        super().__init__(film, session)
+        session.observe(self._settled, names=["status"])
+
+    def _settled(self, change: Any) -> None:
+        """What was asked for is prepared, or could not be: the card shows what there is."""
+        if change.old == "loading":
+            self.send({"type": "settled"})
+
     def _show(self, change: Any = None) -> None:
         if self.session.experiment is None:
             return
