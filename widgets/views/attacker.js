@@ -1,6 +1,6 @@
 // Who attacks a shield: one who has never heard of it, or one who knows it.
 
-const WHO = { naive: "naive", knowing: "knows the shield" };
+const WHO = { naive: "naive", knowing: "knows it" };
 
 function render({ model, el, film }) {
   const refused = element("p", { class: "lab-error", role: "alert" });
