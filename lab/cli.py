@@ -348,24 +348,36 @@ def train(
         raise typer.Exit(INTERRUPTED) from None
 
 
+Clients = Annotated[int | None, Option(metavar="N", parser=whole, help="who share the pictures out: 2 to 100")]
+Rounds = Annotated[int | None, Option(metavar="N", parser=whole, help="times that the server averages")]
+Sampled = Annotated[int | None, Option(metavar="N", parser=whole, help="clients drawn for each round; 0 takes all")]
+Concentration = Annotated[float | None, Option(metavar="X", parser=number, help="of the Dirichlet split; small: unlike")]
+Pictures = Annotated[int | None, Option(metavar="N", parser=whole, help="a client's behind one update; 0 takes all")]
+DatasetName = Annotated[str | None, Option(metavar="NAME", help="digits, mnist, cifar10 ...")]
+DataFolder = Annotated[Path | None, Option(metavar="PATH", help="folder with the data set; digits need none")]
+NetworkName = Annotated[str | None, Option(metavar=NAMED, help="such as mlp:width=64")]
+ProtocolName = Annotated[str | None, Option(metavar=NAMED, help="such as fedsgd")]
+ServerRate = Annotated[float | None, Option(metavar="X", parser=number, help="how far the mean update moves")]
+Secure = Annotated[bool | None, Option("--secure", help="masks hide each update: the server sees the sum alone")]
+Lost = Annotated[float | None, Option(metavar="X", parser=number, help="chance of a client to drop out of a round")]
+
+
 @app.command()
 def federate(
-    clients: Annotated[int | None, Option(metavar="N", parser=whole, help="who share the pictures out: 2 to 100")] = None,
-    rounds: Annotated[int | None, Option(metavar="N", parser=whole, help="times that the server averages")] = None,
-    sampled: Annotated[int | None, Option(metavar="N", parser=whole, help="clients drawn for each round; 0 takes all")] = None,
-    concentration: Annotated[
-        float | None, Option(metavar="X", parser=number, help="of the Dirichlet split; small: unlike")
-    ] = None,
-    pictures: Annotated[int | None, Option(metavar="N", parser=whole, help="a client's behind one update; 0 takes all")] = None,
-    dataset: Annotated[str | None, Option(metavar="NAME", help="digits, mnist, cifar10 ...")] = None,
-    data: Annotated[Path | None, Option(metavar="PATH", help="folder with the data set; digits need none")] = None,
-    network: Annotated[str | None, Option(metavar=NAMED, help="such as mlp:width=64")] = None,
-    protocol: Annotated[str | None, Option(metavar=NAMED, help="such as fedsgd")] = None,
-    server_rate: Annotated[float | None, Option(metavar="X", parser=number, help="how far the mean update moves")] = None,
+    clients: Clients = None,
+    rounds: Rounds = None,
+    sampled: Sampled = None,
+    concentration: Concentration = None,
+    pictures: Pictures = None,
+    dataset: DatasetName = None,
+    data: DataFolder = None,
+    network: NetworkName = None,
+    protocol: ProtocolName = None,
+    server_rate: ServerRate = None,
     defence: Annotated[list[str] | None, Option(metavar=NAMED, help="of every client; repeat it for several")] = None,
     seed: Annotated[int | None, Option(metavar="N", parser=whole, help="the seed of everything random")] = None,
-    secure: Annotated[bool | None, Option("--secure", help="masks hide each update: the server sees the sum alone")] = None,
-    lost: Annotated[float | None, Option(metavar="X", parser=number, help="chance of a client to drop out of a round")] = None,
+    secure: Secure = None,
+    lost: Lost = None,
     out: Annotated[Path, Option(metavar="DIR", help="folder of the curves and of every update")] = Path("runs/federation"),
     look: Annotated[
         str | None, Option(metavar="ROUND:CLIENT", help="attack this update afterwards: 1:3; the mean of rounds: 1-20:3")
@@ -379,7 +391,10 @@ def federate(
         float | None, Option(metavar="X", parser=number, help="for which epsilon is told; 1e-5 if left out")
     ] = None,
 ) -> None:
-    """Train a whole federation, with any defence on its clients; the same command goes on with an interrupted one."""
+    """Train a whole federation, with any defence on its clients; the same command goes on with an interrupted one.
+
+    Sweeps over defences, strengths and seeds, on Dask: gradlab price.
+    """
     from lab.commands.federating import prepare
     from lab.commands.federating import run as federate_it
     from lab.commands.looking import Look
@@ -403,16 +418,30 @@ def federate(
 def price(
     defences: Annotated[list[str] | None, typer.Argument(metavar="DEFENCE...", help="all of the catalogue if left out")] = None,
     seeds: Annotated[int, Option(metavar="N", parser=whole, help="federations of each defence and strength")] = 3,
-    rounds: Annotated[int | None, Option(metavar="N", parser=whole, help="times that the server averages")] = None,
-    clients: Annotated[int | None, Option(metavar="N", parser=whole, help="who share the pictures out: 2 to 100")] = None,
+    clients: Clients = None,
+    rounds: Rounds = None,
+    sampled: Sampled = None,
+    concentration: Concentration = None,
+    pictures: Pictures = None,
+    dataset: DatasetName = None,
+    data: DataFolder = None,
+    network: NetworkName = None,
+    protocol: ProtocolName = None,
+    server_rate: ServerRate = None,
+    secure: Secure = None,
+    lost: Lost = None,
     out: Annotated[Path, Option(metavar="FILE", help="the list of prices")] = Path("runs/prices.json"),
     workers: Annotated[int | None, Option(metavar="N", parser=whole, help="processes here; one a core if left out")] = None,
+    scheduler: Annotated[str, Option(metavar="ADDRESS", help="a Dask scheduler elsewhere, such as tcp://host:8786")] = "",
 ) -> None:
-    """Measure what defences cost: the accuracy of whole federations on digits, at five strengths of each; resumable."""
+    """Measure what defences cost: whole federations, as gradlab federate trains them, at five strengths of each; resumable."""
     from lab.commands.federating import prepare
     from lab.commands.pricing import price as price_them
 
-    told = price_them(defences or (), prepare({"rounds": rounds, "clients": clients}, None), seeds, out, workers)
+    given = {"clients": clients, "rounds": rounds, "sampled": sampled, "concentration": concentration, "pictures": pictures}
+    given |= {"dataset": dataset, "network": network, "protocol": protocol, "server_rate": server_rate}
+    settings = prepare(given | {"secure": secure, "lost": lost}, data)
+    told = price_them(defences or (), settings, seeds, out, workers, scheduler)
     say(told.summary)
     if told.interrupted:
         raise typer.Exit(INTERRUPTED)

@@ -9,10 +9,13 @@ from textwrap import dedent
 
 import pytest
 import torch
+from distributed import LocalCluster
 from rounds import observe, random_batch
 from scipy.stats import binomtest
+from typer.testing import CliRunner
 
 from lab import LabError
+from lab.cli import app
 from lab.client.datasets.gallery import NAMES
 from lab.client.defences.base import STRENGTHS, Defence
 from lab.client.defending import defended, trained
@@ -131,6 +134,31 @@ def test_prices_go_on_where_they_were_stopped(tmp_path, monkeypatch):
     pricing.price(["pruning"], TINY, 1, out, 1)
     with pytest.raises(LabError, match="prices of another federation"):
         pricing.price(["pruning"], replace(TINY, clients=3), 1, out, 1)
+
+
+def test_prices_are_dealt_out_by_a_scheduler_and_go_on_from_there(tmp_path, monkeypatch):
+    """The scheduler is real and elsewhere, its workers are threads; truth: the same trained here, one after another."""
+    words = ["price", "pruning", "--network", "mlp:depth=2,width=8", "--clients", "2", "--rounds", "1", "--pictures", "12"]
+    words += ["--seeds", "2", "--server-rate", "0.5", "--protocol", "fedavg:local_steps=1,batch_size=12", "--out"]
+    here, there = tmp_path / "here.json", tmp_path / "there.json"
+    assert CliRunner().invoke(app, [*words, str(here), "--workers", "1"]).exit_code == 0
+    whole = PriceList.read(here)
+    settings = from_plain(Federation, dict(whole.federation))
+    assert settings == replace(TINY, server_rate=0.5)
+    replace(whole, runs=whole.runs[:7]).write(there)
+    with LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0", protocol="tcp"
+    ) as cluster:
+        done = CliRunner().invoke(app, [*words, str(there), "--scheduler", cluster.scheduler_address])
+    assert done.exit_code == 0, done.output
+    results = [(run.defence, run.seed, run.accuracy, run.loss) for run in whole.runs]
+    assert [(run.defence, run.seed, run.accuracy, run.loss) for run in PriceList.read(there).runs] == results
+    assert len(results) == 2 * (1 + STRENGTHS)
+    monkeypatch.setattr("lab.studies.sweeps.cluster.PATIENCE", "0.3s")
+    replace(whole, runs=whole.runs[:1]).write(there)
+    refused = CliRunner().invoke(app, [*words, str(there), "--scheduler", "tcp://127.0.0.1:9"])
+    assert "No Dask scheduler answers at tcp://127.0.0.1:9" in refused.output
+    assert len(PriceList.read(there).runs) == 1
 
 
 def test_a_training_that_diverges_has_no_accuracy_and_says_why():

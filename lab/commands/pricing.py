@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 MOST_SEEDS = 100
 
 
-def price(names: Sequence[str], settings: Federation, seeds: int, out: Path, workers: int | None) -> Told:
+def price(names: Sequence[str], settings: Federation, seeds: int, out: Path, workers: int | None, scheduler: str = "") -> Told:
     """Train what the list in ``out`` lacks of these defences (all of the catalogue where none is named) at all strengths.
 
-    Raises ``LabError`` for wrong input, and where the file or the data cannot be used.
+    Raises ``LabError`` for wrong input, and where the file, the data or the scheduler cannot be used.
     """
     if not 1 <= seeds <= MOST_SEEDS:
         raise LabError(f"--seeds {seeds} is out of range; give a number from 1 to {MOST_SEEDS}.")
@@ -37,17 +37,19 @@ def price(names: Sequence[str], settings: Federation, seeds: int, out: Path, wor
         from lab.duel.pricing import asked, opened
     wanted, known = asked(settings, chosen, seeds), opened(out, settings)
     with interruptible() as interruption:
-        known = completed(known, wanted, out, processes, interruption)
+        known = completed(known, wanted, out, processes, interruption, scheduler)
     return Told(_summary(known, out), interruption.asked)
 
 
-def completed(known: PriceList, wanted: Sequence[Asked], path: Path, workers: int, interruption: Interruption) -> PriceList:
+def completed(
+    known: PriceList, wanted: Sequence[Asked], path: Path, workers: int, interruption: Interruption, scheduler: str = ""
+) -> PriceList:
     """The list with what it lacks of these, kept in its file after each federation; ends early after Ctrl-C."""
     from lab.duel.pricing import measured
 
     todo = [one for one in wanted if not (interruption.asked or known.has(one.defence, one.settings.seed))]
     with tqdm(total=len(todo), desc="price", unit=" federations", file=sys.stderr, dynamic_ncols=True) as bar:
-        for run in measured(todo, min(workers, len(todo) or 1)):
+        for run in measured(todo, min(workers, len(todo)), scheduler):
             known = known.having(run)
             known.write(path)
             bar.update()

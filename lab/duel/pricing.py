@@ -24,6 +24,7 @@ from lab.federation.shards import Shards
 from lab.federation.training import federate
 from lab.options.plain import from_plain, to_plain
 from lab.studies.sweeps.cluster import connected, finished
+from lab.studies.sweeps.sweep import RETRIES
 
 LIBRARIES = ("inverting-gradients-lab", "torch", "opacus", "scikit-learn")
 
@@ -72,16 +73,16 @@ def opened(path: Path, settings: Federation) -> PriceList:
     return found
 
 
-def measured(wanted: Sequence[Asked], workers: int) -> Iterator[Trained]:
-    """All of them: one after another in this process, or by several, in whatever order they are finished.
+def measured(wanted: Sequence[Asked], workers: int, scheduler: str = "") -> Iterator[Trained]:
+    """All of them, one after another in this process, or in whatever order several or a scheduler's workers finish them.
 
-    Not asking for more stops it.
+    Not asking for more stops it. Raises ``LabError`` where the scheduler does not answer.
     """
-    if workers == 1:
+    if not wanted or (workers == 1 and not scheduler):
         yield from map(priced, wanted)
         return
-    with connected(workers) as client:
-        futures = [client.submit(priced, one, pure=False) for one in wanted]
+    with connected(workers, scheduler) as client:
+        futures = [client.submit(priced, one, pure=False, retries=RETRIES) for one in wanted]
         with closing(finished(client, futures)) as done:
             yield from (future.result() for future in done)
 
