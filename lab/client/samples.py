@@ -11,6 +11,7 @@ from torch import Tensor
 from lab.client.checkpoints.card import Recipe
 from lab.errors import LabError
 from lab.federated.networks.base import Network
+from lab.federated.tensors import Inputs, Shape
 
 Answers = Callable[[Tensor], Tensor]
 """From raw samples to the network's logits, in the mode of evaluation."""
@@ -29,8 +30,14 @@ class Samples(ABC):
 
     @property
     @abstractmethod
-    def shape(self) -> tuple[int, ...]:
+    def shape(self) -> Shape:
         """Of one input."""
+
+    @property
+    def told_shape(self) -> tuple[int, ...]:
+        """The same for a card."""
+        assert isinstance(self.shape, tuple)
+        return self.shape
 
     @property
     @abstractmethod
@@ -42,7 +49,7 @@ class Samples(ABC):
         """One epoch of full batches in random order, with their labels; what is left over at its end is dropped."""
 
     @abstractmethod
-    def inputs(self, raw: Tensor) -> Tensor:
+    def inputs(self, raw: Tensor) -> Inputs:
         """Raw samples as inputs, on the same device."""
 
     @abstractmethod

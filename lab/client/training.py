@@ -174,7 +174,7 @@ class _Learner:
         return Card(
             network=self.options,
             classes=self.samples.classes,
-            image_shape=self.samples.shape,
+            image_shape=self.samples.told_shape,
             recipe=self.recipe,
             data=data.name,
             training_pictures=self.samples.count,

@@ -96,7 +96,11 @@ class GraphBody(nn.Module):
         self.bend = bend
 
     def forward(self, values: Tensor) -> Tensor:
-        """The pooled vector, shape (batch, width); nodes of kind 0 throughout only fill a batch up and count for nothing."""
+        """The pooled vector, shape (batch, width), in the weights' precision.
+
+        Nodes of kind 0 throughout only fill a batch up and count for nothing.
+        """
+        values = values.to(next(self.parameters()))
         atoms, bonds = values[..., : self.kinds], values[..., self.kinds :]
         real = atoms.sum(-1)
         nodes = self.described(atoms, bonds.sum(-1))

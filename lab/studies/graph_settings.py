@@ -1,7 +1,8 @@
-"""What of a graph network lets a graph be read: its nonlinearity, its width, and whether nodes are told their degree."""
+"""What of a graph network lets a graph be read: nonlinearity, width, precision, and whether nodes are told their degree."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 from typing import ClassVar
@@ -19,9 +20,9 @@ WIDTHS = (64, 300)
 
 @dataclass(frozen=True)
 class GraphSettings(Study):
-    """Neighbourhoods read from a GCN: nonlinearity by width by degree feature, on MUTAG or molecules that ship."""
+    """Neighbourhoods read from a GCN: nonlinearity by width by precision by degree feature, on MUTAG or molecules that ship."""
 
-    title: ClassVar[str] = "Graphs: nonlinearity, width and degree feature"
+    title: ClassVar[str] = "Graphs: nonlinearity, width, precision and degree feature"
     paper_item: ClassVar[str] = (
         "After GRAIN (Drencheva et al., ICLR 2025), whose networks are told the degree; its figures are no match"
     )
@@ -31,11 +32,15 @@ class GraphSettings(Study):
     def cells(self) -> tuple[Cell, ...]:
         """Told the degree first, then not."""
         return tuple(
-            graph_cell(
-                self,
-                f"{activation.value}, width {width}, {'told' if degree else 'not told'} the degree",
-                Experiment(network=GCN(activation=activation, width=width, degree=degree), attack=Neighbourhoods()),
-                "MUTAG",
-            )
-            for degree, activation, width in product((True, False), ACTIVATIONS, WIDTHS)
+            graph_cell(self, _titled(network), Experiment(network=network, attack=Neighbourhoods()), "MUTAG")
+            for network in self._networks()
         )
+
+    def _networks(self) -> Iterator[GCN]:
+        for degree, activation, width, double in product((True, False), ACTIVATIONS, WIDTHS, (False, True)):
+            yield GCN(activation=activation, width=width, double=double, degree=degree)
+
+
+def _titled(network: GCN) -> str:
+    digits, told = "float64" if network.double else "float32", "told" if network.degree else "not told"
+    return f"{network.activation.value}, width {network.width}, {digits}, {told} the degree"

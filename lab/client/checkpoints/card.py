@@ -62,7 +62,9 @@ class Card(Option):
 
     network: Annotated[Network, Help("what was trained")]
     classes: Annotated[int, Bounds(1, 100_000), Help("classes told apart")]
-    image_shape: Annotated[tuple[int, ...], AtMost(3), Help("(channels, height, width) of the pictures, or (places, pieces)")]
+    image_shape: Annotated[
+        tuple[int, ...], AtMost(3), Help("(channels, height, width) of the pictures, (places, pieces) or (nodes, kinds)")
+    ]
     recipe: Annotated[Recipe, Help("how it was trained")]
     data: Annotated[str, Help("on which data set")]
     training_pictures: Annotated[int, Bounds(1, 2**31), Help("on how many pictures, or sentences")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from lab.late import torch
 
@@ -16,6 +16,10 @@ from lab.federated.tensors import Inputs, Shape
 from lab.modalities.graphs.building import Graph, batch_of, graphs_of
 from lab.modalities.graphs.line_notation import ATOMS, parse
 from lab.options.fields import Choices, Help
+
+if TYPE_CHECKING:
+    from lab.client.checkpoints.card import Recipe
+    from lab.client.samples import Samples
 
 MOLECULES = {
     "aspirin": "CC(=O)Oc1ccccc1C(=O)O",
@@ -47,6 +51,7 @@ class Molecules(Dataset):
 
     modality: ClassVar[str] = "graphs"
     is_shipped: ClassVar[bool] = True
+    is_trainable: ClassVar[bool] = True
     first: Annotated[str, Choices(NAMES), Help("the first private molecule; a larger batch takes those after it")] = NAMES[0]
 
     @property
@@ -71,6 +76,21 @@ class Molecules(Dataset):
         graphs = [_graphs()[(start + step) % len(NAMES)] for step in range(count)]
         labels = [int(has_ring(graph)) for graph in graphs]
         return Batch(batch_of(graphs, len(ATOMS)), torch.tensor(labels, dtype=torch.long))
+
+    def samples(self, recipe: Recipe) -> Samples:
+        """All sixteen."""
+        from lab.client.training_graphs import TrainingGraphs
+
+        labels = [int(has_ring(graph)) for graph in _graphs()]
+        return TrainingGraphs.read(self.name, _graphs(), labels, len(ATOMS), len(RINGS), recipe)
+
+    def recipe(self) -> Recipe:
+        """What suits so few."""
+        from lab.client.checkpoints.card import Recipe, Rule
+
+        return Recipe(
+            epochs=40, batch_size=4, rule=Rule.ADAMW, learning_rate=3e-3, weight_decay=0, shift=0, flip=False, held_out=4
+        )
 
     def decoys(self, inputs: Inputs, count: int, generator: torch.Generator) -> Inputs:
         """Molecules in any order, in the private graphs' alphabet; where too few are left, with every atom the next kind."""

@@ -8,7 +8,7 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from lab.late import torch
 
@@ -19,6 +19,10 @@ from lab.federated.tensors import Inputs, Shape
 from lab.files import data_folder
 from lab.modalities.graphs.building import Graph, batch_of
 from lab.options.fields import Bounds, Help
+
+if TYPE_CHECKING:
+    from lab.client.checkpoints.card import Recipe
+    from lab.client.samples import Samples
 
 FOLDERS = ("", "tu_graphs")
 """Of the folder of data, where a file is looked for that is not found by its path."""
@@ -35,6 +39,7 @@ class TU(Dataset):
     """Graphs from a zip of the TU collection (Morris et al. 2020), as published: MUTAG, PTC_MR, AIDS, ENZYMES and others."""
 
     modality: ClassVar[str] = "graphs"
+    is_trainable: ClassVar[bool] = True
     path: Annotated[str, Help("the .zip file, as published; of the folder of data its name does")] = ""
     first: Annotated[int, Bounds(0, 10**7), Help("number of the first private graph, from 0")] = 0
 
@@ -64,6 +69,22 @@ class TU(Dataset):
         found = self._read()
         part = slice(self.first, self.first + count)
         return Batch(batch_of(found.graphs[part], found.kinds), torch.tensor(found.labels[part], dtype=torch.long))
+
+    def samples(self, recipe: Recipe) -> Samples:
+        """All of the file."""
+        from lab.client.training_graphs import TrainingGraphs
+
+        found = self._read()
+        return TrainingGraphs.read(self.name, found.graphs, found.labels, found.kinds, len(found.classes), recipe)
+
+    def recipe(self) -> Recipe:
+        """A fifth is kept aside."""
+        from lab.client.checkpoints.card import Recipe, Rule
+
+        kept = max(1, len(self._read().graphs) // 5)
+        return Recipe(
+            epochs=60, batch_size=16, rule=Rule.ADAMW, learning_rate=3e-3, weight_decay=0, shift=0, flip=False, held_out=kept
+        )
 
     def others(self, batch_size: int, count: int, size: int, generator: torch.Generator) -> Inputs | None:
         """Graphs of the file that are none of the batch; None where too few are left."""

@@ -6,13 +6,14 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from lab.late import nn
+from lab.late import nn, torch
 
 from lab.federated.networks.base import Activation, Network
 from lab.federated.tensors import Shape
 from lab.options.fields import Bounds, Help
 
 if TYPE_CHECKING:
+    from lab.federated.classifier import Classifier
     from lab.federated.graph_layers import AtomsAndBonds, Gathering
 
 
@@ -27,6 +28,7 @@ class GraphNetwork(Network):
     bias: Annotated[bool, Help("whether the layers have a bias")] = True
     degree: Annotated[bool, Help("whether a node is told how many bonds it has")] = True
     mean: Annotated[bool, Help("whether the nodes' mean enters the head, or their sum")] = True
+    double: Annotated[bool, Help("whether it computes, and sends, in double precision")] = False
 
     @abstractmethod
     def gathering(self) -> Gathering:
@@ -38,6 +40,11 @@ class GraphNetwork(Network):
 
         assert not isinstance(shape, tuple)
         return AtomsAndBonds(shape["atoms"][-1])
+
+    def build(self, shape: Shape, classes: int, generator: torch.Generator) -> Classifier:
+        """The same weights in either precision."""
+        network = super().build(shape, classes, generator)
+        return network.double() if self.double else network
 
     def modules(self, shape: Shape, classes: int, /) -> tuple[nn.Module, nn.Sequential]:
         """Layers of the graph, then one fully connected layer."""
