@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from lab.late import Tensor, torch
 
-from lab.attacks.matching.told_part import DistanceOfTold, Told
+from lab.attacks.matching.partial_distance import PartialDistance, ObservedPart
 from lab.federated.tensors import Gradients
 
 ROUNDED = 1e-5
@@ -14,31 +14,31 @@ ROUNDED = 1e-5
 
 
 @dataclass(frozen=True)
-class SentDirections(DistanceOfTold):
+class SentDirections(PartialDistance):
     """Another distance, blind to what of the candidate's matrices lies across all directions that were sent.
 
     The nearest matrix of rank r is U S V^T with the leading singular vectors of G, so that G V = U S and U^T G = S V^T: what of
     a candidate has to do with U or V is told, and (1 - U U^T) G (1 - V V^T), which was left out, is not.
     """
 
-    def told(self, shared: Gradients) -> Told:
+    def observed_part(self, shared: Gradients) -> ObservedPart:
         """The part that has to do with the directions sent."""
         return _Directions(shared)
 
 
-class _Directions(Told):
+class _Directions(ObservedPart):
     """Of each matrix the rows and columns that were sent, as orthonormal bases."""
 
     def __init__(self, shared: Gradients) -> None:
         self.bases = {name: _bases(tensor.flatten(1)) for name, tensor in shared.items() if tensor.dim() > 1}
 
-    def part(self, candidate: Gradients) -> Gradients:
+    def restrict(self, candidate: Gradients) -> Gradients:
         """G - (1 - U U^T) G (1 - V V^T); a vector as it is."""
         return {name: self._projected(name, tensor) for name, tensor in candidate.items()}
 
-    def back(self, gradient: Gradients, part: Gradients) -> Gradients:
+    def pull_back(self, gradient: Gradients, part: Gradients) -> Gradients:
         """A projection is its own transpose."""
-        return self.part(gradient)
+        return self.restrict(gradient)
 
     def _projected(self, name: str, tensor: Tensor) -> Tensor:
         if name not in self.bases:

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from lab.late import Tensor, no_grad, torch
 
-from lab.attacks.matching.told_part import DistanceOfTold, Told
+from lab.attacks.matching.partial_distance import PartialDistance, ObservedPart
 from lab.federated.tensors import Gradients
 from lab.federated.updates import length
 
 
 @dataclass(frozen=True)
-class SentEntries(DistanceOfTold):
+class SentEntries(PartialDistance):
     """Another distance, in which the candidate's numbers that were not sent count by what they exceed the smallest sent.
 
     Pruning keeps the largest numbers (top-k), so a zero says that the number there was no larger than the least that was
@@ -20,12 +20,12 @@ class SentEntries(DistanceOfTold):
     SSIM .59 without the bound and .65 with it, by 99.9 % .27 and .36.
     """
 
-    def told(self, shared: Gradients) -> Told:
+    def observed_part(self, shared: Gradients) -> ObservedPart:
         """What was sent, and what is too large to have been left out."""
         return _Bounds(shared)
 
 
-class _Bounds(Told):
+class _Bounds(ObservedPart):
     """How large the numbers may be that were not sent: as the least of their tensor, of the update where none was sent."""
 
     def __init__(self, shared: Gradients) -> None:
@@ -34,12 +34,12 @@ class _Bounds(Told):
         lowest = min(least.values())
         self.least = {name: low if low < torch.inf else lowest for name, low in least.items()}
 
-    def part(self, candidate: Gradients) -> Gradients:
+    def restrict(self, candidate: Gradients) -> Gradients:
         """What was sent as it is, and of the rest what goes beyond its bound."""
         scale = self._scale(candidate)
         return {name: self._beyond(name, tensor, scale) for name, tensor in candidate.items()}
 
-    def back(self, gradient: Gradients, part: Gradients) -> Gradients:
+    def pull_back(self, gradient: Gradients, part: Gradients) -> Gradients:
         """Nothing along the numbers that were rightly left out."""
         return {name: tensor * (part[name].ne(0) | self._sent(name)) for name, tensor in gradient.items()}
 

@@ -11,31 +11,31 @@ from lab.attacks.matching.distances.base import Distance, ValueAndGradient
 from lab.federated.tensors import Gradients
 
 
-class Told(ABC):
+class ObservedPart(ABC):
     """What one shared update tells of any candidate's."""
 
     @abstractmethod
-    def part(self, candidate: Gradients) -> Gradients:
+    def restrict(self, candidate: Gradients) -> Gradients:
         """The candidate without what the shared update is silent about."""
 
     @abstractmethod
-    def back(self, gradient: Gradients, part: Gradients) -> Gradients:
+    def pull_back(self, gradient: Gradients, part: Gradients) -> Gradients:
         """The gradient with respect to the candidate, from that with respect to its part."""
 
 
 @dataclass(frozen=True)
-class DistanceOfTold(Distance):
+class PartialDistance(Distance):
     """Base of the distances that are blind to what was left out."""
 
     inner: Distance
 
     @abstractmethod
-    def told(self, shared: Gradients) -> Told:
+    def observed_part(self, shared: Gradients) -> ObservedPart:
         """By the shared update alone."""
 
     def __call__(self, candidate: Gradients, shared: Gradients) -> Tensor:
         """The inner distance of the part that is told."""
-        return self.inner(self.told(shared).part(candidate), shared)
+        return self.inner(self.observed_part(shared).restrict(candidate), shared)
 
     def value_and_gradient(self, candidate: Gradients, shared: Gradients) -> tuple[Tensor, Gradients]:
         """That of the inner distance, and nothing along what was left out."""
@@ -43,11 +43,11 @@ class DistanceOfTold(Distance):
 
     def against(self, shared: Gradients) -> ValueAndGradient:
         """What is told is worked out once."""
-        told, inner = self.told(shared), self.inner.against(shared)
+        told, inner = self.observed_part(shared), self.inner.against(shared)
 
         def value_and_gradient(candidate: Gradients) -> tuple[Tensor, Gradients]:
-            part = told.part(candidate)
+            part = told.restrict(candidate)
             value, gradient = inner(part)
-            return value, told.back(gradient, part)
+            return value, told.pull_back(gradient, part)
 
         return value_and_gradient
