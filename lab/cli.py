@@ -14,7 +14,7 @@ import typer
 from typer import Option
 from typer.core import TyperGroup
 
-from lab.commands.lasting import lasting
+from lab.commands.gc_freeze import frozen_imports
 from lab.commands.saying import leave_quietly, ready_streams, say, unwritten
 from lab.errors import TOO_LARGE, LabError, is_short_of_memory, quoted
 
@@ -242,7 +242,7 @@ def _attacked(
     experiment: Experiment, device: str, seconds: float | None, last: int | None, out: Path | None, delta: float
 ) -> Told:
     """What came out; only now, with nothing left to refuse, is there something to compute."""
-    with lasting():
+    with frozen_imports():
         from lab.commands.running import Limits, run
 
     return run(experiment, device, Limits(seconds, last), out, delta)
@@ -250,7 +250,7 @@ def _attacked(
 
 def _attacked_opened(experiment: Experiment, device: str, seconds: float | None, last: int | None, out: Path | None) -> Told:
     """The same of an update that a page has opened, and whose pictures nobody knows."""
-    with lasting():
+    with frozen_imports():
         from lab.commands.running import Limits
         from lab.commands.running_own import run
         from lab.experiments.opened import received
@@ -267,7 +267,7 @@ def _attacked_own(own: OwnFlags, choices: Choices, device: str, seconds: float |
     check_flags(own, choices)
     if out is not None:
         ready_folder(out)
-    with lasting():
+    with frozen_imports():
         from lab.commands.choosing_own import chosen_attack, chosen_round
         from lab.commands.running import Limits
         from lab.commands.running_own import run
@@ -397,7 +397,7 @@ def federate(
     """
     from lab.commands.federating import prepare
     from lab.commands.federating import run as federate_it
-    from lab.commands.looking import Look
+    from lab.commands.federation_attack import UpdateSelection
     from lab.commands.promising import Wished
 
     wished = Wished.typed(epsilon, delta, defence or ())
@@ -407,7 +407,7 @@ def federate(
     if dishonest and not look:
         raise LabError("--dishonest breaks secure aggregation to see one client; name it by --look, such as --look 1:3.")
     try:
-        looked = Look.parsed(look, dishonest=dishonest) if look else None
+        looked = UpdateSelection.parsed(look, dishonest=dishonest) if look else None
         say(federate_it(settings, out, looked, attack, wished.delta, wished.epsilon))
     except KeyboardInterrupt as interruption:
         say(str(interruption))

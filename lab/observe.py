@@ -21,7 +21,7 @@ from lab.federated.protocols.base import Protocol
 from lab.federated.protocols.fedsgd import FedSGD
 from lab.federated.receiving import received
 from lab.federated.recipes import not_simulated, protocol_of
-from lab.federated.told import check_classes, checked_batch, class_numbers, source_of_labels
+from lab.federated.side_information import check_classes, checked_batch, class_numbers, source_of_labels
 from lab.federated.update_names import keyed_with_counts, spoken_names
 from lab.modalities.images.door import checked_shape, normalisation, probe_of
 

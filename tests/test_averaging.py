@@ -20,7 +20,7 @@ from lab.client.defences.pruning import Pruning
 from lab.client.defences.quantisation import Quantisation
 from lab.client.defences.top_k import TopK
 from lab.commands import federating
-from lab.commands.looking import Look
+from lab.commands.federation_attack import UpdateSelection
 from lab.evaluation.scores import score
 from lab.experiments.cost import cost
 from lab.experiments.rounds import reconstruct, simulate_round
@@ -29,7 +29,7 @@ from lab.federated.networks.small_convnet import SmallConvNet
 from lab.federated.protocols.fedsgd import FedSGD
 from lab.federated.updates import flat
 from lab.federation.archive import Archive
-from lab.federation.looking import look, look_over
+from lab.federation.server_views import observe_client, observe_client_mean
 from lab.federation.settings import Federation
 from lab.federation.shards import Shards
 from lab.federation.training import federate
@@ -130,17 +130,19 @@ def test_asking_often_costs_the_client_as_often():
 
 def test_in_a_federation_the_mean_of_a_clients_rounds_is_attacked():
     shards, rounds = Shards.of(SLOW), list(federate(SLOW))
-    truth = flat(look(shards, rounds[0], 2).clean_update)
-    one, many = (float((flat(look_over(shards, taken, 2).observation.update) - truth).norm()) for taken in (rounds[:1], rounds))
+    truth = flat(observe_client(shards, rounds[0], 2).clean_update)
+    one, many = (
+        float((flat(observe_client_mean(shards, taken, 2).observation.update) - truth).norm()) for taken in (rounds[:1], rounds)
+    )
     assert many == pytest.approx(one / 4, rel=0.3)
-    assert torch.equal(flat(look_over(shards, rounds[:1], 2).observation.update), flat(rounds[0].sent[2]))
+    assert torch.equal(flat(observe_client_mean(shards, rounds[:1], 2).observation.update), flat(rounds[0].sent[2]))
 
 
 def test_the_command_averages_and_composes_the_bound(tmp_path):
     settings = replace(SLOW, rounds=3, defences=(DPSGD(multiplier=3.0),))
-    told = federating.run(settings, tmp_path, Look.parsed("1-3:2"), "label_reading")
+    told = federating.run(settings, tmp_path, UpdateSelection.parsed("1-3:2"), "label_reading")
     assert "Client 2 in 3 rounds from 1 to 3: " in told
-    alone = federating.run(settings, tmp_path, Look.parsed("1:2"), "label_reading")
+    alone = federating.run(settings, tmp_path, UpdateSelection.parsed("1:2"), "label_reading")
     assert "Client 2 in round 1: " in alone
     assert told.splitlines()[-1] != alone.splitlines()[-1]
 
@@ -158,13 +160,13 @@ def test_of_many_rounds_those_count_in_which_the_client_was_and_few_are_in_memor
         return played
 
     monkeypatch.setattr(Archive, "played", counted)
-    many = federating.run(settings, tmp_path, Look.parsed(f"1-16:{client}"), "label_reading")
+    many = federating.run(settings, tmp_path, UpdateSelection.parsed(f"1-16:{client}"), "label_reading")
     assert f"Client {client} in {len(drawn)} rounds from 1 to 16: " in many
     assert len(most) == 1 + len(drawn)
     assert max(most) <= 3
     monkeypatch.undo()
     once, alone = (
-        federating.run(settings, tmp_path, Look.parsed(place), "label_reading")
+        federating.run(settings, tmp_path, UpdateSelection.parsed(place), "label_reading")
         for place in (f"1-{drawn[0]}:{client}", f"{drawn[0]}:{client}")
     )
     assert once == alone
@@ -176,17 +178,17 @@ def test_of_many_rounds_those_count_in_which_the_client_was_and_few_are_in_memor
 )
 def test_what_is_no_place_is_told_in_a_sentence(text):
     with pytest.raises(LabError, match="give two whole numbers such as 1:3, or rounds such as 1-20:3") as refused:
-        Look.parsed(text)
+        UpdateSelection.parsed(text)
     assert len(str(refused.value)) < 300
 
 
 def test_what_has_no_mean_is_told_in_a_sentence(tmp_path):
     for place in ("3-2:1", "0-1:1", "1-17:1", "1-2:5"):
         with pytest.raises(LabError, match="a round from 1 to 16 and a client from 0 to 4"):
-            federating.run(SLOW, tmp_path, Look.parsed(place), None)
+            federating.run(SLOW, tmp_path, UpdateSelection.parsed(place), None)
     with pytest.raises(LabError, match="Under masks a sum is of one round; give --look 1:1"):
-        federating.run(replace(SLOW, secure=True), tmp_path, Look.parsed("1-2:1"), None)
+        federating.run(replace(SLOW, secure=True), tmp_path, UpdateSelection.parsed("1-2:1"), None)
     fewer = replace(SLOW, pictures=2, rounds=2)
     with pytest.raises(LabError, match="had other pictures in round 2 than in round 1"):
-        look_over(Shards.of(fewer), list(federate(fewer)), 1)
+        observe_client_mean(Shards.of(fewer), list(federate(fewer)), 1)
     assert not any(tmp_path.iterdir())

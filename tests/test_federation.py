@@ -14,7 +14,7 @@ from lab.client.datasets.gallery import Gallery
 from lab.client.defences.base import Defence
 from lab.client.defences.gaussian_noise import GaussianNoise
 from lab.commands import federating
-from lab.commands.looking import Look
+from lab.commands.federation_attack import UpdateSelection
 from lab.errors import LabError
 from lab.evaluation.scores import score
 from lab.experiments.rounds import attack
@@ -22,7 +22,7 @@ from lab.federated.networks.convnet import ConvNet
 from lab.federated.networks.mlp import MLP
 from lab.federated.protocols.fedavg import FedAvg
 from lab.federated.protocols.fedsgd import FedSGD
-from lab.federation.looking import look
+from lab.federation.server_views import observe_client
 from lab.federation.settings import Federation
 from lab.federation.shards import Shards
 from lab.federation.split import dirichlet_split
@@ -135,12 +135,12 @@ def test_every_picture_has_one_client(concentration):
 def test_what_the_server_sees_of_a_client_is_its_update_alone_and_can_be_attacked():
     settings = replace(SMALL, protocol=FedSGD(), pictures=1, sampled=0, rounds=2)
     shards, last = Shards.of(settings), final(settings)
-    seen = look(shards, last, client=2)
+    seen = observe_client(shards, last, client=2)
     assert all(torch.equal(seen.observation.update[name], tensor) for name, tensor in last.sent[2].items())
     *_, end = attack(seen.observation, Analytic())
     assert score(end, seen).line_up_rank == 1
     with pytest.raises(LabError, match="sent nothing in round 2; choose one of: 0, 1, 3"):
-        look(shards, replace(last, sent={client: last.sent[client] for client in (0, 1, 3)}), client=2)
+        observe_client(shards, replace(last, sent={client: last.sent[client] for client in (0, 1, 3)}), client=2)
 
 
 @dataclass(frozen=True)
@@ -194,14 +194,14 @@ def test_under_masks_an_update_takes_the_room_of_whole_numbers_too(monkeypatch):
 def test_the_command_trains_and_attacks(tmp_path):
     given = {"clients": 3, "rounds": 2, "pictures": 1, "protocol": "fedsgd", "network": "mlp:width=16", "seed": None}
     settings = federating.prepare(given | {"defences": ["pruning:strength=0.1"]}, None)
-    told = federating.run(settings, tmp_path / "out", Look.parsed("2:1"), "analytic")
+    told = federating.run(settings, tmp_path / "out", UpdateSelection.parsed("2:1"), "analytic")
     assert "3 clients trained for 2 rounds" in told
     assert "Client 1 in round 2: Recognisable" in told
     for place in ("3:1", "0:1", "1:3"):
         with pytest.raises(LabError, match="a round from 1 to 2 and a client from 0 to 2") as refused:
-            federating.run(settings, tmp_path, Look.parsed(place), None)
+            federating.run(settings, tmp_path, UpdateSelection.parsed(place), None)
         assert len(str(refused.value)) < 300
     with pytest.raises(LabError, match="two whole numbers such as 1:3"):
-        Look.parsed("first")
+        UpdateSelection.parsed("first")
     with pytest.raises(LabError, match="name its round and its client by --look"):
         federating.run(settings, tmp_path, None, "analytic")

@@ -13,7 +13,7 @@ from lab.client.defences.gaussian_noise import GaussianNoise
 from lab.client.defences.mixup import Mixup
 from lab.client.defences.quantisation import Quantisation
 from lab.client.defences.top_k import TopK
-from lab.client.defending import as_told, trained
+from lab.client.defending import server_view, trained
 from lab.evaluation.scores import score
 from lab.experiments.recommended import recommended_for
 from lab.experiments.rounds import reconstruct, simulate_round
@@ -85,13 +85,13 @@ def test_two_inputs_mixed_as_the_client_mixed_them_send_what_was_sent():
 
 
 def test_what_is_simulated_of_mixing_is_what_can_be():
-    told = as_told([Mixup()], FedSGD(), 2)
+    told = server_view([Mixup()], FedSGD(), 2)
     assert [guess.weight for guess in told.guesses()] == list(WEIGHTS)
     assert told.guesses()[1].guesses() == (told.guesses()[1],)
     for defence, pictures, asked in ((Mixup(), 3, 1), (Mixup(strength=0.0), 2, 1), (Mixup(), 2, 5)):
-        assert as_told([defence], FedSGD(), pictures, asked) == FedSGD()
-    assert as_told([Mixup()], FedAvg(local_steps=2), 2) == FedAvg(local_steps=2)
-    assert len(as_told([Mixup()], FedAvg(local_steps=1), 2).guesses()) == len(WEIGHTS)
+        assert server_view([defence], FedSGD(), pictures, asked) == FedSGD()
+    assert server_view([Mixup()], FedAvg(local_steps=2), 2) == FedAvg(local_steps=2)
+    assert len(server_view([Mixup()], FedAvg(local_steps=1), 2).guesses()) == len(WEIGHTS)
 
 
 def test_who_knows_that_two_pictures_were_mixed_finds_more(monkeypatch):

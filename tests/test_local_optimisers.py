@@ -227,7 +227,7 @@ def test_labels_are_read_or_refused_in_a_sentence(optimiser, rule):
 def test_what_was_not_told_is_guessed_by_what_it_leaves_unexplained(optimiser):
     protocol = FedAvg(local_steps=5, learning_rate=1e-2, optimiser=optimiser, optimiser_told=False)
     observed = observe(SmallConvNet(width=8), smooth_batch(), protocol)
-    observed = replace(observed, protocol=protocol.as_told())
+    observed = replace(observed, protocol=protocol.server_view())
     assert observed.protocol.optimiser == LocalSGD(), "the server was told"
     states = []
     tried = guess_steps(GradientMatching(), observed, stream(0, "candidate"))
@@ -245,7 +245,7 @@ def test_what_was_not_told_is_guessed_by_what_it_leaves_unexplained(optimiser):
 def test_a_server_that_guesses_says_so_at_the_end_and_keeps_counting(monkeypatch):
     monkeypatch.setattr(guessing, "TRIAL", 2)
     protocol = FedAvg(local_steps=2, learning_rate=1e-2, optimiser=LocalSGD(momentum=0.9), optimiser_told=False)
-    observed = replace(observe(SmallConvNet(width=4), smooth_batch(), protocol), protocol=protocol.as_told())
+    observed = replace(observe(SmallConvNet(width=4), smooth_batch(), protocol), protocol=protocol.server_view())
     states = list(GradientMatching(iterations=3).reconstruct(observed, stream(0, "candidate")))
     assert all(after.iteration >= before.iteration for before, after in pairwise(states))
     assert len({state.iterations for state in states}) == 1

@@ -129,7 +129,7 @@ def test_a_loss_is_torchs_with_its_two_derivatives(loss):
     torch.testing.assert_close(loss.hessian_products(logits, labels, directions), torch.stack(moved, 1))
     assert bool((residual.sum(1).abs() < 1e-12).all()) is loss.zero_sum
     alone = [torch.autograd.grad(torchs_value(loss, logits[k : k + 1], labels[k : k + 1]), logits)[0][k] for k in range(3)]
-    torch.testing.assert_close(loss.alone(logits, labels), torch.stack(alone))
+    torch.testing.assert_close(loss.per_example_residual(logits, labels), torch.stack(alone))
     assert loss.length(3) == (1 if loss.reduction is Reduction.MEAN else 3)
 
 
@@ -168,7 +168,7 @@ def test_the_frozen_derivative_is_that_of_double_backward(loss, steps):
     candidate = random_batch(2, SHAPE, seed=5, dtype=torch.float64).images
     rule = partial(observed.protocol.update, observed.network, differentiable=True)
     frozen = FrozenMatcher(observed.network, observed.protocol.steps(2), Euclidean(), observed.update)
-    targets = loss.probable(drawn(2)[0])
+    targets = loss.to_soft_targets(drawn(2)[0])
     for given in (observed.labels, targets):
         exact, fast = match(rule, candidate, given, Euclidean(), observed.update), frozen(candidate, given)
         torch.testing.assert_close(fast.distance, exact.distance)

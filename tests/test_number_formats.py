@@ -162,8 +162,8 @@ def test_it_travels_in_links_and_files_stays_when_steps_are_taken_and_is_absent_
 @pytest.mark.parametrize("kind", HALVES)
 def test_a_server_simulates_single_precision_and_says_so(protocol, kind):
     told = replace(protocol, computes_in=kind, sends_in=kind)
-    assert told.as_told() == protocol
-    assert protocol.as_told() is protocol
+    assert told.server_view() == protocol
+    assert protocol.server_view() is protocol
     assert not protocol.notes
     seen = simulate_round(Experiment(network=SmallConvNet(width=4), batch_size=2, protocol=told)).observation
     assert seen.protocol == protocol

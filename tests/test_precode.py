@@ -14,7 +14,7 @@ from lab.attacks.matching.drawn_code import read_code
 from lab.client.defences.gaussian_noise import GaussianNoise
 from lab.client.defences.precode import Precode
 from lab.client.defences.soteria import Soteria
-from lab.client.defending import extended, masked, trained
+from lab.client.defending import extended, trained, withheld_tensors
 from lab.evaluation.scores import score
 from lab.experiments.rounds import reconstruct, simulate_round
 from lab.federated.networks.lenet import LeNet
@@ -34,7 +34,7 @@ def seen(network, batch, *defences, protocol=None, seed=0):
     plain = observe(network, batch, protocol)
     grown = extended(defences, plain.network, stream(seed, "weights of defences"))
     sent = trained(defences, plain.protocol, grown, batch, stream(seed, "defence"))
-    return replace(plain, network=grown, update=sent, masked=masked(defences, grown))
+    return replace(plain, network=grown, update=sent, withheld=withheld_tensors(defences, grown))
 
 
 def gap(one, other):
@@ -70,7 +70,7 @@ def test_with_the_code_that_was_drawn_the_private_picture_sends_what_was_sent(ne
         assert gap(protocol.update(observed.network, batch.images, batch.labels), observed.update) > 0.1
         found = read_code(observed).observation
         assert gap(protocol.update(found.network, batch.images, batch.labels), observed.update) < 1e-6
-        assert not found.masked
+        assert not found.withheld
         assert read_code(found) is None, "what was read once is not read again"
 
 
@@ -79,7 +79,7 @@ def test_what_cannot_be_told_is_left_out_instead():
     left_out = {"head.encoder.weight", "head.encoder.bias", "head.decoder.weight", "head.decoder.bias", "head.0.weight"}
     for batch, protocol in ((smooth_batch(2), None), (smooth_batch(), FedAvg(local_steps=2))):
         observed = seen(SmallConvNet(width=4), batch, Precode(), protocol=protocol)
-        assert set(observed.masked) == left_out
+        assert set(observed.withheld) == left_out
         assert read_code(observed) is None
         *_, last = GradientMatching(iterations=2).reconstruct(observed, stream(0, "candidate"))
         assert "leaves out gradients of head.encoder.weight" in last.note
@@ -87,7 +87,7 @@ def test_what_cannot_be_told_is_left_out_instead():
     noisy = GaussianNoise(strength=0.1).apply(observed.update, stream(0, "noise"))
     assert read_code(replace(observed, update=noisy)) is None
     both = seen(SmallConvNet(width=4), smooth_batch(), Precode(), Soteria())
-    assert set(read_code(both).observation.masked) <= left_out
+    assert set(read_code(both).observation.withheld) <= left_out
 
 
 def found(network, batch, attack, seed=0):

@@ -12,14 +12,14 @@ from lab.client.datasets.digits import Digits
 from lab.client.datasets.published import Split
 from lab.client.defences.dp_sgd import DPSGD
 from lab.commands import federating
-from lab.commands.looking import Look
+from lab.commands.federation_attack import UpdateSelection
 from lab.evaluation.scores import score
 from lab.experiments.rounds import attack
 from lab.federated.gradients import trainable
 from lab.federated.networks.mlp import MLP
 from lab.federated.networks.small_convnet import SmallConvNet
 from lab.federated.protocols.fedsgd import FedSGD
-from lab.federation.looking import look
+from lab.federation.server_views import observe_client
 from lab.federation.settings import Federation
 from lab.federation.shards import Shards
 from lab.federation.training import federate
@@ -83,7 +83,7 @@ def test_no_measured_picture_lies_above_its_bound(name, multiplier):
     (played,) = federate(settings)
     bound = bound_with_prior_db(shards.known(2000), multiplier, 1)
     for client in played.sent:
-        seen = look(shards, played, client)
+        seen = observe_client(shards, played, client)
         *_, last = attack(seen.observation, attacked)
         assert score(last, seen).psnr_db <= bound
 
@@ -92,8 +92,10 @@ def test_the_command_draws_the_bounds_under_the_run(tmp_path):
     settings = Federation(
         network=MLP(width=8), clients=3, rounds=1, pictures=1, protocol=FedSGD(), defences=(DPSGD(multiplier=3.0),)
     )
-    told = federating.run(settings, tmp_path, Look(1, 2, 1), "analytic")
+    told = federating.run(settings, tmp_path, UpdateSelection(1, 2, 1), "analytic")
     assert "No attack that knows that the picture is one of the federation's finds it at more than" in told
     assert "the best that knows nothing of pictures, not even their range, is expected at" in told
-    told = federating.run(replace(settings, defences=(DPSGD(multiplier=0.1),)), tmp_path / "loud", Look(1, 2, 1), "analytic")
+    told = federating.run(
+        replace(settings, defences=(DPSGD(multiplier=0.1),)), tmp_path / "loud", UpdateSelection(1, 2, 1), "analytic"
+    )
     assert "An attack that knows all pictures of the federation is not bounded by so little noise" in told

@@ -11,7 +11,7 @@ from lab.attacks.gradient_matching import GradientMatching
 from lab.client.defences.dp_fedavg import DPFedAvg
 from lab.client.defences.gaussian_noise import GaussianNoise
 from lab.commands import federating
-from lab.commands.looking import Look
+from lab.commands.federation_attack import UpdateSelection
 from lab.errors import LabError
 from lab.evaluation.scores import score
 from lab.experiments.rounds import attack
@@ -23,9 +23,9 @@ from lab.federated.protocols.fedavg import FedAvg
 from lab.federated.protocols.fedsgd import FedSGD
 from lab.federated.protocols.secure_sum import SecureSum
 from lab.federated.updates import flat
-from lab.federation.looking import look, look_at_sum, look_inconsistently
-from lab.federation.masking import UNIT, Masking, fixed, opened
+from lab.federation.masking import UNIT, Masking, from_fixed_point, to_fixed_point
 from lab.federation.promises import MEAN, of_clients
+from lab.federation.server_views import observe_by_inconsistency, observe_client, observe_sum
 from lab.federation.settings import Federation
 from lab.federation.shards import Shards
 from lab.federation.training import federate
@@ -63,11 +63,11 @@ def test_masks_cancel_to_the_last_bit_whoever_drops_out(clients, gone):
     """Truth: the sum of what those sent in fixed point who answered, and it is within rounding of the sum in the clear."""
     sent = updates(clients)
     like, masking = sent[clients[0]], Masking(seed=5, number=2, clients=clients)
-    assert not sum(masking.of_pairs(client, like) for client in clients).any()
-    arrived = {client: masking.masked(client, sent[client]) for client in clients if client not in gone}
-    total = masking.unmasked(arrived, like)
-    assert torch.equal(total, sum(fixed(sent[client], len(clients)) for client in arrived))
-    for name, tensor in opened(total, like).items():
+    assert not sum(masking.pairwise_masks(client, like) for client in clients).any()
+    arrived = {client: masking.add_masks(client, sent[client]) for client in clients if client not in gone}
+    total = masking.remove_masks(arrived, like)
+    assert torch.equal(total, sum(to_fixed_point(sent[client], len(clients)) for client in arrived))
+    for name, tensor in from_fixed_point(total, like).items():
         clear = torch.stack([sent[client][name] for client in arrived]).double().sum(0)
         assert float((tensor.double() - clear).abs().max()) <= len(clients) / UNIT + 1e-6
 
@@ -76,23 +76,23 @@ def test_a_masked_update_tells_nothing_by_itself():
     """Uniform numbers: as many above zero as below, high bits as low ones, and other ones each round."""
     update = {"a": torch.full((20_000,), 0.25)}
     masking = Masking(seed=0, number=1, clients=(0, 1, 2))
-    sent = masking.masked(1, update)
+    sent = masking.add_masks(1, update)
     for bit in (0, 31, 62):
         assert float((sent >> bit & 1).double().mean()) == pytest.approx(0.5, abs=0.02)
     assert float((sent > 0).double().mean()) == pytest.approx(0.5, abs=0.02)
     assert len(sent.unique()) == len(sent)
-    assert not torch.equal(sent, replace(masking, number=2).masked(1, update))
-    without_own = sent - masking.own(1, update)
-    assert len((without_own - fixed(update, 3)).unique()) == len(sent), "pairs alone hide it as well"
+    assert not torch.equal(sent, replace(masking, number=2).add_masks(1, update))
+    without_own = sent - masking.self_mask(1, update)
+    assert len((without_own - to_fixed_point(update, 3)).unique()) == len(sent), "pairs alone hide it as well"
 
 
 def test_too_few_answers_and_too_large_numbers_are_told_in_a_sentence():
     masking, sent = Masking(seed=0, number=4, clients=tuple(range(6))), updates(range(6))
-    arrived = {client: masking.masked(client, sent[client]) for client in range(3)}
+    arrived = {client: masking.add_masks(client, sent[client]) for client in range(3)}
     with pytest.raises(LabError, match="3 of 6 clients answered in round 4, and fewer than 4 unmask nothing"):
-        masking.unmasked(arrived, sent[0])
+        masking.remove_masks(arrived, sent[0])
     with pytest.raises(LabError, match="too large for the fixed point"):
-        masking.masked(0, {"a": torch.tensor([1e9])})
+        masking.add_masks(0, {"a": torch.tensor([1e9])})
     with pytest.raises(LabError, match="too large for the fixed point"):
         last(replace(SMALL, defences=(DPFedAvg(longest=1e6, multiplier=1000.0),), rounds=1))
 
@@ -116,9 +116,9 @@ def test_whoever_drops_out_is_missing_and_too_few_move_nothing():
     place = counts[:-1].index(0)
     assert difference(rounds[place].before, rounds[place + 1].before) == 0
     with pytest.raises(LabError, match="so nothing was unmasked; choose another round"):
-        look_at_sum(Shards.of(settings), rounds[place])
+        observe_sum(Shards.of(settings), rounds[place])
     with pytest.raises(LabError, match="choose one of: nobody did, so another round"):
-        look(Shards.of(settings), rounds[place], 0)
+        observe_client(Shards.of(settings), rounds[place], 0)
 
 
 def test_a_folder_of_before_there_were_masks_goes_on(tmp_path):
@@ -160,7 +160,7 @@ def test_what_is_sent_of_several_clients_is_the_mean_of_their_own_updates(steps,
 @pytest.mark.parametrize("protocol", [FedSGD(), FedAvg(local_steps=2, batch_size=1, learning_rate=0.01)], ids=lambda p: p.name)
 def test_the_sum_is_what_its_pictures_send_together(protocol):
     settings = replace(ALONE, pictures=2, protocol=protocol, clients=4)
-    seen = look_at_sum(Shards.of(settings), last(settings))
+    seen = observe_sum(Shards.of(settings), last(settings))
     assert seen.observation.batch_size == 8
     assert difference(seen.clean_update, seen.observation.update) < 1e-6
 
@@ -170,17 +170,17 @@ def test_a_dishonest_server_gets_one_clients_update_out_of_the_sum(clients):
     """Truth: what that client sent; all but its last layer, which the others' are added to."""
     settings = replace(ALONE, clients=clients)
     shards, played = Shards.of(settings), last(settings)
-    seen = look_inconsistently(shards, played, 1).observation.update
+    seen = observe_by_inconsistency(shards, played, 1).observation.update
     assert seen.keys() == {name for name in played.sent[1] if not name.startswith("head.0.")}
     assert difference(seen, played.sent[1]) < 1e-6
-    honest = look_at_sum(shards, played).observation.update
+    honest = observe_sum(shards, played).observation.update
     assert difference({name: clients * honest[name] for name in seen}, played.sent[1]) > 0.1
 
 
 def test_the_dishonest_server_finds_what_hides_among_ten():
     shards, played = Shards.of(ALONE), last(ALONE)
     found = []
-    for seen in (look_at_sum(shards, played), look_inconsistently(shards, played, 3)):
+    for seen in (observe_sum(shards, played), observe_by_inconsistency(shards, played, 3)):
         *_, state = attack(seen.observation, GradientMatching(iterations=60))
         found.append(score(state, seen).psnr_db)
     assert found[1] > found[0] + 6
@@ -196,7 +196,9 @@ def test_under_masks_the_promise_is_that_of_the_mean_with_the_noise_of_those_who
 
 
 def test_the_command_shows_masks_in_numbers_and_attacks_the_sum(tmp_path):
-    told = federating.run(replace(ALONE, clients=3), tmp_path, Look(1, 2, 1), "gradient_matching:iterations=5").splitlines()
+    told = federating.run(
+        replace(ALONE, clients=3), tmp_path, UpdateSelection(1, 2, 1), "gradient_matching:iterations=5"
+    ).splitlines()
     table = [line.split() for line in told if line.split()[0].isdigit() or line.startswith("sum")]
     *rows, total = [row for row in table if len(row) == 4]
     assert len(rows) == 3
@@ -207,7 +209,7 @@ def test_the_command_shows_masks_in_numbers_and_attacks_the_sum(tmp_path):
     assert any(f"the sum under masks is {total[2]}, in the clear {total[2]}" in line for line in told)
     assert told[-1].startswith("The sum of 3 clients in round 1: ")
     dishonest = federating.run(
-        replace(ALONE, clients=3), tmp_path, Look(1, 2, 1, dishonest=True), "gradient_matching:iterations=5"
+        replace(ALONE, clients=3), tmp_path, UpdateSelection(1, 2, 1, dishonest=True), "gradient_matching:iterations=5"
     ).splitlines()
     assert dishonest[-1].startswith("Client 2 in round 1: ")
 
@@ -228,7 +230,7 @@ def test_what_cannot_be_masked_is_told_in_a_sentence(change, says):
 
 def test_what_the_server_needs_to_look_is_told_in_a_sentence(tmp_path):
     with pytest.raises(LabError, match="breaks secure aggregation to see one client; give --secure with it"):
-        federating.run(replace(SMALL, secure=False), tmp_path, Look(1, 2, 1, dishonest=True), None)
+        federating.run(replace(SMALL, secure=False), tmp_path, UpdateSelection(1, 2, 1, dishonest=True), None)
     uneven = replace(SMALL, pictures=0, rounds=1, defences=(GaussianNoise(),))
     with pytest.raises(LabError, match="pictures behind their updates, and a sum is attacked where all have as many"):
-        look_at_sum(Shards.of(uneven), last(uneven))
+        observe_sum(Shards.of(uneven), last(uneven))

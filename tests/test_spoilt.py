@@ -8,11 +8,16 @@ from benchmarks import spoilt
 from benchmarks.cases import Pictures
 from benchmarks.clock import Span
 from benchmarks.spoilt import BREACHING, OURS, WAYS, Ended
-from lab.attacks.matching.update_reading import Trace, read_update
+from lab.attacks.matching.defence_detection import DetectedDefence, detect_defence
 from lab.federated.networks.small_convnet import SmallConvNet
 from lab.randomness import stream
 
-READ = {"signs": Trace.SIGNS, "pruned by 99 %": Trace.SPARSE, "noise as long as the gradient": Trace.NOISE, "int8": Trace.PLAIN}
+READ = {
+    "signs": DetectedDefence.SIGNS,
+    "pruned by 99 %": DetectedDefence.SPARSE,
+    "noise as long as the gradient": DetectedDefence.NOISE,
+    "int8": DetectedDefence.PLAIN,
+}
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +49,7 @@ def test_the_budget_is_what_the_seconds_allow(who, monkeypatch):
 def test_what_is_read_off_each_of_them():
     for way, trace in READ.items():
         _, attacked = spoilt.spoilt_round(way, spoilt.CASE, Pictures(None), 0, 0)
-        assert read_update(attacked.observation).trace is trace, way
+        assert detect_defence(attacked.observation).trace is trace, way
 
 
 def test_the_table_takes_breachings_best_weight_and_survives_the_disk(tmp_path):

@@ -160,7 +160,11 @@ def _head_residual(readings: list[LayerReading], observation: Observation) -> fl
     """What the lowest reading, though it fits its own layer, leaves unexplained of the others."""
     lowest, labels = readings[-1], observation.labels
     if labels is None:
-        labels = label_of_one(readings[0].output_gradient) if observation.loss.lowest_tells else recover_labels(observation)
+        labels = (
+            label_of_one(readings[0].output_gradient)
+            if observation.loss.label_has_lowest_gradient
+            else recover_labels(observation)
+        )
 
     def residual(inputs: Tensor) -> float:
         if observation.local_steps == 1:

@@ -84,7 +84,7 @@ class AttackState:
         return replace(self, iteration=passed + self.iteration, iterations=passed + self.iterations)
 
 
-def saying(sentence: str, states: Iterator[AttackState]) -> Iterator[AttackState]:
+def with_note(sentence: str, states: Iterator[AttackState]) -> Iterator[AttackState]:
     """States whose last one has a sentence before its note."""
     for state in states:
         yield state if state.outcome is None else replace(state, note=f"{sentence} {state.note}".strip())

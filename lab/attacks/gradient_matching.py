@@ -8,8 +8,9 @@ from dataclasses import dataclass, fields, replace
 
 from lab.late import torch
 
-from lab.attacks.base import AttackState, saying
+from lab.attacks.base import AttackState, with_note
 from lab.attacks.labels.llg import counting_note
+from lab.attacks.matching.defence_detection import DetectedDefence, Detection, detect_defence
 from lab.attacks.matching.distances.balanced_cosine import BalancedCosine
 from lab.attacks.matching.distances.base import Distance
 from lab.attacks.matching.distances.cosine import Cosine
@@ -26,7 +27,6 @@ from lab.attacks.matching.sent_directions import SentDirections
 from lab.attacks.matching.sent_entries import SentEntries
 from lab.attacks.matching.settings import SMOOTHNESS, Matching, Start
 from lab.attacks.matching.told_statistics import held_to_statistics
-from lab.attacks.matching.update_reading import Reading, Trace, read_update
 from lab.errors import LabError
 from lab.federated.inputs import kept
 from lab.federated.observation import Observation
@@ -57,9 +57,9 @@ def _known(observation: Observation) -> Known | None:
 
 def _left_out(observation: Observation) -> Known | None:
     """The client without the layers of which a defence, whose code the server knows, leaves a part out."""
-    if not observation.masked:
+    if not observation.withheld:
         return None
-    return Known(observation.unmasked(), LEFT_OUT.format(names=spoken_names(observation.masked)))
+    return Known(observation.without_withheld(), LEFT_OUT.format(names=spoken_names(observation.withheld)))
 
 
 @dataclass(frozen=True)
@@ -97,15 +97,15 @@ class GradientMatching(Matching):
             return
         known = _known(observation) if self.reading else None
         if known is not None:
-            yield from saying(known.sentence, self.reconstruct(known.observation, generator, first))
+            yield from with_note(known.sentence, self.reconstruct(known.observation, generator, first))
             return
-        read = read_update(observation) if self.reading and self.priors == SMOOTHNESS else Reading(Trace.PLAIN)
+        read = detect_defence(observation) if self.reading and self.priors == SMOOTHNESS else Detection(DetectedDefence.PLAIN)
         attack, held = held_to_statistics(self.suited_to(read), observation) if self.reading else (self, "")
         way = route(attack, observation)
         finals: list[Nearest] = []
         for restart in range(self.restarts):
             search = attack._start(observation, way, generator, restart, first)
-            finals.append((yield from self._attempt(search, restart, plain=read.trace is Trace.PLAIN)))
+            finals.append((yield from self._attempt(search, restart, plain=read.trace is DetectedDefence.PLAIN)))
         best = min(finals, key=lambda nearest: nearest.ranking)
         note = " ".join(filter(None, (read.sentence, held, best.note, counting_note(observation), way.note)))
         outcome = best.state.outcome or MatchingOutcome.BUDGET_SPENT
@@ -123,7 +123,7 @@ class GradientMatching(Matching):
     ) -> Iterator[AttackState]:
         """States of the short attempts by which what was not told is guessed, then those of the attack."""
         told, tried, sentence = yield from guess_steps(self, observation, generator)
-        yield from saying(sentence, (state.counted_on(tried) for state in self.reconstruct(told, generator, first)))
+        yield from with_note(sentence, (state.counted_on(tried) for state in self.reconstruct(told, generator, first)))
 
     def _suits(self, observation: Observation) -> bool:
         return all(prior.modality == observation.modality for prior in self.priors)
@@ -138,17 +138,17 @@ class GradientMatching(Matching):
                     "leave it out."
                 )
 
-    def suited_to(self, read: Reading) -> GradientMatching:
+    def suited_to(self, read: Detection) -> GradientMatching:
         """The same attack as suits an update that was read so."""
-        if read.trace is Trace.SIGNS:
+        if read.trace is DetectedDefence.SIGNS:
             return replace(self, distance=SoftSigns(), priors=SMOOTHNESS_OF_SIGNS)
-        if read.trace is Trace.SPARSE:
+        if read.trace is DetectedDefence.SPARSE:
             return replace(self, distance=SentEntries(self.distance))
-        if read.trace is Trace.LOW_RANK:
+        if read.trace is DetectedDefence.LOW_RANK:
             return replace(self, distance=SentDirections(self.distance), priors=SMOOTHNESS_OF_FEW)
-        if read.trace is Trace.GRID:
+        if read.trace is DetectedDefence.GRID:
             return replace(self, distance=_even(self.distance), priors=SMOOTHNESS_OF_FEW)
-        if read.trace is Trace.NOISE:
+        if read.trace is DetectedDefence.NOISE:
             (usual,), most, share = SMOOTHNESS, SMOOTHNESS_OF_NOISE, min(1.0, read.amount)
             weight, fade = (a + (b - a) * share for a, b in ((usual.weight, most.weight), (usual.fade, most.fade)))
             return replace(self, distance=_even(self.distance), priors=(TotalVariation(weight=weight, fade=fade),))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from lab.late import torch
 
-from lab.attacks.base import AttackState, saying
+from lab.attacks.base import AttackState, with_note
 from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.labels.llg import ended
 from lab.attacks.matching.nearest import distance_of
@@ -62,7 +62,7 @@ class HeadStart(Matching):
 
         code = read_code(observation) if self.reading else None
         if code is not None:
-            yield from saying(code.sentence, self.reconstruct(code.observation, generator, first))
+            yield from with_note(code.sentence, self.reconstruct(code.observation, generator, first))
             return
         if first is not None or (self.reading and read_dropped(observation) is not None):  # the way down knows of no dropout
             yield from self.without().reconstruct(observation, generator, first)

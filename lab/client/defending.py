@@ -77,17 +77,17 @@ def defended(
     return update, tuple(kept)
 
 
-def as_told(defences: Sequence[Defence], protocol: Protocol, pictures: int, asked: int = 1) -> Protocol:
+def server_view(defences: Sequence[Defence], protocol: Protocol, pictures: int, asked: int = 1) -> Protocol:
     """What a server that has the defences' code simulates of a client; of a mean of several draws it knows nothing more."""
-    told = protocol.as_told()
+    told = protocol.server_view()
     for defence in defences if asked == 1 else ():
-        told = defence.as_told(told, pictures)
+        told = defence.server_view(told, pictures)
     return told
 
 
-def masked(defences: Sequence[Defence], network: nn.Module) -> tuple[str, ...]:
+def withheld_tensors(defences: Sequence[Defence], network: nn.Module) -> tuple[str, ...]:
     """The tensors of which a part is left out, as whoever has the defences' code knows."""
-    return tuple(dict.fromkeys(name for defence in defences for name in defence.masks(network)))
+    return tuple(dict.fromkeys(name for defence in defences for name in defence.withheld_tensors(network)))
 
 
 def _check(defence: Defence, before: Gradients, after: Gradients) -> None:

@@ -14,9 +14,9 @@ from lab.client.accountant import USUAL_DELTA, NoAccountantError
 from lab.client.datasets.base import Dataset
 from lab.client.datasets.published import PublishedSet
 from lab.client.defences.base import Defence
+from lab.commands.federation_attack import UpdateSelection
+from lab.commands.gc_freeze import frozen_imports
 from lab.commands.interruption import interruptible
-from lab.commands.lasting import lasting
-from lab.commands.looking import Look
 from lab.errors import LabError
 from lab.federated.networks.base import Network
 from lab.federated.protocols.base import Protocol
@@ -41,7 +41,7 @@ def prepare(given: dict[str, Any], data: Path | None) -> Federation:
 def run(
     settings: Federation,
     out: Path,
-    look: Look | None,
+    look: UpdateSelection | None,
     attack: str | None,
     delta: float = USUAL_DELTA,
     epsilon: float | None = None,
@@ -55,7 +55,7 @@ def run(
         raise LabError("--attack needs an update; name its round and its client by --look, such as --look 1:3.")
     if look is not None:
         look.check(settings)
-    with lasting():  # what was typed is checked by now, and only a training needs torch
+    with frozen_imports():  # what was typed is checked by now, and only a training needs torch
         from lab.federation.archive import Archive
         from lab.federation.promises import keeping, promises
         from lab.federation.shards import Shards

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, cast
 from tqdm import tqdm
 
 from lab.client.defences.base import Defence
+from lab.commands.gc_freeze import frozen_imports
 from lab.commands.interruption import Interruption, interruptible
-from lab.commands.lasting import lasting
 from lab.commands.reproducing import Told, worker_count
 from lab.duel.prices import Price, PriceList
 from lab.errors import LabError
@@ -33,7 +33,7 @@ def price(names: Sequence[str], settings: Federation, seeds: int, out: Path, wor
         raise LabError(f"--seeds {seeds} is out of range; give a number from 1 to {MOST_SEEDS}.")
     chosen = [cast("type[Defence]", find("defence", name)) for name in names or entries("defence")]
     processes = worker_count(workers)
-    with lasting():  # what was typed is checked by now, and only a training needs torch
+    with frozen_imports():  # what was typed is checked by now, and only a training needs torch
         from lab.duel.pricing import asked, opened
     wanted, known = asked(settings, chosen, seeds), opened(out, settings)
     with interruptible() as interruption:

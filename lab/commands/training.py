@@ -13,8 +13,8 @@ from lab.client import checkpoints
 from lab.client.checkpoints.card import Recipe
 from lab.client.datasets.base import Dataset
 from lab.client.datasets.published import PublishedSet
+from lab.commands.gc_freeze import frozen_imports
 from lab.commands.interruption import interruptible
-from lab.commands.lasting import lasting
 from lab.errors import LabError, quoted
 from lab.federated.networks.base import Network
 from lab.modalities.base import modality_of
@@ -83,7 +83,7 @@ def run(
     options, data, recipe = prepare(network, dataset, folder, changes)
     if isinstance(data, PublishedSet):
         data.fetch()  # asked for by naming the folder: the help of --data says so
-    with lasting():  # imported here: what was typed is checked by now, and only a training needs torch
+    with frozen_imports():  # imported here: what was typed is checked by now, and only a training needs torch
         from lab.client.training import train
 
     told = ""

@@ -20,7 +20,7 @@ from lab.attacks.base import Attack
 from lab.client.defences.base import Defence
 from lab.duel.bouts import Bout
 from lab.errors import LabError
-from lab.files.ordinary import opened
+from lab.files.ordinary import open_regular
 from lab.files.own_code import on_the_path, running
 from lab.options.catalogue import Entry, entries, with_guests
 from lab.studies.sweeps.store import Measured
@@ -69,7 +69,7 @@ def read(path: Path) -> Own:
     Raises ``LabError`` where it is not there, is no Python, fails as it is imported, or defines no contender or too many.
     """
     try:
-        with opened(path, f"a Python file; {HOW}") as file:
+        with open_regular(path, f"a Python file; {HOW}") as file:
             data = file.read(MOST_BYTES + 1)
         text = data.decode("utf-8")
     except UnicodeDecodeError:

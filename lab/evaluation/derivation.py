@@ -11,7 +11,7 @@ from lab.attacks.analytic import Analytic
 from lab.attacks.base import Outcome
 from lab.attacks.closed_form.linear_layers import LayerReading, read_layers
 from lab.evaluation.layers import head_input, head_input_error
-from lab.evaluation.round import Round, Sent
+from lab.evaluation.round import Round, RoundWithoutTruth
 from lab.federated.inputs import rows
 from lab.federated.tensors import Inputs
 from lab.modalities.base import Modality, modality_of
@@ -48,7 +48,7 @@ class Derivation:
     conditions: tuple[Condition, ...]
 
 
-def derive(attacked: Round | Sent, row: int | None = None) -> Derivation | None:
+def derive(attacked: Round | RoundWithoutTruth, row: int | None = None) -> Derivation | None:
     """The derivation for unit ``row`` (the loudest where None); None where no layer can be read at all."""
     observation, network = attacked.observation, attacked.observation.network
     readings = read_layers(observation, row)
@@ -75,7 +75,7 @@ def derive(attacked: Round | Sent, row: int | None = None) -> Derivation | None:
     )
 
 
-def conditions(attacked: Round | Sent, reading: LayerReading, *, is_input: bool) -> tuple[Condition, ...]:
+def conditions(attacked: Round | RoundWithoutTruth, reading: LayerReading, *, is_input: bool) -> tuple[Condition, ...]:
     """Every way in which the division can fail, in the order in which a reader asks."""
     observation = attacked.observation
     silent = int((reading.output_gradient.abs() < 1e-12).sum())

@@ -21,7 +21,7 @@ class Round:
 
 
 @dataclass(frozen=True, eq=False)
-class Sent:
+class RoundWithoutTruth:
     """An update that somebody sent, whose truth nobody here knows: what is found is held against the update alone."""
 
     observation: Observation

@@ -16,7 +16,7 @@ from lab.federated.networks.base import BatchNorm, Network
 from lab.federated.observation import LabelSource, Observation
 from lab.federated.own_model import with_weights
 from lab.federated.recipes import not_simulated, protocol_of
-from lab.federated.told import check_classes, checked_batch, class_numbers, source_of_labels
+from lab.federated.side_information import check_classes, checked_batch, class_numbers, source_of_labels
 from lab.federated.update_names import STATISTICS, keyed, without_wrappers
 from lab.modalities.images.statistics import own_statistics
 from lab.options.plain import from_plain

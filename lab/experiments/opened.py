@@ -11,7 +11,7 @@ from lab.late import torch
 from lab import device
 from lab.client.datasets.unknown import MOST_BYTES, Unknown
 from lab.errors import LabError
-from lab.evaluation.round import Sent
+from lab.evaluation.round import RoundWithoutTruth
 from lab.experiments.captured import network_of, seen_of, shape_of
 from lab.experiments.cost.fitting import check_size
 from lab.experiments.experiment import Experiment
@@ -58,7 +58,7 @@ def opened(data: bytes, file: str, likely: Sequence[Network] = ()) -> Opened:
     return Opened(replace(experiment, attack=recommended_for(experiment)), (*_recognised(recipe, network), *assumed))
 
 
-def received(experiment: Experiment, on: torch.device | None = None) -> Sent:
+def received(experiment: Experiment, on: torch.device | None = None) -> RoundWithoutTruth:
     """What the server saw of an update that was opened, as the experiment says that it came about.
 
     Raises ``LabError`` for an experiment that simulates its client, and where its update is not that network's.
@@ -77,11 +77,11 @@ def received(experiment: Experiment, on: torch.device | None = None) -> Sent:
         dataset.classes,
         cast("tuple[int, int, int]", experiment.input_shape),
         statistics=(experiment.mean, experiment.std),
-        protocol=experiment.protocol.as_told(),
+        protocol=experiment.protocol.server_view(),
         pictures=experiment.batch_size,
         source=experiment.labels,
     )
-    return Sent(seen.to(on or device.choose()))
+    return RoundWithoutTruth(seen.to(on or device.choose()))
 
 
 def _rule(recipe: Recipe) -> tuple[Protocol, tuple[str, ...]]:

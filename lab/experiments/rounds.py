@@ -14,7 +14,7 @@ from lab import device
 from lab.attacks.base import Attack, AttackState
 from lab.client import checkpoints
 from lab.client.batch import Batch
-from lab.client.defending import as_told, defended, extended, masked, trained
+from lab.client.defending import defended, extended, server_view, trained, withheld_tensors
 from lab.errors import LabError, quoted
 from lab.evaluation.round import Round
 from lab.evaluation.scores import DECOYS, shipped_set
@@ -69,14 +69,14 @@ def _simulate(experiment: Experiment, where: torch.device) -> Round:
         sent = _defended(experiment, network, batch, clean)
     observation = Observation(
         network=network,
-        protocol=as_told(experiment.defences, experiment.protocol, len(batch), experiment.asked),
+        protocol=server_view(experiment.defences, experiment.protocol, len(batch), experiment.asked),
         update=sent,
         input_shape=modality.guessed_shape(batch.inputs, network),
         batch_size=len(batch),
         label_source=experiment.labels,
         labels=batch.labels.clone() if experiment.labels is LabelSource.KNOWN else None,
         modality=modality.name,
-        masked=masked(experiment.defences, network),
+        withheld=withheld_tensors(experiment.defences, network),
         rounds=experiment.asked,
         batch_statistics=_counted(experiment.protocol, network, batch),
         notes=(*experiment.protocol.notes, *([AVERAGED.format(asked=experiment.asked)] if experiment.asked > 1 else [])),

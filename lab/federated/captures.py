@@ -39,7 +39,7 @@ class Capture:
 def is_capture(path: Path) -> bool:
     """Whether a file is there that says it is one."""
     try:
-        with ordinary.opened(path, WANTED) as file:
+        with ordinary.open_regular(path, WANTED) as file:
             beginning = file.read(8)
             length = int.from_bytes(beginning, "little")
             return length <= MOST_HEADER and b'"format":"gradlab capture' in file.read(length).replace(b": ", b":")
@@ -50,7 +50,7 @@ def is_capture(path: Path) -> bool:
 def read(path: Path) -> Capture:
     """The capture in a file. Raises ``LabError`` for a file that is missing, too large, damaged or no capture."""
     try:
-        with ordinary.opened(path, WANTED) as file:
+        with ordinary.open_regular(path, WANTED) as file:
             return capture_of(file.read(MOST_BYTES + 1), str(path))
     except FileNotFoundError:
         raise LabError(f"There is no capture {path}; give the path of a file that lab.capture wrote.") from None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from lab.late import Tensor, torch
 
-from lab.federated.gradients import slopes
+from lab.federated.gradients import gradient_wrt
 from lab.federated.inputs import each, rows
 from lab.federated.tensors import Gradients, Inputs, Targets
 
@@ -78,4 +78,4 @@ class PlainGradient(GradientRule):
 
     def backward(self, value: Callable[[], Tensor], weights: dict[str, Tensor]) -> dict[str, Tensor]:
         """dvalue/dweights."""
-        return slopes(value(), weights)
+        return gradient_wrt(value(), weights)

@@ -32,7 +32,7 @@ def parameter_gradient(
 ) -> Gradients:
     """dL/dtheta of the batch; with ``differentiable`` it stays in the graph of the inputs."""
     weights = trainable(model)
-    return slopes(loss.value(model(inputs), targets), weights, differentiable=differentiable)
+    return gradient_wrt(loss.value(model(inputs), targets), weights, differentiable=differentiable)
 
 
 def trainable(model: nn.Module) -> dict[str, Tensor]:
@@ -43,7 +43,7 @@ def trainable(model: nn.Module) -> dict[str, Tensor]:
     return found
 
 
-def slopes(value: Tensor, weights: Gradients, *, differentiable: bool = False) -> dict[str, Tensor]:
+def gradient_wrt(value: Tensor, weights: Gradients, *, differentiable: bool = False) -> dict[str, Tensor]:
     """dvalue/dweights; zeros for a weight that takes no part, as its client sends them."""
     found = torch.autograd.grad(value, list(weights.values()), create_graph=differentiable, materialize_grads=True)
     return dict(zip(weights, found, strict=True))

@@ -21,7 +21,7 @@ WEIGHTS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)
 class Mixing(Protocol):
     """Two inputs, each mixed with the other: w x_1 + (1 - w) x_2 and w x_2 + (1 - w) x_1, and their labels as well."""
 
-    untold: ClassVar[str] = "How the client mixed its two inputs"
+    unknown_setting: ClassVar[str] = "How the client mixed its two inputs"
 
     inner: Annotated[Protocol, Help("what is sent of the mixtures")]
     weight: Annotated[float, Help("w, the share of each input in its own mixture; 1 mixes nothing")] = 1.0

@@ -10,7 +10,7 @@ from lab.late import Tensor, torch
 
 from lab.errors import LabError
 from lab.federated.gradient_rules import PlainGradient
-from lab.federated.gradients import slopes
+from lab.federated.gradients import gradient_wrt
 from lab.federated.tensors import Gradients, Inputs
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class MixedPrecision(PlainGradient):
         """Of a loss scaled up, lest small numbers vanish on their way."""
         found = dict[str, Tensor]()
         for scale in SCALES:
-            found = {name: tensor / scale for name, tensor in slopes(scale * value(), weights).items()}
+            found = {name: tensor / scale for name, tensor in gradient_wrt(scale * value(), weights).items()}
             if all(bool(tensor.isfinite().all()) for tensor in found.values()):
                 break
         return found

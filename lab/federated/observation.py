@@ -45,7 +45,7 @@ class Observation:
     """What was left out of the model or put right, and what that does to an attack; a sentence each."""
     modality: str = IMAGES
     """What the inputs are: an entry of ``lab/modalities``."""
-    masked: tuple[str, ...] = ()
+    withheld: tuple[str, ...] = ()
     """Tensors of the update of which a defence leaves a part out, as its code tells that the server has."""
     rounds: int = 1
     """How many updates the one is the mean of."""
@@ -103,10 +103,10 @@ class Observation:
         steps = self.protocol.steps(self.batch_size)
         return self.loss.length(self.batch_size) * steps.length(self.batch_size)
 
-    def unmasked(self) -> Observation:
+    def without_withheld(self) -> Observation:
         """Without the tensors of which a part is missing; with them where nothing else was sent."""
-        rest = {name: tensor for name, tensor in self.update.items() if name not in self.masked}
-        return replace(self, update=rest or self.update, masked=())
+        rest = {name: tensor for name, tensor in self.update.items() if name not in self.withheld}
+        return replace(self, update=rest or self.update, withheld=())
 
     def to(self, device: torch.device) -> Observation:
         """A copy on another device."""

@@ -42,56 +42,56 @@ class Masking:
     """Who agreed on seeds."""
 
     @property
-    def needed(self) -> int:
+    def threshold(self) -> int:
         """How many have to answer."""
         return max(2, math.ceil(NEEDED * len(self.clients)))
 
-    def masked(self, client: int, update: Gradients) -> Vector:
+    def add_masks(self, client: int, update: Gradients) -> Vector:
         """What a client sends, y_i. Raises ``LabError`` for numbers too large to be added up."""
-        return fixed(update, len(self.clients)) + self.own(client, update) + self.of_pairs(client, update)
+        return to_fixed_point(update, len(self.clients)) + self.self_mask(client, update) + self.pairwise_masks(client, update)
 
-    def own(self, client: int, like: Gradients) -> Vector:
+    def self_mask(self, client: int, like: Gradients) -> Vector:
         """The mask b_i."""
         return _drawn(self._stream(f"own mask of client {client}"), like)
 
-    def of_pairs(self, client: int, like: Gradients) -> Vector:
+    def pairwise_masks(self, client: int, like: Gradients) -> Vector:
         """Of each pair the mask once: added by the one, taken off by the other."""
-        total = torch.zeros_like(fixed(like, 1))
+        total = torch.zeros_like(to_fixed_point(like, 1))
         for other in self.clients:
             if other != client:
-                mask = self.pair(client, other, like)
+                mask = self.pairwise_mask(client, other, like)
                 total = total + mask if client < other else total - mask
         return total
 
-    def pair(self, one: int, other: int, like: Gradients) -> Vector:
+    def pairwise_mask(self, one: int, other: int, like: Gradients) -> Vector:
         """The mask s_ij."""
         low, high = sorted((one, other))
         return _drawn(self._stream(f"mask of clients {low} and {high}"), like)
 
-    def unmasked(self, arrived: Mapping[int, Vector], like: Gradients) -> Vector:
+    def remove_masks(self, arrived: Mapping[int, Vector], like: Gradients) -> Vector:
         """The sum of what those sent in whose messages arrived, in fixed point.
 
         Raises ``LabError`` where too few answered.
         """
-        if len(arrived) < self.needed:
+        if len(arrived) < self.threshold:
             raise LabError(
-                f"{len(arrived)} of {len(self.clients)} clients answered in round {self.number}, and fewer than {self.needed} "
-                "unmask nothing; let fewer drop out, or draw more clients."
+                f"{len(arrived)} of {len(self.clients)} clients answered in round {self.number}, and fewer than "
+                f"{self.threshold} unmask nothing; let fewer drop out, or draw more clients."
             )
-        total = sum(arrived.values(), torch.zeros_like(fixed(like, 1)))
+        total = sum(arrived.values(), torch.zeros_like(to_fixed_point(like, 1)))
         for client in arrived:
-            total = total - self.own(client, like)
+            total = total - self.self_mask(client, like)
         for gone in set(self.clients) - set(arrived):
             for client in arrived:
-                mask = self.pair(client, gone, like)
+                mask = self.pairwise_mask(client, gone, like)
                 total = total - mask if client < gone else total + mask
         return total
 
-    def sum_of(self, sent: Mapping[int, Gradients]) -> dict[str, Tensor]:
+    def secure_sum(self, sent: Mapping[int, Gradients]) -> dict[str, Tensor]:
         """What the server has of a round in which these updates were sent, each under its masks."""
         like = next(iter(sent.values()))
-        arrived = {client: self.masked(client, update) for client, update in sent.items()}
-        return opened(self.unmasked(arrived, like), like)
+        arrived = {client: self.add_masks(client, update) for client, update in sent.items()}
+        return from_fixed_point(self.remove_masks(arrived, like), like)
 
     def _stream(self, purpose: str) -> torch.Generator:
         return stream(self.seed, f"{purpose} in round {self.number}")
@@ -102,7 +102,7 @@ def in_order(update: Gradients) -> Float[Tensor, " numbers"]:
     return flat({name: update[name].detach() for name in sorted(update)})
 
 
-def fixed(update: Gradients, clients: int) -> Vector:
+def to_fixed_point(update: Gradients, clients: int) -> Vector:
     """An update in fixed point. Raises ``LabError`` where so many as large ones cannot be added up."""
     numbers = in_order(update).double() * UNIT
     if clients * float(numbers.abs().max()) > MOST:
@@ -113,7 +113,7 @@ def fixed(update: Gradients, clients: int) -> Vector:
     return numbers.round().to(torch.int64)
 
 
-def opened(total: Vector, like: Gradients) -> dict[str, Tensor]:
+def from_fixed_point(total: Vector, like: Gradients) -> dict[str, Tensor]:
     """Numbers in fixed point as tensors by name."""
     names = sorted(like)
     parts = dict(zip(names, total.split([like[name].numel() for name in names]), strict=True))

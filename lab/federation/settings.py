@@ -81,7 +81,7 @@ class Federation(Option):
         """Clients whose updates a mean has at least."""
         if not self.lost:
             return self.per_round
-        return self.masking(1).needed if self.secure else 1
+        return self.masking(1).threshold if self.secure else 1
 
     def drawn(self, number: int) -> list[int]:
         """The clients of a round, counted from 1."""
@@ -93,7 +93,7 @@ class Federation(Option):
         drawn = self.drawn(number)
         chances = torch.rand(len(drawn), generator=stream(self.seed, f"drop-outs of round {number}"), dtype=torch.float64)
         there = [client for client, chance in zip(drawn, chances.tolist(), strict=True) if chance >= self.lost]
-        return [] if self.secure and len(there) < self.masking(number).needed else there
+        return [] if self.secure and len(there) < self.masking(number).threshold else there
 
     def masking(self, number: int) -> Masking:
         """The masks of a round."""

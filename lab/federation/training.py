@@ -92,7 +92,7 @@ class Server:
         """
         if not sent:
             return
-        summands = [self.settings.masking(number).sum_of(sent)] if self.settings.secure else list(sent.values())
+        summands = [self.settings.masking(number).secure_sum(sent)] if self.settings.secure else list(sent.values())
         rate = self.settings.stride / len(sent)
         for name, weights in self.network.named_parameters():
             for update in summands:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from lab.files.ordinary import opened
+from lab.files.ordinary import open_regular
 
 MOST_BYTES = 64 * 2**20
 MOST_PARTS = 250_000
@@ -19,7 +19,7 @@ class NotJsonError(ValueError):
 
 def read(path: Path, wanted: str) -> Any:
     """What a JSON file says. Raises ``NotJsonError``, and like ``opened``."""
-    with opened(path, wanted) as file:
+    with open_regular(path, wanted) as file:
         return parsed(file.read(MOST_BYTES + 1))
 
 

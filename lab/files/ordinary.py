@@ -19,7 +19,7 @@ _KINDS = {
 _AT_ONCE = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
-def opened(path: str | Path, wanted: str, shown: str = "") -> BinaryIO:
+def open_regular(path: str | Path, wanted: str, shown: str = "") -> BinaryIO:
     """An ordinary file, open for reading.
 
     ``wanted`` ends the sentence of an error, such as "a picture; give the path of one picture file"; ``shown`` is what

@@ -20,7 +20,7 @@ class Labels(Finding):
         """Cross entropy lowers the logits of all classes but the pictures' own; a loss that does not is not asked."""
         slopes, given = slopes_of_logits(case), case.seen.labels
         loss = case.seen.loss
-        tells = loss.lowest_tells if case.pictures == 1 else loss.is_counted
+        tells = loss.label_has_lowest_gradient if case.pictures == 1 else loss.is_counted
         if slopes is None or given is None or not tells:
             return None
         if len(slopes) == 1:

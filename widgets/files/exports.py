@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from lab import Round
-    from lab.evaluation.round import Sent
+    from lab.evaluation.round import RoundWithoutTruth
 
 KINDS = {"png": "image/png", "gif": "image/gif", "json": "application/json"}
 
 
-def export(kind: str, run: PastRun, attacked: Round | Sent) -> bytes:
+def export(kind: str, run: PastRun, attacked: Round | RoundWithoutTruth) -> bytes:
     """The run as a file of a kind of ``KINDS``: secret, where it is known, beside reconstruction, replay, or everything."""
     from lab import LabError, Round
     from lab.federated.tensors import IMAGES

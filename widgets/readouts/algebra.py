@@ -12,13 +12,13 @@ from widgets.run.frames import pixels, spoken_names
 if TYPE_CHECKING:
     from lab import Experiment, Round
     from lab.evaluation.derivation import Derivation
-    from lab.evaluation.round import Sent
+    from lab.evaluation.round import RoundWithoutTruth
 
 SHOWN = 6
 """How many entries of a row are written out."""
 
 
-def algebra(experiment: Experiment, attacked: Round | Sent, row: int | None = None) -> dict[str, Any]:
+def algebra(experiment: Experiment, attacked: Round | RoundWithoutTruth, row: int | None = None) -> dict[str, Any]:
     """Everything the algebra panel shows for unit ``row`` (None: the loudest one).
 
     ``readable`` is False where the network has no layer to read; only ``sentence`` is there then.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from lab import AttackState, Experiment, Round
     from lab.attacks.closed_form.report import LayerRecovery
-    from lab.evaluation.round import Sent
+    from lab.evaluation.round import RoundWithoutTruth
 
 Data = dict[str, Any]
 
@@ -37,7 +37,7 @@ def failed(sentence: str) -> Data:
     return {"status": "failed", "sentence": sentence, "layers": []}
 
 
-def way_down(experiment: Experiment, attacked: Round | Sent, stopped: Callable[[], bool]) -> Iterator[Data]:
+def way_down(experiment: Experiment, attacked: Round | RoundWithoutTruth, stopped: Callable[[], bool]) -> Iterator[Data]:
     """Undo the layers of the round's network by algebra alone: an update whenever more layers are recovered, and the end.
 
     Ends early, without a last update, once ``stopped()``. Raises whatever the attack raises.
@@ -64,7 +64,7 @@ def _progress(count: int) -> str:
     return f"{count} {'layer' if count == 1 else 'layers'} undone so far."
 
 
-def _end(attacked: Round | Sent, state: AttackState, seconds: float, most: int) -> Data:
+def _end(attacked: Round | RoundWithoutTruth, state: AttackState, seconds: float, most: int) -> Data:
     """The last update: the outcome in words, and the picture, beside the secret where that is known, where one was reached."""
     from lab import Round, score
     from lab.modalities.pairing import best_matching
@@ -82,7 +82,7 @@ def _end(attacked: Round | Sent, state: AttackState, seconds: float, most: int) 
     return ended | {"picture": pair | {"psnr_db": scores.psnr_db, "verdict": scores.verdict.value}}
 
 
-def _layers(attacked: Round | Sent, state: AttackState, most: int) -> list[Data]:
+def _layers(attacked: Round | RoundWithoutTruth, state: AttackState, most: int) -> list[Data]:
     """Each recovered layer with its first picture's feature map (of ``most`` bytes), the true one, its systems' numbers."""
     from lab import Round
     from lab.evaluation.layers import layer_scores, true_layer_inputs

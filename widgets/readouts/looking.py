@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lab import AttackState, Round
     from lab.attacks.base import Attack
     from lab.evaluation.layer_match import LayerMatch
-    from lab.evaluation.round import Sent
+    from lab.evaluation.round import RoundWithoutTruth
     from lab.federated.tensors import Inputs
 
 SHARE = 0.08
@@ -27,7 +27,7 @@ CONTRAST = 6.0
 class Look:
     """Looks at the last state, and at as many before it as cost little while somebody wants to see them."""
 
-    def __init__(self, attack: Attack, attacked: Round | Sent) -> None:
+    def __init__(self, attack: Attack, attacked: Round | RoundWithoutTruth) -> None:
         from lab.evaluation.downhill import Downhill
         from lab.evaluation.layer_match import LayerMatcher
         from lab.federated.tensors import IMAGES

@@ -17,7 +17,7 @@ from widgets.run.worker import Valve
 
 if TYPE_CHECKING:
     from lab import Experiment, Round
-    from lab.evaluation.round import Sent
+    from lab.evaluation.round import RoundWithoutTruth
 
 Moment = list[Frame]
 """One frame a side, all with the same number."""
@@ -43,7 +43,7 @@ class Comparison(HasTraits):
         self.session = session
         self.frame_buffer: FrameBuffer[list[Post], Moment] = FrameBuffer(_size)
         self._runner = Runner(session.worker, Publisher(self.frame_buffer, self._moment, self._look), self._ended)
-        self._rounds: list[Round | Sent] = []
+        self._rounds: list[Round | RoundWithoutTruth] = []
         session.observe(self._yield, names=["status"])
 
     @property
@@ -85,7 +85,7 @@ class Comparison(HasTraits):
         if self.session.page_is_gone:
             self.stop("Stopped, because the page was closed or lost its connection.")
 
-    def _begun(self, rounds: list[Round | Sent], secrets: list[dict[str, Any]]) -> None:
+    def _begun(self, rounds: list[Round | RoundWithoutTruth], secrets: list[dict[str, Any]]) -> None:
         self._rounds, self.secrets = rounds, secrets
         self.message, self.status = "", "running"
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from lab import AttackState, Experiment, Round
     from lab.evaluation.evidence import Evidence
-    from lab.evaluation.round import Sent
+    from lab.evaluation.round import RoundWithoutTruth
     from lab.modalities.base import Modality, Shown
 
 Places = list[tuple[float, float]]
@@ -87,7 +87,7 @@ class Post:
     """Iterations a second, by which the rest is foretold."""
 
 
-def frame(number: int, run: int, post: Post, attacked: Round | Sent) -> Frame:
+def frame(number: int, run: int, post: Post, attacked: Round | RoundWithoutTruth) -> Frame:
     """The frame of a state with its judgement."""
     from lab.federated.tensors import IMAGES
 
@@ -115,24 +115,24 @@ def frame(number: int, run: int, post: Post, attacked: Round | Sent) -> Frame:
     )
 
 
-def drawn_of(attacked: Round | Sent, state: AttackState, places: Places | None = None) -> Shown:
+def drawn_of(attacked: Round | RoundWithoutTruth, state: AttackState, places: Places | None = None) -> Shown:
     """What the browser draws of a state; ``places`` says where the parts of the secret stand on the reader's paper."""
-    from lab.evaluation.round import Sent
+    from lab.evaluation.round import RoundWithoutTruth
     from lab.modalities.base import Beside, modality_of
 
     modality = modality_of(attacked.observation.modality)
-    truth = None if isinstance(attacked, Sent) else attacked.batch.inputs
+    truth = None if isinstance(attacked, RoundWithoutTruth) else attacked.batch.inputs
     found = modality.decode(state.candidate, attacked.observation)
     return modality.shown(found, Beside(truth, state.whole, state.other, places))
 
 
-def describe_round(experiment: Experiment, attacked: Round | Sent) -> dict[str, Any]:
+def describe_round(experiment: Experiment, attacked: Round | RoundWithoutTruth) -> dict[str, Any]:
     """What left the phone: the picture beside it, where it is known, and the numbers by layer."""
-    from lab.evaluation.round import Sent
+    from lab.evaluation.round import RoundWithoutTruth
     from lab.modalities.base import modality_of
 
     told = describe_update(experiment, attacked) | spoken(modality_of(attacked.observation.modality))
-    if isinstance(attacked, Sent):
+    if isinstance(attacked, RoundWithoutTruth):
         return told | _described_unknown(experiment, attacked)
     label = int(attacked.batch.labels[0])
     return told | {
@@ -143,7 +143,7 @@ def describe_round(experiment: Experiment, attacked: Round | Sent) -> dict[str, 
     }
 
 
-def _described_unknown(experiment: Experiment, sent: Sent) -> dict[str, Any]:
+def _described_unknown(experiment: Experiment, sent: RoundWithoutTruth) -> dict[str, Any]:
     """What is known of pictures that nobody here knows."""
     seen = sent.observation
     _, height, width = seen.image_shape
@@ -151,7 +151,7 @@ def _described_unknown(experiment: Experiment, sent: Sent) -> dict[str, Any]:
     return {"unknown": file, "count": seen.batch_size, "height": height, "width": width, "notes": list(seen.notes)}
 
 
-def describe_update(experiment: Experiment, attacked: Round | Sent) -> dict[str, Any]:
+def describe_update(experiment: Experiment, attacked: Round | RoundWithoutTruth) -> dict[str, Any]:
     """The numbers that left the phone: how many of them in which layers, and a few as they are."""
     update = attacked.observation.update
     flat = np.concatenate([tensor.detach().cpu().numpy().ravel()[:64] for tensor in update.values()])

@@ -16,7 +16,7 @@ from widgets.run.pace import Rate, rest_s
 
 if TYPE_CHECKING:
     from lab import Experiment, Round
-    from lab.evaluation.round import Sent
+    from lab.evaluation.round import RoundWithoutTruth
     from lab.experiments.driving import Driven
     from lab.experiments.opened import Opened
     from lab.federated.observation import Observation
@@ -48,7 +48,7 @@ def diagnose(seen: Observation) -> list[str]:
     return list(diagnosis_of(seen).sentences)
 
 
-def simulate(experiment: Experiment) -> tuple[Round | Sent, str]:
+def simulate(experiment: Experiment) -> tuple[Round | RoundWithoutTruth, str]:
     """The round, or the update that was opened, and the device that it was computed on, in words.
 
     Every experiment passes here, whoever asks for it. Raises ``LabError`` for one that costs more than is allowed.
@@ -64,7 +64,7 @@ def simulate(experiment: Experiment) -> tuple[Round | Sent, str]:
 
 def drive(
     experiment: Experiment,
-    attacked: Round | Sent,
+    attacked: Round | RoundWithoutTruth,
     valve: Valve,
     deliver: Callable[[Post], None],
     pace_s: Callable[[], float],
@@ -119,7 +119,10 @@ def read_at_once(experiment: Experiment, places: Places | None = None) -> Read:
 
 
 def race(
-    sides: Sequence[tuple[Experiment, Round | Sent]], valve: Valve, deliver: Callable[[list[Post]], None], pace_s: float
+    sides: Sequence[tuple[Experiment, Round | RoundWithoutTruth]],
+    valve: Valve,
+    deliver: Callable[[list[Post]], None],
+    pace_s: float,
 ) -> str:
     """One iteration of each attack in turn, until all have ended; returns the sentence about how.
 
@@ -143,7 +146,7 @@ def race(
     return _cut_short(valve)
 
 
-def _next(attack: Driven, attacked: Round | Sent, before: Post | None) -> Post:
+def _next(attack: Driven, attacked: Round | RoundWithoutTruth, before: Post | None) -> Post:
     """The next state of an attack with its seconds; one that has ended stays where it is."""
     if before is not None and before.state.outcome is not None:
         return before
@@ -160,7 +163,7 @@ def _cut_short(valve: Valve) -> str:
     return allowance.SPENT if allowance.spent() else OVER_THE_LIMIT
 
 
-def go_down(experiment: Experiment, attacked: Round | Sent, valve: Valve, show: Callable[[Data], None]) -> None:
+def go_down(experiment: Experiment, attacked: Round | RoundWithoutTruth, valve: Valve, show: Callable[[Data], None]) -> None:
     """Undo the layers of the round's network one by one; ``show`` gets each update.
 
     Raises ``LabError`` where that costs more than is allowed, and whatever the attack raises.

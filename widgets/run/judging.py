@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lab import AttackState, Round, Scores
     from lab.evaluation.evidence import Evidence
-    from lab.evaluation.round import Sent
+    from lab.evaluation.round import RoundWithoutTruth
 
 NOT_YET = "Not judged yet"
 
@@ -25,23 +25,25 @@ class Judged:
     """Likeness to each input of the line-up, where one is sought."""
 
 
-def judged(attacked: Round | Sent, state: AttackState, told: Evidence | None) -> Judged:
+def judged(attacked: Round | RoundWithoutTruth, state: AttackState, told: Evidence | None) -> Judged:
     """By the truth; without one by the evidence, which is there at the end."""
-    from lab.evaluation.round import Sent
+    from lab.evaluation.round import RoundWithoutTruth
 
-    if isinstance(attacked, Sent):
+    if isinstance(attacked, RoundWithoutTruth):
         return _by_evidence(told)
     from lab import score
 
     return _by_truth(score(attacked, state), attacked, state)
 
 
-def evidence_at_the_end(attacked: Round | Sent, state: AttackState) -> Evidence | None:
+def evidence_at_the_end(attacked: Round | RoundWithoutTruth, state: AttackState) -> Evidence | None:
     """What speaks for the last state of an attack on an update whose truth nobody knows; computed on the worker's thread."""
     from lab.evaluation.evidence import evidence
-    from lab.evaluation.round import Sent
+    from lab.evaluation.round import RoundWithoutTruth
 
-    return evidence(attacked.observation, state) if isinstance(attacked, Sent) and state.outcome is not None else None
+    return (
+        evidence(attacked.observation, state) if isinstance(attacked, RoundWithoutTruth) and state.outcome is not None else None
+    )
 
 
 def _by_truth(scores: Scores, attacked: Round, state: AttackState) -> Judged:

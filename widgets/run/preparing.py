@@ -17,7 +17,7 @@ from widgets.run.worker import Valve, Worker
 
 if TYPE_CHECKING:
     from lab import Experiment, Round
-    from lab.evaluation.round import Sent
+    from lab.evaluation.round import RoundWithoutTruth
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +25,7 @@ class Prepared:
     """An experiment and its round."""
 
     experiment: Experiment
-    attacked: Round | Sent
+    attacked: Round | RoundWithoutTruth
     device: str
     """That it was computed on, in words."""
     notice: str = ""
@@ -141,7 +141,7 @@ def _one_by_one(plan: Plan, shown: Experiment | None, valve: Valve, notice: str)
     """Of several changes at least one could not be prepared: each is tried by itself, and only that one is lost."""
     from lab import LabError
 
-    last: tuple[Experiment, Round | Sent, str] | str | None = None
+    last: tuple[Experiment, Round | RoundWithoutTruth, str] | str | None = None
     kept: list[Experiment] = []
     for step in plan.steps if len(plan.steps) > 1 else ():
         before = kept[-1] if kept else plan.base
@@ -158,7 +158,7 @@ def _one_by_one(plan: Plan, shown: Experiment | None, valve: Valve, notice: str)
     return Prepared(*last, notice, kept)
 
 
-def _made(make: Callable[[], Experiment]) -> tuple[Experiment, Round | Sent, str] | str:
+def _made(make: Callable[[], Experiment]) -> tuple[Experiment, Round | RoundWithoutTruth, str] | str:
     """An experiment, its round and the device, or the sentence that says why there is none."""
     try:
         experiment = make()

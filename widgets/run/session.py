@@ -29,7 +29,7 @@ from widgets.run.worker import Valve, Worker
 
 if TYPE_CHECKING:
     from lab import Experiment, Round
-    from lab.evaluation.round import Sent
+    from lab.evaluation.round import RoundWithoutTruth
     from lab.experiments.edits import Patch
     from lab.experiments.opened import Opened
 
@@ -82,7 +82,7 @@ class Session(HasTraits):
         self._way_down = Valve()  # that of the newest way down; dropped once another experiment is asked for
         self._reading, self._examining = Valve(), Valve()  # those of the file opened last, and of the doctor's look at it
         self._opened_last: Opened | None = None
-        self._round: Round | Sent | None = None
+        self._round: Round | RoundWithoutTruth | None = None
         self._last_beat: float | None = None
         self._start_wanted, self._only_if_quick = 0.0, False
         self.preparation = Preparation(self.worker, self._drop, self._opened, self._prepared, self._not_prepared)
@@ -377,9 +377,9 @@ class Session(HasTraits):
 
     def _examine(self, made: Prepared) -> None:
         """Let the doctor look at an update that was opened, before anything else is computed."""
-        from lab.evaluation.round import Sent
+        from lab.evaluation.round import RoundWithoutTruth
 
-        if not isinstance(made.attacked, Sent):
+        if not isinstance(made.attacked, RoundWithoutTruth):
             return
         last = self._opened_last
         notes = last.notes if last is not None and last.experiment.dataset == made.experiment.dataset else ()

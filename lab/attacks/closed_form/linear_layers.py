@@ -173,7 +173,7 @@ def _rank_one(weight: Tensor, output_gradient: Tensor | None, loss: Loss) -> tup
     """
     left, sizes, right = torch.linalg.svd(weight, full_matrices=False)
     output, recovered = left[:, 0], sizes[0] * right[0]
-    likely = loss.points_along(output) if output_gradient is None else output @ output_gradient.to(output) >= 0
+    likely = loss.has_plausible_sign(output) if output_gradient is None else output @ output_gradient.to(output) >= 0
     return (output, recovered) if likely else (-output, -recovered)
 
 

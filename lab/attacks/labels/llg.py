@@ -41,7 +41,7 @@ def recover_labels(observation: Observation) -> Labels:
     logit_gradient = _logit_gradient(observation)
     if len(logit_gradient) == 1:
         return _answers(observation, float(logit_gradient)).to(observation.device)
-    if pictures == 1 and not loss.lowest_tells:
+    if pictures == 1 and not loss.label_has_lowest_gradient:
         return _by_its_logits(observation, logit_gradient)
     if pictures > 1 and not loss.is_counted:
         found = counts(loss, responses(loss, _logits_of_noise(observation)), logit_gradient, pictures)
@@ -68,7 +68,10 @@ def _answers(observation: Observation, logit_gradient: float) -> Labels:
     if pictures == 1:
         return label_of_one(torch.tensor([logit_gradient], dtype=torch.float64))
     logits = _logits_of_noise(observation)
-    no, yes = (observation.loss.alone(logits, torch.full((len(logits),), answer, dtype=torch.long)).mean() for answer in (0, 1))
+    no, yes = (
+        observation.loss.per_example_residual(logits, torch.full((len(logits),), answer, dtype=torch.long)).mean()
+        for answer in (0, 1)
+    )
     count = round(min(max(pictures * float((no - logit_gradient) / (no - yes)), 0), pictures))
     return (torch.arange(pictures) >= pictures - count).long()
 

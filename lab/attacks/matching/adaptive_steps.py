@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from lab.late import Tensor, torch
 
 from lab.attacks.matching.local_steps import FAR, Correction, Surrogate, spoken
-from lab.federated.gradients import slopes, trainable
+from lab.federated.gradients import gradient_wrt, trainable
 from lab.federated.local_optimisers.base import Memory
 from lab.federated.observation import Observation
 from lab.federated.tensors import Gradients, Inputs, Targets
@@ -83,7 +83,7 @@ class SoftStepsSurrogate(Surrogate):
         """Each tensor there, by its name, and its gradient."""
         leaves = {name: tensor.detach().requires_grad_() for name, tensor in weights.items()}
         value = self.steps.loss.value(torch.func.functional_call(self.client.network, leaves, (inputs,)), targets)
-        for name, gradient in slopes(value, leaves, differentiable=differentiable).items():
+        for name, gradient in gradient_wrt(value, leaves, differentiable=differentiable).items():
             yield name, leaves[name].detach(), gradient
 
     def _place(self, step: int) -> Gradients:

@@ -40,7 +40,7 @@ def read_code(observation: Observation) -> Known | None:
     if len(told) < len(drawn):
         return None
     network = _with_codes(observation.network, told)
-    return Known(replace(observation, network=network, masked=_others(observation, places)), SENTENCE)
+    return Known(replace(observation, network=network, withheld=_others(observation, places)), SENTENCE)
 
 
 def _drawn(observation: Observation, gradient: Gradients, place: Bottleneck) -> Float[Tensor, " numbers"] | None:
@@ -67,4 +67,4 @@ def _with_codes(network: nn.Module, codes: dict[str, Tensor]) -> nn.Module:
 def _others(observation: Observation, places: list[Bottleneck]) -> tuple[str, ...]:
     """What is left out for another reason than the bottlenecks."""
     layers = {name for place in places for name in (place.encoder, place.decoder, *place.above)}
-    return tuple(name for name in observation.masked if name.rpartition(".")[0].removeprefix("head.") not in layers)
+    return tuple(name for name in observation.withheld if name.rpartition(".")[0].removeprefix("head.") not in layers)

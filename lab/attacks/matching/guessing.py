@@ -58,8 +58,8 @@ def guess_steps(
         trials.append(Trial(told, fit(told, state.candidate, state.labels)))
     best, *others = sorted(trials, key=_ranking(trials))
     sentence = (
-        f"{observation.protocol.untold} was not told; of {len(trials)} tried, {best.spoken} leaves least of the update "
-        f"unexplained ({percent(best.fit.residual)}; next {others[0].spoken}, {percent(others[0].fit.residual)})."
+        f"{observation.protocol.unknown_setting} was not told; of {len(trials)} tried, {best.spoken} leaves least of the "
+        f"update unexplained ({percent(best.fit.residual)}; next {others[0].spoken}, {percent(others[0].fit.residual)})."
     )
     return best.observation, steps, sentence
 

@@ -43,11 +43,11 @@ class PartialDistance(Distance):
 
     def against(self, shared: Gradients) -> ValueAndGradient:
         """What is told is worked out once."""
-        told, inner = self.observed_part(shared), self.inner.against(shared)
+        observed, inner = self.observed_part(shared), self.inner.against(shared)
 
         def value_and_gradient(candidate: Gradients) -> tuple[Tensor, Gradients]:
-            part = told.restrict(candidate)
+            part = observed.restrict(candidate)
             value, gradient = inner(part)
-            return value, told.pull_back(gradient, part)
+            return value, observed.pull_back(gradient, part)
 
         return value_and_gradient

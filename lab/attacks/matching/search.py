@@ -130,7 +130,7 @@ class Search:
 
     def _targets(self) -> Targets:
         """What the candidate is trained on: labels, or probabilities in the graph of their logits."""
-        targets = self.fixed if self.logits is None else self.observation.loss.probable(self.logits)
+        targets = self.fixed if self.logits is None else self.observation.loss.to_soft_targets(self.logits)
         assert targets is not None
         return targets
 

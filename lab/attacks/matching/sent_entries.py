@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from lab.late import Tensor, no_grad, torch
 
-from lab.attacks.matching.partial_distance import PartialDistance, ObservedPart
+from lab.attacks.matching.partial_distance import ObservedPart, PartialDistance
 from lab.federated.tensors import Gradients
 from lab.federated.updates import length
 

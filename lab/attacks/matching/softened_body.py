@@ -75,7 +75,7 @@ class SoftenedBody:
 
 def softened_body(observation: Observation) -> SoftenedBody | None:
     """That of an observation; None where something bars it: local steps, no max-pooling, features that stay unknown."""
-    if observation.local_steps > 1 or observation.masked or not is_softened(observation.network.features):
+    if observation.local_steps > 1 or observation.withheld or not is_softened(observation.network.features):
         return None
     if read_dropped(observation) is not None:
         return None

@@ -60,7 +60,7 @@ class Defence(Entry):
         """How the client takes each gradient, where the defence changes that; else the rule given, itself."""
         return rule
 
-    def as_told(self, protocol: Protocol, pictures: int) -> Protocol:
+    def server_view(self, protocol: Protocol, pictures: int) -> Protocol:
         """What a server that has the code simulates of a client with so many inputs; else the protocol given, itself."""
         return protocol
 
@@ -72,7 +72,7 @@ class Defence(Entry):
         """The same for a client that takes part more than once, with what it remembers of its last round (at first nothing)."""
         return self.apply(update, generator), {}
 
-    def masks(self, network: nn.Module) -> tuple[str, ...]:
+    def withheld_tensors(self, network: nn.Module) -> tuple[str, ...]:
         """The tensors of this network's update of which it leaves a part out, whatever the inputs are."""
         return ()
 

@@ -37,7 +37,7 @@ class Mixup(TrainingDefence):
         """Of w x_i + (1 - w) x_j, w the loss for y_i and 1 - w that for y_j."""
         return _Mixed(self.strength, rule, generator) if self.strength else rule
 
-    def as_told(self, protocol: Protocol, pictures: int) -> Protocol:
+    def server_view(self, protocol: Protocol, pictures: int) -> Protocol:
         """Of two inputs, both are mixed with each other, or none is; of more there are too many ways, as of several steps."""
         is_told = self.strength and pictures == MIXED and len(protocol.steps(pictures).rows) == 1
         return Mixing(protocol, loss=protocol.loss) if is_told else protocol

@@ -10,7 +10,7 @@ from lab.late import Tensor, torch
 from lab.client.defences.base import TrainingDefence
 from lab.errors import LabError
 from lab.federated.gradient_rules import ChangedRule, GradientRule
-from lab.federated.gradients import slopes
+from lab.federated.gradients import gradient_wrt
 from lab.federated.tensors import Gradients, Inputs, Targets
 from lab.options.fields import Bounds, Help
 from lab.randomness import normal_like
@@ -51,7 +51,7 @@ class Precode(TrainingDefence):
         """Of L + beta KL, with a new code for each input in each step."""
         return _Drawn(self.divergence, rule, generator) if self.size else rule
 
-    def masks(self, network: nn.Module) -> tuple[str, ...]:
+    def withheld_tensors(self, network: nn.Module) -> tuple[str, ...]:
         """The bottleneck's layers, and the weights of those behind it: what enters them is drawn by chance."""
         from lab.federated.bottleneck import bottlenecks
 
@@ -90,4 +90,4 @@ class _Drawn(ChangedRule):
         leaves, told = {name: tensor.detach().requires_grad_() for name, tensor in weights.items()}, list[Tensor]()
         with listening(model, told):
             torch.func.functional_call(model, leaves, (inputs,))
-        return slopes(total_divergence(told).mean(), leaves)
+        return gradient_wrt(total_divergence(told).mean(), leaves)

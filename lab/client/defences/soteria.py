@@ -34,7 +34,7 @@ class Soteria(TrainingDefence):
         """Zero in the columns of the features with the largest |f| / ||df/dx||."""
         return _Masked(self.strength, rule, generator) if self.strength else rule
 
-    def masks(self, network: nn.Module) -> tuple[str, ...]:
+    def withheld_tensors(self, network: nn.Module) -> tuple[str, ...]:
         """The last layer's weights."""
         return (_defended(network),) if self.strength else ()
 

@@ -29,7 +29,7 @@ from lab.attacks.soft_pooling import SoftPooling
 from lab.attacks.span import Span
 from lab.attacks.text.beginnings import PAIRS
 from lab.client.defences.base import Defence, TrainingDefence
-from lab.client.defending import as_told
+from lab.client.defending import server_view
 from lab.experiments.cost.sketch import Layer, Sketch
 from lab.experiments.experiment import Experiment
 from lab.federated.local_optimisers.base import LocalOptimiser
@@ -115,7 +115,7 @@ def believed(experiment: Experiment, drawn: Sketch) -> list[Sizes]:
 
 
 def _told(experiment: Experiment) -> Protocol:
-    return as_told(experiment.defences, experiment.protocol, experiment.batch_size, experiment.asked)
+    return server_view(experiment.defences, experiment.protocol, experiment.batch_size, experiment.asked)
 
 
 def round_bytes(experiment: Experiment, sizes: Sizes) -> int:

@@ -50,13 +50,13 @@ class Loss(Entry):
     ) -> Float[Tensor, "batch directions classes"]:
         """By how much each picture's dL/dlogits move with its logits along each direction."""
 
-    def alone(self, logits: Logits, targets: Targets) -> Logits:
+    def per_example_residual(self, logits: Logits, targets: Targets) -> Logits:
         """dL/dlogits of each picture as if it were the whole batch."""
         pictures = (slice(place, place + 1) for place in range(len(logits)))
         return torch.cat([self.residual(logits[one], targets[one]) for one in pictures])
 
     @property
-    def lowest_tells(self) -> bool:
+    def label_has_lowest_gradient(self) -> bool:
         """Whether the lowest of one picture's dL/dlogits is its label's, whatever the logits are."""
         return True
 
@@ -73,11 +73,11 @@ class Loss(Entry):
         """How many times as long as the mean over so many pictures it is."""
         return 1.0 if self.reduction is Reduction.MEAN else float(pictures)
 
-    def probable(self, numbers: Logits) -> Logits:
+    def to_soft_targets(self, numbers: Logits) -> Logits:
         """Targets from free numbers, for whoever seeks labels too: what sums to one."""
         return numbers.softmax(1)
 
-    def points_along(self, direction: Float[Tensor, " classes"]) -> bool:
+    def has_plausible_sign(self, direction: Float[Tensor, " classes"]) -> bool:
         """Whether one picture's dL/dlogits, known up to their sign, are this way round, as far as their numbers tell."""
         return bool(direction[direction.abs().argmax()] < 0)
 

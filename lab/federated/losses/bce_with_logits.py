@@ -32,11 +32,11 @@ class BCEWithLogits(Loss):
         slope = logits.sigmoid() * (1 - logits.sigmoid()) / self._count(logits)
         return slope.unsqueeze(1) * directions
 
-    def probable(self, numbers: Logits) -> Logits:
+    def to_soft_targets(self, numbers: Logits) -> Logits:
         """Each class by itself."""
         return numbers.sigmoid()
 
-    def points_along(self, direction: Float[Tensor, " classes"]) -> bool:
+    def has_plausible_sign(self, direction: Float[Tensor, " classes"]) -> bool:
         """The answer is no for most classes."""
         return bool(direction.sum() > 0)
 

@@ -57,7 +57,7 @@ class CrossEntropy(Loss):
         return not self.label_smoothing and not self.class_weights
 
     @property
-    def lowest_tells(self) -> bool:
+    def label_has_lowest_gradient(self) -> bool:
         """Of a label that is spread a sure network's is the highest."""
         return not self.label_smoothing
 

@@ -29,7 +29,7 @@ class MSE(Loss):
         return self._factor(logits) * directions.expand(len(logits), -1, -1)
 
     @property
-    def lowest_tells(self) -> bool:
+    def label_has_lowest_gradient(self) -> bool:
         """Another class's logit may lie further below zero than the label's below one."""
         return False
 

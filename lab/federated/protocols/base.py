@@ -25,7 +25,7 @@ class Protocol(Entry):
     kind: ClassVar[str] = "protocol"
     sends_change: ClassVar[bool] = False
     """Whether an update is a change, to be added to the weights, and not a gradient, to be gone against."""
-    untold: ClassVar[str] = "The client's optimiser"
+    unknown_setting: ClassVar[str] = "The client's optimiser"
     """What a server guesses that is not told all."""
 
     loss: Annotated[Loss, Help("what the client minimises")] = field(default=MEAN_CROSS_ENTROPY, kw_only=True)
@@ -74,7 +74,7 @@ class Protocol(Entry):
         Raises ``LabError`` where an update is none.
         """
 
-    def as_told(self) -> Protocol:
+    def server_view(self) -> Protocol:
         """What the server simulates of it: in single precision, for nobody can tell what a client's rounding took away."""
         single = NumberFormat.SINGLE
         return self if self.computes_in is self.sends_in is single else replace(self, computes_in=single, sends_in=single)

@@ -10,7 +10,7 @@ from lab.late import Tensor, nn, torch
 
 from lab.errors import LabError
 from lab.federated.gradient_rules import GradientRule
-from lab.federated.gradients import LocalSteps, slopes, trainable
+from lab.federated.gradients import LocalSteps, gradient_wrt, trainable
 from lab.federated.inputs import rows as rows_of
 from lab.federated.linear_steps import LinearSteps, linear_steps
 from lab.federated.local_optimisers.base import LocalOptimiser, Memory
@@ -56,7 +56,7 @@ class FedAvg(Protocol):
         for step in range(self.local_steps):
             rows = self._rows(step, len(targets)).to(targets.device)
             value = self.loss.value(torch.func.functional_call(model, weights, (rows_of(inputs, rows),)), targets[rows])
-            found = slopes(value, weights, differentiable=True)
+            found = gradient_wrt(value, weights, differentiable=True)
             moves = self._directions(step, weights, found, memories)
             weights = {name: weights[name] - self.learning_rate * direction for name, direction in moves}
         return {name: weights[name] - start[name] for name in start}
@@ -86,9 +86,9 @@ class FedAvg(Protocol):
         chosen = tuple(None if len(each) == pictures else each for each in rows)
         return LocalSteps(chosen, self.learning_rate, self.optimiser, self.loss)
 
-    def as_told(self) -> FedAvg:
+    def server_view(self) -> FedAvg:
         """Without an optimiser that the server is not told."""
-        told = cast("FedAvg", super().as_told())
+        told = cast("FedAvg", super().server_view())
         return told if self.optimiser_told else replace(told, optimiser=LocalSGD())
 
     def guesses(self) -> tuple[Protocol, ...]:

@@ -21,7 +21,7 @@ from lab.late import Float, Tensor, functional, np, torch
 from lab.errors import LabError
 from lab.federated.tensors import Images
 from lab.files.one_at_a_time import ONE_AT_A_TIME
-from lab.files.ordinary import opened
+from lab.files.ordinary import open_regular
 from lab.modalities.images.foreign_formats import foreign
 from lab.modalities.images.tones import FILLS, Tones, tones_between, tones_of
 
@@ -70,7 +70,7 @@ def read_picture(path: Path, size: int) -> Decoded:
 def read_bytes(path: Path) -> bytes:
     """The content of a file of at most 20 MiB. Raises ``LabError``."""
     try:
-        with opened(path, "a picture; give the path of one picture file") as file:
+        with open_regular(path, "a picture; give the path of one picture file") as file:
             return _bounded(file, str(path))
     except FileNotFoundError:
         raise LabError(f"There is no picture file {path}; check the path.") from None

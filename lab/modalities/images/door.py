@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lab.late import Tensor, nn, np, torch
 
 from lab.errors import LabError, quoted
-from lab.federated.told import plain
+from lab.federated.side_information import plain
 from lab.randomness import stream
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def lasting() -> Iterator[None]:
+def frozen_imports() -> Iterator[None]:
     """What is imported in this block stays: the collector need not look it through, not now, not on the way out.
 
     PyTorch brings a million objects; with them in sight a command takes 0.7 processor seconds longer.

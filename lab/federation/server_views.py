@@ -10,7 +10,7 @@ from functools import reduce
 from lab.late import torch
 
 from lab.client.batch import Batch
-from lab.client.defending import as_told, masked
+from lab.client.defending import server_view, withheld_tensors
 from lab.client.representation import last_layer
 from lab.errors import LabError
 from lab.evaluation.round import Round
@@ -26,7 +26,7 @@ from lab.federation.shards import Shards
 from lab.federation.training import build, sent_by
 
 
-def look(shards: Shards, played: Played, client: int, labels: LabelSource = LabelSource.KNOWN) -> Round:
+def observe_client(shards: Shards, played: Played, client: int, labels: LabelSource = LabelSource.KNOWN) -> Round:
     """One client's update of one round, ready to be attacked by ``lab.attack(found.observation)``.
 
     Raises ``LabError`` where the client sent nothing in that round.
@@ -34,7 +34,7 @@ def look(shards: Shards, played: Played, client: int, labels: LabelSource = Labe
     _check_took_part(played, client)
     batch, settings = shards.batch(client, played.point.number), shards.settings
     seen = _round(shards, played, client, batch, settings.protocol, played.sent[client], labels)
-    told = as_told(settings.defences, settings.protocol, len(batch))
+    told = server_view(settings.defences, settings.protocol, len(batch))
     return replace(seen, observation=replace(seen.observation, protocol=told))
 
 
@@ -44,7 +44,9 @@ def _check_took_part(played: Played, client: int) -> None:
         raise LabError(f"Client {client} sent nothing in round {played.point.number}; choose one of: {took_part}.")
 
 
-def look_over(shards: Shards, rounds: Iterable[Played], client: int, labels: LabelSource = LabelSource.KNOWN) -> Round:
+def observe_client_mean(
+    shards: Shards, rounds: Iterable[Played], client: int, labels: LabelSource = LabelSource.KNOWN
+) -> Round:
     """The mean of a client's updates of several rounds, taken one at a time, as if all had come at the weights of the first.
 
     What its defences drew by chance fades in it; so does what one round alone would tell where the weights moved between.
@@ -52,7 +54,7 @@ def look_over(shards: Shards, rounds: Iterable[Played], client: int, labels: Lab
     """
     others = iter(rounds)
     first = next(others)
-    seen, number = look(shards, first, client, labels), first.point.number
+    seen, number = observe_client(shards, first, client, labels), first.point.number
     total, count = first.sent[client], 1
     for played in others:
         _check_took_part(played, client)
@@ -65,11 +67,11 @@ def look_over(shards: Shards, rounds: Iterable[Played], client: int, labels: Lab
     update = {name: tensor / count for name, tensor in total.items()}
     observation = replace(seen.observation, update=update, rounds=count)
     if count > 1:
-        observation = replace(observation, protocol=shards.settings.protocol.as_told())
+        observation = replace(observation, protocol=shards.settings.protocol.server_view())
     return replace(seen, observation=observation)
 
 
-def look_at_sum(shards: Shards, played: Played, labels: LabelSource = LabelSource.KNOWN) -> Round:
+def observe_sum(shards: Shards, played: Played, labels: LabelSource = LabelSource.KNOWN) -> Round:
     """The mean update of one round, which is all that masks leave to an honest server: a batch of everybody's pictures.
 
     Raises ``LabError`` where nobody answered, or the clients have unlike numbers of pictures.
@@ -86,25 +88,25 @@ def look_at_sum(shards: Shards, played: Played, labels: LabelSource = LabelSourc
         )
     inputs = reduce(joined, (batch.inputs for batch in batches))
     together = Batch(inputs, torch.cat([batch.labels for batch in batches]))
-    total = shards.settings.masking(number).sum_of(played.sent)
+    total = shards.settings.masking(number).secure_sum(played.sent)
     mean = {name: tensor / len(clients) for name, tensor in total.items()}
     return _round(shards, played, clients[0], together, _of_all(shards.settings.protocol, len(clients)), mean, labels)
 
 
-def look_inconsistently(shards: Shards, played: Played, client: int, labels: LabelSource = LabelSource.KNOWN) -> Round:
+def observe_by_inconsistency(shards: Shards, played: Played, client: int, labels: LabelSource = LabelSource.KNOWN) -> Round:
     """What a dishonest server gets of one client in spite of masks (Pasquini et al. 2022: model inconsistency).
 
     It sends the client the weights, and everybody else the same with a last layer of zeros: nothing passes that on the way
     back, so that below it their first gradients are zero, and the sum is the one client's. After several local steps the
     others' last layers are no zeros any more, and what they add is noise. Raises ``LabError`` where the client sent nothing.
     """
-    honest, number = look(shards, played, client, labels), played.point.number
+    honest, number = observe_client(shards, played, client, labels), played.point.number
     network = deepcopy(honest.observation.network)
     name, last = last_layer(network)
     for weights in last.parameters():
         weights.detach().zero_()
     others = {other: sent_by(shards, network, other, number)[0] for other in played.sent if other != client}
-    total = shards.settings.masking(number).sum_of({client: played.sent[client], **others})
+    total = shards.settings.masking(number).secure_sum({client: played.sent[client], **others})
     below = {own: tensor for own, tensor in total.items() if not own.startswith(f"{name}.")}
     return replace(honest, observation=replace(honest.observation, update=below))
 
@@ -124,14 +126,14 @@ def _round(
     network.load_state_dict({**network.state_dict(), **played.before})
     observation = Observation(
         network=network,
-        protocol=protocol.as_told(),
+        protocol=protocol.server_view(),
         update=update,
         input_shape=shape_of(batch.inputs),
         batch_size=len(batch),
         label_source=labels,
         labels=batch.labels.clone() if labels is LabelSource.KNOWN else None,
         modality=settings.dataset.modality,
-        masked=masked(settings.defences, network),
+        withheld=withheld_tensors(settings.defences, network),
     )
     clean = protocol.update(network, batch.inputs, batch.labels)
     return Round(batch, clean, observation, _line_up(shards, played, client, batch))

@@ -28,7 +28,7 @@ AUDIBLE = 0.2
 """Relative noise that changes how to attack."""
 
 
-class Trace(Enum):
+class DetectedDefence(Enum):
     """What an update tells of its way."""
 
     PLAIN = ""
@@ -49,10 +49,10 @@ class Trace(Enum):
 
 
 @dataclass(frozen=True)
-class Reading:
+class Detection:
     """What was found, and how much of it."""
 
-    trace: Trace
+    trace: DetectedDefence
     amount: float = 0.0
     """The share of zeros, the most sizes, the largest rank, or the length of the noise over that of the gradient."""
 
@@ -62,36 +62,36 @@ class Reading:
         return self.trace.value.format(amount=100 * self.amount, number=self.amount)
 
 
-def read_update(observation: Observation) -> Reading:
+def detect_defence(observation: Observation) -> Detection:
     """The most telling trace; a plain update has none. Steps that divide by sizes leave few sizes by themselves.
 
     In a mean of several updates few sizes and zeros say no more what each was made of; what chance is left is noise.
     """
     if not observation.protocol.is_linear:
-        return Reading(Trace.PLAIN)
+        return Detection(DetectedDefence.PLAIN)
     numbers = torch.cat([tensor.flatten() for tensor in observation.update.values()]).abs()
     left = numbers[numbers > 0]
     if not len(left):
-        return Reading(Trace.PLAIN)
+        return Detection(DetectedDefence.PLAIN)
     if observation.rounds > 1:
         return _noisy(observation)
     if all(_of_one_size(tensor) for tensor in observation.update.values()):
-        return Reading(Trace.SIGNS)
+        return Detection(DetectedDefence.SIGNS)
     sizes = _few_sizes(observation)
     if sizes:
-        return Reading(Trace.GRID, sizes)
+        return Detection(DetectedDefence.GRID, sizes)
     zeros = 1 - len(left) / len(numbers)
     if zeros >= MOSTLY and float(left.min()) >= GAP * float(left.median()):
-        return Reading(Trace.SPARSE, zeros)
+        return Detection(DetectedDefence.SPARSE, zeros)
     rank = _low_rank(observation)
     if rank:
-        return Reading(Trace.LOW_RANK, rank)
+        return Detection(DetectedDefence.LOW_RANK, rank)
     return _noisy(observation)
 
 
-def _noisy(observation: Observation) -> Reading:
+def _noisy(observation: Observation) -> Detection:
     noise = _noise(observation)
-    return Reading(Trace.NOISE, noise) if noise >= AUDIBLE else Reading(Trace.PLAIN)
+    return Detection(DetectedDefence.NOISE, noise) if noise >= AUDIBLE else Detection(DetectedDefence.PLAIN)
 
 
 def _of_one_size(tensor: torch.Tensor) -> bool:

@@ -21,7 +21,7 @@ PLACE = re.compile(r"\s*([0-9]{1,9})\s*(?:-\s*([0-9]{1,9})\s*)?:\s*([0-9]{1,9})\
 
 
 @dataclass(frozen=True)
-class Look:
+class UpdateSelection:
     """One client's updates from a round to another; the one alone where these are the same."""
 
     first: int
@@ -31,7 +31,7 @@ class Look:
     """Whether the server breaks secure aggregation for it."""
 
     @classmethod
-    def parsed(cls, text: str, *, dishonest: bool = False) -> Look:
+    def parsed(cls, text: str, *, dishonest: bool = False) -> UpdateSelection:
         """From ``ROUND:CLIENT`` or ``FIRST-LAST:CLIENT``. Raises ``LabError`` for anything else."""
         found = PLACE.fullmatch(text)
         if found is None:
@@ -63,7 +63,7 @@ class Look:
         Rounds are read one at a time: however many there are, no more than three are in memory.
         """
         from lab.federation.bounds import bounds_told
-        from lab.federation.looking import look_over
+        from lab.federation.server_views import observe_client_mean
         from lab.federation.shards import Shards
 
         shards, points = Shards.of(settings), archive.points(settings)
@@ -72,27 +72,27 @@ class Look:
             return
         rounds = range(self.first, self.last + 1)
         taken = [number for number in rounds if self.client in settings.answering(number)] or [self.first]
-        seen = look_over(shards, (archive.played(points[number - 1]) for number in taken), self.client)
+        seen = observe_client_mean(shards, (archive.played(points[number - 1]) for number in taken), self.client)
         where = f"round {taken[0]}" if len(taken) == 1 else f"{len(taken)} rounds from {self.first} to {self.last}"
         yield _found(f"Client {self.client} in {where}", seen, attack, settings.seed)
         yield from bounds_told(shards, self.client, taken[0], len(taken))
 
     def _under_masks(self, shards: Shards, played: Played, attack: Attack | None) -> Iterator[str]:
-        from lab.federation.looking import look_at_sum, look_inconsistently
-        from lab.federation.masking_told import masks_told
+        from lab.federation.masking_report import report_masking
+        from lab.federation.server_views import observe_by_inconsistency, observe_sum
 
         settings, number = shards.settings, played.point.number
         if played.sent:
-            yield from masks_told(settings.masking(number), played.sent)
+            yield from report_masking(settings.masking(number), played.sent)
         if not self.dishonest:
             who = f"The sum of {len(played.sent)} clients in round {number}"
-            yield _found(who, look_at_sum(shards, played), attack, settings.seed)
+            yield _found(who, observe_sum(shards, played), attack, settings.seed)
             return
         yield (
             f"A dishonest server gives all but client {self.client} a last layer of zeros, so that the sum is that client's "
             "alone."
         )
-        seen = look_inconsistently(shards, played, self.client)
+        seen = observe_by_inconsistency(shards, played, self.client)
         yield _found(f"Client {self.client} in round {number}", seen, attack, settings.seed)
 
 

@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import pytest
 
-from lab.commands.lasting import lasting
+from lab.commands.gc_freeze import frozen_imports
 
 
 @pytest.fixture(autouse=True)
@@ -19,7 +19,7 @@ def test_the_collector_rests_and_then_goes_on_as_it_was(collecting):
     try:
         (gc.enable if collecting else gc.disable)()
         kept = []
-        with suppress(ImportError), lasting():
+        with suppress(ImportError), frozen_imports():
             assert not gc.isenabled()
             kept.append(kept)
             raise ImportError
@@ -30,7 +30,7 @@ def test_the_collector_rests_and_then_goes_on_as_it_was(collecting):
 
 
 def test_what_comes_later_is_collected():
-    with lasting():
+    with frozen_imports():
         pass
     before = gc.get_freeze_count()
     ring = []

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from lab.federated.tensors import Gradients
-from lab.federation.masking import UNIT, Masking, fixed, in_order
+from lab.federation.masking import UNIT, Masking, in_order, to_fixed_point
 
 SHOWN = 6
 """Clients; of more the last lines suffice."""
 ROW = "{who:<8}{number:>14}{whole:>18}{sent:>24}"
 
 
-def masks_told(masking: Masking, sent: Mapping[int, Gradients]) -> Iterator[str]:
+def report_masking(masking: Masking, sent: Mapping[int, Gradients]) -> Iterator[str]:
     """A table of the number that is largest in the sum, and a sentence on what the server is left with."""
     like = next(iter(sent.values()))
-    whole = {client: fixed(update, len(masking.clients)) for client, update in sent.items()}
-    masked = {client: masking.masked(client, update) for client, update in sent.items()}
-    total = masking.unmasked(masked, like)
+    whole = {client: to_fixed_point(update, len(masking.clients)) for client, update in sent.items()}
+    masked = {client: masking.add_masks(client, update) for client, update in sent.items()}
+    total = masking.remove_masks(masked, like)
     place = int(total.abs().argmax())
     yield (
         f"Secure aggregation of round {masking.number}, number {place} of {len(total)} of each update, in units of 2^-32, "
@@ -34,7 +34,7 @@ def masks_told(masking: Masking, sent: Mapping[int, Gradients]) -> Iterator[str]
     lost = f"; {_spoken(gone)} dropped out, whose pairs' seeds the others gave away, too" if gone else ""
     yield (
         f"The masks of pairs cancel; with the {len(sent)} own masks taken off, the sum under masks is {left}, in the clear "
-        f"{clear}{lost}. At least {masking.needed} of {len(masking.clients)} have to answer."
+        f"{clear}{lost}. At least {masking.threshold} of {len(masking.clients)} have to answer."
     )
 
 

@@ -8,6 +8,7 @@ from rounds import observe, smooth_batch
 
 from lab.attacks.derivative.matcher import match
 from lab.attacks.gradient_matching import GradientMatching
+from lab.attacks.matching.defence_detection import DetectedDefence, Detection, detect_defence
 from lab.attacks.matching.distances.balanced_cosine import BalancedCosine
 from lab.attacks.matching.distances.cosine import Cosine
 from lab.attacks.matching.distances.euclidean import Euclidean
@@ -17,7 +18,6 @@ from lab.attacks.matching.priors.total_variation import TotalVariation
 from lab.attacks.matching.sent_directions import SentDirections
 from lab.attacks.matching.sent_entries import SentEntries
 from lab.attacks.matching.settings import SMOOTHNESS
-from lab.attacks.matching.update_reading import Reading, Trace, read_update
 from lab.attacks.published import geiping2020_attack
 from lab.client.defences.gaussian_noise import GaussianNoise
 from lab.client.defences.low_rank import LowRank
@@ -61,26 +61,26 @@ def defended(observed, defence):
 def test_a_plain_update_has_no_trace(network, protocol, pictures):
     observed = observe(network, smooth_batch(pictures), protocol)
     for form, change in PLAIN.items():
-        assert read_update(changed(observed, change)).trace is Trace.PLAIN, form
+        assert detect_defence(changed(observed, change)).trace is DetectedDefence.PLAIN, form
 
 
 @pytest.mark.parametrize("network", NETWORKS, ids=lambda network: network.name)
 @pytest.mark.parametrize("pictures", [1, 4])
 def test_each_change_leaves_its_trace(network, pictures):
     observed = observe(network, smooth_batch(pictures))
-    assert read_update(changed(observed, torch.sign)).trace is Trace.SIGNS
-    assert read_update(changed(observed, lambda tensor: tensor.sign() * tensor.abs().mean())).trace is Trace.SIGNS
+    assert detect_defence(changed(observed, torch.sign)).trace is DetectedDefence.SIGNS
+    assert detect_defence(changed(observed, lambda tensor: tensor.sign() * tensor.abs().mean())).trace is DetectedDefence.SIGNS
     for share in (0.9, 0.99):
-        read = read_update(defended(observed, Pruning(strength=share)))
-        assert read.trace is Trace.SPARSE
+        read = detect_defence(defended(observed, Pruning(strength=share)))
+        assert read.trace is DetectedDefence.SPARSE
         assert read.amount >= share - 1e-3
 
 
 @pytest.mark.parametrize("network", NETWORKS, ids=lambda network: network.name)
 @pytest.mark.parametrize("strength", [0.3, 1.0, 3.0])
 def test_noise_is_told_in_its_size(network, strength):
-    read = read_update(defended(observe(network, smooth_batch()), GaussianNoise(strength=strength)))
-    assert read.trace is Trace.NOISE
+    read = detect_defence(defended(observe(network, smooth_batch()), GaussianNoise(strength=strength)))
+    assert read.trace is DetectedDefence.NOISE
     assert read.amount == pytest.approx(strength, rel=0.2)
 
 
@@ -92,7 +92,7 @@ def test_what_was_chosen_stays():
         *_, last = attack.reconstruct(observed, stream(0, "candidate"))
         assert "signs" not in last.note
     *_, last = GradientMatching(iterations=2).reconstruct(observed, stream(0, "candidate"))
-    assert last.note == Trace.SIGNS.value
+    assert last.note == DetectedDefence.SIGNS.value
 
 
 def test_a_plain_update_is_attacked_as_without_reading():
@@ -107,12 +107,12 @@ def test_a_plain_update_is_attacked_as_without_reading():
 
 def test_under_noise_no_layer_leads():
     """Truth: the likelihood of noise alike on all numbers weighs them alike; what was chosen otherwise stays."""
-    noisy = Reading(Trace.NOISE, 1.0)
+    noisy = Detection(DetectedDefence.NOISE, 1.0)
     assert GradientMatching().suited_to(noisy).distance == GradientMatching(distance=BalancedCosine()).suited_to(noisy).distance
     assert GradientMatching().suited_to(noisy).distance == Cosine()
     for chosen in (Euclidean(), Cosine(), LayerCosine()):
         assert GradientMatching(distance=chosen).suited_to(noisy).distance == chosen
-    assert GradientMatching().suited_to(Reading(Trace.PLAIN)).distance == TopHeavyCosine()
+    assert GradientMatching().suited_to(Detection(DetectedDefence.PLAIN)).distance == TopHeavyCosine()
 
 
 SPOILT = {
@@ -147,32 +147,32 @@ def test_a_grid_and_a_low_rank_are_read_off(network, pictures):
     observed = observe(network, smooth_batch(pictures))
     for bits in (3, 4, 5):
         for stochastic in (False, True):
-            read = read_update(defended(observed, Quantisation(bits=bits, stochastic=stochastic)))
-            assert read.trace is Trace.GRID
+            read = detect_defence(defended(observed, Quantisation(bits=bits, stochastic=stochastic)))
+            assert read.trace is DetectedDefence.GRID
             assert read.amount <= 2 ** (bits - 1)
-    assert read_update(defended(observed, Quantisation(bits=1))).trace is Trace.SIGNS
-    assert read_update(defended(observed, LowRank(rank=1))) == Reading(Trace.LOW_RANK, 1)
+    assert detect_defence(defended(observed, Quantisation(bits=1))).trace is DetectedDefence.SIGNS
+    assert detect_defence(defended(observed, LowRank(rank=1))) == Detection(DetectedDefence.LOW_RANK, 1)
 
 
 def masked(observed, defence):
     generator, batch = stream(0, "defence"), smooth_batch(seed=3)
     sent = trained([defence], observed.protocol, observed.network, batch, generator)
-    return replace(observed, update=sent, masked=defence.masks(observed.network))
+    return replace(observed, update=sent, withheld=defence.withheld_tensors(observed.network))
 
 
 def test_a_layer_of_which_a_part_is_left_out_is_not_compared():
     """The server has the defence's code, so that it knows which; unless it is told not to read, or nothing else was sent."""
     observed = masked(observe(SmallConvNet(width=8), smooth_batch(seed=3)), Soteria())
-    assert observed.masked == ("head.0.weight",)
-    rest = observed.unmasked()
+    assert observed.withheld == ("head.0.weight",)
+    rest = observed.without_withheld()
     assert rest.update.keys() == observed.update.keys() - {"head.0.weight"}
-    assert not rest.masked
+    assert not rest.withheld
     *_, last = GradientMatching(iterations=2).reconstruct(observed, stream(0, "candidate"))
     assert "leaves out gradients of head.0.weight" in last.note
     *_, last = GradientMatching(iterations=2, reading=False).reconstruct(observed, stream(0, "candidate"))
     assert "leaves out" not in last.note
     alone = replace(observed, update={"head.0.weight": observed.update["head.0.weight"]})
-    assert alone.unmasked().update.keys() == {"head.0.weight"}
+    assert alone.without_withheld().update.keys() == {"head.0.weight"}
 
 
 KNOWN = {
