@@ -146,7 +146,7 @@ def _along_a_pair(observation: Observation, name: str) -> Tensor:
             "Let the server know the labels."
         )
     column = torch.linalg.svd(mean_gradient_of(observation, name), full_matrices=False)[0][:, 0]
-    return column if observation.loss.points_along(column) else -column
+    return column if observation.loss.has_plausible_sign(column) else -column
 
 
 def mean_gradient_of(observation: Observation, name: str) -> Tensor:
