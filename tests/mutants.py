@@ -53,6 +53,8 @@ def _changes(node):
         yield from _operators(node.op, "op")
         yield "the left side alone", lambda copy: _become(copy, copy.left)
         yield "the right side alone", lambda copy: _become(copy, copy.right)
+    elif isinstance(node, ast.AugAssign):
+        yield from _operators(node.op, "op")
     elif isinstance(node, ast.Compare):
         yield from ((words, lambda copy, new=new: copy.ops.__setitem__(0, new())) for words, new in _swapped(node.ops[0]))
     elif isinstance(node, ast.Constant) and isinstance(node.value, bool):
@@ -69,7 +71,7 @@ def _changes(node):
         yield from _calls(node)
     elif isinstance(node, ast.FunctionDef | ast.For):
         for place, line in enumerate(node.body):
-            if isinstance(line, ast.Assign | ast.Expr) and len(node.body) > 1:
+            if isinstance(line, ast.Assign | ast.AugAssign | ast.Expr) and len(node.body) > 1:
                 yield f"without its line {place + 1}", lambda copy, place=place: copy.body.pop(place)
 
 

@@ -13,7 +13,7 @@ from PIL import Image, ImageColor
 from lab.attacks.base import Reading
 from lab.modalities.graphs.building import batch_of
 from lab.modalities.graphs.line_notation import ATOMS, parse
-from widgets.still.figures import HUES, bars, curves, pictures, said, table
+from widgets.still.figures import HUES, bars, curves, dots, pictures, said, table
 from widgets.still.gaps import gaps
 from widgets.still.molecules import molecules
 
@@ -31,8 +31,8 @@ def test_pictures_and_captions_must_be_as_many():
 
 
 def test_a_table_names_its_rows_and_columns():
-    shown = table(["what", "numbers"], [("picture", 3072), ("ratio", 31.67), ("leaks", True), ("long", 12345.6)])
-    assert repr(shown).splitlines() == ["what\tnumbers", "picture\t3,072", "ratio\t31.7", "leaks\tyes", "long\t12,346"]
+    shown = table(["what", "numbers"], [("picture", 3072), ("ratio", 31.67), ("leaks", True), ("long", 12345.6), ("below", -1234)])
+    assert repr(shown).splitlines() == ["what\tnumbers", "picture\t3,072", "ratio\t31.7", "leaks\tyes", "long\t12,346", "below\t−1,234"]
     assert shown._repr_html_().count('scope="col"') == 2
     assert shown._repr_html_().count('scope="row"') == 4
 
@@ -56,6 +56,7 @@ def test_bars_are_as_long_as_their_values_and_tell_gain_from_loss():
 FIGURES = [
     bars({"up": 2.0, "down": -1.0}),
     curves({"a": [1.0, 2.0], "b": [2.0, 1.0]}, "step", "cost"),
+    dots({"a": [(1.0, 2.0)], "b": [(2.0, 1.0)]}, "price", "leak"),
     pictures(torch.full((1, 3, 8, 8), 0.3), ["grey"]),
     table(["a", "b"], [(1, 2.0)]),
     said("A sentence."),
@@ -64,7 +65,7 @@ FIGURES = [
 ]
 
 
-@pytest.mark.parametrize("shown", FIGURES, ids=("bars", "curves", "pictures", "table", "said", "gaps", "molecules"))
+@pytest.mark.parametrize("shown", FIGURES, ids=("bars", "curves", "dots", "pictures", "table", "said", "gaps", "molecules"))
 def test_a_copy_that_is_not_trusted_shows_the_same(shown):
     """It keeps tables, text and pictures with their attributes; it drops SVG, scripts and styles."""
     markup = shown._repr_html_()
@@ -93,6 +94,20 @@ def test_a_curve_is_drawn_upwards_from_left_to_right():
     rows, columns = np.nonzero(np.abs(plot[..., :3].astype(int) - leaks).max(2) < 20)
     assert np.corrcoef(rows, columns)[0, 1] < -0.99
     assert plot[0, 0, :3].tolist() == [255, 255, 255], "on white, whatever the theme"
+
+
+def test_a_mark_stands_for_each_pair_right_for_more_and_up_for_more():
+    shown = dots({"a": [(0.2, 0.1), (0.9, 0.8)], "<b>": [(0.5, 0.5)]}, "price", "leak")
+    assert (
+        repr(shown)
+        == "leak over price: a (2), from 0.1 to 0.8 between 0.2 and 0.9; <b> (1), from 0.5 to 0.5 between 0.5 and 0.5."
+    )
+    assert "&lt;b&gt;" in shown._repr_html_()
+    (plot,) = drawn(shown)
+    high, wide = np.nonzero(np.abs(plot[..., :3].astype(int) - [225, 109, 58]).max(2) < 6)
+    high, wide = high[high < 480], wide[high < 480]  # the key stands below
+    left, right = wide < wide.mean(), wide > wide.mean()
+    assert high[left].mean() > high[right].mean() + 50
 
 
 def test_what_fits_stands_left_of_what_does_not_by_its_powers_of_ten():

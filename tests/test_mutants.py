@@ -27,6 +27,10 @@ def randn(*shape, seed=0):
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
+def integers(*shape, seed=0):
+    return torch.randint(1, 50, shape, generator=torch.Generator().manual_seed(seed))
+
+
 def network(seed=0, classes=3):
     torch.manual_seed(seed)
     return nn.Sequential(
@@ -90,6 +94,16 @@ SAMPLES = {
         ({("C", ("C",)): 3},),
         ({("C", ("O",)): 1, ("N", ("O",)): 1},),
         ({("N", ("O", "O")): 1, ("C", ("C",)): 2},),
+    ],
+    "clip_per_example": [
+        (torch.cat([scale * randn(1, 7, seed=place) for place, scale in enumerate((0.1, 1, 9, 0))]), longest)
+        for longest in (0.5, 2.0)
+    ],
+    "epsilon_of": [(0.5, 1, 1e-5), (2.0, 30, 1e-6), (7.0, 200, 1e-3)],
+    "noise_of_mean": [(2.0, 0.5, 9), (0.3, 4.0, 100)],
+    "masks_cancel": [
+        (integers(2, 3, seed=1), {(0, 1): integers(3, seed=2)}),
+        (integers(4, 2, seed=3), {(0, 2): integers(2, seed=4), (1, 2): integers(2, seed=5), (0, 3): integers(2, seed=6)}),
     ],
     "interval": [([1.0, 2.0, 4.0], [0.5, 2.5, 1.0], 4.303), ([3.0, 1.0, 2.0, 7.0, 5.0], [2.0, 2.0, 2.5, 1.0, 3.0], 2.776)],
 }

@@ -168,6 +168,33 @@ def shaken(counts, met=lambda found, one, other: True):
     return sum(found.values()) // 2 if all(met(found, *pair) for pair in found) else None
 
 
+def shortened(each, longest, lengths):
+    return each * (longest / lengths).clamp(max=1)
+
+
+def from_rho(rho, delta, log=math.log):
+    return rho + 2 * math.sqrt(rho * log(1 / delta))
+
+
+def rho_of(multiplier, steps=1):
+    return steps / (2 * multiplier**2)
+
+
+def masked(updates, pairs, low=1, high=-1):
+    sent = updates.clone()
+    for (one, other), mask in pairs.items():
+        sent[one] += low * mask
+        sent[other] += high * mask
+    return sent
+
+
+def masked_in_place(updates, pairs):
+    for (one, other), mask in pairs.items():
+        updates[one] += mask
+        updates[other] -= mask
+    return updates
+
+
 WRONG = {
     "first_recognised": [
         (lambda likeness, threshold: likeness.index(max(likeness)), "best frame"),
@@ -374,5 +401,72 @@ WRONG = {
         ),
         (lambda counts: shaken(counts, balanced), "each pair of kinds"),
         (lambda counts: None, "returned nothing"),
+    ],
+    "clip_per_example": [
+        (lambda each, longest: longest * each / each.norm(dim=1, keepdim=True), "short examples were stretched"),
+        (lambda each, longest: shortened(each, longest, each.norm()), "clips all examples together"),
+        (lambda each, longest: each.clamp(-longest, longest), "cuts single numbers"),
+        (lambda each, longest: shortened(each, longest, each.norm(dim=0)), "lengths of columns"),
+        (lambda each, longest: shortened(each, longest, each.abs().sum(1, keepdim=True)), "root of the sum of squares"),
+        (lambda each, longest: each * (each.norm(dim=1, keepdim=True) <= longest), "thrown away"),
+        (lambda each, longest: shortened(each, longest, each.norm(dim=1, keepdim=True)).sum(0), "they are added up later"),
+        (lambda each, longest: shortened(each.mean(0), longest, each.mean(0).norm()), "clips the mean"),
+        (lambda each, longest: each.mul_(0.5), "work on a copy"),
+    ],
+    "epsilon_of": [
+        (lambda multiplier, steps, delta: from_rho(rho_of(multiplier), delta), "this is one round"),
+        (lambda multiplier, steps, delta: steps * from_rho(rho_of(multiplier), delta), "epsilons do not add up so"),
+        (lambda multiplier, steps, delta: 2 * math.sqrt(rho_of(multiplier, steps) * math.log(1 / delta)), "does not fade"),
+        (lambda multiplier, steps, delta: rho_of(multiplier, steps), "what delta buys is missing"),
+        (
+            lambda multiplier, steps, delta: (
+                rho_of(multiplier, steps) + math.sqrt(rho_of(multiplier, steps) * math.log(1 / delta))
+            ),
+            "differentiate once more",
+        ),
+        (lambda multiplier, steps, delta: from_rho(rho_of(multiplier, steps), delta, math.log10), "the natural one"),
+        (lambda multiplier, steps, delta: from_rho(steps / multiplier**2, delta), "the 2 is missing"),
+        (lambda multiplier, steps, delta: from_rho(steps / (2 * multiplier), delta), "the square of the noise"),
+        (lambda multiplier, steps, delta: from_rho(rho_of(multiplier, steps**2), delta), "not T squared"),
+        (lambda multiplier, steps, delta: 2 * rho_of(multiplier, steps) + math.log(1 / delta), "alpha = 2 alone"),
+        (
+            lambda multiplier, steps, delta: min(
+                rho_of(multiplier, steps) * a + math.log(1 - 1 / a) - math.log(delta * a) / (a - 1)
+                for a in (1 + k / 100 for k in range(1, 10_000))
+            ),
+            "converts more sharply",
+        ),
+    ],
+    "noise_of_mean": [
+        (lambda multiplier, longest, clients: multiplier * longest / clients**0.5, "give a pair"),
+        (
+            lambda multiplier, longest, clients: (multiplier * clients**0.5, multiplier * longest / clients**0.5),
+            "the other way round",
+        ),
+        (lambda multiplier, longest, clients: (multiplier * longest, multiplier * clients**0.5), "the noise of one client"),
+        (lambda multiplier, longest, clients: (multiplier * longest / clients, multiplier), "cancels in part only"),
+        (lambda multiplier, longest, clients: (multiplier * longest * clients**0.5, multiplier), "noise of the sum; the mean"),
+        (lambda multiplier, longest, clients: (multiplier / clients**0.5, multiplier), "the multiplier times the bound"),
+        (
+            lambda multiplier, longest, clients: (multiplier * longest / clients**0.5, multiplier / clients**0.5),
+            "the bound over the number of clients",
+        ),
+        (lambda multiplier, longest, clients: (multiplier * longest / clients**0.5, multiplier), "all others' noise"),
+        (
+            lambda multiplier, longest, clients: (multiplier * longest / clients**0.5, multiplier * clients),
+            "the noise of the mean falls as well",
+        ),
+        (lambda multiplier, longest, clients: 2 * (multiplier * longest / clients**0.5,), "divide by it"),
+    ],
+    "masks_cancel": [
+        (lambda updates, pairs: updates, "leave in the clear"),
+        (lambda updates, pairs: masked(updates, pairs, -1, 1), "the lower number adds"),
+        (lambda updates, pairs: masked(updates, pairs, 1, 1), "both of a pair added"),
+        (lambda updates, pairs: masked(updates, pairs, -1, -1), "both of a pair took"),
+        (lambda updates, pairs: masked(updates, pairs, 1, 0), "only one of each pair"),
+        (lambda updates, pairs: masked(updates, pairs) - updates, "masks without the updates"),
+        (lambda updates, pairs: masked(updates, pairs).sum(0), "what the server ends with"),
+        (lambda updates, pairs: masked(updates, {pair: pairs[pair] for pair in [(0, 1)]}), "The numbers are off"),
+        (masked_in_place, "work on a copy"),
     ],
 }

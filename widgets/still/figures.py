@@ -10,10 +10,15 @@ import base64
 import html
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Drawing
 
 HUES = ("#d9480f", "#0b7285", "#7c5cbf", "#5f6b76")
 """What leaks, what is private, and two more: each tells itself apart on white and on the dark theme."""
+SHAPES = "os^D"
 BAR_WIDE, BAR_HIGH = 200, 14
 """Of the longest bar, in pixels."""
 CURVES_WIDE, CURVES_HIGH, FINE = 560, 240, 2
@@ -123,19 +128,45 @@ def curves(series: Mapping[str, Sequence[float]], x: str, y: str, every: int = 1
     return Figure(f"<div>{drawn}<p>{html.escape(words)}</p></div>", f"{y} over {x}: {words}.")
 
 
-def _plot(series: Mapping[str, Sequence[float]], x: str, y: str, every: int) -> bytes:
-    """A PNG, dark on white in either theme, and on paper."""
-    from matplotlib.figure import Figure as Drawing
+def dots(series: Mapping[str, Sequence[tuple[float, float]]], x: str, y: str) -> Figure:
+    """A mark for each pair of numbers, a hue and a shape for each series, and in words how far each of them ranges."""
+    words = "; ".join(f"{name} ({len(places)}), {_ranges(places)}" for name, places in series.items())
+    drawing, axes = _axes(x, y)
+    for place, (name, places) in enumerate(series.items()):
+        shape, hue = SHAPES[place % len(SHAPES)], HUES[place % len(HUES)]
+        axes.scatter(*zip(*places, strict=True), s=26, alpha=0.8, label=name, color=hue, marker=shape)
+    drawing.set_figheight(1.4 * drawing.get_figheight())
+    drawing.legend(loc="outside lower center", ncols=2, frameon=False)
+    drawn = embedded(_png(drawing), f"{y} over {x}: {words}", CURVES_WIDE)
+    return Figure(f"<div>{drawn}</div>", f"{y} over {x}: {words}.")
 
-    size = CURVES_WIDE / 100, CURVES_HIGH / 100
-    drawing = Drawing(figsize=size, dpi=100 * FINE, layout="constrained")
-    axes = drawing.add_subplot(xlabel=x, title=y)
+
+def _ranges(places: Sequence[tuple[float, float]]) -> str:
+    across, up = ((min(side), max(side)) for side in zip(*places, strict=True))
+    return f"from {_brief(up[0])} to {_brief(up[1])} between {_brief(across[0])} and {_brief(across[1])}"
+
+
+def _plot(series: Mapping[str, Sequence[float]], x: str, y: str, every: int) -> bytes:
+    drawing, axes = _axes(x, y)
     for place, (name, line) in enumerate(series.items()):
         steps = [every * step for step in range(len(line))]
         axes.plot(steps, line, label=name, color=HUES[place % len(HUES)], linestyle=(0, (4, 2)) if place else "-")
-    axes.spines[["top", "right"]].set_visible(False)
     if len(series) > 1:
         axes.legend(frameon=False)
+    return _png(drawing)
+
+
+def _axes(x: str, y: str) -> tuple[Drawing, Axes]:
+    """Dark on white in either theme, and on paper."""
+    from matplotlib.figure import Figure as Drawing
+
+    drawing = Drawing(figsize=(CURVES_WIDE / 100, CURVES_HIGH / 100), dpi=100 * FINE, layout="constrained")
+    axes = drawing.add_subplot(xlabel=x, title=y)
+    axes.spines[["top", "right"]].set_visible(False)
+    return drawing, axes
+
+
+def _png(drawing: Drawing) -> bytes:
     file = io.BytesIO()
     drawing.savefig(file, format="png")
     return file.getvalue()
@@ -167,4 +198,4 @@ def _told(value: Any) -> str:
     if isinstance(value, float) and value:
         digits = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:#.3g}".rstrip(".")
         return f"−{digits[1:]}" if value < 0 else digits
-    return f"{value:,}" if isinstance(value, int) else f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:,}".replace("-", "−") if isinstance(value, int) else f"{value:g}" if isinstance(value, float) else str(value)
