@@ -198,4 +198,6 @@ def _told(value: Any) -> str:
     if isinstance(value, float) and value:
         digits = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:#.3g}".rstrip(".")
         return f"−{digits[1:]}" if value < 0 else digits
-    return f"{value:,}".replace("-", "−") if isinstance(value, int) else f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, int):
+        return f"{value:,}".replace("-", "−")
+    return f"{value:g}" if isinstance(value, float) else str(value)
