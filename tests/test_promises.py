@@ -24,6 +24,7 @@ from lab.federated.protocols.secure_sum import SecureSum
 from lab.federation import promises as of_federation
 from lab.federation.settings import Federation
 from lab.federation.shards import Shards
+from lab.options.catalogue import entries
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -127,6 +128,14 @@ def test_a_run_keeps_the_epsilon_that_it_was_asked_for(defence):
     assert alone == DPSGD(multiplier=expected.multiplier)
 
 
+@pytest.mark.parametrize("entry", entries("protocol").values(), ids=lambda entry: entry.name)
+def test_every_protocol_of_the_catalogue_is_accounted_step_by_step(entry):
+    run = Experiment(batch_size=4, rounds=2, protocol=entry(), defences=(DPSGD(multiplier=2.0),))
+    (promise,) = privacy(run, DELTA)
+    steps = [4 if rows is None else len(rows) for rows in run.protocol.steps(4).rows]
+    assert (promise["rate"], promise["steps"]) == (max(steps) / 4, 2 * len(steps))
+
+
 def test_a_runs_client_is_promised_something_too():
     run = Experiment(defences=(DPFedAvg(multiplier=2.0),), rounds=3, batch_size=4)
     (promise,) = privacy(run, DELTA)
@@ -183,7 +192,10 @@ CLIPS = [f"{name}:longest={value}" for name in ("dp_sgd", "dp_fedavg", "clipping
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        *((("--epsilon", value), "give a number above 0, such as 3") for value in ("0", "-1", "nan", "inf")),
+        *(
+            (("--epsilon", value), "give a number above 0 and up to 10000")
+            for value in ("0", "-1", "nan", "inf", "1e5", "1e308")
+        ),
         *((("--delta", value), "give a chance above 0 and below 1") for value in ("0", "1", "-1", "nan", "inf")),
         *((("--defence", text), "longest") for text in CLIPS),
         (("--epsilon", "x"), "is not a number"),

@@ -20,6 +20,8 @@ from lab.options.words import percent
 USUAL_DELTA = 1e-5
 SAYS_LITTLE = 10.0
 """From this epsilon on a promise is a number and no protection."""
+MOST_ASKED = 1e4
+"""The largest that noise is sought for: far above it the search for noise that small would never end."""
 
 
 @dataclass(frozen=True)
@@ -80,9 +82,9 @@ def check_delta(delta: float) -> None:
 
 
 def check_epsilon(wanted: float) -> None:
-    """Raise ``LabError`` for an epsilon that nobody can promise."""
-    if not 0 < wanted < math.inf:
-        raise LabError(f"epsilon = {wanted:g} is out of range; give a number above 0, such as 3.")
+    """Raise ``LabError`` for an epsilon that nobody can promise, or nobody would ask for."""
+    if not 0 < wanted <= MOST_ASKED:
+        raise LabError(f"epsilon = {wanted:g} is out of range; give a number above 0 and up to {MOST_ASKED:g}, such as 3.")
 
 
 def epsilon(mechanism: Mechanism, delta: float) -> float:
