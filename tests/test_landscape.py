@@ -19,7 +19,8 @@ from widgets.landscape import filling
 from widgets.landscape.cells import SIDE, Cell, computed
 from widgets.landscape.filling import Filling
 from widgets.landscape.grids import GRIDS
-from widgets.landscape.recording import recorded, seconds_here
+from widgets.landscape.known import seconds_here
+from widgets.landscape.recording import recorded
 from widgets.playback.playback import Playback
 from widgets.views.landscape import Landscape
 

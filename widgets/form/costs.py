@@ -1,4 +1,4 @@
-"""What a click would cost, told before it is made: seconds of one processor of this machine, for networks and their weights."""
+"""What a click would cost and come to, told before it is made: of networks and their weights, on this machine."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 QUICK_S = 20.0
 """What takes no longer is attacked as soon as it is chosen."""
-TOLD = "in grey, how long its attack computes on this machine"
+TOLD = "in grey, how long its attack computes on this machine, and what came of it where the secret did not come back"
 PRICED = ("network", "trained")
-"""The choices between which costs differ by orders of magnitude."""
+"""The choices between which costs and outcomes differ most."""
 
 
 @dataclass(frozen=True)
 class Costs:
-    """Seconds of the present experiment, and by path and value those of what one click leads to; None where nobody can tell."""
+    """Seconds of the present experiment, None where nobody can tell; by path and value, what is told of one click."""
 
     present: float | None = None
-    choices: dict[str, list[tuple[Any, float | None]]] = field(default_factory=dict[str, list[tuple[Any, float | None]]])
+    choices: dict[str, list[tuple[Any, Control]]] = field(default_factory=dict[str, list[tuple[Any, Control]]])
 
     @property
     def is_quick(self) -> bool:
@@ -32,31 +32,31 @@ class Costs:
         return self.present is not None and self.present <= QUICK_S
 
     def shown_in(self, controls: list[Control]) -> list[Control]:
-        """The same controls, each option that has a cost with its seconds."""
+        """The same controls, each option with its seconds and its outcome, where they are known."""
         return [control | self._of(control) for control in controls]
 
     def _of(self, control: Control) -> Control:
         told = self.choices.get(control["path"], [])
-        options = control.get("options", ())
-        prices = [next((seconds for value, seconds in told if value == option["value"]), None) for option in options]
-        if not any(prices):
+        options: list[Control] = control.get("options", [])
+        prospects = [next((words for value, words in told if value == option["value"]), {}) for option in options]
+        if not any(prospects):
             return {}
-        priced = [option | {"seconds": price} for option, price in zip(options, prices, strict=True)]
+        priced = [option | words for option, words in zip(options, prospects, strict=True)]
         return {"options": priced, "help": f"{control['help']}; {TOLD}"}
 
 
 def costs_of(experiment: Experiment) -> Costs:
     """The costs around an experiment, by the rate of this machine."""
-    priced = [control for control in schema(experiment) if control["path"] in PRICED]
-    choices = {
-        control["path"]: [(value, _after(experiment, control["path"], value)) for value in _near(experiment, control)]
-        for control in priced
-    }
+    choices: dict[str, list[tuple[Any, Control]]] = {}
+    for control in (each for each in schema(experiment) if each["path"] in PRICED):
+        near = _near(experiment, control)
+        values = [option["value"] for option in control["options"]]
+        choices[control["path"]] = [(value, _prospect(experiment, control["path"], value, value in near)) for value in values]
     return Costs(_seconds(experiment), choices)
 
 
 def _near(experiment: Experiment, control: Control) -> list[Any]:
-    """The values in sight that keep the kind of input; what stands behind a button is told once it is chosen."""
+    """The values in sight that keep the kind of input: of what stands behind a button only what was measured is told."""
     from lab.options.catalogue import entries
 
     shown = [option["value"] for option in control["options"]]
@@ -69,20 +69,33 @@ def _near(experiment: Experiment, control: Control) -> list[Any]:
     ]
 
 
-def _after(experiment: Experiment, path: str, value: Any) -> float | None:
+def _prospect(experiment: Experiment, path: str, value: Any, is_near: bool) -> Control:
+    """What a choice leads to: its seconds, what came of it on the default input, and in short where it failed."""
+    from lab.client.checkpoints import at_hand
     from lab.errors import LabError
+    from lab.modalities.line_up import Verdict
     from widgets.form.gate import edited
+    from widgets.landscape.known import outcome_of, seconds_here
 
     try:
-        return _seconds(edited(experiment, ((path, value),)))
+        after = edited(experiment, ((path, value),))
     except LabError:  # which the click is answered by
-        return None
+        return {}
+    if after.trained and not at_hand(after.network, after.weights):
+        return {"outcome": "there are no trained weights here", "failed": "no weights"}
+    seconds = _seconds(after) if is_near else seconds_here(after)
+    told = {"seconds": seconds} if seconds else {}
+    if (found := outcome_of(after)) is None:
+        return told
+    sentence = f"on the default {after.modality.one}: {found.verdict}, {found.score}, {found.place} in the line-up"
+    failed = "" if found.verdict == Verdict.RECOGNISABLE.value else found.verdict.lower()
+    return told | {"outcome": sentence, "failed": failed}
 
 
 def _seconds(experiment: Experiment) -> float | None:
     """As it was measured, where it was; else a bound from the shapes of its layers."""
     from lab.experiments.cost import cost
-    from widgets.landscape.recording import seconds_here
+    from widgets.landscape.known import seconds_here
 
     try:
         return seconds_here(experiment) or cost(experiment).seconds

@@ -1,6 +1,6 @@
 """The grids as they ship: computed on the default picture by ``python -m widgets.landscape.recording``, one core.
 
-Beside the seconds stands the rate of the machine that took them, so that another machine can tell its own.
+Beside the seconds stands the rate of the machine that took them, so that another machine can tell its own (``known``).
 """
 
 from __future__ import annotations
@@ -11,15 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from widgets.landscape.cells import SIDE, Cell, computed
 from widgets.landscape.grids import GRIDS
-
-if TYPE_CHECKING:
-    from lab import Experiment
 
 FOLDER = Path(__file__).parent / "recorded"
 WORDS = ("verdict", "place", "score", "seconds")
@@ -45,26 +41,6 @@ def recorded(name: str) -> Recorded:
         for place, words, picture in zip(GRIDS[name].cells, told["cells"], pictures, strict=True)
     }
     return Recorded(told["rate"], cells)
-
-
-@cache
-def _known() -> dict[Experiment, tuple[Cell, float]]:
-    """Every recorded experiment with its cell, and the rate of the machine that computed it."""
-    found: dict[Experiment, tuple[Cell, float]] = {}
-    for name, grid in GRIDS.items():
-        told = recorded(name)
-        found |= {grid.experiment(*place): (cell, told.rate) for place, cell in told.cells.items() if cell is not None}
-    return found
-
-
-def seconds_here(experiment: Experiment) -> float | None:
-    """What a recorded attack takes on this machine: its seconds, by the rates of both; None of one that was not recorded."""
-    from lab.experiments.cost.products import products_per_second
-
-    if experiment not in _known():
-        return None
-    cell, rate = _known()[experiment]
-    return cell.seconds * rate / products_per_second()
 
 
 def record(name: str) -> None:

@@ -29,12 +29,14 @@ async function shrunk(file) {
   return (await new Promise((done) => canvas.toBlob(done, "image/png"))).arrayBuffer();
 }
 
-/** One choice as a pill, with what its attack costs where that is told; a real radio button does the work for keys and readers. */
-function pill(group, { value, label, seconds }, current, choose) {
+/** One choice as a pill, with what its attack costs and comes to where that is told; a real radio button does the work for keys and readers. */
+function pill(group, { value, label, seconds, outcome, failed }, current, choose) {
   const input = element("input", { type: "radio", name: group, checked: value === current, onchange: () => choose(value) });
-  const cost = Number.isFinite(seconds) ? [element("small", { class: "lab-cost", "aria-hidden": true }, lasting(seconds))] : [];
-  if (cost.length) input.setAttribute("aria-description", `about ${lasting(seconds)} of computing`);
-  return element("label", { class: "lab-pill" }, input, element("span", {}, label, ...cost));
+  const cost = Number.isFinite(seconds) && lasting(seconds);
+  const grey = [cost, failed].filter(Boolean).join(", ");
+  const described = [cost && `about ${cost} of computing`, outcome].filter(Boolean).join("; ");
+  if (described) input.setAttribute("aria-description", described);
+  return element("label", { class: "lab-pill", title: outcome ?? "" }, input, element("span", {}, label, ...(grey ? [element("small", { class: "lab-cost", "aria-hidden": true }, grey)] : [])));
 }
 
 const unfolded = new Set();

@@ -4,7 +4,7 @@ function ending(film) {
   if (film.round.unknown) return [`${last.verdict}:`, last.numbers?.sentences?.[0] ?? "nobody here knows the truth."];
   const guessed = last.downhill || (film.round.inputs && Number.isFinite(last.objective) && !last.readings?.length);
   const guesses = guessed ? ` and ${grouped(last.iteration)} ${last.iteration === 1 ? "guess" : "guesses"}` : "";
-  if (!first) return ["Not recognisable:", `${grouped(film.round.numbers)} numbers${guesses} were not enough.`];
+  if (!first) return [`${last.verdict}:`, `${grouped(film.round.numbers)} numbers${guesses} were not enough.`];
   const way = guessed ? `after ${grouped(first.iteration)} ${first.iteration === 1 ? "guess" : "guesses"}` : "by algebra";
   return [`${grouped(film.round.numbers)} numbers were enough:`, `recognisable ${way}, ${lasting(first.seconds)}.`];
 }
