@@ -2,11 +2,19 @@
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from widgets.run.pace import MOST_REST_S, Rate, rest_s, seconds_left
+from lab import Experiment, simulate_round
+from lab.evaluation.scores import reconstructions
+from lab.experiments.driving import drive
+from widgets.run.frames import pixels
+from widgets.run.pace import MOST_REST_S, PACE_S, Rate, rest_s, seconds_left
+
+JUST_SEEN = 2.0
+"""Grey levels of 255, the mean over a picture, by which it changes in half a second where somebody sees it change."""
 
 
 @given(iterations=st.integers(1, 5000), pace=st.floats(0, 5))
@@ -59,3 +67,17 @@ def test_the_time_left_is_never_wrong_by_more_than_a_factor_of_two(warming, step
     for iteration, seconds, told in spent[math.ceil(iterations / 20) + 1 : -2]:
         left = seconds_left(iteration, iterations, 0.0, told)
         assert (whole - seconds) / 2 <= left <= 2 * (whole - seconds), iteration
+
+
+def test_most_of_the_watchable_time_the_picture_visibly_changes():
+    """The default attack at the pace that people watch, as if a step took no time: when each guess is shown, and for how long."""
+    attacked, shown, pictures, now = simulate_round(Experiment()), [], [], 0.0
+    with drive(Experiment(), attacked.observation) as attack:
+        for state in attack:
+            shown.append(now)
+            pictures.append(pixels(reconstructions(attacked, state))[0].astype(float))
+            now += rest_s(state.iteration, state.iterations, PACE_S)
+    moments = np.arange(0, now, 0.1)
+    at, later = (np.searchsorted(shown, moments + ahead, side="right") - 1 for ahead in (0, 0.5))
+    changes = [np.abs(pictures[two] - pictures[one]).mean() >= JUST_SEEN for one, two in zip(at, later, strict=True)]
+    assert np.mean(changes) >= 0.6

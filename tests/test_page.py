@@ -80,6 +80,13 @@ def test_nothing_gives_the_secret_away_before_the_run_is_over(visit):
     page.locator(".lab-cover").wait_for(state="hidden")
 
 
+def test_what_a_click_comes_to_is_said_before_it_where_the_secret_does_not_come_back(page):
+    weights = page.locator('[data-control="trained"]')
+    weights.get_by_text("taking shape").wait_for()
+    described = weights.get_by_role("radio", name="trained", exact=True).get_attribute("aria-description")
+    assert re.fullmatch(r"about .* s of computing; on the default picture: Taking shape, .* dB, 1/8 in the line-up", described)
+
+
 def test_a_button_shows_the_choices_that_are_not_in_sight(page):
     losses = page.locator('[data-control="distance"]')
     hidden = losses.get_by_text("balanced Euclidean")
