@@ -70,7 +70,7 @@ def test_the_time_left_is_never_wrong_by_more_than_a_factor_of_two(warming, step
 
 
 def test_most_of_the_watchable_time_the_picture_visibly_changes():
-    """The default attack at the pace that people watch, as if a step took no time: when each guess is shown, and for how long."""
+    """The default attack at the pace that people watch, as if a step took no time: which guess is shown when."""
     attacked, shown, pictures, now = simulate_round(Experiment()), [], [], 0.0
     with drive(Experiment(), attacked.observation) as attack:
         for state in attack:

@@ -298,7 +298,9 @@ def test_a_defence_is_attacked_as_soon_as_it_is_chosen(page):
     page.wait_for_function("location.search.includes('gaussian_noise') && location.search.includes('10')")
     wait_for_status(page, "running")
     wait_for_status(page, "finished")
-    assert not page.locator(".lab-server .lab-verdict").inner_text().startswith("Recognisable")
+    verdict = page.locator(".lab-server .lab-verdict b").inner_text()
+    assert verdict != "Recognisable"
+    assert page.locator(".lab-ending").inner_text().startswith(f"{verdict}:"), "one verdict, wherever it stands"
     keep_picture(page, "page-defence")
     assert faults_light_and_dark(page) == ""
     page.get_by_role("radio", name="none", exact=True).check()
