@@ -18,6 +18,7 @@ from lab.client.defences.pruning import Pruning
 from lab.errors import LabError
 from lab.experiments.experiment import Experiment
 from lab.experiments.promises import keeping, privacy, privacy_told
+from lab.experiments.rounds import simulate_round
 from lab.federated.networks.mlp import MLP
 from lab.federated.protocols.fedavg import FedAvg
 from lab.federated.protocols.secure_sum import SecureSum
@@ -25,6 +26,7 @@ from lab.federation import promises as of_federation
 from lab.federation.settings import Federation
 from lab.federation.shards import Shards
 from lab.options.catalogue import entries
+from widgets.run.frames import describe_round
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -143,6 +145,13 @@ def test_a_runs_client_is_promised_something_too():
     (summed,) = privacy(replace(run, protocol=SecureSum()), DELTA)
     assert summed["multiplier"] == 1.0, "one client can turn the mean of both about"
     assert [one["whose"] for one in privacy(replace(run, defences=(DPFedAvg(), DPSGD())))] == ["example", "client"]
+
+
+def test_the_page_says_the_same_sentences_under_the_secret():
+    run = Experiment(network=MLP(depth=2, width=8), defences=(DPSGD(multiplier=2.0),), batch_size=2)
+    assert describe_round(run, simulate_round(run))["notes"] == privacy_told(run)
+    free = replace(run, defences=())
+    assert describe_round(free, simulate_round(free))["notes"] == []
 
 
 def test_what_promises_nothing_says_so_or_nothing():
