@@ -15,6 +15,7 @@ from benchmarks.cases import CASES, Case, Pictures, chosen
 from benchmarks.clock import Laps, Span, by_turns, ratio
 from benchmarks.contenders import Ours, local_batch, simulate, some_of, training_steps
 from benchmarks.costs import BREACHING, OURS, STEP, Costs
+from benchmarks.embeddings import DISTANCES, descend, sent_by, simulated
 from benchmarks.floor import floor
 from benchmarks.memory import peak_above_idle
 from benchmarks.plans import race_plan
@@ -435,3 +436,15 @@ def test_quality_compares_routes_that_differ_in_the_derivative_alone():
 def test_the_memory_of_a_fresh_process_grows_in_the_attack():
     found = budgets.memory()
     assert 0 < found["idle"]["uss"] < found["idle"]["rss"] < found["peak"]["rss"]
+
+
+def test_descent_on_embeddings_matches_what_the_client_sends_and_is_there_at_the_private_words():
+    _, attacked = simulated(width=16, seed=0)
+    seen, names = attacked.observation, [name for name in attacked.observation.update if "embedding" not in name]
+    entering = seen.network.features.embedding(attacked.batch.inputs)
+    made = dict(zip(names, sent_by(seen, names, entering), strict=True))
+    torch.testing.assert_close(made, {name: seen.update[name] for name in names}, rtol=1e-4, atol=1e-5)
+    for distance in DISTANCES.values():
+        found = descend(seen, distance, 30, seed=0)
+        assert found.last < found.first / 2
+        assert found.words.shape == (20,)

@@ -75,8 +75,9 @@ def test_the_loss_of_a_label_is_the_cross_entropy_of_a_linear_layer_on_the_mean_
     model = READER.build((4, 6), 3, stream(1, "weights")).double()
     whole = one_hot([[1, 3, 3, 0], [5, 2, 4, 1]]).double()
     whole[1, 2:] = 0
-    short = model.features.hidden(whole[1:, :2]).mean(1)
-    logits = model.head[0](torch.cat([model.features.hidden(whole[:1]).mean(1), short]))
+    body = model.features
+    means = [body.hidden(body.embedding(part)).mean(1) for part in (whole[:1], whole[1:, :2])]
+    logits = model.head[0](torch.cat(means))
     torch.testing.assert_close(model(whole), logits)
 
 

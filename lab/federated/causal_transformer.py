@@ -118,9 +118,9 @@ class CausalTransformer(nn.Module):
         """The one that words and places enter."""
         return cast("CausalBlock", self.blocks[0])
 
-    def hidden(self, sentences: Tensor) -> Tensor:
-        """What is known of each word and all before it, shape (sentences, places, width)."""
-        hidden = self.embedding(sentences)
+    def hidden(self, entering: Tensor) -> Tensor:
+        """What is known of each word and all before it; both of shape (sentences, places, width)."""
+        hidden = entering
         for block in self.blocks:
             hidden = block(hidden)
         return self.ln(hidden)
@@ -138,7 +138,7 @@ class LanguageModel(CausalTransformer):
 
     def forward(self, sentences: Tensor) -> Tensor:
         """Of shape (sentences, 2)."""
-        return self.likelihood(self.following(self.hidden(sentences)), sentences)
+        return self.likelihood(self.following(self.hidden(self.embedding(sentences))), sentences)
 
 
 class SentenceReader(CausalTransformer):
@@ -152,7 +152,7 @@ class SentenceReader(CausalTransformer):
 
     def forward(self, sentences: Tensor) -> Tensor:
         """Of shape (sentences, width)."""
-        return self.mean(self.hidden(sentences), sentences)
+        return self.mean(self.hidden(self.embedding(sentences)), sentences)
 
 
 def _scattered(*shape: int) -> Tensor:
