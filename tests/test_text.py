@@ -396,6 +396,19 @@ def test_a_sentence_that_cannot_be_told_is_refused_in_one(sentence, said):
     assert "\n" not in str(caught.value)
 
 
+@settings(max_examples=80, deadline=None)
+@given(st.text(max_size=30) | st.text(st.sampled_from("aBz9 .,;:!?'\"()[]-_*&/`’“—…ﬁ½\u0301\u200d\n"), max_size=30))
+def test_whatever_one_writes_is_refused_in_a_sentence_or_reads_the_same_again(sentence):
+    try:
+        found = pieces.encode(sentence)
+    except LabError as refused:
+        assert str(refused).isprintable()  # noqa: PT017
+        assert len(str(refused)) < 200  # noqa: PT017
+    else:
+        assert pieces.encode(pieces.decode(found)) == found
+        assert kind(sentence) == kind(pieces.typed(sentence))
+
+
 def test_marks_that_a_telephone_bends_are_those_that_one_types():
     printed = "“Who are YOU?” said the Caterpillar – ‘I don’t know — I’m a rabbit‑hole…’"
     assert pieces.encode(printed) == pieces.encode(
