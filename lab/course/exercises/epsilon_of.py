@@ -9,10 +9,10 @@ import torch
 
 from lab.course.exercises.base import Case, Exercise, Judge, equals
 
-ORDERS = 1 + torch.logspace(-3, 3, 301, dtype=torch.float64)
-"""Near enough to each other that the best of them is within 1e-4 of the best of all."""
-FINE = 4001
-"""Places at which a density is taken, ten deviations of room on either side."""
+ORDERS = 1 + torch.logspace(-1, 2, 151, dtype=torch.float64)
+"""Around the best of every case, and so near to each other that the best of them is within 1e-3 of the best of all."""
+FINE = 1001
+"""Places at which a density is taken, ten deviations of room on either side: several a deviation."""
 
 
 def cases(generator: torch.Generator) -> Iterator[Case]:
