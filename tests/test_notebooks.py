@@ -1,5 +1,8 @@
 """Every notebook runs from top to bottom, and is kept as a reader should find it; every lesson keeps the course's form."""
 
+import ast
+import importlib
+import importlib.util
 import re
 from pathlib import Path
 
@@ -18,6 +21,7 @@ NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("**/*.ipynb
 UNATTENDED = [path for path in NOTEBOOKS if "needs" not in read(path).metadata]
 """Those that need nothing beside the lab; ``test_capture_flower`` runs the one that needs Flower and an app."""
 WITH_VIEWS = (*LESSONS, LESSONS[0].with_name("00-meet-the-lab.ipynb"))
+OWN = ("lab", "widgets", "notebooks")
 STEPS = ["Predict", "Run", "Explain", "Change one thing", "Check"]
 HIDDEN_SEEDS = (0, 1, 20_260)
 RUN_BY_THE_LAB = ("one_change_that_hides", "three_tries")
@@ -76,6 +80,19 @@ def test_its_outputs_are_stripped_and_its_cells_are_short(path):
         assert cell.outputs == []
         assert cell.execution_count is None
         assert len(cell.source.splitlines()) <= 8
+
+
+def imported(source):
+    """(module, name) for each name that a cell takes out of one of the repository's modules."""
+    taken = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom)]
+    return [(node.module, each.name) for node in taken for each in node.names if node.module.partition(".")[0] in OWN]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_whatever_it_imports_of_the_repository_is_there(path):
+    sources = [cell.source for cell in code_cells(path) if not cell.source.startswith("%")]
+    for module, name in [pair for source in sources for pair in imported(source)]:
+        assert hasattr(importlib.import_module(module), name) or importlib.util.find_spec(f"{module}.{name}"), (module, name)
 
 
 @pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
