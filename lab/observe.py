@@ -66,7 +66,8 @@ def observe(
     ``input_shape``
         (channels, height, width) of a picture.
     ``labels``
-        Class numbers, shape (batch,), where the server knows them. Without them they are inferred.
+        Class numbers, shape (batch,), where the server knows them; zeros and ones, shape (batch, classes), where a picture has
+        any number of them (``BCEWithLogits``). Without them they are inferred.
     ``batch_size``
         Pictures behind the update. Without it as many as labels, or 1.
     ``mean``, ``std``
@@ -109,7 +110,7 @@ def observe(
     notes += settled(own, normalise(probe))
     logits = tried(own, normalise(probe), one_logit=protocol.loss.takes_one_logit)
     left_out = unused(own, logits)
-    check_classes(known, logits.shape[1])
+    check_classes(known, logits.shape[1], protocol.loss)
     weights = dict(own.named_parameters())
     for name in left_out:
         weights[name].requires_grad_(False)

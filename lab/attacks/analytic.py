@@ -13,11 +13,11 @@ from lab.attacks.closed_form.confirming import at_best_scale, head_residual, tel
 from lab.attacks.closed_form.linear_layers import CONSISTENT, LayerReading, _linear_layers, read_layers
 from lab.attacks.closed_form.mismatch import EXACT, fit
 from lab.attacks.closed_form.outcomes import ClosedFormOutcome
-from lab.attacks.labels.llg import ended, label_of_one, recover_labels
+from lab.attacks.labels.llg import ended, label_of_one, recover_labels, several_labels
 from lab.federated.inputs import each, made
 from lab.federated.observation import LabelSource, Observation
 from lab.federated.rounding import rounding
-from lab.federated.tensors import Inputs, Labels
+from lab.federated.tensors import Inputs, Labels, Targets
 from lab.modalities.base import modality_of
 from lab.options.fields import Bounds, Help
 from lab.options.words import percent
@@ -160,11 +160,7 @@ def _head_residual(readings: list[LayerReading], observation: Observation) -> fl
     """What the lowest reading, though it fits its own layer, leaves unexplained of the others."""
     lowest, labels = readings[-1], observation.labels
     if labels is None:
-        labels = (
-            label_of_one(readings[0].output_gradient)
-            if observation.loss.label_has_lowest_gradient
-            else recover_labels(observation)
-        )
+        labels = _labels_by(readings[0].output_gradient, observation)
 
     def residual(inputs: Tensor) -> float:
         if observation.local_steps == 1:
@@ -173,6 +169,14 @@ def _head_residual(readings: list[LayerReading], observation: Observation) -> fl
 
     inputs = lowest.recovered_input.unsqueeze(0)
     return at_best_scale(residual, inputs)[1] if lowest.up_to_scale else residual(inputs)
+
+
+def _labels_by(logit_gradient: Tensor, observation: Observation) -> Targets:
+    """One picture's labels, by its dL/dlogits."""
+    loss = observation.loss
+    if loss.takes_rows and observation.classes > 1:
+        return (logit_gradient < 0).to(logit_gradient).unsqueeze(0)
+    return label_of_one(logit_gradient) if loss.label_has_lowest_gradient else recover_labels(observation)
 
 
 def after_steps(observation: Observation, found: Inputs) -> tuple[Outcome, str]:
@@ -191,5 +195,8 @@ def after_steps(observation: Observation, found: Inputs) -> tuple[Outcome, str]:
 
 
 def _labels(observation: Observation) -> Labels | None:
-    """The labels where they are known or can be read off; the algebra itself needs none."""
-    return recover_labels(observation) if observation.label_source is LabelSource.INFERRED else observation.labels
+    """The labels where they are known or can be read off, one for each picture; the algebra itself needs none."""
+    if observation.label_source is LabelSource.INFERRED:
+        return recover_labels(observation) if several_labels(observation) is None else None
+    rows = observation.labels is not None and observation.labels.is_floating_point()
+    return None if rows else observation.labels

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields, replace
 from lab.late import torch
 
 from lab.attacks.base import AttackState, with_note
-from lab.attacks.labels.llg import counting_note
+from lab.attacks.labels.llg import counting_note, several_labels, several_note
 from lab.attacks.matching.defence_detection import DetectedDefence, Detection, detect_defence
 from lab.attacks.matching.distances.balanced_cosine import BalancedCosine
 from lab.attacks.matching.distances.base import Distance
@@ -29,8 +29,8 @@ from lab.attacks.matching.settings import SMOOTHNESS, Matching, Start
 from lab.attacks.matching.told_statistics import held_to_statistics
 from lab.errors import LabError
 from lab.federated.inputs import kept
-from lab.federated.observation import Observation
-from lab.federated.tensors import Inputs
+from lab.federated.observation import LabelSource, Observation
+from lab.federated.tensors import IMAGES, Inputs
 from lab.federated.update_names import spoken_names
 from lab.modalities.base import modality_of
 
@@ -52,7 +52,16 @@ def _known(observation: Observation) -> Known | None:
     from lab.attacks.matching.drawn_code import read_code  # imported here: they need torch
     from lab.attacks.matching.dropped_features import read_dropped
 
-    return read_code(observation) or _left_out(observation) or read_dropped(observation)
+    return read_code(observation) or _left_out(observation) or read_dropped(observation) or _several_labels(observation)
+
+
+def _several_labels(observation: Observation) -> Known | None:
+    """The client as one whose picture's labels were told, where the update shows that they are none or several."""
+    told = observation.label_source is not LabelSource.INFERRED or observation.modality != IMAGES
+    row = None if told else several_labels(observation)
+    if row is None:
+        return None
+    return Known(replace(observation, labels=row, label_source=LabelSource.KNOWN), several_note(row))
 
 
 def _left_out(observation: Observation) -> Known | None:

@@ -55,7 +55,7 @@ def observation_of(
         pictures=checked_batch(told, known, shape),
         source=source_of_labels(known, source),
     )
-    check_classes(known, classes)
+    check_classes(known, classes, seen.protocol.loss)
     return replace(seen, labels=known)
 
 

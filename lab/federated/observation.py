@@ -12,7 +12,7 @@ from lab.late import torch
 
 from lab.errors import LabError
 from lab.federated.receiving import received
-from lab.federated.tensors import IMAGES, Gradients, Labels, Received, Shape
+from lab.federated.tensors import IMAGES, Gradients, Received, Shape, Targets
 
 if TYPE_CHECKING:
     from lab.federated.batch_statistics import Statistics
@@ -40,7 +40,8 @@ class Observation:
     """Of one candidate as the network eats it; (channels, height, width) of a picture."""
     batch_size: int
     label_source: LabelSource
-    labels: Labels | None
+    labels: Targets | None
+    """Class numbers; rows of zeros and ones where a picture may have any number of them."""
     notes: tuple[str, ...] = ()
     """What was left out of the model or put right, and what that does to an attack; a sentence each."""
     modality: str = IMAGES

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lab.late import Tensor, np, torch
 
 from lab.errors import LabError, quoted
 from lab.federated.observation import LabelSource
+
+if TYPE_CHECKING:
+    from lab.federated.losses.base import Loss
 
 MOST_PICTURES, MOST_NUMBERS = 10_000, 10**9
 """Pictures behind one update, and numbers in all of them: more is a slip."""
@@ -33,25 +36,45 @@ def plain(numbers: Any) -> Any:
 
 
 def class_numbers(labels: Any) -> Tensor | None:
-    """Labels as whole numbers, shape (batch,)."""
+    """Labels as whole numbers, shape (batch,); as zeros and ones, shape (batch, classes), where a picture has any number."""
     if labels is None:
         return None
     try:
         found = np.atleast_1d(np.asarray(plain(labels)))
     except (TypeError, ValueError, RuntimeError):
         found = np.zeros(0)
+    if found.ndim == 2 and found.size and found.dtype.kind in "iufb" and bool(np.isin(found, (0, 1)).all()):
+        return torch.as_tensor(found.astype("float32"))
     if found.dtype.kind not in "iu" or found.ndim > 1 or not len(found):
         raise LabError(f"labels = {quoted(labels)} are no class numbers; give a whole number for each picture, shape (batch,).")
     return torch.as_tensor(found.astype("int64"))
 
 
-def check_classes(labels: Tensor | None, classes: int) -> None:
-    """Raise ``LabError`` for labels that the model has no logits for; one logit tells class 1 from class 0."""
+def check_classes(labels: Tensor | None, classes: int, loss: Loss) -> None:
+    """Raise ``LabError`` for labels that the model has no logits for; one logit tells class 1 from class 0.
+
+    Rows of zeros and ones are for losses that take each class by itself.
+    """
+    if labels is not None and labels.ndim == 2:
+        _check_rows(labels, classes, loss)
+        return
     classes = max(classes, 2)
     if labels is not None and (int(labels.min()) < 0 or int(labels.max()) >= classes):
         raise LabError(
             f"labels from {int(labels.min())} to {int(labels.max())} reach beyond the model's {classes} classes; give numbers "
             f"from 0 to {classes - 1}."
+        )
+
+
+def _check_rows(labels: Tensor, classes: int, loss: Loss) -> None:
+    if not loss.takes_rows:
+        raise LabError(
+            f"labels are rows of zeros and ones, and {loss.name} takes one class for each picture; give class numbers, or "
+            "FedSGD(loss=BCEWithLogits())."
+        )
+    if labels.shape[1] != classes:
+        raise LabError(
+            f"labels have {labels.shape[1]} columns, and the model has {classes} classes; give a zero or a one for each class."
         )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from lab.late import Tensor
+
 from lab.findings.base import Finding, Found
 from lab.findings.case import Case
 from lab.findings.last_layer import slopes_of_logits
@@ -26,6 +28,8 @@ class Labels(Finding):
         if len(slopes) == 1:
             return self._of_one_logit(float(slopes), bool(given)) if case.pictures == 1 else None
         negative = {int(place) for place in (slopes < 0).nonzero().flatten()}
+        if given.ndim == 2:
+            return self._of_rows({int(place) for place in given[0].nonzero().flatten()}, negative, slopes)
         wrong = sorted({int(label) for label in given.cpu()} - negative)
         if not wrong or not 0 < len(negative) <= case.pictures:
             return None
@@ -33,6 +37,16 @@ class Labels(Finding):
             f"The labels given are not the pictures': of class {wrong[0]} there is none, and the update raises the logits of "
             f"{', '.join(map(str, sorted(negative)))}. Give those, or let the labels be inferred.",
             float(slopes[wrong[0]]),
+        )
+
+    def _of_rows(self, given: set[int], raised: set[int], slopes: Tensor) -> Found | None:
+        """Of one picture with any number of labels."""
+        if given == raised:
+            return None
+        return self.found(
+            f"The labels given are not the picture's: the update raises the logits of {_listed(raised)}, and "
+            f"{_listed(given)} are given. Give those, or let the labels be inferred.",
+            float(slopes[min(given ^ raised)]),
         )
 
     def _of_one_logit(self, slope: float, given: bool) -> Found | None:
@@ -45,3 +59,7 @@ class Labels(Finding):
             "inferred.",
             slope,
         )
+
+
+def _listed(classes: set[int]) -> str:
+    return ", ".join(map(str, sorted(classes))) or "no class"

@@ -99,7 +99,7 @@ def _of_several(case: Case) -> Fit | None:
         return None
     mean = answers.mean(0)
     if case.seen.labels is not None:
-        counts = torch.bincount(case.seen.labels.cpu(), minlength=case.seen.classes).double()
+        counts = _counted(case.seen.labels.cpu(), case.seen.classes)
         return _projected(slopes, mean - counts / count)
     if case.seen.local_steps > 1:
         return None  # gradients met on the way make no whole counts
@@ -107,6 +107,11 @@ def _of_several(case: Case) -> Fit | None:
     fits = [_of_counts(slopes, mean, factor, count) for factor in signed]
     best = min(fits, key=lambda fit: fit.residual)
     return best if math.isfinite(best.residual) else None
+
+
+def _counted(labels: Tensor, classes: int) -> Tensor:
+    """Pictures of each class."""
+    return labels.sum(0).double() if labels.is_floating_point() else torch.bincount(labels, minlength=classes).double()
 
 
 @no_grad

@@ -38,6 +38,8 @@ class BatchReading:
 def read_batch(observation: Observation, gradients: Gradients) -> BatchReading | None:
     """The head's inputs set apart, by silent units or by labels; None where they stay mixed."""
     labels = known_labels(observation)
+    if labels.is_floating_point():  # of pictures with any number of labels none is set apart by them
+        return None
     network, loss = observation.network, observation.loss
     return _by_inactive_units(network, gradients, labels, loss) or _by_labels(network, gradients, labels, loss)
 

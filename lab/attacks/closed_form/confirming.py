@@ -12,7 +12,7 @@ from collections.abc import Callable
 from lab.late import Float, Tensor, torch
 
 from lab.federated.observation import Observation
-from lab.federated.tensors import Gradients, Labels
+from lab.federated.tensors import Gradients, Targets
 from lab.federated.updates import flat
 
 SCALES = (-2, 2, 25)
@@ -25,7 +25,7 @@ REFINEMENTS = 5
 """So often the best guess's neighbourhood is looked at closer, four times each."""
 
 
-def head_residual(observation: Observation, inputs: Float[Tensor, "pictures inputs"], labels: Labels) -> float:
+def head_residual(observation: Observation, inputs: Float[Tensor, "pictures inputs"], labels: Targets) -> float:
     """||s g(x) - g*|| / ||g*|| of the head at the factor s >= 0 where it is least; x: shape (pictures, inputs)."""
     head, update = observation.network.head, observation.update
     weights = dict(head.named_parameters())

@@ -78,10 +78,12 @@ class _Above:
 def _at_the_top(observation: Observation) -> _Above | None:
     """dL/dz at the logits is negative at the label, where that is known (p - y of a cross entropy: there alone).
 
-    Of one logit alone it is negative for a yes, and for a no positive.
+    Of one logit alone it is negative for a yes, and for a no positive; so it is of each where labels are rows.
     """
     if observation.labels is None:
         return None
+    if observation.labels.is_floating_point():
+        return _Above(1 - 2 * observation.labels[0], exact=False)
     if observation.classes == 1:
         return _Above(1 - 2 * observation.labels[:1], exact=False)
     return _Above(-functional.one_hot(observation.labels[0], observation.classes), exact=False)

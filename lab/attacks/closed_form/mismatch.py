@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 
 from lab.late import Tensor, torch
 
-from lab.attacks.labels.llg import recover_labels
+from lab.attacks.labels.llg import recover_labels, several_labels
 from lab.federated.inputs import moved
 from lab.federated.observation import Observation
-from lab.federated.tensors import Gradients, Inputs, Labels
+from lab.federated.tensors import Gradients, Inputs, Targets
 
 EXACT = 1e-3
 """Relative mismatch ||g(x) - g*|| / ||g*|| up to which the picture explains the shared numbers."""
@@ -65,7 +65,7 @@ def _chunks(made: Gradients, shared: Gradients) -> Iterator[tuple[Tensor, Tensor
         yield from ((one.double(), other.double()) for one, other in pairs)
 
 
-def fit(observation: Observation, inputs: Inputs, labels: Labels | None = None) -> Fit:
+def fit(observation: Observation, inputs: Inputs, labels: Targets | None = None) -> Fit:
     """How the input's own update explains the shared one; with these labels, or those that the server knows or infers."""
     labels = known_labels(observation) if labels is None else labels
     made = observation.protocol.update(observation.network, moved(inputs, observation.device), labels)
@@ -77,9 +77,12 @@ def mismatch(observation: Observation, inputs: Inputs) -> float:
     return fit(observation, inputs).residual
 
 
-def known_labels(observation: Observation) -> Labels:
+def known_labels(observation: Observation) -> Targets:
     """The labels that the server was told, else those that it infers."""
-    return recover_labels(observation) if observation.labels is None else observation.labels
+    if observation.labels is not None:
+        return observation.labels
+    several = several_labels(observation)
+    return recover_labels(observation) if several is None else several
 
 
 def in_double(observation: Observation) -> Observation:

@@ -12,7 +12,7 @@ from lab.attacks.labels.whole_counts import SURE, factor_of_whole_counts
 from lab.errors import LabError
 from lab.federated.inputs import moved, random
 from lab.federated.observation import LabelSource, Observation
-from lab.federated.tensors import Inputs, Labels
+from lab.federated.tensors import Inputs, Labels, Targets
 from lab.randomness import stream
 
 if TYPE_CHECKING:
@@ -62,6 +62,30 @@ def label_of_one(logit_gradient: Float[Tensor, " classes"]) -> Labels:
     return (logit_gradient < 0).long() if len(logit_gradient) == 1 else logit_gradient.argmin().view(1)
 
 
+def several_labels(observation: Observation) -> Targets | None:
+    """A row of zeros and ones, where one picture has no label or several: a class counts whose logit the update raises.
+
+    None where it has one, another loss tells no such thing, or noise may have turned a sign.
+    """
+    from lab.attacks.closed_form.linear_layers import single_input  # imported here: it reads layers by what is told here
+
+    if not observation.loss.takes_rows or observation.batch_size > 1 or observation.classes == 1:
+        return None
+    if not isinstance(next(reversed([*observation.network.head.children()]), None), nn.Linear):
+        return None
+    name, gradient = last_linear(observation.network)[0], dict(observation.update)
+    if not observation.protocol.is_linear or single_input(gradient, name) is None:
+        return None
+    row = (observation.mean_gradient(f"{name}.bias")[f"{name}.bias"] < 0).to(gradient[f"{name}.bias"]).unsqueeze(0)
+    return None if int(row.sum()) == 1 else row
+
+
+def several_note(row: Float[Tensor, "1 classes"]) -> str:
+    """That a picture has those labels, in a sentence."""
+    classes = ", ".join(str(int(place)) for place in row[0].nonzero()) or "none"
+    return f"The picture has not one label: the classes whose logits the update raises are these, {classes}."
+
+
 def _answers(observation: Observation, logit_gradient: float) -> Labels:
     """Noes, then yeses: of one picture by the sign, of several as many as make this gradient of logits such as noise has."""
     pictures = observation.batch_size
@@ -97,8 +121,12 @@ def length_note(factor: float) -> str:
 
 def counting_note(observation: Observation) -> str:
     """The same of an attack that had to count its labels; nothing where they were told, or there is one picture."""
-    counted = observation.label_source is LabelSource.INFERRED and observation.batch_size > 1
-    return length_note(length_factor(observation)) if counted else ""
+    if observation.label_source is not LabelSource.INFERRED:
+        return ""
+    row = several_labels(observation)
+    if row is not None:
+        return several_note(row)
+    return length_note(length_factor(observation)) if observation.batch_size > 1 else ""
 
 
 def ended(observation: Observation, state: AttackState, outcome: Outcome, note: str) -> AttackState:

@@ -96,7 +96,7 @@ class Search:
         self.prior_factors: list[Tensor | float] = []
         self.pending: Tensor | float | None = None
 
-    def _first_targets(self, generator: torch.Generator) -> tuple[Tensor | None, Labels | None]:
+    def _first_targets(self, generator: torch.Generator) -> tuple[Tensor | None, Targets | None]:
         """Free label logits (DLG's joint recovery), or labels given or recovered."""
         observation = self.observation
         if observation.label_source is LabelSource.JOINT:
@@ -125,8 +125,10 @@ class Search:
         return [*(leaf.requires_grad_() for leaf in leaves.values()), *([] if self.logits is None else [self.logits])]
 
     def labels(self) -> Labels | None:
-        """The labels as believed at present."""
-        return self.fixed if self.logits is None else self.logits.detach().argmax(1)
+        """The labels as believed at present; None where a picture has any number of them."""
+        if self.logits is not None:
+            return self.logits.detach().argmax(1)
+        return None if self.fixed is None or self.fixed.is_floating_point() else self.fixed
 
     def _targets(self) -> Targets:
         """What the candidate is trained on: labels, or probabilities in the graph of their logits."""

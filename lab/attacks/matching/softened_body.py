@@ -15,7 +15,7 @@ from lab.attacks.matching.dropped_features import read_dropped
 from lab.attacks.matching.softened import SoftReLU, Temperature, is_softened, softened
 from lab.federated.observation import Observation
 from lab.federated.second_derivatives import second_derivatives
-from lab.federated.tensors import Images, Labels
+from lab.federated.tensors import Images, Targets
 from lab.modalities.images.spectrum import Spectrum
 
 TINY = 1e-30
@@ -46,7 +46,7 @@ class SoftenedBody:
         self.weights = {name: weight for name, weight in weights.items() if bool(inversion.gradients[name].any())}
         self.sent = {name: inversion.gradients[name].to(like) for name in self.weights}
         self.spectrum = Spectrum(*observation.image_shape)
-        self.labels: Labels = known_labels(observation)
+        self.labels: Targets = known_labels(observation)
 
     def start(self, generator: torch.Generator, *, noise: bool) -> Tensor:
         """Coordinates of grey pictures, or of random photographs."""
@@ -93,7 +93,7 @@ def _is_certain(inversion: Inversion, features: Tensor) -> bool:
     observation, labels = inversion.precise, known_labels(inversion.precise).cpu()
     if len(labels) == 1 and inversion.readings[-1].up_to_scale:
         return False
-    return len(labels.unique()) == len(labels) and head_residual(observation, features, labels) <= CONSISTENT
+    return len(labels.unique(dim=0)) == len(labels) and head_residual(observation, features, labels) <= CONSISTENT
 
 
 def _share(left: Tensor, whole: Tensor) -> Tensor:

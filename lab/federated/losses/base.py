@@ -34,6 +34,9 @@ class Loss(Entry):
     takes_one_logit: ClassVar[bool] = False
     """Whether one logit alone tells something: a yes, which is class 1, or a no, class 0."""
 
+    takes_rows: ClassVar[bool] = False
+    """Whether a picture may have any number of labels: a row of zeros and ones, each class by itself."""
+
     reduction: Annotated[Reduction, Help("over the pictures of a step: their mean, or their sum")] = Reduction.MEAN
 
     @abstractmethod
@@ -85,7 +88,7 @@ class Loss(Entry):
 def one_hot(logits: Logits, targets: Targets) -> Logits:
     """Targets as a number for each class; of one logit alone its answer, 1 or 0."""
     if targets.is_floating_point():
-        return targets
+        return targets.to(logits)
     if logits.shape[1] == 1:
         return targets.unsqueeze(1).to(logits)
     return (targets.unsqueeze(1) == torch.arange(logits.shape[1], device=logits.device)).to(logits)  # which torch.vmap bears

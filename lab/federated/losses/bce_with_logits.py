@@ -16,6 +16,7 @@ class BCEWithLogits(Loss):
     """-log of the probability that each class's sigmoid gives its answer, yes or no (``torch.nn.BCEWithLogitsLoss``)."""
 
     takes_one_logit: ClassVar[bool] = True
+    takes_rows: ClassVar[bool] = True
 
     def value(self, logits: Logits, targets: Targets) -> Float[Tensor, ""]:
         """Over pictures and classes."""
