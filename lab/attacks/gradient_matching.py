@@ -38,8 +38,8 @@ LEFT_OUT = "A defence leaves out gradients of {names}, so the other layers are c
 SMOOTHNESS_OF_SIGNS = (TotalVariation(weight=0.7, fade=0.3),)
 SMOOTHNESS_OF_FEW = (TotalVariation(weight=1.5, fade=0.3),)
 """Where few values or directions were sent."""
-SMOOTHNESS_OF_NOISE = TotalVariation(weight=3.0, fade=0.2)
-"""At noise as long as the gradient; of less, so much less is added to the usual."""
+SMOOTHNESS_OF_NOISE = TotalVariation(weight=1.0, fade=1.0)
+"""At noise as long as the gradient, to the end: what is left out later comes back as noise. Of less, so much less is added."""
 
 
 def _even(distance: Distance) -> Distance:
