@@ -8,12 +8,12 @@ from typing import Annotated
 
 from lab.late import Tensor, nn, torch
 
-from lab.attacks.base import Attack, AttackState, Outcome, unknown
+from lab.attacks.base import Attack, AttackState, Outcome, ended, unknown
 from lab.attacks.closed_form.confirming import at_best_scale, head_residual, tells_scale
 from lab.attacks.closed_form.linear_layers import CONSISTENT, LayerReading, _linear_layers, read_layers
 from lab.attacks.closed_form.mismatch import EXACT, fit
 from lab.attacks.closed_form.outcomes import ClosedFormOutcome
-from lab.attacks.labels.llg import ended, label_of_one, recover_labels, several_labels
+from lab.attacks.labels.llg import label_of_one, recover_labels, several_labels
 from lab.federated.inputs import each, made
 from lab.federated.observation import LabelSource, Observation
 from lab.federated.rounding import rounding

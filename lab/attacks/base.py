@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from lab.late import Tensor, torch
 
+from lab.attacks.labels.llg import counting_note
 from lab.errors import LabError
 from lab.federated.observation import Observation
 from lab.federated.tensors import Images, Inputs, Labels
@@ -82,6 +83,11 @@ class AttackState:
     def counted_on(self, passed: int) -> AttackState:
         """The same, so many steps having passed before."""
         return replace(self, iteration=passed + self.iteration, iterations=passed + self.iterations)
+
+
+def ended(observation: Observation, state: AttackState, outcome: Outcome, note: str) -> AttackState:
+    """An attack's last state: with its outcome, the number behind it, and what counting its labels took for granted."""
+    return replace(state, outcome=outcome, note=" ".join(filter(None, (note, counting_note(observation)))))
 
 
 def with_note(sentence: str, states: Iterator[AttackState]) -> Iterator[AttackState]:

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from lab.late import torch
 
-from lab.attacks.base import AttackState, with_note
+from lab.attacks.base import AttackState, ended, with_note
 from lab.attacks.gradient_matching import GradientMatching
-from lab.attacks.labels.llg import ended
 from lab.attacks.matching.nearest import distance_of
 from lab.attacks.matching.settings import Matching
 from lab.attacks.recursive import projected

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from lab.late import Tensor, torch
 
-from lab.attacks.base import Attack, AttackState, Outcome, Reading, unknown
-from lab.attacks.labels.llg import ended
+from lab.attacks.base import Attack, AttackState, Outcome, Reading, ended, unknown
 from lab.federated.inputs import each, is_same, moved
 from lab.federated.observation import Observation
 from lab.modalities.graphs.building import Graph, batch_of, graphs_of

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from lab.late import torch
 
-from lab.attacks.base import Attack, AttackState, Outcome
+from lab.attacks.base import Attack, AttackState, Outcome, ended
 from lab.attacks.closed_form.outcomes import ClosedFormOutcome
 from lab.attacks.gradient_matching import GradientMatching
-from lab.attacks.labels.llg import ended
 from lab.attacks.matching.distances.balanced_cosine import BalancedCosine
 from lab.federated.observation import Observation
 from lab.federated.tensors import IMAGES, Images

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from lab.late import torch
 
-from lab.attacks.base import Attack, AttackState
+from lab.attacks.base import Attack, AttackState, ended
 from lab.attacks.closed_form.mismatch import mismatch
 from lab.attacks.closed_form.outcomes import ClosedFormOutcome
 from lab.attacks.gradient_matching import GradientMatching
-from lab.attacks.labels.llg import ended
 from lab.federated.observation import Observation
 from lab.federated.tensors import IMAGES
 from lab.options.fields import Bounds, Help

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from lab.late import torch
 
-from lab.attacks.base import Attack, AttackState
+from lab.attacks.base import Attack, AttackState, ended
 from lab.attacks.head_start import HeadStart
-from lab.attacks.labels.llg import ended
 from lab.attacks.matching.outcomes import MatchingOutcome
 from lab.federated.observation import Observation
 from lab.options.fields import Bounds, Help

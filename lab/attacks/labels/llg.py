@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lab.late import Float, Tensor, nn, no_grad, torch
@@ -16,7 +15,6 @@ from lab.federated.tensors import Inputs, Labels, Targets
 from lab.randomness import stream
 
 if TYPE_CHECKING:
-    from lab.attacks.base import AttackState, Outcome
     from lab.federated.classifier import Classifier
 
 GUESSES = 4
@@ -120,18 +118,13 @@ def length_note(factor: float) -> str:
 
 
 def counting_note(observation: Observation) -> str:
-    """The same of an attack that had to count its labels; nothing where they were told, or there is one picture."""
+    """What an attack that had to count its labels took for granted; "" where they were told, or there is one picture."""
     if observation.label_source is not LabelSource.INFERRED:
         return ""
     row = several_labels(observation)
     if row is not None:
         return several_note(row)
     return length_note(length_factor(observation)) if observation.batch_size > 1 else ""
-
-
-def ended(observation: Observation, state: AttackState, outcome: Outcome, note: str) -> AttackState:
-    """An attack's last state: with its outcome, the number behind it, and what counting its labels took for granted."""
-    return replace(state, outcome=outcome, note=" ".join(filter(None, (note, counting_note(observation)))))
 
 
 def length_factor(observation: Observation) -> float:
