@@ -10,7 +10,7 @@ from lab.late import Tensor, nn, torch
 
 from lab.attacks.base import Attack, AttackState, Outcome, ended, unknown
 from lab.attacks.closed_form.confirming import at_best_scale, head_residual, tells_scale
-from lab.attacks.closed_form.linear_layers import CONSISTENT, LayerReading, _linear_layers, read_layers
+from lab.attacks.closed_form.linear_layers import CONSISTENT, LayerReading, read_layers
 from lab.attacks.closed_form.mismatch import EXACT, fit
 from lab.attacks.closed_form.outcomes import ClosedFormOutcome
 from lab.attacks.labels.llg import label_of_one, recover_labels, several_labels
@@ -85,7 +85,7 @@ def _at_told_scale(reading: LayerReading, observation: Observation) -> LayerRead
 
 def why_unread(observation: Observation) -> tuple[Outcome, str]:
     """Why ``read_layers`` gave nothing, with a number."""
-    layers = [name for name, _ in _linear_layers(observation)]
+    layers = list(reversed(observation.network.linear_layers))
     if not observation.protocol.is_linear:
         return ClosedFormOutcome.DIVIDED_STEPS, f"{observation.local_steps} local steps."
     if not layers:

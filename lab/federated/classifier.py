@@ -61,6 +61,17 @@ class Classifier(nn.Module):
         self.classes = classes
         made_twice_differentiable(self)
 
+    @property
+    def linear_layers(self) -> dict[str, nn.Linear]:
+        """The head's fully connected layers by name, first to last."""
+        return {f"head.{name}": layer for name, layer in self.head.named_children() if isinstance(layer, nn.Linear)}
+
+    @property
+    def last_linear(self) -> tuple[str, nn.Linear] | None:
+        """The layer that makes the logits, by name; None where the head ends in no fully connected one."""
+        found = list(self.linear_layers.items())
+        return found[-1] if found and found[-1][1] is [*self.head.children()][-1] else None
+
     def embed(self, inputs: Inputs) -> Tensor:
         """What enters the head, shape (batch, features)."""
         return self.features(self.normalise(inputs)).flatten(1)

@@ -12,7 +12,6 @@ from lab.late import Tensor, nn, torch
 from lab.errors import LabError
 from lab.federated.gradients import parameter_gradient
 from lab.federated.observation import Observation
-from lab.federated.typed_torch import layers_of
 from lab.findings.coarseness import Grid, grid_of, share_left_out
 from lab.findings.laws import Breach, Law, breach, laws_of
 from lab.randomness import stream
@@ -49,7 +48,7 @@ class Case:
     def gradient(self) -> dict[str, Tensor]:
         """The update as a mean gradient, as far as it can be told by what was said of the client; else as it came."""
         try:
-            return {name: tensor.cpu().double() for name, tensor in mean_gradient(self.seen).items()}
+            return {name: tensor.cpu().double() for name, tensor in self.seen.mean_gradient().items()}
         except LabError:
             return self.sent
 
@@ -124,21 +123,10 @@ class Case:
         return share_left_out(self.numbers)
 
     @cached_property
-    def linear(self) -> dict[str, nn.Linear]:
-        """The head's layers by the names of what was sent for them, first to last."""
-        return {f"head.{name}": layer for name, layer in layers_of(self.seen.network.head, nn.Linear).items()}
-
-    @cached_property
     def last(self) -> tuple[str, nn.Linear] | None:
         """The layer that makes the logits, where all of it was sent."""
-        named = list(self.linear.items())
-        if not named or [*self.seen.network.head.children()][-1] is not named[-1][1]:
+        if self.seen.network.last_linear is None:
             return None
-        name, layer = named[-1]
+        name, layer = self.seen.network.last_linear
         parts = [f"{name}.weight", *([f"{name}.bias"] if layer.bias is not None else [])]
         return (name, layer) if all(part in self.sent for part in parts) else None
-
-
-def mean_gradient(seen: Observation) -> dict[str, Tensor]:
-    """The update as a mean gradient. Raises ``LabError`` where the client's steps are none."""
-    return dict(seen.mean_gradient())

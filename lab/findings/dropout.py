@@ -26,7 +26,7 @@ class Dropout(Finding):
         """By the features that no row of a linear layer's gradient knows: more than any other pictures leave silent."""
         if case.is_coarse:
             return None
-        for name in case.linear:
+        for name in case.network.linear_layers:
             slope = case.sent.get(f"{name}.weight")
             if slope is None or slope.shape[1] < ENOUGH:
                 continue

@@ -43,7 +43,7 @@ def pictures_of(case: Case) -> int | None:
     moved = case.breach is not None and case.breach.share > max(1e-5, ABOVE_ROUNDING * case.rounding)
     if case.is_coarse or case.seen.local_steps > 1 or moved or noise is None or noise > AUDIBLE:
         return None
-    for name in case.linear:
+    for name in case.network.linear_layers:
         if f"{name}.weight" in case.sent:
             count = _rank(case, name, case.sent)
             others = [_rank(case, name, other, SAFELY) == case.pictures for other in case.gradients_of_others]

@@ -52,7 +52,7 @@ def read_layers(observation: Observation, row: int | None = None) -> list[LayerR
     gradient = observation.mean_gradient()
     readings: list[LayerReading] = []
     above = _at_the_top(observation)
-    layers = _linear_layers(observation)
+    layers = list(reversed(observation.network.linear_layers.items()))
     for position, (name, layer) in enumerate(layers):
         chosen = row if position == len(layers) - 1 else None
         if isinstance(layer, LowRankLinear):
@@ -177,12 +177,6 @@ def _rank_one(weight: Tensor, output_gradient: Tensor | None, loss: Loss) -> tup
     output, recovered = left[:, 0], sizes[0] * right[0]
     likely = loss.has_plausible_sign(output) if output_gradient is None else output @ output_gradient.to(output) >= 0
     return (output, recovered) if likely else (-output, -recovered)
-
-
-def _linear_layers(observation: Observation) -> list[tuple[str, nn.Linear]]:
-    """The head's linear layers by name, top to bottom."""
-    layers = [(f"head.{name}", m) for name, m in observation.network.head.named_children() if isinstance(m, nn.Linear)]
-    return layers[::-1]
 
 
 def _activation_below(observation: Observation, name: str) -> nn.Module | None:

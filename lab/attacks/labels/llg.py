@@ -185,10 +185,9 @@ def mean_gradient_of(observation: Observation, name: str) -> Tensor:
 
 def last_linear(network: Classifier) -> tuple[str, nn.Linear]:
     """The layer that makes the logits, by name. Raises ``LabError`` where a network ends in another way."""
-    name, last = next(reversed([*network.head.named_children()]), ("", None))
-    if not isinstance(last, nn.Linear):
+    if network.last_linear is None:
         raise LabError("Labels cannot be inferred: this network ends in no linear layer. Let the server know the labels.")
-    return f"head.{name}", last
+    return network.last_linear
 
 
 def _feature_sum(observation: Observation, last: nn.Linear) -> Tensor:

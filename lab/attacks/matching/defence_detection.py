@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from enum import Enum
 
-from lab.late import nn, torch
+from lab.late import torch
 
 from lab.attacks.matching.sent_directions import numerical_rank
 from lab.federated.observation import Observation
@@ -142,8 +142,7 @@ def _noise(observation: Observation) -> float:
         return found
     plain = observation.protocol.steps(pictures).optimiser.is_plain
     gradient = observation.update if plain else observation.mean_gradient()  # which differ in length alone
-    layers = [name for name, module in observation.network.head.named_children() if isinstance(module, nn.Linear)]
-    for weight in (gradient.get(f"head.{name}.weight") for name in layers):
+    for weight in (gradient.get(f"{name}.weight") for name in observation.network.linear_layers):
         if weight is None or min(weight.shape) <= pictures:
             continue
         rest = torch.linalg.svdvals(weight.detach().cpu().double())[pictures:]

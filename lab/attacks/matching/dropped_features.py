@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from lab.late import Bool, Float
 
-from lab.attacks.closed_form.linear_layers import CONSISTENT, _linear_layers, derivative_from_output, single_input
+from lab.attacks.closed_form.linear_layers import CONSISTENT, derivative_from_output, single_input
 from lab.attacks.matching.known import Known
 from lab.federated.inputs import each, moved, random
 from lab.federated.observation import Observation
@@ -73,8 +73,11 @@ def read_dropped(observation: Observation) -> Dropped | None:
     if observation.batch_size > 1 or observation.local_steps > 1 or not observation.protocol.is_linear:
         return None
     gradient = observation.mean_gradient()
-    layers = {name: layer for name, layer in _linear_layers(observation) if not isinstance(layer, MaskedLinear)}
-    masks = {name: mask for name, layer in layers.items() if (mask := _mask(observation, gradient, name, layer)) is not None}
+    masks: dict[str, Tensor] = {}
+    for name, layer in reversed(observation.network.linear_layers.items()):
+        mask = None if isinstance(layer, MaskedLinear) else _mask(observation, gradient, name, layer)
+        if mask is not None:
+            masks[name] = mask
     if not masks:
         return None
     shares = " and ".join(f"{spoken(float((mask == 0).double().mean()))} of what enters {name}" for name, mask in masks.items())
@@ -129,7 +132,7 @@ def _scale_by_biases(
 
 
 def _activation_below(network: nn.Module, name: str) -> nn.Module | None:
-    """The last module before a layer that is more than passed."""
+    """What made a layer's features: the last module before it, in the body or the head, that is more than passed."""
     parts = [(own, module) for own, module in network.named_modules() if next(module.children(), None) is None]
     place = [own for own, _ in parts].index(name)
     return next((module for _, module in reversed(parts[:place]) if not isinstance(module, PASSES)), None)
