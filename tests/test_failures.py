@@ -3,9 +3,8 @@
 import pytest
 
 from lab import reconstruct, score, simulate_round
-from lab.errors import LabError
 from lab.experiments.experiment import Experiment
-from lab.experiments.failures import FAILURES, find_failure
+from lab.experiments.failures import FAILURES
 from lab.modalities.line_up import Verdict
 
 
@@ -36,8 +35,3 @@ def test_each_failure_is_told_in_one_sentence_and_survives_its_json(name):
     assert failure.change[0].islower()
     assert len(failure.edits) == 1, "one click mends it"
     assert Experiment.from_plain(failure.experiment.changes()) == failure.experiment
-
-
-def test_unknown_failures():
-    with pytest.raises(LabError, match=r"There is no failure called 'too_smoot'\. Did you mean 'too_smooth'"):
-        find_failure("too_smoot")

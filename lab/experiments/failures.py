@@ -12,7 +12,6 @@ from lab.attacks.matching.priors.total_variation import TotalVariation
 from lab.attacks.recursive import Recursive
 from lab.client.datasets.gallery import Gallery
 from lab.client.defences.scaling import Scaling
-from lab.errors import unknown_name
 from lab.experiments.edits import Patch, patched
 from lab.experiments.experiment import Experiment
 from lab.federated.networks.base import Activation
@@ -149,10 +148,3 @@ _LISTING = (
 )
 
 FAILURES = {failure.name: failure for failure in _LISTING}
-
-
-def find_failure(name: str) -> Failure:
-    """The failure called ``name``. Raises ``LabError`` with the nearest name suggested."""
-    if name not in FAILURES:
-        raise unknown_name("failure", name, FAILURES)
-    return FAILURES[name]

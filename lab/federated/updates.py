@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lab.late import Tensor, torch
+from lab.late import Float, Tensor, torch
 
 from lab.federated.tensors import Gradients
 from lab.federated.typed_torch import numbers
@@ -35,6 +35,13 @@ def shapes(update: Gradients) -> dict[str, tuple[int, ...]]:
 def length(update: Gradients) -> Tensor:
     """The Euclidean norm over all tensors together."""
     return dot(update, update).sqrt()
+
+
+def nearest_multiple(vector: Float[Tensor, " numbers"], wanted: Float[Tensor, " numbers"]) -> tuple[float, float]:
+    """The factor s at which s times a vector is nearest to another, and how far off that is: ||s v - w|| / ||w||."""
+    factor = vector @ wanted / (vector @ vector).clamp_min(1e-300)
+    left = factor * vector - wanted
+    return float(factor), float(torch.sqrt((left @ left) / (wanted @ wanted)))
 
 
 def flat(update: Gradients) -> Tensor:

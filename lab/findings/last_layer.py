@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from lab.late import Tensor, no_grad, torch
 
+from lab.federated.updates import nearest_multiple
 from lab.findings.case import Case
 
 SHIFTS = (0.0, *(sign * 10.0 ** (step / 8) for step in range(-40, 17) for sign in (1, -1)))
@@ -74,9 +75,8 @@ def _of_one_picture(case: Case, shift: float) -> Fit | None:
 
 
 def _projected(slopes: Tensor, expected: Tensor, shift: float = 0.0) -> Fit:
-    """The factor by least squares."""
-    factor = float(slopes @ expected / (expected @ expected).clamp_min(1e-300))
-    return Fit(factor, shift, float((slopes - factor * expected).norm() / slopes.norm()))
+    factor, residual = nearest_multiple(expected, slopes)
+    return Fit(factor, shift, residual)
 
 
 def slopes_of_logits(case: Case) -> Tensor | None:

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from lab.late import torch
 
+from lab.federated.singular_values import noise_behind
 from lab.findings.base import Finding, Found
 from lab.findings.case import Case
 
@@ -75,10 +76,11 @@ def _by_rank(case: Case) -> float | None:
     """None where too few directions are empty, or they are filled unevenly, as by more pictures or steps than told."""
     assert case.last is not None
     weight = case.sent[f"{case.last[0]}.weight"]
-    empty = torch.linalg.svdvals(weight)[case.pictures :]
+    sizes = torch.linalg.svdvals(weight)
+    empty = sizes[case.pictures :]
     if len(empty) < FEWEST or not float(empty[0]) <= EVEN * float(empty[-1]):
         return None
-    return float(empty.square().mean().sqrt()) / math.sqrt(weight.shape[1])
+    return noise_behind(sizes, weight.shape, case.pictures)
 
 
 def _told_by(case: Case) -> str:

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from lab.late import Tensor, torch
 
+from lab.federated.singular_values import rank_of
 from lab.findings.base import Finding, Found
 from lab.findings.case import Case
 from lab.findings.later_weights import ABOVE_ROUNDING
@@ -61,6 +62,6 @@ def _rank(case: Case, name: str, gradient: Mapping[str, Tensor], margin: float =
     values = torch.linalg.svdvals(weight)
     shares = case.last is not None and name == case.last[0] and case.seen.loss.zero_sum
     most = min(weight.shape) - shares  # a softmax's slopes add up to zero
-    count = int((values > margin * max(1e-6, 10 * case.rounding) * values[0]).sum())
+    count = rank_of(values, margin * max(1e-6, 10 * case.rounding))
     clear = 0 < count < most and float(values[count - 1]) > GAP * float(values[count])
     return count if clear else None

@@ -13,7 +13,7 @@ from lab.late import Float, Tensor, torch
 
 from lab.federated.observation import Observation
 from lab.federated.tensors import Gradients, Targets
-from lab.federated.updates import flat
+from lab.federated.updates import flat, nearest_multiple
 
 SCALES = (-2, 2, 25)
 """Powers of ten from and to, and how many between: first guesses at the length of an input known up to its scale.
@@ -58,6 +58,5 @@ def tells_scale(find: Callable[[Float[Tensor, "1 inputs"]], float], inputs: Floa
 
 
 def _residual(made: Gradients, shared: Gradients) -> float:
-    own, other = flat(made).detach().double(), flat(shared).double()
-    factor = (own @ other / own.square().sum().clamp_min(1e-300)).clamp_min(0)
-    return float((factor * own - other).norm() / other.norm().clamp_min(1e-300))
+    factor, residual = nearest_multiple(flat(made).detach().double(), flat(shared).double())
+    return residual if factor > 0 else 1.0

@@ -54,10 +54,6 @@ class Convolution:
         """corr(x, dz), the weight gradient that the input x makes with the output gradient dz."""
         return (channel_matrix(output_gradient) @ self.patches(values).T).view(-1, *self.weight.shape[1:])
 
-    def correlate_adjoint(self, weights: Kernels, output_gradient: OutputMaps) -> InputMaps:
-        """The transposed correlation A with <corr(x, dz), V> = <x, A V>."""
-        return self.adjoint(output_gradient, weights)
-
     def apply_and_correlate(self, values: InputMaps, output_gradient: OutputMaps) -> tuple[OutputMaps, Kernels]:
         """conv(x, W) and corr(x, dz), for little more than the price of one."""
         patches = self.patches(values)
@@ -65,7 +61,7 @@ class Convolution:
         return made, (channel_matrix(output_gradient) @ patches.T).view(-1, *self.weight.shape[1:])
 
     def apply_and_correlate_adjoint(self, outputs: OutputMaps, weights: Kernels, output_gradient: OutputMaps) -> InputMaps:
-        """The transpose of ``apply_and_correlate``."""
+        """The transpose A of ``apply_and_correlate``: <conv(x, W), u> + <corr(x, dz), V> = <x, A (u, V)>."""
         patches = self.weight.flatten(1).T @ channel_matrix(outputs)
         return self.fold_patches(patches.addmm_(weights.flatten(1).T, channel_matrix(output_gradient)))
 

@@ -31,6 +31,7 @@ from lab.attacks.closed_form.system import Noise
 from lab.attacks.matching.dropped_features import read_dropped
 from lab.federated.inputs import first
 from lab.federated.observation import LabelSource, Observation
+from lab.federated.singular_values import noise_behind, rank_of
 from lab.federated.tensors import Gradients, Images
 from lab.options.words import percent
 
@@ -299,12 +300,11 @@ def _noise(readings: list[LayerReading], gradients: Gradients, pictures: int) ->
     if not readings:
         return Noise(0.0, 0.0, 0.0)
     reading, weight = readings[-1], gradients[f"{readings[-1].name}.weight"]
-    if pictures == 1:
-        residual = float((weight - torch.outer(reading.output_gradient, _least_squares_input(reading, gradients))).norm())
+    if pictures == 1:  # whose dL/dz is told by itself, and takes no direction from the noise
+        residual = weight - torch.outer(reading.output_gradient, _least_squares_input(reading, gradients))
+        level = float(residual.norm()) / math.sqrt(max(1, (weight.shape[0] - 1) * weight.shape[1]))
     else:
-        residual = float(torch.linalg.svdvals(weight)[pictures:].norm())
-    free = max(1, (weight.shape[0] - pictures) * weight.shape[1])
-    level = residual / math.sqrt(free)
+        level = noise_behind(torch.linalg.svdvals(weight), weight.shape, pictures)
     total = math.sqrt(sum(float(tensor.square().sum()) for tensor in gradients.values()))
     count = sum(tensor.numel() for tensor in gradients.values())
     size = max(float(reading.output_gradient.norm()), 1e-300)
@@ -326,7 +326,7 @@ def _batch_note(observation: Observation, gradients: Gradients) -> str:
     if not layers:
         return f"{pictures}."
     sizes = torch.linalg.svdvals(gradients[f"{layers[-1]}.weight"])
-    rank = int((sizes > 1e-5 * sizes[0]).sum())
+    rank = rank_of(sizes, 1e-5)
     return f"{pictures}: the gradient of {layers[-1]} has rank {rank} where one picture would leave rank 1."
 
 

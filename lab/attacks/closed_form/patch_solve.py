@@ -20,6 +20,7 @@ from lab.late import Float, Tensor
 
 from lab.attacks.closed_form.patch_equations import Grid, PatchEquations, Patches
 from lab.federated.classifier import Normalise
+from lab.federated.singular_values import rank_of
 from lab.federated.tensors import Images
 
 ROUGH, SPREAD = 0.06, 0.3
@@ -58,7 +59,7 @@ def solve(equations: PatchEquations, normalise: Normalise) -> PatchSolution:
     left, sizes, right = torch.linalg.svd(tokens)
     rank = len(sizes)
     told = right[:rank] @ rest
-    noise = _noise(equations, rest, rest - right[:rank].T @ told, int((sizes > ROUNDED * sizes[0]).sum()))
+    noise = _noise(equations, rest, rest - right[:rank].T @ told, rank_of(sizes, ROUNDED))
     squares = torch.zeros(grid.patches, dtype=torch.float64)
     squares[:rank] = (sizes.square() - tokens.shape[1] * equations.deviation**2).clamp_min(0)
     pixels = _System(grid, left, squares / noise**2).solve(left[:, :rank] @ (sizes[:, None] * told) / noise**2)

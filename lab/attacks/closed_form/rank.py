@@ -18,6 +18,7 @@ from lab.late import Float
 
 from lab.attacks.closed_form.convolution import Convolution, channel_matrix
 from lab.attacks.closed_form.shapes import OutputMaps
+from lab.federated.singular_values import rank_of
 
 
 @dataclass(frozen=True)
@@ -79,5 +80,4 @@ def _classes(convolution: Convolution, axis: int) -> list[tuple[int, int]]:
 
 def numerical_rank(matrix: Float[Tensor, "rows columns"], tolerance: float = 1e-6) -> int:
     """Singular values above ``tolerance`` of the largest."""
-    sizes = torch.linalg.svdvals(matrix)
-    return int((sizes > tolerance * sizes[0]).sum()) if sizes.numel() and sizes[0] > 0 else 0
+    return rank_of(torch.linalg.svdvals(matrix), tolerance)

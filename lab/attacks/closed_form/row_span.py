@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from lab.late import Bool, Float, Tensor, torch
 
+from lab.federated.singular_values import noise_behind
+
 FLOOR = 1e-9
 """Singular values are told to no less than this share of the largest."""
 
@@ -112,8 +114,7 @@ def _above_noise(shares: Tensor, outputs: int, rank: int) -> int:
     """The singular values of random numbers end at an edge (Marchenko and Pastur 1967)."""
     for _ in range(AT_MOST):
         rows, columns = outputs - rank, len(shares) - rank
-        deviation = float(shares[rank:].square().sum() / (rows * columns)) ** 0.5
-        edge = CLEAR * deviation * (math.sqrt(rows) + math.sqrt(columns))
+        edge = CLEAR * noise_behind(shares, (outputs, len(shares)), rank) * (math.sqrt(rows) + math.sqrt(columns))
         lower = int((shares[:rank] > max(edge, ROUNDING)).sum())
         if lower == rank:
             break

@@ -1,4 +1,8 @@
-"""What was done to an update before it was sent, as the update itself tells: signs, zeros, noise."""
+"""What was done to an update before it was sent, as the update itself tells: signs, zeros, noise.
+
+Read is only what changes how to attack. The doctor (``lab/findings``) hears fainter traces of the same, and formats of few
+digits; what spoils little it names, and matching had better not be kept smoother for it.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,9 @@ from enum import Enum
 
 from lab.late import torch
 
-from lab.attacks.matching.sent_directions import numerical_rank
+from lab.attacks.matching.sent_directions import ROUNDED
 from lab.federated.observation import Observation
+from lab.federated.singular_values import noise_behind, rank_of
 
 SAME_SIZE = 1 + 1e-3
 """Magnitudes this close count as one."""
@@ -119,7 +124,7 @@ def _low_rank(observation: Observation) -> int:
     for tensor in observation.update.values():
         usual = _usual_rank(tensor, observation.batch_size)
         if usual >= LEAST_RANK:
-            ranks.append(numerical_rank(torch.linalg.svdvals(tensor.detach().cpu().flatten(1))))
+            ranks.append(rank_of(torch.linalg.svdvals(tensor.detach().cpu().flatten(1)), ROUNDED))
             if 2 * ranks[-1] > usual:
                 return 0
     return max(ranks) if len(ranks) >= LEAST_RANK else 0
@@ -143,11 +148,9 @@ def _noise(observation: Observation) -> float:
     plain = observation.protocol.steps(pictures).optimiser.is_plain
     gradient = observation.update if plain else observation.mean_gradient()  # which differ in length alone
     for weight in (gradient.get(f"{name}.weight") for name in observation.network.linear_layers):
-        if weight is None or min(weight.shape) <= pictures:
+        if weight is None:
             continue
-        rest = torch.linalg.svdvals(weight.detach().cpu().double())[pictures:]
-        free = (weight.shape[0] - pictures) * (weight.shape[1] - pictures)
-        level = float(rest.norm()) / math.sqrt(free)
+        level = noise_behind(torch.linalg.svdvals(weight.detach().cpu().double()), weight.shape, pictures)
         whole = math.sqrt(sum(float(tensor.double().square().sum()) for tensor in gradient.values()))
         count = sum(tensor.numel() for tensor in gradient.values())
         found = max(found, level * math.sqrt(count) / whole)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from lab.late import Tensor, torch
 
 from lab.attacks.matching.partial_distance import ObservedPart, PartialDistance
+from lab.federated.singular_values import rank_of
 from lab.federated.tensors import Gradients
 
 ROUNDED = 1e-5
@@ -52,10 +53,5 @@ class _Directions(ObservedPart):
 def _bases(matrix: Tensor) -> tuple[Tensor, Tensor]:
     """U and V, shapes (rows, rank) and (columns, rank)."""
     left, sizes, right = torch.linalg.svd(matrix, full_matrices=False)
-    rank = numerical_rank(sizes)
+    rank = rank_of(sizes, ROUNDED)
     return left[:, :rank], right[:rank].T
-
-
-def numerical_rank(sizes: Tensor) -> int:
-    """How many singular values are more than rounding."""
-    return int((sizes > ROUNDED * sizes[0]).sum())
