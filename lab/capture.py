@@ -1,6 +1,7 @@
 """What a client sent, kept in a file that the lab attacks.
 
-This module stands alone: it needs torch and safetensors only, and can be copied to where a client trains.
+This module stands alone: it needs torch and safetensors only, and can be copied to where a client trains. Hence it is one
+file, with what Flower needs at its end, and writes files by itself.
 
     with capturing(model, "update.safetensors"):
         ...                           # the client's own training step or steps, whatever they are

@@ -41,7 +41,7 @@ class Symmetric(Gathering):
         return scale * (edges @ (scale * values))
 
     def one(self, centre: Tensor, around: Tensor, degree: int, degrees: Tensor) -> Tensor:
-        """The same row by itself."""
+        """A row of ``whole``, from the node's neighbourhood alone."""
         weights = ((degree + 1) * (degrees + 1)).to(centre).rsqrt()
         return centre / (degree + 1) + (weights.unsqueeze(-1) * around).sum(1)
 
@@ -56,7 +56,7 @@ class Beside(Gathering):
         return torch.cat([values, bonds @ values / bonds.sum(-1, keepdim=True).clamp_min(1)], -1)
 
     def one(self, centre: Tensor, around: Tensor, degree: int, degrees: Tensor) -> Tensor:
-        """The same row by itself."""
+        """A row of ``whole``, from the node's neighbourhood alone."""
         return torch.cat([centre, around.sum(1) / max(degree, 1)], -1)
 
 

@@ -43,15 +43,15 @@ class Mixing(Protocol):
         return {name: share * tensor + (1 - share) * other[name] for name, tensor in own.items()}
 
     def steps(self, pictures: int) -> LocalSteps:
-        """Of the mixtures."""
+        """The client's steps, each on mixtures."""
         return self.inner.steps(pictures)
 
     def mean_gradient(self, update: Gradients, weights: Gradients) -> Gradients:
-        """Of the mixtures."""
+        """The mean gradient of the mixtures."""
         return self.inner.mean_gradient(update, weights)
 
     def guesses(self) -> tuple[Protocol, ...]:
-        """By each weight; the client draws it by chance, and as often mixes nothing."""
+        """The rule with each weight; the client draws it by chance, and as often mixes nothing."""
         return (self,) if self.told else tuple(replace(self, weight=weight, told=True) for weight in WEIGHTS)
 
     def spoken(self, pictures: int) -> str:

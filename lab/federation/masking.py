@@ -51,7 +51,7 @@ class Masking:
         return to_fixed_point(update, len(self.clients)) + self.self_mask(client, update) + self.pairwise_masks(client, update)
 
     def self_mask(self, client: int, like: Gradients) -> Vector:
-        """The mask b_i."""
+        """The mask b_i of a client, which it alone draws."""
         return _drawn(self._stream(f"own mask of client {client}"), like)
 
     def pairwise_masks(self, client: int, like: Gradients) -> Vector:

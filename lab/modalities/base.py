@@ -120,7 +120,7 @@ class Modality(Entry):
     # --- the attack's side ---------------------------------------------------------------------------------------
 
     def guessed_shape(self, inputs: Inputs, seen_by: torch.nn.Module) -> Shape:
-        """Of one candidate, as an attack has to guess it: that of the client's inputs, unless the network embeds them."""
+        """The shape of one candidate, as an attack has to guess it: the inputs', unless the network embeds them."""
         return shape_of(inputs)
 
     @abstractmethod
@@ -132,7 +132,7 @@ class Modality(Entry):
         return dict(named(kept(candidate)))
 
     def metric(self, candidate: Inputs) -> Metric | None:
-        """What serves an optimiser that takes one in the place of broad leaves; None where there are none."""
+        """A metric for an optimiser that takes one in the place of broad leaves; None where there is none."""
         return None
 
     def inputs(self, leaves: Leaves, like: Inputs) -> Inputs:
@@ -140,7 +140,7 @@ class Modality(Entry):
         return formed(like, leaves)
 
     def pull_back(self, leaves: Leaves, gradient: Inputs) -> Leaves:
-        """From a gradient with respect to the candidate to that with respect to each leaf."""
+        """The gradient with respect to each leaf, from that with respect to the candidate."""
         with torch.enable_grad():
             free = {name: leaf.detach().requires_grad_() for name, leaf in leaves.items()}
             made, wanted = named(self.inputs(free, gradient)), named(gradient)
@@ -160,7 +160,7 @@ class Modality(Entry):
         return candidate
 
     def at_some_scale(self, entered: Tensor, seen: Observation) -> Inputs:
-        """What entered the first layer, shape (batch, ...), known up to its scale alone, as it can be shown."""
+        """An input that can be shown, of what entered the first layer, shape (batch, ...), known up to its scale alone."""
         return seen.network.normalise.inverse(entered)
 
     # --- the judge's side ----------------------------------------------------------------------------------------
@@ -187,7 +187,7 @@ class Modality(Entry):
 
     @abstractmethod
     def ignorance(self, truth: Inputs, others: Inputs) -> Mapping[str, Inputs]:
-        """What is answered without having seen the update, in the form of ``truth``; ``others`` are other inputs of the set."""
+        """Answers that know nothing of the update, in the form of ``truth``; ``others`` are other inputs of the set."""
 
     def alike(self, others: Inputs, inputs: Inputs) -> Inputs:
         """Decoys brought into the form of the private inputs."""
@@ -225,7 +225,7 @@ class Modality(Entry):
         return each(lambda tensor: tensor.detach().cpu(), inputs)
 
     def unpacked(self, frame: Inputs) -> Inputs:
-        """Such a frame as inputs."""
+        """The inputs of a frame that was ``packed``."""
         return frame
 
     def files(self, original: Inputs, rebuilt: Inputs, frames: list[Inputs]) -> Mapping[str, bytes]:
@@ -236,7 +236,7 @@ class Modality(Entry):
         return self.files_alone(rebuilt)
 
     def files_alone(self, rebuilt: Inputs) -> Mapping[str, bytes]:
-        """The same where no truth is known."""
+        """What a run leaves in its folder where no truth is known: the reconstructions."""
         return {}
 
 

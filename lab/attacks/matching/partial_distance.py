@@ -12,7 +12,7 @@ from lab.federated.tensors import Gradients
 
 
 class ObservedPart(ABC):
-    """What one shared update tells of any candidate's."""
+    """What one shared update tells of the update of any candidate, and what it is silent about."""
 
     @abstractmethod
     def restrict(self, candidate: Gradients) -> Gradients:

@@ -108,6 +108,8 @@ class TU(Dataset):
 
 @dataclass(frozen=True, eq=False)
 class _Found:
+    """What a folder of files holds, read once."""
+
     graphs: list[Graph]
     labels: list[int]
     classes: tuple[str, ...]

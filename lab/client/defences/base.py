@@ -29,12 +29,12 @@ class Defence(Entry):
 
     @classmethod
     def weakest(cls) -> Defence:
-        """The one that changes nothing: with every number at its lower bound, unless a defence says otherwise."""
+        """Such a defence where it changes nothing: every number at its lower bound, unless a defence says otherwise."""
         return cls(**{field.name: field.bounds.low for field in fields_of(cls) if field.bounds is not None})
 
     @classmethod
     def strongest(cls) -> Defence:
-        """The one that changes most: with every number at its upper bound, unless a defence says otherwise."""
+        """Such a defence where it changes most: every number at its upper bound, unless a defence says otherwise."""
         return cls(**{field.name: field.bounds.high for field in fields_of(cls) if field.bounds is not None})
 
     def extended(self, head: nn.Sequential) -> nn.Sequential:
@@ -43,7 +43,7 @@ class Defence(Entry):
 
     @classmethod
     def strengths(cls) -> tuple[Defence, ...]:
-        """The five at which studies measure it, from weak to strong; all that the dial does not turn is as by default."""
+        """Five such defences, from weak to strong, that studies measure; all that the dial does not turn is as by default."""
         if cls.dial_values:
             return tuple(cls(**{cls.dial: value}) for value in cls.dial_values)
         return tuple(cls._on_the_way(step / STRENGTHS) for step in range(1, STRENGTHS + 1))
@@ -57,11 +57,11 @@ class Defence(Entry):
         return cls(**{name: numbers[name](low + share * (high - low)) for name, (low, high) in ends.items()})
 
     def training(self, rule: GradientRule, generator: torch.Generator) -> GradientRule:
-        """How the client takes each gradient, where the defence changes that; else the rule given, itself."""
+        """The rule by which the client takes each gradient: the one given, itself, unless the defence changes that."""
         return rule
 
     def server_view(self, protocol: Protocol, pictures: int) -> Protocol:
-        """What a server that has the code simulates of a client with so many inputs; else the protocol given, itself."""
+        """The protocol that a server with the code simulates, of a client with so many inputs: mostly the one given, itself."""
         return protocol
 
     @abstractmethod
@@ -69,15 +69,15 @@ class Defence(Entry):
         """The update that is sent instead; the one given is not changed."""
 
     def remembering(self, update: Gradients, memory: Gradients, generator: torch.Generator) -> tuple[Gradients, Gradients]:
-        """The same for a client that takes part more than once, with what it remembers of its last round (at first nothing)."""
+        """The update that a client sends that takes part more than once, and its memory then; at first it remembers nothing."""
         return self.apply(update, generator), {}
 
     def withheld_tensors(self, network: nn.Module) -> tuple[str, ...]:
-        """The tensors of this network's update of which it leaves a part out, whatever the inputs are."""
+        """The tensors of this network's update of which the defence leaves a part out, whatever the inputs are."""
         return ()
 
     def working(self, weights: int, largest: int) -> int:
-        """Numbers that it needs on its way beside what is given and what is sent.
+        """Numbers that the defence needs in memory on its way, beside what is given and what is sent.
 
         Of an update of so many in all, and as many in its largest tensor.
         """
@@ -89,8 +89,8 @@ class TrainingDefence(Defence):
 
     @abstractmethod
     def training(self, rule: GradientRule, generator: torch.Generator) -> GradientRule:
-        """How the client takes each gradient."""
+        """The rule by which the client takes each gradient."""
 
     def apply(self, update: Gradients, generator: torch.Generator) -> Gradients:
-        """As it is."""
+        """The update as training left it."""
         return update

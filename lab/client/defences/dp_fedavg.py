@@ -43,5 +43,5 @@ class DPFedAvg(Defence):
         return self.multiplier * self.longest * normal_like(like, generator)
 
     def working(self, weights: int, largest: int) -> int:
-        """The clipped update, and noise on the tensor at hand."""
+        """Room for the clipped update, and for noise on the tensor at hand."""
         return weights + 3 * largest

@@ -48,11 +48,13 @@ class DPSGD(TrainingDefence):
         return _Private(self, rule, generator)
 
     def working(self, weights: int, largest: int) -> int:
-        """Single gradients and their clipped sums."""
+        """Room for single gradients and their clipped sums."""
         return 2 * max(AT_ONCE, weights) + 2 * largest
 
 
 class _Private(ChangedRule):
+    """A rule that clips each input's gradient and adds noise to their sum."""
+
     def __init__(self, options: DPSGD, rule: GradientRule, generator: torch.Generator) -> None:
         super().__init__(rule, generator)
         self.options = options

@@ -27,11 +27,13 @@ class Dropout(TrainingDefence):
     strength: Annotated[float, Bounds(0.0, 0.99), Help("chance of each feature of each input to be off in a step")] = 0.5
 
     def training(self, rule: GradientRule, generator: torch.Generator) -> GradientRule:
-        """Of m f / (1 - p) in place of the features f, each m one with chance 1 - p, else zero."""
+        """Gradients of m f / (1 - p) in place of the features f, each m one with chance 1 - p, else zero."""
         return _Dropped(self.strength, rule, generator) if self.strength else rule
 
 
 class _Dropped(ChangedRule):
+    """A rule with features off at random, new ones in every step."""
+
     def __init__(self, strength: float, rule: GradientRule, generator: torch.Generator) -> None:
         super().__init__(rule, generator)
         self.strength = strength

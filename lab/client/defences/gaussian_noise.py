@@ -29,5 +29,5 @@ class GaussianNoise(Defence):
         return {name: tensor + deviation * normal_like(tensor, generator) for name, tensor in update.items()}
 
     def working(self, weights: int, largest: int) -> int:
-        """The update as one vector, noise and its sum of the tensor at hand."""
+        """Room for the update as one vector, for noise and for its sum with the tensor at hand."""
         return weights + 2 * largest

@@ -45,5 +45,5 @@ class LowRank(Defence):
         return kept.view(tensor.shape)
 
     def working(self, weights: int, largest: int) -> int:
-        """The singular vectors of the tensor at hand, and what the solver writes."""
+        """Room for the singular vectors of the tensor at hand, and for what the solver writes."""
         return 6 * largest

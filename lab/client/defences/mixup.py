@@ -34,20 +34,22 @@ class Mixup(TrainingDefence):
     )
 
     def training(self, rule: GradientRule, generator: torch.Generator) -> GradientRule:
-        """Of w x_i + (1 - w) x_j, w the loss for y_i and 1 - w that for y_j."""
+        """Gradients at w x_i + (1 - w) x_j, where the loss is w times that for y_i and 1 - w times that for y_j."""
         return _Mixed(self.strength, rule, generator) if self.strength else rule
 
     def server_view(self, protocol: Protocol, pictures: int) -> Protocol:
-        """Of two inputs, both are mixed with each other, or none is; of more there are too many ways, as of several steps."""
+        """Two inputs are both mixed with each other, or none is; more have too many ways, and so have several steps."""
         is_told = self.strength and pictures == MIXED and len(protocol.steps(pictures).rows) == 1
         return Mixing(protocol, loss=protocol.loss) if is_told else protocol
 
     def working(self, weights: int, largest: int) -> int:
-        """The gradients for either labels."""
+        """Room for the gradients for either labels."""
         return 2 * weights
 
 
 class _Mixed(ChangedRule):
+    """A rule at mixtures of the inputs, with the loss mixed alike."""
+
     def __init__(self, strength: float, rule: GradientRule, generator: torch.Generator) -> None:
         super().__init__(rule, generator)
         self.strength = strength

@@ -36,7 +36,7 @@ class Precode(TrainingDefence):
     )
 
     def extended(self, head: nn.Sequential) -> nn.Sequential:
-        """With encoder, code and decoder before the last layer. Raises ``LabError`` where there is none."""
+        """The head with encoder, code and decoder before its last layer. Raises ``LabError`` where there is none."""
         from torch import nn
 
         from lab.federated.bottleneck import with_bottleneck
@@ -48,7 +48,7 @@ class Precode(TrainingDefence):
         return with_bottleneck(head, self.size)
 
     def training(self, rule: GradientRule, generator: torch.Generator) -> GradientRule:
-        """Of L + beta KL, with a new code for each input in each step."""
+        """Gradients of L + beta KL, with a new code for each input in each step."""
         return _Drawn(self.divergence, rule, generator) if self.size else rule
 
     def withheld_tensors(self, network: nn.Module) -> tuple[str, ...]:
@@ -62,11 +62,13 @@ class Precode(TrainingDefence):
         return tuple(name for name in own if name in dict(network.named_parameters()))
 
     def working(self, weights: int, largest: int) -> int:
-        """The gradient of the divergence."""
+        """Room for the gradient of the divergence."""
         return weights + largest
 
 
 class _Drawn(ChangedRule):
+    """A rule with codes drawn by chance, and the gradient of their divergence added."""
+
     def __init__(self, divergence: float, rule: GradientRule, generator: torch.Generator) -> None:
         super().__init__(rule, generator)
         self.divergence = divergence

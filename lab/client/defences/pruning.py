@@ -30,5 +30,5 @@ class Pruning(Defence):
         return {name: torch.where(tensor.abs() > threshold, tensor, 0.0) for name, tensor in update.items()}
 
     def working(self, weights: int, largest: int) -> int:
-        """The update as one vector, its sizes, and a copy with places in which torch seeks."""
+        """Room for the update as one vector, its sizes, and a copy with places in which torch seeks."""
         return 4 * weights

@@ -28,12 +28,12 @@ class Quantisation(Defence):
 
     @classmethod
     def weakest(cls) -> Quantisation:
-        """All bits."""
+        """As many bits as there are."""
         return cls(bits=WHOLE)
 
     @classmethod
     def strongest(cls) -> Quantisation:
-        """Signs."""
+        """Signs alone."""
         return cls(bits=1)
 
     def apply(self, update: Gradients, generator: torch.Generator) -> Gradients:
@@ -57,5 +57,5 @@ class Quantisation(Defence):
         return torch.where(uniform_like(tensor, generator) < (1 + tensor / most) / 2, most, -most)
 
     def working(self, weights: int, largest: int) -> int:
-        """Places on the grid and chances of the tensor at hand."""
+        """Room for places on the grid and chances of the tensor at hand."""
         return 3 * largest

@@ -31,7 +31,7 @@ class Soteria(TrainingDefence):
     strength: Annotated[float, Bounds(0.0, 1.0), Help("share of the last layer's inputs whose gradient is left out")] = 0.4
 
     def training(self, rule: GradientRule, generator: torch.Generator) -> GradientRule:
-        """Zero in the columns of the features with the largest |f| / ||df/dx||."""
+        """Gradients with zeros in the last layer's columns of the features with the largest |f| / ||df/dx||."""
         return _Masked(self.strength, rule, generator) if self.strength else rule
 
     def withheld_tensors(self, network: nn.Module) -> tuple[str, ...]:
@@ -44,6 +44,8 @@ def _defended(network: nn.Module) -> str:
 
 
 class _Masked(ChangedRule):
+    """A rule that leaves out the last layer's columns that tell most."""
+
     def __init__(self, strength: float, rule: GradientRule, generator: torch.Generator) -> None:
         super().__init__(rule, generator)
         self.strength = strength

@@ -22,7 +22,7 @@ class TopK(Defence):
     strength: Annotated[float, Bounds(0.0, 1.0), Help("share of the numbers that wait for a later round")] = 0.9
 
     def apply(self, update: Gradients, generator: torch.Generator) -> Gradients:
-        """In the first round as ``pruning``."""
+        """The largest numbers alone, as ``pruning`` sends them: there is no error yet in the first round."""
         return Pruning(strength=self.strength).apply(update, generator)
 
     def remembering(self, update: Gradients, memory: Gradients, generator: torch.Generator) -> tuple[Gradients, Gradients]:
@@ -32,5 +32,5 @@ class TopK(Defence):
         return sent, {name: tensor - sent[name] for name, tensor in whole.items()}
 
     def working(self, weights: int, largest: int) -> int:
-        """As ``pruning``; the error is written when that is over."""
+        """Room as ``pruning`` needs it; the error is written when that is over."""
         return Pruning().working(weights, largest)

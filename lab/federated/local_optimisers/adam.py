@@ -31,16 +31,16 @@ class LocalAdam(LocalOptimiser):
 
     @property
     def is_plain(self) -> bool:
-        """Never."""
+        """Never: a direction is divided by sizes."""
         return False
 
     @property
     def remembered(self) -> int:
-        """Both means."""
+        """Two numbers a weight: the mean and the mean square."""
         return 2
 
     def in_strides(self, steps: float) -> LocalAdam:
-        """With means that forget as fast."""
+        """Adam with means that forget as fast."""
         return replace(self, beta1=self.beta1**steps, beta2=self.beta2**steps)
 
     def direction(

@@ -22,7 +22,7 @@ class LocalOptimiser(Entry):
 
     @classmethod
     def usual(cls) -> tuple[LocalOptimiser, ...]:
-        """The settings that somebody tries who was told none."""
+        """The settings of it that somebody tries who was told none."""
         return (cls(),)
 
     @property
@@ -33,18 +33,18 @@ class LocalOptimiser(Entry):
     @property
     @abstractmethod
     def remembered(self) -> int:
-        """How many numbers are remembered for each weight."""
+        """How many numbers the optimiser remembers for each weight."""
 
     @abstractmethod
     def direction(
         self, step: int, weight: Tensor, gradient: Tensor, memory: Memory, softness: float = 0.0
     ) -> tuple[Tensor, Memory]:
-        """The direction of step number ``step``, counted from 0, and what is remembered then; nothing given is changed.
+        """The direction of step number ``step``, from 0, and what is remembered then; nothing given is changed.
 
         Differentiable in the gradient. A direction that is the gradient itself is the very tensor that was given.
         ``softness``: a size of gradients below which a rule that hides sizes is to let them through, for whoever climbs it.
         """
 
     def in_strides(self, steps: float) -> LocalOptimiser:
-        """What makes of one gradient for so many steps about what this one makes of as many like it, in units of one step."""
+        """An optimiser that makes of one gradient, for so many steps, about what this one makes of as many like it."""
         return self

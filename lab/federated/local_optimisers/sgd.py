@@ -23,18 +23,18 @@ class LocalSGD(LocalOptimiser):
 
     @classmethod
     def usual(cls) -> tuple[LocalOptimiser, ...]:
-        """Plain, and with the momentum and the weight decay that tutorials take."""
+        """SGD plain, and with the momentum and the weight decay that tutorials take."""
         momenta = (cls(), cls(momentum=0.9), cls(momentum=0.9, nesterov=True))
         return (*momenta, *(replace(each, weight_decay=5e-4) for each in momenta))
 
     @property
     def is_plain(self) -> bool:
-        """Without momentum and weight decay."""
+        """True without momentum and weight decay."""
         return not self.momentum and not self.weight_decay
 
     @property
     def remembered(self) -> int:
-        """The last direction, where it counts."""
+        """One number a weight, the last direction, where momentum counts it."""
         return int(self.momentum > 0)
 
     def direction(

@@ -41,20 +41,20 @@ class Loss(Entry):
 
     @abstractmethod
     def value(self, logits: Logits, targets: Targets) -> Float[Tensor, ""]:
-        """L of a batch, twice differentiable in logits and in targets that are no class numbers."""
+        """L of a batch, a number that is twice differentiable in logits and in targets that are no class numbers."""
 
     @abstractmethod
     def residual(self, logits: Logits, targets: Targets) -> Logits:
-        """dL/dlogits."""
+        """The derivative dL/dlogits of a batch's loss."""
 
     @abstractmethod
     def hessian_products(
         self, logits: Logits, targets: Targets, directions: Float[Tensor, "directions classes"]
     ) -> Float[Tensor, "batch directions classes"]:
-        """By how much each picture's dL/dlogits move with its logits along each direction."""
+        """The loss's second derivative: by how much each picture's dL/dlogits move with its logits along each direction."""
 
     def per_example_residual(self, logits: Logits, targets: Targets) -> Logits:
-        """dL/dlogits of each picture as if it were the whole batch."""
+        """The derivative dL/dlogits of each picture as if it were the whole batch."""
         pictures = (slice(place, place + 1) for place in range(len(logits)))
         return torch.cat([self.residual(logits[one], targets[one]) for one in pictures])
 
@@ -69,11 +69,11 @@ class Loss(Entry):
         return False
 
     def shares(self, classes: int) -> Float[Tensor, " classes"]:
-        """How much a picture of each class counts in a mean."""
+        """How much a picture of each class counts in a mean over pictures."""
         return torch.ones(classes, dtype=torch.float64)
 
     def length(self, pictures: int) -> float:
-        """How many times as long as the mean over so many pictures it is."""
+        """How many times as long this loss's gradient is as that of the mean over so many pictures."""
         return 1.0 if self.reduction is Reduction.MEAN else float(pictures)
 
     def to_soft_targets(self, numbers: Logits) -> Logits:

@@ -19,7 +19,7 @@ class BCEWithLogits(Loss):
     takes_rows: ClassVar[bool] = True
 
     def value(self, logits: Logits, targets: Targets) -> Float[Tensor, ""]:
-        """Over pictures and classes."""
+        """The mean, or sum, over pictures and classes of each answer's binary cross entropy."""
         return functional.binary_cross_entropy_with_logits(logits, one_hot(logits, targets), reduction=self.reduction.value)
 
     def residual(self, logits: Logits, targets: Targets) -> Logits:
@@ -29,12 +29,12 @@ class BCEWithLogits(Loss):
     def hessian_products(
         self, logits: Logits, targets: Targets, directions: Float[Tensor, "directions classes"]
     ) -> Float[Tensor, "batch directions classes"]:
-        """Sigmoid' times the direction."""
+        """Sigmoid' of the logits times the direction."""
         slope = logits.sigmoid() * (1 - logits.sigmoid()) / self._count(logits)
         return slope.unsqueeze(1) * directions
 
     def to_soft_targets(self, numbers: Logits) -> Logits:
-        """Each class by itself."""
+        """A sigmoid of each class by itself."""
         return numbers.sigmoid()
 
     def has_plausible_sign(self, direction: Float[Tensor, " classes"]) -> bool:

@@ -28,12 +28,12 @@ class CrossEntropy(Loss):
     ] = ()
 
     def check(self) -> None:
-        """Weights that a mean can be taken by."""
+        """Weights are such that a mean can be taken by them."""
         if not all(0 < weight < math.inf for weight in self.class_weights):
             raise LabError("cross_entropy: class_weights must be finite numbers above 0; give such a one for each class.")
 
     def value(self, logits: Logits, targets: Targets) -> Float[Tensor, ""]:
-        """Of soft targets with weights the mean is by the weights, as of class numbers; torch's own divides by the count."""
+        """The mean by the pictures' weights, of soft targets as of class numbers; torch's own divides those by the count."""
         if self.is_counted:
             return functional.cross_entropy(logits, targets, reduction=self.reduction.value)
         return -(self._weighed(logits, targets) * logits.log_softmax(1)).sum() / self._count(logits, targets)
@@ -46,23 +46,23 @@ class CrossEntropy(Loss):
     def hessian_products(
         self, logits: Logits, targets: Targets, directions: Float[Tensor, "directions classes"]
     ) -> Float[Tensor, "batch directions classes"]:
-        """P_c (d_c - p . d), each times what the picture weighs."""
+        """(diag p - p p^T) d for a direction d: p_c (d_c - p . d), each times what the picture weighs."""
         probabilities, weight = logits.softmax(1), self._weighed(logits, targets).sum(1) / self._count(logits, targets)
         moved = probabilities.unsqueeze(1) * (directions - (probabilities @ directions.T).unsqueeze(2))
         return moved * weight[:, None, None]
 
     @property
     def is_counted(self) -> bool:
-        """Where a label is one whole part."""
+        """True where a label is one whole part: neither smoothed nor weighed."""
         return not self.label_smoothing and not self.class_weights
 
     @property
     def label_has_lowest_gradient(self) -> bool:
-        """Of a label that is spread a sure network's is the highest."""
+        """True unless labels are spread, of which a sure network's is the highest."""
         return not self.label_smoothing
 
     def shares(self, classes: int) -> Float[Tensor, " classes"]:
-        """The weights, unless a sum counts them already."""
+        """The weights of the classes, unless a sum counts them already."""
         by_weight = self.class_weights and self.reduction is Reduction.MEAN
         return torch.tensor(self.class_weights, dtype=torch.float64) if by_weight else super().shares(classes)
 

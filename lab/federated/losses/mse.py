@@ -15,7 +15,7 @@ class MSE(Loss):
     """The squared difference between logits and labels, these as zeros and a one (``torch.nn.MSELoss``)."""
 
     def value(self, logits: Logits, targets: Targets) -> Float[Tensor, ""]:
-        """Over pictures and classes."""
+        """The mean, or sum, over pictures and classes of the squared error."""
         return functional.mse_loss(logits, one_hot(logits, targets), reduction=self.reduction.value)
 
     def residual(self, logits: Logits, targets: Targets) -> Logits:
@@ -30,7 +30,7 @@ class MSE(Loss):
 
     @property
     def label_has_lowest_gradient(self) -> bool:
-        """Another class's logit may lie further below zero than the label's below one."""
+        """False: another class's logit may lie further below zero than the label's below one."""
         return False
 
     def _factor(self, logits: Logits) -> float:

@@ -41,11 +41,11 @@ class Protocol(Entry):
 
     @abstractmethod
     def update(self, model: nn.Module, inputs: Inputs, targets: Targets, *, differentiable: bool = False) -> Gradients:
-        """What leaves the client. With ``differentiable`` it stays in the graph of the inputs."""
+        """The update that leaves the client. With ``differentiable`` it stays in the graph of the inputs."""
 
     @property
     def rule(self) -> GradientRule:
-        """How the client takes a gradient."""
+        """The rule by which the client takes a gradient."""
         if self.computes_in is NumberFormat.SINGLE:
             return PlainGradient(self.loss)
         return MixedPrecision(self.loss, self.computes_in)
@@ -55,7 +55,7 @@ class Protocol(Entry):
         return self.sends_in.rounded(update)
 
     def trained(self, model: nn.Module, inputs: Inputs, targets: Targets, rule: GradientRule) -> Gradients:
-        """What leaves a client that takes its gradients by another rule; by its own it is ``update``.
+        """The update of a client that takes its gradients by another rule; by its own it is ``update``.
 
         Raises ``LabError`` where the protocol has none but its own.
         """
@@ -65,7 +65,7 @@ class Protocol(Entry):
 
     @abstractmethod
     def steps(self, pictures: int) -> LocalSteps:
-        """The rule step by step, for a batch of so many pictures."""
+        """The protocol step by step, for a batch of so many pictures."""
 
     @abstractmethod
     def mean_gradient(self, update: Gradients, weights: Gradients) -> Gradients:
@@ -75,7 +75,7 @@ class Protocol(Entry):
         """
 
     def server_view(self) -> Protocol:
-        """What the server simulates of it: in single precision, for nobody can tell what a client's rounding took away."""
+        """The protocol that a server simulates: in single precision, for nobody can tell what a client's rounding took away."""
         single = NumberFormat.SINGLE
         return self if self.computes_in is self.sends_in is single else replace(self, computes_in=single, sends_in=single)
 
@@ -87,11 +87,11 @@ class Protocol(Entry):
         return (f"The client {' and '.join(rounding)}, and the attack computes in single precision.",) if rounding else ()
 
     def guesses(self) -> tuple[Protocol, ...]:
-        """What it may be, as far as the server knows; one where it knows all."""
+        """The protocols that this may be, as far as the server knows; one where it knows all."""
         return (self,)
 
     def spoken(self, pictures: int) -> str:
-        """One of the guesses, in the words of the command line."""
+        """A guess in the words of the command line."""
         from lab.options.text import to_text
 
         return to_text(self.steps(pictures).optimiser, nested=True)
@@ -103,7 +103,7 @@ class Protocol(Entry):
 
     @property
     def naive(self) -> Protocol:
-        """What a server takes it for that knows of no defence."""
+        """The protocol that a server takes this for which knows of no defence."""
         return self
 
     @property

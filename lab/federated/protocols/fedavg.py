@@ -62,7 +62,7 @@ class FedAvg(Protocol):
         return {name: weights[name] - start[name] for name in start}
 
     def trained(self, model: nn.Module, inputs: Inputs, targets: Targets, rule: GradientRule) -> Gradients:
-        """Step by step on weights of its own, so that memory holds them, one gradient and what the optimiser remembers."""
+        """The update, step by step on weights of its own: memory holds them, one gradient and what the optimiser remembers."""
         start = {name: tensor.detach() for name, tensor in trainable(model).items()}
         weights, memories = {name: tensor.clone() for name, tensor in start.items()}, dict[str, Memory]()
         for step in range(self.local_steps):
@@ -87,12 +87,12 @@ class FedAvg(Protocol):
         return LocalSteps(chosen, self.learning_rate, self.optimiser, self.loss)
 
     def server_view(self) -> FedAvg:
-        """Without an optimiser that the server is not told."""
+        """The protocol without an optimiser that the server is not told."""
         told = cast("FedAvg", super().server_view())
         return told if self.optimiser_told else replace(told, optimiser=LocalSGD())
 
     def guesses(self) -> tuple[Protocol, ...]:
-        """With each usual optimiser, where it was not told."""
+        """The protocol with each usual optimiser, where none was told."""
         if self.optimiser_told:
             return (self,)
         kinds = [cast("type[LocalOptimiser]", entry) for entry in entries(LocalOptimiser.kind).values()]
@@ -101,7 +101,7 @@ class FedAvg(Protocol):
 
     @property
     def is_linear(self) -> bool:
-        """As the optimiser is."""
+        """Whether the optimiser's directions are sums of gradients."""
         return self.optimiser.is_linear
 
     def as_sum(self) -> LinearSteps:

@@ -40,7 +40,7 @@ class SecureSum(FedAvg):
         )
 
     def trained(self, model: nn.Module, inputs: Inputs, targets: Targets, rule: GradientRule) -> Gradients:
-        """The same by another rule."""
+        """The mean of what clients send that take their gradients by another rule."""
         return self._together(inputs, targets, lambda own, labels: self.alone.trained(model, own, labels, rule))
 
     def _together(self, inputs: Inputs, targets: Targets, update: Callable[[Inputs, Targets], Gradients]) -> Gradients:

@@ -80,7 +80,7 @@ class Graphs(Modality):
         return moved({"atoms": atoms.softmax(-1), "bonds": _bound(bonds)}, like.device)
 
     def leaves(self, candidate: Inputs, *, broad: bool) -> Leaves:
-        """Logits of both."""
+        """The logits of kinds and of bonds."""
         assert isinstance(candidate, Mapping)
         return {
             "kinds": candidate["atoms"].detach().clamp_min(LEAST).log(),
@@ -99,7 +99,7 @@ class Graphs(Modality):
         return {"atoms": candidate["atoms"].clamp(0, 1), "bonds": _without_loops((bonds + bonds.mT) / 2)}
 
     def pair(self, truth: Inputs, found: Inputs) -> Int[Tensor, " batch"]:
-        """By neighbourhoods, whatever the order of nodes."""
+        """Pairs by neighbourhoods, whatever the order of nodes."""
         known = [colours(graph) for graph in graphs_of(found)]
         costs = [[1 - alike(colours(graph), other) for other in known] for graph in graphs_of(truth)]
         return assigned(torch.tensor(costs, dtype=torch.float32))
@@ -134,7 +134,7 @@ class Graphs(Modality):
         return moved({"atoms": atoms, "bonds": bonds}, inputs["atoms"])
 
     def refuse(self, truth: Inputs) -> None:
-        """Kinds that are one of several or none, and bonds between two atoms that are there."""
+        """Raise ``LabError`` unless kinds are one of several or none, and bonds between two atoms that are there."""
         assert isinstance(truth, Mapping)
         atoms, bonds = truth["atoms"], truth["bonds"]
         there = atoms.sum(-1)
@@ -171,7 +171,7 @@ class Graphs(Modality):
         return Shown(self.name, np.ascontiguousarray(table), words)
 
     def files(self, original: Inputs, rebuilt: Inputs, frames: list[Inputs]) -> Mapping[str, bytes]:
-        """Atoms and bonds of each."""
+        """The atoms and bonds of each graph."""
         return {"original.json": _told(original), "reconstruction.json": _told(rebuilt)}
 
 

@@ -119,7 +119,7 @@ class Pictures(Modality):
         return pixels + _grids_for(pixels).up(leaves[SHAPES]) if SHAPES in leaves else pixels
 
     def pull_back(self, leaves: Leaves, gradient: Inputs) -> Leaves:
-        """The gradient itself; that of the shapes is drawn down."""
+        """The gradient itself for the pixels; that of the shapes is drawn down."""
         pixels = _picture(gradient)
         return {PIXELS: pixels, SHAPES: _grids_for(pixels).down(pixels)} if SHAPES in leaves else {PIXELS: pixels}
 
@@ -133,11 +133,11 @@ class Pictures(Modality):
         return leaves[PIXELS].detach()
 
     def inside(self, candidate: Inputs) -> Images:
-        """Pixels in the box."""
+        """The pixels clamped to [0, 1]."""
         return _picture(candidate).clamp(0, 1)
 
     def at_some_scale(self, entered: Tensor, seen: Observation) -> Images:
-        """Stretched to fill the range."""
+        """The picture stretched to fill the range."""
         return (entered - entered.min()) / (entered.max() - entered.min()).clamp_min(1e-30)
 
     def detail(self, truth: Inputs, found: Inputs) -> tuple[Mapping[str, Any], ...]:
@@ -155,12 +155,12 @@ class Pictures(Modality):
         return {"grey": torch.full_like(images, GREY), "mean": _picture(others).mean(0).expand_as(images)}
 
     def alike(self, others: Inputs, inputs: Inputs) -> Images:
-        """In as many channels."""
+        """Decoys in as many channels."""
         images = _picture(inputs)
         return in_channels(_picture(others).to(images), images.shape[1])
 
     def refuse(self, truth: Inputs) -> None:
-        """Pixels in [0, 1]."""
+        """Raise ``LabError`` for pixels outside [0, 1]."""
         images = _picture(truth)
         if not bool(((images >= 0) & (images <= 1)).all()):
             raise LabError("truth holds numbers beyond 0 and 1; give pixels in [0, 1], as they were before normalisation.")
@@ -173,12 +173,12 @@ class Pictures(Modality):
         return torch.cat([in_channels(read_picture(file, height).pixels[None], channels) for file in files])
 
     def other_shapes(self, shape: Shape) -> tuple[Shape, ...]:
-        """In colour and in grey."""
+        """The shape in colour and in grey."""
         own, height, width = cast("tuple[int, int, int]", shape)
         return tuple((channels, height, width) for channels in dict.fromkeys((own, *CHANNELS)))
 
     def in_shape(self, inputs: Inputs, shape: Shape) -> tuple[Images, str]:
-        """In as many channels as the weights take."""
+        """The pictures in as many channels as the weights take."""
         images, channels = _picture(inputs), cast("tuple[int, int, int]", shape)[0]
         if channels == images.shape[1]:
             return images, ""
@@ -210,7 +210,7 @@ class Pictures(Modality):
         return _picture(frame).float() / 255
 
     def files(self, original: Inputs, rebuilt: Inputs, frames: list[Inputs]) -> Mapping[str, bytes]:
-        """Both as pictures, and side by side; of frames a replay and a film."""
+        """Truth and reconstruction as pictures, and side by side; of frames a replay and a film."""
         truth, found, moments = _picture(original), _picture(rebuilt), [_picture(frame) for frame in frames]
         still = {
             "original.png": encode_png(tiled(truth)),
@@ -220,7 +220,7 @@ class Pictures(Modality):
         return still | {"replay.gif": replay(moments), "film.webp": film(truth, moments)} if moments else still
 
     def files_alone(self, rebuilt: Inputs) -> Mapping[str, bytes]:
-        """The picture."""
+        """The reconstruction as a picture."""
         return {"reconstruction.png": encode_png(tiled(_picture(rebuilt)))}
 
 

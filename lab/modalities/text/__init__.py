@@ -70,7 +70,7 @@ class Text(Modality):
         return self.inputs(leaves, like).detach()
 
     def inside(self, candidate: Inputs) -> Sentences:
-        """No share below nothing."""
+        """The shares, none below nothing."""
         return _sentences(candidate).clamp(0, 1)
 
     def decode(self, candidate: Inputs, seen: Observation | None) -> Sentences:
@@ -79,7 +79,7 @@ class Text(Modality):
         return one_hot(numbers(sentences), sentences.shape[2]).to(sentences)
 
     def pair(self, truth: Inputs, found: Inputs) -> Int[Tensor, " batch"]:
-        """By least different places."""
+        """Pairs of sentences that differ in fewest places."""
         return best_matching(_sentences(truth).flatten(1), _sentences(found).flatten(1))
 
     def likeness(self, one: Inputs, others: Inputs) -> Float[Tensor, " others"]:
@@ -94,7 +94,7 @@ class Text(Modality):
         return {"unigram": commonest * _sentences(truth).sum(2, keepdim=True)}
 
     def refuse(self, truth: Inputs) -> None:
-        """One piece at a place, or none."""
+        """Raise ``LabError`` unless there is one piece at a place, or none."""
         sentences = _sentences(truth)
         if not bool(((sentences == 0) | (sentences == 1)).all()) or bool((sentences.sum(2) > 1).any()):
             raise LabError("truth holds places with more than one word; give one-hot rows, as the data set has them.")
@@ -121,7 +121,7 @@ class Text(Modality):
         return one_hot(frame.long(), len(pieces.vocabulary()))
 
     def files(self, original: Inputs, rebuilt: Inputs, frames: list[Inputs]) -> Mapping[str, bytes]:
-        """A sentence in a line."""
+        """The sentences, one in a line."""
         both = {"original.txt": original, "reconstruction.txt": rebuilt}
         return {name: ("\n".join(written(_sentences(inputs))) + "\n").encode() for name, inputs in both.items()}
 

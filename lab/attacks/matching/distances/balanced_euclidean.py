@@ -25,11 +25,11 @@ class BalancedEuclidean(Distance):
         return squares @ squares.new_tensor(balance(shared, dots(shared, shared)))
 
     def value_and_gradient(self, candidate: Gradients, shared: Gradients) -> tuple[Tensor, Gradients]:
-        """In closed form: v_l = 2 w_l (g_l - g*_l)."""
+        """D and v in closed form: v_l = 2 w_l (g_l - g*_l)."""
         return self.against(shared)(candidate)
 
     def against(self, shared: Gradients) -> ValueAndGradient:
-        """The same with the weights computed once."""
+        """``value_and_gradient`` with the weights computed once."""
         weights = dict(zip(shared, balance(shared, dots(shared, shared)), strict=True))
 
         @no_grad

@@ -26,7 +26,7 @@ class Blend:
     """|v|, from inner products: where v is a small difference of long vectors, its order of magnitude."""
 
     def of(self, candidate: Gradients, shared: Gradients) -> Gradients:
-        """V itself."""
+        """The derivative v itself, tensor by tensor."""
         shares = zip(candidate.items(), self.own, self.other, strict=True)
         return {name: (tensor * own).sub_(shared[name], alpha=other) for (name, tensor), own, other in shares}
 
@@ -45,7 +45,7 @@ class Distance(Entry):
         """The distance, differentiable in ``candidate``; both are keyed alike."""
 
     def value_and_gradient(self, candidate: Gradients, shared: Gradients) -> tuple[Tensor, Gradients]:
-        """The distance D and v = dD/dg at ``candidate``, outside any graph: blended where v is a blend.
+        """The distance D and its derivative v = dD/dg at ``candidate``, outside any graph: blended where v is a blend.
 
         A closed form of another kind may override it.
         """

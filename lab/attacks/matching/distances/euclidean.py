@@ -21,6 +21,6 @@ class Euclidean(Distance):
 
     @no_grad
     def value_and_gradient(self, candidate: Gradients, shared: Gradients) -> tuple[Tensor, Gradients]:
-        """In closed form: v = 2 (g - g*)."""
+        """D and v in closed form: v = 2 (g - g*)."""
         gaps = {name: tensor - shared[name] for name, tensor in candidate.items()}
         return dot(gaps, gaps), {name: 2 * gap for name, gap in gaps.items()}
