@@ -1,6 +1,7 @@
 """Graph networks trained on what the lab ships and on zips, and read in either precision."""
 
 import zipfile
+from dataclasses import replace
 
 import networkx as nx
 import pytest
@@ -13,6 +14,7 @@ from lab.client import checkpoints
 from lab.client.checkpoints.card import Recipe, Rule, read_card
 from lab.client.datasets.molecules import Molecules
 from lab.client.datasets.tu import TU
+from lab.client.defences.gaussian_noise import GaussianNoise
 from lab.client.training import train
 from lab.errors import LabError
 from lab.federated.networks.base import Activation
@@ -22,6 +24,9 @@ from lab.federated.updates import flat
 from lab.modalities.graphs.building import batch_of
 from lab.modalities.graphs.comparison import isomorphic
 from lab.randomness import stream
+from lab.studies.base import Pictures
+from lab.studies.graph_curves import GraphCurves
+from lab.studies.graph_rows import SIZES
 
 QUICK = Recipe(epochs=8, batch_size=8, rule=Rule.ADAMW, learning_rate=0.02, weight_decay=0, held_out=16)
 
@@ -93,3 +98,51 @@ def test_a_smooth_network_that_is_told_no_degree_gives_the_graph_away_in_double_
     *_, last = reconstruct(experiment, seen.observation)
     assert last.outcome in (GraphOutcome.GRAPH, GraphOutcome.TWINS)
     assert isomorphic(last.candidate, seen.batch.inputs).item() == 1 or last.outcome is GraphOutcome.TWINS
+
+
+def test_batches_of_a_study_end_with_the_file_whatever_number_is_asked_for():
+    study = GraphCurves(images=100, pictures=Pictures.CIFAR10)
+    firsts = {experiment.batch_size: set() for cell in study.cells() for experiment in cell.experiments}
+    for cell in study.cells():
+        for experiment in cell.experiments:
+            firsts[experiment.batch_size].add(experiment.dataset.first)
+    assert set(firsts) == {1, 2, 4}
+    assert all(max(found) + size <= SIZES["MUTAG"] for size, found in firsts.items())
+    assert len(firsts[1]) == 100
+
+
+@pytest.mark.parametrize("activation", [Activation.RELU, Activation.GELU])
+def test_training_leaves_relu_few_patterns_to_tell_atoms_by_and_a_smooth_network_all_its_slopes(tmp_path, activation):
+    """The last layer's gradient mixes what atoms were given that bend alike: its rank is at most the number of patterns."""
+    options = GCN(width=64, activation=activation, double=True)
+    *_, last = train(options, Molecules(), replace(Molecules().recipe(), epochs=20), tmp_path)
+    experiment = Experiment(
+        dataset=Molecules("dopamine"), network=options, trained=True, weights=str(last.saved), attack=Neighbourhoods()
+    )
+    seen = simulate_round(experiment)
+    bent = []
+    with seen.observation.network.features.layers[1].register_forward_hook(lambda *passed: bent.append(passed[2])):
+        seen.observation.network(seen.batch.inputs)
+    patterns, atoms = len((bent[0] > 0).flatten(0, 1).unique(dim=0)), bent[0].shape[1]
+    rank = int(torch.linalg.matrix_rank(seen.observation.update["features.layers.1.weight"], rtol=1e-13))
+    *_, read = reconstruct(experiment, seen.observation)
+    if activation is Activation.RELU:
+        assert rank <= patterns < atoms
+        assert read.outcome is GraphOutcome.TOO_MANY
+    else:
+        assert rank > patterns // 2
+        assert isomorphic(read.candidate, seen.batch.inputs).item() == 1
+
+
+@pytest.mark.parametrize(("strength", "is_read"), [(1e-5, True), (1e-3, False)])
+def test_what_a_graph_stands_of_noise(strength, is_read):
+    experiment = Experiment(
+        dataset=Molecules("glycerol"),
+        network=GCN(),
+        defences=(GaussianNoise(strength=strength),),
+        attack=Neighbourhoods(),
+    )
+    seen = simulate_round(experiment)
+    *_, last = reconstruct(experiment, seen.observation)
+    assert (last.outcome in (GraphOutcome.GRAPH, GraphOutcome.TWINS)) is is_read
+    assert isomorphic(last.candidate, seen.batch.inputs).item() == is_read

@@ -122,7 +122,7 @@ def test_iterations_and_images_are_those_asked_for(name):
 
 def test_the_studies_of_the_paper_are_there():
     assert set(STUDIES) == {
-        "analytic", "batch", "depth", "graph_rows", "graph_settings", "labels", "magnitude", "padding",
+        "analytic", "batch", "depth", "graph_curves", "graph_rows", "graph_settings", "labels", "magnitude", "padding",
         "rows", "signed", "table1", "table2", "text_noise", "text_rows", "text_steps", "training", "width",
     }  # fmt: skip
 

@@ -29,18 +29,19 @@ SPREAD = 7
 """Every so many graphs of a set one is taken, going round: neighbours in a file are alike."""
 
 
-def graphs(study: Study, name: str) -> Iterator[Dataset]:
-    """Graphs of a set in the folder of data, or molecules that ship with the lab."""
+def graphs(study: Study, name: str, size: int = 1) -> Iterator[Dataset]:
+    """Graphs of a set in the folder of data, or molecules that ship with the lab; ``size`` of them from each on."""
     for number in range(study.picture_count):
         if study.pictures is Pictures.CIFAR10:
-            yield TU(f"{name}.zip", first=SPREAD * number % SIZES[name])
+            yield TU(f"{name}.zip", first=SPREAD * number % (SIZES[name] - size + 1))
         elif number < len(NAMES):
             yield Molecules(NAMES[number])
 
 
 def graph_cell(study: Study, title: str, experiment: Experiment, name: str, paper: float | None = None) -> Cell:
     """A row: the experiment on each graph and seed."""
-    runs = tuple(replace(experiment, dataset=data, seed=seed) for data in graphs(study, name) for seed in range(study.seeds))
+    found = graphs(study, name, experiment.batch_size)
+    runs = tuple(replace(experiment, dataset=data, seed=seed) for data in found for seed in range(study.seeds))
     wanted = study.paper_images
     fewer = f"{len(runs) // study.seeds} instead of {wanted} graphs" if len(runs) < wanted * study.seeds else ""
     ships = "molecules that ship with the lab" if study.pictures is Pictures.GALLERY else ""
