@@ -20,7 +20,7 @@ from lab.errors import TOO_LARGE, LabError, is_short_of_memory, quoted
 
 if TYPE_CHECKING:
     from lab.commands.choosing import Choices, OwnFlags
-    from lab.commands.running import Told
+    from lab.commands.interruption import CommandResult
     from lab.experiments.experiment import Experiment
 
 WRONG_INPUT, BROKEN, INTERRUPTED = 2, 1, 130
@@ -231,7 +231,7 @@ def run(
         _tell(_attacked(chosen, device, seconds, last, out, wished.delta))
 
 
-def _tell(told: Told) -> None:
+def _tell(told: CommandResult) -> None:
     """What came out, and a status of its own where it was cut short."""
     say(told.summary)
     if told.interrupted:
@@ -240,7 +240,7 @@ def _tell(told: Told) -> None:
 
 def _attacked(
     experiment: Experiment, device: str, seconds: float | None, last: int | None, out: Path | None, delta: float
-) -> Told:
+) -> CommandResult:
     """What came out; only now, with nothing left to refuse, is there something to compute."""
     with frozen_imports():
         from lab.commands.running import Limits, run
@@ -248,7 +248,9 @@ def _attacked(
     return run(experiment, device, Limits(seconds, last), out, delta)
 
 
-def _attacked_opened(experiment: Experiment, device: str, seconds: float | None, last: int | None, out: Path | None) -> Told:
+def _attacked_opened(
+    experiment: Experiment, device: str, seconds: float | None, last: int | None, out: Path | None
+) -> CommandResult:
     """The same of an update that a page has opened, and whose pictures nobody knows."""
     with frozen_imports():
         from lab.commands.running import Limits
@@ -259,7 +261,7 @@ def _attacked_opened(experiment: Experiment, device: str, seconds: float | None,
     return run(seen, experiment.attack, experiment.seed, (), device, Limits(seconds, last), out)
 
 
-def _attacked_own(own: OwnFlags, choices: Choices, device: str, seconds: float | None, out: Path | None) -> Told:
+def _attacked_own(own: OwnFlags, choices: Choices, device: str, seconds: float | None, out: Path | None) -> CommandResult:
     """The same of a round of the user's own."""
     from lab.commands.choosing_own import check_flags
     from lab.experiments.outputs import ready_folder

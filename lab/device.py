@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Lock
 from typing import ClassVar
 
-from lab.late import nn, torch
+from lab.lazy import nn, torch
 
 from lab.errors import LabError, unknown_name
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lab.late import Tensor, nn, np
+from lab.lazy import Tensor, nn, np
 
 from lab.errors import LabError, quoted
 from lab.federated import captures

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 
-from lab.late import Tensor, torch
+from lab.lazy import Tensor, torch
 
 
 def stream(seed: int, purpose: str) -> torch.Generator:

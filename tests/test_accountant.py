@@ -11,7 +11,7 @@ from rounds import smooth_batch
 from torch import nn
 from torch.nn import functional
 
-from lab.client.accountant import Mechanism, Promise, epsilon
+from lab.client.accountant import Guarantee, Mechanism, epsilon
 from lab.client.defences.dp_fedavg import DPFedAvg
 from lab.client.defences.dp_sgd import DPSGD
 from lab.client.defences.mixup import Mixup
@@ -109,7 +109,7 @@ def test_what_looks_at_the_examples_again_breaks_the_promise():
 
 
 def test_a_promise_is_told_in_words():
-    told = str(Promise.of("example", "every update", Mechanism(2.0, 0.1, 10), 1e-5))
+    told = str(Guarantee.of("example", "every update", Mechanism(2.0, 0.1, 10), 1e-5))
     found = epsilon(Mechanism(2.0, 0.1, 10), 1e-5)
     assert f"epsilon = {found:.3g} at delta = 1e-05" in told
     assert f"more than {math.exp(found):.3g} times likelier, but for a chance of 1e-05" in told

@@ -24,9 +24,9 @@ from lab.federated.networks.lenet import LeNet
 from lab.options.catalogue import entries
 from lab.options.fields import fields_of
 from widgets.door.messages import Listener
+from widgets.form.admission import change, edited
 from widgets.form.controls import IN_SIGHT, schema
 from widgets.form.costs import PRICED, QUICK_S, TOLD, Costs, costs_of
-from widgets.form.gate import change, edited
 from widgets.form.steps import STEPS
 from widgets.landscape.known import outcome_of
 from widgets.pages.written import catch_up, written

@@ -48,7 +48,7 @@ from lab.federated.networks.vision_transformer import VisionTransformer
 from lab.federated.observation import LabelSource
 from lab.federated.protocols.fedavg import FedAvg
 from lab.federated.protocols.fedsgd import FedSGD
-from lab.federated.transformer import Mixing
+from lab.federated.transformer import SelfAttention
 from lab.options.catalogue import FOLDERS, entries
 from lab.options.fields import Bounds, Help
 from lab.randomness import stream
@@ -279,13 +279,13 @@ def products(network, images):
     def meet(layer, inputs, output):
         if isinstance(layer, torch.nn.Conv2d):
             met.append(conv_flop_count(inputs[0].shape, layer.weight.shape, output.shape) // 2)
-        elif isinstance(layer, Mixing):  # each token with each, and their mixture
+        elif isinstance(layer, SelfAttention):  # each token with each, and their mixture
             met.append(2 * output.shape[1] * output.numel())
         else:
             met.append(inputs[0].numel() * layer.out_features)
 
     for layer in network.modules():
-        if isinstance(layer, torch.nn.Conv2d | torch.nn.Linear | Mixing):
+        if isinstance(layer, torch.nn.Conv2d | torch.nn.Linear | SelfAttention):
             layer.register_forward_hook(meet)
     with torch.no_grad():
         network(images)

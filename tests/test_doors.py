@@ -24,8 +24,8 @@ from lab.options.catalogue import FOLDERS, entries
 from lab.options.text import parse_entry
 from widgets.door.quiet import TROUBLE
 from widgets.files import run_file
-from widgets.form import gate
-from widgets.form.gate import edited
+from widgets.form import admission
+from widgets.form.admission import edited
 from widgets.pages.parts import PARTS, views
 from widgets.playback.playback import Playback
 from widgets.run import jobs, opening
@@ -100,7 +100,7 @@ def test_links_give_an_experiment_and_sentences(alone):
         for query in queries:
             opened = opening.from_link(query)()
             is_a_sentence(opened.notice)
-            assert gate.admitted(opened.experiment) is opened.experiment
+            assert admission.admitted(opened.experiment) is opened.experiment
             assert all(re.fullmatch(r"[a-z0-9_.]{1,60}", name) for name in opened.hidden)
     assert touched == []
 
@@ -115,7 +115,7 @@ def test_messages_of_every_view_are_answered_in_a_sentence_or_ignored(alone, mon
             made[view]._receive(None, content, buffers)
             assert session.message != TROUBLE, (view, content)
             if session.wanted != first:  # true and false are what some controls take, and an address may be anything
-                assert gate.admitted(session.wanted)
+                assert admission.admitted(session.wanted)
                 assert isinstance(content.get("value"), bool) or (view, content["type"]) == ("share", "go")
                 session.undo()
             is_a_sentence(session.message)
@@ -178,7 +178,7 @@ def test_run_files_are_refused_in_a_sentence(alone):
                 is_a_sentence(str(error))
             else:
                 taken += 1
-                assert gate.admitted(past.experiment) is past.experiment
+                assert admission.admitted(past.experiment) is past.experiment
                 is_a_sentence(past.message)
                 assert sum(frame.image.size for frame in past.frames) <= 3 * run_file.MOST_PIXELS
     assert touched == []

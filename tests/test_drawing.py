@@ -16,7 +16,7 @@ from lab.client.datasets.drawing import COLOURS, SIDE, Drawing, decode, encode, 
 from lab.experiments import links
 from lab.federated.networks.mlp import MLP
 from widgets.playback.playback import Playback
-from widgets.run.worker import Valve
+from widgets.run.worker import Gate
 from widgets.views.secret import Secret
 
 CELLS = SIDE * SIDE
@@ -158,7 +158,7 @@ async def test_of_many_sketches_the_newest_is_read_and_a_run_makes_room_for_it()
         for seed in range(20):
             card._receive(card, {"type": "sketch"}, [strokes(seed, 3)])
         over = []  # jobs are done one after another: this one after all that was asked before
-        session.worker.do(lambda: True, Valve(), over.append, over.append)
+        session.worker.do(lambda: True, Gate(), over.append, over.append)
         await until_so(lambda: over)
         assert len(card.said) < 20
         assert session.status == "finished"

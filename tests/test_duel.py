@@ -21,10 +21,10 @@ from lab.client.defences.base import STRENGTHS, Defence
 from lab.client.defending import defended, trained
 from lab.commands import duelling, pricing
 from lab.commands.reproducing import Place
-from lab.duel import bouts, own
+from lab.duel import contender
 from lab.duel.board import Board, Score
-from lab.duel.bouts import KNOWING, NAIVE, Duel
-from lab.duel.front import Fought, Front, Point, front, wilson, with_front
+from lab.duel.duel import KNOWING, NAIVE, Duel
+from lab.duel.front import BoutResult, Front, Point, front, wilson, with_front
 from lab.duel.judging import judged
 from lab.duel.prices import SHIPPED, PriceList, Trained, price_of, prices
 from lab.duel.pricing import Asked, priced
@@ -229,7 +229,7 @@ def test_whatever_a_scoreboard_says_it_goes_on_or_is_refused_in_a_sentence(tmp_p
     size = {"pictures": 1, "seeds": 1, "runs": 3, "of": 4}
     point = {"defence": {"name": "mine"}, "strength": 1, "accuracy": 0.5, "leak": 0.5, "low": 0.1, "high": 0.9, "of": 2}
     score = Score("mine", "defence", "0123", {"torch": "2"}, "2026-11-30", size, (point,))
-    entry = own.Own(own.Source("mine", "", ""), None, None)
+    entry = own.Contender(own.Source("mine", "", ""), None, None)
     board = Board(tmp_path)
     board.enter(entry, score)
     further = replace(score, size={**size, "runs": 4})
@@ -278,7 +278,7 @@ def test_the_interval_of_a_share_is_wilsons(found, of):
 
 
 def fought(attacker, identified, phase="early"):
-    return Fought("mlp", phase, attacker, identified, identified, 4, 0.5, {"ssim": 0.5})
+    return BoutResult("mlp", phase, attacker, identified, identified, 4, 0.5, {"ssim": 0.5})
 
 
 def test_the_stronger_attacker_of_each_network_and_phase_counts():
@@ -552,4 +552,4 @@ def test_what_is_no_file_of_ones_own_is_refused(name, sentence, tmp_path):
     if name == "noise.py":
         (tmp_path / name).write_bytes(b"\xff\xfe")
     with pytest.raises(LabError, match=sentence):
-        own.read(tmp_path / name)
+        contender.read(tmp_path / name)

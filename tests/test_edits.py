@@ -14,7 +14,7 @@ from lab.commands.choosing import Choices, choose
 from lab.experiments.edits import SHORT_NAMES, edit, patched, written
 from lab.experiments.links import read
 from lab.experiments.recommended import recommended_for
-from widgets.form.gate import edited
+from widgets.form.admission import edited
 
 
 @pytest.mark.parametrize(

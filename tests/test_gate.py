@@ -33,10 +33,10 @@ from widgets import Lab
 from widgets.door.messages import MOST_NAMES, MOST_NUMBERS, Message
 from widgets.door.quiet import TROUBLE
 from widgets.files import run_file
-from widgets.form import gate
+from widgets.form import admission
+from widgets.form.admission import edited
 from widgets.form.contrasts import contrasts
 from widgets.form.controls import FOLDER, schema
-from widgets.form.gate import edited
 from widgets.form.steps import STEPS
 from widgets.playback.playback import Playback
 from widgets.run import opening
@@ -100,9 +100,9 @@ def test_no_door_takes_weights_from_a_file_of_ones_own(private):
 
 def test_what_the_page_itself_offers_passes():
     for preset in PRESETS.values():
-        assert gate.admitted(preset.experiment) is preset.experiment
+        assert admission.admitted(preset.experiment) is preset.experiment
     for failure in FAILURES.values():
-        assert gate.admitted(failure.mended) == failure.mended
+        assert admission.admitted(failure.mended) == failure.mended
     for step in STEPS:
         assert edited(Experiment(), step.edits)
     for contrast in contrasts(Experiment()):
@@ -280,7 +280,7 @@ def test_pictures_of_a_run_are_counted_all_together_before_any_is_unpacked(monke
     own = Inline((png(2000, 2000),) * 3, (0,) * 3)
     monkeypatch.setattr(Image.Image, "load", lambda image: pytest.fail("unpacked"))
     assert "too large" in refuses(lambda: run_file.read(json.dumps(a_run(frames=frames)).encode()))
-    assert "million pixels" in refuses(lambda: gate.admitted(Experiment(dataset=own)))
+    assert "million pixels" in refuses(lambda: admission.admitted(Experiment(dataset=own)))
 
 
 @pytest.mark.parametrize("part", [b"[],", b"1,", b'{"a":1},', b"[[["])

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lab.attacks.graph.counting import Told, handshakes, whole_counts
+from lab.attacks.graph.counting import ObservedSums, handshakes, whole_counts
 from lab.attacks.graph.gluing import can_be_glued, glued
 from lab.attacks.graph.gradient_span import GradientSpan
 from lab.attacks.graph.neighbourhood_types import Allowance, Types
@@ -86,11 +86,11 @@ def test_each_node_counted_once_explains_what_the_last_layer_told(network):
     with torch.no_grad():
         nodes = body.described(atoms, bonds.sum(-1))
         for layer in body.layers:
-            gathered = body.gathering.whole(nodes, bonds, atoms.sum(-1))
-            nodes = body.bend(layer(gathered))
+            gathered = body.aggregation.aggregate(nodes, bonds, atoms.sum(-1))
+            nodes = body.activation(layer(gathered))
     last = f"features.layers.{network.layers - 1}"
     weight, bias = update["head.0.weight"], update["head.0.bias"]
-    told = Told(
+    told = ObservedSums(
         body,
         bias @ weight / (bias @ bias),
         bias @ observation.network.head[0].weight.detach(),

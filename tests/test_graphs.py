@@ -24,7 +24,7 @@ from lab.experiments.experiment import Experiment
 from lab.experiments.links import read
 from lab.experiments.recommended import recommended_for
 from lab.experiments.rounds import simulate_round
-from lab.federated.graph_layers import Beside as BesideNeighbours
+from lab.federated.graph_layers import ConcatMean as BesideNeighbours
 from lab.federated.graph_layers import Symmetric
 from lab.federated.networks.gcn import GCN
 from lab.federated.networks.graphsage import GraphSAGE
@@ -126,12 +126,12 @@ def test_one_neighbourhood_is_gathered_as_in_the_whole_graph(nodes, dice):
     graph = nx.gnp_random_graph(nodes, 0.4, seed=dice.randrange(10**6))
     bonds = torch.tensor(nx.to_numpy_array(graph), dtype=torch.float64)
     values = torch.randn(nodes, 3, generator=stream(nodes, "values"), dtype=torch.float64)
-    for gathering in (Symmetric(), BesideNeighbours()):
-        whole = gathering.whole(values.unsqueeze(0), bonds.unsqueeze(0), torch.ones(1, nodes, dtype=torch.float64))[0]
+    for aggregation in (Symmetric(), BesideNeighbours()):
+        whole = aggregation.aggregate(values.unsqueeze(0), bonds.unsqueeze(0), torch.ones(1, nodes, dtype=torch.float64))[0]
         for node in graph:
             around = sorted(graph[node])
             degrees = torch.tensor([[graph.degree(other) for other in around]], dtype=torch.long)
-            one = gathering.one(values[node].unsqueeze(0), values[around].unsqueeze(0), len(around), degrees)
+            one = aggregation.aggregate_node(values[node].unsqueeze(0), values[around].unsqueeze(0), len(around), degrees)
             torch.testing.assert_close(one[0], whole[node])
 
 

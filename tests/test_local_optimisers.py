@@ -41,8 +41,8 @@ from lab.federated.protocols.fedavg import FedAvg
 from lab.options.catalogue import entries
 from lab.options.fields import fields_of
 from lab.randomness import stream
+from widgets.form.admission import edited
 from widgets.form.controls import schema
-from widgets.form.gate import edited
 
 SETTINGS = {
     "sgd": (

@@ -49,8 +49,8 @@ from lab.options.catalogue import entries
 from lab.options.fields import fields_of
 from lab.options.text import to_text
 from lab.randomness import stream
+from widgets.form.admission import edited
 from widgets.form.controls import schema
-from widgets.form.gate import edited
 
 CLASSES = 5
 WEIGHTS = (1.0, 0.5, 2.0, 1.5, 0.8)

@@ -20,7 +20,7 @@ from lab.modalities.graphs.building import batch_of, graphs_of
 from lab.modalities.graphs.comparison import mapping
 from lab.modalities.graphs.line_notation import ATOMS, parse, written
 from widgets.run import opening
-from widgets.run.worker import Valve
+from widgets.run.worker import Gate
 
 
 def graph_of(graph):
@@ -151,7 +151,7 @@ async def test_whatever_else_is_said_of_molecules_changes_nothing_and_is_told_wh
         for places in (None, [], [0.1], [2, 2], ["a", "b"], [float("nan"), 0]):
             say(card, "sketch", [0], [], places=places)
         over = []
-        session.worker.do(lambda: True, Valve(), over.append, over.append)
+        session.worker.do(lambda: True, Gate(), over.append, over.append)
         await until_so(lambda: over)
         assert {content["type"] for content, _ in card.said} <= {"read"}
         assert session.wanted == before

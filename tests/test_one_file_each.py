@@ -21,7 +21,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from lab.late import nn
+from lab.lazy import nn
 
 from lab.federated.networks.base import Network, feature_count
 from lab.options.fields import Bounds, Help
@@ -46,7 +46,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from lab.late import torch
+from lab.lazy import torch
 
 from lab.client.defences.base import Defence
 from lab.federated.tensors import Gradients
@@ -82,7 +82,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lab.late import torch
+from lab.lazy import torch
 
 from lab.attacks.base import Attack, AttackState, Outcome
 from lab.federated.observation import Observation
@@ -111,7 +111,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lab.late import Tensor, functional
+from lab.lazy import Tensor, functional
 
 from lab.attacks.matching.distances.base import Distance
 from lab.federated.tensors import Gradients
@@ -134,16 +134,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lab.course.scenes.base import Scene, Told
+from lab.course.scenes.base import Scene, SceneContent
 
 
 @dataclass(frozen=True)
 class AGreyBox(Scene):
     """What knowing nothing looks like."""
 
-    def told(self) -> Told:
+    def content(self) -> SceneContent:
         """The scene in words."""
-        return Told(
+        return SceneContent(
             place=2.5,
             title="Grey",
             text="Before it has compared anything the server knows nothing.",
@@ -240,7 +240,7 @@ from lab import Experiment
 from lab.experiments import links
 from lab.experiments.cost.limits import Limits
 from widgets.form.controls import schema
-from widgets.form.gate import edited
+from widgets.form.admission import edited
 
 experiment = edited(Experiment(), [("network", "two_layers"), ("defence", "rounding_off"), ("distance", "log_cosh")])
 paths = {control["path"]: control for control in schema(experiment)}

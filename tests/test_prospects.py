@@ -11,9 +11,9 @@ from lab.experiments.cost.products import products_per_second
 from lab.experiments.edits import edit
 from lab.modalities.line_up import Verdict
 from lab.options.catalogue import entries
+from widgets.form.admission import edited
 from widgets.form.controls import schema
 from widgets.form.costs import costs_of
-from widgets.form.gate import edited
 from widgets.landscape.cells import outcome
 from widgets.landscape.known import outcome_of, seconds_here
 from widgets.landscape.menu import clicked, clicks, menu

@@ -11,7 +11,7 @@ from lab.experiments import links
 from lab.experiments.edits import patched
 from lab.modalities.base import modality_of
 from lab.options.catalogue import entries
-from widgets.form.gate import admitted
+from widgets.form.admission import admitted
 from widgets.form.part_names import EVERYTHING
 
 ROOT = Path(__file__).parent.parent

@@ -18,7 +18,7 @@ from widgets.playback.playback import Playback
 from widgets.run import frame_buffer, history, jobs, opening, runner
 from widgets.run import session as session_module
 from widgets.run.session import Session
-from widgets.run.worker import Valve
+from widgets.run.worker import Gate
 from widgets.views.chips import Chips
 from widgets.views.guess import Guess
 
@@ -47,8 +47,8 @@ async def until(session, *statuses):
     await until_so(lambda: session.status in statuses)
 
 
-class Turnstile(Valve):
-    """A valve that counts the states let through, and knows when the attack stands before it."""
+class Turnstile(Gate):
+    """A gate that counts the states let through, and knows when the attack stands before it."""
 
     def __init__(self):
         super().__init__()
@@ -115,7 +115,7 @@ def test_twenty_starts_leave_one_worker():
 
 
 def test_pause_stands_still_and_steps_are_counted(monkeypatch):
-    monkeypatch.setattr(runner, "Valve", Turnstile)
+    monkeypatch.setattr(runner, "Gate", Turnstile)
 
     async def story():
         async with opened(QUICK | {"attack": {"name": "gradient_matching", "iterations": 100_000}}) as session:
@@ -123,11 +123,11 @@ def test_pause_stands_still_and_steps_are_counted(monkeypatch):
             await until_so(lambda: session.iteration > 0)
             session.pause()
             assert session.status == "paused"
-            valve = session.runner.valve
-            await until_so(lambda: valve.is_waited_at and session.iteration == valve.passed - 1)
+            gate = session.runner.gate
+            await until_so(lambda: gate.is_waited_at and session.iteration == gate.passed - 1)
             halted = session.iteration
             session.step(10)
-            await until_so(lambda: valve.is_waited_at and session.iteration == valve.passed - 1)
+            await until_so(lambda: gate.is_waited_at and session.iteration == gate.passed - 1)
             assert session.status == "paused"
             assert session.iteration == halted + 10
 
@@ -484,7 +484,7 @@ def test_the_pace_stretches_a_run_but_not_its_true_time(monkeypatch):
     rested = []
     monkeypatch.setattr(jobs, "time", SimpleNamespace(perf_counter=lambda: 1e-3 * next(now)))
     monkeypatch.setattr(driving, "perf_counter", jobs.time.perf_counter)
-    monkeypatch.setattr(Valve, "rest", lambda self, seconds: rested.append(seconds))
+    monkeypatch.setattr(Gate, "rest", lambda self, seconds: rested.append(seconds))
 
     async def story():
         async with opened(pace=2.0) as session:

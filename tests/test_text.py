@@ -235,10 +235,10 @@ def test_what_lies_in_a_span_is_outside_by_its_noise_and_nothing_else_is(seed, w
     inside, others = span.spread(entered), span.spread(torch.randn(50, width, generator=random, dtype=torch.float64))
     assert bool(inside.fits.all())
     assert not bool(others.fits.any())
-    assert float(inside.misfit.max()) < 2.5
-    assert float(others.misfit.min()) > 3
+    assert float(inside.relative_residual.max()) < 2.5
+    assert float(others.relative_residual.min()) > 3
     if noise:
-        assert float(inside.misfit.min()) > 0.2
+        assert float(inside.relative_residual.min()) > 0.2
 
 
 def read(experiment):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.files.whole import write_all, write_whole, writing
+from lab.files.atomic import write_all, write_atomically, writing
 
 ROOT = Path(__file__).parent.parent
 WRITERS = ("write_text", "write_bytes", "save_file", "torch.save", "json.dump")
@@ -20,7 +20,7 @@ ELSEWHERE = {
 def test_files_take_their_places_together_and_leave_no_rest(tmp_path):
     folder = tmp_path / "new" / "folder"
     write_all({"b": b"1", "a": b"2"}, folder)
-    write_whole(folder / "b", b"3")
+    write_atomically(folder / "b", b"3")
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == {"a": b"2", "b": b"3"}
 
 
@@ -47,7 +47,7 @@ def test_what_fails_leaves_the_older_files_as_they_were(tmp_path, failure):
 
 def test_everyone_may_read_what_everyone_may_read_of_any_new_file(tmp_path):
     (tmp_path / "plain").touch()
-    write_whole(tmp_path / "whole", b"")
+    write_atomically(tmp_path / "whole", b"")
     assert (tmp_path / "whole").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 

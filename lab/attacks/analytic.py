@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Annotated
 
-from lab.late import Tensor, nn, torch
+from lab.lazy import Tensor, nn, torch
 
 from lab.attacks.base import Attack, AttackState, Outcome, ended, unknown
 from lab.attacks.closed_form.confirming import at_best_scale, head_residual, tells_scale

@@ -6,7 +6,7 @@ import math
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, fields, replace
 
-from lab.late import torch
+from lab.lazy import torch
 
 from lab.attacks.base import AttackState, with_note
 from lab.attacks.labels.llg import counting_note, several_labels, several_note

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Annotated, ClassVar
 
-from lab.late import torch
+from lab.lazy import torch
 
 from lab.attacks.base import Attack, AttackState, Outcome, unknown
 from lab.attacks.labels import rules

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from lab.late import Tensor, torch
+from lab.lazy import Tensor, torch
 
 from lab.attacks.base import Attack, AttackState, Outcome, Reading, ended, unknown
 from lab.federated.inputs import each, is_same, moved
@@ -19,7 +19,7 @@ from lab.options.fields import Bounds, Help
 from lab.options.words import percent
 
 if TYPE_CHECKING:
-    from lab.attacks.graph.counting import Told
+    from lab.attacks.graph.counting import ObservedSums
     from lab.attacks.graph.listing import Listing
     from lab.attacks.graph.neighbourhood_types import Allowance, Types
     from lab.attacks.graph.telling import Listed
@@ -86,7 +86,7 @@ class _Reading:
 
     observation: Observation
     listing: Listing
-    told: Told
+    told: ObservedSums
     unexplained: float
     """What a graph may leave of what was shared, as a share."""
     weighed: Allowance
@@ -98,7 +98,7 @@ class _Reading:
         """The reading, or why there is none."""
         from lab.attacks.closed_form.mismatch import EXACT, in_double
         from lab.attacks.graph.bounds import MOST_GLUED, MOST_PROGRAMMES, MOST_WEIGHED
-        from lab.attacks.graph.counting import Told
+        from lab.attacks.graph.counting import ObservedSums
         from lab.attacks.graph.listing import Listing
         from lab.attacks.graph.neighbourhood_types import Allowance
         from lab.federated.graph_layers import GraphBody
@@ -119,7 +119,7 @@ class _Reading:
         nodes = seen.input_shape["atoms"][0]
         gradients = [update[f"{layer}.weight"] for layer in layers]
         listing = Listing.of(body, gradients, nodes, precision)
-        told = Told(body, pooled, back, gradients[-1], update.get(f"{layers[-1]}.bias"), listing.entered[-1], nodes)
+        told = ObservedSums(body, pooled, back, gradients[-1], update.get(f"{layers[-1]}.bias"), listing.entered[-1], nodes)
         unexplained = max(UNEXPLAINED * precision, NOISY * listing.entered[-1].noise_share)
         allowed = (Allowance(most) for most in (MOST_WEIGHED, MOST_PROGRAMMES, MOST_GLUED))
         return cls(seen, listing, told, min(unexplained, EXACT), *allowed)

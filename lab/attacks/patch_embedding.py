@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from lab.late import torch
+from lab.lazy import torch
 
 from lab.attacks.base import Attack, AttackState, Outcome, ended
 from lab.attacks.closed_form.outcomes import ClosedFormOutcome

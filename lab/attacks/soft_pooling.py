@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from lab.late import torch
+from lab.lazy import torch
 
 from lab.attacks.base import Attack, AttackState, ended
 from lab.attacks.head_start import HeadStart

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, cast
 
-from lab.late import Int, Tensor, torch
+from lab.lazy import Int, Tensor, torch
 
 from lab.attacks.base import Attack, AttackState, Outcome, Reading, unknown
 from lab.attacks.closed_form.mismatch import CLEARLY, EXACT, fit
 from lab.attacks.closed_form.outcomes import ClosedFormOutcome
 from lab.attacks.closed_form.row_span import RowSpan
-from lab.attacks.text.beginnings import Beginnings
+from lab.attacks.text.prefixes import PrefixSearch
 from lab.attacks.text.sentence_counts import Sentence, chosen, learns_labels
 from lab.federated.observation import Observation
 from lab.modalities.text import one_hot, padded
@@ -70,7 +70,7 @@ class Span(Attack):
         if any(span.rank >= span.width - 1 for span in found):
             yield replace(state, outcome=SpanOutcome.FULL, note=f"{told}{_wall(observation, found[0])}")
             return
-        beginnings, readings = Beginnings(observation, *found, moved if self.moved_only else None), list[Reading]()
+        beginnings, readings = PrefixSearch(observation, *found, moved if self.moved_only else None), list[Reading]()
         for reading in beginnings.readings():
             readings.append(reading)
             state = _state(observation, beginnings.likeliest, readings)

@@ -146,7 +146,7 @@ def meaning(epsilon: float, delta: float) -> str:
 
 
 @dataclass(frozen=True)
-class Promise:
+class Guarantee:
     """What holds for one of ``whose`` against a server that sees ``seen``."""
 
     whose: str
@@ -156,12 +156,12 @@ class Promise:
     epsilon: float
 
     @classmethod
-    def of(cls, whose: str, seen: str, mechanism: Mechanism, delta: float) -> Promise:
+    def of(cls, whose: str, seen: str, mechanism: Mechanism, delta: float) -> Guarantee:
         """Accounted. Raises ``LabError`` as ``epsilon`` does."""
         return cls(whose, seen, mechanism, delta, epsilon(mechanism, delta))
 
     @classmethod
-    def weakest(cls, sums: Sequence[Sums], multiplier: float, delta: float) -> Promise:
+    def weakest(cls, sums: Sequence[Sums], multiplier: float, delta: float) -> Guarantee:
         """Accounted of whoever is worst off. Raises ``LabError`` as ``epsilon`` does."""
         each = [cls.of(one.whose, one.seen, one.under(multiplier), delta) for one in _worst_off(sums)]
         return max(each, key=lambda promise: promise.epsilon)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import cast
 
-from lab.late import torch
+from lab.lazy import torch
 
 from lab.errors import LabError
 from lab.federated.inputs import count, moved

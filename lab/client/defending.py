@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from lab.late import nn, torch
+from lab.lazy import nn, torch
 
 from lab.client.batch import Batch
 from lab.client.defences.base import Defence

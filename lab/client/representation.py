@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from lab.late import Tensor, nn
+from lab.lazy import Tensor, nn
 
 from lab.errors import LabError
 

@@ -28,7 +28,7 @@ from lab.client.samples import Samples
 from lab.errors import LabError
 from lab.federated.classifier import Classifier
 from lab.federated.networks.base import Network
-from lab.files.whole import writing
+from lab.files.atomic import writing
 from lab.options.plain import to_plain
 from lab.randomness import stream
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab.late import Tensor, nn
+from lab.lazy import Tensor, nn
 
 from lab.client.checkpoints.opening import keeps_order, opened
 from lab.client.checkpoints.tree import leaves

@@ -7,12 +7,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lab.commands.interruption import Interruption, interruptible
+from lab.commands.interruption import CommandResult, Interruption, interruptible
 from lab.commands.pricing import completed
-from lab.commands.reproducing import Place, Told, measured, source_of, wanted_cells, worker_count
-from lab.duel.bouts import Duel
+from lab.commands.reproducing import Place, measured, source_of, wanted_cells, worker_count
+from lab.duel.contender import Contender, read
+from lab.duel.duel import Duel
 from lab.duel.front import Front, Point
-from lab.duel.own import Own, read
 from lab.duel.prices import DefencePlain, Price, prices
 from lab.experiments.outputs import ready_folder, written
 from lab.federation.settings import Federation
@@ -26,7 +26,9 @@ SEEDS = 3
 """Federations behind a price."""
 
 
-def duel(changes: dict[str, Any], place: Place, own_file: Path | None = None, federation: Federation | None = None) -> Told:
+def duel(
+    changes: dict[str, Any], place: Place, own_file: Path | None = None, federation: Federation | None = None
+) -> CommandResult:
     """Measure what is missing and write every file; Ctrl-C leaves what there is, and the same command goes on.
 
     With a file of one's own, that one's bouts alone, and a line on the scoreboard. Raises ``LabError`` for wrong input.
@@ -41,18 +43,18 @@ def duel(changes: dict[str, Any], place: Place, own_file: Path | None = None, fe
         return _entered(own, Duel(**given, pictures=source_of(place)), place, out, federation or Federation())
 
 
-def _fought(study: Duel, place: Place, out: Path, accuracy: Callable[[DefencePlain], float | None]) -> Told:
+def _fought(study: Duel, place: Place, out: Path, accuracy: Callable[[DefencePlain], float | None]) -> CommandResult:
     with interruptible() as interruption:
         problems = _run(study, place, out, interruption)
     front = _written(study, out, accuracy)
-    return Told("\n".join([*_summary(front), *problems, f"Written to {out}."]), interruption.asked)
+    return CommandResult("\n".join([*_summary(front), *problems, f"Written to {out}."]), interruption.asked)
 
 
-def _entered(own: Own, study: Duel, place: Place, out: Path, federation: Federation) -> Told:
+def _entered(own: Contender, study: Duel, place: Place, out: Path, federation: Federation) -> CommandResult:
     """A file's own bouts, its price, and its line on the scoreboard."""
     from lab.duel.board import Board, Score
-    from lab.duel.own import measured as task
-    from lab.duel.own import tried
+    from lab.duel.contender import measured as task
+    from lab.duel.contender import tried
 
     board, folder = Board(out), out / "own" / own.source.mark
     board.scores()  # a damaged one is said before anything is computed
@@ -62,7 +64,7 @@ def _entered(own: Own, study: Duel, place: Place, out: Path, federation: Federat
         known = _priced(own, federation, folder, interruption) if own.defence else prices()
     front = _written(study, folder, _accuracy(known))
     board.enter(own, Score.of(own, front))
-    return Told("\n".join([*_summary(front), *problems, f"Scoreboard: {out / 'scoreboard.md'}."]), interruption.asked)
+    return CommandResult("\n".join([*_summary(front), *problems, f"Scoreboard: {out / 'scoreboard.md'}."]), interruption.asked)
 
 
 def _run(study: Duel, place: Place, out: Path, interruption: Interruption, task: Task | None = None) -> list[str]:
@@ -75,7 +77,7 @@ def _run(study: Duel, place: Place, out: Path, interruption: Interruption, task:
     return list(dict.fromkeys(f"Not measured: {step.problem}" for step in steps))
 
 
-def _priced(own: Own, federation: Federation, folder: Path, interruption: Interruption) -> Sequence[Price]:
+def _priced(own: Contender, federation: Federation, folder: Path, interruption: Interruption) -> Sequence[Price]:
     """The prices of a defence of one's own, trained one after another."""
     from lab.duel.pricing import asked, opened
 

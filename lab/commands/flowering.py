@@ -11,7 +11,7 @@ from pathlib import Path
 from lab.errors import LabError
 from lab.federation.archive import Archive
 from lab.federation.in_flower import simulate
-from lab.files.whole import writing
+from lab.files.atomic import writing
 
 KEPT = "flower.safetensors"
 

@@ -1,11 +1,20 @@
-"""Ctrl-C as a request: what was found by then is to be written."""
+"""Ctrl-C as a request: what was found by then is to be written, and the caller says that it was cut short."""
 
 from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
+
+
+@dataclass(frozen=True)
+class CommandResult:
+    """What a long command leaves for its caller to say."""
+
+    summary: str
+    interrupted: bool
 
 
 class Interruption:

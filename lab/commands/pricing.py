@@ -11,8 +11,8 @@ from tqdm import tqdm
 
 from lab.client.defences.base import Defence
 from lab.commands.gc_freeze import frozen_imports
-from lab.commands.interruption import Interruption, interruptible
-from lab.commands.reproducing import Told, worker_count
+from lab.commands.interruption import CommandResult, Interruption, interruptible
+from lab.commands.reproducing import worker_count
 from lab.duel.prices import Price, PriceList
 from lab.errors import LabError
 from lab.federation.settings import Federation
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 MOST_SEEDS = 100
 
 
-def price(names: Sequence[str], settings: Federation, seeds: int, out: Path, workers: int | None, scheduler: str = "") -> Told:
+def price(
+    names: Sequence[str], settings: Federation, seeds: int, out: Path, workers: int | None, scheduler: str = ""
+) -> CommandResult:
     """Train what the list in ``out`` lacks of these defences (all of the catalogue where none is named) at all strengths.
 
     Raises ``LabError`` for wrong input, and where the file, the data or the scheduler cannot be used.
@@ -38,7 +40,7 @@ def price(names: Sequence[str], settings: Federation, seeds: int, out: Path, wor
     wanted, known = asked(settings, chosen, seeds), opened(out, settings)
     with interruptible() as interruption:
         known = completed(known, wanted, out, processes, interruption, scheduler)
-    return Told(_summary(known, out), interruption.asked)
+    return CommandResult(_summary(known, out), interruption.asked)
 
 
 def completed(

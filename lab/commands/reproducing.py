@@ -12,7 +12,7 @@ from typing import Any
 from tqdm import tqdm
 
 from lab.commands.child import run_child
-from lab.commands.interruption import Interruption, interruptible
+from lab.commands.interruption import CommandResult, Interruption, interruptible
 from lab.device import usable_cores
 from lab.errors import LabError, quoted
 from lab.experiments.outputs import ready_folder, written
@@ -43,14 +43,6 @@ class Place:
     """Measure cells whose name contains this; the table shows the others with what is stored of them."""
 
 
-@dataclass(frozen=True)
-class Told:
-    """What a long command leaves for its caller to say."""
-
-    summary: str
-    interrupted: bool
-
-
 def prepare(name: str, changes: dict[str, Any], place: Place) -> Study:
     """The study called ``name`` with what was typed; on CIFAR-10 where a folder of data is known. Raises ``LabError``."""
     entry, pictures = find("study", name), source_of(place)
@@ -66,7 +58,7 @@ def source_of(place: Place) -> Pictures:
     return Pictures.CIFAR10 if place.data is not None or data_folder.current() else Pictures.GALLERY
 
 
-def reproduce(name: str, changes: dict[str, Any], place: Place) -> Told:
+def reproduce(name: str, changes: dict[str, Any], place: Place) -> CommandResult:
     """Measure what is missing and write every file; Ctrl-C leaves what there is, and the same command goes on.
 
     Raises ``LabError`` for wrong input, or where a folder or the scheduler cannot be used.
@@ -80,7 +72,7 @@ def reproduce(name: str, changes: dict[str, Any], place: Place) -> Told:
             problems += [step] if step.problem else []
     found = rows(study, store)
     names = write(study, found, store, out)
-    return Told(_summary(study, found, problems, names, out), interruption.asked)
+    return CommandResult(_summary(study, found, problems, names, out), interruption.asked)
 
 
 def wanted_cells(study: Study, only: str) -> list[Cell]:

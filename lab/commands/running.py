@@ -12,7 +12,7 @@ from tqdm import tqdm
 from lab import device
 from lab.attacks.base import AttackState
 from lab.client.accountant import USUAL_DELTA
-from lab.commands.interruption import interruptible
+from lab.commands.interruption import CommandResult, interruptible
 from lab.commands.recording import Ended, Recording, follow
 from lab.evaluation.scores import Scores, control_name, score
 from lab.experiments.driving import drive
@@ -37,21 +37,13 @@ class Limits:
         return late or (self.iteration is not None and state.iteration >= self.iteration)
 
 
-@dataclass(frozen=True)
-class Told:
-    """What ``run`` leaves for its caller to say."""
-
-    summary: str
-    interrupted: bool
-
-
-def run(experiment: Experiment, where: str, limits: Limits, out: Path | None, delta: float = USUAL_DELTA) -> Told:
+def run(experiment: Experiment, where: str, limits: Limits, out: Path | None, delta: float = USUAL_DELTA) -> CommandResult:
     """Run the attack to its end, a limit or Ctrl-C, and write to ``out``. Raises ``LabError`` for wrong input."""
     chosen = device.choose(where)
     with interruptible() as interruption:
         finished = replace(_attack(experiment, chosen, limits, lambda: interruption.asked), delta=delta)
         written = [] if out is None else write_outputs(finished, out)
-    return Told(summary(finished, out, written), interruption.asked)
+    return CommandResult(summary(finished, out, written), interruption.asked)
 
 
 def _attack(experiment: Experiment, chosen: device.torch.device, limits: Limits, interrupted: Callable[[], bool]) -> Finished:

@@ -9,12 +9,12 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from lab.late import torch
+from lab.lazy import torch
 
 from lab import device
 from lab.attacks.base import Attack, AttackState, Interrupted
-from lab.commands.interruption import interruptible
-from lab.commands.running import Bar, Limits, Told, measures_told
+from lab.commands.interruption import CommandResult, interruptible
+from lab.commands.running import Bar, Limits, measures_told
 from lab.errors import LabError
 from lab.evaluation.evidence import Evidence, evidence
 from lab.evaluation.scores import Scores, score
@@ -42,14 +42,14 @@ class Found:
 
 def run(
     seen: Observation, attack: Attack, seed: int, truth: Sequence[Path], where: str, limits: Limits, out: Path | None
-) -> Told:
+) -> CommandResult:
     """Attack to its end, a limit or Ctrl-C, and write to ``out``. Raises ``LabError`` for wrong input."""
     private = _truth(seen, truth)
     seen = seen.to(device.choose(where))
     with interruptible() as interruption:
         found = _attacked(seen, attack, seed, private, limits, lambda: interruption.asked)
         names = [] if out is None else written(_contents(found), out)
-    return Told(_summary(found, out, names), interruption.asked)
+    return CommandResult(_summary(found, out, names), interruption.asked)
 
 
 def _attacked(

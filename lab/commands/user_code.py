@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from lab.late import nn, torch
+from lab.lazy import nn, torch
 
 from lab.errors import LabError, quoted, unknown_name
 from lab.federated.typed_torch import random_numbers_kept

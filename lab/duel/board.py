@@ -12,11 +12,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from lab.duel.contender import Contender
 from lab.duel.front import Front, Point
-from lab.duel.own import Own
 from lab.errors import LabError
 from lab.files import json_text
-from lab.files.whole import write_whole
+from lab.files.atomic import write_atomically
 
 LISTING = "scoreboard.json"
 RULES = (
@@ -45,7 +45,7 @@ class Score:
     """Leak and price of each defence and strength."""
 
     @classmethod
-    def of(cls, own: Own, front: Front) -> Score:
+    def of(cls, own: Contender, front: Front) -> Score:
         """That of a file whose bouts are these."""
         kind = "both" if own.defence and own.attack else "defence" if own.defence else "attack"
         points = tuple(map(_shortly, front.points))
@@ -87,13 +87,13 @@ class Board:
         except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
             raise LabError(f"{path} is no scoreboard, or damaged; delete it, or give another folder by --out.") from None
 
-    def enter(self, own: Own, score: Score) -> tuple[Score, ...]:
+    def enter(self, own: Contender, score: Score) -> tuple[Score, ...]:
         """Add a line, or put it in the place of the same contender's on the same versions; all lines. Raises ``LabError``."""
         kept = (*(one for one in self.scores() if one.identity != score.identity), score)
         try:
-            write_whole(self.folder / "own" / own.source.mark / f"{own.source.name}.py", own.source.text.encode())
-            write_whole(self.folder / LISTING, listing(kept).encode())
-            write_whole(self.folder / "scoreboard.md", table(kept).encode())
+            write_atomically(self.folder / "own" / own.source.mark / f"{own.source.name}.py", own.source.text.encode())
+            write_atomically(self.folder / LISTING, listing(kept).encode())
+            write_atomically(self.folder / "scoreboard.md", table(kept).encode())
         except OSError as error:
             raise LabError(
                 f"The folder {self.folder} cannot be written ({error.strerror}); give another one by --out."

@@ -37,7 +37,7 @@ SURE = 1.96
 
 
 @dataclass(frozen=True)
-class Fought:
+class BoutResult:
     """What came of one bout."""
 
     network: str
@@ -68,15 +68,15 @@ class Point:
     low: float
     high: float
     of: int
-    bouts: tuple[Fought, ...]
+    bouts: tuple[BoutResult, ...]
     on_front: bool = False
 
     @classmethod
     def of_bouts(
-        cls, defence: DefencePlain, strength: int, batch_size: int, accuracy: float | None, bouts: Sequence[Fought]
+        cls, defence: DefencePlain, strength: int, batch_size: int, accuracy: float | None, bouts: Sequence[BoutResult]
     ) -> Point:
         """By the stronger attacker of each network and phase."""
-        strongest = dict[tuple[str, str], Fought]()
+        strongest = dict[tuple[str, str], BoutResult]()
         for bout in bouts:
             place = (bout.network, bout.phase)
             strongest[place] = max(strongest.get(place, bout), bout, key=lambda one: (one.identified, one.likeness))
@@ -89,7 +89,7 @@ class Point:
         """Of the defence; empty without one."""
         return "" if self.defence is None else str(self.defence["name"])
 
-    def beats(self, other: Point) -> bool:
+    def dominates(self, other: Point) -> bool:
         """Whether it is as good in both and better in one; more pictures behind an update are another game."""
         if self.accuracy is None or other.accuracy is None or self.batch_size != other.batch_size:
             return False
@@ -109,7 +109,7 @@ def with_front(points: Iterable[Point]) -> tuple[Point, ...]:
     """The same, marked where nobody beats them; a point without a price is on no front."""
     known = tuple(points)
     return tuple(
-        replace(one, on_front=one.accuracy is not None and not any(other.beats(one) for other in known)) for one in known
+        replace(one, on_front=one.accuracy is not None and not any(other.dominates(one) for other in known)) for one in known
     )
 
 
@@ -144,7 +144,9 @@ class Front:
 
 
 def _point(data: Any) -> Point:
-    return Point(**{**data, "defence": as_of_today(data["defence"]), "bouts": tuple(Fought(**bout) for bout in data["bouts"])})
+    return Point(
+        **{**data, "defence": as_of_today(data["defence"]), "bouts": tuple(BoutResult(**bout) for bout in data["bouts"])}
+    )
 
 
 def _rounded(value: Any) -> Any:

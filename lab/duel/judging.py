@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lab.client.defences.base import Defence
-from lab.duel.bouts import Bout, Duel
-from lab.duel.front import Fought, Front, Point, with_front
+from lab.duel.duel import Bout, Duel
+from lab.duel.front import BoutResult, Front, Point, with_front
 from lab.duel.prices import DefencePlain
 from lab.modalities.line_up import Verdict
 from lab.options.plain import to_plain
@@ -23,7 +23,7 @@ Accuracy = Callable[[DefencePlain], float | None]
 
 def judged(study: Duel, rows: Sequence[Row], accuracy: Accuracy) -> Front:
     """The front of what was measured; a bout without a run is left out."""
-    found = dict[tuple[Defence | None, int, int], list[Fought]]()
+    found = dict[tuple[Defence | None, int, int], list[BoutResult]]()
     for bout, row in zip(study.bouts(), rows, strict=True):
         if row.results:
             found.setdefault((bout.defence, bout.strength, bout.batch_size), []).append(_fought(bout, row))
@@ -31,7 +31,7 @@ def judged(study: Duel, rows: Sequence[Row], accuracy: Accuracy) -> Front:
     return Front(_size(study, rows), datetime.now(UTC).date().isoformat(), _versions(rows), with_front(points))
 
 
-def _point(defence: Defence | None, strength: int, batch_size: int, bouts: list[Fought], accuracy: Accuracy) -> Point:
+def _point(defence: Defence | None, strength: int, batch_size: int, bouts: list[BoutResult], accuracy: Accuracy) -> Point:
     plain = None if defence is None else to_plain(defence)
     return Point.of_bouts(plain, strength, batch_size, accuracy(plain), bouts)
 
@@ -42,10 +42,10 @@ def _versions(rows: Sequence[Row]) -> Mapping[str, str]:
     return {name: ", ".join(sorted({one.get(name, "unknown") for one in made})) for name in LIBRARIES}
 
 
-def _fought(bout: Bout, row: Row) -> Fought:
+def _fought(bout: Bout, row: Row) -> BoutResult:
     pictures = [picture for result in row.results for picture in result["pictures"]]
     recognised = [result["verdict"] == Verdict.RECOGNISABLE.value for result in row.results]
-    return Fought(
+    return BoutResult(
         network=bout.network.name,
         phase=bout.phase,
         attacker=bout.attacker,

@@ -25,7 +25,7 @@ from typing import Any
 from lab.client.defences.base import Defence
 from lab.errors import LabError
 from lab.files import json_text
-from lab.files.whole import write_whole
+from lab.files.atomic import write_atomically
 from lab.options.data import is_object
 from lab.options.plain import from_plain, to_plain
 
@@ -145,7 +145,7 @@ class PriceList:
     def write(self, path: Path) -> None:
         """Whole or not at all. Raises ``LabError`` where it cannot be written."""
         try:
-            write_whole(path, self.text().encode())
+            write_atomically(path, self.text().encode())
         except OSError as error:
             raise LabError(f"The file {path} cannot be written ({error.strerror}); give another one by --out.") from None
 

@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from lab.client.accountant import USUAL_DELTA, Promise
+from lab.client.accountant import USUAL_DELTA, Guarantee
 from lab.client.defences.base import Defence
 from lab.client.defences.dp_sgd import DPSGD
 from lab.client.promises import last_training
@@ -109,14 +109,14 @@ def priced(one: Asked) -> Trained:
     )
 
 
-def _promises(settings: Federation, shards: Shards) -> Iterator[Promise]:
+def _promises(settings: Federation, shards: Shards) -> Iterator[Guarantee]:
     last = last_training(settings.defences)
     if isinstance(last, DPSGD):
         yield of_examples(settings, last, shards, USUAL_DELTA)
     yield from of_clients(settings, USUAL_DELTA)
 
 
-def _in_numbers(promise: Promise) -> Promised:
+def _in_numbers(promise: Guarantee) -> Promised:
     epsilon = None if math.isinf(promise.epsilon) else promise.epsilon
     return Promised(promise.whose, promise.seen, promise.delta, epsilon)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from lab.duel.bouts import NOBODY, Bout
+from lab.duel.duel import NOBODY, Bout
 from lab.studies.sweeps.rows import Row
 from lab.studies.sweeps.store import Store
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from lab.late import torch
+from lab.lazy import torch
 
 from lab.attacks.base import Attack, AttackState
 from lab.attacks.derivative.matcher import match

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from lab.late import Float, Int, Tensor, torch
+from lab.lazy import Float, Int, Tensor, torch
 
 from lab.attacks.base import AttackState
 from lab.federated.inputs import moved

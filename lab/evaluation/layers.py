@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lab.late import Float, Tensor, nn, no_grad, torch
+from lab.lazy import Float, Tensor, nn, no_grad, torch
 
 from lab.attacks.base import AttackState
 from lab.evaluation.round import Round

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, overload
 
-from lab.late import Tensor, np, torch
+from lab.lazy import Tensor, np, torch
 
 from lab.attacks.base import AttackState
 from lab.client.batch import Batch

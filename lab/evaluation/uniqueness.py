@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lab.late import Tensor, torch
+from lab.lazy import Tensor, torch
 
 from lab.attacks.closed_form.cgls import Rows, cgls
 from lab.federated.gradients import parameter_gradient

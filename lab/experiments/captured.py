@@ -7,7 +7,7 @@ from copy import deepcopy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from lab.late import Tensor, torch
+from lab.lazy import Tensor, torch
 
 from lab.client.checkpoints.weights import Weights
 from lab.errors import LabError

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
-from lab.late import torch
+from lab.lazy import torch
 
 from lab import device
 from lab.client.datasets.unknown import MOST_BYTES, Unknown

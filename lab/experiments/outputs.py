@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from lab.late import Tensor, torch
+from lab.lazy import Tensor, torch
 
 from lab.attacks.base import AttackState
 from lab.client.accountant import USUAL_DELTA
@@ -26,7 +26,7 @@ from lab.experiments.promises import privacy
 from lab.experiments.references import citation
 from lab.federated.inputs import moved, rows
 from lab.federated.tensors import Inputs
-from lab.files.whole import write_all
+from lab.files.atomic import write_all
 from lab.modalities.base import Modality, modality_of
 from lab.options.data import is_list, is_object
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from lab.client import promises
-from lab.client.accountant import USUAL_DELTA, NoAccountantError, Promise, Sums
+from lab.client.accountant import USUAL_DELTA, Guarantee, NoAccountantError, Sums
 from lab.client.defences.dp_fedavg import DPFedAvg
 from lab.client.defences.dp_sgd import DPSGD
 from lab.experiments.experiment import Experiment
@@ -19,7 +19,7 @@ ASSUMED = "Counted is {rounds} of a client that has {inputs} and is asked for no
 def privacy_told(experiment: Experiment, delta: float = USUAL_DELTA) -> list[str]:
     """In sentences, the last of which says what is taken for granted; none without a defence that promises any."""
     found = list(_promised(experiment, delta))
-    assumed = [_assumed(experiment)] if any(isinstance(one, Promise) for one in found) else []
+    assumed = [_assumed(experiment)] if any(isinstance(one, Guarantee) for one in found) else []
     return [*map(str, found), *assumed]
 
 
@@ -27,7 +27,7 @@ def privacy(experiment: Experiment, delta: float = USUAL_DELTA) -> list[dict[str
     """In numbers and words, an object a promise; of one that is broken or cannot be accounted only the words."""
     assumed = {"assumed": _assumed(experiment)}
     return [
-        one.plain() | assumed if isinstance(one, Promise) else {"epsilon": None, "delta": delta, "told": one}
+        one.plain() | assumed if isinstance(one, Guarantee) else {"epsilon": None, "delta": delta, "told": one}
         for one in _promised(experiment, delta)
     ]
 
@@ -39,7 +39,7 @@ def keeping(experiment: Experiment, epsilon: float, delta: float = USUAL_DELTA) 
     return replace(experiment, defences=found)
 
 
-def _promised(experiment: Experiment, delta: float) -> Iterator[Promise | str]:
+def _promised(experiment: Experiment, delta: float) -> Iterator[Guarantee | str]:
     defences = experiment.defences
     if broken := promises.broken_promise(defences):
         yield broken
@@ -48,7 +48,7 @@ def _promised(experiment: Experiment, delta: float) -> Iterator[Promise | str]:
     clients = [defence for defence in defences if isinstance(defence, DPFedAvg)][-1:]
     try:
         for defence in (*examples, *clients):
-            yield Promise.weakest([_sums(experiment, defence)], defence.multiplier, delta)
+            yield Guarantee.weakest([_sums(experiment, defence)], defence.multiplier, delta)
     except NoAccountantError as missing:
         yield str(missing)
 

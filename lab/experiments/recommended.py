@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from lab.late import nn
+from lab.lazy import nn
 
 from lab.attacks.analytic import Analytic
 from lab.attacks.base import Attack

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lab.late import Float, Tensor, nn, torch
+from lab.lazy import Float, Tensor, nn, torch
 
 from lab.federated.gradients import LocalSteps
 from lab.federated.inputs import rows

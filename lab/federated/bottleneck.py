@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from lab.late import Float
+from lab.lazy import Float
 
 ENCODER, SAMPLE, DECODER = "encoder", "sample", "decoder"
 

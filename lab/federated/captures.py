@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
-from lab.late import Tensor
+from lab.lazy import Tensor
 
 from lab.errors import LabError, printable, quoted
 from lab.files import ordinary

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from lab.federated.classifier import Entrance
 from lab.federated.tensors import Inputs
-from lab.federated.transformer import EPSILON, CausalMixing
+from lab.federated.transformer import EPSILON, CausalSelfAttention
 
 
 class AsTheyAre(Entrance):
@@ -31,7 +31,7 @@ class CausalBlock(nn.Module):
         super().__init__()
         self.pre_norm = pre_norm
         self.ln_1, self.ln_2 = nn.LayerNorm(width, EPSILON), nn.LayerNorm(width, EPSILON)
-        self.in_proj, self.mixing = nn.Linear(width, 3 * width), CausalMixing(heads)
+        self.in_proj, self.attention = nn.Linear(width, 3 * width), CausalSelfAttention(heads)
         self.out_proj = nn.Linear(width, width)
         self.mlp = nn.Sequential(nn.Linear(width, 4 * width), activation, nn.Linear(4 * width, width))
 
@@ -41,7 +41,7 @@ class CausalBlock(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """Of shape (sentences, places, width)."""
-        mixed = self._mixed(hidden, self.mixing(self.in_proj(self.entering(hidden))))
+        mixed = self._mixed(hidden, self.attention(self.in_proj(self.entering(hidden))))
         return mixed + self.mlp(self.ln_2(mixed)) if self.pre_norm else self.ln_2(mixed + self.mlp(mixed))
 
     def continued(self, beginnings: Tensor, words: Tensor) -> Tensor:
@@ -50,7 +50,7 @@ class CausalBlock(nn.Module):
         Of beginnings, shape (beginnings, places, width), and words, (words, width); the result has (beginnings, words, width).
         """
         before, own = self.in_proj(self.entering(beginnings)), self.in_proj(self.entering(words))
-        mixed = self._mixed(words, self.mixing.continued(before, own))
+        mixed = self._mixed(words, self.attention.continued(before, own))
         return self.ln_2(mixed) if self.pre_norm else mixed
 
     def _mixed(self, hidden: Tensor, mixed: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from lab.late import Tensor, torch
+from lab.lazy import Tensor, torch
 
 from lab.federated.gradients import gradient_wrt
 from lab.federated.inputs import each, rows

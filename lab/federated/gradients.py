@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lab.late import Tensor, torch
+from lab.lazy import Tensor, torch
 
 from lab.errors import LabError
 from lab.federated.linear_steps import LinearSteps, linear_steps

@@ -16,47 +16,47 @@ DEGREE_UNIT = 4.0
 """The degree, where it is a feature, is told in these units, as large as a one-hot kind."""
 
 
-class Gathering(ABC):
+class Aggregation(ABC):
     """What a layer is given at a node, of the whole graph or of one neighbourhood alone."""
 
     parts: ClassVar[int] = 1
     """How many times as wide as a node's values it is."""
 
     @abstractmethod
-    def whole(self, values: Tensor, bonds: Tensor, real: Tensor) -> Tensor:
+    def aggregate(self, values: Tensor, bonds: Tensor, real: Tensor) -> Tensor:
         """Of all nodes: ``values`` (batch, nodes, width), ``bonds`` (batch, nodes, nodes), ``real`` 1 where a node is."""
 
     @abstractmethod
-    def one(self, centre: Tensor, around: Tensor, degree: int, degrees: Tensor) -> Tensor:
+    def aggregate_node(self, centre: Tensor, around: Tensor, degree: int, degrees: Tensor) -> Tensor:
         """Of many nodes of one degree: ``centre`` (many, width), ``around`` (many, degree, width), its ``degrees``."""
 
 
-class Symmetric(Gathering):
+class Symmetric(Aggregation):
     """D^-1/2 (A + I) D^-1/2 H (Kipf and Welling, ICLR 2017)."""
 
-    def whole(self, values: Tensor, bonds: Tensor, real: Tensor) -> Tensor:
+    def aggregate(self, values: Tensor, bonds: Tensor, real: Tensor) -> Tensor:
         """Each edge weighs as the degrees of both ends say."""
         edges = bonds + torch.diag_embed(real)
         scale = edges.sum(-1, keepdim=True).clamp_min(LEAST).rsqrt()
         return scale * (edges @ (scale * values))
 
-    def one(self, centre: Tensor, around: Tensor, degree: int, degrees: Tensor) -> Tensor:
-        """A row of ``whole``, from the node's neighbourhood alone."""
+    def aggregate_node(self, centre: Tensor, around: Tensor, degree: int, degrees: Tensor) -> Tensor:
+        """A row of ``aggregate``, from the node's neighbourhood alone."""
         weights = ((degree + 1) * (degrees + 1)).to(centre).rsqrt()
         return centre / (degree + 1) + (weights.unsqueeze(-1) * around).sum(1)
 
 
-class Beside(Gathering):
+class ConcatMean(Aggregation):
     """A node's own values beside the mean of its neighbours' (GraphSAGE: Hamilton et al., NeurIPS 2017)."""
 
     parts: ClassVar[int] = 2
 
-    def whole(self, values: Tensor, bonds: Tensor, real: Tensor) -> Tensor:
+    def aggregate(self, values: Tensor, bonds: Tensor, real: Tensor) -> Tensor:
         """An isolated node has zeros for its neighbours."""
         return torch.cat([values, bonds @ values / bonds.sum(-1, keepdim=True).clamp_min(1)], -1)
 
-    def one(self, centre: Tensor, around: Tensor, degree: int, degrees: Tensor) -> Tensor:
-        """A row of ``whole``, from the node's neighbourhood alone."""
+    def aggregate_node(self, centre: Tensor, around: Tensor, degree: int, degrees: Tensor) -> Tensor:
+        """A row of ``aggregate``, from the node's neighbourhood alone."""
         return torch.cat([centre, around.sum(1) / max(degree, 1)], -1)
 
 
@@ -84,16 +84,16 @@ class GraphBody(nn.Module):
         self,
         kinds: int,
         sizes: list[tuple[int, int]],
-        gathering: Gathering,
-        bend: nn.Module,
+        aggregation: Aggregation,
+        activation: nn.Module,
         bias: bool,
         degree: bool,
         mean: bool,
     ) -> None:
         super().__init__()
-        self.kinds, self.gathering, self.degree, self.mean = kinds, gathering, degree, mean
+        self.kinds, self.aggregation, self.degree, self.mean = kinds, aggregation, degree, mean
         self.layers = nn.ModuleList(nn.Linear(inputs, outputs, bias=bias) for inputs, outputs in sizes)
-        self.bend = bend
+        self.activation = activation
 
     def forward(self, values: Tensor) -> Tensor:
         """The pooled vector, shape (batch, width), in the weights' precision.
@@ -105,7 +105,7 @@ class GraphBody(nn.Module):
         real = atoms.sum(-1)
         nodes = self.described(atoms, bonds.sum(-1))
         for layer in self.layers:
-            nodes = self.bend(layer(self.gathering.whole(nodes, bonds, real))) * real.unsqueeze(-1)
+            nodes = self.activation(layer(self.aggregation.aggregate(nodes, bonds, real))) * real.unsqueeze(-1)
         pooled = nodes.sum(1)
         return pooled / real.sum(1, keepdim=True).clamp_min(LEAST) if self.mean else pooled
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from lab.late import Float, Tensor, torch
+from lab.lazy import Float, Tensor, torch
 
 from lab.federated.tensors import Inputs, Shape
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from lab.late import Tensor, torch
+from lab.lazy import Tensor, torch
 
 from lab.federated.local_optimisers.base import LocalOptimiser, Memory
 from lab.federated.tensors import Gradients

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lab.late import Float
+from lab.lazy import Float
 
 from lab.randomness import normal_like, stream
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar
 
-from lab.late import nn
+from lab.lazy import nn
 
 from lab.federated.gradients import LocalSteps
 from lab.federated.inputs import both, each

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from lab.late import Tensor, torch
+from lab.lazy import Tensor, torch
 
 from lab.errors import LabError
 from lab.federated.gradient_rules import PlainGradient

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from lab.late import torch
+from lab.lazy import torch
 
 from lab.errors import LabError
 from lab.federated.receiving import received

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from lab.late import Tensor, nn, torch
+from lab.lazy import Tensor, nn, torch
 
 from lab.errors import LabError
 from lab.federated.update_names import spoken_names, unwrapped

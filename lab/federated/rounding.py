@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from lab.late import Tensor, torch
+from lab.lazy import Tensor, torch
 
 from lab.federated.observation import Observation
 

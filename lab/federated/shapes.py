@@ -10,7 +10,7 @@ from torch import nn
 
 from lab.errors import LabError
 from lab.federated.causal_transformer import NextWord, WordMean, WordsAtPlaces
-from lab.federated.transformer import FirstToken, Mixing, TokenMean
+from lab.federated.transformer import FirstToken, SelfAttention, TokenMean
 
 WINDOWED = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)
 
@@ -24,7 +24,7 @@ def output_shape(module: nn.Module, shape: Sequence[int]) -> tuple[int, ...]:
         return (*shape[:-1], module.out_features)
     if isinstance(module, nn.Flatten):
         return (shape[0], math.prod(shape[1:]))
-    if isinstance(module, Mixing):
+    if isinstance(module, SelfAttention):
         return (*shape[:-1], shape[-1] // 3)
     if isinstance(module, WordsAtPlaces):
         return (*shape[:2], module.words.shape[1])

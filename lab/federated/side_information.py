@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from lab.late import Tensor, np, torch
+from lab.lazy import Tensor, np, torch
 
 from lab.errors import LabError, quoted
 from lab.federated.observation import LabelSource

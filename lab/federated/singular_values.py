@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from lab.late import Float, Tensor
+from lab.lazy import Float, Tensor
 
 
 def rank_of(sizes: Float[Tensor, " directions"], rounding: float) -> int:

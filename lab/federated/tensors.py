@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from lab.late import Float, Int, Tensor
+from lab.lazy import Float, Int, Tensor
 
 Inputs = Tensor | Mapping[str, Tensor]
 """What a network eats: one tensor, as pictures are, or several by name, as a graph's features and edges; the batch comes first.

@@ -11,13 +11,13 @@ import math
 import torch
 from torch import Tensor, nn
 
-from lab.late import no_grad
+from lab.lazy import no_grad
 
 EPSILON = 1e-6
 """Of layer norms, as torchvision has it."""
 
 
-class Mixing(nn.Module):
+class SelfAttention(nn.Module):
     """softmax(q k^T / sqrt(d)) v, head by head, of queries, keys and values that stand side by side."""
 
     def __init__(self, heads: int) -> None:
@@ -37,7 +37,7 @@ class Mixing(nn.Module):
         return likeness
 
 
-class CausalMixing(Mixing):
+class CausalSelfAttention(SelfAttention):
     """The same where a token sees itself and what stands before it."""
 
     def allowed(self, likeness: Tensor) -> Tensor:
@@ -66,7 +66,7 @@ class EncoderBlock(nn.Module):
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.ln_1 = nn.LayerNorm(width, EPSILON)
-        self.in_proj, self.mixing = nn.Linear(width, 3 * width), Mixing(heads)
+        self.in_proj, self.attention = nn.Linear(width, 3 * width), SelfAttention(heads)
         self.out_proj = nn.Linear(width, width)
         self.ln_2 = nn.LayerNorm(width, EPSILON)
         self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
@@ -79,7 +79,7 @@ class EncoderBlock(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Of shape (pictures, tokens, width)."""
-        tokens = tokens + self.out_proj(self.mixing(self.in_proj(self.ln_1(tokens))))
+        tokens = tokens + self.out_proj(self.attention(self.in_proj(self.ln_1(tokens))))
         return tokens + self.mlp(self.ln_2(tokens))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar, cast
 
-from lab.late import Float, Tensor, nn, torch
+from lab.lazy import Float, Tensor, nn, torch
 
 Layer = TypeVar("Layer")
 

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from itertools import islice
 from typing import Any, TypeGuard
 
-from lab.late import Tensor, nn, np
+from lab.lazy import Tensor, nn, np
 
 from lab.errors import LabError
 from lab.options.data import is_mapping

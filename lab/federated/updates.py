@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lab.late import Float, Tensor, torch
+from lab.lazy import Float, Tensor, torch
 
 from lab.federated.tensors import Gradients
 from lab.federated.typed_torch import numbers

@@ -8,14 +8,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lab.late import Tensor
+from lab.lazy import Tensor
 
 from lab.client.defending import Memories
 from lab.errors import LabError
 from lab.federated.tensors import Gradients
 from lab.federation.settings import Federation
 from lab.files import json_text
-from lab.files.whole import writing
+from lab.files.atomic import writing
 from lab.options.plain import from_plain, to_plain
 
 LISTING = "federation.json"

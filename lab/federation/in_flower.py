@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
-from lab.late import Tensor
+from lab.lazy import Tensor
 
 from lab import device
 from lab.client.defending import Memories

@@ -15,7 +15,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lab.late import Float, Int, Tensor, torch
+from lab.lazy import Float, Int, Tensor, torch
 
 from lab.errors import LabError
 from lab.federated.tensors import Gradients

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from lab.client import promises as of_defences
-from lab.client.accountant import Promise, Sums
+from lab.client.accountant import Guarantee, Sums
 from lab.client.defences.dp_fedavg import DPFedAvg
 from lab.client.defences.dp_sgd import DPSGD
 from lab.client.promises import EACH, MEAN, Private, broken_promise, last_training, sums_of_examples
@@ -43,9 +43,9 @@ def _of_examples(settings: Federation, shards: Shards, delta: float) -> Iterator
         yield broken
 
 
-def of_examples(settings: Federation, defence: DPSGD, shards: Shards, delta: float) -> Promise:
+def of_examples(settings: Federation, defence: DPSGD, shards: Shards, delta: float) -> Guarantee:
     """That for an example of the client whose examples are worst off: few pictures, drawn often."""
-    return Promise.weakest(_sums_of_examples(settings, shards), defence.multiplier, delta)
+    return Guarantee.weakest(_sums_of_examples(settings, shards), defence.multiplier, delta)
 
 
 def _sums_of_examples(settings: Federation, shards: Shards) -> list[Sums]:
@@ -59,10 +59,10 @@ def _sums_of_examples(settings: Federation, shards: Shards) -> list[Sums]:
     ]
 
 
-def of_clients(settings: Federation, delta: float) -> list[Promise]:
+def of_clients(settings: Federation, delta: float) -> list[Guarantee]:
     """Those for all that a client has, by the last defence that makes one."""
     private = [defence for defence in settings.defences if isinstance(defence, DPFedAvg)][-1:]
-    return [Promise.weakest([sums], one.multiplier, delta) for one in private for sums in _sums_of_clients(settings)]
+    return [Guarantee.weakest([sums], one.multiplier, delta) for one in private for sums in _sums_of_clients(settings)]
 
 
 def _sums_of_clients(settings: Federation) -> list[Sums]:

@@ -7,7 +7,7 @@ from copy import deepcopy
 from dataclasses import fields, replace
 from functools import reduce
 
-from lab.late import torch
+from lab.lazy import torch
 
 from lab.client.batch import Batch
 from lab.client.defending import server_view, withheld_tensors

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from lab.late import torch
+from lab.lazy import torch
 
 from lab.client.datasets.base import Dataset
 from lab.client.datasets.digits import Digits

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lab.late import Tensor, torch
+from lab.lazy import Tensor, torch
 
 from lab.client.batch import Batch
 from lab.client.datasets.published import PublishedSet

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lab.late import Tensor, np, torch
+from lab.lazy import Tensor, np, torch
 
 from lab.errors import LabError
 from lab.federated.tensors import Labels

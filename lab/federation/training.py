@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from lab.late import functional, no_grad
+from lab.lazy import functional, no_grad
 
 from lab import device
 from lab.client.defending import Memories, defended, extended, trained

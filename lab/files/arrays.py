@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lab.late import np
+from lab.lazy import np
 
 from lab.errors import LabError
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from lab.late import Tensor, nn, torch
+from lab.lazy import Tensor, nn, torch
 
 from lab.errors import LabError
 from lab.federated.gradients import parameter_gradient

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lab.late import Tensor, torch
+from lab.lazy import Tensor, torch
 
 FORMATS = {"bfloat16": 8, "float16": 11}
 """Formats of few binary digits, the coarser first, and how many these are: rounding to d costs 2^-(d + 1), relative."""

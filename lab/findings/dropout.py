@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from lab.late import Bool, Tensor, torch
+from lab.lazy import Bool, Tensor, torch
 
 from lab.findings.base import Finding, Found
 from lab.findings.case import Case

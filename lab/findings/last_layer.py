@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from lab.late import Tensor, no_grad, torch
+from lab.lazy import Tensor, no_grad, torch
 
 from lab.federated.updates import nearest_multiple
 from lab.findings.case import Case

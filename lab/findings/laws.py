@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Union
 
-from lab.late import Tensor, nn, torch
+from lab.lazy import Tensor, nn, torch
 
 from lab.federated.typed_torch import layers_of
 

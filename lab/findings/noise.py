@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from lab.late import torch
+from lab.lazy import torch
 
 from lab.federated.singular_values import noise_behind
 from lab.findings.base import Finding, Found

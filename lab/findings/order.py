@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import ClassVar
 
-from lab.late import Tensor
+from lab.lazy import Tensor
 
 from lab.findings.base import Finding, Found
 from lab.findings.case import Case

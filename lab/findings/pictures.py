@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from lab.late import Tensor, torch
+from lab.lazy import Tensor, torch
 
 from lab.federated.singular_values import rank_of
 from lab.findings.base import Finding, Found

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from lab.late import Tensor, nn, torch
+from lab.lazy import Tensor, nn, torch
 
 from lab.federated.networks.base import CIFAR_STATISTICS, IMAGENET_STATISTICS
 from lab.federated.typed_torch import layers_of

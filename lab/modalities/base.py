@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from lab.late import Float, Int, Tensor, no_grad, torch
+from lab.lazy import Float, Int, Tensor, no_grad, torch
 
 from lab.errors import LabError
 from lab.federated.gradients import pull_back
@@ -75,7 +75,7 @@ class Beside:
 
     truth: Inputs | None = None
     """The private inputs, where they are known: alike inputs are to look alike."""
-    whole: Inputs | None = None
+    aggregate: Inputs | None = None
     """What the reconstruction is a part of, which grows without moving."""
     other: Inputs | None = None
     """Another answer that nobody can tell from it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from lab.late import Float, Tensor
+from lab.lazy import Float, Tensor
 
 
 class Verdict(Enum):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from lab.late import Float, Int, Tensor, torch
+from lab.lazy import Float, Int, Tensor, torch
 
 FARTHEST = 1e9
 """Stands in for the distance to what is not a number."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from widgets.door.messages import LARGEST_WHOLE
 from widgets.door.picture_headers import declared_pixels
-from widgets.form.gate import admitted
+from widgets.form.admission import admitted
 from widgets.playback.playback import plain
 from widgets.run.frames import Frame
 from widgets.run.history import MOST_FRAMES, PastRun, spread

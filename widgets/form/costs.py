@@ -74,7 +74,7 @@ def _prospect(experiment: Experiment, path: str, value: Any, is_near: bool) -> C
     from lab.client.checkpoints import at_hand
     from lab.errors import LabError
     from lab.modalities.line_up import Verdict
-    from widgets.form.gate import edited
+    from widgets.form.admission import edited
     from widgets.landscape.known import outcome_of, seconds_here
 
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from widgets.form.gate import edited
+from widgets.form.admission import edited
 
 if TYPE_CHECKING:
     from lab import Experiment

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from widgets.landscape.cells import Cell, computed
 from widgets.run import allowance
-from widgets.run.worker import Valve
+from widgets.run.worker import Gate
 
 if TYPE_CHECKING:
     from lab import Experiment
@@ -27,7 +27,7 @@ class Filling:
         """
         self._session, self._tell, self._failed = session, tell, failed
         self._waiting: list[tuple[Place, Experiment]] = []
-        self._valve = Valve()
+        self._gate = Gate()
         self._computes = False
         session.observe(self._look, names=["status"])
 
@@ -49,16 +49,16 @@ class Filling:
             self._next()
 
     def _yield(self) -> None:
-        self._valve.drop()
+        self._gate.drop()
         self._computes = False
 
     def _next(self) -> None:
         if self._computes or not self._waiting or self._session.status in BUSY or self._session.page_is_gone:
             return
         place, experiment = self._waiting[0]
-        self._valve, self._computes = Valve(), True
+        self._gate, self._computes = Gate(), True
         done = partial(self._done, place)
-        self._session.worker.do(partial(_cell, experiment, self._valve), self._valve, partial(self._refused, place), done)
+        self._session.worker.do(partial(_cell, experiment, self._gate), self._gate, partial(self._refused, place), done)
 
     def _refused(self, place: Place, told: str) -> None:
         self._failed(told)
@@ -71,7 +71,7 @@ class Filling:
         self._next()
 
 
-def _cell(experiment: Experiment, valve: Valve) -> Cell | None:
+def _cell(experiment: Experiment, gate: Gate) -> Cell | None:
     """Raises ``LabError`` where it costs more than is allowed."""
     allowance.check(experiment)
-    return computed(experiment, lambda: valve.stopped or allowance.spent())
+    return computed(experiment, lambda: gate.stopped or allowance.spent())

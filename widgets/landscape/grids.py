@@ -33,7 +33,7 @@ class Grid:
         Raises ``LabError`` where they cannot be had together.
         """
         from lab import Experiment
-        from widgets.form.gate import edited
+        from widgets.form.admission import edited
 
         return edited(start or Experiment(), (*self.down.values[row][1], *self.across.values[column][1]))
 

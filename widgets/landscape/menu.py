@@ -37,7 +37,7 @@ def clicks() -> list[Click]:
 def clicked(click: Click) -> Experiment:
     """What the click makes of the default experiment. Raises ``LabError`` where it is refused."""
     from lab import Experiment
-    from widgets.form.gate import edited
+    from widgets.form.admission import edited
 
     name, trained = click
     return edited(Experiment(), (("network", name), ("trained", trained)))

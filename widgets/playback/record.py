@@ -11,7 +11,7 @@ import numpy as np
 
 from widgets.playback import recording
 from widgets.playback.playback import frame_data, plain
-from widgets.readouts.looking import Look
+from widgets.readouts.guess_readout import GuessReadout
 from widgets.run.frames import Frame, Post, describe_round, frame
 
 SPREAD = 80
@@ -29,7 +29,7 @@ def record() -> dict[str, Any]:
     next(reconstruct(experiment, attacked.observation))  # torch's first step loads what later ones need
     states, seconds = _timed(reconstruct(experiment, attacked.observation))
     chosen = [states[index] for index in _spread(len(states))]
-    look = Look(experiment.attack, attacked)
+    look = GuessReadout(experiment.attack, attacked)
     posts = [Post(state, spent, look.at(state)) for state, spent in chosen]
     frames = [frame(i, 0, post, attacked) for i, post in enumerate(posts)]
     run = _describe(frames, states[-1][0].iterations, seconds) | {"numbers": plain(score(attacked, chosen[-1][0]).plain())}

@@ -13,7 +13,7 @@ from widgets.run.frame_buffer import FrameBuffer
 from widgets.run.frames import Frame, Post, describe_round, frame
 from widgets.run.publisher import Publisher
 from widgets.run.runner import Runner
-from widgets.run.worker import Valve
+from widgets.run.worker import Gate
 
 if TYPE_CHECKING:
     from lab import Experiment, Round
@@ -58,7 +58,7 @@ class Comparison(HasTraits):
         self.frame_buffer.begin()
         self.message, self.status = "The clients compute their updates.", "waiting"
         post = partial(self.frame_buffer.post, self.frame_buffer.run)
-        self._runner.go(float("inf"), lambda valve: self._work(experiments, valve, post))
+        self._runner.go(float("inf"), lambda gate: self._work(experiments, gate, post))
 
     def stop(self, why: str = "Stopped.") -> None:
         """End the comparison and keep what was found."""
@@ -99,9 +99,9 @@ class Comparison(HasTraits):
 
     # --- on the worker thread ---
 
-    def _work(self, experiments: Sequence[Experiment], valve: Valve, post: Callable[[list[Post]], None]) -> str:
-        sides = [(experiment, jobs.simulate(experiment)[0]) for experiment in experiments if not valve.stopped]
+    def _work(self, experiments: Sequence[Experiment], gate: Gate, post: Callable[[list[Post]], None]) -> str:
+        sides = [(experiment, jobs.simulate(experiment)[0]) for experiment in experiments if not gate.stopped]
         self.session.worker.tell(
-            valve, self._begun, [attacked for _, attacked in sides], [describe_round(*side) for side in sides]
+            gate, self._begun, [attacked for _, attacked in sides], [describe_round(*side) for side in sides]
         )
-        return jobs.race(sides, valve, post, PACE_S)
+        return jobs.race(sides, gate, post, PACE_S)

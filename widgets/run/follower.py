@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from widgets.run import jobs
 from widgets.run.frames import Places
-from widgets.run.worker import Valve, Worker
+from widgets.run.worker import Gate, Worker
 
 if TYPE_CHECKING:
     from lab import Experiment
@@ -21,7 +21,7 @@ class Follower:
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
-        self._valve = Valve()
+        self._gate = Gate()
 
     def follow(
         self,
@@ -32,9 +32,9 @@ class Follower:
         places: Places | None = None,
     ) -> None:
         """Read a drawing as the phone of ``beside`` would send it; ``failed`` gets a sentence."""
-        self._valve.drop()
-        self._valve = Valve()
-        self._worker.do(partial(jobs.read_at_once, _quick(drawing, beside), places), self._valve, failed, show)
+        self._gate.drop()
+        self._gate = Gate()
+        self._worker.do(partial(jobs.read_at_once, _quick(drawing, beside), places), self._gate, failed, show)
 
 
 def _quick(drawing: Dataset, beside: Experiment) -> Experiment:

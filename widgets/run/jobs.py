@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lab.experiments.opened import Opened
     from lab.federated.observation import Observation
     from lab.modalities.base import Shown
-    from widgets.run.worker import Valve
+    from widgets.run.worker import Gate
 
 RUN_LIMIT_S = 1800.0
 """No attack takes longer than this, pauses not counted."""
@@ -65,31 +65,31 @@ def simulate(experiment: Experiment) -> tuple[Round | RoundWithoutTruth, str]:
 def drive(
     experiment: Experiment,
     attacked: Round | RoundWithoutTruth,
-    valve: Valve,
+    gate: Gate,
     deliver: Callable[[Post], None],
     pace_s: Callable[[], float],
     watched: Callable[[], bool],
     opened: Callable[[], str] = str,
 ) -> str:
-    """Ask the attack for states while the valve lets them through; returns the sentence about how it ended.
+    """Ask the attack for states while the gate lets them through; returns the sentence about how it ended.
 
     ``deliver`` gets each state with the seconds that the attack itself has taken; ``pace_s`` says how long
     the whole run is to be looked at, ``watched`` whether somebody looks at the layers, ``opened`` at which most closely.
     """
     from lab.experiments.driving import drive as driven
-    from widgets.readouts.looking import Look
+    from widgets.readouts.guess_readout import GuessReadout
 
-    look, rate = Look(experiment.attack, attacked), Rate()
+    look, rate = GuessReadout(experiment.attack, attacked), Rate()
     with driven(experiment, attacked.observation) as attack:
-        while attack.seconds < RUN_LIMIT_S and not allowance.spent() and valve.take():
+        while attack.seconds < RUN_LIMIT_S and not allowance.spent() and gate.take():
             began = time.perf_counter()
             state = next(attack)
             looked, evidence = look(state, wanted=watched(), opened=opened()), evidence_at_the_end(attacked, state)
             deliver(Post(state, attack.seconds, looked, evidence, rate(state.iteration, attack.seconds)))
             if state.outcome is not None:
                 return f"{state.outcome.value} {state.note}".strip()
-            valve.rest(rest_s(state.iteration, state.iterations, pace_s()) - (time.perf_counter() - began))
-    return _cut_short(valve)
+            gate.rest(rest_s(state.iteration, state.iterations, pace_s()) - (time.perf_counter() - began))
+    return _cut_short(gate)
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +120,7 @@ def read_at_once(experiment: Experiment, places: Places | None = None) -> Read:
 
 def race(
     sides: Sequence[tuple[Experiment, Round | RoundWithoutTruth]],
-    valve: Valve,
+    gate: Gate,
     deliver: Callable[[list[Post]], None],
     pace_s: float,
 ) -> str:
@@ -134,7 +134,7 @@ def race(
     posts: list[Post | None] = [None for _ in sides]
     with ExitStack() as stack:
         attacks = [stack.enter_context(driven(experiment, attacked.observation)) for experiment, attacked in sides]
-        while time.monotonic() - began < RUN_LIMIT_S and not allowance.spent() and valve.take():
+        while time.monotonic() - began < RUN_LIMIT_S and not allowance.spent() and gate.take():
             tick = time.perf_counter()
             newest = [_next(attack, side[1], post) for attack, side, post in zip(attacks, sides, posts, strict=True)]
             posts = [*newest]
@@ -142,8 +142,8 @@ def race(
             if all(post.state.outcome for post in newest):
                 return "All runs are done."
             longest = max(post.state.iterations for post in newest)
-            valve.rest(rest_s(max(post.state.iteration for post in newest), longest, pace_s) - (time.perf_counter() - tick))
-    return _cut_short(valve)
+            gate.rest(rest_s(max(post.state.iteration for post in newest), longest, pace_s) - (time.perf_counter() - tick))
+    return _cut_short(gate)
 
 
 def _next(attack: Driven, attacked: Round | RoundWithoutTruth, before: Post | None) -> Post:
@@ -154,16 +154,16 @@ def _next(attack: Driven, attacked: Round | RoundWithoutTruth, before: Post | No
     return Post(state, attack.seconds, evidence=evidence_at_the_end(attacked, state))
 
 
-def _cut_short(valve: Valve) -> str:
+def _cut_short(gate: Gate) -> str:
     """Why an attack has ended that had not come to its own end."""
     from lab.attacks.base import Interrupted
 
-    if valve.stopped:
+    if gate.stopped:
         return Interrupted.STOPPED.value
     return allowance.SPENT if allowance.spent() else OVER_THE_LIMIT
 
 
-def go_down(experiment: Experiment, attacked: Round | RoundWithoutTruth, valve: Valve, show: Callable[[Data], None]) -> None:
+def go_down(experiment: Experiment, attacked: Round | RoundWithoutTruth, gate: Gate, show: Callable[[Data], None]) -> None:
     """Undo the layers of the round's network one by one; ``show`` gets each update.
 
     Raises ``LabError`` where that costs more than is allowed, and whatever the attack raises.
@@ -172,7 +172,7 @@ def go_down(experiment: Experiment, attacked: Round | RoundWithoutTruth, valve: 
     from lab.attacks.recursive import Recursive
 
     allowance.check(replace(experiment, attack=Recursive(hand_over=False)))
-    for found in way_down(experiment, attacked, lambda: valve.stopped or allowance.spent()):
+    for found in way_down(experiment, attacked, lambda: gate.stopped or allowance.spent()):
         show(found)
     if allowance.spent():
         raise LabError(allowance.SPENT)

@@ -64,7 +64,7 @@ def from_link(query: str) -> Source:
     def opening() -> Opening:
         from lab.errors import quoted
         from lab.experiments.links import read
-        from widgets.form.gate import admitted
+        from widgets.form.admission import admitted
 
         link = read(query, admitted)
         unknown = [name for name in link.hidden if not _can_hide(name)]

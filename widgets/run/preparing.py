@@ -13,7 +13,7 @@ from widgets.run import jobs
 from widgets.run.history import PastRun
 from widgets.run.opening import Opening, Source, affordable
 from widgets.run.requests import Plan, Requests, Step, replacing
-from widgets.run.worker import Valve, Worker
+from widgets.run.worker import Gate, Worker
 
 if TYPE_CHECKING:
     from lab import Experiment, Round
@@ -40,12 +40,12 @@ class Preparation:
     def __init__(
         self,
         worker: Worker,
-        drop: Callable[[], Valve],
+        drop: Callable[[], Gate],
         opened: Callable[[Opening, str], None],
         prepared: Callable[[Prepared, PastRun | None], None],
         failed: Callable[[str], None],
     ) -> None:
-        """``drop`` ends what runs and gives the valve of what is prepared next; the others are told what came of it.
+        """``drop`` ends what runs and gives the gate of what is prepared next; the others are told what came of it.
 
         ``opened`` and ``failed`` get a sentence; after the latter nothing is lost, the last experiment that worked stays.
         """
@@ -67,20 +67,20 @@ class Preparation:
     def open(self, source: Source) -> None:
         """Replace everything by what the source says, once it is known."""
         self._requests.begin(None)
-        valve = self._drop()
+        gate = self._drop()
 
         def load() -> Prepared:
             jobs.load()
             found = affordable(source())
-            self._worker.tell(valve, self._begin, found)
-            return prepare(Plan(found.experiment, (), found.experiment), None, valve, found.notice)
+            self._worker.tell(gate, self._begin, found)
+            return prepare(Plan(found.experiment, (), found.experiment), None, gate, found.notice)
 
-        self._worker.do(load, valve, self._fail, partial(self._settle, None))
+        self._worker.do(load, gate, self._fail, partial(self._settle, None))
 
     def again(self, past: PastRun | None = None) -> None:
         """Prepare what is wanted, to show ``past`` of it, if any."""
-        plan, shown, valve = self._requests.plan, self._shown, self._drop()
-        self._worker.do(lambda: prepare(plan, shown, valve), valve, self._fail, partial(self._settle, past))
+        plan, shown, gate = self._requests.plan, self._shown, self._drop()
+        self._worker.do(lambda: prepare(plan, shown, gate), gate, self._fail, partial(self._settle, past))
 
     def take(self, step: Step) -> None:
         """Make one more change. Raises what the step raises, and then nothing has changed."""
@@ -127,17 +127,17 @@ class Preparation:
         self._failed(told)
 
 
-def prepare(plan: Plan, shown: Experiment | None, valve: Valve, notice: str = "") -> Prepared:
+def prepare(plan: Plan, shown: Experiment | None, gate: Gate, notice: str = "") -> Prepared:
     """The round of what is wanted; where it cannot be had, that of as many of the changes as can be made.
 
     ``shown`` is the experiment prepared before. Raises ``LabError`` where nothing new can be prepared.
     """
     made = _made(lambda: plan.wanted)
-    found = _one_by_one(plan, shown, valve, made) if isinstance(made, str) else Prepared(*made, notice)
+    found = _one_by_one(plan, shown, gate, made) if isinstance(made, str) else Prepared(*made, notice)
     return replace(found, costs=costs_of(found.experiment))
 
 
-def _one_by_one(plan: Plan, shown: Experiment | None, valve: Valve, notice: str) -> Prepared:
+def _one_by_one(plan: Plan, shown: Experiment | None, gate: Gate, notice: str) -> Prepared:
     """Of several changes at least one could not be prepared: each is tried by itself, and only that one is lost."""
     from lab import LabError
 
@@ -145,13 +145,13 @@ def _one_by_one(plan: Plan, shown: Experiment | None, valve: Valve, notice: str)
     kept: list[Experiment] = []
     for step in plan.steps if len(plan.steps) > 1 else ():
         before = kept[-1] if kept else plan.base
-        made = "Stopped." if valve.stopped else _made(partial(step, before))
+        made = "Stopped." if gate.stopped else _made(partial(step, before))
         if isinstance(made, str):
             notice = made
         elif made[0] != before:
             last = made
             kept.append(made[0])
-    if last is None and shown is not None and plan.base != shown and not valve.stopped:
+    if last is None and shown is not None and plan.base != shown and not gate.stopped:
         last = _made(lambda: plan.base)  # what an undo has brought back just before
     if last is None or isinstance(last, str):
         raise LabError(notice)

@@ -7,10 +7,10 @@ from functools import partial
 from typing import Any
 
 from widgets.run.publisher import Publisher
-from widgets.run.worker import Valve, Worker
+from widgets.run.worker import Gate, Worker
 
-Attack = Callable[[Valve], str]
-"""Asks for states while the valve lets them through; returns the sentence about how it ended."""
+Attack = Callable[[Gate], str]
+"""Asks for states while the gate lets them through; returns the sentence about how it ended."""
 
 
 class Runner:
@@ -19,7 +19,7 @@ class Runner:
     def __init__(self, worker: Worker, publisher: Publisher[Any, Any], ended: Callable[[str, str], None]) -> None:
         """``ended`` is told the sentence and the status, "finished" or "failed", after the last state was sent."""
         self._worker, self._publisher, self._ended = worker, publisher, ended
-        self.valve = Valve()
+        self.gate = Gate()
 
     @property
     def runs(self) -> bool:
@@ -29,40 +29,40 @@ class Runner:
     @property
     def stands(self) -> bool:
         """Whether all states that were asked for have come, and more may be."""
-        return not self.valve.running and not self.valve.stopped
+        return not self.gate.running and not self.gate.stopped
 
     def go(self, states: float, attack: Attack) -> None:
         """Let so many states through from now on; ``attack`` begins where none has."""
         if not self.runs:
-            valve = self.valve
-            self._worker.do(lambda: attack(valve), valve, partial(self._end, "failed"), partial(self._end, "finished"))
+            gate = self.gate
+            self._worker.do(lambda: attack(gate), gate, partial(self._end, "failed"), partial(self._end, "finished"))
             self._publisher.begin()
-        self.valve.open(states)
+        self.gate.open(states)
 
     def pause(self) -> None:
         """Stop before the next state; it can go on."""
-        self.valve.shut()
+        self.gate.shut()
 
     def stop(self) -> None:
         """End what runs and keep what was found."""
         if self.runs:
-            self.valve.stop()
+            self.gate.stop()
 
-    def drop(self) -> Valve:
-        """End whatever runs, of which nothing is told any more; returns the valve of what comes next."""
-        self.valve.drop()
+    def drop(self) -> Gate:
+        """End whatever runs, of which nothing is told any more; returns the gate of what comes next."""
+        self.gate.drop()
         self._publisher.cancel()
-        self.valve = Valve()
-        return self.valve
+        self.gate = Gate()
+        return self.gate
 
     def close(self) -> None:
         """Stop everything, and wait for the worker."""
-        self.valve.stop()
+        self.gate.stop()
         self._publisher.cancel()
         self._worker.close()
 
     def _end(self, status: str, told: str) -> None:
         self._publisher.end()
-        self.valve.stop()
-        self.valve = Valve()
+        self.gate.stop()
+        self.gate = Gate()
         self._ended(told, status)

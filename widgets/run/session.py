@@ -25,7 +25,7 @@ from widgets.run.preparing import Preparation, Prepared
 from widgets.run.publisher import INTERVAL_S, Publisher
 from widgets.run.requests import Step, replacing
 from widgets.run.runner import Runner
-from widgets.run.worker import Valve, Worker
+from widgets.run.worker import Gate, Worker
 
 if TYPE_CHECKING:
     from lab import Experiment, Round
@@ -79,8 +79,8 @@ class Session(HasTraits):
         self.runner = Runner(self.worker, Publisher(self.frame_buffer, self._frame, self._look), self._ended)
         self.follower = Follower(self.worker)
         self.past = History()
-        self._way_down = Valve()  # that of the newest way down; dropped once another experiment is asked for
-        self._reading, self._examining = Valve(), Valve()  # those of the file opened last, and of the doctor's look at it
+        self._way_down = Gate()  # that of the newest way down; dropped once another experiment is asked for
+        self._reading, self._examining = Gate(), Gate()  # those of the file opened last, and of the doctor's look at it
         self._opened_last: Opened | None = None
         self._round: Round | RoundWithoutTruth | None = None
         self._last_beat: float | None = None
@@ -142,10 +142,10 @@ class Session(HasTraits):
         elif self.descent.get("status") not in ("waiting", "running"):
             running = self.status == "running"
             self.descent = waiting("It begins as soon as the attack has ended." if running else "Solving the topmost layer.")
-            self._way_down = valve = Valve()
-            show = partial(self.worker.tell, valve, lambda found: self._tell(descent=found))
-            way_down = partial(jobs.go_down, self.experiment, self._round, valve, show)
-            self.worker.do(way_down, valve, failed=lambda told: self._tell(descent=failed(told)))
+            self._way_down = gate = Gate()
+            show = partial(self.worker.tell, gate, lambda found: self._tell(descent=found))
+            way_down = partial(jobs.go_down, self.experiment, self._round, gate, show)
+            self.worker.do(way_down, gate, failed=lambda told: self._tell(descent=failed(told)))
 
     def close(self) -> None:
         """Stop everything and wait for the worker."""
@@ -200,7 +200,7 @@ class Session(HasTraits):
         if self.status in ("running", "paused"):
             self.stop()
         self._reading.drop()
-        self._reading = Valve()
+        self._reading = Gate()
         self.message = READING.format(name=name)
         read = partial(jobs.open_update, data, name, self.wanted)
 
@@ -329,18 +329,18 @@ class Session(HasTraits):
         self.message = ""
         self.status = "running"
 
-    def _drop(self) -> Valve:
-        """End whatever runs, as something else is prepared; returns the valve of that."""
+    def _drop(self) -> Gate:
+        """End whatever runs, as something else is prepared; returns the gate of that."""
         if self.status in ("running", "paused"):
             self._remember(ended=False)
         self._way_down.drop()
         self._examining.drop()
         self.descent, self.diagnosis = {}, []
-        valve = self.runner.drop()
+        gate = self.runner.drop()
         self.status = "loading"
         if self.wanted is not None:
             self.message = "The client computes its update."
-        return valve
+        return gate
 
     # --- what the worker tells ---------------------------------------------------------------------
 
@@ -383,7 +383,7 @@ class Session(HasTraits):
             return
         last = self._opened_last
         notes = last.notes if last is not None and last.experiment.dataset == made.experiment.dataset else ()
-        self._examining = Valve()
+        self._examining = Gate()
 
         def told(sentences: list[str]) -> None:
             self.diagnosis = [*notes, *sentences]
@@ -423,7 +423,7 @@ class Session(HasTraits):
 
     def _look(self) -> None:
         """While it runs: nobody computes for a page that is gone, and who has done the steps asked for is paused."""
-        if self.runner.valve.running and self.page_is_gone:
+        if self.runner.gate.running and self.page_is_gone:
             self.pause()
             self.message = "Paused, because the page was closed or lost its connection."
         elif self.status == "running" and self.runner.stands:

@@ -1,4 +1,4 @@
-"""One thread that does one job at a time, and the valve through which an attack is watched."""
+"""One thread that does one job at a time, and the gate through which an attack is watched."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Job = Callable[[], None]
 T = TypeVar("T")
 
 
-class Valve:
+class Gate:
     """How many more states an attack may be asked for: none (paused), some (steps) or all (running)."""
 
     def __init__(self) -> None:
@@ -86,7 +86,7 @@ class Worker:
         self._loop = _running_loop()
         self._trouble = trouble
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
-        self._valves: list[Valve] = []  # of all jobs that have not ended
+        self._valves: list[Gate] = []  # of all jobs that have not ended
         self._closed = False
         self._thread = threading.Thread(target=self._work, name="attack", daemon=True)
         self._thread.start()
@@ -95,28 +95,28 @@ class Worker:
     def do(
         self,
         job: Callable[[], T],
-        valve: Valve,
+        gate: Gate,
         failed: Callable[[str], None],
         done: Callable[[T], None] = lambda found: None,
     ) -> None:
         """Do ``job`` after those already waiting; tell ``failed`` in a sentence what it raises, or ``done`` what it returns.
 
-        Nobody is told once the valve, which the job must heed, is dropped.
+        Nobody is told once the gate, which the job must heed, is dropped.
         """
-        self._valves.append(valve)
-        self._jobs.put(lambda: self._do(job, valve, failed, done))
+        self._valves.append(gate)
+        self._jobs.put(lambda: self._do(job, gate, failed, done))
 
-    def tell(self, valve: Valve, callback: Callable[..., None], *arguments: Any) -> None:
-        """From a job: call back on the event loop, unless the valve is dropped by then."""
+    def tell(self, gate: Gate, callback: Callable[..., None], *arguments: Any) -> None:
+        """From a job: call back on the event loop, unless the gate is dropped by then."""
         if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._told, valve, partial(callback, *arguments))
+            self._loop.call_soon_threadsafe(self._told, gate, partial(callback, *arguments))
 
     def close(self) -> None:
         """Stop the present job, leave those waiting undone, and wait for the thread."""
         atexit.unregister(self.close)
         self._closed = True
-        for valve in list(self._valves):
-            valve.stop()
+        for gate in list(self._valves):
+            gate.stop()
         self._jobs.put(None)
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join()
@@ -125,18 +125,18 @@ class Worker:
         while (job := self._jobs.get()) is not None:
             job()
 
-    def _do(self, job: Callable[[], T], valve: Valve, failed: Callable[[str], None], done: Callable[[T], None]) -> None:
-        if not (valve.dropped or self._closed):
+    def _do(self, job: Callable[[], T], gate: Gate, failed: Callable[[str], None], done: Callable[[T], None]) -> None:
+        if not (gate.dropped or self._closed):
             try:
                 found = job()
             except Exception as error:  # a thread's exception shows nowhere else
-                self.tell(valve, failed, sentence(error))
+                self.tell(gate, failed, sentence(error))
             else:
-                self.tell(valve, done, found)
-        self._valves.remove(valve)
+                self.tell(gate, done, found)
+        self._valves.remove(gate)
 
-    def _told(self, valve: Valve, callback: Callable[[], None]) -> None:
-        if not valve.dropped and not quietly(callback):
+    def _told(self, gate: Gate, callback: Callable[[], None]) -> None:
+        if not gate.dropped and not quietly(callback):
             self._trouble()
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import traitlets
 
 from widgets.door.messages import Message
+from widgets.form.admission import edited
 from widgets.form.contrasts import chosen, contrasts
-from widgets.form.gate import edited
 from widgets.playback.playback import frame_data, image_bytes, plain, round_data
 from widgets.run.comparison import Comparison
 from widgets.views.base import View, script, style

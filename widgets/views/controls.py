@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import traitlets
 
 from widgets.door.messages import Message
+from widgets.form.admission import change
 from widgets.form.controls import schema
-from widgets.form.gate import change
 from widgets.views.base import ExperimentView, script, style
 
 if TYPE_CHECKING:

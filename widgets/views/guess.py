@@ -6,7 +6,7 @@ import random
 from typing import TYPE_CHECKING, Any
 
 from widgets.door.messages import Message
-from widgets.form.gate import change, edited
+from widgets.form.admission import change, edited
 from widgets.views.base import View, script, style
 
 if TYPE_CHECKING:

@@ -74,7 +74,7 @@ class Share(View):
     def _go(self, query: str) -> None:
         """Take the experiment that the address was of, as it was, and show its last run again, if there was one."""
         from lab.experiments import links
-        from widgets.form.gate import admitted
+        from widgets.form.admission import admitted
 
         found = self._seen.get(query) or links.read(query, admitted).experiment
         if found == self.session.wanted:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from lab.late import Float
+from lab.lazy import Float
 
 from lab.attacks.closed_form.activations import POINTWISE, invert
 from lab.attacks.closed_form.batch_by_labels import separate_by_labels

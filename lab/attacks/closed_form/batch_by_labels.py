@@ -25,7 +25,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lab.late import Float, Int
+from lab.lazy import Float, Int
 
 from lab.federated.gradients import MEAN_CROSS_ENTROPY
 from lab.federated.losses.base import Loss, one_hot

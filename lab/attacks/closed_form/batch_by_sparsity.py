@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lab.late import Float
+from lab.lazy import Float
 
 DRAWS = 512
 """Sets of rows drawn at a time."""

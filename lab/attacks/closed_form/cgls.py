@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lab.late import Float
+from lab.lazy import Float
 
 Rows = Sequence[Float[Tensor, "..."]]
 """A right-hand side or residual: one tensor a block of equations."""

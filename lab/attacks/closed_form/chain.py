@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from lab.late import Float
+from lab.lazy import Float
 
 from lab.attacks.base import Outcome
 from lab.attacks.closed_form.activations import POINTWISE

@@ -8,7 +8,7 @@ from functools import cached_property
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lab.late import Bool, Float
+from lab.lazy import Bool, Float
 
 from lab.attacks.closed_form.shapes import InputMaps, Kernels, OutputMaps
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lab.late import Float
+from lab.lazy import Float
 
 from lab.attacks.analytic import after_steps, why_unread
 from lab.attacks.base import AttackState

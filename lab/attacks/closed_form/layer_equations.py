@@ -21,7 +21,7 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from lab.late import Float
+from lab.lazy import Float
 
 from lab.attacks.closed_form.cgls import Rows, norm
 from lab.attacks.closed_form.linearised import Linearised, LinearisedActivation, LinearisedConvolution, linearise

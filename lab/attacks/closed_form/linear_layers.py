@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lab.late import Float, Tensor, functional, nn, torch
+from lab.lazy import Float, Tensor, functional, nn, torch
 
 from lab.errors import LabError
 from lab.federated.losses.base import Loss

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass, replace
 
-from lab.late import Tensor, torch
+from lab.lazy import Tensor, torch
 
 from lab.attacks.labels.llg import recover_labels, several_labels
 from lab.federated.inputs import moved

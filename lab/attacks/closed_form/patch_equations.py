@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from lab.late import Float, Tensor
+from lab.lazy import Float, Tensor
 
 from lab.federated.observation import Observation
 from lab.federated.tensors import Gradients, Images

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import torch
 
-from lab.late import Float, Tensor
+from lab.lazy import Float, Tensor
 
 from lab.attacks.closed_form.patch_equations import Grid, PatchEquations, Patches
 from lab.federated.classifier import Normalise

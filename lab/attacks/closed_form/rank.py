@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lab.late import Float
+from lab.lazy import Float
 
 from lab.attacks.closed_form.convolution import Convolution, channel_matrix
 from lab.attacks.closed_form.shapes import OutputMaps

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lab.late import Bool, Float, Tensor, torch
+from lab.lazy import Bool, Float, Tensor, torch
 
 from lab.federated.singular_values import noise_behind
 
@@ -30,7 +30,7 @@ AT_MOST = 20
 
 
 @dataclass(frozen=True, eq=False)
-class Spread:
+class SpanDistances:
     """How vectors lie to a span."""
 
     distance: Float[Tensor, "*candidates"]
@@ -42,7 +42,7 @@ class Spread:
     """The distance of a random vector."""
 
     @classmethod
-    def joined(cls, parts: Sequence[Spread]) -> Spread:
+    def joined(cls, parts: Sequence[SpanDistances]) -> SpanDistances:
         """Of vectors that were looked at in parts, all to the same span."""
         return cls(torch.cat([part.distance for part in parts]), torch.cat([part.blur for part in parts]), parts[0].typical)
 
@@ -52,7 +52,7 @@ class Spread:
         return self.distance < (self.blur * self.typical).sqrt()
 
     @property
-    def misfit(self) -> Float[Tensor, "*candidates"]:
+    def relative_residual(self) -> Float[Tensor, "*candidates"]:
         """How many times farther outside than noise puts what lies inside; about 1, or less, for what does."""
         return self.distance / self.blur
 
@@ -88,7 +88,7 @@ class RowSpan:
         """The distance of a random vector: sqrt(1 - rank / width)."""
         return math.sqrt(max(1 - self.rank / self.width, 0))
 
-    def spread(self, vectors: Float[Tensor, "*candidates width"]) -> Spread:
+    def spread(self, vectors: Float[Tensor, "*candidates width"]) -> SpanDistances:
         """A gradient of noise N turns direction k by N / s_k, so what lies along it is put outside by as much."""
         vectors = vectors.detach().cpu().double()
         vectors = vectors / vectors.norm(dim=-1, keepdim=True).clamp_min(1e-300)
@@ -96,7 +96,7 @@ class RowSpan:
         along = vectors @ basis.T
         outside = vectors - along @ basis if len(basis) < len(rest) else vectors @ rest.T  # whichever is less work
         turned = along * (self.noise / self.shares[: self.rank])
-        return Spread(outside.norm(dim=-1), (turned.square().sum(-1) + ROUNDED**2).sqrt(), self.typical)
+        return SpanDistances(outside.norm(dim=-1), (turned.square().sum(-1) + ROUNDED**2).sqrt(), self.typical)
 
 
 def _rank(shares: Tensor, outputs: int, most: int) -> int:

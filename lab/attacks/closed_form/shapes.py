@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lab.late import Bool, Float, Tensor
+from lab.lazy import Bool, Float, Tensor
 
 FeatureMaps = Float[Tensor, "pictures channels height width"]
 """What stands between two modules: values there, or the loss's gradient with respect to them."""

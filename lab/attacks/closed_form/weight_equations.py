@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from lab.late import Float
+from lab.lazy import Float
 
 from lab.attacks.closed_form.convolution import channel_matrix
 from lab.attacks.closed_form.linearised import LinearisedConvolution

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from lab.late import Tensor
+from lab.lazy import Tensor
 
 from lab.federated.attention import PlainAttention
 from lab.federated.gradients import UpdateRule, pull_back

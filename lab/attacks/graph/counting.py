@@ -29,7 +29,7 @@ DIRECTIONS = 24
 
 
 @dataclass(frozen=True, eq=False)
-class Told:
+class ObservedSums:
     """What was shared of a graph's last layer and of what it makes: sums over the nodes, linear in the counts."""
 
     body: GraphBody
@@ -60,7 +60,7 @@ class Told:
     def _slopes(self, gathered: Tensor) -> Tensor:
         with torch.enable_grad():
             entering = self.body.layers[-1](gathered).detach().requires_grad_()
-            (slopes,) = torch.autograd.grad(self.body.bend(entering).sum(), entering)
+            (slopes,) = torch.autograd.grad(self.body.activation(entering).sum(), entering)
         return slopes
 
 

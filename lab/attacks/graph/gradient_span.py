@@ -54,19 +54,19 @@ class GradientSpan:
         """How long the noise is, relative to the whole gradient: along a single direction it is twice as long as on average."""
         return self.noise / 2 * self.rows.shape[1] ** 0.5 / max(float(self.sizes.norm()), 1e-300)
 
-    def off(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
+    def residual(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
         """What of each vector lies outside, shape (vectors, entering), and how long that would be by noise alone."""
         inside = vectors @ self.rows.T
         by_noise = (inside / self.sizes).norm(dim=1) * self.noise / 2 + 1e-7 * LEAST_SHARE * vectors.norm(dim=1)
         return vectors - inside @ self.rows, by_noise
 
-    def share_off(self, vectors: Tensor) -> Tensor:
+    def relative_residual(self, vectors: Tensor) -> Tensor:
         """What share of each vector lies outside; 0 of a vector of zeros."""
-        return self.off(vectors)[0].norm(dim=1) / vectors.norm(dim=1).clamp_min(1e-300)
+        return self.residual(vectors)[0].norm(dim=1) / vectors.norm(dim=1).clamp_min(1e-300)
 
     def holds(self, vectors: Tensor, near: float) -> Tensor:
         """Which vectors lie inside, but for so many times what noise explains."""
-        outside, by_noise = self.off(vectors)
+        outside, by_noise = self.residual(vectors)
         return outside.norm(dim=1) <= near * by_noise
 
     def with_one_more(self, vectors: Tensor, near: float) -> Iterator[Tensor]:
@@ -75,7 +75,7 @@ class GradientSpan:
         Where a graph's own structure is singular, its layer mixes what the nodes had and one direction gets lost: what is
         left outside of those that were there is parallel.
         """
-        outside, by_noise = self.off(vectors)
+        outside, by_noise = self.residual(vectors)
         lengths = outside.norm(dim=1)
         inside = lengths <= near * by_noise
         left = (~inside & (near * by_noise < CERTAIN * lengths)).nonzero().flatten()

@@ -35,7 +35,7 @@ class Listing:
     def of(cls, body: GraphBody, gradients: list[Tensor], nodes: int, precision: float) -> Listing:
         """``precision``: the last digit of the numbers that were sent."""
         entered = [GradientSpan.of(gradient, nodes, precision) for gradient in gradients]
-        widths = [gradient.shape[1] // body.gathering.parts for gradient in gradients]
+        widths = [gradient.shape[1] // body.aggregation.parts for gradient in gradients]
         alone = [GradientSpan.of(g[:, :width], nodes, precision) for g, width in zip(gradients, widths, strict=True)]
         return cls(body, gradients, entered, alone, Allowance(MOST_IN_ALL))
 
@@ -50,7 +50,7 @@ class Listing:
 
         def fits(types: Types) -> Tensor:
             span, vectors = (self.passed[1], types.values) if len(self.gradients) > 1 else (self.entered[0], types.gathered)
-            seen.append((types.centre, types.around, span.share_off(vectors).tolist()))
+            seen.append((types.centre, types.around, span.relative_residual(vectors).tolist()))
             return self._fits(0, types, near, lost=lost)
 
         found = deeper(self.body, 0, alone, fits, self.allowance)

@@ -118,9 +118,9 @@ def _entered(body: GraphBody, hop: int, values: Tensor, degrees: Tensor, batch: 
     """What the layer is given at nodes of so many bonds, and what it makes of it."""
     centre = torch.tensor([centre for centre, _ in batch], dtype=torch.long)
     around = torch.tensor([around for _, around in batch], dtype=torch.long)
-    gathered = body.gathering.one(values[centre], values[around], around.shape[1], degrees[around])
+    gathered = body.aggregation.aggregate_node(values[centre], values[around], around.shape[1], degrees[around])
     with torch.no_grad():
-        passed = body.bend(body.layers[hop](gathered))
+        passed = body.activation(body.layers[hop](gathered))
     return Types([centre for centre, _ in batch], [around for _, around in batch], passed, gathered, roots)
 
 

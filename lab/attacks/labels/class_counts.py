@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lab.late import Float, Tensor, torch
+from lab.lazy import Float, Tensor, torch
 
 from lab.federated.losses.base import Loss
 from lab.federated.tensors import Labels

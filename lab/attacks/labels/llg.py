@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lab.late import Float, Tensor, nn, no_grad, torch
+from lab.lazy import Float, Tensor, nn, no_grad, torch
 
 from lab.attacks.labels.class_counts import as_labels, counts, responses
 from lab.attacks.labels.whole_counts import SURE, factor_of_whole_counts

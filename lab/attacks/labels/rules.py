@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lab.late import Float, Tensor, nn, torch
+from lab.lazy import Float, Tensor, nn, torch
 
 from lab.attacks.labels.class_counts import as_labels, counts
 from lab.attacks.labels.llg import last_linear, mean_gradient_of

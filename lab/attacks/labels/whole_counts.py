@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from lab.late import Float, Tensor, torch
+from lab.lazy import Float, Tensor, torch
 
 LONGEST, STEP = 1000.0, 1.01
 """Factors are tried from 1 / ``LONGEST`` to it, each ``STEP`` times the last."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lab.late import Tensor, torch
+from lab.lazy import Tensor, torch
 
 from lab.attacks.matching.local_steps import FAR, Correction, Surrogate, spoken
 from lab.federated.gradients import gradient_wrt, trainable

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from enum import Enum
 
-from lab.late import torch
+from lab.lazy import torch
 
 from lab.attacks.matching.sent_directions import ROUNDED
 from lab.federated.observation import Observation

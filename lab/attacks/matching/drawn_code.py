@@ -12,7 +12,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from lab.late import Float
+from lab.lazy import Float
 
 from lab.attacks.closed_form.linear_layers import single_input
 from lab.attacks.matching.known import Known

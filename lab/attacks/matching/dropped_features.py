@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lab.late import Bool, Float
+from lab.lazy import Bool, Float
 
 from lab.attacks.closed_form.linear_layers import CONSISTENT, derivative_from_output, single_input
 from lab.attacks.matching.known import Known

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 
-from lab.late import torch
+from lab.lazy import torch
 
 from lab.attacks.base import AttackState
 from lab.attacks.closed_form.mismatch import Fit, fit

@@ -7,7 +7,7 @@ from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated
 
-from lab.late import nn, no_grad, torch
+from lab.lazy import nn, no_grad, torch
 
 from lab.attacks.closed_form.mismatch import fitted
 from lab.federated.gradients import LocalSteps, parameter_gradient

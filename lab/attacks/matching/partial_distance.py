@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-from lab.late import Tensor
+from lab.lazy import Tensor
 
 from lab.attacks.matching.distances.base import Distance, ValueAndGradient
 from lab.federated.tensors import Gradients

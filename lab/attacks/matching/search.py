@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lab.late import Tensor, no_grad, torch
+from lab.lazy import Tensor, no_grad, torch
 
 from lab.attacks.derivative.matcher import Match, Matcher
 from lab.attacks.labels.llg import recover_labels

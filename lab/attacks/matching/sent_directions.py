@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lab.late import Tensor, torch
+from lab.lazy import Tensor, torch
 
 from lab.attacks.matching.partial_distance import ObservedPart, PartialDistance
 from lab.federated.singular_values import rank_of

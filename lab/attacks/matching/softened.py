@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lab.late import Float
+from lab.lazy import Float
 
 MEETING = 2.0
 """A soft ReLU at temperature T is softplus(MEETING z / T) T / MEETING."""

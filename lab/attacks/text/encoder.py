@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lab.late import Float, Int, Tensor, no_grad, torch
+from lab.lazy import Float, Int, Tensor, no_grad, torch
 
-from lab.attacks.closed_form.row_span import RowSpan, Spread
+from lab.attacks.closed_form.row_span import RowSpan, SpanDistances
 from lab.errors import LabError
 
 LAYER = "encoder.layer.0.attention.self."
@@ -74,7 +74,7 @@ def _moved(update: Mapping[str, Tensor], encoder: Any) -> Int[Tensor, " words"]:
 
 
 @no_grad
-def _spread(span: RowSpan, embeddings: Any, words: Tensor, place: int) -> Spread:
+def _spread(span: RowSpan, embeddings: Any, words: Tensor, place: int) -> SpanDistances:
     """Of each word at a place, as it enters the first attention: normed with its place, without dropout."""
     was_training = embeddings.training
     embeddings.eval()
@@ -82,7 +82,7 @@ def _spread(span: RowSpan, embeddings: Any, words: Tensor, place: int) -> Spread
         parts = [span.spread(_entering(embeddings, part, place)) for part in words.split(TOGETHER)]
     finally:
         embeddings.train(was_training)
-    return Spread.joined(parts)
+    return SpanDistances.joined(parts)
 
 
 def _entering(embeddings: Any, words: Tensor, place: int) -> Float[Tensor, "words width"]:

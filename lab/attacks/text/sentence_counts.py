@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from lab.late import Float, Tensor, nn, torch
+from lab.lazy import Float, Tensor, nn, torch
 
 from lab.attacks.closed_form.mismatch import known_labels
 from lab.attacks.labels.class_counts import as_labels
-from lab.attacks.text.beginnings import PLACES
+from lab.attacks.text.prefixes import PLACES
 from lab.federated.observation import Observation
 from lab.modalities.text import one_hot, padded
 

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from lab.late import Tensor, torch
+from lab.lazy import Tensor, torch
 
 from lab.federated.networks.base import Network
 from lab.federated.networks.imagenet_resnet import ImageNetResNet

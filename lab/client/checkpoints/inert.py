@@ -11,7 +11,7 @@ import math
 from collections import OrderedDict
 from typing import Any
 
-from lab.late import Tensor, np, torch
+from lab.lazy import Tensor, np, torch
 
 
 class Beside:

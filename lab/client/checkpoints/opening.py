@@ -9,7 +9,7 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
-from lab.late import torch
+from lab.lazy import torch
 
 from lab.client.checkpoints.inert import NUMPYS_OWN, Dictionary, stand_in
 from lab.errors import LabError

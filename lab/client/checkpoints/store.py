@@ -8,7 +8,7 @@ from torch import nn
 
 from lab.client.checkpoints.card import Card, write_card
 from lab.errors import LabError
-from lab.files.whole import writing
+from lab.files.atomic import writing
 
 
 def save(folder: Path, name: str, network: nn.Module, card: Card, *, half: bool = False) -> Path:

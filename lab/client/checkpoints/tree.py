@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from lab.late import Tensor, torch
+from lab.lazy import Tensor, torch
 
 from lab.client.checkpoints.inert import Array, Beside
 from lab.client.checkpoints.opening import HOW

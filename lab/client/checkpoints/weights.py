@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
-from lab.late import Tensor, nn, torch
+from lab.lazy import Tensor, nn, torch
 
 from lab.client.checkpoints.tree import Leaves, Names
 from lab.errors import LabError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
-from lab.late import torch
+from lab.lazy import torch
 
 from lab.client.batch import Batch
 from lab.errors import LabError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from lab.late import Tensor
+from lab.lazy import Tensor
 
 from lab.client.datasets import sheets
 from lab.client.datasets.base import CIFAR10_CLASSES

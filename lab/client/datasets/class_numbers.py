@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lab.late import np
+from lab.lazy import np
 
 from lab.client.datasets.base import CIFAR10_CLASSES, MOST_CLASSES
 from lab.errors import LabError

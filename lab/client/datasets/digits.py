@@ -7,7 +7,7 @@ from functools import cache
 from importlib.util import find_spec
 from typing import Any, ClassVar
 
-from lab.late import Tensor, np, torch
+from lab.lazy import Tensor, np, torch
 
 from lab.client.datasets.published import PublishedSet
 from lab.client.datasets.split import Split

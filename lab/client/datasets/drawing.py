@@ -8,7 +8,7 @@ import zlib
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
-from lab.late import Int, Tensor, torch
+from lab.lazy import Int, Tensor, torch
 
 from lab.client.batch import Batch
 from lab.client.datasets.base import CIFAR10_CLASSES, Dataset

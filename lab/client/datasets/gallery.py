@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar
 
 from PIL import Image
 
-from lab.late import np, torch
+from lab.lazy import np, torch
 
 from lab.client.batch import Batch
 from lab.client.datasets.base import Dataset

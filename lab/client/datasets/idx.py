@@ -11,7 +11,7 @@ from io import BufferedIOBase
 from pathlib import Path
 from typing import ClassVar
 
-from lab.late import Tensor, np, torch
+from lab.lazy import Tensor, np, torch
 
 from lab.client.datasets.published import PublishedSet
 from lab.client.datasets.split import Split

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import isqrt
 
-from lab.late import np
+from lab.lazy import np
 
 from lab.errors import LabError
 

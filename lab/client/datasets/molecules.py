@@ -7,7 +7,7 @@ from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from lab.late import torch
+from lab.lazy import torch
 
 from lab.client.batch import Batch
 from lab.client.datasets.base import Dataset

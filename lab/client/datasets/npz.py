@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from lab.late import np, torch
+from lab.lazy import np, torch
 
 from lab.client.batch import Batch
 from lab.client.datasets.array_names import PARTS, Pair, paired

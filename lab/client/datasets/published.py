@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from lab.late import Tensor, torch
+from lab.lazy import Tensor, torch
 
 from lab.client.batch import Batch
 from lab.client.datasets.base import Dataset

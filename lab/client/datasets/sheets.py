@@ -12,7 +12,7 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from lab.late import Tensor, np, torch
+from lab.lazy import Tensor, np, torch
 
 from lab.errors import LabError
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pickle import UnpicklingError
 from typing import Any, ClassVar
 
-from lab.late import Tensor, torch
+from lab.lazy import Tensor, torch
 
 from lab.client.datasets.published import PublishedSet
 from lab.client.datasets.split import Split

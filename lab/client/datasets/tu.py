@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from lab.late import torch
+from lab.lazy import torch
 
 from lab.client.batch import Batch
 from lab.client.datasets.base import MOST_CLASSES, Dataset

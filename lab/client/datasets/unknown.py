@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from lab.late import torch
+from lab.lazy import torch
 
 from lab.client.batch import Batch
 from lab.client.datasets.base import MOST_CLASSES, Dataset

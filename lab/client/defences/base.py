@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import ClassVar
 
-from lab.late import nn, torch
+from lab.lazy import nn, torch
 
 from lab.federated.gradient_rules import GradientRule
 from lab.federated.protocols.base import Protocol

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from lab.late import Tensor, torch
+from lab.lazy import Tensor, torch
 
 from lab.client.defences.base import TrainingDefence
 from lab.client.representation import before_last_layer

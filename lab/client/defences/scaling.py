@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
-from lab.late import torch
+from lab.lazy import torch
 
 from lab.client.defences.base import Defence
 from lab.federated.tensors import Gradients

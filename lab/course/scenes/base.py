@@ -11,7 +11,7 @@ from lab.options.catalogue import Entry
 
 
 @dataclass(frozen=True)
-class Told:
+class SceneContent:
     """All that the page shows of a scene."""
 
     place: float
@@ -51,11 +51,11 @@ class Scene(Entry):
     kind: ClassVar[str] = "scene"
 
     @abstractmethod
-    def told(self) -> Told:
+    def content(self) -> SceneContent:
         """The scene in words."""
 
 
-def in_order(scenes: dict[str, type[Entry]]) -> dict[str, Told]:
+def in_order(scenes: dict[str, type[Entry]]) -> dict[str, SceneContent]:
     """Name -> scene, the first one first."""
-    told = {name: scene().told() for name, scene in scenes.items() if issubclass(scene, Scene)}
+    told = {name: scene().content() for name, scene in scenes.items() if issubclass(scene, Scene)}
     return dict(sorted(told.items(), key=lambda each: each[1].place))

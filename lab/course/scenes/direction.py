@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lab.course.scenes.base import Scene, Told
+from lab.course.scenes.base import Scene, SceneContent
 from lab.modalities.line_up import Verdict
 
 
@@ -12,9 +12,9 @@ from lab.modalities.line_up import Verdict
 class Direction(Scene):
     """Why the direction of the gradient tells more than its length."""
 
-    def told(self) -> Told:
+    def content(self) -> SceneContent:
         """The scene in words."""
-        return Told(
+        return SceneContent(
             place=4,
             title="Direction",
             text=(

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lab.course.scenes.base import Scene, Told
+from lab.course.scenes.base import Scene, SceneContent
 
 
 @dataclass(frozen=True)
 class Gradient(Scene):
     """How many numbers one gradient is."""
 
-    def told(self) -> Told:
+    def content(self) -> SceneContent:
         """The scene in words."""
-        return Told(
+        return SceneContent(
             place=2,
             title="Gradient",
             text=(

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lab.course.scenes.base import Scene, Told
+from lab.course.scenes.base import Scene, SceneContent
 
 
 @dataclass(frozen=True)
 class Secret(Scene):
     """A phone trains on a private picture, and the picture stays where it is."""
 
-    def told(self) -> Told:
+    def content(self) -> SceneContent:
         """The scene in words."""
-        return Told(
+        return SceneContent(
             place=1,
             title="Secret",
             text=(

@@ -27,7 +27,7 @@ from lab.attacks.patch_embedding import PatchEmbedding
 from lab.attacks.recursive import Recursive
 from lab.attacks.soft_pooling import SoftPooling
 from lab.attacks.span import Span
-from lab.attacks.text.beginnings import PAIRS
+from lab.attacks.text.prefixes import PAIRS
 from lab.client.defences.base import Defence, TrainingDefence
 from lab.client.defending import server_view
 from lab.experiments.cost.sketch import Layer, Sketch

@@ -23,7 +23,7 @@ from lab.federated.networks.base import Network
 from lab.federated.residual_block import Block
 from lab.federated.shapes import output_shape
 from lab.federated.tensors import Shape
-from lab.federated.transformer import Mixing
+from lab.federated.transformer import SelfAttention
 
 META = torch.device("meta")
 NORMS = (nn.BatchNorm2d, nn.LayerNorm, nn.GroupNorm, nn.InstanceNorm2d)
@@ -36,7 +36,7 @@ KEEPS_INPUT = (
     nn.GELU,
     nn.ELU,
     nn.MaxPool2d,
-    Mixing,
+    SelfAttention,
     WordsAtPlaces,
     WordMean,
 )
@@ -194,7 +194,7 @@ class _Drawing:
 
 
 def _kept_beside(module: nn.Module, values: Passing, result: Passing) -> int:
-    if isinstance(module, Mixing):
+    if isinstance(module, SelfAttention):
         return 2 * module.heads * values.shape[1] ** 2 + values.numel()
     if isinstance(module, NextWord):
         return 3 * values.numel()  # the logarithms, and what is wanted, made of two
@@ -209,7 +209,7 @@ def _kept_beside(module: nn.Module, values: Passing, result: Passing) -> int:
 def _layer(module: nn.Module, values: Passing, result: Passing, *, head: bool) -> Layer:
     weighty = isinstance(module, nn.Conv2d | nn.Linear)
     kernel = module.weight.numel() // len(module.weight) if weighty else 0
-    if isinstance(module, Mixing):
+    if isinstance(module, SelfAttention):
         kernel = 2 * values.shape[1]
     elif isinstance(module, WordsAtPlaces):
         kernel = len(module.words)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import ClassVar
 
-from lab.late import Tensor
+from lab.lazy import Tensor
 
 from lab.options.catalogue import Entry
 

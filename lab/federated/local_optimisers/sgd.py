@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar
 
-from lab.late import Tensor
+from lab.lazy import Tensor
 
 from lab.federated.local_optimisers.base import LocalOptimiser, Memory
 from lab.options.fields import Bounds, Help

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Annotated, ClassVar
 
-from lab.late import Float, Tensor, torch
+from lab.lazy import Float, Tensor, torch
 
 from lab.federated.tensors import Targets
 from lab.options.catalogue import Entry

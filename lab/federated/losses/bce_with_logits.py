@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from lab.late import Float, Tensor, functional
+from lab.lazy import Float, Tensor, functional
 
 from lab.federated.losses.base import Logits, Loss, Reduction, one_hot
 from lab.federated.tensors import Targets

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
-from lab.late import Float, Tensor, functional, torch
+from lab.lazy import Float, Tensor, functional, torch
 
 from lab.errors import LabError
 from lab.federated.losses.base import Logits, Loss, Reduction, one_hot

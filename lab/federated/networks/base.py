@@ -8,7 +8,7 @@ from functools import reduce
 from math import gcd, prod
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from lab.late import nn, torch
+from lab.lazy import nn, torch
 
 from lab.federated.tensors import IMAGES, Shape
 from lab.options.catalogue import Entry

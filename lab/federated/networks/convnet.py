@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from lab.late import nn
+from lab.lazy import nn
 
 from lab.federated.networks.base import NORM_HELP, Activation, BatchNorm, Network, Padding, feature_count
 from lab.options.fields import Bounds, Help

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class GCN(GraphNetwork):
     """Graph convolutions (Kipf and Welling, ICLR 2017), pooled over the atoms into one fully connected layer."""
 
-    def gathering(self) -> Symmetric:
+    def aggregation(self) -> Symmetric:
         """Neighbours and the node itself, weighed by their degrees."""
         from lab.federated.graph_layers import Symmetric
 

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from lab.late import nn, torch
+from lab.lazy import nn, torch
 
 from lab.federated.networks.base import Activation, Network
 from lab.federated.tensors import Shape
@@ -14,7 +14,7 @@ from lab.options.fields import Bounds, Help
 
 if TYPE_CHECKING:
     from lab.federated.classifier import Classifier
-    from lab.federated.graph_layers import AtomsAndBonds, Gathering
+    from lab.federated.graph_layers import Aggregation, AtomsAndBonds
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class GraphNetwork(Network):
     double: Annotated[bool, Help("whether it computes, and sends, in double precision")] = False
 
     @abstractmethod
-    def gathering(self) -> Gathering:
+    def aggregation(self) -> Aggregation:
         """What a layer is given at a node."""
 
     def entrance(self, shape: Shape, /) -> AtomsAndBonds:
@@ -51,8 +51,8 @@ class GraphNetwork(Network):
         from lab.federated.graph_layers import GraphBody
 
         assert not isinstance(shape, tuple)
-        kinds, gathering = shape["atoms"][-1], self.gathering()
+        kinds, aggregation = shape["atoms"][-1], self.aggregation()
         entering = [kinds + self.degree, *[self.width] * (self.layers - 1)]
-        sizes = [(gathering.parts * inputs, self.width) for inputs in entering]
-        body = GraphBody(kinds, sizes, gathering, self.activation.layer(), self.bias, self.degree, self.mean)
+        sizes = [(aggregation.parts * inputs, self.width) for inputs in entering]
+        body = GraphBody(kinds, sizes, aggregation, self.activation.layer(), self.bias, self.degree, self.mean)
         return body, nn.Sequential(nn.Linear(self.width, classes))

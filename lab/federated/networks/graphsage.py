@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 from lab.federated.networks.graph_network import GraphNetwork
 
 if TYPE_CHECKING:
-    from lab.federated.graph_layers import Beside
+    from lab.federated.graph_layers import ConcatMean
 
 
 @dataclass(frozen=True)
 class GraphSAGE(GraphNetwork):
     """A node beside the mean of its neighbours (Hamilton et al., NeurIPS 2017), pooled into one fully connected layer."""
 
-    def gathering(self) -> Beside:
+    def aggregation(self) -> ConcatMean:
         """A node's values, and the mean of those around it."""
-        from lab.federated.graph_layers import Beside
+        from lab.federated.graph_layers import ConcatMean
 
-        return Beside()
+        return ConcatMean()

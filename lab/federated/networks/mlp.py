@@ -7,7 +7,7 @@ from itertools import pairwise
 from math import prod
 from typing import Annotated
 
-from lab.late import nn
+from lab.lazy import nn
 
 from lab.federated.networks.base import Activation, Network
 from lab.options.fields import Bounds, Help

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Annotated, ClassVar
 
-from lab.late import nn
+from lab.lazy import nn
 
 from lab.federated.networks.base import IMAGENET_STATISTICS, Network
 from lab.options.fields import Help

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from lab.late import nn
+from lab.lazy import nn
 
 from lab.federated.networks.base import IMAGENET_STATISTICS, Network
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Annotated
 
-from lab.late import nn
+from lab.lazy import nn
 
 from lab.errors import LabError
 from lab.federated.networks.base import Network

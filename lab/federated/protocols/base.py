@@ -6,7 +6,7 @@ from abc import abstractmethod
 from dataclasses import dataclass, field, replace
 from typing import Annotated, ClassVar
 
-from lab.late import nn
+from lab.lazy import nn
 
 from lab.errors import LabError
 from lab.federated.gradient_rules import GradientRule, PlainGradient

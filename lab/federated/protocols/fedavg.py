@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, cast
 
-from lab.late import Tensor, nn, torch
+from lab.lazy import Tensor, nn, torch
 
 from lab.errors import LabError
 from lab.federated.gradient_rules import GradientRule

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lab.late import nn
+from lab.lazy import nn
 
 from lab.federated.gradient_rules import GradientRule
 from lab.federated.gradients import LocalSteps, parameter_gradient, trainable

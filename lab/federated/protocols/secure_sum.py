@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Annotated
 
-from lab.late import nn, torch
+from lab.lazy import nn, torch
 
 from lab.errors import LabError
 from lab.federated.gradient_rules import GradientRule

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from lab.late import Float, Int, Tensor, no_grad, np, torch
+from lab.lazy import Float, Int, Tensor, no_grad, np, torch
 
 from lab.errors import LabError
 from lab.federated.inputs import count, each, joined, moved, rows, shape_of
@@ -151,7 +151,7 @@ class Graphs(Modality):
         """
         beside = Beside() if beside is None else beside
         truth, other, at = beside.truth, beside.other, beside.places
-        whole = inputs if beside.whole is None else beside.whole
+        whole = inputs if beside.aggregate is None else beside.aggregate
         if truth is not None and count(inputs) > 1:
             order = self.pair(truth, whole)
             inputs, whole = rows(inputs, order), rows(whole, order)

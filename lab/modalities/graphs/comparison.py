@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
-from lab.late import Float, Int, Tensor, torch
+from lab.lazy import Float, Int, Tensor, torch
 
 from lab.federated.tensors import Inputs
 from lab.modalities.graphs.building import IS_THERE, graphs_of, kinds_of, parts

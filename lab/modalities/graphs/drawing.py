@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, cast
 
-from lab.late import Float, Int, Tensor, np
+from lab.lazy import Float, Int, Tensor, np
 
 Place = tuple[float, float]
 Edges = tuple[tuple[int, int], ...]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from lab.late import Float, Tensor, no_grad, np, torch
+from lab.lazy import Float, Tensor, no_grad, np, torch
 
 from lab.errors import LabError
 from lab.federated.observation import Observation

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 
-from lab.late import Tensor, functional, torch
+from lab.lazy import Tensor, functional, torch
 
 from lab.federated.tensors import Images
 

@@ -16,7 +16,7 @@ from typing import BinaryIO, cast
 
 from PIL import Image, ImageOps, UnidentifiedImageError, features
 
-from lab.late import Float, Tensor, functional, np, torch
+from lab.lazy import Float, Tensor, functional, np, torch
 
 from lab.errors import LabError
 from lab.federated.tensors import Images

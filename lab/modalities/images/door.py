@@ -6,7 +6,7 @@ import math
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from lab.late import Tensor, nn, np, torch
+from lab.lazy import Tensor, nn, np, torch
 
 from lab.errors import LabError, quoted
 from lab.federated.side_information import plain

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lab.late import Float, Tensor, functional
+from lab.lazy import Float, Tensor, functional
 
 from lab.federated.tensors import Images, Suspects
 from lab.modalities import line_up

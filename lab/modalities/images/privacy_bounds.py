@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from statistics import NormalDist
 
-from lab.late import Float, Tensor, torch
+from lab.lazy import Float, Tensor, torch
 
 from lab.federated.tensors import Suspects
 

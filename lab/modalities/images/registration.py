@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lab.late import Float, Tensor
+from lab.lazy import Float, Tensor
 
 from lab.federated.typed_torch import irfft2, rfft2
 

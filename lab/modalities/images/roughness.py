@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lab.late import torch
+from lab.lazy import torch
 
 from lab.federated.tensors import Images
 

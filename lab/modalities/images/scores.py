@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lab.late import Float, Tensor
+from lab.lazy import Float, Tensor
 
 from lab.federated.tensors import Images
 

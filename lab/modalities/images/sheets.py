@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from PIL import Image, ImageDraw, ImageFont
 
-from lab.late import Tensor, functional, torch
+from lab.lazy import Tensor, functional, torch
 
 from lab.federated.tensors import Images
 from lab.modalities.images.codec import encode_png

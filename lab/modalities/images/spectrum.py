@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
-from lab.late import Float, Tensor, torch
+from lab.lazy import Float, Tensor, torch
 
 from lab.federated.tensors import Images
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from lab.late import np
+from lab.lazy import np
 
 from lab.options.fields import Bounds, Help, Option
 

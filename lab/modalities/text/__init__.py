@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, cast
 
-from lab.late import Float, Int, Tensor, functional, no_grad, np, torch
+from lab.lazy import Float, Int, Tensor, functional, no_grad, np, torch
 
 from lab.errors import LabError
 from lab.federated.observation import Observation

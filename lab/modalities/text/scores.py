@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from lab.late import Float, Int, Tensor, torch
+from lab.lazy import Float, Int, Tensor, torch
 
 NONE = -1
 """The number of a place without a word."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from lab.late import Tensor
+from lab.lazy import Tensor
 
 from lab.client.batch import Batch
 

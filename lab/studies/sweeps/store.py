@@ -11,7 +11,7 @@ from typing import Any
 from lab.errors import LabError
 from lab.evaluation.scores import control_name
 from lab.experiments.experiment import Experiment
-from lab.files.whole import write_whole
+from lab.files.atomic import write_atomically
 from lab.modalities.base import modality_of
 
 Measured = tuple[dict[str, Any], bytes]
@@ -75,7 +75,7 @@ class Store:
 
     def _replace(self, path: Path, content: bytes) -> None:
         try:
-            write_whole(path, content)
+            write_atomically(path, content)
         except OSError as error:
             raise LabError(f"The result {path} cannot be written ({error.strerror}); give another folder by --out.") from None
 

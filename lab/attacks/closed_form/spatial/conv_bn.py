@@ -9,7 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from lab.late import Float
+from lab.lazy import Float
 
 from lab.attacks.closed_form.chain import Link, has_stored_statistics, is_plain, scale_and_shift
 from lab.attacks.closed_form.convolution import Convolution

@@ -17,7 +17,7 @@ from functools import cached_property, partial
 import torch
 from torch import Tensor, nn
 
-from lab.late import Float
+from lab.lazy import Float
 
 from lab.attacks.closed_form.chain import is_plain
 from lab.attacks.closed_form.conditioning import whitener

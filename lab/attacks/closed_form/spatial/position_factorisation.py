@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lab.late import Bool, Float
+from lab.lazy import Bool, Float
 
 from lab.attacks.closed_form.cgls import Rows, cgls
 from lab.attacks.closed_form.convolution import Convolution

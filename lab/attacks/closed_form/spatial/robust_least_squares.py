@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from lab.late import Bool, Float
+from lab.lazy import Bool, Float
 
 from lab.attacks.closed_form.convolution import Convolution
 from lab.attacks.closed_form.shapes import FeatureMaps, InputMaps, Kernels, OutputMaps, OutputMask, UnitMask

@@ -9,7 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from lab.late import Bool, Float
+from lab.lazy import Bool, Float
 
 from lab.attacks.closed_form.chain import LINEAR, Link
 from lab.attacks.closed_form.shapes import BodyOutput, Kernels, OutputMaps, OutputMask

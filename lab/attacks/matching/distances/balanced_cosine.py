@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lab.late import Tensor
+from lab.lazy import Tensor
 
 from lab.attacks.matching.distances.base import Blender, Distance, balance
 from lab.attacks.matching.distances.cosine import Cosine, angle

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lab.late import Tensor, no_grad, torch
+from lab.lazy import Tensor, no_grad, torch
 
 from lab.attacks.matching.distances.base import Distance, ValueAndGradient, balance
 from lab.federated.tensors import Gradients

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from lab.late import Tensor, no_grad, torch
+from lab.lazy import Tensor, no_grad, torch
 
 from lab.federated.tensors import Gradients
 from lab.options.catalogue import Entry

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from lab.late import Tensor, functional, no_grad
+from lab.lazy import Tensor, functional, no_grad
 
 from lab.attacks.matching.distances.base import Blend, Blender, Distance
 from lab.federated.tensors import Gradients

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lab.late import Tensor, no_grad
+from lab.lazy import Tensor, no_grad
 
 from lab.attacks.matching.distances.base import Distance
 from lab.federated.tensors import Gradients

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lab.late import Tensor, functional, torch
+from lab.lazy import Tensor, functional, torch
 
 from lab.attacks.matching.distances.base import Distance
 from lab.federated.tensors import Gradients

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from lab.late import Tensor, functional
+from lab.lazy import Tensor, functional
 
 from lab.attacks.matching.distances.base import Distance
 from lab.federated.tensors import Gradients

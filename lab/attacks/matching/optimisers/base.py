@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Annotated, ClassVar
 
-from lab.late import Tensor
+from lab.lazy import Tensor
 
 from lab.attacks.matching.optimisers.stepper import Metric, Stepper
 from lab.options.catalogue import Entry

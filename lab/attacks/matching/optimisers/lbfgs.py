@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from lab.late import Tensor
+from lab.lazy import Tensor
 
 from lab.attacks.matching.optimisers.base import Optimiser, Schedule
 from lab.attacks.matching.optimisers.quasi_newton import QuasiNewtonStepper

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from lab.late import Tensor, no_grad, torch
+from lab.lazy import Tensor, no_grad, torch
 
 from lab.attacks.matching.optimisers.curvature import Curvature
 from lab.attacks.matching.optimisers.stepper import Metric

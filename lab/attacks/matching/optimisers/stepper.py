@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
-from lab.late import Tensor, torch
+from lab.lazy import Tensor, torch
 
 FIRST_DECAY, SECOND_DECAY, FLOOR = 0.9, 0.999, 1e-8
 """beta_1, beta_2 and epsilon of Kingma and Ba 2015."""

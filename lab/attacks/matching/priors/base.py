@@ -6,7 +6,7 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
-from lab.late import Tensor, torch
+from lab.lazy import Tensor, torch
 
 from lab.federated.inputs import each, formed, mean_size, named
 from lab.federated.tensors import IMAGES, Inputs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lab.late import Tensor
+from lab.lazy import Tensor
 
 from lab.attacks.matching.priors.base import Prior
 from lab.federated.tensors import Images

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from lab.late import Tensor, functional, torch
+from lab.lazy import Tensor, functional, torch
 
 from lab.client.batch import Batch
 from lab.client.datasets.base import Dataset

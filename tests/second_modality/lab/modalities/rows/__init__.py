@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from lab.late import Float, Tensor, functional, no_grad, np, torch
+from lab.lazy import Float, Tensor, functional, no_grad, np, torch
 
 from lab.errors import LabError
 from lab.federated.inputs import moved

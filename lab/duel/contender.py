@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from lab.attacks.base import Attack
 from lab.client.defences.base import Defence
-from lab.duel.bouts import Bout
+from lab.duel.duel import Bout
 from lab.errors import LabError
 from lab.files.ordinary import open_regular
 from lab.files.own_code import on_the_path, running
@@ -48,7 +48,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Own:
+class Contender:
     """What a file brings: a defence, an attack, or both, the one then for the other."""
 
     source: Source
@@ -63,7 +63,7 @@ class Own:
             yield
 
 
-def read(path: Path) -> Own:
+def read(path: Path) -> Contender:
     """What a file brings.
 
     Raises ``LabError`` where it is not there, is no Python, fails as it is imported, or defines no contender or too many.
@@ -84,13 +84,13 @@ def read(path: Path) -> Own:
 
 
 @cache
-def brought(source: Source) -> Own:
+def brought(source: Source) -> Contender:
     """What a text brings; once for each text, so that its classes are the same ones. Raises ``LabError``."""
     module = _run(source)
     defence, attack = _only(module, Defence, source), _only(module, Attack, source)
     if defence is None and attack is None:
         raise LabError(f"{source.name}.py defines no defence and no attack; {HOW}.")
-    return Own(source, defence, attack)
+    return Contender(source, defence, attack)
 
 
 def _run(source: Source) -> ModuleType:
@@ -131,7 +131,7 @@ def measured(source: Source, plain: dict[str, Any], data: str = "") -> Measured:
         return measure(plain, data)
 
 
-def tried(own: Own, bouts: tuple[Bout, ...]) -> None:
+def tried(own: Contender, bouts: tuple[Bout, ...]) -> None:
     """One short bout of each experiment's kind before the long ones. Raises ``LabError`` for what would fail in all of them."""
     from lab.experiments.rounds import simulate_round
 

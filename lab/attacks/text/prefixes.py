@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from lab.late import Tensor, no_grad, torch
+from lab.lazy import Tensor, no_grad, torch
 
 from lab.attacks.base import Reading
-from lab.attacks.closed_form.row_span import RowSpan, Spread
+from lab.attacks.closed_form.row_span import RowSpan, SpanDistances
 from lab.federated.observation import Observation
 from lab.modalities.text import pieces
 
@@ -35,17 +35,17 @@ MISSED = 2
 
 
 @dataclass(frozen=True)
-class Beginning:
+class Prefix:
     """The first words of a sentence, and what speaks against them."""
 
     words: tuple[int, ...] = ()
     strain: float = 0.0
-    """The sum over the places of log(misfit), where that is above 0."""
+    """The sum over the places of log(relative_residual), where that is above 0."""
     missed: int = 0
     """Places at the end where the words do not fit."""
 
 
-class Beginnings:
+class PrefixSearch:
     """Sentences as far as they are read."""
 
     def __init__(self, observation: Observation, first: RowSpan, second: RowSpan, words: Tensor | None) -> None:
@@ -55,8 +55,8 @@ class Beginnings:
         self.count, vocabulary = cast("tuple[int, int]", observation.input_shape)
         self.words = torch.arange(vocabulary) if words is None else words
         self.reached = _reached(observation)
-        self.open = [Beginning()]
-        self.ended: list[Beginning] = []
+        self.open = [Prefix()]
+        self.ended: list[Prefix] = []
 
     def readings(self) -> Iterator[Reading]:
         """Of each place what fits, until no sentence goes on."""
@@ -81,17 +81,17 @@ class Beginnings:
         spread = self.first.spread(self.block.entering(self.embedding.at(self.words, place)))
         fitting = int(spread.fits.sum())
         kept = min(fitting or (TRIED * self.size if place < self.reached else 0), MOST, len(self.words))
-        nearest = torch.where(spread.fits, spread.distance, spread.distance + 1) if fitting else spread.misfit
+        nearest = torch.where(spread.fits, spread.distance, spread.distance + 1) if fitting else spread.relative_residual
         order = nearest.argsort()
         numbers = self.words[order[: kept + 1].to(self.words.device)].tolist()
-        strains = spread.misfit[order[:kept]].log().clamp_min(0)
+        strains = spread.relative_residual[order[:kept]].log().clamp_min(0)
         return numbers[:kept], strains, _reading(numbers, kept, spread.distance[order]) if kept else None
 
     def _follow(self, words: Sequence[int], strains: Tensor) -> None:
         """Put each word behind each beginning; what nothing fits has ended, or fits too faintly to be seen."""
-        found = list[Beginning]()
+        found = list[Prefix]()
         spread = self._behind(words)
-        totals = strains + spread.misfit.log().clamp_min(0)
+        totals = strains + spread.relative_residual.log().clamp_min(0)
         for beginning, total, fitting in zip(self.open, totals, spread.fits, strict=True):
             fits = fitting.nonzero()[:, 0].tolist()
             if not fits and not beginning.missed and beginning.words:
@@ -99,8 +99,7 @@ class Beginnings:
             missed = 0 if fits else beginning.missed + 1
             tried = fits or total.argsort()[:TRIED].tolist()
             found += [
-                Beginning((*beginning.words, words[number]), beginning.strain + float(total[number]), missed)
-                for number in tried
+                Prefix((*beginning.words, words[number]), beginning.strain + float(total[number]), missed) for number in tried
             ]
         found.sort(key=lambda each: each.strain)
         most = found[: self.size][-1].strain + MARGIN
@@ -108,13 +107,13 @@ class Beginnings:
         self.open = likely[: max(BESIDE * self.size, AT_LEAST)] or found[: self.size]
 
     @no_grad
-    def _behind(self, words: Sequence[int]) -> Spread:
+    def _behind(self, words: Sequence[int]) -> SpanDistances:
         """How what attention makes of these words behind each beginning lies to its span."""
         begun = torch.tensor([beginning.words for beginning in self.open], dtype=torch.long)
         place = begun.shape[1]
         new = self.embedding.at(torch.tensor(words, dtype=torch.long), place)
         parts = (self.embedding.at(part, slice(place)) for part in begun.split(max(1, PAIRS // len(words))))
-        return Spread.joined([self.second.spread(self.block.continued(part, new)) for part in parts])
+        return SpanDistances.joined([self.second.spread(self.block.continued(part, new)) for part in parts])
 
 
 def _reached(observation: Observation) -> int:

@@ -29,6 +29,6 @@ def write_all(files: Mapping[str, bytes], folder: Path) -> None:
             (drafts / name).write_bytes(content)
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes) -> None:
     """Write one file. Raises ``OSError``."""
     write_all({path.name: content}, path.parent)

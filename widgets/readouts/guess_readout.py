@@ -24,7 +24,7 @@ CONTRAST = 6.0
 """What is moved by half as many times the mean is drawn white or black."""
 
 
-class Look:
+class GuessReadout:
     """Looks at the last state, and at as many before it as cost little while somebody wants to see them."""
 
     def __init__(self, attack: Attack, attacked: Round | RoundWithoutTruth) -> None:
