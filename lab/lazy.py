@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from torch.nn import functional
 else:
 
-    class Late:
+    class LazyModule:
         """A module that is imported at the first question; from then on its names are simply this object's."""
 
         def __init__(self, name: str) -> None:
@@ -49,7 +49,7 @@ else:
         def __class_getitem__(cls, array_and_shape: tuple[type, str]) -> type:
             return array_and_shape[0]
 
-    torch, nn, functional, np = map(Late, ("torch", "torch.nn", "torch.nn.functional", "numpy"))
+    torch, nn, functional, np = map(LazyModule, ("torch", "torch.nn", "torch.nn.functional", "numpy"))
     shapes = sys.modules.get("jaxtyping")
     Bool, Float, Int = (shapes.Bool, shapes.Float, shapes.Int) if shapes else (Shaped, Shaped, Shaped)
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 import lab.attacks.closed_form
 import lab.attacks.labels
-from lab import late
+from lab import lazy
 from lab.attacks.closed_form.cgls import Rows
 from lab.attacks.closed_form.linear_layers import divide
 from lab.attacks.labels.llg import mean_gradient_of
@@ -33,7 +33,7 @@ MODULES = [found.name for package in PACKAGES for found in walk_packages(package
 
 def is_shapeless(hint):
     """Whether a tensor stands in it, at any depth, without a word about its shape."""
-    if hint in (Tensor, late.Tensor) or getattr(hint, "dim_str", None) == "...":
+    if hint in (Tensor, lazy.Tensor) or getattr(hint, "dim_str", None) == "...":
         return True
     if isinstance(hint, list):
         return any(is_shapeless(part) for part in hint)
@@ -84,7 +84,7 @@ def test_each_public_signature_says_the_shapes_of_its_tensors(name):
     assert not bare, f"{name} names tensors without a shape: {', '.join(bare)}"
 
 
-BARE = (Tensor, late.Tensor, Tensor | None, list[Tensor], Mapping[str, tuple[Tensor, float]], Sequence[Tensor])
+BARE = (Tensor, lazy.Tensor, Tensor | None, list[Tensor], Mapping[str, tuple[Tensor, float]], Sequence[Tensor])
 BARE += (Callable[[Tensor], float], Callable[[float], Tensor], Float[Tensor, "..."], Iterator[Float[Tensor, " rows"] | Tensor])
 SHAPED = (float, Float[Tensor, ""], Callable[[Float[Tensor, "*any"]], Bool[Tensor, " rows"]], Gradients, Rows)
 PUBLIC = (

@@ -4,7 +4,7 @@ from importlib import import_module
 
 import pytest
 
-from lab import late
+from lab import lazy
 
 
 @pytest.mark.parametrize("name", ["torch", "nn", "functional", "np"])
@@ -20,5 +20,5 @@ def test_it_answers_as_the_package_does(name):
 
 def test_numpys_own_late_names_are_found():
     """NumPy gives them by a function of its module, when they are first asked for."""
-    assert late.np.char.upper("a") == "A"
-    assert late.np.strings.upper("a") == "A"
+    assert lazy.np.char.upper("a") == "A"
+    assert lazy.np.strings.upper("a") == "A"
