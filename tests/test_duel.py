@@ -229,7 +229,7 @@ def test_whatever_a_scoreboard_says_it_goes_on_or_is_refused_in_a_sentence(tmp_p
     size = {"pictures": 1, "seeds": 1, "runs": 3, "of": 4}
     point = {"defence": {"name": "mine"}, "strength": 1, "accuracy": 0.5, "leak": 0.5, "low": 0.1, "high": 0.9, "of": 2}
     score = Score("mine", "defence", "0123", {"torch": "2"}, "2026-11-30", size, (point,))
-    entry = own.Contender(own.Source("mine", "", ""), None, None)
+    entry = contender.Contender(contender.Source("mine", "", ""), None, None)
     board = Board(tmp_path)
     board.enter(entry, score)
     further = replace(score, size={**size, "runs": 4})
@@ -376,7 +376,7 @@ def test_what_ships_is_what_a_machine_measures_again():
 @pytest.fixture
 def small(monkeypatch):
     """One tiny network, fresh weights alone."""
-    monkeypatch.setattr(bouts, "NETWORKS", (MLP(depth=2, width=8),))
+    monkeypatch.setattr(duel, "NETWORKS", (MLP(depth=2, width=8),))
     return Place(workers=1, only="early")
 
 
@@ -486,7 +486,7 @@ def test_a_defence_of_ones_own_has_leak_price_and_a_line_for_each_text_of_the_fi
 
 
 def test_an_attack_of_ones_own_meets_every_defence(small, tmp_path, monkeypatch):
-    monkeypatch.setattr(bouts, "entries", lambda kind: {"pruning": find("defence", "pruning")})
+    monkeypatch.setattr(duel, "entries", lambda kind: {"pruning": find("defence", "pruning")})
     entered(written(tmp_path, ATTACK), replace(small, out=tmp_path / "out"))
     (line,) = Board(tmp_path / "out").scores()
     assert (line.kind, len(line.points)) == ("attack", 6)

@@ -9,7 +9,7 @@ from lab import lazy
 
 @pytest.mark.parametrize("name", ["torch", "nn", "functional", "np"])
 def test_it_answers_as_the_package_does(name):
-    stand_in = getattr(late, name)
+    stand_in = getattr(lazy, name)
     package = import_module(stand_in.__name__)
     for attribute in dir(package):
         assert getattr(stand_in, attribute) is getattr(package, attribute)
