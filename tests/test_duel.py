@@ -21,7 +21,7 @@ from lab.client.defences.base import STRENGTHS, Defence
 from lab.client.defending import defended, trained
 from lab.commands import duelling, pricing
 from lab.commands.reproducing import Place
-from lab.duel import contender
+from lab.duel import contender, duel
 from lab.duel.board import Board, Score
 from lab.duel.duel import KNOWING, NAIVE, Duel
 from lab.duel.front import BoutResult, Front, Point, front, wilson, with_front
