@@ -106,12 +106,12 @@ def test_the_default_network_is_shipped_with_its_recipe():
 def test_what_is_refused_of_other_inputs_is_said_in_their_words():
     """Nothing is offered that is of another kind, or that nobody can train."""
     text = refused(lambda: checkpoints.weights(GCN()))
-    assert text == "No trained weights are shipped for gcn; give a file of weights."
+    assert text == "No trained weights are shipped for gcn; give a file of weights, or train it by: gradlab train gcn"
     longer = Experiment(dataset=Wonderland(length=30), network=Transformer(), trained=True, attack=Span())
     text = refused(lambda: simulate_round(longer))
     assert text.endswith("is wanted; choose sentences of the length that they were trained on, or other weights.")
     text = refused(lambda: checkpoints.weights(Transformer(width=64)))
-    assert "take transformer, give a file of weights, or train it by: gradlab train transformer:width=64" in text
+    assert text.endswith("take transformer, give a file of weights, or train it by: gradlab train transformer:width=64")
 
 
 def test_no_shipped_weights_for_these_options():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from codecs import BOM_UTF8
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ class NotJsonError(ValueError):
 
 
 def read(path: Path, wanted: str) -> Any:
-    """What a JSON file says. Raises ``NotJsonError``, and like ``opened``."""
+    """What a JSON file says. Raises ``NotJsonError``, and like ``open_regular``."""
     with open_regular(path, wanted) as file:
         return parsed(file.read(MOST_BYTES + 1))
 
@@ -30,7 +31,7 @@ def parsed(data: bytes) -> Any:
     if sum(data.count(sign) for sign in (b",", b"[", b"{")) > MOST_PARTS:
         raise NotJsonError(f"it has more than {MOST_PARTS} parts")
     try:
-        return json.loads(data.decode("utf-8-sig"))
+        return json.loads(data.removeprefix(BOM_UTF8).decode())
     except UnicodeDecodeError:
         raise NotJsonError("it is not text in UTF-8") from None
     except json.JSONDecodeError as error:

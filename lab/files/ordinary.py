@@ -43,7 +43,7 @@ def open_regular(path: str | Path, wanted: str, shown: str = "") -> BinaryIO:
 
 
 def check_ordinary(mode: int, wanted: str, shown: str) -> None:
-    """Raise ``LabError`` unless the mode (of ``os.stat``) is that of an ordinary file; the words are those of ``opened``."""
+    """Raise ``LabError``, as ``open_regular`` does, unless the mode (of ``os.stat``) is that of an ordinary file."""
     if not stat.S_ISREG(mode):
         kind = _KINDS.get(stat.S_IFMT(mode), "something else")
         raise LabError(f"{shown} is {kind}, not {wanted}.")

@@ -20,6 +20,7 @@ from lab.client.checkpoints.tree import leaves
 from lab.client.checkpoints.weights import Weights
 from lab.errors import LabError
 from lab.federated.networks.base import BatchNorm, Network
+from lab.federated.tensors import IMAGES
 from lab.options.catalogue import entries
 from lab.options.plain import differences, to_plain
 
@@ -119,7 +120,7 @@ def _none_shipped(options: Network) -> LabError:
     ours = [_described(card.network) for card in shipped().values() if card.network.modality == options.modality]
     alike = [text for text in ours if text.partition(":")[0] == options.name]
     taken = f"take {alike[0]}, " if alike else f"take one of: {', '.join(ours)}, " if ours else ""
-    trained = f", or train it by: gradlab train {_described(options)} --data FOLDER" if _can_train(options) else "."
+    trained = f", or train it by: {_command(options)}" if _can_train(options) else "."
     return LabError(f"No trained weights are shipped for {_described(options)}; {taken}give a file of weights{trained}")
 
 
@@ -129,6 +130,12 @@ def _can_train(options: Network) -> bool:
 
     sets = (entry for entry in entries("dataset").values() if issubclass(entry, Dataset))
     return any(entry.is_trainable and entry.modality == options.modality for entry in sets)
+
+
+def _command(options: Network) -> str:
+    """That trains it; pictures lie in a folder, sentences and molecules come with the lab."""
+    folder = " --data FOLDER" if options.modality == IMAGES else ""
+    return f"gradlab train {_described(options)}{folder}"
 
 
 def _described(options: Network) -> str:
