@@ -75,7 +75,7 @@ class Beside:
 
     truth: Inputs | None = None
     """The private inputs, where they are known: alike inputs are to look alike."""
-    aggregate: Inputs | None = None
+    whole: Inputs | None = None
     """What the reconstruction is a part of, which grows without moving."""
     other: Inputs | None = None
     """Another answer that nobody can tell from it."""

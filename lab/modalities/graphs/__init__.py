@@ -151,7 +151,7 @@ class Graphs(Modality):
         """
         beside = Beside() if beside is None else beside
         truth, other, at = beside.truth, beside.other, beside.places
-        whole = inputs if beside.aggregate is None else beside.aggregate
+        whole = inputs if beside.whole is None else beside.whole
         if truth is not None and count(inputs) > 1:
             order = self.pair(truth, whole)
             inputs, whole = rows(inputs, order), rows(whole, order)
