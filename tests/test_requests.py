@@ -102,7 +102,7 @@ async def told(story, *, slowly):
         return end, back
 
 
-@settings(max_examples=25, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+@settings(max_examples=15, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck), database=None)
 @given(stories)
 def test_quick_changes_of_all_kinds_end_as_slow_ones_do(cheap, story):
     quick, slow = (asyncio.run(told(story, slowly=slowly)) for slowly in (False, True))

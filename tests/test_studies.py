@@ -18,6 +18,7 @@ from lab.commands import reproducing
 from lab.commands.reproducing import Place, prepare, reproduce, write
 from lab.errors import LabError
 from lab.federated.networks.convnet import ConvNet
+from lab.federated.networks.graph_network import GraphNetwork
 from lab.federated.networks.imagenet_resnet import ImageNetResNet
 from lab.federated.networks.resnet import ResNet
 from lab.federated.networks.transformer import Transformer
@@ -37,6 +38,8 @@ WITHOUT_DOWNLOADS = ("no file of weights", "nothing is downloaded unasked")
 def tiny(experiment):
     """The same on smaller inputs, where its network takes them, and on the shallowest network of its kind."""
     network, is_trained = experiment.network, experiment.trained
+    if isinstance(network, GraphNetwork):
+        return replace(experiment, network=replace(network, width=network.width // 16))
     if isinstance(network, Transformer):
         return replace(experiment, network=replace(network, width=32), dataset=Wonderland(length=3))
     if experiment.size > 64:
