@@ -24,6 +24,7 @@ from lab.federated.protocols.fedsgd import FedSGD
 from lab.federation.promises import of_clients, of_examples, promises
 from lab.federation.settings import Federation
 from lab.federation.shards import Shards
+from lab.options.words import rounded
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -111,8 +112,8 @@ def test_what_looks_at_the_examples_again_breaks_the_promise():
 def test_a_promise_is_told_in_words():
     told = str(Guarantee.of("example", "every update", Mechanism(2.0, 0.1, 10), 1e-5))
     found = epsilon(Mechanism(2.0, 0.1, 10), 1e-5)
-    assert f"epsilon = {found:.3g} at delta = 1e-05" in told
-    assert f"more than {math.exp(found):.3g} times likelier, but for a chance of 1e-05" in told
+    assert f"epsilon = {rounded(found, 3)} at delta = 1e-05" in told
+    assert f"more than {rounded(math.exp(found), 3)} times likelier, but for a chance of 1e-05" in told
 
 
 def test_the_command_tells_it(tmp_path):
@@ -133,3 +134,13 @@ def test_without_opacus_the_sentence_says_how_to_get_it_and_the_training_goes_on
     told = federating.run(replace(SMALL, rounds=1, defences=(DPSGD(),)), tmp_path, None, None)
     assert "4 clients trained for 1 rounds" in told
     assert "pip install 'inverting-gradients-lab[opacus]'" in told
+
+
+def test_large_numbers_have_their_thousands_apart_and_no_exponent():
+    assert [rounded(number, 2) for number in (0.0123, 96.14, 1762.0, 123_456.0, 2.5e7)] == [
+        "0.012",
+        "96",
+        "1,800",
+        "120,000",
+        "2.5e+07",
+    ]

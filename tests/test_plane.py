@@ -20,7 +20,7 @@ from lab.duel.prices import Price, Promised, price_of
 from lab.experiments.edits import edit, patched
 from lab.federated.networks.transformer import Transformer
 from lab.options.catalogue import entries
-from lab.options.words import percent
+from lab.options.words import percent, rounded
 from widgets.form import shields
 from widgets.playback.playback import Playback
 from widgets.readouts import plane
@@ -113,7 +113,7 @@ def test_a_price_is_the_shipped_one_or_said_to_be_unknown(name):
         else:
             assert f"→ {percent(price.accuracy)} ({len(price.accuracies) + price.diverged} training" in told
         for promise in price.promises if price else ():
-            assert f"epsilon {promise.epsilon:.2g} at delta 1e-05. {meaning(promise.epsilon, promise.delta)}" in told
+            assert f"epsilon {rounded(promise.epsilon, 2)} at delta 1e-05. {meaning(promise.epsilon, promise.delta)}" in told
         assert ("epsilon" in told) == bool(price and price.promises)
 
 

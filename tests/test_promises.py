@@ -26,6 +26,7 @@ from lab.federation import promises as of_federation
 from lab.federation.settings import Federation
 from lab.federation.shards import Shards
 from lab.options.catalogue import entries
+from lab.options.words import rounded
 from widgets.run.frames import describe_round
 
 with warnings.catch_warnings():
@@ -114,7 +115,7 @@ def test_a_run_promises_what_opacus_accounts_for_its_steps(change, rate, steps):
     assert (promise["whose"], promise["multiplier"], promise["rate"], promise["steps"]) == ("example", 2.0, rate, steps)
     told, assumed = privacy_told(run, DELTA)
     assert told == promise["told"]
-    assert f"epsilon = {promise['epsilon']:.3g} at delta = 1e-05" in told
+    assert f"epsilon = {rounded(promise['epsilon'], 3)} at delta = 1e-05" in told
     assert assumed == promise["assumed"]
     assert ("one round" if run.rounds == 1 else f"{run.rounds} rounds") in assumed
 

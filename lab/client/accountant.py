@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import Any
 
 from lab.errors import LabError
-from lab.options.words import percent
+from lab.options.words import percent, rounded
 
 USUAL_DELTA = 1e-5
 SAYS_LITTLE = 10.0
@@ -141,7 +141,7 @@ def meaning(epsilon: float, delta: float) -> str:
     """What a promise comes to, in a sentence."""
     if epsilon > SAYS_LITTLE:
         return "So large an epsilon promises next to nothing."
-    likelier = f"nothing that is seen is more than {math.exp(epsilon):.3g} times likelier"
+    likelier = f"nothing that is seen is more than {rounded(math.exp(epsilon), 3)} times likelier"
     return f"With or without it, {likelier}, but for a chance of {delta:g}."
 
 
@@ -177,7 +177,7 @@ class Guarantee:
             return f"Differential privacy of each {self.whose}: none, for there is no noise."
         made = self.mechanism
         told = (
-            f"Differential privacy of each {self.whose} if the server sees {self.seen}: epsilon = {self.epsilon:.3g} "
+            f"Differential privacy of each {self.whose} if the server sees {self.seen}: epsilon = {rounded(self.epsilon, 3)} "
             f"at delta = {self.delta:g} (Opacus' RDP accountant: {made.steps} steps, {percent(made.rate)} in each, noise "
             f"{made.multiplier:.3g} times the bound)"
         )

@@ -139,11 +139,14 @@ def _priced(price: Price | None) -> str:
 def _promised(promise: Promised) -> str:
     """Epsilon, and what it means."""
     from lab.client.accountant import meaning
+    from lab.options.words import rounded
 
     whose = f"Each {promise.whose}, if the server sees {promise.seen}"
     if promise.epsilon is None:
         return f"{whose}: nothing is promised, for there is no noise."
-    return f"{whose}: epsilon {promise.epsilon:.2g} at delta {promise.delta:g}. {meaning(promise.epsilon, promise.delta)}"
+    return (
+        f"{whose}: epsilon {rounded(promise.epsilon, 2)} at delta {promise.delta:g}. {meaning(promise.epsilon, promise.delta)}"
+    )
 
 
 def _needs(defence: Defence, batch_size: int) -> list[str]:
