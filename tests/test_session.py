@@ -15,7 +15,7 @@ from lab.experiments import driving
 from widgets import Lab, Lesson
 from widgets.form import costs
 from widgets.playback.playback import Playback
-from widgets.run import frame_buffer, history, jobs, opening, runner
+from widgets.run import frame_buffer, history, jobs, opening, preparing, runner
 from widgets.run import session as session_module
 from widgets.run.session import Session
 from widgets.run.worker import Gate
@@ -110,6 +110,25 @@ def test_twenty_starts_leave_one_worker():
             await until(session, "finished")
             assert len(workers()) == before + 1
         assert len(workers()) == before
+
+    asyncio.run(story())
+
+
+def test_what_left_the_phone_is_put_into_words_by_the_worker(monkeypatch):
+    """Epsilon is accounted for it, which takes seconds the first time: the page answers meanwhile."""
+    by, describe = [], preparing.describe_round
+
+    def watched(experiment, attacked):
+        by.append(threading.current_thread().name)
+        return describe(experiment, attacked)
+
+    monkeypatch.setattr(preparing, "describe_round", watched)
+
+    async def story():
+        async with opened(QUICK | {"defences": [{"name": "dp_sgd"}]}) as session:
+            await until(session, "ready")
+            assert by == ["attack"]
+            assert "epsilon" in " ".join(session.round_info["notes"])
 
     asyncio.run(story())
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from widgets.door.sentences import answer, sentence
 from widgets.form.costs import Costs, costs_of
 from widgets.run import jobs
+from widgets.run.frames import describe_round
 from widgets.run.history import PastRun
 from widgets.run.opening import Opening, Source, affordable
 from widgets.run.requests import Plan, Requests, Step, replacing
@@ -32,6 +33,8 @@ class Prepared:
     kept: Sequence[Experiment] | None = None
     """Of the changes asked for, only those that led to these could be made; None: all of them."""
     costs: Costs = field(default_factory=Costs)
+    described: dict[str, Any] = field(default_factory=dict[str, Any])
+    """What left the phone."""
 
 
 class Preparation:
@@ -134,7 +137,7 @@ def prepare(plan: Plan, shown: Experiment | None, gate: Gate, notice: str = "") 
     """
     made = _made(lambda: plan.wanted)
     found = _one_by_one(plan, shown, gate, made) if isinstance(made, str) else Prepared(*made, notice)
-    return replace(found, costs=costs_of(found.experiment))
+    return replace(found, costs=costs_of(found.experiment), described=describe_round(found.experiment, found.attacked))
 
 
 def _one_by_one(plan: Plan, shown: Experiment | None, gate: Gate, notice: str) -> Prepared:

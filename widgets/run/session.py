@@ -18,7 +18,7 @@ from widgets.readouts.layers_inverted import failed, waiting
 from widgets.run import allowance, jobs, opening
 from widgets.run.follower import Follower
 from widgets.run.frame_buffer import FrameBuffer
-from widgets.run.frames import Frame, Post, describe_round, frame
+from widgets.run.frames import Frame, Post, frame
 from widgets.run.history import History, PastRun, renumbered, spread
 from widgets.run.pace import PACE_S, progress
 from widgets.run.preparing import Preparation, Prepared
@@ -354,7 +354,7 @@ class Session(HasTraits):
         attack = made.experiment.attack
         self._tell(
             experiment=made.experiment,
-            round_info=describe_round(made.experiment, made.attacked),
+            round_info=made.described,
             costs=made.costs,
             device=made.device,
             iteration=0,

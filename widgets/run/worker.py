@@ -86,7 +86,7 @@ class Worker:
         self._loop = _running_loop()
         self._trouble = trouble
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
-        self._valves: list[Gate] = []  # of all jobs that have not ended
+        self._gates: list[Gate] = []  # of all jobs that have not ended
         self._closed = False
         self._thread = threading.Thread(target=self._work, name="attack", daemon=True)
         self._thread.start()
@@ -103,7 +103,7 @@ class Worker:
 
         Nobody is told once the gate, which the job must heed, is dropped.
         """
-        self._valves.append(gate)
+        self._gates.append(gate)
         self._jobs.put(lambda: self._do(job, gate, failed, done))
 
     def tell(self, gate: Gate, callback: Callable[..., None], *arguments: Any) -> None:
@@ -115,7 +115,7 @@ class Worker:
         """Stop the present job, leave those waiting undone, and wait for the thread."""
         atexit.unregister(self.close)
         self._closed = True
-        for gate in list(self._valves):
+        for gate in list(self._gates):
             gate.stop()
         self._jobs.put(None)
         if self._thread.is_alive() and self._thread is not threading.current_thread():
@@ -133,7 +133,7 @@ class Worker:
                 self.tell(gate, failed, sentence(error))
             else:
                 self.tell(gate, done, found)
-        self._valves.remove(gate)
+        self._gates.remove(gate)
 
     def _told(self, gate: Gate, callback: Callable[[], None]) -> None:
         if not gate.dropped and not quietly(callback):
