@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from rounds import random_batch, smooth_batch
@@ -102,6 +103,33 @@ def test_counts_that_tell_nothing_are_left_aside():
     assert not lab.observe(made().eval(), state, protocol=one_step, **given).batch_statistics
     plain = {name: tensor for name, tensor in state.items() if "running" not in name}
     assert not lab.observe(model, plain, protocol=one_step, **given).batch_statistics
+
+
+@pytest.mark.parametrize("kind", ["running_mean", "running_var"])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "abc",
+        object(),
+        {},
+        [1.0, 2.0],
+        [[1.0], [2.0, 3.0]],
+        [10**400] * 8,
+        np.array([None] * 8),
+        np.array(["a"] * 8),
+        torch.zeros(8, dtype=torch.complex64),
+        torch.zeros(8, device="meta"),
+        torch.full((8,), torch.inf),
+    ],
+    ids=lambda wrong: type(wrong).__name__,
+)
+def test_counts_that_are_no_numbers_of_the_norm_are_left_aside(kind, wrong):
+    model = made().train()
+    state = {name: torch.full_like(tensor, 0.1) for name, tensor in model.state_dict().items() if tensor.is_floating_point()}
+    told = {"input_shape": (3, SIZE, SIZE), "batch_size": 2, "protocol": FedAvg(1, learning_rate=0.1)}
+    sparse = {name: tensor.to_sparse() if "running" in name else tensor for name, tensor in state.items()}
+    assert len(lab.observe(model, sparse, **told).batch_statistics) == 2
+    assert len(lab.observe(model, state | {f"1.{kind}": wrong}, **told).batch_statistics) == 1
 
 
 @pytest.mark.parametrize("options", [ConvNet(width=4), ResNet(depth=8)], ids=lambda options: options.name)

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from lab.lazy import Float, Tensor, nn, torch
 
+from lab.errors import LabError
 from lab.federated.gradients import LocalSteps
 from lab.federated.inputs import rows
+from lab.federated.receiving import cast_like
 from lab.federated.tensors import Inputs
 from lab.federated.typed_torch import layers_of
 from lab.federated.update_names import STATISTICS
@@ -97,14 +99,17 @@ def statistics_of_change(
 def read_off(norm: BatchNorm, change: Mapping[str, Any], count: int) -> Statistics | None:
     """The statistics of the one step in which what a batch norm counts changed so, by ``running_mean`` and its like.
 
-    ``norm`` is as before the step, ``count`` how many numbers of one channel enter it. None where they did not come, or tell
-    no variance.
+    ``norm`` is as before the step, ``count`` how many numbers of one channel enter it. None where they did not come, are no
+    tensors of its shape, or tell no variance.
     """
     if count < 2 or norm.running_mean is None or norm.running_var is None or not {MEAN, VARIANCE} <= change.keys():
         return None
     momentum = 1 / (1 + int(norm.num_batches_tracked or 0)) if norm.momentum is None else norm.momentum
-    moved = [torch.as_tensor(change[kind]).to(norm.running_mean) for kind in (MEAN, VARIANCE)]
-    if not momentum or any(one.shape != norm.running_mean.shape for one in moved):
+    if not momentum:
+        return None
+    try:
+        moved = [cast_like(norm.running_mean, change[kind], kind) for kind in (MEAN, VARIANCE)]
+    except LabError:  # an update is more than its counts
         return None
     mean, variance = norm.running_mean + moved[0] / momentum, norm.running_var + moved[1] / momentum
     if not (mean.isfinite().all() and variance.isfinite().all() and (variance >= 0).all()):

@@ -27,7 +27,7 @@ def received(network: AnyModule, update: Any) -> tuple[AnyModule, dict[str, Tens
     """
     parameters = dict(network.named_parameters())
     given = _named(update, parameters)
-    cast = {name: _cast(name, given[name], parameter) for name, parameter in parameters.items() if name in given}
+    cast = {name: cast_like(parameter, given[name], name) for name, parameter in parameters.items() if name in given}
     sent = {name: tensor for name, tensor in cast.items() if parameters[name].requires_grad or tensor.any()}
     if not sent:
         raise LabError("The update holds nothing but zeros for parameters that do not train; send those that do.")
@@ -49,8 +49,8 @@ def _named(update: Any, parameters: Mapping[str, nn.Parameter]) -> dict[str, Any
     return {name: tensor for name, tensor in given.items() if name in parameters}
 
 
-def _cast(name: str, given: Any, parameter: nn.Parameter) -> Tensor:
-    """One tensor as the parameter's gradient would be, outside any graph."""
+def cast_like(own: Tensor, given: Any, name: str) -> Tensor:
+    """What is sent for one of a network's tensors as that tensor is, outside any graph. Raises ``LabError``."""
     try:
         tensor = torch.as_tensor(given)
     except (TypeError, ValueError, RuntimeError):
@@ -59,9 +59,9 @@ def _cast(name: str, given: Any, parameter: nn.Parameter) -> Tensor:
         raise LabError(f"{name} of the update holds complex numbers ({tensor.dtype}); gradients are real, so send real ones.")
     if tensor.is_meta:
         raise LabError(f"{name} of the update is a tensor without numbers (device meta); load it first.")
-    if tensor.shape != parameter.shape:
+    if tensor.shape != own.shape:
         raise LabError(
-            f"{name} of the update has the shape {tuple(tensor.shape)}, and the network's has {tuple(parameter.shape)}; "
+            f"{name} of the update has the shape {tuple(tensor.shape)}, and the network's has {tuple(own.shape)}; "
             "send the update of this network."
         )
     if tensor.requires_grad:
@@ -70,7 +70,7 @@ def _cast(name: str, given: Any, parameter: nn.Parameter) -> Tensor:
         tensor = tensor.dequantize()
     if tensor.layout is not torch.strided:
         tensor = tensor.to_dense()
-    return tensor.to(parameter.device, parameter.dtype).contiguous()
+    return tensor.to(own.device, own.dtype).contiguous()
 
 
 def _refuse_weights_that_are_not_finite(parameters: Mapping[str, nn.Parameter]) -> None:
