@@ -1,11 +1,13 @@
 """What was done to an update is read off it, and the matching that suits is the better one."""
 
 from dataclasses import replace
+from statistics import mean
 
 import pytest
 import torch
 from rounds import observe, smooth_batch
 
+from lab.attacks import gradient_matching
 from lab.attacks.derivative.matcher import match
 from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.matching.defence_detection import DetectedDefence, Detection, detect_defence
@@ -138,16 +140,25 @@ def test_the_matching_that_suits_is_the_better_one(trace):
     assert attack.priors == SMOOTHNESS
 
 
-def test_under_noise_more_steps_fit_no_more_of_it():
-    """SSIM, the mean over three soft pictures: a smoothness that lasts loses nothing by it, one that fades 0.04."""
-    likeness = {100: 0.0, 300: 0.0}
-    for seed in range(3):
-        batch = smooth_batch(seed=seed)
-        observed = defended(observe(SmallConvNet(width=16), batch, seed=seed), GaussianNoise(strength=1.0))
-        for steps in likeness:
-            *_, last = GradientMatching(iterations=steps).reconstruct(observed, stream(seed, "candidate"))
-            likeness[steps] += float(ssim(last.candidate, batch.images).mean()) / 3
-    assert likeness[300] > likeness[100] - 0.03, likeness
+def likeness_under_noise(seed, steps):
+    """SSIM of a soft picture, found under noise as long as the gradient."""
+    batch = smooth_batch(seed=seed)
+    observed = defended(observe(SmallConvNet(width=16), batch, seed=seed), GaussianNoise(strength=1.0))
+    *_, last = GradientMatching(iterations=steps).reconstruct(observed, stream(seed, "candidate"))
+    return float(ssim(last.candidate, batch.images).mean())
+
+
+def test_under_noise_more_steps_fit_little_more_of_it(monkeypatch):
+    """A smoothness that fades loses more by more steps, and is behind each time.
+
+    Of seeds 0 to 17, three after another, three hundred steps lost at most 0.024 of what a hundred found, 0.012 on average;
+    where smoothness fades at least 0.036, and 0.042. It was 0.03 or more behind after three hundred.
+    """
+    few, many = ([likeness_under_noise(seed, steps) for seed in range(3)] for steps in (100, 300))
+    assert mean(many) > mean(few) - 0.03, (few, many)
+    monkeypatch.setattr(gradient_matching, "SMOOTHNESS_OF_NOISE", TotalVariation(weight=3.0, fade=0.2))
+    for seed, lasting in enumerate(many):
+        assert lasting > likeness_under_noise(seed, 300) + 0.02
 
 
 CONVOLUTIONS = [network for network in NETWORKS if not isinstance(network, MLP)]
