@@ -10,6 +10,7 @@ from test_controls import Fake
 
 from lab import Experiment
 from lab.attacks.analytic import Analytic
+from lab.attacks.recursive import Recursive
 from lab.client.accountant import meaning
 from lab.client.defences.clipping import Clipping
 from lab.client.defences.dp_sgd import DPSGD
@@ -128,12 +129,7 @@ PROMISES = (Promised("client", "every update", 1e-5, 57.1), Promised("client", "
         ((0.5,), 0, (), ["Accuracy 85 % → 50 % (1 training)."]),
         ((0.5, 0.7), 1, (), ["Accuracy 85 % → 60 % (3 trainings, 1 of them diverged)."]),
         ((), 2, (), [shields.DIVERGED]),
-        (
-            (0.5,),
-            0,
-            (Promised("example", "every update", 1e-5, None),),
-            ["Accuracy 85 % → 50 % (1 training).", "Each example, if"],
-        ),
+        ((0.5,), 0, NO_NOISE, ["Accuracy 85 % → 50 % (1 training).", "Each example, if"]),
         ((0.5,), 0, PROMISES, ["Accuracy", "Each client, if the server sees every update: epsilon 57 ", "Each client, if the"]),
     ],
 )
@@ -275,6 +271,19 @@ def test_a_dot_says_who_attacked_and_opposite_shapes_are_no_likeness():
     ((dot,), _) = plane.visited(remembered((naive, -0.3)))
     assert (dot["naive"], dot["leak"]) == (True, 0.0)
     assert "naive attacker" in dot["title"]
+
+
+def test_a_dot_says_of_no_attacker_what_makes_no_difference():
+    """Without a shield there is none to know, and an attack that only solves equations has no such choice."""
+    pruned = worn(Pruning.strengths()[0])
+    runs = remembered(
+        *((each, 0.4) for each in (Experiment(), replace(pruned, attack=Analytic()), replace(pruned, attack=Recursive())))
+    )
+    dots, _ = plane.visited(runs)
+    assert len(dots) == 3
+    for dot in dots:
+        assert not any(words in dot["title"] for words in plane.ATTACKERS.values())
+        assert not dot["naive"]
 
 
 @pytest.mark.parametrize("likeness", [None, math.nan, math.inf, "0.5"])

@@ -39,8 +39,8 @@ def shield(experiment: Experiment) -> Told:
         return {"defence": NONE, "place": 0, "value": "", "told": list(_told(None)), "steps": []}
     (defence,) = experiment.defences
     needs = _needs(defence, experiment.batch_size)
-    steps = [{"value": _dial(each), "told": [*_told(each), *needs]} for each in type(defence).strengths()]
-    present = {"value": _dial(defence), "told": [*_told(defence), *needs]}
+    steps = [{"value": dial(each), "told": [*_told(each), *needs]} for each in type(defence).strengths()]
+    present = {"value": dial(defence), "told": [*_told(defence), *needs]}
     return {"defence": defence.name, "place": _place(defence), "steps": steps} | present
 
 
@@ -105,7 +105,7 @@ def _place(defence: Defence) -> int:
     return max(1, len(weaker))
 
 
-def _dial(defence: Defence) -> str:
+def dial(defence: Defence) -> str:
     """Such as "strength 0.9"."""
     return f"{defence.dial.replace('_', ' ')} {getattr(defence, defence.dial):g}"
 

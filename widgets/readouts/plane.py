@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from widgets.form.controls import called
-from widgets.form.shields import KNOWING, NAIVE, accuracy
+from widgets.form.shields import KNOWING, NAIVE, accuracy, attacker, dial
 
 if TYPE_CHECKING:
     from lab import Experiment
@@ -25,12 +25,12 @@ AXES = (
 )
 
 
-def study(experiment: Experiment | None) -> dict[str, Any]:
+def study(experiment: Experiment) -> dict[str, Any]:
     """The dots of the shipped study that are of such inputs and weights as the experiment's, and how little that is."""
     from lab.duel.front import EARLY, LATE, front
 
-    if experiment is None or experiment.modality.name != "images":
-        return {"dots": [], "told": "" if experiment is None else f"{AXES} {OTHERS}"}
+    if experiment.modality.name != "images":
+        return {"dots": [], "told": f"{AXES} {OTHERS}"}
     found, phase = front(), LATE if experiment.trained else EARLY
     points = placed(found.points, phase)
     best = sorted((point for point in points if point.on_front), key=lambda point: point.leak)
@@ -72,20 +72,16 @@ def visited(runs: Sequence[PastRun]) -> tuple[list[Dot], str]:
 
 
 def _visited(run: PastRun, leak: float, reached: float) -> Dot:
-    naive = not getattr(run.experiment.attack, "reading", True)
-    last, who = run.frames[-1], ATTACKERS[NAIVE if naive else KNOWING]
-    shields = " and ".join(called(defence.name) for defence in run.experiment.defences) or "no shield"
-    dial = "".join(f", {defence.dial} {getattr(defence, defence.dial):g}" for defence in run.experiment.defences)
-    told = (
-        f"Run {run.number}: {shields}{dial}, {who}: {_share(leak)} alike after {last.iteration} steps, {_share(reached)} right"
-    )
+    who, last = attacker(run.experiment), run.frames[-1]
+    worn = [f"{called(defence.name)}, {dial(defence)}" for defence in run.experiment.defences] or ["no shield"]
+    told = ", ".join([*worn, *([ATTACKERS[who]] if who else [])])
     return {
         "number": run.number,
         "leak": leak,
         "accuracy": reached,
-        "naive": naive,
+        "naive": who == NAIVE,
         "shielded": bool(run.experiment.defences),
-        "title": told,
+        "title": f"Run {run.number}: {told}: {_share(leak)} alike after {last.iteration} steps, {_share(reached)} right",
     }
 
 

@@ -18,14 +18,17 @@ class Plane(ExperimentView):
     _css = style("plane")
     dots = traitlets.List(help="leak, accuracy, attacker and words of each run that has a price").tag(sync=True)
     without = traitlets.Unicode("", help="which runs have none, and why").tag(sync=True)
-    study = traitlets.Dict(help="the dots of the shipped study, and how small that was").tag(sync=True)
+    study = traitlets.Dict({"dots": [], "told": ""}, help="the dots of the shipped study, and how small that was").tag(
+        sync=True
+    )
 
     def __init__(self, film: Any, session: Any) -> None:
         super().__init__(film, session)
         session.observe(self._remembered, names=["history"])
 
     def _show(self, change: Any = None) -> None:
-        self.study = plane.study(self.session.experiment)
+        if self.session.experiment is not None:
+            self.study = plane.study(self.session.experiment)
 
     def _remembered(self, change: Any) -> None:
         self.dots, self.without = plane.visited(self.session.past.runs)
