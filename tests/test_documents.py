@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from io import BytesIO
 from itertools import chain, pairwise
 from pathlib import Path
+from pkgutil import resolve_name
 
 import numpy as np
 import pytest
@@ -75,14 +76,43 @@ def test_every_link_within_the_house_leads_somewhere(page):
         assert not anchor or anchor in anchors(target), link
 
 
+READERS_OWN = ("x.py", "NAME.json")
+
+
+def paths_in(words):
+    """Files and folders of the house, by their path from the root; of one that the reader writes the folder alone."""
+    tops = "|".join(folder.name for folder in FOLDERS)
+    named = [found[1] for word in words if (found := re.fullmatch(rf"((?:{tops})/[\w./-]*)(?:::\w+)?", word))]
+    return [Path(path).parent if Path(path).name in READERS_OWN else Path(path) for path in named]
+
+
+def names_in(words):
+    """Dotted names of the house: a module, or what it holds."""
+    dotted = r"(?<![\w./-])(?:lab|widgets|benchmarks)(?:\.[A-Za-z]\w*)+"
+    return [name for word in words for name in re.findall(dotted, word) if not name.endswith(".example.org")]
+
+
 @EACH_PAGE
 def test_every_file_and_folder_that_is_named_exists(page):
-    """By its path from the root; ``x.py`` stands for a file of the reader's own, in a folder that exists."""
-    tops = "|".join(folder.name for folder in FOLDERS)
-    for word in spoken(page):
-        if found := re.fullmatch(rf"((?:{tops})/[\w./-]*)(?:::\w+)?", word):
-            place = ROOT / found[1]
-            assert (place.parent if place.name == "x.py" else place).exists(), word
+    assert [path for path in paths_in(spoken(page)) if not (ROOT / path).exists()] == []
+
+
+@EACH_PAGE
+def test_every_dotted_name_leads_somewhere(page):
+    """The changelog may tell of names as they were."""
+    if page.name != "CHANGELOG.md":
+        assert all(map(resolve_name, names_in(spoken(page))))
+
+
+@pytest.mark.parametrize("folder", ["lab", "widgets", "benchmarks", "notebooks"])
+def test_what_docstrings_comments_and_lessons_name_exists(folder):
+    sources = [path.read_text() for path in (ROOT / folder).rglob("*.py")]
+    words = [word for source in sources for word in re.findall(r"``([^`\n]+)``", source)]
+    cells = [cell for path in (ROOT / folder).rglob("*.ipynb") for cell in json.loads(path.read_text())["cells"]]
+    told = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"]
+    words += [word for text in told for word in re.findall(r"`([^`\n]+)`", text)]
+    assert [path for path in paths_in(words) if not (ROOT / path).exists()] == []
+    assert all(map(resolve_name, names_in(words)))
 
 
 @EACH_PAGE
