@@ -12,7 +12,7 @@ import pytest
 import torch
 from told import told
 
-from lab import Verdict, reconstruct, score
+from lab import Experiment, Verdict, reconstruct, score
 from lab.attacks.closed_form.batch_by_labels import separate_by_labels
 from lab.attacks.closed_form.outcomes import ClosedFormOutcome
 from lab.attacks.patch_embedding import PatchOutcome
@@ -161,11 +161,17 @@ def test_lesson_4_half_the_gradient_disturbs_length_and_a_tenth_defeats_it_while
     assert max(cosines) - min(cosines) < 0.02
 
 
+def gains_of(lesson, seed):
+    """The bars of lesson 5 with another seed than the one shown."""
+    common = lesson["common"] | {"seed": seed}
+    base = attempt(**common).scores.ssim
+    return {name: attempt(**common, **change).scores.ssim - base for name, change in lesson["factors"].items()}
+
+
 @pytest.mark.parametrize("seed", [0, 1])
 def test_lesson_5_training_and_depth_cost_most_and_width_gains(seed):
     lesson = told(5)
-    base = attempt(**lesson["common"], seed=seed).scores.ssim
-    gains = {name: attempt(**lesson["common"], seed=seed, **c).scores.ssim - base for name, c in lesson["factors"].items()}
+    gains = lesson["gains"] if seed == Experiment().seed else gains_of(lesson, seed)
     assert set(sorted(gains, key=gains.__getitem__)[:2]) == {"trained", "deeper (ResNet-8)"}
     assert gains["trained"] < -0.3
     assert gains["wider"] > 0
@@ -301,8 +307,11 @@ def test_lesson_7_asked_again_the_noise_fades_by_the_square_root(picture):
     likeness = [run.scores.likeness for run in lesson["runs"].values()]
     assert likeness == sorted(likeness)
     assert (lesson["runs"][1].scores.verdict, lesson["runs"][64].scores.verdict) == (HIDDEN, READ)
-    common = {"picture": picture, "iterations": lesson["ITERATIONS"]}
-    long, short = (attempt(defences=[DPSGD(multiplier=m)], rounds=r, **common) for m, r in ((0.1, 64), (0.05, 16)))
+
+    def asked(multiplier, rounds):
+        return attempt(defences=[DPSGD(multiplier=multiplier)], rounds=rounds, picture=picture, iterations=lesson["ITERATIONS"])
+
+    long, short = lesson["runs"][64] if picture == "astronaut" else asked(0.1, 64), asked(0.05, 16)
     assert long.scores.likeness == pytest.approx(short.scores.likeness, abs=0.15)
 
 
