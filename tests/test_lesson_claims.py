@@ -123,7 +123,7 @@ def test_lesson_4_untrained_both_costs_win_and_trained_the_papers_alone():
 
 @pytest.mark.parametrize("picture", ["raccoon", "fire_truck", "moose", "dog"])
 def test_lesson_4_the_horse_is_no_lucky_one(picture):
-    """A tendency: four more photographs, each with a seed that the survey in the prose did not use."""
+    """A tendency: four more photographs, each with another seed than the lesson's."""
     common = {"picture": picture, "network": "mlp", "trained": True, "attack.start": "noise", "seed": 7}
     direction, length = (attempt(distance=cost, **common).scores.likeness for cost in ("cosine", "euclidean"))
     assert direction > length + 0.1
@@ -274,8 +274,9 @@ def test_lesson_7_prices_are_those_that_ship_and_cutting_short_is_the_dearest():
 def test_lesson_7_in_the_good_corner_lie_four_marks_of_clipped_noise_and_no_other():
     lesson = told(7)
     places = [(point, *lesson["place"](point)) for point in lesson["priced"] if point.defence]
-    good = [point.name for point, accuracy, likeness in places if accuracy > 0.8 and likeness < 0.3]
-    assert sorted(good) == ["dp_fedavg", "dp_sgd", "dp_sgd", "dp_sgd"]
+    good = [point for point, accuracy, likeness in places if accuracy > 0.8 and likeness < 0.3]
+    assert sorted(point.name for point in good) == ["dp_fedavg", "dp_sgd", "dp_sgd", "dp_sgd"]
+    assert sorted(bout.identified for point in good for bout in point.bouts if bout.phase == "early") == [0] * 7 + [1]
     (near,) = [point for point, accuracy, likeness in places if accuracy > 0.8 and 0.3 <= likeness < 0.35]
     assert near.defence["bits"] == 2
     assert all(bout.identified == 1 for bout in near.bouts if bout.phase == "early")
@@ -293,6 +294,8 @@ def test_lesson_7_a_mark_is_one_photograph_one_seed_forty_steps():
 def test_lesson_7_hidden_where_epsilon_promises_nothing_and_failed_where_it_promises_something():
     marks = {point.defence["multiplier"]: point for point in told(7)["private"]}
     weakest, strongest = marks[min(marks)], marks[max(marks)]
+    assert min(marks) == 0.1, "the one that is asked again"
+    assert all(told(7)["place"](point)[1] < 0.3 for point in marks.values()), "nothing is seen from the weakest on"
     told_of = [price_of(DPSGD(multiplier=each)).promises[0].epsilon for each in (min(marks), max(marks))]
     assert told(7)["place"](weakest)[1] < 0.3
     assert told_of[0] > 1000 > 3 > told_of[1]
