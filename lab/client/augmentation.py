@@ -13,7 +13,7 @@ from torch.nn.functional import pad
 
 from lab.client.checkpoints.card import Accuracy, Recipe
 from lab.client.datasets.split import Split
-from lab.client.samples import Answers, Samples, checked_cut, share_right
+from lab.client.samples import Answers, Samples, checked_cut, full_batches, share_right
 
 
 @runtime_checkable
@@ -92,11 +92,10 @@ class TrainingPictures(Samples):
         return {"accuracy": tuple(Accuracy(of, len(labels), share_right(answers, raw, labels)) for of, raw, labels in measured)}
 
     def batches(self, recipe: Recipe, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
-        """One epoch of full batches in random order; what is left over at its end is dropped."""
+        """One epoch, each picture moved and mirrored by chance."""
         height, width = self.shape[1:]
         windows = self.padded.unfold(2, height, 1).unfold(3, width, 1)
-        order = torch.randperm(len(self.labels), generator=generator)
-        for index in order[: len(order) // recipe.batch_size * recipe.batch_size].split(recipe.batch_size):
+        for index in full_batches(len(self.labels), recipe, generator):
             rows, columns = torch.randint(windows.shape[2], (2, len(index)), generator=generator)
             images = windows[index, :, rows, columns]
             mirrored = torch.rand(len(index), generator=generator, dtype=torch.float32) < (0.5 if recipe.flip else 0.0)

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 
 from lab.client.checkpoints.card import Recipe
@@ -63,6 +64,12 @@ class Samples(ABC):
     @abstractmethod
     def grades(self, answers: Answers) -> dict[str, Any]:
         """The fields of a card that tell what was measured."""
+
+
+def full_batches(count: int, recipe: Recipe, generator: torch.Generator) -> tuple[Tensor, ...]:
+    """The numbers of samples in random order, in full batches; what is left over at the end is dropped."""
+    order = torch.randperm(count, generator=generator)
+    return order[: count // recipe.batch_size * recipe.batch_size].split(recipe.batch_size)
 
 
 def share_right(answers: Answers, raw: Tensor, labels: Tensor) -> float:

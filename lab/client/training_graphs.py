@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lab.client.checkpoints.card import Accuracy, Recipe
-from lab.client.samples import Answers, Samples, checked_cut
+from lab.client.samples import Answers, Samples, checked_cut, full_batches
 from lab.federated.inputs import each
 from lab.federated.tensors import Inputs
 from lab.modalities.graphs.building import Graph, batch_of
@@ -62,8 +62,7 @@ class TrainingGraphs(Samples):
 
     def batches(self, recipe: Recipe, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
         """In random order."""
-        order = torch.randperm(self.cut, generator=generator)
-        for numbers in order[: len(order) // recipe.batch_size * recipe.batch_size].split(recipe.batch_size):
+        for numbers in full_batches(self.cut, recipe, generator):
             yield numbers, self.labels[numbers]
 
     def inputs(self, raw: Tensor) -> Inputs:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lab.client.checkpoints.card import Accuracy, Perplexity, Recipe
-from lab.client.samples import Answers, Samples, checked_cut, share_right
+from lab.client.samples import Answers, Samples, checked_cut, full_batches, share_right
 from lab.federated.networks.base import Network
 from lab.modalities.text import one_hot, padded, pieces
 
@@ -62,8 +62,8 @@ class TrainingSentences(Samples):
 
     def batches(self, recipe: Recipe, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
         """In random order."""
-        order, targets = torch.randperm(self.count, generator=generator), self._targets()
-        for index in order[: len(order) // recipe.batch_size * recipe.batch_size].split(recipe.batch_size):
+        targets = self._targets()
+        for index in full_batches(self.count, recipe, generator):
             yield self.numbers[index], targets[index]
 
     def _targets(self) -> Tensor:
