@@ -30,7 +30,7 @@ def _judge(directions: torch.Tensor, sizes: torch.Tensor, longest: float) -> Jud
     return equals(
         right,
         (longest * directions, "short examples were stretched; whatever is no longer than the bound stays as it is."),
-        (each * min(1.0, longest / float(each.norm())), "this clips all examples together; each has a length of its own."),
+        (_clipped(each, longest), "this clips all examples together; each has a length of its own."),
         (each.clamp(-longest, longest), "this cuts single numbers, which turns the gradient; shorten the whole row."),
         (each * (longest / each.norm(dim=0)).clamp_max(1.0), "these are the lengths of columns; an example is a row."),
         (each * (longest / each.abs().sum(1, keepdim=True)).clamp_max(1.0), "the length is the root of the sum of squares."),
@@ -41,8 +41,9 @@ def _judge(directions: torch.Tensor, sizes: torch.Tensor, longest: float) -> Jud
     )
 
 
-def _clipped(row: torch.Tensor, longest: float) -> torch.Tensor:
-    return row * min(1.0, longest / float(row.norm()))
+def _clipped(numbers: torch.Tensor, longest: float) -> torch.Tensor:
+    """All of them together, as one row, by their one length."""
+    return numbers * min(1.0, longest / float(numbers.norm()))
 
 
 EXERCISE = Exercise(
