@@ -117,6 +117,27 @@ def test_an_interrupted_federation_goes_on_to_the_same_weights(tmp_path):
             final(SMALL, tmp_path)
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        *({kind: dtype} for kind in ("before/", "sent/") for dtype in (torch.complex64, torch.float8_e4m3fn, torch.int64)),
+        *({f"memory/0/{place}/rest": torch.zeros(1)} for place in (16, 999_999_999, -1)),
+    ],
+    ids=str,
+)
+def test_a_kept_round_with_what_no_round_has_is_damaged_and_makes_nothing_large(changed, tmp_path):
+    """A few bytes may name a place beyond all bounds, and numbers that no weight is."""
+    next(federate(SMALL, tmp_path))
+    kept = load_file(tmp_path / "round-0001.safetensors")
+    for name, content in changed.items():
+        is_kind = isinstance(content, torch.dtype)
+        place = next(own for own in kept if own.startswith(name)) if is_kind else name
+        kept[place] = kept[place].to(content) if is_kind else content
+    save_file(kept, tmp_path / "round-0001.safetensors")
+    with pytest.raises(LabError, match="missing or damaged; delete the folder"):
+        final(SMALL, tmp_path)
+
+
 def test_a_round_that_was_kept_has_its_clients_in_the_order_in_which_they_are_added_up(tmp_path):
     settings = replace(SMALL, clients=12, sampled=0, rounds=1)
     (played,), (again,) = list(federate(settings, tmp_path)), list(federate(settings, tmp_path))

@@ -8,12 +8,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lab.lazy import Tensor
+from lab.lazy import Tensor, torch
 
 from lab.client.defending import Memories
 from lab.errors import LabError
 from lab.federated.tensors import Gradients
-from lab.federation.settings import Federation
+from lab.federation.settings import MOST_DEFENCES, Federation
 from lab.files import json_text
 from lab.files.atomic import writing
 from lab.options.plain import from_plain, to_plain
@@ -128,9 +128,9 @@ def _unflattened(point: Point, tensors: Mapping[str, Tensor]) -> Played:
     for key, tensor in tensors.items():
         kind, *rest = key.split("/")
         if kind == "before":
-            before[rest[0]] = tensor
+            before[rest[0]] = _of_weights(tensor)
         elif kind == "sent":
-            sent.setdefault(int(rest[0]), {})[rest[1]] = tensor
+            sent.setdefault(int(rest[0]), {})[rest[1]] = _of_weights(tensor)
         else:
             memories.setdefault(int(rest[0]), {}).setdefault(int(rest[1]), {})[rest[2]] = tensor
     order = list(before)
@@ -138,5 +138,13 @@ def _unflattened(point: Point, tensors: Mapping[str, Tensor]) -> Played:
     return Played(point, before, found, {client: _in_order(places) for client, places in memories.items()})
 
 
+def _of_weights(tensor: Tensor) -> Tensor:
+    if tensor.dtype not in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
+        raise ValueError("numbers of another kind than weights are")
+    return tensor
+
+
 def _in_order(places: Mapping[int, Gradients]) -> Memories:
+    if not all(0 <= place < MOST_DEFENCES for place in places):
+        raise ValueError("more defences than there may be")
     return tuple(places.get(place, {}) for place in range(max(places) + 1))

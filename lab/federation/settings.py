@@ -22,6 +22,8 @@ from lab.options.catalogue import entries
 from lab.options.fields import AtMost, Bounds, Help, Option
 from lab.randomness import stream
 
+MOST_DEFENCES = 16
+
 
 @dataclass(frozen=True)
 class Federation(Option):
@@ -40,7 +42,9 @@ class Federation(Option):
     pictures: Annotated[int, Bounds(0, 1000), Help("a client's behind one update; 0 takes all that it has", "pictures")] = 160
     protocol: Annotated[Protocol, Help("what a client sends")] = FedAvg(local_steps=5, batch_size=32, learning_rate=0.3)
     server_rate: Annotated[float, Bounds(1e-4, 100.0, log=True), Help("how far the server goes along the mean update")] = 1.0
-    defences: Annotated[tuple[Defence, ...], AtMost(16), Help("what each client does to its update before it leaves")] = ()
+    defences: Annotated[
+        tuple[Defence, ...], AtMost(MOST_DEFENCES), Help("what each client does to its update before it leaves")
+    ] = ()
     seed: Annotated[int, Bounds(0, 2**31 - 1), Help("the seed of everything random")] = 0
     secure: Annotated[bool, Help("masks hide each update, and the server sees a round's sum alone")] = False
     lost: Annotated[float, Bounds(0.0, 0.9), Help("chance of each client of a round to drop out of it")] = 0.0
