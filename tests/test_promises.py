@@ -69,6 +69,14 @@ def test_the_noise_for_an_epsilon_is_that_of_opacus_and_keeps_it(wanted, delta, 
     assert wanted - 0.01 <= epsilon(Mechanism(found, rate, steps), delta) <= wanted
 
 
+@pytest.mark.parametrize(("rate", "steps"), [(1.0, 1), (0.1, 30)])
+def test_at_the_usual_delta_no_noise_keeps_a_tenth_and_some_keeps_little_more(rate, steps):
+    """As the document says: the accountant's orders end, and with them what noise can do."""
+    assert noise_for([Sums("example", "", rate, steps)], 0.11, 1e-5) < 100
+    with pytest.raises(LabError, match=r"No noise keeps epsilon = 0\.1 at delta = 1e-05"):
+        noise_for([Sums("example", "", rate, steps)], 0.1, 1e-5)
+
+
 def test_the_noise_is_for_whoever_is_worst_off():
     """Truth: Opacus asked for each; some are worse in one respect and better in another."""
     all_of_them = [
