@@ -47,3 +47,23 @@ def test_a_shield_has_its_price_and_each_run_leaves_a_dot(visit, width):
     assert (
         page.get_by_role("group", name="Attacker").get_by_role("button", name="knows").get_attribute("aria-pressed") == "true"
     )
+
+
+NATURAL = """(list) => {
+  const room = list.clientWidth;
+  list.style.flex = "none";
+  const wanted = list.clientWidth;
+  list.style.flex = "";
+  return [wanted, room];
+}"""
+
+
+def test_every_shield_is_read_whole_and_a_teacher_takes_the_attacker_away(visit):
+    page = visit(1280, 850, query="?defence=gaussian_noise&hide=attack.reading")
+    wait_for_status(page, "ready")
+    card = page.locator(".lab-shield")
+    assert card.get_by_role("slider", name="Strength of the shield").is_visible()
+    wanted, room = card.get_by_role("combobox", name="Shield of the phone").evaluate(NATURAL)
+    assert 0 < wanted <= room
+    assert not page.get_by_role("group", name="Attacker").is_visible()
+    keep_picture(page, "page-shield-1280")

@@ -11,7 +11,7 @@ function render({ model, el, film }) {
 
   function draw() {
     const who = model.get("attacker");
-    card.hidden = !who || Boolean(film.round.unknown);
+    card.hidden = !who || Boolean(film.round.unknown) || film.hidden.includes("attack.reading");
     for (const button of buttons) button.setAttribute("aria-pressed", button.dataset.value === who);
     refused.textContent = model.get("refused");
   }
@@ -19,5 +19,5 @@ function render({ model, el, film }) {
   el.append(card);
   draw();
   for (const name of ["attacker", "refused"]) model.on(`change:${name}`, draw);
-  return follow(film, { round: draw });
+  return follow(film, { round: draw, state: draw });
 }

@@ -3,13 +3,14 @@
 function render({ model, el, film }) {
   const which = element("select", { "aria-label": "Shield of the phone", disabled: true, onchange: () => tell({ defence: which.value }) }, element("option", {}, "none"));
   const value = element("span", { class: "lab-dial" });
-  const dial = element("input", { type: "range", class: "lab-plain-range", min: 1, step: 1, "aria-label": "Strength of the shield", hidden: true, oninput: turn, onchange: () => tell({ strength: dial.valueAsNumber }) });
+  const dial = element("input", { type: "range", class: "lab-plain-range", min: 1, step: 1, "aria-label": "Strength of the shield", oninput: turn, onchange: () => tell({ strength: dial.valueAsNumber }) });
+  const turns = element("div", { class: "lab-row", hidden: true }, dial, value);
   const told = element("span", { role: "status" });
   const price = soft(told);
   const refused = element("p", { class: "lab-error", role: "alert" });
   const tell = sender(model, refused);
   const card = element("section", { class: "lab-card lab-below lab-shield", "aria-label": "Shield" },
-    element("div", { class: "lab-row" }, element("b", {}, "Shield"), which, value), dial, price, refused);
+    element("div", { class: "lab-row" }, element("b", {}, "Shield"), which), turns, price, refused);
 
   function say(step) {
     value.textContent = step.value;
@@ -29,7 +30,7 @@ function render({ model, el, film }) {
     const several = defence === "several" ? [{ value: defence, label: defence }] : [];
     which.replaceChildren(...[...model.get("choices"), ...several].map(({ value: name, label }) => element("option", { value: name, selected: name === defence }, label)));
     which.disabled = false;
-    dial.hidden = !steps.length;
+    turns.hidden = !steps.length;
     Object.assign(dial, { max: steps.length, value: place });
     if (price.childElementCount < 2) price.append(explained(model.get("priced"), "the price"));
     say(model.get("shield"));
