@@ -10,6 +10,7 @@ from lab.lazy import torch
 
 from lab.attacks.base import AttackState, with_note
 from lab.attacks.labels.llg import counting_note, several_labels, several_note
+from lab.attacks.matching.batch_norm_statistics import held_to_statistics
 from lab.attacks.matching.defence_detection import DetectedDefence, Detection, detect_defence
 from lab.attacks.matching.distances.balanced_cosine import BalancedCosine
 from lab.attacks.matching.distances.base import Distance
@@ -26,7 +27,6 @@ from lab.attacks.matching.search import Search
 from lab.attacks.matching.sent_directions import SentDirections
 from lab.attacks.matching.sent_entries import SentEntries
 from lab.attacks.matching.settings import SMOOTHNESS, Matching, Start
-from lab.attacks.matching.told_statistics import held_to_statistics
 from lab.errors import LabError
 from lab.federated.inputs import kept
 from lab.federated.observation import LabelSource, Observation

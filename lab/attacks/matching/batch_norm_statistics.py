@@ -1,7 +1,7 @@
-"""A client's batch statistics, told, as what candidates are held to: they are as much a function of the pictures as the update.
+"""A client's batch statistics, where it sent them, hold candidates: they are as much a function of the pictures as the update.
 
 In train mode a batch norm takes mean and deviation away, and with them what would lead a search: a candidate's own statistics
-are as wrong as it is, and its gradient with them. Told ones lead it layer by layer (as GradInversion's do, Yin et al. 2021,
+are as wrong as it is, and its gradient with them. The client's lead it layer by layer (as GradInversion's do, Yin et al. 2021,
 who take those of training for the batch's).
 """
 
@@ -26,27 +26,27 @@ LEAST = 1e-5
 
 
 @dataclass(frozen=True, eq=False)
-class ToldStatistics(Prior):
-    """How far a candidate's batch statistics are from the client's, in the client's deviations and in octaves of variance."""
+class BatchNormStatistics(Prior):
+    """How far a candidate's batch statistics are from the client's: means in its deviations, variances by their logarithms."""
 
     client: Observation = field(kw_only=True)
 
     def __call__(self, inputs: Any, /) -> Tensor:
         """On average over channels, summed over layers."""
-        own, told = batch_statistics(self.client.network, inputs), self.client.batch_statistics
-        return torch.stack([_apart(one, told[name]) for name, one in own.items() if name in told]).sum()
+        own, sent = batch_statistics(self.client.network, inputs), self.client.batch_statistics
+        return torch.stack([_apart(one, sent[name]) for name, one in own.items() if name in sent]).sum()
 
 
-def _apart(own: Statistics, told: Statistics) -> Tensor:
-    spread = told.variance + LEAST
-    of_mean = ((own.mean - told.mean).square() / spread).mean()
+def _apart(own: Statistics, sent: Statistics) -> Tensor:
+    spread = sent.variance + LEAST
+    of_mean = ((own.mean - sent.mean).square() / spread).mean()
     return of_mean + ((own.variance + LEAST).log() - spread.log()).square().mean()
 
 
 def held_to_statistics(attack: Attack, observation: Observation) -> tuple[Attack, str]:
-    """The attack with what was told of the batch norms there are, and a sentence; the attack as it is where nothing was."""
-    told = observation.batch_statistics.keys() & batch_norms(observation.network).keys()
-    if not told:
+    """The attack with what was sent of the batch norms there are, and a sentence; the attack as it is where nothing was."""
+    sent = observation.batch_statistics.keys() & batch_norms(observation.network).keys()
+    if not sent:
         return attack, ""
-    prior = ToldStatistics(weight=1.0, client=observation)
-    return replace(attack, priors=(*attack.priors, prior)), HELD.format(names=spoken_names(sorted(told)))
+    prior = BatchNormStatistics(weight=1.0, client=observation)
+    return replace(attack, priors=(*attack.priors, prior)), HELD.format(names=spoken_names(sorted(sent)))
