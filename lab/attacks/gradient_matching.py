@@ -57,8 +57,8 @@ def _known(observation: Observation) -> Known | None:
 
 def _several_labels(observation: Observation) -> Known | None:
     """The client as one whose picture's labels were told, where the update shows that they are none or several."""
-    told = observation.label_source is not LabelSource.INFERRED or observation.modality != IMAGES
-    row = None if told else several_labels(observation)
+    asked = observation.label_source is LabelSource.INFERRED and observation.modality == IMAGES
+    row = several_labels(observation) if asked else None
     if row is None:
         return None
     return Known(replace(observation, labels=row, label_source=LabelSource.KNOWN), several_note(row))

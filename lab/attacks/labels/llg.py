@@ -38,7 +38,7 @@ def recover_labels(observation: Observation) -> Labels:
     loss, pictures = observation.loss, observation.batch_size
     logit_gradient = _logit_gradient(observation)
     if len(logit_gradient) == 1:
-        return _answers(observation, float(logit_gradient)).to(observation.device)
+        return _answers(observation, logit_gradient).to(observation.device)
     if pictures == 1 and not loss.label_has_lowest_gradient:
         return _by_its_logits(observation, logit_gradient)
     if pictures > 1 and not loss.is_counted:
@@ -69,12 +69,11 @@ def several_labels(observation: Observation) -> Targets | None:
 
     if not observation.loss.takes_rows or observation.batch_size > 1 or observation.classes == 1:
         return None
-    if not isinstance(next(reversed([*observation.network.head.children()]), None), nn.Linear):
+    last = observation.network.last_linear
+    if last is None or not observation.protocol.is_linear or single_input(observation.update, last[0]) is None:
         return None
-    name, gradient = last_linear(observation.network)[0], dict(observation.update)
-    if not observation.protocol.is_linear or single_input(gradient, name) is None:
-        return None
-    row = (observation.mean_gradient(f"{name}.bias")[f"{name}.bias"] < 0).to(gradient[f"{name}.bias"]).unsqueeze(0)
+    logit_gradient = mean_gradient_of(observation, f"{last[0]}.bias")
+    row = (logit_gradient < 0).to(logit_gradient).unsqueeze(0)
     return None if int(row.sum()) == 1 else row
 
 
@@ -84,17 +83,17 @@ def several_note(row: Float[Tensor, "1 classes"]) -> str:
     return f"The picture has not one label: the classes whose logits the update raises are these, {classes}."
 
 
-def _answers(observation: Observation, logit_gradient: float) -> Labels:
+def _answers(observation: Observation, logit_gradient: Float[Tensor, " 1"]) -> Labels:
     """Noes, then yeses: of one picture by the sign, of several as many as make this gradient of logits such as noise has."""
     pictures = observation.batch_size
     if pictures == 1:
-        return label_of_one(torch.tensor([logit_gradient], dtype=torch.float64))
+        return label_of_one(logit_gradient)
     logits = _logits_of_noise(observation)
     no, yes = (
         observation.loss.per_example_residual(logits, torch.full((len(logits),), answer, dtype=torch.long)).mean()
         for answer in (0, 1)
     )
-    count = round(min(max(pictures * float((no - logit_gradient) / (no - yes)), 0), pictures))
+    count = round(min(max(pictures * float((no - float(logit_gradient)) / (no - yes)), 0), pictures))
     return (torch.arange(pictures) >= pictures - count).long()
 
 

@@ -60,7 +60,7 @@ def _without_nothing(
     counts: Float[Tensor, " suspects"], own: Float[Tensor, "suspects numbers"], labels: int
 ) -> Float[Tensor, " suspects"]:
     """Under all labels, each as often as the network expects it, a sentence sends nothing: no sentence is counted so."""
-    by_label = counts.view(-1, labels).clone()
+    by_label = counts.view(-1, labels)
     ways, lengths, _ = torch.linalg.svd(own.view(-1, labels, own.shape[1]), full_matrices=False)
     expected = ways[:, :, -1].abs()
     is_nothing = (lengths[:, -1] < NOTHING * lengths[:, 0]) & ((ways[:, :, -1] > 0).all(1) | (ways[:, :, -1] < 0).all(1))
