@@ -5,15 +5,18 @@ import torch
 from rounds import smooth_batch
 from torch import nn
 from torch.nn import functional
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 import lab
 from lab import LabError
 from lab.attacks.analytic import Analytic
 from lab.attacks.closed_form.outcomes import ClosedFormOutcome
 from lab.attacks.gradient_matching import GradientMatching
+from lab.attacks.label_reading import LabelReading
 from lab.attacks.recursive import Recursive
+from lab.federated.losses.bce_with_logits import BCEWithLogits
 from lab.federated.low_rank import LowRankLinear
+from lab.federated.protocols.fedsgd import FedSGD
 from lab.randomness import stream
 
 SIZE, RANK = 8, 3
@@ -168,3 +171,23 @@ def test_a_head_alone_tells_what_enters_it():
     assert state.outcome is ClosedFormOutcome.FEATURES_ONLY
     torch.testing.assert_close(state.features, model[:3](images).detach())
     assert last(observed).candidate.isfinite().all()
+
+
+@pytest.mark.parametrize("answer", [0, 1])
+def test_of_one_logit_a_pair_tells_no_answer_and_it_is_asked_for(answer):
+    """Both tensors are the same of a yes and of a no to the negative picture, whose length they do not tell."""
+    for seed in range(2):
+        images, labels = pictures(seed=seed)[0], torch.tensor([answer])
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model = nn.Sequential(nn.Flatten(), Modules(nn.Linear(3 * SIZE**2, 1))).double().eval()
+        weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+        value = binary_cross_entropy_with_logits(model(images)[:, 0], labels.double())
+        sent = dict(zip(weights, torch.autograd.grad(value, list(weights.values())), strict=True))
+        asked = {"input_shape": SHAPE, "protocol": FedSGD(loss=BCEWithLogits())}
+        told = last(lab.observe(model, sent, labels=labels, **asked), Analytic()).candidate
+        assert torch.corrcoef(torch.stack([told.flatten(), images.flatten()]))[0, 1] > 0.99
+        untold = lab.observe(model, sent, **asked)
+        for attack in (Analytic(), LabelReading()):
+            with pytest.raises(LabError, match=r"one logit.*Let the server know the labels"):
+                last(untold, attack)

@@ -165,6 +165,11 @@ def _along_a_pair(observation: Observation, name: str) -> Tensor:
             f"Labels cannot be inferred: of {observation.batch_size} pictures {name}, one of a low-rank pair, tells a mixture. "
             "Let the server know the labels."
         )
+    if observation.classes == 1:
+        raise LabError(
+            f"Labels cannot be inferred: {name}, one of a low-rank pair, is the same of one logit's yes and of a no to the "
+            "negative picture. Let the server know the labels."
+        )
     column = torch.linalg.svd(mean_gradient_of(observation, name), full_matrices=False)[0][:, 0]
     return column if observation.loss.has_plausible_sign(column) else -column
 
