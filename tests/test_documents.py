@@ -23,6 +23,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from lab import Verdict
+from lab.options.catalogue import FOLDERS as KINDS
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -209,6 +210,18 @@ def test_the_map_file_by_file_tells_of_each_place_once():
     rows = re.findall(r"^\| (`.*?) \|", (ROOT / "docs" / "map.md").read_text(), re.MULTILINE)
     told = [place for row in rows for place in re.findall(r"`([^`]+)`", row)]
     assert [place for place in set(told) if told.count(place) > 1] == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_whoever_adds_one_of_a_kind_is_told_where_and_what_has_to_be_written(kind):
+    place = f"`lab/{KINDS[kind].replace('.', '/')}/"
+    (told,) = [
+        row for row in (ROOT / "CONTRIBUTING.md").read_text().splitlines() if f"{place}x.py`" in row or f"{place}`" in row
+    ]
+    if kind == "modality":
+        told = (ROOT / "docs" / "add-a-modality.md").read_text()
+    base = resolve_name(f"lab.{KINDS[kind]}.base:{kind.title().replace('_', '')}")
+    assert [name for name in base.__abstractmethods__ if not re.search(rf"`{name}\b", told)] == []
 
 
 def test_every_library_has_its_line_and_none_that_is_not_asked_for():
