@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from lab.lazy import Float
 
+from lab.federated.updates import nearest_multiple
 from lab.randomness import normal_like, stream
 
 SAME = 1e-4
@@ -68,9 +69,9 @@ def as_low_rank(part: nn.Module, values: Tensor) -> LowRankLinear | None:
 @torch.no_grad()
 def _scale(part: nn.Module, layer: LowRankLinear, up: str, values: Tensor) -> float:
     """S, by what the part makes of some B, which may be zero as it is."""
-    some, none = (_through(part, up, values, other) for other in _witnesses(layer))
-    made = values @ layer.down.T @ next(_witnesses(layer)).T
-    return float(((some - none) * made).sum() / made.square().sum().clamp_min(1e-300))
+    some, none = _witnesses(layer)
+    added = _through(part, up, values, some) - _through(part, up, values, none)
+    return nearest_multiple((values @ layer.down.T @ some.T).flatten(), added.flatten())[0]
 
 
 @torch.no_grad()
