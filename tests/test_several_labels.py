@@ -128,5 +128,5 @@ def test_what_is_no_row_of_labels_is_refused_in_a_sentence():
     with pytest.raises(LabError, match="labels have 9 columns, and the model has 10 classes"):
         lab.observe(made(), sent, labels=rows[:, 1:], protocol=PROTOCOL, **given)
     for wrong in ([[0.5] * 10], [[2] * 10], [[[1]]], [[]], [["a"]]):
-        with pytest.raises(LabError, match="are no class numbers"):
+        with pytest.raises(LabError, match=r"are no class numbers; give .* or a zero or a one for each .*\(batch, classes\)"):
             lab.observe(made(), sent, labels=wrong, protocol=PROTOCOL, **given)

@@ -46,7 +46,10 @@ def class_numbers(labels: Any) -> Tensor | None:
     if found.ndim == 2 and found.size and found.dtype.kind in "iufb" and bool(np.isin(found, (0, 1)).all()):
         return torch.as_tensor(found.astype("float32"))
     if found.dtype.kind not in "iu" or found.ndim > 1 or not len(found):
-        raise LabError(f"labels = {quoted(labels)} are no class numbers; give a whole number for each picture, shape (batch,).")
+        raise LabError(
+            f"labels = {quoted(labels)} are no class numbers; give a whole number for each picture, shape (batch,), or a "
+            "zero or a one for each of its classes, shape (batch, classes)."
+        )
     return torch.as_tensor(found.astype("int64"))
 
 

@@ -50,7 +50,11 @@ class Wonderland(Dataset):
     length: Annotated[int, Bounds(1, MOST_PLACES), Help("places for word pieces; longer sentences of the book are cut")] = (
         PLACES
     )
-    own: Annotated[tuple[str, ...], AtMost(100, pieces.MOST_LETTERS), Help("your own sentences, before the book's")] = ()
+    own: Annotated[
+        tuple[str, ...],
+        AtMost(100, pieces.MOST_LETTERS),
+        Help("your own sentences, before the book's; empty: the book's alone"),
+    ] = ()
 
     def check(self) -> None:
         """Every sentence of one's own can be written, and fits."""
