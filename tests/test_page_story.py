@@ -58,6 +58,7 @@ def test_each_scene_asks_first_shows_then_and_leads_on(visit, size):
             assert page.locator(".lab-verdict").inner_text().startswith(scene.expected.value)
         assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
         assert page.evaluate(OVERLAPS) == []
+        assert page.get_by_role("button", name="Free play").count() == 1, "one way out, also where it is the next"
         page.locator(".lab-forward").click()
     told.wait_for(state="hidden")
     assert "chips" in in_sight(page)

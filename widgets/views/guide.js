@@ -86,6 +86,7 @@ function render({ model, el, film, signal }) {
     further.replaceChildren(...(isOver() ? links(scene()) : []));
     back.disabled = at === 0;
     next.textContent = at + 1 < scenes.length ? "Next →" : "Free play →";
+    free.hidden = at + 1 === scenes.length;
     next.toggleAttribute("data-ready", isOver());
     card.dataset.scene = name;
   }
