@@ -29,9 +29,9 @@ def seconds_here(experiment: Experiment) -> float | None:
     """What a recorded attack takes on this machine: its seconds, by the rates of both; None of one that was not recorded."""
     from lab.experiments.cost.products import products_per_second
 
-    if experiment not in _known():
+    if (found := _known().get(experiment)) is None:
         return None
-    told, rate = _known()[experiment]
+    told, rate = found
     return told.seconds * rate / products_per_second()
 
 
