@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from widgets.landscape.cells import Outcome, outcome
 from widgets.landscape.grids import NETWORKS
+from widgets.landscape.recording import WORDS
 
 if TYPE_CHECKING:
     from lab import Experiment
@@ -46,11 +47,8 @@ def clicked(click: Click) -> Experiment:
 @cache
 def menu() -> dict[Click, tuple[Outcome, float]]:
     """What ships: each outcome, and the rate of the machine that computed it."""
-    return {
-        (told.pop("network"), told.pop("trained")): (Outcome(**told), rate)
-        for told in json.loads(FILE.read_text(encoding="utf-8"))
-        if (rate := told.pop("rate"))
-    }
+    told = json.loads(FILE.read_text(encoding="utf-8"))
+    return {(one["network"], one["trained"]): (Outcome(**{word: one[word] for word in WORDS}), one["rate"]) for one in told}
 
 
 def record(click: Click) -> None:
