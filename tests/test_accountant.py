@@ -4,6 +4,7 @@ import math
 import sys
 import warnings
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -24,12 +25,13 @@ from lab.federated.protocols.fedsgd import FedSGD
 from lab.federation.promises import of_clients, of_examples, promises
 from lab.federation.settings import Federation
 from lab.federation.shards import Shards
-from lab.options.words import rounded
+from lab.options.words import percent, rounded
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     opacus = pytest.importorskip("opacus", reason="pip install .[opacus]")
 
+ROOT = Path(__file__).parent.parent
 SMALL = Federation(
     network=MLP(width=8), clients=4, sampled=3, rounds=5, pictures=24, protocol=FedAvg(local_steps=3, batch_size=8)
 )
@@ -144,3 +146,17 @@ def test_large_numbers_have_their_thousands_apart_and_no_exponent():
         "120,000",
         "2.5e+07",
     ]
+
+
+def test_a_share_has_no_exponent_wherever_it_is_told():
+    """To two digits ``:.2g`` writes all of it as 1e+02 %."""
+    assert [percent(share) for share in (0.00012, 0.0423, 0.999, 1.0, 17.6)] == [
+        "0.012 %",
+        "4.2 %",
+        "100 %",
+        "100 %",
+        "1,800 %",
+    ]
+    sources = [path for room in ("lab", "widgets") for path in (ROOT / room).rglob("*.py")]
+    assert len(sources) > 500
+    assert [str(path) for path in sources if ":.2g} %" in path.read_text(encoding="utf-8")] == []

@@ -198,7 +198,7 @@ def test_a_federation_trains_under_the_noise_for_an_epsilon_and_goes_on_under_it
     said = gradlab(*words, "--epsilon", 2, "--defence", "dp_sgd:longest=0.5")
     kept = json.loads((tmp_path / "federation.json").read_text())["settings"]
     (defence,) = kept["defences"]
-    assert f"noise {defence['multiplier']:.3g} times the bound" in said
+    assert f"noise {rounded(defence['multiplier'], 3)} times the bound" in said
     assert gradlab(*words, "--epsilon", 2, "--defence", "dp_sgd:longest=0.5") == said
     assert "other settings" in gradlab(*words, "--epsilon", 4, "--defence", "dp_sgd:longest=0.5")
 

@@ -179,6 +179,6 @@ class Guarantee:
         told = (
             f"Differential privacy of each {self.whose} if the server sees {self.seen}: epsilon = {rounded(self.epsilon, 3)} "
             f"at delta = {self.delta:g} (Opacus' RDP accountant: {made.steps} steps, {percent(made.rate)} in each, noise "
-            f"{made.multiplier:.3g} times the bound)"
+            f"{rounded(made.multiplier, 3)} times the bound)"
         )
         return f"{told}. {meaning(self.epsilon, self.delta)}"

@@ -11,6 +11,7 @@ from lab.client.defences.dp_fedavg import DPFedAvg
 from lab.client.defences.dp_sgd import DPSGD
 from lab.errors import LabError
 from lab.federated.protocols.base import Protocol
+from lab.options.words import rounded
 
 EACH, MEAN = "every update", "their mean alone"
 LOOKED_AGAIN = (
@@ -66,6 +67,6 @@ def _with_noise(defence: Defence, sums_of: Callable[[Private], Iterable[Sums]], 
         return replace(defence, multiplier=multiplier)
     except LabError:
         raise LabError(
-            f"epsilon = {epsilon:g} takes noise of {multiplier:.3g} times the bound, which nothing is left under; ask for a "
-            "larger epsilon."
+            f"epsilon = {epsilon:g} takes noise of {rounded(multiplier, 3)} times the bound, which nothing is left under; ask "
+            "for a larger epsilon."
         ) from None

@@ -17,6 +17,7 @@ from lab.federated.observation import Observation
 from lab.federated.tensors import Inputs, Labels
 from lab.federated.updates import length
 from lab.modalities.base import Modality, modality_of
+from lab.options.words import percent, rounded
 from lab.randomness import stream
 
 REAL = 7
@@ -86,14 +87,16 @@ class Evidence:
         """For a reader."""
         told, modality = [self.summary], self.modality
         if self.residual is not None:
-            told.append(f"Residual: its own update leaves {100 * self.residual:.3g} % of the one sent unexplained.")
+            told.append(f"Residual: its own update leaves {rounded(100 * self.residual, 3)} % of the one sent unexplained.")
         if self.hidden is not None:
             told.append(
-                f"Uniqueness: {100 * self.hidden:.2g} % of a random change of the {modality.one} by a tenth would leave as "
+                f"Uniqueness: {percent(self.hidden)} of a random change of the {modality.one} by a tenth would leave as "
                 f"little; {self.equations:,} numbers tell of {self.unknowns:,} {modality.unknowns}."
             )
         if modality.realism is not None and self.strangeness is not None and self.strangest_real is not None:
-            clause = modality.realism.told.format(found=100 * self.strangeness, usual=100 * self.strangest_real, count=REAL)
+            clause = modality.realism.told.format(
+                found=percent(self.strangeness), usual=percent(self.strangest_real), count=REAL
+            )
             told.append(f"Realism: {clause}.")
         return tuple(told)
 

@@ -13,6 +13,7 @@ from lab.findings.last_layer import fitted
 from lab.findings.noise import noise_share
 from lab.findings.pictures import pictures_of
 from lab.options.catalogue import entries
+from lab.options.words import percent, rounded
 
 if TYPE_CHECKING:
     Seen = Observation
@@ -58,7 +59,8 @@ def _looks(case: Case) -> tuple[str, ...]:
         said.append(f"It looks like {count} picture{'s' if count > 1 else ''}.")
     if fit is not None:
         what = "a gradient" if (fit.factor > 0) is (case.seen.protocol.name == "fedsgd") else "a change of weights"
-        said.append(f"As told, it looks like {what}, {abs(fit.factor):.3g} times as long as the mean over the pictures.")
+        times = rounded(abs(fit.factor), 3)
+        said.append(f"As told, it looks like {what}, {times} times as long as the mean over the pictures.")
     if noise is not None:
-        said.append(f"At most {100 * noise:.2g} % of it is noise.")
+        said.append(f"At most {percent(noise)} of it is noise.")
     return tuple(said)

@@ -8,6 +8,7 @@ from typing import ClassVar
 from lab.findings.base import Finding, Found
 from lab.findings.case import Case
 from lab.findings.last_layer import fitted, refitted
+from lab.options.words import percent, rounded
 
 DROP = 0.2
 """Other weights are believed where they leave less than this share of what was wrong."""
@@ -27,8 +28,8 @@ class LaterWeights(Finding):
             return None
         return self.found(
             "The weights are from after the round: what every gradient of this network obeys holds at earlier ones, "
-            f"{told[0]:.3g} times the gradient away ({100 * told[1]:.2g} % of it is violated here). Give the weights that the "
-            "client began with.",
+            f"{rounded(told[0], 3)} times the gradient away ({percent(told[1])} of it is violated here). Give the weights "
+            "that the client began with.",
             told[0],
         )
 

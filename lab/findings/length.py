@@ -12,6 +12,7 @@ from lab.findings.base import Finding, Found
 from lab.findings.case import Case
 from lab.findings.last_layer import fitted
 from lab.findings.later_weights import shift_of_weights
+from lab.options.words import rounded
 
 BELIEVED = 0.25
 SAME = math.log(1.25)
@@ -35,7 +36,7 @@ class Length(Finding):
         if sum_ is None and (_is_usual(case, fit.factor) or _is_met_on_the_way(case)):
             return None
         return self.found(
-            f"The update is {fit.factor:.3g} times as long as a mean gradient: it looks like "
+            f"The update is {rounded(fit.factor, 3)} times as long as a mean gradient: it looks like "
             f"{sum_ or 'clipped, or of another rate than told'}. Divide it by that; a cosine distance does not mind.",
             fit.factor,
         )

@@ -9,6 +9,7 @@ from lab.federated.protocols.fedavg import FedAvg
 from lab.findings.base import Finding, Found
 from lab.findings.case import Case
 from lab.findings.later_weights import shift_of_weights
+from lab.options.words import rounded
 
 MORE = 1.6
 
@@ -28,15 +29,17 @@ class MoreSteps(Finding):
         if not isinstance(protocol, FedAvg):
             return self.found(
                 "The client took several local steps: what every gradient of this network obeys holds not at the weights given "
-                f"but {-told[0]:.3g} times the update further on, in the middle of its way. Tell the steps and their rate.",
+                f"but {rounded(-told[0], 3)} times the update further on, in the middle of its way. Tell the steps and "
+                "their rate.",
                 told[0],
             )
         steps = _steps(-told[0] / protocol.learning_rate / protocol.local_steps)
         if steps < MORE * protocol.local_steps and steps * MORE > protocol.local_steps:
             return None
         return self.found(
-            f"The client took about {steps:.2g} local steps, and {protocol.local_steps} were told: its gradients were met, on "
-            f"average, {-told[0]:.3g} times their mean away from the weights given. Tell the steps that it took.",
+            f"The client took about {rounded(steps, 2)} local steps, and {protocol.local_steps} were told: its gradients were "
+            f"met, on average, {rounded(-told[0], 3)} times their mean away from the weights given. "
+            "Tell the steps that it took.",
             steps,
         )
 

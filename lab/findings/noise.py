@@ -11,6 +11,7 @@ from lab.lazy import torch
 from lab.federated.singular_values import noise_behind
 from lab.findings.base import Finding, Found
 from lab.findings.case import Case
+from lab.options.words import percent
 
 AUDIBLE, ABOVE_ROUNDING = 1e-4, 20.0
 FEWEST, EVEN = 3, 2.5
@@ -31,7 +32,7 @@ class Noise(Finding):
         if share is None or share < max(AUDIBLE, ABOVE_ROUNDING * case.rounding) or grows_with_numbers(case):
             return None
         return self.found(
-            f"Noise about {100 * share:.2g} % as long as the update was added: {_told_by(case)}. Matching keeps the picture "
+            f"Noise about {percent(share)} as long as the update was added: {_told_by(case)}. Matching keeps the picture "
             "smoother for it.",
             share,
         )

@@ -13,6 +13,7 @@ from lab.lazy import Tensor
 from lab.findings.base import Finding, Found
 from lab.findings.case import Case
 from lab.findings.laws import breach
+from lab.options.words import percent
 
 CLEARLY = 0.35
 """Another order is believed where it leaves less than this share of what was wrong."""
@@ -38,8 +39,8 @@ class Order(Finding):
         if best > CLEARLY * wrong:
             return None
         return self.found(
-            f"The order is wrong: {words}. What gradients of this network obey is then violated by {100 * best:.2g} %, and as "
-            f"it came by {100 * wrong:.2g} %. Send tensors by name.",
+            f"The order is wrong: {words}. What gradients of this network obey is then violated by {percent(best)}, and as "
+            f"it came by {percent(wrong)}. Send tensors by name.",
             wrong,
         )
 

@@ -9,6 +9,7 @@ from lab.findings.base import Finding, Found
 from lab.findings.case import Case
 from lab.findings.later_weights import shift_of_weights
 from lab.findings.noise import AUDIBLE, noise_share
+from lab.options.words import percent
 
 WRONG = 0.05
 
@@ -34,7 +35,7 @@ class OtherWeights(Finding):
         if found.left < WRONG:
             return None
         return self.found(
-            f"What every gradient of this network obeys is violated by {100 * found.share:.2g} %, and no weights along the "
+            f"What every gradient of this network obeys is violated by {percent(found.share)}, and no weights along the "
             "update mend it: the weights are of another round or another model, or the client moved far from them in many "
             "steps.",
             found.share,

@@ -10,4 +10,4 @@ def rounded(number: float, digits: int) -> str:
 
 def percent(share: float) -> str:
     """A share in words, to two digits."""
-    return f"{float(f'{100 * share:.2g}'):g} %"
+    return f"{rounded(100 * share, 2)} %"

@@ -61,7 +61,9 @@ def _by_truth(scores: Scores, attacked: Round, state: AttackState) -> Judged:
 
 
 def _by_evidence(told: Evidence | None) -> Judged:
+    from lab.options.words import percent
+
     if told is None:
         return Judged(NOT_YET, "nobody here knows the truth")
-    left = "no residual" if told.residual is None else f"{100 * told.residual:.2g} % left unexplained"
+    left = "no residual" if told.residual is None else f"{percent(told.residual)} left unexplained"
     return Judged(told.belief.title, left, numbers=told.plain() | {"sentences": list(told.sentences)})

@@ -11,6 +11,7 @@ from lab.experiments.cost import Cost, cost
 from lab.experiments.edits import edit
 from lab.experiments.experiment import Experiment
 from lab.options.fields import Field, Option, fields_of
+from lab.options.words import rounded
 
 SMALLER = (
     "batch_size",
@@ -122,4 +123,4 @@ def _below(field: Field, present: int) -> range | list[int]:
 
 def _told(value: float) -> str:
     """Two digits are enough."""
-    return f"{float(f'{value:.2g}'):,g}"
+    return rounded(value, 2)

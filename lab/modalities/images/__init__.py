@@ -84,7 +84,7 @@ class Pictures(Modality):
     scale_note: ClassVar[str] = "The picture is shown stretched to fit."
     realism: ClassVar[Realism | None] = Realism(
         lambda inputs: roughness(_picture(inputs)),
-        told="neighbouring pixels differ by {found:.2g} % on average; of the roughest of {count} photographs {usual:.2g} %",
+        told="neighbouring pixels differ by {found} on average; of the roughest of {count} photographs {usual}",
         doubted="is rougher than photographs are",
         factor=1.5,
     )
