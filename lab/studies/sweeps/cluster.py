@@ -56,7 +56,7 @@ def _remote(address: str) -> Client:
 
     try:
         return Client(address, timeout=PATIENCE)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError) as error:  # the last of a kind of address that this machine is not set up for
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise LabError(
             f"No Dask scheduler answers at {address} ({reason}); start one by 'dask scheduler' and give its address, "
