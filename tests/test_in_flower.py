@@ -1,6 +1,7 @@
 """A federation in Flower's simulation, the real library in an environment of its own: the same clients, the same weights."""
 
 import os
+import runpy
 import subprocess
 import sys
 from dataclasses import replace
@@ -120,3 +121,13 @@ def test_what_flower_cannot_do_is_told_in_a_sentence(tmp_path, monkeypatch):
         simulate(SMALL)
     with pytest.raises(LabError, match="holds no federation; give the folder that gradlab federate has kept one in"):
         Archive(tmp_path).settings()
+
+
+@pytest.mark.parametrize(
+    ("folders", "says"), [([], "Give one folder"), (["a", "b"], "Give one folder"), (["a"], "no federation")]
+)
+def test_the_command_without_a_federation_says_so_in_a_sentence(folders, says, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["flowering", *folders])
+    with pytest.raises(SystemExit, match=says):
+        runpy.run_module("lab.commands.flowering", run_name="__main__")

@@ -27,6 +27,8 @@ def main(folder: Path) -> None:
 
 if __name__ == "__main__":
     try:
+        if len(sys.argv) != 2:
+            raise LabError("Give one folder, in which gradlab federate has kept a federation, such as runs/federation.")
         main(Path(sys.argv[1]))
     except LabError as problem:
         sys.exit(str(problem))
