@@ -13,6 +13,7 @@ from lab.client import checkpoints
 from lab.client.checkpoints.finding import located
 from lab.client.datasets.cifar10 import CIFAR10
 from lab.client.datasets.gallery import Gallery
+from lab.client.datasets.molecules import Molecules
 from lab.client.datasets.wonderland import Wonderland
 from lab.commands import reproducing
 from lab.commands.reproducing import Place, prepare, reproduce, write
@@ -39,7 +40,7 @@ def tiny(experiment):
     """The same on smaller inputs, where its network takes them, and on the shallowest network of its kind."""
     network, is_trained = experiment.network, experiment.trained
     if isinstance(network, GraphNetwork):
-        return replace(experiment, network=replace(network, width=network.width // 16))
+        return replace(experiment, network=replace(network, width=network.width // 16), dataset=Molecules("urea"))
     if isinstance(network, Transformer):
         return replace(experiment, network=replace(network, width=32), dataset=Wonderland(length=3))
     if experiment.size > 64:
