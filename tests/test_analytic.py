@@ -11,7 +11,7 @@ from torch import nn
 
 from lab import score
 from lab.attacks.analytic import Analytic
-from lab.attacks.closed_form.linear_layers import divide, largest, read_layers
+from lab.attacks.closed_form.linear_layers import divide, largest, recover_layer_inputs
 from lab.attacks.closed_form.outcomes import ClosedFormOutcome
 from lab.client.defences.gaussian_noise import GaussianNoise
 from lab.errors import LabError
@@ -98,7 +98,7 @@ def test_readings_go_from_top_to_bottom_and_give_every_layer_input():
     observation = observe(MLP(depth=3, width=16), batch)
     head, values = observation.network.head, observation.network.embed(batch.images)
     inputs = [values, head[:2](values), head[:4](values)]
-    readings = read_layers(observation)
+    readings = recover_layer_inputs(observation)
     assert [reading.name for reading in readings] == ["head.4", "head.2", "head.0"]
     for reading, expected in zip(readings, inputs[::-1], strict=True):
         torch.testing.assert_close(reading.recovered_input, expected[0].detach(), rtol=1e-3, atol=1e-5)

@@ -12,7 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lab.attacks.closed_form.mismatch import EXACT, mismatch
+from lab.attacks.closed_form.mismatch import EXACT_MISMATCH, mismatch
 from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.matching.priors.total_variation import TotalVariation
 from lab.attacks.neighbourhoods import GraphOutcome, Neighbourhoods
@@ -321,9 +321,9 @@ def test_under_noise_of_any_length_no_graph_is_said_to_have_a_gradient_that_it_d
     }
     *_, last = attacked(replace(observation, update=noisy))
     if last.outcome in READ:
-        assert mismatch(replace(observation, update=noisy), last.candidate) < EXACT
+        assert mismatch(replace(observation, update=noisy), last.candidate) < EXACT_MISMATCH
         assert isomorphic(last.candidate, batch).item() == 1 or last.outcome is GraphOutcome.TWINS
-    assert (last.outcome in READ) or length > EXACT
+    assert (last.outcome in READ) or length > EXACT_MISMATCH
 
 
 def _gives_up(*_, **__):

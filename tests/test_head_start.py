@@ -8,10 +8,10 @@ import torch
 from rounds import observe, smooth_batch
 
 from lab import Experiment, reconstruct, score, simulate_round
-from lab.attacks.closed_form.inversion import WORTH_KEEPING, Inversion, grey_state
+from lab.attacks.closed_form.inversion import KEPT_WITHOUT_MATCHING, Inversion, grey_state
 from lab.attacks.closed_form.outcomes import ClosedFormOutcome
 from lab.attacks.gradient_matching import GradientMatching
-from lab.attacks.head_start import DESCENT, HeadStart
+from lab.attacks.head_start import MAX_JOINT_STEPS, HeadStart
 from lab.attacks.matching.optimisers.signed_adam import SignedAdam
 from lab.attacks.matching.outcomes import MatchingOutcome
 from lab.client.batch import Batch
@@ -48,7 +48,7 @@ def test_an_untrained_resnet_gives_the_picture_away(shift):
     batch = smooth_batch(1)
     images = (batch.images + shift).clamp(0, 1)
     states = run(HeadStart(), observe(ResNet(depth=8, widen=4), Batch(images, batch.labels)))
-    assert states[-1].outcome in WORTH_KEEPING
+    assert states[-1].outcome in KEPT_WITHOUT_MATCHING
     assert float((states[-1].candidate - images).abs().max()) < 1e-2
 
 
@@ -69,7 +69,7 @@ class Told(Inversion):
         ([(0.2, math.nan), (0.9, 0.1), (0.2, 0.1)], 1, 0),
         ([(0.2, 0.3), (0.1, 0.4), (0.1, 0.2), (0.1, 0.2), (0.05, 0.1)], 3, 3),
         ([(0.2, 0.5), (0.1, math.nan)], 2, 1),
-        ([(0.4, 1.0 - step / 100) for step in range(DESCENT + 5)], DESCENT, DESCENT),
+        ([(0.4, 1.0 - step / 100) for step in range(MAX_JOINT_STEPS + 5)], MAX_JOINT_STEPS, MAX_JOINT_STEPS),
     ],
     ids=["without hope", "without a picture", "as long as either falls", "a layer shows nothing", "at most so long"],
 )
@@ -83,7 +83,7 @@ def test_the_way_down_goes_on_while_residual_or_mismatch_falls(told, shown, kept
         ([(0.9, 0.1)], 0, 0),
         ([(0.1, 7.0), (0.1, 30.0), (0.1, 0.4), (0.1, 0.5), (0.1, 0.2), (0.05, 0.3)], 6, 5),
         ([(0.1, 7.0), (0.9, 0.1)], 1, 1),
-        ([(0.1, 1.0 - step / 100) for step in range(DESCENT + 5)], DESCENT + 5, DESCENT + 5),
+        ([(0.1, 1.0 - step / 100) for step in range(MAX_JOINT_STEPS + 5)], MAX_JOINT_STEPS + 5, MAX_JOINT_STEPS + 5),
     ],
     ids=["without hope", "the best of all", "until hope is gone", "however long"],
 )

@@ -7,7 +7,7 @@ import torch
 from rounds import observe, smooth_batch
 from torch import nn
 
-from lab.attacks.closed_form.inversion import OPEN, OUTSIDE, WHOLE
+from lab.attacks.closed_form.inversion import BOX_TOLERANCE, EXPLAINING, UNDERDETERMINED
 from lab.attacks.closed_form.mismatch import mismatch
 from lab.attacks.closed_form.outcomes import ClosedFormOutcome
 from lab.attacks.gradient_matching import GradientMatching
@@ -57,10 +57,10 @@ def run(attack, network, seed):
 @pytest.mark.parametrize(("network", "seed"), FAMILY, ids=repr)
 def test_what_is_called_read_off_is_the_picture_and_what_is_open_is_called_so(network, seed):
     observation, last, db = run(Recursive(hand_over=False), network, seed)
-    if last.outcome in WHOLE:
+    if last.outcome in EXPLAINING:
         assert db > 45, "a unique picture is the private one"
-        assert float(last.candidate.min()) >= -OUTSIDE
-        assert float(last.candidate.max()) <= 1 + OUTSIDE
+        assert float(last.candidate.min()) >= -BOX_TOLERANCE
+        assert float(last.candidate.max()) <= 1 + BOX_TOLERANCE
     if last.outcome is ClosedFormOutcome.PEEL_OPEN:
         assert mismatch(observation, last.candidate) < 1e-3
         assert last.note
@@ -72,7 +72,7 @@ def test_what_is_called_read_off_is_the_picture_and_what_is_open_is_called_so(ne
 def test_where_much_is_open_nothing_is_lost_against_matching_alone(attack, network, seed):
     """The equations are met by the picture nearest to the matched one: the private one meets them too."""
     _, last, db = run(attack(iterations=60), network, seed)
-    if last.outcome in OPEN:
+    if last.outcome in UNDERDETERMINED:
         alone, matched, alone_db = run(GradientMatching(iterations=60), network, seed)
         assert db > alone_db - 0.1
         assert mismatch(alone, last.candidate) <= mismatch(alone, matched.candidate)
@@ -85,6 +85,6 @@ def test_two_strided_convolutions_leave_pictures_open_and_gain_from_both():
     _, algebra, by_algebra = run(Recursive(hand_over=False), network, seed)
     _, _, by_matching = run(GradientMatching(iterations=60), network, seed)
     _, both, together = run(Recursive(iterations=60), network, seed)
-    assert algebra.outcome in OPEN
-    assert both.outcome in OPEN
+    assert algebra.outcome in UNDERDETERMINED
+    assert both.outcome in UNDERDETERMINED
     assert together > max(by_algebra, by_matching) + 0.5

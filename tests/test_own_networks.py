@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 import lab
-from lab.attacks.derivative.frozen_proof import can_freeze
+from lab.attacks.derivative.frozen_verification import can_freeze
 from lab.attacks.derivative.matcher import match
 from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.matching.distances.cosine import Cosine

@@ -55,7 +55,7 @@ def _images(pictures: int, inputs: int, height: int = 17, width: int = 14) -> to
 @pytest.mark.parametrize("shape", PRODUCT + FEW_INPUTS + HEAVY + STOCK)
 def test_values_and_slopes_are_those_of_torch(monkeypatch, shape, pictures, bias):
     monkeypatch.setattr(fast_convolution, "STRIP", 500)  # several strips, the last one shorter
-    monkeypatch.setattr(fast_convolution, "WORTHWHILE", 0)
+    monkeypatch.setattr(fast_convolution, "MIN_PRODUCTS", 0)
     convolution = _convolution(*shape, bias=bias)
     images = _images(pictures, shape[0])
     for ours, theirs in zip(_gradients(FastConvolution(convolution), images), _gradients(convolution, images), strict=True):

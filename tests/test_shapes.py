@@ -91,7 +91,7 @@ PUBLIC = (
     "linear_layers.divide",
     "convolution.Convolution.weight",
     "layer_equations.Point.__init__",
-    "batch.BatchReading's fields",
+    "batch.HeadInputs's fields",
     "spatial.topmost_convolution.TopmostConvolution.reached",
     "spatial.robust_least_squares.Branch.matrix",
 )

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rounds import observe, random_batch, smooth_batch
 
-from lab.attacks.closed_form.local_steps import FALLS, without_drift
+from lab.attacks.closed_form.local_steps import STAGNATION, without_drift
 from lab.attacks.closed_form.mismatch import in_double
 from lab.attacks.closed_form.outcomes import ClosedFormOutcome
 from lab.attacks.recursive import Recursive
@@ -72,5 +72,5 @@ def test_rounds_that_explain_less_are_not_kept():
     states = list(Recursive(hand_over=False).reconstruct(observed, stream(0, "candidate")))
     ends = [state for state in states if math.isfinite(state.objective)]
     assert states[-1].outcome is ClosedFormOutcome.PEEL_LOCAL_STEPS
-    assert FALLS * states[-1].objective <= min(state.objective for state in ends)
+    assert STAGNATION * states[-1].objective <= min(state.objective for state in ends)
     assert torch.isfinite(states[-1].candidate).all()

@@ -9,9 +9,9 @@ from typing import Annotated
 from lab.lazy import Tensor, nn, torch
 
 from lab.attacks.base import Attack, AttackState, Outcome, ended, unknown
-from lab.attacks.closed_form.confirming import at_best_scale, head_residual, tells_scale
-from lab.attacks.closed_form.linear_layers import CONSISTENT, LayerReading, read_layers
-from lab.attacks.closed_form.mismatch import EXACT, fit
+from lab.attacks.closed_form.head_consistency import at_best_scale, determines_scale, head_residual
+from lab.attacks.closed_form.linear_layers import CONSISTENT_RESIDUAL, RecoveredInput, recover_layer_inputs
+from lab.attacks.closed_form.mismatch import EXACT_MISMATCH, fit
 from lab.attacks.closed_form.outcomes import ClosedFormOutcome
 from lab.attacks.labels.llg import label_of_one, recover_labels, several_labels
 from lab.federated.inputs import each, made
@@ -22,13 +22,13 @@ from lab.modalities.base import modality_of
 from lab.options.fields import Bounds, Help
 from lab.options.words import percent
 
-ROUNDED_TWICE = 4.0
+ROUNDING_FACTOR = 4.0
 """The client rounded its weights and so does the picture's own run: both together stay below so many times the one."""
 
 
-FINE = 9
+SCALE_REFINEMENTS = 9
 """So often the neighbourhood of a scale that is to be told is looked at closer."""
-FIRST_ROUND = (
+ZERO_PAIR = (
     "Of {name} a low-rank pair B A trains, and B is zero, as in a client's first round: of the {inputs} numbers that enter it "
     "only {rank} sums are told."
 )
@@ -45,10 +45,10 @@ class Analytic(Attack):
 
         Raises ``LabError`` where ``row`` names a unit that the layer does not have or that is silent.
         """
-        readings = read_layers(observation, self.row)
+        readings = recover_layer_inputs(observation, self.row)
         state = AttackState(1, 1, unknown(observation), float("nan"), {}, labels=_labels(observation))
         if not readings:
-            outcome, note = why_unread(observation)
+            outcome, note = why_not_recovered(observation)
             yield ended(observation, state, outcome, note)
             return
         readings[-1] = first = _at_told_scale(readings[-1], observation)
@@ -68,7 +68,7 @@ class Analytic(Attack):
         yield ended(observation, state, outcome, note)
 
 
-def _at_told_scale(reading: LayerReading, observation: Observation) -> LayerReading:
+def _at_told_scale(reading: RecoveredInput, observation: Observation) -> RecoveredInput:
     """What enters a low-rank pair, whose length the logits tell: dL/dz turns with it; as it is where they do not."""
     alone = observation.batch_size == observation.local_steps == 1
     labels = _labels(observation) if reading.is_pair and reading.up_to_scale and alone else None
@@ -78,13 +78,13 @@ def _at_told_scale(reading: LayerReading, observation: Observation) -> LayerRead
     def left(inputs: Tensor) -> float:
         return head_residual(observation, inputs, labels)
 
-    inputs, least = at_best_scale(left, reading.recovered_input.unsqueeze(0), FINE)
-    told = least <= CONSISTENT and tells_scale(left, inputs, least)
+    inputs, least = at_best_scale(left, reading.recovered_input.unsqueeze(0), SCALE_REFINEMENTS)
+    told = least <= CONSISTENT_RESIDUAL and determines_scale(left, inputs, least)
     return replace(reading, recovered_input=inputs[0], up_to_scale=False) if told else reading
 
 
-def why_unread(observation: Observation) -> tuple[Outcome, str]:
-    """Why ``read_layers`` gave nothing, with a number."""
+def why_not_recovered(observation: Observation) -> tuple[Outcome, str]:
+    """Why ``recover_layer_inputs`` gave nothing, with a number."""
     layers = list(reversed(observation.network.linear_layers))
     if not observation.protocol.is_linear:
         return ClosedFormOutcome.DIVIDED_STEPS, f"{observation.local_steps} local steps."
@@ -93,7 +93,7 @@ def why_unread(observation: Observation) -> tuple[Outcome, str]:
     pairs = {name: observation.update[f"{name}.down"] for name in layers if f"{name}.down" in observation.update}
     for name, numbers in pairs.items():
         if not numbers.any():
-            first = FIRST_ROUND.format(name=name, rank=len(numbers), inputs=f"{numbers.shape[1]:,}")
+            first = ZERO_PAIR.format(name=name, rank=len(numbers), inputs=f"{numbers.shape[1]:,}")
             return ClosedFormOutcome.NOT_SENT, first
     if pairs:
         return ClosedFormOutcome.NOT_SENT, f"Of {' and '.join(pairs)} low-rank pairs alone were sent."
@@ -103,7 +103,7 @@ def why_unread(observation: Observation) -> tuple[Outcome, str]:
     return ClosedFormOutcome.DEAD_UNITS, "A fully connected layer has a gradient of 0 throughout."
 
 
-def _kept(reading: LayerReading, observation: Observation) -> LayerReading | None:
+def _kept(reading: RecoveredInput, observation: Observation) -> RecoveredInput | None:
     """What stayed on of a layer's inputs under dropout, the others zero; None where all did."""
     from lab.attacks.matching.dropped_features import read_dropped  # imported here: it needs torch
 
@@ -115,7 +115,7 @@ def _kept(reading: LayerReading, observation: Observation) -> LayerReading | Non
     return replace(reading, recovered_input=torch.where(mask > 0, recovered / mask, torch.zeros_like(recovered)))
 
 
-def _as_input(reading: LayerReading, observation: Observation) -> Inputs:
+def _as_input(reading: RecoveredInput, observation: Observation) -> Inputs:
     """What entered the head as an input of its kind, in the place of every input of the batch."""
     entered = _as_entered(reading.recovered_input, observation)
     if reading.up_to_scale:
@@ -132,20 +132,20 @@ def _as_entered(vector: Tensor, observation: Observation) -> Tensor:
     return vector.reshape(like.shape)
 
 
-def diagnose(readings: list[LayerReading], observation: Observation, found: Inputs | None) -> tuple[Outcome, str]:
+def diagnose(readings: list[RecoveredInput], observation: Observation, found: Inputs | None) -> tuple[Outcome, str]:
     """What the lowest reading is worth, the first reason why it is not exact, and a number; ``found`` where it is an input."""
     reading = readings[-1]
     if observation.batch_size > 1:
         return ClosedFormOutcome.MIXTURE, ""
     if observation.local_steps > 1 and (found is None or not (reading.has_bias or reading.up_to_scale)):
         return ClosedFormOutcome.AFTER_LOCAL_STEPS, ""
-    if reading.residual > CONSISTENT:
+    if reading.residual > CONSISTENT_RESIDUAL:
         return ClosedFormOutcome.INCONSISTENT, ""
     if observation.local_steps > 1 and found is not None and not reading.up_to_scale:
         return after_steps(observation, found)
-    residual, allowed = _head_residual(readings, observation), CONSISTENT
+    residual, allowed = _head_residual(readings, observation), CONSISTENT_RESIDUAL
     if observation.local_steps > 1:
-        allowed = max(allowed, ROUNDED_TWICE * rounding(observation))
+        allowed = max(allowed, ROUNDING_FACTOR * rounding(observation))
     if residual > allowed:
         return (
             ClosedFormOutcome.INCONSISTENT,
@@ -156,7 +156,7 @@ def diagnose(readings: list[LayerReading], observation: Observation, found: Inpu
     return ClosedFormOutcome.FEATURES_ONLY if found is None else ClosedFormOutcome.EXACT, ""
 
 
-def _head_residual(readings: list[LayerReading], observation: Observation) -> float:
+def _head_residual(readings: list[RecoveredInput], observation: Observation) -> float:
     """What the lowest reading, though it fits its own layer, leaves unexplained of the others."""
     lowest, labels = readings[-1], observation.labels
     if labels is None:
@@ -190,7 +190,7 @@ def after_steps(observation: Observation, found: Inputs) -> tuple[Outcome, str]:
     spoken = modality_of(observation.modality).one
     note = f"{observation.local_steps} local steps; the {spoken}'s own update is {percent(fitted.residual)} off"
     note += f", where rounding the weights alone makes {percent(rounded)}."
-    confirmed = fitted.residual <= max(EXACT, ROUNDED_TWICE * rounded)
+    confirmed = fitted.residual <= max(EXACT_MISMATCH, ROUNDING_FACTOR * rounded)
     return ClosedFormOutcome.UNMOVED_INPUT if confirmed else ClosedFormOutcome.UNCONFIRMED_RATIO, note
 
 

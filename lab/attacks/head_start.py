@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from lab.attacks.closed_form.chain import Obstacle
     from lab.attacks.closed_form.inversion import Inversion
 
-HOPEFUL, BELIEVED = 0.5, 0.3
+MAX_FIRST_RESIDUAL, MAX_RESIDUAL = 0.5, 0.3
 """Relative residual of the joint equations: up to which the first one is worth going on from, and up to
 which the last one's picture is a better start than grey."""
-DESCENT = 24
+MAX_JOINT_STEPS = 24
 """Joint steps down to the picture before matching begins; each costs about as much as ten of matching's."""
-POLISH = 0.003
+REFINING_STEP = 0.003
 """Matching's step after a head start, in units of the pixel range: a larger one destroys what was found."""
 
 
@@ -55,7 +55,7 @@ class HeadStart(Matching):
         self, observation: Observation, generator: torch.Generator, first: Images | None = None
     ) -> Iterator[AttackState]:
         """States of the way down, then those of the matching; ``first`` replaces the head start."""
-        from lab.attacks.closed_form.inversion import OPEN, WORTH_KEEPING, Inversion, grey_state
+        from lab.attacks.closed_form.inversion import KEPT_WITHOUT_MATCHING, UNDERDETERMINED, Inversion, grey_state
         from lab.attacks.matching.drawn_code import read_code
         from lab.attacks.matching.dropped_features import read_dropped
 
@@ -71,10 +71,10 @@ class HeadStart(Matching):
         if (observation.batch_size == 1 or not inversion.links) and inversion.obstacle() is None:
             closed_form = yield from self._layer_by_layer(inversion, closed_form)
             verdict = inversion.verdict(closed_form)
-            if verdict.outcome in WORTH_KEEPING:
+            if verdict.outcome in KEPT_WITHOUT_MATCHING:
                 yield ended(observation, closed_form, verdict.outcome, verdict.note)
                 return
-            if verdict.outcome in OPEN:
+            if verdict.outcome in UNDERDETERMINED:
                 yield from self._match_projected(inversion, generator, closed_form, verdict)
                 return
         yield from self._match(observation, generator, closed_form)
@@ -104,8 +104,8 @@ class HeadStart(Matching):
             if math.isfinite(step.objective):
                 residual = step.terms.get("residual", step.objective)
                 better = step.objective < least
-                enough = not self.patient and (taken == DESCENT or not (better or residual < lowest))
-                if enough or residual >= HOPEFUL:
+                enough = not self.patient and (taken == MAX_JOINT_STEPS or not (better or residual < lowest))
+                if enough or residual >= MAX_FIRST_RESIDUAL:
                     break
                 lowest, least, taken = min(lowest, residual), min(least, step.objective), taken + 1
                 reached = step if better or not self.patient else reached
@@ -115,10 +115,10 @@ class HeadStart(Matching):
 
     def _match(self, observation: Observation, generator: torch.Generator, closed_form: AttackState) -> Iterator[AttackState]:
         """Matching from the closed-form picture where it is to be believed; its states count on from there."""
-        believed = closed_form.terms.get("mismatch" if self.patient else "residual", math.inf) <= BELIEVED
+        believed = closed_form.terms.get("mismatch" if self.patient else "residual", math.inf) <= MAX_RESIDUAL
         matching = self.without()
         if believed:
-            matching = replace(matching, optimiser=replace(self.optimiser, step=POLISH), coarse_to_fine=False)
+            matching = replace(matching, optimiser=replace(self.optimiser, step=REFINING_STEP), coarse_to_fine=False)
         first = closed_form.images.clamp(0, 1) if believed else None
         for state in matching.reconstruct(observation, generator, first):
             found = state.after(closed_form)

@@ -35,7 +35,7 @@ ENOUGH = 4_000
 UNEXPLAINED, NOISY = 300.0, 3.0
 """Times the last digit that was sent, and times the noise that its layers show, that a graph may leave unexplained of it.
 
-Where noise is longer than ``EXACT`` more would pass than what was sent.
+Where noise is longer than ``EXACT_MISMATCH`` more would pass than what was sent.
 """
 
 
@@ -96,7 +96,7 @@ class _Reading:
     @classmethod
     def of(cls, observation: Observation) -> _Reading | Outcome:
         """The reading, or why there is none."""
-        from lab.attacks.closed_form.mismatch import EXACT, in_double
+        from lab.attacks.closed_form.mismatch import EXACT_MISMATCH, in_double
         from lab.attacks.graph.bounds import MOST_GLUED, MOST_PROGRAMMES, MOST_WEIGHED
         from lab.attacks.graph.counting import ObservedSums
         from lab.attacks.graph.listing import Listing
@@ -122,7 +122,7 @@ class _Reading:
         told = ObservedSums(body, pooled, back, gradients[-1], update.get(f"{layers[-1]}.bias"), listing.entered[-1], nodes)
         unexplained = max(UNEXPLAINED * precision, NOISY * listing.entered[-1].noise_share)
         allowed = (Allowance(most) for most in (MOST_WEIGHED, MOST_PROGRAMMES, MOST_GLUED))
-        return cls(seen, listing, told, min(unexplained, EXACT), *allowed)
+        return cls(seen, listing, told, min(unexplained, EXACT_MISMATCH), *allowed)
 
     def found(self, most: int) -> _Found | GraphOutcome:
         """One graph or two with the shared gradient, or why there is none: the likeliest way first, and all graphs if few."""

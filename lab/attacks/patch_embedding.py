@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from lab.attacks.closed_form.patch_equations import PatchEquations
     from lab.attacks.closed_form.patch_solve import PatchSolution
 
-AGREES = 0.1
+MAX_BIAS_GAP = 0.1
 """Up to this share of the bias's gradient may what its check lacks be noise; beyond, the system does not hold."""
-ROUNDED_TWICE = 4.0
+ROUNDING_FACTOR = 4.0
 """The client rounded its weights and so does the picture's own run: both together stay below so many times the one."""
-NOISY = 1e-5
+NOISY_RESIDUAL = 1e-5
 """An equation that lacks more than this share is no rounding of single precision."""
 FRAMES = 16
 """The picture is shown in at most so many parts."""
@@ -120,13 +120,13 @@ def _read(observation: Observation) -> PatchEquations | tuple[Outcome, str]:
         return ClosedFormOutcome.NOT_SENT, f"Nothing of {' and '.join(lacking)} was sent."
     if not (equations.token_gradients.any() and equations.weight_gradient.any()):
         return ClosedFormOutcome.DEAD_UNITS, f"{embedding.weight} and {equations.positions} have no gradient to divide."
-    if equations.gap > AGREES:
+    if equations.gap > MAX_BIAS_GAP:
         return PatchOutcome.NO_SYSTEM, f"{percent(equations.gap)} of {embedding.bias} is unexplained."
     return equations
 
 
 @dataclass(frozen=True, eq=False)
-class _Reading:
+class _SolvedPatches:
     """A system, the picture that solves it, and how that explains everything else that was shared."""
 
     equations: PatchEquations
@@ -134,7 +134,7 @@ class _Reading:
     own: Fit
 
 
-def _solved(observation: Observation, equations: PatchEquations) -> _Reading:
+def _solved(observation: Observation, equations: PatchEquations) -> _SolvedPatches:
     from lab.attacks.closed_form.mismatch import fit
     from lab.attacks.closed_form.patch_solve import solve
     from lab.federated.classifier import Normalise
@@ -142,7 +142,7 @@ def _solved(observation: Observation, equations: PatchEquations) -> _Reading:
     normalise = observation.network.normalise
     assert isinstance(normalise, Normalise)
     solution = solve(equations, normalise)
-    return _Reading(equations, solution, fit(observation, solution.picture.to(next(iter(observation.update.values())))))
+    return _SolvedPatches(equations, solution, fit(observation, solution.picture.to(next(iter(observation.update.values())))))
 
 
 def _shown(grey: AttackState, solution: PatchSolution) -> Iterator[AttackState]:
@@ -165,25 +165,25 @@ def _shown(grey: AttackState, solution: PatchSolution) -> Iterator[AttackState]:
         )
 
 
-def _verdict(observation: Observation, reading: _Reading) -> tuple[Outcome, str]:
+def _verdict(observation: Observation, reading: _SolvedPatches) -> tuple[Outcome, str]:
     """What the picture is worth: exact only where its own update is the shared one."""
-    from lab.attacks.closed_form.mismatch import EXACT
+    from lab.attacks.closed_form.mismatch import EXACT_MISMATCH
     from lab.federated.rounding import rounding
 
     equations, solution, several = reading.equations, reading.solution, observation.local_steps > 1
     rounded = rounding(observation) if several else 0.0
     note = _note(reading) + (f" Rounding the weights alone makes {percent(rounded)}." if several else "")
-    if reading.own.residual <= max(EXACT, ROUNDED_TWICE * rounded):
+    if reading.own.residual <= max(EXACT_MISMATCH, ROUNDING_FACTOR * rounded):
         return (PatchOutcome.PATCHES_UNMOVED if several else PatchOutcome.PATCHES), note
-    stored = ROUNDED_TWICE * rounding(observation, equations.weight) if several else 0.0
-    if solution.noise > max(NOISY, stored):
+    stored = ROUNDING_FACTOR * rounding(observation, equations.weight) if several else 0.0
+    if solution.noise > max(NOISY_RESIDUAL, stored):
         return PatchOutcome.PATCHES_NOISY, note
     if solution.determined < solution.grid.patches:
         return PatchOutcome.PATCHES_OPEN, note
     return PatchOutcome.PATCHES_UNCONFIRMED, note
 
 
-def _note(reading: _Reading) -> str:
+def _note(reading: _SolvedPatches) -> str:
     equations, solution = reading.equations, reading.solution
     told = f"{solution.determined} of {solution.grid.patches} mixtures of patches are told, condition {solution.condition:.1e}"
     decay = f"; the weights decayed by {percent(-equations.decayed)}" if equations.decayed else ""

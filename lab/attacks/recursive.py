@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lab.attacks.closed_form.chain import Obstacle
     from lab.attacks.closed_form.inversion import Inversion
 
-BELIEVED = 0.15
+MAX_START_MISMATCH = 0.15
 """Relative mismatch of a picture in closed form up to which gradient matching does better from there than from grey."""
 
 
@@ -41,7 +41,7 @@ class Recursive(Attack):
 
     def reconstruct(self, observation: Observation, generator: torch.Generator) -> Iterator[AttackState]:
         """A state a layer, top to bottom, then a state a step of the joint solve; grey until the picture is reached."""
-        from lab.attacks.closed_form.inversion import WORTH_KEEPING, Inversion, grey_state
+        from lab.attacks.closed_form.inversion import KEPT_WITHOUT_MATCHING, Inversion, grey_state
 
         state = grey_state(observation)
         yield state
@@ -54,7 +54,7 @@ class Recursive(Attack):
             broken = inversion.verdict(state)
         elif inversion.features is not None:
             state = replace(state, features=inversion.features)
-        finished = broken.outcome in (*WORTH_KEEPING, ClosedFormOutcome.PEEL_NOISE)
+        finished = broken.outcome in (*KEPT_WITHOUT_MATCHING, ClosedFormOutcome.PEEL_NOISE)
         if finished or not self.hand_over or not inversion.shares_anything:
             yield ended(observation, state, broken.outcome, broken.note)
             return
@@ -64,10 +64,10 @@ class Recursive(Attack):
         self, inversion: Inversion, generator: torch.Generator, closed_form: AttackState, broken: Obstacle
     ) -> Iterator[AttackState]:
         """Matching from a closed-form picture worth it, else from grey; such a one is kept unless that explains more."""
-        from lab.attacks.closed_form.inversion import OPEN
+        from lab.attacks.closed_form.inversion import UNDERDETERMINED
 
-        observation, is_open = inversion.observation, broken.outcome in OPEN
-        found = closed_form.objective <= BELIEVED and not is_open
+        observation, is_open = inversion.observation, broken.outcome in UNDERDETERMINED
+        found = closed_form.objective <= MAX_START_MISMATCH and not is_open
         matching = GradientMatching(iterations=self.iterations, coarse_to_fine=not found)
         start = closed_form.images.clamp(0, 1) if found else None
         state = closed_form
@@ -117,7 +117,7 @@ def _invert(inversion: Inversion, state: AttackState) -> Generator[AttackState, 
 def _correct_drift(observation: Observation, state: AttackState) -> Generator[AttackState, None, AttackState]:
     """The way down again, each time without the drift that the last picture causes, as long as that explains more."""
     from lab.attacks.closed_form.inversion import Inversion, picture_of
-    from lab.attacks.closed_form.local_steps import FALLS, MOST_ROUNDS, without_drift
+    from lab.attacks.closed_form.local_steps import MOST_ROUNDS, STAGNATION, without_drift
 
     for _ in range(MOST_ROUNDS):
         if not math.isfinite(state.objective):
@@ -127,7 +127,7 @@ def _correct_drift(observation: Observation, state: AttackState) -> Generator[At
         if inversion is None or inversion.obstacle() is not None:
             break
         found = yield from _invert(inversion, state)
-        if not found.objective < FALLS * state.objective:
+        if not found.objective < STAGNATION * state.objective:
             return replace(found, **picture_of(state))
         state = found
     return state

@@ -19,12 +19,12 @@ from lab.options.words import percent
 if TYPE_CHECKING:
     from lab.attacks.matching.softened_body import SoftenedBody
 
-LAST = 0.09
+FINAL_TEMPERATURE = 0.09
 """Of the first temperature the last; the client's own, 0, would freeze choices that are still wrong."""
-CONSTANT = 0.6
-"""Share of the budget after which steps shrink, to ``SMALLEST`` of the first."""
-SMALLEST = 0.05
-LIKELY, LIKELY_AT_LAST = 1e-2, 1e-4
+CONSTANT_STEP_SHARE = 0.6
+"""Share of the budget after which steps shrink, to ``FINAL_STEP`` of the first."""
+FINAL_STEP = 0.05
+PRIOR_WEIGHT, FINAL_PRIOR_WEIGHT = 1e-2, 1e-4
 """What a photograph's likelihood weighs beside the match, at first and at last."""
 
 
@@ -71,11 +71,13 @@ class SoftPooling(Attack):
         labels = observation.labels if observation.labels is not None else body.labels
         for iteration in range(self.iterations + 1):
             progress = iteration / self.iterations
-            body.temperature.value = self.temperature * (1 - (1 - LAST) * progress)
+            body.temperature.value = self.temperature * (1 - (1 - FINAL_TEMPERATURE) * progress)
             with torch.enable_grad():
                 pixels = body.pixels(white)
                 match = body.match(pixels)
-                value = match + LIKELY * (LIKELY_AT_LAST / LIKELY) ** progress * white.square().mean() * len(pixels)
+                value = match + PRIOR_WEIGHT * (FINAL_PRIOR_WEIGHT / PRIOR_WEIGHT) ** progress * white.square().mean() * len(
+                    pixels
+                )
                 (white.grad,) = torch.autograd.grad(value, [white])
             state = AttackState(
                 iteration=restart * self.iterations + iteration,
@@ -90,7 +92,7 @@ class SoftPooling(Attack):
             if not math.isfinite(state.objective) or iteration == self.iterations:
                 return state
             yield state
-            optimiser.param_groups[0]["lr"] = self.step * max(SMALLEST, min(1.0, (1 - progress) / (1 - CONSTANT)))
+            optimiser.param_groups[0]["lr"] = self.step * max(FINAL_STEP, min(1.0, (1 - progress) / (1 - CONSTANT_STEP_SHARE)))
             optimiser.step()
         raise AssertionError("the last iteration returns")
 

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, cast
 from lab.lazy import Int, Tensor, torch
 
 from lab.attacks.base import Attack, AttackState, Outcome, Reading, unknown
-from lab.attacks.closed_form.mismatch import CLEARLY, EXACT, fit
+from lab.attacks.closed_form.mismatch import EXACT_MISMATCH, RESCALED_SHARE, fit
 from lab.attacks.closed_form.outcomes import ClosedFormOutcome
 from lab.attacks.closed_form.row_span import RowSpan
 from lab.attacks.text.prefixes import PrefixSearch
@@ -155,10 +155,10 @@ def _best(observation: Observation, likeliest: Sequence[Sentence]) -> _Tried:
     A sentence that is the beginning of another leaves no trace in the spans: where something is left, beginnings are tried.
     """
     best = _tried(observation, likeliest)
-    if best.left > EXACT:
+    if best.left > EXACT_MISMATCH:
         begun = [text[:length] for text in likeliest[: observation.batch_size] for length in range(len(text) - 1, 0, -1)]
         other = _tried(observation, list(dict.fromkeys([*likeliest, *begun]))[:MOST_TRIED])
-        best = other if other.left < CLEARLY * best.left else best
+        best = other if other.left < RESCALED_SHARE * best.left else best
     return best
 
 
@@ -178,5 +178,5 @@ def _verdict(observation: Observation, state: AttackState, best: _Tried, told: s
         f"the sentences' own update is {percent(best.left)} off."
     )
     labels = best.labels if learns_labels(observation) else None
-    outcome = SpanOutcome.READ if best.left <= EXACT else SpanOutcome.FITS
+    outcome = SpanOutcome.READ if best.left <= EXACT_MISMATCH else SpanOutcome.FITS
     return replace(state, candidate=best.sentences, labels=labels, outcome=outcome, note=note)

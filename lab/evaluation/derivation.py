@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from lab.attacks.analytic import Analytic
 from lab.attacks.base import Outcome
-from lab.attacks.closed_form.linear_layers import LayerReading, read_layers
+from lab.attacks.closed_form.linear_layers import RecoveredInput, recover_layer_inputs
 from lab.evaluation.layers import head_input, head_input_error
 from lab.evaluation.round import Round, RoundWithoutTruth
 from lab.federated.inputs import rows
@@ -51,7 +51,7 @@ class Derivation:
 def derive(attacked: Round | RoundWithoutTruth, row: int | None = None) -> Derivation | None:
     """The derivation for unit ``row`` (the loudest where None); None where no layer can be read at all."""
     observation, network = attacked.observation, attacked.observation.network
-    readings = read_layers(observation, row)
+    readings = recover_layer_inputs(observation, row)
     if not readings:
         return None
     state = next(iter(Analytic(row=row).reconstruct(observation, torch.Generator())))
@@ -75,7 +75,7 @@ def derive(attacked: Round | RoundWithoutTruth, row: int | None = None) -> Deriv
     )
 
 
-def conditions(attacked: Round | RoundWithoutTruth, reading: LayerReading, *, is_input: bool) -> tuple[Condition, ...]:
+def conditions(attacked: Round | RoundWithoutTruth, reading: RecoveredInput, *, is_input: bool) -> tuple[Condition, ...]:
     """Every way in which the division can fail, in the order in which a reader asks."""
     observation = attacked.observation
     silent = int((reading.output_gradient.abs() < 1e-12).sum())
@@ -91,7 +91,7 @@ def conditions(attacked: Round | RoundWithoutTruth, reading: LayerReading, *, is
     )
 
 
-def _bias_sentence(reading: LayerReading) -> str:
+def _bias_sentence(reading: RecoveredInput) -> str:
     if reading.has_bias:
         return "This layer has a bias, so there is something to divide by. Without one, x would be known only up to its scale."
     if reading.up_to_scale:

@@ -13,7 +13,7 @@ from lab.lazy import nn
 
 from lab.attacks.analytic import Analytic
 from lab.attacks.base import Attack
-from lab.attacks.closed_form.linear_layers import read_layers
+from lab.attacks.closed_form.linear_layers import recover_layer_inputs
 from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.head_start import HeadStart
 from lab.attacks.matching.distances.balanced_cosine import BalancedCosine
@@ -180,7 +180,7 @@ def _is_told_by_pairs(observation: Observation) -> bool:
     alone = observation.batch_size == observation.local_steps == 1
     if not alone or not isinstance(observation.network.features, nn.Identity):
         return False
-    return any(reading.is_pair for reading in read_layers(observation)[-1:])
+    return any(reading.is_pair for reading in recover_layer_inputs(observation)[-1:])
 
 
 def _has_soft_poolings(observation: Observation) -> bool:

@@ -28,7 +28,7 @@ def algebra(experiment: Experiment, attacked: Round | RoundWithoutTruth, row: in
     from torch import nn
 
     from lab import LabError, Round
-    from lab.attacks.analytic import why_unread
+    from lab.attacks.analytic import why_not_recovered
     from lab.attacks.closed_form.outcomes import ClosedFormOutcome
     from lab.evaluation.derivation import derive
     from lab.federated.inputs import first
@@ -43,7 +43,7 @@ def algebra(experiment: Experiment, attacked: Round | RoundWithoutTruth, row: in
     of_pictures = attacked.observation.modality == IMAGES
     has_body = of_pictures and not isinstance(attacked.observation.network.features, nn.Identity)
     if derivation is None:
-        reason, _ = why_unread(attacked.observation)
+        reason, _ = why_not_recovered(attacked.observation)
         return {
             "readable": False,
             "sentence": reason.value,

@@ -18,7 +18,7 @@ MINIMA: dict[type[nn.Module], float] = {nn.SiLU: -1.2784645, nn.GELU: -0.7517916
 SATURATION = 1e3
 """z is an error of a over act'(z): where the derivative falls below this many errors, z counts less."""
 
-ROUNDING = 1e-7
+FLOAT32_ERROR = 1e-7
 """Relative error of a float32 number: near saturation it is all that remains of z."""
 
 
@@ -46,7 +46,7 @@ def invert(activation: nn.Module, output: Float[Tensor, "*units"], error: float)
     if isinstance(activation, nn.LeakyReLU):
         derivative = torch.where(output > 0, 1.0, activation.negative_slope).to(output.dtype)
         return Inverse(output / derivative, derivative, derivative)
-    error = max(error, ROUNDING * float(output.abs().max()))
+    error = max(error, FLOAT32_ERROR * float(output.abs().max()))
     values = _smooth_inverse(activation, output, error)
     derivative = activation_derivative(activation, values)
     return Inverse(values, derivative, derivative.abs() / (derivative.abs() + SATURATION * error).clamp_min(1e-30))

@@ -11,22 +11,22 @@ from lab.lazy import Float
 
 from lab.attacks.closed_form.activations import POINTWISE, invert
 from lab.attacks.closed_form.batch_by_labels import separate_by_labels
-from lab.attacks.closed_form.batch_by_sparsity import CONSISTENT, disaggregate
-from lab.attacks.closed_form.layer_output import LEAST_ERROR
+from lab.attacks.closed_form.batch_by_sparsity import INCONSISTENT_SHARE, disaggregate
+from lab.attacks.closed_form.layer_output import FLOAT32_ERROR
 from lab.attacks.closed_form.mismatch import known_labels
 from lab.federated.classifier import Classifier
 from lab.federated.losses.base import Loss
 from lab.federated.observation import Observation
 from lab.federated.tensors import Gradients, Labels
 
-MOST = 8
+MAX_BY_SPARSITY = 8
 """Pictures: beyond, sparse directions are rarely met by chance."""
-MOST_BY_LABELS = 10
+MAX_BY_LABELS = 10
 """Pictures: the circle has the square of their number as unknowns."""
 
 
 @dataclass(frozen=True, eq=False)
-class BatchReading:
+class HeadInputs:
     """The head's input, in the order of the labels."""
 
     inputs: Float[Tensor, "pictures inputs"]
@@ -35,7 +35,7 @@ class BatchReading:
     """The loss's gradient there, each picture's share, shape (pictures, inputs)."""
 
 
-def read_batch(observation: Observation, gradients: Gradients) -> BatchReading | None:
+def recover_head_inputs(observation: Observation, gradients: Gradients) -> HeadInputs | None:
     """The head's inputs set apart, by silent units or by labels; None where they stay mixed."""
     labels = known_labels(observation)
     if labels.is_floating_point():  # of pictures with any number of labels none is set apart by them
@@ -44,12 +44,12 @@ def read_batch(observation: Observation, gradients: Gradients) -> BatchReading |
     return _by_inactive_units(network, gradients, labels, loss) or _by_labels(network, gradients, labels, loss)
 
 
-def _by_labels(network: Classifier, gradients: Gradients, labels: Labels, loss: Loss) -> BatchReading | None:
+def _by_labels(network: Classifier, gradients: Gradients, labels: Labels, loss: Loss) -> HeadInputs | None:
     """From the logits down: once a layer's dz are known picture by picture, its inputs follow by least squares."""
     layers = list(network.head.named_children())
     (name, last), below = layers[-1], layers[-2::-1]
     plain = all(isinstance(module, (nn.Linear, *POINTWISE)) for _, module in below)
-    if not plain or not isinstance(last, nn.Linear) or last.bias is None or len(labels) > MOST_BY_LABELS:
+    if not plain or not isinstance(last, nn.Linear) or last.bias is None or len(labels) > MAX_BY_LABELS:
         return None
     weight, bias = last.weight.detach(), last.bias.detach()
     of_weight, of_bias = gradients[f"head.{name}.weight"], gradients[f"head.{name}.bias"]
@@ -62,23 +62,23 @@ def _by_labels(network: Classifier, gradients: Gradients, labels: Labels, loss: 
             inputs = torch.linalg.lstsq(gradient.T, gradients[f"head.{name}.weight"], driver="gelsd").solution
             gradient = gradient @ module.weight.detach()
         else:
-            gradient = gradient * invert(module, inputs, LEAST_ERROR * float(inputs.abs().max())).derivative
-    return BatchReading(inputs, gradient)
+            gradient = gradient * invert(module, inputs, FLOAT32_ERROR * float(inputs.abs().max())).derivative
+    return HeadInputs(inputs, gradient)
 
 
-def _by_inactive_units(network: Classifier, gradients: Gradients, labels: Labels, loss: Loss) -> BatchReading | None:
+def _by_inactive_units(network: Classifier, gradients: Gradients, labels: Labels, loss: Loss) -> HeadInputs | None:
     """Needs a network without a body, whose lowest layer has a bias and a ReLU above it."""
-    if not _is_relu_mlp(network) or len(labels) > MOST:
+    if not _is_relu_mlp(network) or len(labels) > MAX_BY_SPARSITY:
         return None
     lowest = network.head[0]
     assert isinstance(lowest, nn.Linear)
     weight, bias = lowest.weight.detach(), lowest.bias.detach()
     generator = torch.Generator().manual_seed(0)
     separated = disaggregate(gradients["head.0.weight"], gradients["head.0.bias"], len(labels), weight, bias, generator)
-    if separated is None or separated.residual > CONSISTENT:
+    if separated is None or separated.residual > INCONSISTENT_SHARE:
         return None
     order = _order(network, separated.inputs, separated.output_gradients, labels, loss)
-    return BatchReading(separated.inputs[order], separated.output_gradients[order] @ weight)
+    return HeadInputs(separated.inputs[order], separated.output_gradients[order] @ weight)
 
 
 def _is_relu_mlp(network: Classifier) -> bool:

@@ -36,11 +36,11 @@ SPREADS = (0.1, 0.3, 1.0, 3.0, 6.0)
 LABEL_LOGITS = (0.0, 4.0, 8.0)
 """What it adds to the logit of the label: a trained network is often right."""
 STEPS = 60
-SOLVED = 1e-4
+SOLVED_RESIDUAL = 1e-4
 """Residual up to which the circle counts as closed."""
-ISOLATED = 1e-9
+ISOLATED_SINGULAR_VALUE = 1e-9
 """The least singular value of the circle's derivative, as a share of the largest, with which a solution is alone."""
-FULL_RANK = 1e-7
+FULL_RANK_TOLERANCE = 1e-7
 """The smallest singular value that is no rounding, as a share of the largest."""
 
 
@@ -74,13 +74,13 @@ def separate_by_labels(
     """
     count = len(labels)
     left, sizes, right = torch.linalg.svd(torch.cat([weight_gradient, bias_gradient[:, None]], 1), full_matrices=False)
-    if count > len(sizes) or sizes[count - 1] <= FULL_RANK * sizes[0]:
+    if count > len(sizes) or sizes[count - 1] <= FULL_RANK_TOLERANCE * sizes[0]:
         return None
     basis = sizes[:count, None] * right[:count]
     equations = MixingEquations(left[:, :count], basis @ torch.cat([weight, bias[:, None]], 1).T, basis[:, -1], labels, loss)
     for guess in _guesses(bias, labels):
         mixing, factor, residual = equations.solve(guess)
-        if residual <= SOLVED and factor > 0:
+        if residual <= SOLVED_RESIDUAL and factor > 0:
             if not equations.is_isolated(mixing):
                 return None
             return SeparatedBatch((mixing @ basis)[:, :-1], equations.logit_gradients(mixing) / factor, residual)
@@ -142,7 +142,7 @@ class MixingEquations:
     def is_isolated(self, mixing: Float[Tensor, "pictures pictures"]) -> bool:
         """Whether no other solution lies next to this one."""
         sizes = torch.linalg.svdvals(self.jacobian(mixing))
-        return bool(sizes[-1] > ISOLATED * sizes[0])
+        return bool(sizes[-1] > ISOLATED_SINGULAR_VALUE * sizes[0])
 
     def solve(self, guess: Float[Tensor, "pictures classes"]) -> MixingSolution:
         """C, u and their residual by damped Newton steps (Levenberg and Marquardt) from guessed logits."""

@@ -15,7 +15,7 @@ from torch import nn
 from lab.attacks.closed_form.shapes import FeatureMaps
 from lab.federated.typed_torch import irfft2, rfft2
 
-FAINTEST = 1e-3
+SPECTRAL_FLOOR = 1e-3
 """Directions fainter than this share (in power) of the loudest are not amplified further."""
 
 
@@ -25,6 +25,6 @@ def whitener(layer: nn.Conv2d, shape: tuple[int, ...]) -> Callable[[FeatureMaps]
     response = rfft2(layer.weight.detach(), size)
     power = torch.einsum("ocyx,odyx->yxcd", response, response.conj())
     powers, mixtures = torch.linalg.eigh(power)
-    powers = powers.clamp_min(FAINTEST * powers.max())
+    powers = powers.clamp_min(SPECTRAL_FLOOR * powers.max())
     roots = (mixtures * powers.rsqrt().unsqueeze(-2)) @ mixtures.mH
     return lambda values: irfft2(torch.einsum("yxcd,bdyx->bcyx", roots, rfft2(values)), size)

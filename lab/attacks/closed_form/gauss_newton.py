@@ -17,18 +17,18 @@ from lab.attacks.closed_form.layer_equations import LayerEquations, Point
 from lab.attacks.closed_form.shapes import FeatureMaps
 
 SMALLEST_STEP = 1 / 16
-NEAR = 0.01
+NEAR_SOLUTION = 0.01
 """Below this relative residual the pattern hardly changes, and a longer inner solve pays."""
-ENOUGH = 0.02
+SUFFICIENT_DECREASE = 0.02
 """A step must lower ||r|| by at least this share of what a full success would."""
-WORTH = 0.2
+INNER_TOLERANCE = 0.2
 """An inner solve ends at this share of the residual: the next linearisation does better."""
-SLOW = 0.9
+STAGNATION = 0.9
 """A step that leaves more than this share of the residual counts as a failure."""
-SHARPEN = 0.3
+KINK_SHRINKAGE = 0.3
 """After a failure the kinks are this many times sharper."""
 
-ALL_NOISE = 1.5
+NOISE_FACTOR = 1.5
 """A slow step that leaves no more than this many times the noise is no failure: nothing more is to be had."""
 
 Map = Callable[[FeatureMaps], FeatureMaps]
@@ -77,8 +77,8 @@ def gauss_newton(equations: LayerEquations, start: FeatureMaps, effort: Effort, 
             widths = _mean_moves(point, better)
             previous, point, relative = relative, better, better.relative_residual
             yield Step(point, relative, solved.iterations, solved.condition)
-            slow = relative > SLOW * previous
-            if relative <= effort.exact or _is_linear(equations) or (slow and relative <= ALL_NOISE * point.noise_floor):
+            slow = relative > STAGNATION * previous
+            if relative <= effort.exact or _is_linear(equations) or (slow and relative <= NOISE_FACTOR * point.noise_floor):
                 return
             if slow:
                 failures, widths = failures + 1, _sharper(widths)
@@ -92,9 +92,9 @@ def _inner(point: Point, effort: Effort, rescale: Map, relative: float) -> Least
         lambda tangent: point.jvp(rescale(tangent)),
         lambda rows: rescale(point.vjp(rows)),
         point.residual,
-        effort.inner if linear or relative > NEAR else 3 * effort.inner,
+        effort.inner if linear or relative > NEAR_SOLUTION else 3 * effort.inner,
         tolerance=effort.exact if linear else 1e-3,
-        floor=size * (point.noise_floor / max(relative, 1e-300) if linear else WORTH),
+        floor=size * (point.noise_floor / max(relative, 1e-300) if linear else INNER_TOLERANCE),
         patience=effort.patience,
     )
 
@@ -104,7 +104,7 @@ def _is_linear(equations: LayerEquations) -> bool:
 
 
 def _sharper(widths: dict[int, float]) -> dict[int, float]:
-    return {position: SHARPEN * width for position, width in widths.items()}
+    return {position: KINK_SHRINKAGE * width for position, width in widths.items()}
 
 
 def _mean_moves(before: Point, after: Point) -> dict[int, float]:
@@ -118,7 +118,7 @@ def _line_search(equations: LayerEquations, point: Point, direction: Tensor) -> 
     length, here = 1.0, norm(point.residual)
     while length >= SMALLEST_STEP:
         there = equations.at(point.values + length * direction)
-        if norm(there.residual) < here * (1 - ENOUGH * length):
+        if norm(there.residual) < here * (1 - SUFFICIENT_DECREASE * length):
             return there
         length /= 2
     return None

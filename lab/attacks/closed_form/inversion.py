@@ -13,15 +13,15 @@ from torch import Tensor, nn
 
 from lab.lazy import Float
 
-from lab.attacks.analytic import after_steps, why_unread
+from lab.attacks.analytic import after_steps, why_not_recovered
 from lab.attacks.base import AttackState
-from lab.attacks.closed_form.batch import BatchReading, read_batch
+from lab.attacks.closed_form.batch import HeadInputs, recover_head_inputs
 from lab.attacks.closed_form.chain import Link, Obstacle, chain, obstacle
 from lab.attacks.closed_form.layer_output import Progress
 from lab.attacks.closed_form.layerwise import LayerwiseInversion
-from lab.attacks.closed_form.linear_layers import LayerReading, read_layers
+from lab.attacks.closed_form.linear_layers import RecoveredInput, recover_layer_inputs
 from lab.attacks.closed_form.local_steps import after_local_steps
-from lab.attacks.closed_form.mismatch import CLOSE, EXACT, fit, in_double, mismatch
+from lab.attacks.closed_form.mismatch import EXACT_MISMATCH, MATCHING_FLOOR, fit, in_double, mismatch
 from lab.attacks.closed_form.outcomes import ClosedFormOutcome
 from lab.attacks.closed_form.report import LayerRecovery
 from lab.attacks.closed_form.spatial.blockwise import BlockwiseInversion
@@ -35,17 +35,17 @@ from lab.federated.singular_values import noise_behind, rank_of
 from lab.federated.tensors import Gradients, Images
 from lab.options.words import percent
 
-OUTSIDE = 0.02
+BOX_TOLERANCE = 0.02
 """So far beyond 0 or 1 may rounding carry a pixel."""
 PROJECTIONS = 20
 """Between the equations and the box; most is gained in the first few."""
 HIDES_POSITIONS = (ClosedFormOutcome.PEEL_MAX_POOLING, ClosedFormOutcome.PEEL_SKIP)
 """Verdicts on a body below whose head no single unit can be told, though the gradients of its convolutions may."""
-CLEAN = 1e-5
+FLOAT32_NOISE = 1e-5
 """Relative noise up to which the shared numbers count as plain float32."""
-WITHIN_NOISE = 2.0
+NOISE_FACTOR = 2.0
 """A mismatch up to this many times the noise is as good as the truth's own."""
-WHOLE = (
+EXPLAINING = (
     ClosedFormOutcome.PEELED,
     ClosedFormOutcome.STRAIGHTENED,
     ClosedFormOutcome.EXACT,
@@ -53,9 +53,9 @@ WHOLE = (
     ClosedFormOutcome.UNMOVED_INPUT,
 )
 """Verdicts of a picture that explains every shared number: nothing is left for gradient matching to do."""
-OPEN = (ClosedFormOutcome.PEEL_OPEN, ClosedFormOutcome.PEEL_RANK)
+UNDERDETERMINED = (ClosedFormOutcome.PEEL_OPEN, ClosedFormOutcome.PEEL_RANK)
 """Verdicts of equations that hold, but leave more open: matching from its own start chooses, and they are met at last."""
-WORTH_KEEPING = (*WHOLE, ClosedFormOutcome.PEEL_CLOSE)
+KEPT_WITHOUT_MATCHING = (*EXPLAINING, ClosedFormOutcome.PEEL_CLOSE)
 """And of one that explains so much of them that matching would lead away from it."""
 
 
@@ -71,7 +71,7 @@ class Inversion:
         self.shares_anything = any(bool(tensor.any()) for tensor in observation.update.values())
         self.precise = corrected or in_double(observation)
         self.gradients = self.precise.mean_gradient() if self.precise.protocol.is_linear else dict[str, Tensor]()
-        readings = read_layers(self.precise)
+        readings = recover_layer_inputs(self.precise)
         self.readings = [] if any(one.is_pair for one in readings) else readings  # the way down takes whole layers
         self.links = chain(self.precise.network, observation.image_shape, observation.batch_size)
         self.noise = _noise(self.readings, self.gradients, observation.batch_size)
@@ -79,7 +79,7 @@ class Inversion:
         self.layerwise: LayerwiseInversion | None = None
 
     @cached_property
-    def head(self) -> BatchReading | None:
+    def head(self) -> HeadInputs | None:
         """What entered the head, picture by picture, and the loss's gradient there; None where that cannot be told.
 
         Of one picture by least squares over all units: x = dW^T dz / |dz|^2.
@@ -89,11 +89,11 @@ class Inversion:
         if self.observation.batch_size > 1:
             if self.unsent:
                 return None
-            return read_batch(self.precise, self.gradients)
+            return recover_head_inputs(self.precise, self.gradients)
         lowest = self.readings[-1]
         weight = dict(self.precise.network.named_parameters())[f"{lowest.name}.weight"].detach()
         inputs, input_gradients = _least_squares_input(lowest, self.gradients), weight.T @ lowest.output_gradient
-        return BatchReading(inputs.unsqueeze(0), input_gradients.unsqueeze(0))
+        return HeadInputs(inputs.unsqueeze(0), input_gradients.unsqueeze(0))
 
     @property
     def unsent(self) -> list[str]:
@@ -112,7 +112,7 @@ class Inversion:
     def obstacle(self) -> Obstacle | None:
         """What keeps the inversion from beginning."""
         if not self.readings:
-            return Obstacle(*why_unread(self.observation))
+            return Obstacle(*why_not_recovered(self.observation))
         if self.unsent:
             return Obstacle(ClosedFormOutcome.NOT_SENT, f"Nothing of {' and '.join(self.unsent)} was sent.")
         if self.head is None:
@@ -140,7 +140,7 @@ class Inversion:
         """
         if self.body_obstacle is None or self.body_obstacle.outcome not in HIDES_POSITIONS or self.head is None:
             return None
-        if self.observation.batch_size > 1 or self.observation.local_steps > 1 or self.noise.relative > CLEAN:
+        if self.observation.batch_size > 1 or self.observation.local_steps > 1 or self.noise.relative > FLOAT32_NOISE:
             return None
         return find_topmost_convolution(self.links, self.gradients, self.head.input_gradients.view(self._output_shape()))
 
@@ -214,9 +214,9 @@ class Inversion:
             return found
         several = self.observation.batch_size > 1
         ambiguity = self._ambiguity(state)
-        if residual <= EXACT and self.noise.relative <= CLEAN:
+        if residual <= EXACT_MISMATCH and self.noise.relative <= FLOAT32_NOISE:
             return Obstacle(ClosedFormOutcome.PEEL_OPEN, ambiguity) if ambiguity else self._exact(residual)
-        if residual <= CLOSE and self.noise.relative <= CLEAN and not self.is_underdetermined:
+        if residual <= MATCHING_FLOOR and self.noise.relative <= FLOAT32_NOISE and not self.is_underdetermined:
             return Obstacle(
                 ClosedFormOutcome.PEEL_CLOSE, f"The picture found is {percent(residual)} off. {self.last.note}".rstrip()
             )
@@ -246,7 +246,7 @@ class Inversion:
         underdetermined, low, high = self.last.underdetermined, float(state.images.min()), float(state.images.max())
         if underdetermined is not None:
             return _rank_note(underdetermined)
-        if low < -OUTSIDE or high > 1 + OUTSIDE:
+        if low < -BOX_TOLERANCE or high > 1 + BOX_TOLERANCE:
             return f"No picture has pixels from {low:.2f} to {high:.2f}."
         return ""
 
@@ -267,7 +267,7 @@ class Inversion:
         noise = self.noise.relative
         if not math.isfinite(residual):
             return Obstacle(ClosedFormOutcome.PEEL_INEXACT, self.last.note or "No picture was reached.")
-        if noise > CLEAN and residual <= WITHIN_NOISE * noise:
+        if noise > FLOAT32_NOISE and residual <= NOISE_FACTOR * noise:
             return Obstacle(
                 ClosedFormOutcome.PEEL_NOISE,
                 f"Noise of {percent(noise)} of the gradient; the picture found is {percent(residual)} off.",
@@ -277,7 +277,7 @@ class Inversion:
             return Obstacle(ClosedFormOutcome.PEEL_RANK, _rank_note(underdetermined))
         if self.topmost is None and state.layers and state.layers[0].forward_equations == 0:
             return Obstacle(ClosedFormOutcome.DEAD_UNITS, f"{state.layers[0].name}: 0 of its units are active.")
-        if noise > CLEAN:
+        if noise > FLOAT32_NOISE:
             return Obstacle(
                 ClosedFormOutcome.PEEL_NOISE,
                 f"Noise of {percent(noise)} of the gradient; the picture found is {percent(residual)} off.",
@@ -290,12 +290,12 @@ def picture_of(state: AttackState) -> dict[str, Any]:
     return {"candidate": state.candidate, "objective": state.objective, "layers": state.layers}
 
 
-def _least_squares_input(reading: LayerReading, gradients: Gradients) -> Tensor:
+def _least_squares_input(reading: RecoveredInput, gradients: Gradients) -> Tensor:
     output_gradient = reading.output_gradient
     return gradients[f"{reading.name}.weight"].T @ output_gradient / output_gradient.square().sum()
 
 
-def _noise(readings: list[LayerReading], gradients: Gradients, pictures: int) -> Noise:
+def _noise(readings: list[RecoveredInput], gradients: Gradients, pictures: int) -> Noise:
     """The noise level from what of the lowest linear layer's gradient is not of the rank of the batch."""
     if not readings:
         return Noise(0.0, 0.0, 0.0)

@@ -16,10 +16,10 @@ from lab.attacks.closed_form.layer_equations import LayerEquations
 from lab.attacks.closed_form.nonnegative import Rounds, nonnegative
 from lab.attacks.closed_form.shapes import FeatureMaps
 
-GUESS = Rounds(inner=20, growth=1.0, most=80)
-CLEARLY = 0.5
+FIRST_GUESS = Rounds(inner=20, growth=1.0, most=80)
+ACTIVE_SHARE = 0.5
 """Of the mean active unit: guessed units above this share count as active."""
-GUESSED_LAYER = 20
+FIRST_GUESS_ITERATIONS = 20
 """Conjugate-gradient iterations of a guess through one convolution."""
 JOINT = Effort(exact=2e-6)
 PRECISION = torch.float32
@@ -38,12 +38,15 @@ def first_guess(equations: LayerEquations, shape: tuple[int, ...]) -> FeatureMap
     assert isinstance(lowest, nn.Conv2d)
     alone = replace(equations, names=equations.names[-1:], modules=[top])
     with torch.no_grad():
-        features = nonnegative(alone.at(torch.zeros_like(lowest(zeros))), GUESS).solution
-    clear = (features > CLEARLY * features.sum() / (features > 0).sum().clamp_min(1)).to(features.dtype)
+        features = nonnegative(alone.at(torch.zeros_like(lowest(zeros))), FIRST_GUESS).solution
+    clear = (features > ACTIVE_SHARE * features.sum() / (features > 0).sum().clamp_min(1)).to(features.dtype)
     operator = Convolution(lowest, shape)
     before = features if lowest.bias is None else features - lowest.bias.detach().view(1, -1, 1, 1)
     found = cgls(
-        lambda x: [clear * operator.apply(x)], lambda r: operator.adjoint(clear * r[0]), [clear * before], GUESSED_LAYER
+        lambda x: [clear * operator.apply(x)],
+        lambda r: operator.adjoint(clear * r[0]),
+        [clear * before],
+        FIRST_GUESS_ITERATIONS,
     )
     return found.solution
 

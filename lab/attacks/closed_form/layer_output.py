@@ -14,7 +14,7 @@ from lab.attacks.closed_form.report import LayerRecovery
 from lab.attacks.closed_form.shapes import FeatureMaps, UnitMask
 from lab.attacks.closed_form.weight_equations import KnownOutput
 
-LEAST_ERROR = 1e-6
+FLOAT32_ERROR = 1e-6
 """Relative error of a float32 ratio: what lies below this share of the largest feature is silence."""
 
 
@@ -59,7 +59,7 @@ def below_solved(bottom: int, step: Step, *, exact: bool) -> LayerOutput:
     """What is known under layers solved jointly, of which the lowest is the ``bottom``-th."""
     output_gradient = step.point.input_gradient().double()
     values = step.point.values.double()
-    error = max(LEAST_ERROR, 3 * step.residual) * float(values.square().mean().sqrt())
+    error = max(FLOAT32_ERROR, 3 * step.residual) * float(values.square().mean().sqrt())
     return LayerOutput(bottom, values, torch.ones_like(values), output_gradient, error, exact)
 
 

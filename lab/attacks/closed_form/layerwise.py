@@ -18,7 +18,7 @@ from lab.attacks.closed_form.chain import Link
 from lab.attacks.closed_form.gauss_newton import Effort, Step, gauss_newton
 from lab.attacks.closed_form.inactive_units import solve_behind_relu
 from lab.attacks.closed_form.joint import JOINT, PRECISION, first_guess, solve
-from lab.attacks.closed_form.layer_output import LEAST_ERROR, LayerOutput, Progress, below_solved
+from lab.attacks.closed_form.layer_output import FLOAT32_ERROR, LayerOutput, Progress, below_solved
 from lab.attacks.closed_form.nonnegative import Rounds
 from lab.attacks.closed_form.refinement import Refinement
 from lab.attacks.closed_form.report import LayerRecovery
@@ -144,7 +144,7 @@ def _rounding(features: Tensor) -> float:
 
     Behind a ReLU those that came out negative show how far.
     """
-    return 0.0 if len(features) == 1 else max(LEAST_ERROR * float(features.abs().max()), -BELOW_ZERO * float(features.min()))
+    return 0.0 if len(features) == 1 else max(FLOAT32_ERROR * float(features.abs().max()), -BELOW_ZERO * float(features.min()))
 
 
 def _last(steps: Iterator[Step]) -> Step | None:

@@ -15,12 +15,12 @@ from lab.federated.tensors import Gradients
 if TYPE_CHECKING:
     from lab.federated.low_rank import LowRankLinear
 
-CONSISTENT = 1e-3
+CONSISTENT_RESIDUAL = 1e-3
 """Largest relative residual ||dW - dz x^T|| / ||dW|| at which the shared numbers still fit one input."""
 
 
 @dataclass(frozen=True, eq=False)
-class LayerReading:
+class RecoveredInput:
     """What the algebra reads off one linear layer: x from dL/dW = (dL/dz) x^T."""
 
     name: str
@@ -38,7 +38,7 @@ class LayerReading:
     """Whether a low-rank pair tells it."""
 
 
-def read_layers(observation: Observation, row: int | None = None) -> list[LayerReading]:
+def recover_layer_inputs(observation: Observation, row: int | None = None) -> list[RecoveredInput]:
     """The readings of the head's linear layers, top to bottom; empty where one of them is silent, or no gradient can be told.
 
     A layer with a bias is read by division. One without follows from the layer above:
@@ -50,7 +50,7 @@ def read_layers(observation: Observation, row: int | None = None) -> list[LayerR
     if not observation.protocol.is_linear:
         return []
     gradient = observation.mean_gradient()
-    readings: list[LayerReading] = []
+    readings: list[RecoveredInput] = []
     above = _at_the_top(observation)
     layers = list(reversed(observation.network.linear_layers.items()))
     for position, (name, layer) in enumerate(layers):
@@ -89,7 +89,7 @@ def _at_the_top(observation: Observation) -> _Above | None:
     return _Above(-functional.one_hot(observation.labels[0], observation.classes), exact=False)
 
 
-def _read_layer(name: str, gradient: Gradients, above: _Above | None, row: int | None, loss: Loss) -> LayerReading | None:
+def _read_layer(name: str, gradient: Gradients, above: _Above | None, row: int | None, loss: Loss) -> RecoveredInput | None:
     """Read one layer from its gradients and what is known from above; None where its gradients are zero, or were not sent."""
     weight, bias = gradient.get(f"{name}.weight"), gradient.get(f"{name}.bias")
     if weight is None or not weight.any():
@@ -106,7 +106,7 @@ def _read_layer(name: str, gradient: Gradients, above: _Above | None, row: int |
     return _reading(name, largest(output), recovered, output, weight, up_to_scale=True, has_bias=False)
 
 
-def _read_pair(name: str, layer: LowRankLinear, gradient: Gradients, above: _Above | None, loss: Loss) -> LayerReading | None:
+def _read_pair(name: str, layer: LowRankLinear, gradient: Gradients, above: _Above | None, loss: Loss) -> RecoveredInput | None:
     """Read a layer of which a pair trains: dL/dB = s d (A x)^T gives d = dL/dz, and dL/dA = s B^T d x^T then x.
 
     None where B is zero, which leaves dL/dA zero: A x alone is told then.
@@ -124,7 +124,7 @@ def _read_pair(name: str, layer: LowRankLinear, gradient: Gradients, above: _Abo
     recovered = down.T @ passed / passed.square().sum().clamp_min(1e-300)
     residual = float((down - torch.outer(passed, recovered)).norm() / down.norm())
     scaled = exact is None
-    return LayerReading(
+    return RecoveredInput(
         name, largest(output), recovered, output, residual, up_to_scale=scaled, has_bias=bias is not None, is_pair=True
     )
 
@@ -145,7 +145,7 @@ def single_input(gradient: Gradients, name: str) -> Float[Tensor, " inputs"] | N
         return None
     entered = divide(weight, bias, largest(bias))
     off = float((weight - torch.outer(bias, entered)).norm())
-    return entered if off <= CONSISTENT * float(weight.norm()) else None
+    return entered if off <= CONSISTENT_RESIDUAL * float(weight.norm()) else None
 
 
 def divide(
@@ -162,9 +162,9 @@ def largest(gradient: Float[Tensor, " outputs"]) -> int:
 
 def _reading(
     name: str, row: int, recovered: Tensor, output_gradient: Tensor, weight: Tensor, *, up_to_scale: bool, has_bias: bool
-) -> LayerReading:
+) -> RecoveredInput:
     residual = float((weight - torch.outer(output_gradient, recovered)).norm() / weight.norm())
-    return LayerReading(name, row, recovered, output_gradient, residual, up_to_scale, has_bias)
+    return RecoveredInput(name, row, recovered, output_gradient, residual, up_to_scale, has_bias)
 
 
 def _rank_one(weight: Tensor, output_gradient: Tensor | None, loss: Loss) -> tuple[Tensor, Tensor]:
@@ -186,7 +186,7 @@ def _activation_below(observation: Observation, name: str) -> nn.Module | None:
     return layers[index - 1][1] if index > 0 else None
 
 
-def _pass_down(layer: nn.Linear, reading: LayerReading, activation: nn.Module | None) -> _Above:
+def _pass_down(layer: nn.Linear, reading: RecoveredInput, activation: nn.Module | None) -> _Above:
     """dL/dz of the layer below: act'(z) W^T dL/dz, with act'(z) told from the recovered act(z)."""
     input_gradient = layer.weight.detach().T @ reading.output_gradient
     derivative = derivative_from_output(activation, reading.recovered_input)

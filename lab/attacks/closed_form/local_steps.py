@@ -16,7 +16,7 @@ from dataclasses import replace
 import torch
 
 from lab.attacks.closed_form.chain import Obstacle
-from lab.attacks.closed_form.mismatch import EXACT, fitted, in_double, known_labels
+from lab.attacks.closed_form.mismatch import EXACT_MISMATCH, fitted, in_double, known_labels
 from lab.attacks.closed_form.outcomes import ClosedFormOutcome
 from lab.federated.observation import Observation
 from lab.federated.protocols.fedsgd import FedSGD
@@ -24,9 +24,9 @@ from lab.federated.rounding import rounding
 from lab.federated.tensors import Images
 from lab.options.words import percent
 
-AMPLIFIED = 50.0
+ROUNDING_AMPLIFICATION = 50.0
 """A mismatch up to this many times the rounding of the weights is the best that solving through it gives."""
-FALLS = 0.95
+STAGNATION = 0.95
 """A round that leaves more than this share of the mismatch is the last."""
 MOST_ROUNDS = 20
 
@@ -56,5 +56,5 @@ def after_local_steps(observation: Observation, residual: float) -> Obstacle:
     rounded = rounding(observation)
     note = f"{observation.local_steps} local steps; the picture's own update is {percent(residual)} off"
     note += f", where rounding the weights alone makes {percent(rounded)}."
-    whole = residual <= max(EXACT, AMPLIFIED * rounded)
+    whole = residual <= max(EXACT_MISMATCH, ROUNDING_AMPLIFICATION * rounded)
     return Obstacle(ClosedFormOutcome.STRAIGHTENED if whole else ClosedFormOutcome.PEEL_LOCAL_STEPS, note)

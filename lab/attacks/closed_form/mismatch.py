@@ -14,16 +14,16 @@ from lab.federated.inputs import moved
 from lab.federated.observation import Observation
 from lab.federated.tensors import Gradients, Inputs, Targets
 
-EXACT = 1e-3
+EXACT_MISMATCH = 1e-3
 """Relative mismatch ||g(x) - g*|| / ||g*|| up to which the picture explains the shared numbers."""
 
-CLEARLY = 0.5
+RESCALED_SHARE = 0.5
 """Another length than the one told is believed where it leaves less than this share of what that one leaves."""
 
 CHUNK = 65_536
 """Numbers that are compared at once."""
 
-CLOSE = 1e-2
+MATCHING_FLOOR = 1e-2
 """Relative mismatch that gradient matching, begun at the picture in closed form, never brought lower."""
 
 
@@ -50,7 +50,7 @@ def fitted(made: Gradients, shared: Gradients) -> Fit:
     own, product, whole = (max(sum(part), 1e-300) for part in zip(*products, strict=True))
     factor = product / own
     as_sent, best = (_residual(made, shared, s) / math.sqrt(whole) for s in (1.0, factor))
-    return Fit(factor, best, as_sent) if best < CLEARLY * as_sent else Fit(1.0, as_sent, as_sent)
+    return Fit(factor, best, as_sent) if best < RESCALED_SHARE * as_sent else Fit(1.0, as_sent, as_sent)
 
 
 def _residual(made: Gradients, shared: Gradients, factor: float) -> float:

@@ -14,9 +14,9 @@ from lab.attacks.closed_form.cgls import Rows, cgls, norm
 from lab.attacks.closed_form.layer_equations import Point
 from lab.attacks.closed_form.shapes import FeatureMaps
 
-STALLED = 0.5
+STAGNATION = 0.5
 """Near rounding, a round that leaves more than this share of the residual is the last."""
-ROUNDING = 2e-6
+FLOAT32_RESIDUAL = 2e-6
 """Relative residual that rounding of a float32 gradient leaves."""
 
 
@@ -65,7 +65,7 @@ def nonnegative(point: Point, rounds: Rounds) -> Nonnegative:
             break
         solution, rows = stepped, left
         previous, last, inner = last, norm(left), inner * rounds.growth
-        if last <= rounds.exact * size or (last <= ROUNDING * size and last > STALLED * previous):
+        if last <= rounds.exact * size or (last <= FLOAT32_RESIDUAL * size and last > STAGNATION * previous):
             break
         free = ((solution > 0) | ((point.vjp(rows) > 0) & (free == 0))).to(solution.dtype)
     return Nonnegative(solution, free, iterations, last / max(size, 1e-300))

@@ -25,9 +25,9 @@ from lab.federated.observation import Observation
 from lab.federated.tensors import Gradients, Images
 from lab.federated.typed_torch import layers_of
 
-MOST_BESIDE = 2
+MAX_EXTRA_TOKENS = 2
 """Tokens without a place in the picture: the class's, and a teacher's (Touvron et al. 2021)."""
-CLEARLY = 0.5
+DECAYED_SHARE = 0.5
 """Weight decay is believed where it leaves less than this share of what the check lacks."""
 
 Patches = Float[Tensor, "patches numbers"]
@@ -122,7 +122,7 @@ def _is_as_large(parameter: Tensor, grid: Grid, width: int) -> bool:
         parameter.ndim > 1
         and parameter.shape[-1] == width
         and math.prod(parameter.shape[:-2]) == 1
-        and 0 <= beside <= MOST_BESIDE
+        and 0 <= beside <= MAX_EXTRA_TOKENS
     )
 
 
@@ -187,4 +187,4 @@ def _read(
 def _decayed(lacking: Float[Tensor, " width"], decaying: Float[Tensor, " width"]) -> float:
     """The share by which all weights shrank, where that explains what the check lacks."""
     share = float(lacking @ decaying / decaying.square().sum().clamp_min(1e-300))
-    return share if float((lacking - share * decaying).norm()) < CLEARLY * float(lacking.norm()) else 0.0
+    return share if float((lacking - share * decaying).norm()) < DECAYED_SHARE * float(lacking.norm()) else 0.0

@@ -5,7 +5,7 @@ drowns, and those that G lacks (fewer numbers to a token than patches; one or tw
 that the picture is smooth: the likeliest picture under normal noise of the size that is seen, and normal differences between
 neighbouring pixels,
 
-    |G^T X - dL/dW|^2 / s^2  +  |differences of x|^2 / ROUGH^2  +  |x - grey|^2 / SPREAD^2.
+    |G^T X - dL/dW|^2 / s^2  +  |differences of x|^2 / NEIGHBOUR_DEVIATION^2  +  |x - grey|^2 / PIXEL_DEVIATION^2.
 
 G is noisy, too, which makes G G^T too large by width times the noise's variance; so much is taken off again.
 """
@@ -23,13 +23,13 @@ from lab.federated.classifier import Normalise
 from lab.federated.singular_values import rank_of
 from lab.federated.tensors import Images
 
-ROUGH, SPREAD = 0.06, 0.3
+NEIGHBOUR_DEVIATION, PIXEL_DEVIATION = 0.06, 0.3
 """Deviations, in pixels from 0 to 1, of neighbours from each other and of all from grey: photographs have about these."""
-ROUNDED = 1e-12
+RANK_TOLERANCE = 1e-12
 """A singular value below this share of the largest is none: double precision tells no more."""
 MOST_ITERATIONS = 300
 TOLERANCE = 1e-7
-FLOOR = 1e-13
+ROUNDING_FLOOR = 1e-13
 """Double precision makes an equation no truer than to this share of the largest number."""
 
 
@@ -59,12 +59,12 @@ def solve(equations: PatchEquations, normalise: Normalise) -> PatchSolution:
     left, sizes, right = torch.linalg.svd(tokens)
     rank = len(sizes)
     told = right[:rank] @ rest
-    noise = _noise(equations, rest, rest - right[:rank].T @ told, rank_of(sizes, ROUNDED))
+    noise = _noise(equations, rest, rest - right[:rank].T @ told, rank_of(sizes, RANK_TOLERANCE))
     squares = torch.zeros(grid.patches, dtype=torch.float64)
     squares[:rank] = (sizes.square() - tokens.shape[1] * equations.deviation**2).clamp_min(0)
     pixels = _System(grid, left, squares / noise**2).solve(left[:, :rank] @ (sizes[:, None] * told) / noise**2)
     picture = grid.joined(pixels) + 0.5
-    believed = squares > noise**2 / SPREAD**2
+    believed = squares > noise**2 / PIXEL_DEVIATION**2
     kept = sizes[believed[:rank]]
     found = tokens.T @ pixels
     return PatchSolution(
@@ -88,8 +88,8 @@ def _noise(equations: PatchEquations, rest: Tensor, unexplained: Tensor, rank: i
     if rank < min(width, equations.grid.patches + 1):
         seen = (float(unexplained.square().sum()) / ((width - rank) * numbers)) ** 0.5
     else:
-        seen = equations.deviation * (1 + equations.grid.patches * SPREAD**2) ** 0.5
-    return max(seen, FLOOR * float(rest.abs().max()), 1e-300)
+        seen = equations.deviation * (1 + equations.grid.patches * PIXEL_DEVIATION**2) ** 0.5
+    return max(seen, ROUNDING_FLOOR * float(rest.abs().max()), 1e-300)
 
 
 class _System:
@@ -97,12 +97,14 @@ class _System:
 
     def __init__(self, grid: Grid, left: Float[Tensor, "patches patches"], precisions: Float[Tensor, " patches"]) -> None:
         self.grid, self.left, self.precisions = grid, left, precisions
-        self.inverse = 1 / (precisions + 4 / ROUGH**2 + 1 / SPREAD**2)
+        self.inverse = 1 / (precisions + 4 / NEIGHBOUR_DEVIATION**2 + 1 / PIXEL_DEVIATION**2)
 
     def apply(self, patches: Patches) -> Patches:
         """What the unknowns are multiplied by."""
         told = self.left @ (self.precisions[:, None] * (self.left.T @ patches))
-        return told + self.grid.cut(_roughness(self.grid.joined(patches))) / ROUGH**2 + patches / SPREAD**2
+        return (
+            told + self.grid.cut(_roughness(self.grid.joined(patches))) / NEIGHBOUR_DEVIATION**2 + patches / PIXEL_DEVIATION**2
+        )
 
     def precondition(self, patches: Patches) -> Patches:
         """Nearly the inverse of that: neighbours are taken for strangers."""

@@ -16,9 +16,9 @@ from lab.attacks.closed_form.layer_equations import Point
 from lab.attacks.closed_form.linearised import LinearisedConvolution
 from lab.attacks.closed_form.weight_equations import KnownOutput
 
-NEAR = 3.0
+KINK_DISTANCE = 3.0
 """A unit is near its kink within so many times the last move of its position, root mean square over channels."""
-FEWEST = 0.5
+MIN_EQUATION_SHARE = 0.5
 """Share of a layer's equations that must remain when its hidden units are taken out, or the layer is left out."""
 
 
@@ -35,7 +35,7 @@ def update_pattern(now: Point, before: Point) -> Mapping[str, KnownOutput]:
         if isinstance(layer, LinearisedConvolution):
             if position < len(now.linearised) - 1:
                 uncertain = uncertain | _near(layer.output, before.linearised[position].output)
-                if int(uncertain.sum()) > (1 - FEWEST) * layer.operator.weight.numel():
+                if int(uncertain.sum()) > (1 - MIN_EQUATION_SHARE) * layer.operator.weight.numel():
                     return known
                 nothing = torch.zeros_like(layer.output)
                 known[now.equations.names[position]] = KnownOutput(layer.output, nothing, output_gradient, uncertain)
@@ -47,4 +47,4 @@ def update_pattern(now: Point, before: Point) -> Mapping[str, KnownOutput]:
 def _near(values: Tensor, before: Tensor) -> Tensor:
     """Whether a unit may yet cross its kink."""
     moved = (values - before).square().mean(1, keepdim=True).sqrt()
-    return values.abs() < NEAR * moved
+    return values.abs() < KINK_DISTANCE * moved

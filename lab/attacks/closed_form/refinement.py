@@ -19,17 +19,17 @@ from lab.attacks.closed_form.shapes import FeatureMaps
 from lab.attacks.closed_form.system import System
 from lab.attacks.closed_form.weight_equations import KnownOutput
 
-SOLVED = 1e-5
+SOLVED_RESIDUAL = 1e-5
 """Relative residual of a joint solve in single precision that leaves nothing open."""
-EXPLAINED = 1e-5
+EXPLAINED_RESIDUAL = 1e-5
 """The same with the weight gradients of all layers, as the picture's own activation pattern makes them."""
-WITHIN_NOISE = 10.0
+NOISE_FACTOR = 10.0
 """A residual of so many times the noise is not worth another start."""
 BETWEEN_UPDATES = Effort(steps=6, inner=100, exact=2e-6)
 """Between two readings."""
 PATTERN_UPDATES = 6
 """So often may the layers be read again."""
-HOPEFUL = 0.1
+MAX_START_RESIDUAL = 0.1
 """Relative residual of a picture from which it is worth while."""
 
 
@@ -63,7 +63,7 @@ class Refinement:
             before = before if now is entered else entered
             if self._is_explained(now, residual):
                 return
-        if self.system.has_kinks and not self.system.noisy and residual < HOPEFUL:
+        if self.system.has_kinks and not self.system.noisy and residual < MAX_START_RESIDUAL:
             yield from self._update_pattern(before, now)
 
     def _update_pattern(self, before: Tensor, now: Tensor) -> Iterator[RefinementStep]:
@@ -87,6 +87,6 @@ class Refinement:
     def _is_explained(self, picture: Tensor, residual: float) -> bool:
         """Whether the picture is exact, as far as the noise lets it be."""
         if self.system.noisy or not self.system.has_kinks:
-            return residual <= max(SOLVED, WITHIN_NOISE * self.system.noise.relative)
+            return residual <= max(SOLVED_RESIDUAL, NOISE_FACTOR * self.system.noise.relative)
         whole = replace(self._equations(0), below={}, complete=True)
-        return whole.at(picture).relative_residual <= EXPLAINED
+        return whole.at(picture).relative_residual <= EXPLAINED_RESIDUAL

@@ -20,12 +20,12 @@ from lab.attacks.closed_form.report import LayerRecovery
 from lab.attacks.closed_form.shapes import Kernels
 from lab.attacks.closed_form.weight_equations import KnownOutput
 
-FLOAT32 = 1e-6
+FLOAT32_ERROR = 1e-6
 """Relative misfit that rounding alone leaves."""
 WHITENING = 1e-3
 """Behind a ReLU fewer equations suffice, and the weakest directions of dz carry mostly rounding."""
 LEAST_WHITENING = 1e-5
-SPARSE = 0.9
+EQUATIONS_PER_SPARSE_UNKNOWN = 0.9
 """Behind a ReLU most unknowns are zero: so many equations for each suffice."""
 
 
@@ -55,7 +55,7 @@ class System:
     @property
     def noisy(self) -> bool:
         """Without noise a silent unit's gradient is 0 to the last bit."""
-        return self.noise.relative > FLOAT32
+        return self.noise.relative > FLOAT32_ERROR
 
     def lowest_determined(self, top: int, known: KnownOutput) -> tuple[int, bool]:
         """The lowest layer to solve together with ``top``, and whether the equations suffice then."""
@@ -72,7 +72,7 @@ class System:
         determined = int((known.weight > 0).sum())
         if isinstance(self.links[top].module, nn.Conv2d):
             determined = self._count(top, known).rank
-        share = SPARSE if bottom == top and self.is_behind_relu(top) else 1.0
+        share = EQUATIONS_PER_SPARSE_UNKNOWN if bottom == top and self.is_behind_relu(top) else 1.0
         return determined >= share * math.prod(self.links[bottom].input_shape)
 
     def is_behind_relu(self, index: int) -> bool:

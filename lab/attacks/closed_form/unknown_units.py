@@ -13,7 +13,7 @@ from lab.attacks.closed_form.convolution import channel_matrix
 from lab.attacks.closed_form.linearised import LinearisedConvolution
 from lab.attacks.closed_form.shapes import Kernels, OutputMaps, OutputMask
 
-FLAT = 1e-5
+SAME_PATCH = 1e-5
 """Patches that differ by less than this share of the largest count as one."""
 
 
@@ -30,7 +30,7 @@ class UnknownUnits:
         patches = layer.operator.patches(layer.input)
         columns = patches[:, self._positions].movedim(0, 1) * found.unsqueeze(1)
         left, sizes, right = torch.linalg.svd(columns, full_matrices=False)
-        kept = sizes > FLAT * sizes.max().clamp_min(1e-300)
+        kept = sizes > SAME_PATCH * sizes.max().clamp_min(1e-300)
         self.where = where
         self._basis = left * kept.unsqueeze(1)
         self._across = self._basis.mT.contiguous()  # a product with this copy is twice as fast as with the transposed basis

@@ -22,13 +22,13 @@ from torch.nn.grad import conv2d_input, conv2d_weight
 
 LARGE_KERNEL = 4
 """Torch takes its heavier kernels from this side on."""
-SMALL = 40_000
+MAX_UNFOLDED = 40_000
 """Up to so many numbers in the unfolded pictures, a product of matrices beats those kernels."""
 FEW_CHANNELS = 8
 """Fewer inputs than this do not fill a vector register."""
-HEAVY = 4
+WEIGHT_RATIO = 4
 """From so many times more weights than unfolded inputs on, sorting them takes longer than a product without."""
-WORTHWHILE = 2**20
+MIN_PRODUCTS = 2**20
 """Multiplications from which on a way of one's own pays for being called from Python."""
 STRIP = 2**18
 """Numbers of a strip of unfolded rows: 1 MB, which a core's cache holds."""
@@ -78,9 +78,9 @@ class FastConvolution(nn.Module):
     def _best(self, positions: int) -> Outputs:
         """The quickest way to the outputs, with its way back, at so many positions over all pictures."""
         outputs, inputs = self.weight.shape[:2]
-        if min(self.kernel) >= LARGE_KERNEL and positions * self.weight[0].numel() <= SMALL:
+        if min(self.kernel) >= LARGE_KERNEL and positions * self.weight[0].numel() <= MAX_UNFOLDED:
             return _product
-        if outputs >= HEAVY * positions and positions * self.weight.numel() >= WORTHWHILE:
+        if outputs >= WEIGHT_RATIO * positions and positions * self.weight.numel() >= MIN_PRODUCTS:
             return partial(_Convolution.apply, ALL_BY_PRODUCTS)
         if inputs < FEW_CHANNELS and max(self.stride) > 1:
             return partial(_Convolution.apply, FEW_INPUT_CHANNELS)

@@ -20,7 +20,7 @@ from lab.federated.inputs import rows as rows_of
 from lab.federated.tensors import Gradients, Inputs, Targets
 from lab.federated.updates import length
 
-TOLERANCE = 10
+STEP_RATIO = 10
 """By how much the length of a step may miss the good one, either way, before it is tried again."""
 RETRIES = 3
 CONSTANT_CURVATURE = 1e-3
@@ -192,7 +192,7 @@ class FrozenMatcher:
             found = self._gradients_at(h, step, inputs, shift, with_curvature=with_curvature)
             correction = self._correction(found, step.input_gradient, len(named(inputs.inputs)))
             self.step_lengths[index] *= correction
-            if not left or 1 / TOLERANCE < correction < TOLERANCE:
+            if not left or 1 / STEP_RATIO < correction < STEP_RATIO:
                 return found, h
             left -= 1
             del found  # the next try asks for as much memory

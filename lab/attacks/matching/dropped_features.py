@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from lab.lazy import Bool, Float
 
-from lab.attacks.closed_form.linear_layers import CONSISTENT, derivative_from_output, single_input
+from lab.attacks.closed_form.linear_layers import CONSISTENT_RESIDUAL, derivative_from_output, single_input
 from lab.attacks.matching.known import Known
 from lab.federated.inputs import each, moved, random
 from lab.federated.observation import Observation
@@ -128,7 +128,7 @@ def _scale_by_biases(
         if isinstance(activation, nn.ReLU | nn.LeakyReLU):
             break
     left, scale = min(fits)
-    return scale if left <= CONSISTENT * float(biases[-1].norm()) else None
+    return scale if left <= CONSISTENT_RESIDUAL * float(biases[-1].norm()) else None
 
 
 def _activation_below(network: nn.Module, name: str) -> nn.Module | None:

@@ -1,4 +1,4 @@
-"""How a match is differentiated: fast where that is proved right, over a surrogate for local steps, or by autograd twice."""
+"""How a match is differentiated: fast where that is verified, over a surrogate for local steps, or by autograd twice."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lab.errors import LabError
 from lab.federated.gradients import LocalSteps
 from lab.federated.observation import Observation
 
-NOT_PROVED = (
+NOT_VERIFIED = (
     "The frozen derivative does not prove right for this network: something in it is random, or bends in a way that no layer "
     "of its own shows; take derivative = exact or auto."
 )
@@ -48,12 +48,12 @@ def surrogate_of(attack: Matching, observation: Observation) -> Surrogate | None
 
 
 def matcher_of(attack: Matching, observation: Observation, *, lean: bool = False) -> Matcher:
-    """The fast one where it is proved right for the network and the optimiser needs no more than its four digits.
+    """The fast one where it is verified for the network and the optimiser needs no more than its four digits.
 
     ``lean`` where a copy of the weights is in memory already.
     """
     from lab.attacks.derivative.frozen_matcher import FrozenMatcher
-    from lab.attacks.derivative.frozen_proof import can_freeze
+    from lab.attacks.derivative.frozen_verification import can_freeze
 
     network, shared = observation.network, observation.update
     steps = observation.protocol.steps(observation.batch_size)
@@ -63,7 +63,7 @@ def matcher_of(attack: Matching, observation: Observation, *, lean: bool = False
         if can_freeze(observation):
             return FrozenMatcher(network, steps, attack.distance, shared, lean=lean)
         if attack.derivative is Derivative.FROZEN:
-            raise LabError(NOT_PROVED)
+            raise LabError(NOT_VERIFIED)
     return ExactMatcher(partial(observation.protocol.update, network, differentiable=True), attack.distance, shared)
 
 

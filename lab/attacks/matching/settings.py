@@ -79,7 +79,7 @@ class Matching(Attack):
     reading: Annotated[bool, Help(READING_HELP)] = True
 
     def wants_frozen(self) -> bool:
-        """Whether the derivative is a finite difference with frozen kinks, where the network is proved to allow it."""
+        """Whether the derivative is a finite difference with frozen kinks, where it is verified that the network allows it."""
         return self.derivative is Derivative.FROZEN or self.bears_rounding()
 
     def bears_rounding(self) -> bool:

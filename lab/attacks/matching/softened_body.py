@@ -7,9 +7,9 @@ from copy import deepcopy
 import torch
 from torch import Tensor, nn
 
-from lab.attacks.closed_form.confirming import head_residual
+from lab.attacks.closed_form.head_consistency import head_residual
 from lab.attacks.closed_form.inversion import Inversion
-from lab.attacks.closed_form.linear_layers import CONSISTENT
+from lab.attacks.closed_form.linear_layers import CONSISTENT_RESIDUAL
 from lab.attacks.closed_form.mismatch import known_labels
 from lab.attacks.matching.dropped_features import read_dropped
 from lab.attacks.matching.softened import SoftReLU, Temperature, is_softened, softened
@@ -93,7 +93,7 @@ def _is_certain(inversion: Inversion, features: Tensor) -> bool:
     observation, labels = inversion.precise, known_labels(inversion.precise).cpu()
     if len(labels) == 1 and inversion.readings[-1].up_to_scale:
         return False
-    return len(labels.unique(dim=0)) == len(labels) and head_residual(observation, features, labels) <= CONSISTENT
+    return len(labels.unique(dim=0)) == len(labels) and head_residual(observation, features, labels) <= CONSISTENT_RESIDUAL
 
 
 def _share(left: Tensor, whole: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ from lab.attacks.closed_form.spatial.robust_least_squares import Branch, Solutio
 from lab.attacks.closed_form.spatial.topmost_convolution import TopmostConvolution, conv_bn_under_relu
 from lab.federated.tensors import Gradients
 
-LOST = 1e-2
+MAX_LAYER_RESIDUAL = 1e-2
 """Relative residual of a layer above which the places it was solved for cannot be right."""
 BELOW_ZERO = 3.0
 """A ReLU's output counts as active above so many times the most negative one, which the error alone made."""
@@ -56,7 +56,7 @@ class BlockwiseInversion:
         here: ActiveOutput | KnownFeatures = ActiveOutput(self.top.index, self.top.output_gradient, self.top.active())
         while isinstance(here, ActiveOutput):
             here = yield from self._invert(here)
-            if self.layers[-1].residual > LOST:
+            if self.layers[-1].residual > MAX_LAYER_RESIDUAL:
                 yield Progress(tuple(self.layers), None, note=f"The places found for {self.layers[-1].name} do not fit.")
                 return
         note = f"Of what entered {self.layers[-1].name}, {here.numbers:,} numbers were solved for, "
@@ -87,7 +87,7 @@ class BlockwiseInversion:
         yield self._progress()
         sum_gradient = above.output_gradient * second.active[0]
         inner_gradient = block.second.operator.adjoint(sum_gradient * block.second.scale) * block.first.scale
-        if not second.determined or second.residual > LOST:
+        if not second.determined or second.residual > MAX_LAYER_RESIDUAL:
             return KnownFeatures([*self._modules(above.index - 1), block.to_second], second.values, second.directions)
         branches = [(block.first, inner_gradient, active_units(second.values))]
         if block.shortcut is not None:

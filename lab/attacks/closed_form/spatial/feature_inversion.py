@@ -31,12 +31,12 @@ CHUNK = 25
 """Iterations between two looks."""
 MOST_CHUNKS = 60
 PATIENCE = 4
-"""The residual must fall to ``FALLS`` of what it was so many looks ago."""
-FALLS = 0.8
-FLAT = 1e-4
+"""The residual must fall to ``SUFFICIENT_DECREASE`` of what it was so many looks ago."""
+SUFFICIENT_DECREASE = 0.8
+MIN_GAIN = 1e-4
 """A step that gains less, as a share of the square residual, is the last one before the next look."""
-FITS = 1e-6
-STUCK = 1e-3
+SOLVED_RESIDUAL = 1e-6
+BETWEEN_KINKS = 1e-3
 """A relative residual at which L-BFGS ends only between two kinks: moved off them, it goes on."""
 HISTORY = 100
 ANNEALING = 250
@@ -120,10 +120,10 @@ def invert_features(features: KnownFeatures, box: Box) -> Iterator[FeatureMaps]:
     if features.has_max_pooling:
         yield from _annealed(features, picture)
     residual = yield from _refined(features, picture)
-    if residual > STUCK and box.leaves_out(picture):
+    if residual > BETWEEN_KINKS and box.leaves_out(picture):
         picture = box.nearest(picture.detach()).requires_grad_()
         residual = yield from _refined(features, picture)
-    if residual > STUCK:
+    if residual > BETWEEN_KINKS:
         yield from _annealed(features, picture)
         yield from _refined(features, picture)
 
@@ -152,7 +152,7 @@ def _refined(features: KnownFeatures, picture: Tensor) -> Generator[Tensor, None
         if not math.isfinite(residuals[-1]):
             break
         yield picture.detach().double()
-        if residuals[-1] <= FITS or residuals[-1] > FALLS * residuals[-1 - PATIENCE]:
+        if residuals[-1] <= SOLVED_RESIDUAL or residuals[-1] > SUFFICIENT_DECREASE * residuals[-1 - PATIENCE]:
             break
     return residuals[-1]
 
@@ -162,7 +162,7 @@ def _run_chunk(stepper: QuasiNewtonStepper, objective: _Objective) -> None:
     for _ in range(CHUNK):
         before = objective()
         stepper.step(objective)
-        if objective() > (1 - FLAT) * before:
+        if objective() > (1 - MIN_GAIN) * before:
             return
 
 

@@ -19,18 +19,18 @@ from lab.lazy import Bool, Float
 from lab.attacks.closed_form.convolution import Convolution
 from lab.attacks.closed_form.shapes import FeatureMaps, InputMaps, Kernels, OutputMaps, OutputMask, UnitMask
 
-FITS = 1e-5
+CONSISTENT_RESIDUAL = 1e-5
 """Relative residual of a channel's equations up to which its dz is right: float32 leaves some 1e-7."""
-DETERMINED = 1e-3
+DETERMINED_SINGULAR_VALUE = 1e-3
 """Singular values above this share of the largest tell a mixture of pixels well enough to build on it."""
-NONZERO = 1e-6
+RANK_TOLERANCE = 1e-6
 """Singular values below this share of the largest are rounding."""
-HALFWAY = 0.5
+ACTIVE_THRESHOLD = 0.5
 """Between a silent unit's share of its gradient, 0, and an active one's, 1."""
-FREE = 1e-6
+MIN_REDUNDANCY = 1e-6
 """A channel whose equations the others leave less room than this share tells nothing that could be wrong."""
 MOST_ROUNDS = 3
-FAINTEST = 0.03
+MIN_CHANNEL_SHARE = 0.03
 """A channel's residual is compared with its own gradient, and at least with this share of the mean channel's."""
 
 
@@ -67,7 +67,7 @@ class Branch:
         estimated = torch.linalg.lstsq(self.convolution.patches(values), self.gradient[uncertain].flatten(1).T).solution
         share = estimated.T.unflatten(1, tuple(self.output_gradient.shape[2:])) / self.output_gradient[0, uncertain]
         active = self.active.clone()
-        active[0, uncertain] = share > HALFWAY
+        active[0, uncertain] = share > ACTIVE_THRESHOLD
         return replace(self, active=active)
 
 
@@ -124,12 +124,12 @@ class _Equations:
         """
         rows = self.rows
         basis, sizes, _ = torch.linalg.svd(self.matrix, full_matrices=False)
-        basis = basis[:, sizes > NONZERO * sizes[0]]
+        basis = basis[:, sizes > RANK_TOLERANCE * sizes[0]]
         free = [torch.zeros(len(own), dtype=torch.bool) for own in rows]
         while True:
             residual = self.target - basis @ (basis.T @ self.target)
             if all(
-                bool((relative <= FITS)[~known].all())
+                bool((relative <= CONSISTENT_RESIDUAL)[~known].all())
                 for relative, known in zip(self._relative_residuals(residual), free, strict=True)
             ):
                 return free
@@ -146,7 +146,7 @@ class _Equations:
         """The least-squares solution of the equations of all channels but these."""
         kept = torch.cat([own[~left_out].flatten() for own, left_out in zip(self.rows, wrong, strict=True)])
         left, sizes, right = torch.linalg.svd(self.matrix[kept], full_matrices=False)
-        nonzero, determined = sizes > NONZERO * sizes[0], sizes > DETERMINED * sizes[0]
+        nonzero, determined = sizes > RANK_TOLERANCE * sizes[0], sizes > DETERMINED_SINGULAR_VALUE * sizes[0]
         pixels = right[nonzero].T @ ((left[:, nonzero].T @ self.target[kept]) / sizes[nonzero, None])
         residuals = self._relative_residuals(self.target - self.matrix @ pixels)
         return Solution(
@@ -174,7 +174,9 @@ def _explained(basis: Tensor, residual: Tensor, rows: Tensor) -> Tensor:
     """How much of the square residual is gone once a channel's equations are set free; ``rows`` (channels, taps)."""
     sizes, directions = _leverage(basis, rows)
     parts = directions.transpose(1, 2) @ residual[rows]
-    return torch.where(sizes[..., None] > FREE, parts.square() / sizes.clamp_min(FREE)[..., None], 0.0).sum(dim=(1, 2))
+    return torch.where(sizes[..., None] > MIN_REDUNDANCY, parts.square() / sizes.clamp_min(MIN_REDUNDANCY)[..., None], 0.0).sum(
+        dim=(1, 2)
+    )
 
 
 def _own_directions(basis: Tensor, rows: Tensor) -> Tensor:
@@ -183,7 +185,7 @@ def _own_directions(basis: Tensor, rows: Tensor) -> Tensor:
     own = torch.zeros(len(basis), len(rows), dtype=basis.dtype)
     own[rows] = directions[0]
     own -= basis @ (basis.T @ own)
-    return torch.linalg.qr(own[:, sizes[0] > FREE]).Q
+    return torch.linalg.qr(own[:, sizes[0] > MIN_REDUNDANCY]).Q
 
 
 def _leverage(basis: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
@@ -195,4 +197,4 @@ def _leverage(basis: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
 def _relative(wrong: Tensor, target: Tensor) -> Tensor:
     """Norms of the channels' residuals over those of their targets."""
     sizes = target.norm(dim=(1, 2))
-    return wrong.norm(dim=(1, 2)) / sizes.clamp_min(FAINTEST * float(sizes.mean()))
+    return wrong.norm(dim=(1, 2)) / sizes.clamp_min(MIN_CHANNEL_SHARE * float(sizes.mean()))

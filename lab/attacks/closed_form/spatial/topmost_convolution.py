@@ -15,7 +15,7 @@ from lab.attacks.closed_form.chain import LINEAR, Link
 from lab.attacks.closed_form.shapes import BodyOutput, Kernels, OutputMaps, OutputMask
 from lab.attacks.closed_form.spatial.conv_bn import ConvBN, block_convolutions, last_conv_bn
 from lab.attacks.closed_form.spatial.position_factorisation import factorise_positions, positions_determined
-from lab.attacks.closed_form.spatial.robust_least_squares import HALFWAY
+from lab.attacks.closed_form.spatial.robust_least_squares import ACTIVE_THRESHOLD
 from lab.federated.tensors import Gradients
 
 
@@ -56,7 +56,7 @@ class TopmostConvolution:
         output_gradients = factorise_positions(self.conv_bn.operator, self.gradient, self.reached)
         summed = output_gradients.flatten(1).sum(1)
         length = (summed * self.summed_gradient).sum() / summed.square().sum()
-        return (length * output_gradients / (self.output_gradient[0] * self.conv_bn.scale) > HALFWAY).unsqueeze(0)
+        return (length * output_gradients / (self.output_gradient[0] * self.conv_bn.scale) > ACTIVE_THRESHOLD).unsqueeze(0)
 
 
 def find_topmost_convolution(

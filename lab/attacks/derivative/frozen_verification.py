@@ -1,6 +1,6 @@
-"""Whether freezing a network's kinks is right for it: proved on the network itself, whoever wrote it.
+"""Whether freezing a network's kinks is right for it: verified numerically on the network itself, whoever wrote it.
 
-Two proofs together. The graph of one forward pass must be made of smooth operations, of as many kinks as the tape has
+Two checks together. The graph of one forward pass must be made of smooth operations, of as many kinks as the tape has
 recorded, and of no weights but those it was given. And at a random picture the finite difference must be what
 differentiating twice gives: that finds what leaves no trace in a graph, such as chance, masks multiplied in, weights
 taken out of the graph, or a module that does more than its type.
@@ -27,45 +27,49 @@ from lab.federated.tensors import Gradients, Inputs, Labels, Shape
 from lab.federated.updates import length
 from lab.randomness import stream
 
-KINKS = frozenset(["Relu", "LeakyRelu", "MaxPool2DWithIndices"])
+KINKED_OPERATIONS = frozenset(["Relu", "LeakyRelu", "MaxPool2DWithIndices"])
 """What a tape records."""
-LINEAR = (
+LINEAR_OPERATIONS = (
     "Add Sub Neg T Transpose Permute View UnsafeView ReshapeAlias Expand Repeat Squeeze Unsqueeze Slice Select Cat Stack Split"
 )
-LINEAR += (
+LINEAR_OPERATIONS += (
     " SplitWithSizes Unbind Narrow Flip Roll Mean Sum ConstantPadNd ReflectionPad2D ReplicationPad2D Clone Copy ToCopy Alias"
 )
-LINEAR += (
+LINEAR_OPERATIONS += (
     " AvgPool2D AdaptiveAvgPool2D UpsampleNearest2D UpsampleBilinear2D UpsampleBicubic2D PixelShuffle Im2Col Col2Im AsStrided"
 )
-SMOOTH = "Mul Div Addmm Addmv Mm Mv Bmm Baddbmm Dot Convolution _Convolution NativeBatchNorm NativeGroupNorm NativeLayerNorm"
-SMOOTH += " Sigmoid Tanh Silu Gelu Mish Softplus Elu Softmax LogSoftmax Exp Log Pow Sqrt Rsqrt Sin Cos Erf Reciprocal"
-KNOWN = KINKS | {*LINEAR.split(), *SMOOTH.split()}
+SMOOTH_OPERATIONS = (
+    "Mul Div Addmm Addmv Mm Mv Bmm Baddbmm Dot Convolution _Convolution NativeBatchNorm NativeGroupNorm NativeLayerNorm"
+)
+SMOOTH_OPERATIONS += (
+    " Sigmoid Tanh Silu Gelu Mish Softplus Elu Softmax LogSoftmax Exp Log Pow Sqrt Rsqrt Sin Cos Erf Reciprocal"
+)
+KNOWN_OPERATIONS = KINKED_OPERATIONS | {*LINEAR_OPERATIONS.split(), *SMOOTH_OPERATIONS.split()}
 """Torch's names of operations without a kink, and of those with one that a tape records."""
-LEAVES, INTO_PARTS = "torch::autograd::AccumulateGrad", "torch::autograd::CopySlices"
+LEAF_NODES, SPLIT_NODE = "torch::autograd::AccumulateGrad", "torch::autograd::CopySlices"
 
-SHARE = 1e-3
+STEP_SHARE = 1e-3
 """By so much the gradient towards the picture is to change between the two passes, as in ``FrozenMatcher``."""
-AGREE = 0.02
+DERIVATIVE_TOLERANCE = 0.02
 """Up to here both derivatives agree, relative to the exact one: rounding leaves up to 0.006, overlooked kinks 0.1 and more."""
-SAME = 1e-3
+LOGIT_TOLERANCE = 1e-3
 """Up to here two vectors of logits are the same but for rounding."""
 
 
 def can_freeze(observation: Observation) -> bool:
-    """Whether the proofs succeed on an input like those observed; a network that cannot even be asked has failed them."""
+    """Whether the checks succeed on an input like those observed; a network that cannot even be asked has failed them."""
     network, shape, loss = observation.network, observation.input_shape, observation.loss
     try:
-        if is_proved(network, shape, loss):
+        if is_verified(network, shape, loss):
             return True
-        return is_proved(deepcopy(network).double(), shape, loss)  # rounding may hide a tiny derivative
+        return is_verified(deepcopy(network).double(), shape, loss)  # rounding may hide a tiny derivative
     except Exception as error:  # a network of the user's own may fail in any way, and says so once it is attacked
         if is_short_of_memory(error):
             raise  # which says nothing of the network
         return False
 
 
-def is_proved(network: nn.Module, shape: Shape, loss: Loss = MEAN_CROSS_ENTROPY) -> bool:
+def is_verified(network: nn.Module, shape: Shape, loss: Loss = MEAN_CROSS_ENTROPY) -> bool:
     """Whether the second pass may decide as the first one did; costs about five training steps on one input of this shape."""
     like = next(network.parameters())
     tried = moved(random(shape, 1, stream(0, "a picture for a proof"), like.dtype), like.device)
@@ -75,7 +79,9 @@ def is_proved(network: nn.Module, shape: Shape, loss: Loss = MEAN_CROSS_ENTROPY)
     with torch.no_grad():
         expected = network(tried)
     return (
-        _is_small(logits - expected, SAME, expected) and frozen.is_accounted_for(logits) and _agree(network, frozen, gradients)
+        _is_small(logits - expected, LOGIT_TOLERANCE, expected)
+        and frozen.is_accounted_for(logits)
+        and _agree(network, frozen, gradients)
     )
 
 
@@ -85,7 +91,7 @@ def _agree(network: nn.Module, frozen: _Frozen, gradients: _Gradients) -> bool:
     update = parameter_gradient(network, leaf, frozen.label, frozen.loss, differentiable=True)
     found = pull_back(list(update.values()), list(named(leaf).values()), [tensor.detach() for tensor in update.values()])
     exact = _side_by_side(found)
-    return _is_small(frozen.mixed_derivative(gradients) - exact, AGREE, exact)
+    return _is_small(frozen.mixed_derivative(gradients) - exact, DERIVATIVE_TOLERANCE, exact)
 
 
 def _leaf(tensor: Tensor) -> Tensor:
@@ -131,11 +137,11 @@ class _Frozen:
 
     def mixed_derivative(self, gradients: _Gradients) -> Tensor:
         """d/dx <g(x), v> at v = g(x) as ``FrozenMatcher`` finds it: by how much dL/dx changes along v."""
-        h = SHARE * float(length(self.model.weights).detach() / length(gradients.weights))
+        h = STEP_SHARE * float(length(self.model.weights).detach() / length(gradients.weights))
         change = self._change(h, gradients)
         share = float(change.norm() / gradients.inputs.norm())
         if 0 < share < float("inf"):
-            h *= SHARE / share
+            h *= STEP_SHARE / share
             change = self._change(h, gradients)
         return change / h
 
@@ -150,12 +156,12 @@ class _Frozen:
         """Whether their graph holds known operations alone, each kink recorded, and no weights but those given."""
         met, given = Counter[str](), {id(leaf) for leaf in (*named(self.leaf).values(), *self.weights.values())}
         for node in _nodes(logits):
-            if node.name() == LEAVES:
+            if node.name() == LEAF_NODES:
                 if id(getattr(node, "variable", None)) not in given:
                     return False
-            elif node.name() != INTO_PARTS:
+            elif node.name() != SPLIT_NODE:
                 met[re.sub(r"Backward\d*$", "", node.name())] += 1
-        return met.keys() <= KNOWN and sum(met[kink] for kink in KINKS) == len(self.decisions)
+        return met.keys() <= KNOWN_OPERATIONS and sum(met[kink] for kink in KINKED_OPERATIONS) == len(self.decisions)
 
 
 def _nodes(logits: Tensor) -> Iterator[torch.autograd.graph.Node]:

@@ -19,7 +19,7 @@ SCALES = (-2, 2, 25)
 """Powers of ten from and to, and how many between: first guesses at the length of an input known up to its scale.
 
 That is its root mean square; normalised pixels have about 1."""
-LITTLE, FAR, ROUNDING = 1.02, 20.0, 1e-7
+SCALE_OFFSET, RESIDUAL_RATIO, FLOAT32_ERROR = 1.02, 20.0, 1e-7
 """A scale so little off must leave so many times as much unexplained, and as rounding does, for the scale to be told."""
 REFINEMENTS = 5
 """So often the best guess's neighbourhood is looked at closer, four times each."""
@@ -52,9 +52,11 @@ def at_best_scale(
     return best[1] * inputs, best[0]
 
 
-def tells_scale(find: Callable[[Float[Tensor, "1 inputs"]], float], inputs: Float[Tensor, "1 inputs"], least: float) -> bool:
+def determines_scale(
+    find: Callable[[Float[Tensor, "1 inputs"]], float], inputs: Float[Tensor, "1 inputs"], least: float
+) -> bool:
     """Whether what these inputs leave unexplained, the ``least`` of all scales, is far less than a little off it."""
-    return min(find(inputs * LITTLE), find(inputs / LITTLE)) > FAR * max(least, ROUNDING)
+    return min(find(inputs * SCALE_OFFSET), find(inputs / SCALE_OFFSET)) > RESIDUAL_RATIO * max(least, FLOAT32_ERROR)
 
 
 def _residual(made: Gradients, shared: Gradients) -> float:

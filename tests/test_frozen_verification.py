@@ -1,4 +1,4 @@
-"""The fast derivative is trusted by proof alone: on every network of the catalogue, and on none whose kinks it overlooks."""
+"""The fast derivative is trusted once verified: on every network of the catalogue, and on none whose kinks it overlooks."""
 
 from dataclasses import dataclass, fields, replace
 from enum import Enum
@@ -14,12 +14,12 @@ from torch.nn.utils import parametrizations
 
 from lab import Experiment, LabError, simulate_round
 from lab.attacks.derivative.frozen_matcher import FrozenMatcher
-from lab.attacks.derivative.frozen_proof import can_freeze
+from lab.attacks.derivative.frozen_verification import can_freeze
 from lab.attacks.derivative.matcher import ExactMatcher
 from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.matching.distances.euclidean import Euclidean
 from lab.attacks.matching.optimisers.lbfgs import LBFGS
-from lab.attacks.matching.route import NOT_PROVED, SLOWER, matcher_of
+from lab.attacks.matching.route import NOT_VERIFIED, SLOWER, matcher_of
 from lab.attacks.matching.settings import Derivative
 from lab.federated.networks.base import Network, feature_count
 from lab.federated.networks.mlp import MLP
@@ -64,7 +64,7 @@ def gaps(observation, pictures, matcher=None):
 
 
 @pytest.mark.parametrize("entry", [pytest.param(entry, id=name) for name, entry in of_pictures("network").items()])
-def test_every_choice_of_the_catalogue_is_proved_and_right(entry):
+def test_every_choice_of_the_catalogue_is_verified_and_right(entry):
     side = 64 if entry().image_size == 224 else 32
     for index, network in enumerate(choices(entry)):
         pictures = (1, 3)[index % 2]
@@ -73,7 +73,7 @@ def test_every_choice_of_the_catalogue_is_proved_and_right(entry):
 
 
 @pytest.mark.parametrize("name", TRAINED)
-def test_trained_networks_are_proved_too(name):
+def test_trained_networks_are_verified_too(name):
     network = entries("network")[name]()
     observation = simulate_round(Experiment(network=network, trained=True)).observation
     assert can_freeze(observation)
@@ -255,7 +255,7 @@ def test_whatever_a_network_does_its_derivative_is_right(name):
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_what_is_trusted_in_secret_would_have_been_wrong_or_is_right(name):
-    """The proof is no mere caution: whatever it lets pass is right by a matcher that asks nobody."""
+    """The check is no mere caution: whatever it lets pass is right by a matcher that asks nobody."""
     observation = observe(HOSTILE[name], smooth_batch(2))
     if can_freeze(observation):
         steps = observation.protocol.steps(2)
@@ -294,7 +294,7 @@ def test_a_network_that_falls_back_says_so_and_one_that_must_not_refuses():
     assert SLOWER in last.note
     with pytest.raises(LabError, match="does not prove right for this network") as refused:
         list(replace(attack, derivative=Derivative.FROZEN).reconstruct(observation, stream(0, "candidate")))
-    assert str(refused.value) == NOT_PROVED
+    assert str(refused.value) == NOT_VERIFIED
 
 
 @pytest.mark.parametrize("change", [{"derivative": Derivative.EXACT}, {"optimiser": LBFGS()}], ids=["exact", "L-BFGS"])
