@@ -8,11 +8,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lab.attacks.closed_form.row_span import RowSpan
 from lab.attacks.graph.counting import ObservedSums, handshakes, whole_counts
 from lab.attacks.graph.gluing import can_be_glued, glued
-from lab.attacks.graph.gradient_span import GradientSpan
 from lab.attacks.graph.neighbourhood_types import Allowance, Types
 from lab.attacks.graph.small_graphs import small_graphs
+from lab.attacks.graph.span_membership import inside_with_one_more, lies_inside
 from lab.attacks.neighbourhoods import GraphOutcome, Neighbourhoods
 from lab.federated.networks.base import Activation
 from lab.federated.networks.gcn import GCN
@@ -96,7 +97,7 @@ def test_each_node_counted_once_explains_what_the_last_layer_told(network):
         bias @ observation.network.head[0].weight.detach(),
         update[f"{last}.weight"],
         update.get(f"{last}.bias"),
-        GradientSpan.of(update[f"{last}.weight"], 6, 2e-16),
+        RowSpan.at_precision(update[f"{last}.weight"], 6, 2e-16),
         6,
     )
     types = Types([0] * 6, [()] * 6, nodes[0], gathered[0], [0] * 6)
@@ -120,10 +121,10 @@ def test_noise_is_what_the_span_says_and_vectors_are_asked_in_its_units():
     came, entered = (torch.randn(rows, columns, generator=dice, dtype=torch.float64) for rows, columns in ((80, 6), (6, 80)))
     for level in (0.0, 1e-6, 1e-3):
         noise = level * torch.randn(80, 80, generator=dice, dtype=torch.float64)
-        span = GradientSpan.of(came @ entered + noise, 6, 2e-16)
-        assert len(span.sizes) == 6
-        assert span.holds(entered, 3.0).all()
-        assert not span.holds(entered + 0.3 * torch.randn(6, 80, generator=dice, dtype=torch.float64), 3.0).any()
+        span = RowSpan.at_precision(came @ entered + noise, 6, 2e-16)
+        assert span.rank == 6
+        assert lies_inside(span, entered, 3.0).all()
+        assert not lies_inside(span, entered + 0.3 * torch.randn(6, 80, generator=dice, dtype=torch.float64), 3.0).any()
         if level:
             assert span.noise_share == pytest.approx(float(noise.norm() / (came @ entered).norm()), rel=0.5)
 
@@ -132,10 +133,10 @@ def test_a_direction_that_got_lost_is_found_by_what_it_leaves_outside():
     dice = stream(1, "span")
     entered = torch.randn(5, 40, generator=dice, dtype=torch.float64)
     mixed = torch.tensor([[1.0, 1, 0, 0, 0], [0, 0, 1, 0, 0], [0, 0, 0, 1, 0], [1, 1, 0, 0, 1]], dtype=torch.float64) @ entered
-    span = GradientSpan.of(torch.randn(40, 4, generator=dice, dtype=torch.float64) @ mixed, 5, 2e-16)
+    span = RowSpan.at_precision(torch.randn(40, 4, generator=dice, dtype=torch.float64) @ mixed, 5, 2e-16)
     others = torch.randn(30, 40, generator=dice, dtype=torch.float64)
-    assert span.holds(entered, 3.0).tolist() == [False, False, True, True, True]
-    (which,) = span.with_one_more(torch.cat([entered, others]), 3.0)
+    assert lies_inside(span, entered, 3.0).tolist() == [False, False, True, True, True]
+    (which,) = inside_with_one_more(span, torch.cat([entered, others]), 3.0)
     assert which.tolist() == [True] * 5 + [False] * 30
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lab import Experiment, reconstruct, simulate_round
-from lab.attacks.graph.gradient_span import GradientSpan
+from lab.attacks.closed_form.row_span import RowSpan
 from lab.attacks.neighbourhoods import GraphOutcome, Neighbourhoods
 from lab.client import checkpoints
 from lab.client.checkpoints.card import Recipe, Rule, read_card
@@ -92,8 +92,8 @@ def test_a_smooth_network_that_is_told_no_degree_gives_the_graph_away_in_double_
         experiment = Experiment(dataset=Molecules(name), network=network, attack=Neighbourhoods())
         seen = simulate_round(experiment)
         gradient = seen.observation.update["features.layers.1.weight"]
-        span = GradientSpan.of(gradient.double(), network.width, torch.finfo(gradient.dtype).eps)
-        told.append(len(span.sizes))
+        span = RowSpan.at_precision(gradient.double(), network.width, torch.finfo(gradient.dtype).eps)
+        told.append(span.rank)
     assert told[0] < told[1]
     *_, last = reconstruct(experiment, seen.observation)
     assert last.outcome in (GraphOutcome.GRAPH, GraphOutcome.TWINS)

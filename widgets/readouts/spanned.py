@@ -23,7 +23,7 @@ def spanned(seen: Observation) -> dict[str, Any] | None:
     return {
         "rank": span.rank,
         "width": span.width,
-        "shares": span.shares.numpy().astype(np.float32).tobytes(),
+        "shares": span.singular_values.numpy().astype(np.float32).tobytes(),
         "typical": span.typical,
         "places": places,
         "most": room(seen, span),

@@ -14,7 +14,7 @@ import torch
 from scipy.optimize import Bounds, LinearConstraint, milp, nnls
 from torch import Tensor
 
-from lab.attacks.graph.gradient_span import GradientSpan
+from lab.attacks.closed_form.row_span import RowSpan
 from lab.attacks.graph.neighbourhood_types import Allowance, Types
 from lab.federated.graph_layers import GraphBody
 
@@ -40,13 +40,13 @@ class ObservedSums:
     weight: Tensor
     bias: Tensor | None
     """dL/d of the last layer's."""
-    entered: GradientSpan
+    entered: RowSpan
     nodes: int
 
     def equations(self, types: Types) -> tuple[Numbers, Numbers]:
         """``left`` c = ``right`` for counts c of types of the deepest hop; each kind of equation at one length."""
         slopes = self._slopes(types.gathered) * self.back
-        rows = self.entered.rows[:DIRECTIONS]
+        rows = self.entered.basis[:DIRECTIONS]
         came = torch.linalg.svd(self.weight @ rows.T, full_matrices=False)[0]
         products = (slopes @ came).unsqueeze(2) * (types.gathered @ rows.T).unsqueeze(1)
         sums = [(types.values, self.pooled), (products.flatten(1), (came.T @ self.weight @ rows.T).flatten())]

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from lab.attacks.closed_form.row_span import RowSpan
 from lab.attacks.graph.bounds import MOST_IN_ALL
-from lab.attacks.graph.gradient_span import GradientSpan
 from lab.attacks.graph.neighbourhood_types import Allowance, Types, bare, consistent, deeper
+from lab.attacks.graph.span_membership import inside_with_one_more, lies_inside
 from lab.attacks.graph.telling import Listed
 from lab.federated.graph_layers import GraphBody
 
@@ -24,9 +25,9 @@ class Listing:
     body: GraphBody
     gradients: list[Tensor]
     """Of each layer's weights, in double precision."""
-    entered: list[GradientSpan]
+    entered: list[RowSpan]
     """What each layer was given: a node with its neighbours."""
-    passed: list[GradientSpan]
+    passed: list[RowSpan]
     """The same of nodes alone, as far as it tells of them."""
 
     allowance: Allowance
@@ -34,9 +35,9 @@ class Listing:
     @classmethod
     def of(cls, body: GraphBody, gradients: list[Tensor], nodes: int, precision: float) -> Listing:
         """``precision``: the last digit of the numbers that were sent."""
-        entered = [GradientSpan.of(gradient, nodes, precision) for gradient in gradients]
+        entered = [RowSpan.at_precision(gradient, nodes, precision) for gradient in gradients]
         widths = [gradient.shape[1] // body.aggregation.parts for gradient in gradients]
-        alone = [GradientSpan.of(g[:, :width], nodes, precision) for g, width in zip(gradients, widths, strict=True)]
+        alone = [RowSpan.at_precision(g[:, :width], nodes, precision) for g, width in zip(gradients, widths, strict=True)]
         return cls(body, gradients, entered, alone, Allowance(MOST_IN_ALL))
 
     def types(self, degree: int, near: float, *, lost: bool) -> Iterator[tuple[Types, Listed]]:
@@ -76,16 +77,16 @@ class Listing:
             yield from self._from(hop + 1, kept, near, lost=lost)
 
     def _fits(self, hop: int, types: Types, near: float, *, lost: bool) -> Tensor:
-        held = self.entered[hop].holds(types.gathered, near)
+        held = lies_inside(self.entered[hop], types.gathered, near)
         last = hop == len(self.gradients) - 1
-        return held if last or lost else held & self.passed[hop + 1].holds(types.values, near)
+        return held if last or lost else held & lies_inside(self.passed[hop + 1], types.values, near)
 
     def _kept(self, hop: int, found: Types, near: float, *, lost: bool) -> Iterator[Types]:
         """Of those that fit, those that passed on what entered the next layer, in each way in which a direction got lost."""
         if not lost or hop == len(self.gradients) - 1:
             yield found
             return
-        for which in self.passed[hop + 1].with_one_more(found.values, near):
+        for which in inside_with_one_more(self.passed[hop + 1], found.values, near):
             yield found.kept(which)
 
     def present(self) -> list[int]:
