@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from lab import Experiment, Round, reconstruct, simulate_round
-from lab.attacks.span import WORDS, Span
+from lab.attacks.span import WORD_EMBEDDING, Span
 from lab.client.datasets.wonderland import Wonderland
 from lab.federated.causal_transformer import SentenceReader
 from lab.federated.networks.transformer import Task, Transformer
@@ -75,7 +75,7 @@ def sent_by(seen: Observation, names: Sequence[str], entering: Tensor) -> list[T
 def descend(seen: Observation, distance: Distance, iterations: int, seed: int) -> Descended:
     """The words nearest to the vectors whose gradient is nearest to the shared one, as far as a descent finds them."""
     embedding = cast("SentenceReader", seen.network.features).embedding
-    names = [name for name in seen.update if name != WORDS and not name.endswith("embedding.places")]
+    names = [name for name in seen.update if name != WORD_EMBEDDING and not name.endswith("embedding.places")]
     shared, spread = [seen.update[name] for name in names], float(embedding.words.detach().std())
     vectors = torch.randn(embedding.places.shape, generator=stream(seed, "start"), dtype=torch.float32).requires_grad_()
     optimiser = torch.optim.Adam([vectors], STEP)

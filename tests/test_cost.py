@@ -15,7 +15,7 @@ from torch.utils.flop_counter import conv_flop_count
 
 from lab import Experiment, LabError, reconstruct, simulate_round
 from lab.attacks.analytic import Analytic
-from lab.attacks.base import Attack, AttackState, unknown
+from lab.attacks.base import Attack, AttackState, uninformed
 from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.head_start import HeadStart
 from lab.attacks.matching.optimisers.lbfgs import LBFGS
@@ -231,7 +231,7 @@ class Uncounted(Attack):
     iterations: Annotated[int, Bounds(1, 1_000_000), Help("steps")] = 3
 
     def reconstruct(self, observation, generator):
-        candidate = unknown(observation).requires_grad_()
+        candidate = uninformed(observation).requires_grad_()
         weights = dict(observation.network.named_parameters())
         optimiser = torch.optim.LBFGS([candidate], max_iter=2, history_size=50)
 

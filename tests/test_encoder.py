@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from lab import LabError
-from lab.attacks.text.encoder import MAPS, read_encoder
+from lab.attacks.text.encoder import QUERY_KEY_VALUE, recover_words
 from lab.capture import capturing
 from lab.federated import captures
 
@@ -78,9 +78,9 @@ def update_of(encoder, head, text, rate=None, folder=None):
 def test_each_word_is_read_at_its_place_and_none_behind_the_last(moved_only, rate, tmp_path):
     encoder = Encoder()
     update = update_of(encoder, nn.Linear(WIDTH, 2), TEXT, rate, tmp_path)
-    placed = list(read_encoder(encoder, update, places=PLACES, moved_only=moved_only))
+    placed = list(recover_words(encoder, update, places=PLACES, moved_only=moved_only))
     assert [each.word for each in placed] == TEXT
-    assert max(each.off for each in placed) < 1e-2 < min(each.other_off for each in placed)
+    assert max(each.distance for each in placed) < 1e-2 < min(each.runner_up_distance for each in placed)
     assert not any(each.others for each in placed)
 
 
@@ -88,9 +88,13 @@ def test_what_cannot_be_read_is_said_in_a_sentence():
     encoder = Encoder()
     update = update_of(encoder, nn.Linear(WIDTH, 2), TEXT)
     with pytest.raises(LabError, match="holds 0 tensors"):
-        list(read_encoder(encoder, {name: tensor for name, tensor in update.items() if not name.endswith(MAPS[0])}, places=9))
+        list(
+            recover_words(
+                encoder, {name: tensor for name, tensor in update.items() if not name.endswith(QUERY_KEY_VALUE[0])}, places=9
+            )
+        )
     with pytest.raises(LabError, match="not between 1 and 24"):
-        list(read_encoder(encoder, update))
+        list(recover_words(encoder, update))
 
 
 def pooled(bert):
@@ -113,7 +117,7 @@ def test_a_bert_of_transformers_gives_its_sentence_away():
     small = {"hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 96}
     bert = transformers.BertModel(transformers.BertConfig(vocab_size=500, max_position_embeddings=24, **small)).eval()
     update = update_of(pooled(bert), nn.Linear(48, 2), TEXT)
-    assert [each.word for each in read_encoder(bert, update, places=24)] == TEXT
+    assert [each.word for each in recover_words(bert, update, places=24)] == TEXT
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -126,6 +130,6 @@ def test_a_trained_encoder_gives_its_sentence_away(tmp_path):
     bert, words = transformers.BertModel.from_pretrained(folder), transformers.BertTokenizerFast.from_pretrained(folder)
     text = words("My blood test came back positive, please do not tell my manager before Friday.").input_ids
     update = update_of(pooled(bert), nn.Linear(bert.config.hidden_size, 2), text, 1e-3, tmp_path)
-    placed = list(read_encoder(bert, update))
+    placed = list(recover_words(bert, update))
     assert [each.word for each in placed] == text
-    assert max(each.off for each in placed) < 0.01 < 0.1 < min(each.other_off for each in placed)
+    assert max(each.distance for each in placed) < 0.01 < 0.1 < min(each.runner_up_distance for each in placed)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image, ImageColor
 
-from lab.attacks.base import Reading
+from lab.attacks.base import RecoveredPart
 from lab.modalities.graphs.building import batch_of
 from lab.modalities.graphs.line_notation import ATOMS, parse
 from widgets.still.figures import HUES, bars, curves, dots, pictures, said, table
@@ -61,7 +61,7 @@ FIGURES = [
     pictures(torch.full((1, 3, 8, 8), 0.3), ["grey"]),
     table(["a", "b"], [(1, 2.0)]),
     said("A sentence."),
-    gaps([Reading("rabbit", 2e-8, "hare", 0.5), Reading("hole", 1e-7, "", math.inf)]),
+    gaps([RecoveredPart("rabbit", 2e-8, "hare", 0.5), RecoveredPart("hole", 1e-7, "", math.inf)]),
     molecules([batch_of([parse("CO")], len(ATOMS))], ["methanol"]),
 ]
 
@@ -112,7 +112,7 @@ def test_a_mark_stands_for_each_pair_right_for_more_and_up_for_more():
 
 
 def test_what_fits_stands_left_of_what_does_not_by_its_powers_of_ten():
-    shown = gaps([Reading("<rabbit>", 1e-6, "hare", 1e-3), Reading("hole", 0.0, "", math.inf)])
+    shown = gaps([RecoveredPart("<rabbit>", 1e-6, "hare", 1e-3), RecoveredPart("hole", 0.0, "", math.inf)])
     assert repr(shown).splitlines()[1:] == ["1\t<rabbit>\t1e-06\t\t0.001\thare", "2\thole\t0e+00\t\tinf\tnone"]
     assert "&lt;rabbit&gt;" in shown._repr_html_()
     one, other = ([_across(strip, hue) for hue in (HUES[0], HUES[3])] for strip in drawn(shown))

@@ -1,4 +1,4 @@
-"""What graphs are read by: spans and their noise, counts that are told, what can be glued, all small graphs; by brute force."""
+"""What graphs are read by: spans and their noise, counts that are told, what can be assembled, small graphs; by brute force."""
 
 from itertools import combinations
 
@@ -9,9 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lab.attacks.closed_form.row_span import RowSpan
-from lab.attacks.graph.counting import ObservedSums, handshakes, whole_counts
-from lab.attacks.graph.gluing import can_be_glued, glued
-from lab.attacks.graph.neighbourhood_types import Allowance, Types
+from lab.attacks.graph.assembly import assemble, is_realisable
+from lab.attacks.graph.budget import Budget
+from lab.attacks.graph.integer_counts import edge_balance, integer_counts
+from lab.attacks.graph.neighbourhood_types import Types
+from lab.attacks.graph.observed_sums import ObservedSums
 from lab.attacks.graph.small_graphs import small_graphs
 from lab.attacks.graph.span_membership import inside_with_one_more, lies_inside
 from lab.attacks.neighbourhoods import GraphOutcome, Neighbourhoods
@@ -44,7 +46,7 @@ EVERY = {nodes: list(every_graph(nodes)) for nodes in (1, 2, 3, 4)}
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 4), st.integers(0, 10**6), st.integers(0, 2))
-def test_what_can_be_glued_is_what_some_graph_has(nodes, seed, changes):
+def test_what_can_be_assembled_is_what_some_graph_has(nodes, seed, changes):
     """Of a graph's own neighbourhoods, some changed by chance: against all graphs of so many nodes."""
     dice = stream(seed, "graph")
     kinds = torch.randint(2, (nodes,), generator=dice).tolist()
@@ -64,8 +66,8 @@ def test_what_can_be_glued_is_what_some_graph_has(nodes, seed, changes):
         return [sorted(friend) for friend in friends] == around
 
     possible = any(has_them(bonds) for bonds in EVERY[nodes])
-    found = glued(kinds, around)
-    assert can_be_glued(kinds, around) == possible
+    found = assemble(kinds, around)
+    assert is_realisable(kinds, around) == possible
     assert bool(found) == possible
     assert all(has_them(bonds) for bonds in found)
 
@@ -106,14 +108,14 @@ def test_each_node_counted_once_explains_what_the_last_layer_told(network):
 
 
 def test_counts_that_no_graph_has_lead_on_to_those_that_one_has():
-    """Two of one kind that exchange neighbours gather the same sum: all such counts are given, and handshakes hold."""
+    """Two of one kind that exchange neighbours gather the same sum: all such counts are given, and edges are balanced."""
     around = [(1, 1), (1, 2), (2, 2), (0,), (0,)]
     types = Types([0, 0, 0, 1, 2], around, torch.zeros(5, 1), torch.zeros(5, 1), [0] * 5)
     told = torch.tensor([[1.0, 1, 1, 0, 0], [2, 1, 0, 0, 0], [0, 1, 2, 0, 0], [0, 0, 0, 1, 0], [0, 0, 0, 0, 1]]).double()
     counts = torch.tensor([1.0, 0, 1, 2, 2]).double()
-    found = {tuple(one) for one in whole_counts(told.numpy(), (told @ counts).numpy(), types, 6, 1e-9, Allowance(1))}
+    found = {tuple(one) for one in integer_counts(told.numpy(), (told @ counts).numpy(), types, 6, 1e-9, Budget(1))}
     assert found == {(1, 0, 1, 2, 2), (0, 2, 0, 2, 2)}
-    assert all((handshakes(types) @ list(one) == 0).all() for one in found)
+    assert all((edge_balance(types) @ list(one) == 0).all() for one in found)
 
 
 def test_noise_is_what_the_span_says_and_vectors_are_asked_in_its_units():

@@ -330,11 +330,11 @@ def _gives_up(*_, **__):
     raise RuntimeError
 
 
-COUNTING = "lab.attacks.graph.counting"
+COUNTING = "lab.attacks.graph.integer_counts"
 LESS = {
     "MOST_WEIGHED": (f"{COUNTING}.nnls", {}),
     "MOST_PROGRAMMES": (f"{COUNTING}._programme", {f"{COUNTING}.nnls": _gives_up}),
-    "MOST_GLUED": ("lab.attacks.graph.gluing.glued", {}),
+    "MOST_GLUED": ("lab.attacks.graph.assembly.assemble", {}),
 }
 
 
@@ -380,9 +380,9 @@ def test_a_graph_is_told_bit_by_bit_and_nothing_that_was_told_is_taken_back(name
     assert torch.equal(last.candidate["bonds"], last.whole["bonds"])
     (graph,) = graphs_of(last.candidate)
     counts = Counter(_spelt(graph, node) for node in graph)
-    read = {what: int(count) for what, count in (reading.what.split(" ×") for reading in last.readings)}
+    read = {what: int(count) for what, count in (reading.what.split(" ×") for reading in last.recovered_parts)}
     assert read == counts
-    assert all(reading.off < 1e-3 < reading.other_off for reading in last.readings)
+    assert all(reading.distance < 1e-3 < reading.runner_up_distance for reading in last.recovered_parts)
 
 
 def _spelt(graph, node):

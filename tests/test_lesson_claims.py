@@ -363,9 +363,9 @@ def test_lesson_10_where_the_embedding_is_also_the_last_layer_every_row_moves():
 
 def test_lesson_10_words_fit_up_to_rounding_and_the_nearest_other_sticks_out_by_a_good_part_of_itself():
     lesson = told(10)
-    readings = lesson["text"].state.readings
+    readings = lesson["text"].state.recovered_parts
     assert " ".join(each.what for each in readings) == lesson["dataset"]["own"][0]
-    assert max(each.off for each in readings) < 1e-6 < 0.3 < min(each.other_off for each in readings)
+    assert max(each.distance for each in readings) < 1e-6 < 0.3 < min(each.runner_up_distance for each in readings)
     (first, *others) = (float(lesson["off"][word]) for word in lesson["nearest"])
     assert first < 1e-6 < 0.3 < min(others)
 
@@ -384,9 +384,9 @@ def test_lesson_10_it_ends_where_the_directions_are_full_as_exercise_3_has_it():
         assert (way.scores.exact == 1) is (count * places <= most(width)), count
     assert lesson["ranks"][4] == width - 1
     assert lesson["ways"][4].scores.words_right == 0
-    nearest = [min(each.other_off for each in lesson["ways"][count].state.readings) for count in (1, 2, 3)]
+    nearest = [min(each.runner_up_distance for each in lesson["ways"][count].state.recovered_parts) for count in (1, 2, 3)]
     assert nearest == sorted(nearest, reverse=True)
-    assert min(nearest) > 1e4 * max(each.off for each in lesson["ways"][3].state.readings)
+    assert min(nearest) > 1e4 * max(each.distance for each in lesson["ways"][3].state.recovered_parts)
 
 
 @pytest.mark.parametrize("count", [6, 7])
@@ -420,11 +420,11 @@ def test_lesson_10_a_trained_transformer_is_read_as_well():
 
 
 def test_lesson_10_noise_lifts_the_right_words_towards_the_wrong_ones():
-    quiet, *louder = [way.state.readings[:12] for way in (told(10)["text"], *told(10)["noisy"].values())]
+    quiet, *louder = [way.state.recovered_parts[:12] for way in (told(10)["text"], *told(10)["noisy"].values())]
     for strength, readings in zip(told(10)["noisy"], louder, strict=True):
-        farthest = max(each.off for each in readings)
-        assert 0.1 * strength < farthest < strength < min(each.other_off for each in readings)
-        assert farthest > 100 * max(each.off for each in quiet)
+        farthest = max(each.distance for each in readings)
+        assert 0.1 * strength < farthest < strength < min(each.runner_up_distance for each in readings)
+        assert farthest > 100 * max(each.distance for each in quiet)
 
 
 def test_lesson_11_the_pooled_vector_is_a_ratio():
@@ -436,8 +436,13 @@ def test_lesson_11_vanillin_is_drawn_by_neighbourhoods_that_fit_up_to_rounding()
     state, scores = told(11)["vanillin"].state, told(11)["vanillin"].scores
     assert scores.isomorphic == 1
     assert state.other is None
-    assert max(each.off for each in state.readings) < 1e-5 < 1e-3 < min(each.other_off for each in state.readings)
-    atoms = sum(int(each.what.rpartition("×")[2]) for each in state.readings)
+    assert (
+        max(each.distance for each in state.recovered_parts)
+        < 1e-5
+        < 1e-3
+        < min(each.runner_up_distance for each in state.recovered_parts)
+    )
+    atoms = sum(int(each.what.rpartition("×")[2]) for each in state.recovered_parts)
     assert atoms == int(told(11)["vanillin"].secret["atoms"].sum())
 
 

@@ -16,8 +16,8 @@ from lab.attacks.closed_form.row_span import RowSpan
 from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.label_reading import LabelReading
 from lab.attacks.matching.settings import Derivative
-from lab.attacks.span import FIRST, Span, SpanOutcome
-from lab.attacks.text.sentence_counts import chosen
+from lab.attacks.span import ATTENTION_WEIGHT, Span, SpanOutcome
+from lab.attacks.text.sentence_counts import select_sentences
 from lab.client.datasets.wonderland import Wonderland, kind, sentences
 from lab.client.defences.gaussian_noise import GaussianNoise
 from lab.experiments import links
@@ -151,7 +151,7 @@ def test_classes_that_weigh_unlike_are_counted_by_their_weights():
     batch = [((0, 1, 2), 0), ((3, 1, 5), 2), ((4, 4, 0), 2), ((4, 4, 0), 2), ((2, 5, 1), 1)]
     texts, labels = zip(*batch, strict=True)
     seen = seen_by_a_server(texts, READER, [*labels], CrossEntropy(class_weights=(1.0, 5.0, 0.2)))
-    assert sorted(chosen(seen, [*dict.fromkeys([*texts, (0, 0, 0), (3, 1, 0), (2, 2, 2)])])) == sorted(batch)
+    assert sorted(select_sentences(seen, [*dict.fromkeys([*texts, (0, 0, 0), (3, 1, 0), (2, 2, 2)])])) == sorted(batch)
 
 
 @pytest.mark.parametrize("source", list(LabelSource))
@@ -199,7 +199,7 @@ def test_a_parallelogram_of_words_and_places_fits_the_first_span_and_only_what_a
     """Words 0 1 at places 0 1, 2 0 and 2 ...: 0 at place 0, 2 at 0, 2 at 1 span 0 at place 1."""
     texts = [[0, 2, 1], [2, 3, 4]]
     seen = seen_by_a_server(texts, Transformer(width=64))
-    body, span = seen.network.features, RowSpan.of(seen.update[FIRST], 6)
+    body, span = seen.network.features, RowSpan.of(seen.update[ATTENTION_WEIGHT], 6)
     false = body.embedding.at(torch.tensor([0]), 1)
     assert float(span.spread(body.first_block.entering(false)).distance) < 1e-5
     *_, last = Span().reconstruct(seen, stream(0, "attack"))
@@ -318,7 +318,7 @@ def test_it_ends_where_the_rank_reaches_the_width_and_says_so():
 
 def test_what_tells_no_span_ends_in_a_sentence():
     seen = seen_by_a_server([[1, 2, 3]], Transformer(width=16))
-    kept = {name: tensor for name, tensor in seen.update.items() if name != FIRST}
+    kept = {name: tensor for name, tensor in seen.update.items() if name != ATTENTION_WEIGHT}
     silent = {name: torch.zeros_like(tensor) for name, tensor in seen.update.items()}
     for observation, outcome in [
         (observe(MLP(width=8), random_batch()), SpanOutcome.NO_WORDS),

@@ -8,12 +8,12 @@ from typing import Annotated
 
 from lab.lazy import Tensor, nn, torch
 
-from lab.attacks.base import Attack, AttackState, Outcome, ended, unknown
+from lab.attacks.base import Attack, AttackState, Outcome, final_state, uninformed
 from lab.attacks.closed_form.head_consistency import at_best_scale, determines_scale, head_residual
 from lab.attacks.closed_form.linear_layers import CONSISTENT_RESIDUAL, RecoveredInput, recover_layer_inputs
 from lab.attacks.closed_form.mismatch import EXACT_MISMATCH, fit
 from lab.attacks.closed_form.outcomes import ClosedFormOutcome
-from lab.attacks.labels.llg import label_of_one, recover_labels, several_labels
+from lab.attacks.labels.llg import label_of_one, multi_labels, recover_labels
 from lab.federated.inputs import each, made
 from lab.federated.observation import LabelSource, Observation
 from lab.federated.rounding import rounding
@@ -46,10 +46,10 @@ class Analytic(Attack):
         Raises ``LabError`` where ``row`` names a unit that the layer does not have or that is silent.
         """
         readings = recover_layer_inputs(observation, self.row)
-        state = AttackState(1, 1, unknown(observation), float("nan"), {}, labels=_labels(observation))
+        state = AttackState(1, 1, uninformed(observation), float("nan"), {}, labels=_labels(observation))
         if not readings:
             outcome, note = why_not_recovered(observation)
-            yield ended(observation, state, outcome, note)
+            yield final_state(observation, state, outcome, note)
             return
         readings[-1] = first = _at_told_scale(readings[-1], observation)
         is_input = isinstance(observation.network.features, nn.Identity)
@@ -65,7 +65,7 @@ class Analytic(Attack):
             terms={"residual": first.residual},
             features=first.recovered_input.unsqueeze(0),
         )
-        yield ended(observation, state, outcome, note)
+        yield final_state(observation, state, outcome, note)
 
 
 def _at_told_scale(reading: RecoveredInput, observation: Observation) -> RecoveredInput:
@@ -197,6 +197,6 @@ def after_steps(observation: Observation, found: Inputs) -> tuple[Outcome, str]:
 def _labels(observation: Observation) -> Labels | None:
     """The labels where they are known or can be read off, one for each picture; the algebra itself needs none."""
     if observation.label_source is LabelSource.INFERRED:
-        return recover_labels(observation) if several_labels(observation) is None else None
+        return recover_labels(observation) if multi_labels(observation) is None else None
     rows = observation.labels is not None and observation.labels.is_floating_point()
     return None if rows else observation.labels

@@ -32,15 +32,15 @@ class Interrupted(Outcome):
 
 
 @dataclass(frozen=True)
-class Reading:
+class RecoveredPart:
     """One thing that was read off without guessing, and the numbers that speak for it."""
 
     what: str
-    off: float
+    distance: float
     """How far it is from fitting what was shared."""
-    other: str
+    runner_up: str
     """The nearest of all that was refused; empty where there is none."""
-    other_off: float
+    runner_up_distance: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +62,7 @@ class AttackState:
     """The number behind the outcome, in one sentence."""
     layers: tuple[LayerRecovery, ...] = ()
     """Peeled layers, top to bottom; closed-form attacks only."""
-    readings: tuple[Reading, ...] = ()
+    recovered_parts: tuple[RecoveredPart, ...] = ()
     """All that was read off so far, in its order; attacks that check a list only."""
     whole: Inputs | None = None
     """What the candidate is a part of, in its order, where an attack that is done tells its answer bit by bit."""
@@ -85,7 +85,7 @@ class AttackState:
         return replace(self, iteration=passed + self.iteration, iterations=passed + self.iterations)
 
 
-def ended(observation: Observation, state: AttackState, outcome: Outcome, note: str) -> AttackState:
+def final_state(observation: Observation, state: AttackState, outcome: Outcome, note: str) -> AttackState:
     """An attack's last state: with its outcome, the number behind it, and what counting its labels took for granted."""
     return replace(state, outcome=outcome, note=" ".join(filter(None, (note, counting_note(observation)))))
 
@@ -96,7 +96,7 @@ def with_note(sentence: str, states: Iterator[AttackState]) -> Iterator[AttackSt
         yield state if state.outcome is None else replace(state, note=f"{sentence} {state.note}".strip())
 
 
-def unknown(observation: Observation) -> Inputs:
+def uninformed(observation: Observation) -> Inputs:
     """What knowing nothing of the inputs suggests: grey pictures."""
     return modality_of(observation.modality).start(observation, torch.Generator(), noise=False)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields, replace
 from lab.lazy import torch
 
 from lab.attacks.base import AttackState, with_note
-from lab.attacks.labels.llg import counting_note, several_labels, several_note
+from lab.attacks.labels.llg import counting_note, multi_labels, multi_labels_note
 from lab.attacks.matching.batch_norm_statistics import held_to_statistics
 from lab.attacks.matching.defence_detection import DetectedDefence, Detection, detect_defence
 from lab.attacks.matching.distances.balanced_cosine import BalancedCosine
@@ -58,10 +58,10 @@ def _known(observation: Observation) -> Known | None:
 def _several_labels(observation: Observation) -> Known | None:
     """The client as one whose picture's labels were told, where the update shows that they are none or several."""
     asked = observation.label_source is LabelSource.INFERRED and observation.modality == IMAGES
-    row = several_labels(observation) if asked else None
+    row = multi_labels(observation) if asked else None
     if row is None:
         return None
-    return Known(replace(observation, labels=row, label_source=LabelSource.KNOWN), several_note(row))
+    return Known(replace(observation, labels=row, label_source=LabelSource.KNOWN), multi_labels_note(row))
 
 
 def _left_out(observation: Observation) -> Known | None:

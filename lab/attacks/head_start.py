@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from lab.lazy import torch
 
-from lab.attacks.base import AttackState, ended, with_note
+from lab.attacks.base import AttackState, final_state, with_note
 from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.matching.nearest import distance_of
 from lab.attacks.matching.settings import Matching
@@ -72,7 +72,7 @@ class HeadStart(Matching):
             closed_form = yield from self._layer_by_layer(inversion, closed_form)
             verdict = inversion.verdict(closed_form)
             if verdict.outcome in KEPT_WITHOUT_MATCHING:
-                yield ended(observation, closed_form, verdict.outcome, verdict.note)
+                yield final_state(observation, closed_form, verdict.outcome, verdict.note)
                 return
             if verdict.outcome in UNDERDETERMINED:
                 yield from self._match_projected(inversion, generator, closed_form, verdict)

@@ -9,9 +9,9 @@ from typing import Annotated, ClassVar
 
 from lab.lazy import torch
 
-from lab.attacks.base import Attack, AttackState, Outcome, unknown
+from lab.attacks.base import Attack, AttackState, Outcome, uninformed
 from lab.attacks.labels import rules
-from lab.attacks.labels.llg import length_factor, length_note, recover_labels, several_labels, several_note
+from lab.attacks.labels.llg import length_factor, length_note, multi_labels, multi_labels_note, recover_labels
 from lab.errors import LabError
 from lab.federated.observation import Observation
 from lab.federated.tensors import Labels
@@ -56,13 +56,13 @@ class LabelReading(Attack):
         """One state: the labels in ascending order. Raises ``LabError`` where the last layer does not suit the rule."""
         if observation.classes == 1 and self.rule is not Rule.LLG:
             raise LabError(f"The rule {self.rule.value} compares classes, and this network has one logit; take rule=llg.")
-        several = several_labels(observation)
+        several = multi_labels(observation)
         if several is not None:
-            note, labels = several_note(several), None
+            note, labels = multi_labels_note(several), None
         else:
             labels = _RULES[self.rule](observation)
             note = self._length_note(observation) if observation.batch_size > 1 else ""
-        found = AttackState(1, 1, unknown(observation), 0.0, {}, labels=labels)
+        found = AttackState(1, 1, uninformed(observation), 0.0, {}, labels=labels)
         yield replace(found, outcome=LabelReadingOutcome.LABELS_ONLY, note=note)
 
     def _length_note(self, observation: Observation) -> str:

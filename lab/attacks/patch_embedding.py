@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from lab.lazy import torch
 
-from lab.attacks.base import Attack, AttackState, Outcome, ended
+from lab.attacks.base import Attack, AttackState, Outcome, final_state
 from lab.attacks.closed_form.outcomes import ClosedFormOutcome
 from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.matching.distances.balanced_cosine import BalancedCosine
@@ -89,7 +89,7 @@ class PatchEmbedding(Attack):
         for state in _shown(grey, reading.solution):
             yield state
         outcome, note = _verdict(observation, reading)
-        yield ended(observation, state, outcome, note)
+        yield final_state(observation, state, outcome, note)
 
     def _match(
         self, observation: Observation, generator: torch.Generator, grey: AttackState, outcome: Outcome, note: str
@@ -97,7 +97,7 @@ class PatchEmbedding(Attack):
         """Matching from its own start, with the reason for it at its end."""
         silent = outcome is ClosedFormOutcome.DEAD_UNITS
         if silent or not self.hand_over:
-            yield ended(observation, grey, outcome, note)
+            yield final_state(observation, grey, outcome, note)
             return
         matching = GradientMatching(distance=BalancedCosine(), iterations=self.iterations)
         for state in matching.reconstruct(observation, generator):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from lab.lazy import torch
 
-from lab.attacks.base import Attack, AttackState, ended
+from lab.attacks.base import Attack, AttackState, final_state
 from lab.attacks.closed_form.mismatch import mismatch
 from lab.attacks.closed_form.outcomes import ClosedFormOutcome
 from lab.attacks.gradient_matching import GradientMatching
@@ -56,7 +56,7 @@ class Recursive(Attack):
             state = replace(state, features=inversion.features)
         finished = broken.outcome in (*KEPT_WITHOUT_MATCHING, ClosedFormOutcome.PEEL_NOISE)
         if finished or not self.hand_over or not inversion.shares_anything:
-            yield ended(observation, state, broken.outcome, broken.note)
+            yield final_state(observation, state, broken.outcome, broken.note)
             return
         yield from self._match(inversion, generator, state, broken)
 
@@ -82,11 +82,11 @@ class Recursive(Attack):
                 f"{broken.note} Gradient matching took over but explained the shared numbers no better ({percent(after)} off)."
             )
             kept = closed_form.images.clamp(0, 1) if is_open else closed_form.images
-            yield ended(observation, replace(state, candidate=kept), broken.outcome, note)
+            yield final_state(observation, replace(state, candidate=kept), broken.outcome, note)
             return
         origin = "the peeled picture" if found else "grey"
         note = f"{broken.note} Gradient matching took over from {origin} and ends {percent(after)} off the shared numbers."
-        yield ended(observation, state, broken.outcome, note)
+        yield final_state(observation, state, broken.outcome, note)
 
 
 def _shown_mismatch(observation: Observation, closed_form: AttackState) -> float:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from lab.lazy import torch
 
-from lab.attacks.base import Attack, AttackState, ended
+from lab.attacks.base import Attack, AttackState, final_state
 from lab.attacks.head_start import HeadStart
 from lab.attacks.matching.outcomes import MatchingOutcome
 from lab.federated.observation import Observation
@@ -100,7 +100,7 @@ class SoftPooling(Attack):
         from lab.attacks.closed_form.mismatch import mismatch
 
         if not math.isfinite(state.objective):
-            return ended(observation, state, MatchingOutcome.NOT_FINITE, "")
+            return final_state(observation, state, MatchingOutcome.NOT_FINITE, "")
         off = percent(mismatch(observation, state.images))
         note = f"The features that enter the head are exact; the picture's own update is {off} off the shared one."
-        return ended(observation, state, MatchingOutcome.BUDGET_SPENT, note)
+        return final_state(observation, state, MatchingOutcome.BUDGET_SPENT, note)

@@ -8,19 +8,19 @@ from typing import Annotated, ClassVar, cast
 
 from lab.lazy import Int, Tensor, torch
 
-from lab.attacks.base import Attack, AttackState, Outcome, Reading, unknown
+from lab.attacks.base import Attack, AttackState, Outcome, RecoveredPart, uninformed
 from lab.attacks.closed_form.mismatch import EXACT_MISMATCH, RESCALED_SHARE, fit
 from lab.attacks.closed_form.outcomes import ClosedFormOutcome
 from lab.attacks.closed_form.row_span import RowSpan
 from lab.attacks.text.prefixes import PrefixSearch
-from lab.attacks.text.sentence_counts import Sentence, chosen, learns_labels
+from lab.attacks.text.sentence_counts import Sentence, learns_labels, select_sentences
 from lab.federated.observation import Observation
 from lab.modalities.text import one_hot, padded
 from lab.options.fields import Help
 from lab.options.words import percent
 
-FIRST, SECOND = (f"features.blocks.0.{layer}.weight" for layer in ("in_proj", "mlp.0"))
-WORDS = "features.embedding.words"
+ATTENTION_WEIGHT, FEED_FORWARD_WEIGHT = (f"features.blocks.0.{layer}.weight" for layer in ("in_proj", "mlp.0"))
+WORD_EMBEDDING = "features.embedding.words"
 
 
 MOST_TRIED = 256
@@ -60,8 +60,8 @@ class Span(Attack):
 
     def reconstruct(self, observation: Observation, generator: torch.Generator) -> Iterator[AttackState]:
         """A state for each place, then the verdict."""
-        state = AttackState(1, 1, unknown(observation), float("nan"))
-        found = spans(observation)
+        state = AttackState(1, 1, uninformed(observation), float("nan"))
+        found = gradient_spans(observation)
         if isinstance(found, Outcome):
             yield replace(state, outcome=found)
             return
@@ -70,31 +70,31 @@ class Span(Attack):
         if any(span.rank >= span.width - 1 for span in found):
             yield replace(state, outcome=SpanOutcome.FULL, note=f"{told}{_wall(observation, found[0])}")
             return
-        beginnings, readings = PrefixSearch(observation, *found, moved if self.moved_only else None), list[Reading]()
-        for reading in beginnings.readings():
-            readings.append(reading)
-            state = _state(observation, beginnings.likeliest, readings)
+        beginnings, parts = PrefixSearch(observation, *found, moved if self.moved_only else None), list[RecoveredPart]()
+        for part in beginnings.recovered_parts():
+            parts.append(part)
+            state = _state(observation, beginnings.likeliest, parts)
             yield state
         yield _verdict(observation, state, _best(observation, beginnings.likeliest), told)
 
 
-def spans(observation: Observation) -> tuple[RowSpan, RowSpan] | Outcome:
+def gradient_spans(observation: Observation) -> tuple[RowSpan, RowSpan] | Outcome:
     """Of what entered the first block's attention and its fully connected layers, or why there are none."""
     from lab.federated.causal_transformer import CausalTransformer
 
     if not isinstance(observation.network.features, CausalTransformer):
         return SpanOutcome.NO_WORDS
-    if not {FIRST, SECOND} <= observation.update.keys():
+    if not {ATTENTION_WEIGHT, FEED_FORWARD_WEIGHT} <= observation.update.keys():
         return ClosedFormOutcome.NOT_SENT
-    gradients = observation.mean_gradient(FIRST, SECOND)
-    if not (gradients[FIRST].any() and gradients[SECOND].any()):
+    gradients = observation.mean_gradient(ATTENTION_WEIGHT, FEED_FORWARD_WEIGHT)
+    if not (gradients[ATTENTION_WEIGHT].any() and gradients[FEED_FORWARD_WEIGHT].any()):
         return ClosedFormOutcome.DEAD_UNITS
     places, _ = cast("tuple[int, int]", observation.input_shape)
     most = observation.batch_size * places * observation.local_steps  # weights move, and what enters at each step is new
-    return RowSpan.of(gradients[FIRST], most), RowSpan.of(gradients[SECOND], most)
+    return RowSpan.of(gradients[ATTENTION_WEIGHT], most), RowSpan.of(gradients[FEED_FORWARD_WEIGHT], most)
 
 
-def room(observation: Observation, span: RowSpan) -> int:
+def most_sentences(observation: Observation, span: RowSpan) -> int:
     """How many sentences that fill every place leave a direction empty."""
     places, _ = cast("tuple[int, int]", observation.input_shape)
     return (span.width - 2) // (places * observation.local_steps)
@@ -102,7 +102,7 @@ def room(observation: Observation, span: RowSpan) -> int:
 
 def _wall(observation: Observation, span: RowSpan) -> str:
     """Where it would not have ended; nothing where places and steps do not tell."""
-    (places, _), most = cast("tuple[int, int]", observation.input_shape), room(observation, span)
+    (places, _), most = cast("tuple[int, int]", observation.input_shape), most_sentences(observation, span)
     if most >= observation.batch_size:
         return ""
     steps = f" and {observation.local_steps} local steps" if observation.local_steps > 1 else ""
@@ -113,9 +113,9 @@ def _wall(observation: Observation, span: RowSpan) -> str:
 
 def _moved(observation: Observation) -> Int[Tensor, " words"] | None:
     """The words whose row of the embedding has a gradient; None where it was not sent, or all have one."""
-    if WORDS not in observation.update:
+    if WORD_EMBEDDING not in observation.update:
         return None
-    rows = observation.mean_gradient(WORDS)[WORDS].abs().amax(1) > 0
+    rows = observation.mean_gradient(WORD_EMBEDDING)[WORD_EMBEDDING].abs().amax(1) > 0
     return None if bool(rows.all()) or not bool(rows.any()) else rows.nonzero()[:, 0].cpu()
 
 
@@ -124,12 +124,12 @@ def _told(observation: Observation, moved: Tensor | None, span: RowSpan) -> str:
     return f"{rows}; rank {span.rank} of width {span.width}."
 
 
-def _state(observation: Observation, sentences: Sequence[Sentence], readings: Sequence[Reading]) -> AttackState:
+def _state(observation: Observation, sentences: Sequence[Sentence], parts: Sequence[RecoveredPart]) -> AttackState:
     """The sentences so far."""
-    newest, (count, _) = readings[-1], cast("tuple[int, int]", observation.input_shape)
-    terms = {"right": newest.off, "wrong": newest.other_off}
+    newest, (count, _) = parts[-1], cast("tuple[int, int]", observation.input_shape)
+    terms = {"right": newest.distance, "wrong": newest.runner_up_distance}
     candidate = _candidate(observation, sentences)
-    return AttackState(len(readings), count, candidate, newest.off, terms, readings=tuple(readings))
+    return AttackState(len(parts), count, candidate, newest.distance, terms, recovered_parts=tuple(parts))
 
 
 def _candidate(observation: Observation, sentences: Sequence[Sequence[int]]) -> Tensor:
@@ -140,7 +140,7 @@ def _candidate(observation: Observation, sentences: Sequence[Sequence[int]]) -> 
 
 
 @dataclass(frozen=True, eq=False)
-class _Tried:
+class _CheckedSentences:
     """Sentences that were held against what was shared."""
 
     sentences: Tensor
@@ -149,7 +149,7 @@ class _Tried:
     """How far their own update is off."""
 
 
-def _best(observation: Observation, likeliest: Sequence[Sentence]) -> _Tried:
+def _best(observation: Observation, likeliest: Sequence[Sentence]) -> _CheckedSentences:
     """The sentences whose own update is nearest to the shared one.
 
     A sentence that is the beginning of another leaves no trace in the spans: where something is left, beginnings are tried.
@@ -162,17 +162,20 @@ def _best(observation: Observation, likeliest: Sequence[Sentence]) -> _Tried:
     return best
 
 
-def _tried(observation: Observation, candidates: Sequence[Sentence]) -> _Tried:
-    found = chosen(observation, candidates)
+def _tried(observation: Observation, candidates: Sequence[Sentence]) -> _CheckedSentences:
+    found = select_sentences(observation, candidates)
     sentences = _candidate(observation, [suspect.words for suspect in found])
     labels = torch.zeros(observation.batch_size, dtype=torch.long, device=observation.device)
     labels[: len(found)] = torch.tensor([suspect.label for suspect in found], dtype=torch.long)
-    return _Tried(sentences, labels, fit(observation, sentences, labels).residual)
+    return _CheckedSentences(sentences, labels, fit(observation, sentences, labels).residual)
 
 
-def _verdict(observation: Observation, state: AttackState, best: _Tried, told: str) -> AttackState:
+def _verdict(observation: Observation, state: AttackState, best: _CheckedSentences, told: str) -> AttackState:
     """How it ended, and the labels where the network learns some."""
-    farthest, nearest = max(each.off for each in state.readings), min(each.other_off for each in state.readings)
+    farthest, nearest = (
+        max(each.distance for each in state.recovered_parts),
+        min(each.runner_up_distance for each in state.recovered_parts),
+    )
     note = (
         f"{told} The farthest word that fits is {farthest:.1e} outside the span, the nearest other {nearest:.2g}; "
         f"the sentences' own update is {percent(best.left)} off."

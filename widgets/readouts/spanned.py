@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 def spanned(seen: Observation) -> dict[str, Any] | None:
     """How many directions the gradient of the first attention tells, and how many there are; None where it tells none."""
     from lab.attacks.base import Outcome
-    from lab.attacks.span import room, spans
+    from lab.attacks.span import gradient_spans, most_sentences
 
-    found = spans(seen)
+    found = gradient_spans(seen)
     if isinstance(found, Outcome):
         return None
     span, _ = found
@@ -26,5 +26,5 @@ def spanned(seen: Observation) -> dict[str, Any] | None:
         "shares": span.singular_values.numpy().astype(np.float32).tobytes(),
         "typical": span.typical,
         "places": places,
-        "most": room(seen, span),
+        "most": most_sentences(seen, span),
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -108,11 +108,16 @@ def frame(number: int, run: int, post: Post, attacked: Round | RoundWithoutTruth
         seconds=post.seconds,
         numbers=told.numbers,
         layers=post.looked.layers,
-        readings=[asdict(reading) for reading in state.readings],
+        readings=[_part(part) for part in state.recovered_parts],
         downhill=post.looked.downhill,
         suspects=told.suspects,
         iterations=max(state.iteration, state.iterations),
     )
+
+
+def _part(part: RecoveredPart) -> dict[str, Any]:
+    """As the browser and saved pages call it."""
+    return {"what": part.what, "off": part.distance, "other": part.runner_up, "other_off": part.runner_up_distance}
 
 
 def drawn_of(attacked: Round | RoundWithoutTruth, state: AttackState, places: Places | None = None) -> Shown:

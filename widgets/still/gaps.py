@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from widgets.still.figures import HUES, Figure, embedded, table
 
 if TYPE_CHECKING:
-    from lab.attacks.base import Reading
+    from lab.attacks.base import RecoveredPart
 
 DECADES = 9
 """From this many powers of ten below 1 on."""
@@ -19,23 +19,30 @@ WIDE, HIGH, DOT = 200, 16, 4
 FITS, OTHER, LINE = HUES[0], HUES[3], "#9aa3ab"
 
 
-def gaps(readings: Iterable[Reading], read: str = "place") -> Figure:
+def gaps(parts: Iterable[RecoveredPart], read: str = "place") -> Figure:
     """A row for each that was ``read``: what fits and how far it is off, a scale with both, and the nearest that does not."""
     rows = [
-        (place, each.what, f"{each.off:.0e}", _scale(each.off, each.other_off), f"{each.other_off:.2g}", each.other or "none")
-        for place, each in enumerate(readings, 1)
+        (
+            place,
+            each.what,
+            f"{each.distance:.0e}",
+            _scale(each.distance, each.runner_up_distance),
+            f"{each.runner_up_distance:.2g}",
+            each.runner_up or "none",
+        )
+        for place, each in enumerate(parts, 1)
     ]
     return table([read, "fits", "off by", f"1e-{DECADES} to 1", "off by", "nearest other"], rows)
 
 
-def _scale(off: float, other_off: float) -> Figure:
+def _scale(distance: float, runner_up_distance: float) -> Figure:
     """Both as dots; the words beside it tell the numbers."""
     from PIL import Image, ImageDraw
 
     strip = Image.new("RGBA", (WIDE, HIGH), (0, 0, 0, 0))
     draw = ImageDraw.Draw(strip)
     draw.line((DOT, HIGH // 2, WIDE - DOT, HIGH // 2), fill=LINE)
-    for value, hue in ((other_off, OTHER), (off, FITS)):
+    for value, hue in ((runner_up_distance, OTHER), (distance, FITS)):
         place = _place(value)
         draw.ellipse((place - DOT, HIGH // 2 - DOT, place + DOT, HIGH // 2 + DOT), fill=hue)
     file = io.BytesIO()

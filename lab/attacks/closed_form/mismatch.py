@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from lab.lazy import Tensor, torch
 
-from lab.attacks.labels.llg import recover_labels, several_labels
+from lab.attacks.labels.llg import multi_labels, recover_labels
 from lab.federated.inputs import moved
 from lab.federated.observation import Observation
 from lab.federated.tensors import Gradients, Inputs, Targets
@@ -81,7 +81,7 @@ def known_labels(observation: Observation) -> Targets:
     """The labels that the server was told, else those that it infers."""
     if observation.labels is not None:
         return observation.labels
-    several = several_labels(observation)
+    several = multi_labels(observation)
     return recover_labels(observation) if several is None else several
 
 

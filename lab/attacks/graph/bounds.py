@@ -1,18 +1,18 @@
-"""What an attack on graphs may list, weigh and glue; known before anything is computed."""
+"""What an attack on graphs may list, count and assemble; known before anything is computed."""
 
 MOST_TYPES = 100_000
 """Neighbourhoods of one depth that are looked at."""
-AT_ONCE = 8_192
+TYPES_AT_ONCE = 8_192
 """Of those, how many at a time."""
-MOST_KEPT = 20_000
+MOST_KEPT_TYPES = 20_000
 """That may be left of them."""
-MOST_IN_ALL = 400_000
+MOST_TYPES_IN_ALL = 400_000
 """Of all depths in all attempts."""
-MOST_WEIGHED = 12_000
-"""Of those that were left, how many are weighed against all others in all attempts."""
-MOST_PROGRAMMES = 16
+MOST_COUNTED_TYPES = 12_000
+"""Of those that were left, how many are counted against all others in all attempts."""
+MOST_INTEGER_PROGRAMMES = 16
 """Of whole numbers, in all attempts; each may take seconds."""
-MOST_GLUED = 100
-"""Counts of neighbourhoods for which graphs are glued, in all attempts."""
+MOST_ASSEMBLED = 100
+"""Counts of neighbourhoods for which graphs are assembled, in all attempts."""
 MOST_GRAPHS = 12_000
 """Small graphs that are all tried."""

@@ -11,15 +11,12 @@ from math import comb, prod
 import torch
 from torch import Tensor
 
-from lab.attacks.graph.bounds import AT_ONCE, MOST_KEPT, MOST_TYPES
+from lab.attacks.graph.bounds import MOST_KEPT_TYPES, MOST_TYPES, TYPES_AT_ONCE
+from lab.attacks.graph.budget import Budget, TooManyError
 from lab.federated.graph_layers import GraphBody
 
-Described = tuple[int, tuple[int, ...]]
+Neighbourhood = tuple[int, tuple[int, ...]]
 """What a node is, and what its neighbours are."""
-
-
-class TooManyError(Exception):
-    """More neighbourhoods fit than can be told apart."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,24 +45,11 @@ class Types:
         return Types(centre, around, self.values[rows], self.gathered[rows], root)
 
 
-class Allowance:
-    """How many of what takes time may still be done in all."""
-
-    def __init__(self, left: int) -> None:
-        self.left = left
-
-    def spend(self, count: int) -> None:
-        """Take so many off. Raises ``TooManyError`` where there are fewer."""
-        self.left -= count
-        if self.left < 0:
-            raise TooManyError
-
-
 Fits = Callable[[Types], Tensor]
 """Which types a layer's gradient allows."""
 
 
-def bare(body: GraphBody, kinds: Sequence[int], degrees: Sequence[int], like: Tensor) -> Types:
+def zero_hop_types(body: GraphBody, kinds: Sequence[int], degrees: Sequence[int], like: Tensor) -> Types:
     """Depth 0: a kind, and how many bonds, few first."""
     pairs = [(kind, degree) for degree, kind in product(degrees, kinds)]
     atoms = torch.eye(body.kinds, dtype=like.dtype)[[kind for kind, _ in pairs]]
@@ -74,7 +58,7 @@ def bare(body: GraphBody, kinds: Sequence[int], degrees: Sequence[int], like: Te
     return Types([kind for kind, _ in pairs], around, values, values, list(range(len(pairs))))
 
 
-def deeper(body: GraphBody, hop: int, types: Types, fits: Fits, allowance: Allowance) -> Types:
+def next_hop_types(body: GraphBody, hop: int, types: Types, fits: Fits, budget: Budget) -> Types:
     """One hop further: every way in which the neighbours can be types that agree with what the node says of them.
 
     Of those the ones that fit. Raises ``TooManyError``.
@@ -83,13 +67,13 @@ def deeper(body: GraphBody, hop: int, types: Types, fits: Fits, allowance: Allow
     found: list[Types] = []
     looked_at = kept = 0
     for batch in _batches(_first_hop(types, found) if hop == 0 else _next_hop(types)):
-        allowance.spend(len(batch))
+        budget.spend(len(batch))
         roots = [types.root[centre] if hop else number for number, (centre, _) in enumerate(batch, looked_at)]
         looked_at += len(batch)
         listed = _entered(body, hop, types.values, degrees, batch, roots)
         found.append(listed.kept(fits(listed)))
         kept += len(found[-1])
-        if kept > MOST_KEPT:
+        if kept > MOST_KEPT_TYPES:
             raise TooManyError
     if not found:
         return types.kept(torch.zeros(len(types), dtype=torch.bool))
@@ -102,19 +86,19 @@ def deeper(body: GraphBody, hop: int, types: Types, fits: Fits, allowance: Allow
     )
 
 
-def _batches(groups: Iterable[Iterable[Described]]) -> Iterator[list[Described]]:
+def _batches(groups: Iterable[Iterable[Neighbourhood]]) -> Iterator[list[Neighbourhood]]:
     """Neighbourhoods of one group at a time, and not too many at once. Raises ``TooManyError``."""
     count = 0
     for group in groups:
         left = iter(group)
-        while batch := list(islice(left, AT_ONCE)):
+        while batch := list(islice(left, TYPES_AT_ONCE)):
             count += len(batch)
             if count > MOST_TYPES:
                 raise TooManyError
             yield batch
 
 
-def _entered(body: GraphBody, hop: int, values: Tensor, degrees: Tensor, batch: list[Described], roots: list[int]) -> Types:
+def _entered(body: GraphBody, hop: int, values: Tensor, degrees: Tensor, batch: list[Neighbourhood], roots: list[int]) -> Types:
     """What the layer is given at nodes of so many bonds, and what it makes of it."""
     centre = torch.tensor([centre for centre, _ in batch], dtype=torch.long)
     around = torch.tensor([around for _, around in batch], dtype=torch.long)
@@ -124,7 +108,7 @@ def _entered(body: GraphBody, hop: int, values: Tensor, degrees: Tensor, batch: 
     return Types([centre for centre, _ in batch], [around for _, around in batch], passed, gathered, roots)
 
 
-def _first_hop(types: Types, found: Sequence[Types]) -> Iterator[Iterator[Described]]:
+def _first_hop(types: Types, found: Sequence[Types]) -> Iterator[Iterator[Neighbourhood]]:
     """Nodes of few bonds first: of those with more bonds then only what is seen by its neighbours is asked for."""
     bound = [number for number, around in enumerate(types.around) if around]
     for centre, around in enumerate(types.around):
@@ -138,7 +122,7 @@ def _first_hop(types: Types, found: Sequence[Types]) -> Iterator[Iterator[Descri
         yield ((centre, chosen) for chosen in combinations_with_replacement(could, degree))
 
 
-def _next_hop(types: Types) -> Iterator[Iterator[Described]]:
+def _next_hop(types: Types) -> Iterator[Iterator[Neighbourhood]]:
     """Neighbours that see this node as it is; nodes of equally many bonds together."""
     seen_by: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
     for number, (centre, around) in enumerate(zip(types.centre, types.around, strict=True)):
@@ -152,7 +136,7 @@ def _next_hop(types: Types) -> Iterator[Iterator[Described]]:
         if count > MOST_TYPES:
             raise TooManyError
 
-    def ways(number: int) -> Iterator[Described]:
+    def ways(number: int) -> Iterator[Neighbourhood]:
         centre, wanted = types.centre[number], Counter(types.around[number])
         each = [combinations_with_replacement(seen_by[other, centre], many) for other, many in wanted.items()]
         for chosen in product(*each):

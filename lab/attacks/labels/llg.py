@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from lab.lazy import Float, Tensor, nn, no_grad, torch
 
 from lab.attacks.labels.class_counts import as_labels, counts, responses
-from lab.attacks.labels.whole_counts import SURE, factor_of_whole_counts
+from lab.attacks.labels.integer_counts import MAX_PROBABILITY, factor_of_integer_counts
 from lab.errors import LabError
 from lab.federated.inputs import moved, random
 from lab.federated.observation import LabelSource, Observation
@@ -17,7 +17,7 @@ from lab.randomness import stream
 if TYPE_CHECKING:
     from lab.federated.classifier import Classifier
 
-GUESSES = 4
+RANDOM_INPUTS = 4
 """Random inputs that stand for the unknown ones where a scale must be guessed."""
 
 
@@ -60,7 +60,7 @@ def label_of_one(logit_gradient: Float[Tensor, " classes"]) -> Labels:
     return (logit_gradient < 0).long() if len(logit_gradient) == 1 else logit_gradient.argmin().view(1)
 
 
-def several_labels(observation: Observation) -> Targets | None:
+def multi_labels(observation: Observation) -> Targets | None:
     """A row of zeros and ones, where one picture has no label or several: a class counts whose logit the update raises.
 
     None where it has one, another loss tells no such thing, or noise may have turned a sign.
@@ -77,7 +77,7 @@ def several_labels(observation: Observation) -> Targets | None:
     return None if int(row.sum()) == 1 else row
 
 
-def several_note(row: Float[Tensor, "1 classes"]) -> str:
+def multi_labels_note(row: Float[Tensor, "1 classes"]) -> str:
     """That a picture has those labels, in a sentence."""
     classes = ", ".join(str(int(place)) for place in row[0].nonzero()) or "none"
     return f"The picture has not one label: the classes whose logits the update raises are these, {classes}."
@@ -120,9 +120,9 @@ def counting_note(observation: Observation) -> str:
     """What an attack that had to count its labels took for granted; "" where they were told, or there is one picture."""
     if observation.label_source is not LabelSource.INFERRED:
         return ""
-    row = several_labels(observation)
+    row = multi_labels(observation)
     if row is not None:
-        return several_note(row)
+        return multi_labels_note(row)
     return length_note(length_factor(observation)) if observation.batch_size > 1 else ""
 
 
@@ -131,10 +131,10 @@ def length_factor(observation: Observation) -> float:
     if observation.batch_size == 1 or not observation.loss.is_counted:
         return 1.0
     probabilities = _logits_of_noise(observation).softmax(1).mean(0).cpu()
-    if float(probabilities.max()) > SURE:
+    if float(probabilities.max()) > MAX_PROBABILITY:
         return 1.0
     pictures = observation.batch_size
-    return factor_of_whole_counts(pictures * probabilities, -pictures * _logit_gradient(observation).cpu(), pictures)
+    return factor_of_integer_counts(pictures * probabilities, -pictures * _logit_gradient(observation).cpu(), pictures)
 
 
 @no_grad
@@ -144,7 +144,7 @@ def _logits_of_noise(observation: Observation) -> Float[Tensor, "guesses classes
 
 def _noise(observation: Observation) -> Inputs:
     """Inputs that stand for the unknown ones."""
-    noise = random(observation.input_shape, GUESSES, stream(0, "pictures for guessing labels"), torch.float32)
+    noise = random(observation.input_shape, RANDOM_INPUTS, stream(0, "pictures for guessing labels"), torch.float32)
     return moved(noise, next(observation.network.parameters()))
 
 

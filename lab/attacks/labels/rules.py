@@ -5,8 +5,8 @@ from __future__ import annotations
 from lab.lazy import Float, Tensor, nn, torch
 
 from lab.attacks.labels.class_counts import as_labels, counts
+from lab.attacks.labels.integer_counts import MAX_PROBABILITY, factor_of_integer_counts
 from lab.attacks.labels.llg import last_linear, mean_gradient_of
-from lab.attacks.labels.whole_counts import SURE, factor_of_whole_counts
 from lab.errors import LabError
 from lab.federated.observation import Observation
 from lab.federated.tensors import Labels
@@ -45,7 +45,7 @@ def ilrg_factor(observation: Observation) -> float:
     """By what to multiply dL/db for the counts, linear in it, to come out whole; 1 where nothing tells another length."""
     pictures, (logits, bias_gradient) = observation.batch_size, _by_class(observation)
     probabilities = logits.softmax(1)
-    if pictures == 1 or not observation.loss.is_counted or float(probabilities.max()) > SURE:
+    if pictures == 1 or not observation.loss.is_counted or float(probabilities.max()) > MAX_PROBABILITY:
         return 1.0
     classes = len(bias_gradient)
     ones = torch.ones(1, classes, dtype=torch.float32)
@@ -53,7 +53,7 @@ def ilrg_factor(observation: Observation) -> float:
     right = torch.zeros(classes + 1, 2, dtype=torch.float64)
     right[-1, 0], right[:-1, 1] = pictures, pictures * bias_gradient.double()
     constant, coefficient = torch.linalg.lstsq(left, right, driver="gelsd").solution.T
-    return factor_of_whole_counts(constant, coefficient, pictures)
+    return factor_of_integer_counts(constant, coefficient, pictures)
 
 
 def _by_class(observation: Observation) -> tuple[Float[Tensor, "classes classes"], Float[Tensor, " classes"]]:

@@ -11,28 +11,30 @@ from lab.lazy import Float, Int, Tensor, no_grad, torch
 from lab.attacks.closed_form.row_span import RowSpan, SpanDistances
 from lab.errors import LabError
 
-LAYER = "encoder.layer.0.attention.self."
-MAPS = tuple(f"{LAYER}{part}.weight" for part in ("query", "key", "value"))
-ROWS = "embeddings.word_embeddings.weight"
-TOGETHER = 2048
+ATTENTION = "encoder.layer.0.attention.self."
+QUERY_KEY_VALUE = tuple(f"{ATTENTION}{part}.weight" for part in ("query", "key", "value"))
+WORD_EMBEDDING = "embeddings.word_embeddings.weight"
+CHUNK = 2048
 """Words that are looked at together."""
 
 
 @dataclass(frozen=True)
-class Placed:
+class WordMatch:
     """The word that fits a place best, and how it stands out."""
 
     word: int
-    off: float
+    distance: float
     """How far outside the span it lies."""
     others: int
     """Words that fit, too."""
-    other: int
-    other_off: float
+    runner_up: int
+    runner_up_distance: float
     """The nearest word that is not it."""
 
 
-def read_encoder(encoder: Any, update: Mapping[str, Tensor], *, places: int = 64, moved_only: bool = False) -> Iterator[Placed]:
+def recover_words(
+    encoder: Any, update: Mapping[str, Tensor], *, places: int = 64, moved_only: bool = False
+) -> Iterator[WordMatch]:
     """The words of one sentence, place by place, until none fits.
 
     Of a ``BertModel`` as it was sent to the client, and the client's gradient or change of weights by any names that end in
@@ -42,14 +44,14 @@ def read_encoder(encoder: Any, update: Mapping[str, Tensor], *, places: int = 64
     most = encoder.config.max_position_embeddings
     if not 1 <= places <= most:
         raise LabError(f"places = {places} is not between 1 and {most}, which is as many as this encoder has.")
-    span = RowSpan.of(torch.cat([_named(update, name) for name in MAPS]), places)
+    span = RowSpan.of(torch.cat([_named(update, name) for name in QUERY_KEY_VALUE]), places)
     candidates = _moved(update, encoder) if moved_only else torch.arange(encoder.config.vocab_size)
     for place in range(places):
         spread = _spread(span, encoder.embeddings, candidates, place)
         if not bool(spread.fits.any()):
             return
         first, second = spread.distance.argsort()[:2].tolist()
-        yield Placed(
+        yield WordMatch(
             int(candidates[first]),
             float(spread.distance[first]),
             int(spread.fits.sum()) - 1,
@@ -69,7 +71,7 @@ def _named(update: Mapping[str, Tensor], name: str) -> Tensor:
 
 
 def _moved(update: Mapping[str, Tensor], encoder: Any) -> Int[Tensor, " words"]:
-    rows = _named(update, ROWS)
+    rows = _named(update, WORD_EMBEDDING)
     return rows.abs().amax(1).nonzero()[:, 0] if len(rows) == encoder.config.vocab_size else torch.arange(len(rows))
 
 
@@ -79,7 +81,7 @@ def _spread(span: RowSpan, embeddings: Any, words: Tensor, place: int) -> SpanDi
     was_training = embeddings.training
     embeddings.eval()
     try:
-        parts = [span.spread(_entering(embeddings, part, place)) for part in words.split(TOGETHER)]
+        parts = [span.spread(_entering(embeddings, part, place)) for part in words.split(CHUNK)]
     finally:
         embeddings.train(was_training)
     return SpanDistances.joined(parts)

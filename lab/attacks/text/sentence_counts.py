@@ -9,7 +9,7 @@ from lab.lazy import Float, Tensor, nn, torch
 
 from lab.attacks.closed_form.mismatch import known_labels
 from lab.attacks.labels.class_counts import as_labels
-from lab.attacks.text.prefixes import PLACES
+from lab.attacks.text.prefixes import POSITION_EMBEDDING
 from lab.federated.observation import Observation
 from lab.modalities.text import one_hot, padded
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 Sentence = tuple[int, ...]
 
-NOTHING = 1e-5
+ZERO_TOLERANCE = 1e-5
 """Beside the most that a sentence sends: what single precision leaves of a sum that is 0."""
 
 
-class Suspect(NamedTuple):
+class Candidate(NamedTuple):
     """A sentence that may be in the batch, and its label there."""
 
     words: Sentence
@@ -36,18 +36,18 @@ def learns_labels(observation: Observation) -> bool:
     return not isinstance(observation.network.features, LanguageModel)
 
 
-def chosen(observation: Observation, candidates: Sequence[Sentence]) -> list[Suspect]:
+def select_sentences(observation: Observation, candidates: Sequence[Sentence]) -> list[Candidate]:
     """As many sentences as there are, some of them more than once; the first where the places' gradient was not sent.
 
     Each is tried under each label that the batch may have.
     """
     labels = _possible_labels(observation)
-    suspects = [Suspect(words, label) for words in candidates for label in labels]
-    if PLACES not in observation.update or len(suspects) <= 1:
+    suspects = [Candidate(words, label) for words in candidates for label in labels]
+    if POSITION_EMBEDDING not in observation.update or len(suspects) <= 1:
         return _as_they_come(observation, candidates)
     from scipy.optimize import nnls  # imported here: scipy is slow to load
 
-    shared = observation.mean_gradient(PLACES)[PLACES].detach().cpu().double().flatten()
+    shared = observation.mean_gradient(POSITION_EMBEDDING)[POSITION_EMBEDDING].detach().cpu().double().flatten()
     own = entering_gradients(observation, suspects)
     found, _ = nnls(own.T.numpy(), shared.numpy())
     counts = _without_nothing(torch.from_numpy(found), own, len(labels))
@@ -63,7 +63,7 @@ def _without_nothing(
     by_label = counts.view(-1, labels)
     ways, lengths, _ = torch.linalg.svd(own.view(-1, labels, own.shape[1]), full_matrices=False)
     expected = ways[:, :, -1].abs()
-    is_nothing = (lengths[:, -1] < NOTHING * lengths[:, 0]) & ((ways[:, :, -1] > 0).all(1) | (ways[:, :, -1] < 0).all(1))
+    is_nothing = (lengths[:, -1] < ZERO_TOLERANCE * lengths[:, 0]) & ((ways[:, :, -1] > 0).all(1) | (ways[:, :, -1] < 0).all(1))
     too_often = (by_label / expected.clamp_min(1e-300)).amin(1) * is_nothing
     return (by_label - too_often[:, None] * expected).flatten()
 
@@ -74,12 +74,12 @@ def _possible_labels(observation: Observation) -> list[int]:
     return [*range(observation.classes)] if observation.labels is None else sorted(set(observation.labels.tolist()))
 
 
-def _as_they_come(observation: Observation, candidates: Sequence[Sentence]) -> list[Suspect]:
+def _as_they_come(observation: Observation, candidates: Sequence[Sentence]) -> list[Candidate]:
     labels = known_labels(observation).tolist() if learns_labels(observation) else [0] * observation.batch_size
-    return [Suspect(words, label) for words, label in zip(candidates, labels, strict=False)]
+    return [Candidate(words, label) for words, label in zip(candidates, labels, strict=False)]
 
 
-def entering_gradients(observation: Observation, suspects: Sequence[Suspect]) -> Float[Tensor, "sentences numbers"]:
+def entering_gradients(observation: Observation, suspects: Sequence[Candidate]) -> Float[Tensor, "sentences numbers"]:
     """Of each sentence's loss with respect to what enters the first block; as many at a time as the batch holds."""
     count, size = cast("tuple[int, int]", observation.input_shape)
     like, at_once = next(iter(observation.update.values())), observation.batch_size

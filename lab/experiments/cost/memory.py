@@ -15,7 +15,7 @@ from lab.attacks.base import Attack
 from lab.attacks.closed_form.layerwise import SMOOTH
 from lab.attacks.closed_form.spatial.feature_inversion import HISTORY
 from lab.attacks.gradient_matching import GradientMatching
-from lab.attacks.graph.bounds import AT_ONCE, MOST_KEPT
+from lab.attacks.graph.bounds import MOST_KEPT_TYPES, TYPES_AT_ONCE
 from lab.attacks.head_start import HeadStart
 from lab.attacks.label_reading import LabelReading
 from lab.attacks.matching.adaptive_steps import MOST_PLACES
@@ -27,7 +27,7 @@ from lab.attacks.patch_embedding import PatchEmbedding
 from lab.attacks.recursive import Recursive
 from lab.attacks.soft_pooling import SoftPooling
 from lab.attacks.span import Span
-from lab.attacks.text.prefixes import PAIRS
+from lab.attacks.text.prefixes import CHUNK
 from lab.client.defences.base import Defence, TrainingDefence
 from lab.client.defending import server_view
 from lab.experiments.cost.sketch import Layer, Sketch
@@ -262,7 +262,7 @@ def _(attack: Span, sizes: Sizes) -> int:
 
 def _spans(layer: Layer, sentences: int) -> int:
     width = layer.width
-    followed = FOLLOWED * PAIRS * width
+    followed = FOLLOWED * CHUNK * width
     return DOUBLE * (SPANS * 3 * width**2 + CHECKED * layer.words * width) + followed + sentences * layer.inputs
 
 
@@ -270,7 +270,7 @@ def _spans(layer: Layer, sentences: int) -> int:
 def _(attack: Neighbourhoods, sizes: Sizes) -> int:
     """Of neighbourhoods looked at, and of those kept and joined, what enters and leaves a layer, in double precision."""
     widest = max((layer.inputs + layer.outputs) // layer.channels for layer in sizes.drawn.layers if layer.channels)
-    return 2 * (AT_ONCE + 2 * MOST_KEPT) * widest + 4 * sizes.drawn.weights
+    return 2 * (TYPES_AT_ONCE + 2 * MOST_KEPT_TYPES) * widest + 4 * sizes.drawn.weights
 
 
 def _descent(sizes: Sizes) -> int:

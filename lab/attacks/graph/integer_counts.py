@@ -1,70 +1,28 @@
-"""How many nodes have each neighbourhood: linear equations in whole numbers."""
+"""How many nodes have each neighbourhood: whole numbers that solve linear equations and are those of a graph."""
 
 from __future__ import annotations
 
 import warnings
 from collections import defaultdict, deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import combinations_with_replacement, product
 from typing import Any
 
 import numpy as np
-import torch
 from scipy.optimize import Bounds, LinearConstraint, milp, nnls
-from torch import Tensor
 
-from lab.attacks.closed_form.row_span import RowSpan
-from lab.attacks.graph.neighbourhood_types import Allowance, Types
-from lab.federated.graph_layers import GraphBody
+from lab.attacks.graph.budget import Budget
+from lab.attacks.graph.neighbourhood_types import Types
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
-SECONDS = 5.0
-EQUATIONS = 60
+SOLVER_SECONDS = 5.0
+MAX_EQUATIONS = 60
 """Mixtures of the equations that whole numbers are sought by: a program of whole numbers grows with each."""
-MOST_COUNTS = 2_000
+MAX_SOLUTIONS = 2_000
 """That are looked at."""
-DIRECTIONS = 24
-"""Of what came back and of what entered, by which the last layer's gradient is compared: each with each."""
 
 
-@dataclass(frozen=True, eq=False)
-class ObservedSums:
-    """What was shared of a graph's last layer and of what it makes: sums over the nodes, linear in the counts."""
-
-    body: GraphBody
-    pooled: Tensor
-    """What enters the head, shape (width,)."""
-    back: Tensor
-    """dL/d pooled, shape (width,)."""
-    weight: Tensor
-    bias: Tensor | None
-    """dL/d of the last layer's."""
-    entered: RowSpan
-    nodes: int
-
-    def equations(self, types: Types) -> tuple[Numbers, Numbers]:
-        """``left`` c = ``right`` for counts c of types of the deepest hop; each kind of equation at one length."""
-        slopes = self._slopes(types.gathered) * self.back
-        rows = self.entered.basis[:DIRECTIONS]
-        came = torch.linalg.svd(self.weight @ rows.T, full_matrices=False)[0]
-        products = (slopes @ came).unsqueeze(2) * (types.gathered @ rows.T).unsqueeze(1)
-        sums = [(types.values, self.pooled), (products.flatten(1), (came.T @ self.weight @ rows.T).flatten())]
-        if self.bias is not None:
-            sums.append((slopes, self.bias))
-        lengths = [float(right.norm()) or 1.0 for _, right in sums]
-        left = torch.cat([left / length for (left, _), length in zip(sums, lengths, strict=True)], 1).T
-        right = torch.cat([right / length for (_, right), length in zip(sums, lengths, strict=True)])
-        return left.numpy(), (right * (self.nodes if self.body.mean else 1)).numpy()
-
-    def _slopes(self, gathered: Tensor) -> Tensor:
-        with torch.enable_grad():
-            entering = self.body.layers[-1](gathered).detach().requires_grad_()
-            (slopes,) = torch.autograd.grad(self.body.activation(entering).sum(), entering)
-        return slopes
-
-
-def handshakes(types: Types) -> Numbers:
+def edge_balance(types: Types) -> Numbers:
     """Rows that are 0 for counts of a graph: as many bonds lead from one kind of node to another as back."""
     rows: defaultdict[tuple[int, int], Numbers] = defaultdict(lambda: np.zeros(len(types)))
     for number, (centre, around) in enumerate(zip(types.centre, types.around, strict=True)):
@@ -74,17 +32,17 @@ def handshakes(types: Types) -> Numbers:
     return np.array(list(rows.values())) if rows else np.zeros((0, len(types)))
 
 
-def whole_counts(
-    left: Numbers, right: Numbers, types: Types, nodes: int, near: float, programmes: Allowance
+def integer_counts(
+    left: Numbers, right: Numbers, types: Types, nodes: int, near: float, programmes: Budget
 ) -> Iterator[list[int]]:
-    """Counts c >= 0 with ``left`` c = ``right``, so many nodes and every handshake met: one, then those that swaps make of it.
+    """Counts c >= 0 with ``left`` c = ``right``, so many nodes and edges balanced: one, then those that swaps make of it.
 
     Two nodes of one kind that exchange neighbours change no sum of what is gathered, and hardly the others.
     ``near`` is what may be left unexplained, as a share. Raises ``TooManyError`` where no more ``programmes`` are allowed.
     """
     scale = np.linalg.norm(right) or 1.0
     left, right = left / scale, right / scale
-    even = np.vstack([handshakes(types), np.ones(len(types))])
+    even = np.vstack([edge_balance(types), np.ones(len(types))])
     wanted = np.append(np.zeros(len(even) - 1), nodes)
 
     def serves(counts: Any) -> bool:
@@ -99,7 +57,7 @@ def whole_counts(
         if least >= near:
             return
         programmes.spend(1)
-        found = _programme(left, right, even, wanted, nodes)
+        found = _integer_programme(left, right, even, wanted, nodes)
     if found is None or not serves(found):
         return
     first = tuple(int(count) for count in found)
@@ -108,7 +66,7 @@ def whole_counts(
         counts = waiting.popleft()
         yield list(counts)
         for other in _swapped(counts, types):
-            if other not in seen and len(seen) < MOST_COUNTS:
+            if other not in seen and len(seen) < MAX_SOLUTIONS:
                 seen.add(other)
                 if serves(np.array(other)):
                     waiting.append(other)
@@ -140,10 +98,10 @@ def _exchanged(around: tuple[int, ...], given: int, taken: int) -> tuple[int, ..
     return tuple(sorted(left))
 
 
-def _programme(left: Any, right: Any, even: Any, wanted: Any, nodes: int) -> Any:
+def _integer_programme(left: Any, right: Any, even: Any, wanted: Any, nodes: int) -> Any:
     """Whole numbers that leave the least of mixtures of the equations unexplained."""
-    mixing = np.random.default_rng(0).standard_normal((EQUATIONS, len(left))) / np.sqrt(EQUATIONS)
-    left, right = (mixing @ left, mixing @ right) if len(left) > EQUATIONS else (left, right)
+    mixing = np.random.default_rng(0).standard_normal((MAX_EQUATIONS, len(left))) / np.sqrt(MAX_EQUATIONS)
+    left, right = (mixing @ left, mixing @ right) if len(left) > MAX_EQUATIONS else (left, right)
     types, equations = left.shape[1], len(left)
     one = np.eye(equations)
     matrix = np.block([[left, -one, one], [even, np.zeros((len(even), 2 * equations))]])
@@ -157,6 +115,6 @@ def _programme(left: Any, right: Any, even: Any, wanted: Any, nodes: int) -> Any
             constraints=LinearConstraint(matrix, both, both),
             bounds=Bounds(0, upper),
             integrality=np.append(np.ones(types), np.zeros(2 * equations)),
-            options={"time_limit": SECONDS},
+            options={"time_limit": SOLVER_SECONDS},
         )
     return None if found.x is None else np.round(found.x[:types])

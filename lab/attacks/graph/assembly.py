@@ -8,26 +8,26 @@ from collections.abc import Sequence
 from itertools import accumulate
 
 Bonds = list[tuple[int, int]]
-TRIES = 24
-USUAL_RINGS = {6: 0, 5: 1}
+ATTEMPTS = 24
+RING_COSTS = {6: 0, 5: 1}
 """What a bond costs that closes a ring of so many atoms; an open one 2, a smaller one more: chemistry's preference."""
 
 
-def glued(centre: Sequence[int], around: Sequence[Sequence[int]], seed: int = 0) -> list[Bonds]:
+def assemble(centre: Sequence[int], around: Sequence[Sequence[int]], seed: int = 0) -> list[Bonds]:
     """Different ways to bind nodes so that each has the neighbours it asks for, those that chemistry prefers first.
 
-    ``centre`` says what each node is to its neighbours, ``around`` what each of its own has to be. At most ``TRIES`` ways,
+    ``centre`` says what each node is to its neighbours, ``around`` what each of its own has to be. At most ``ATTEMPTS`` ways,
     the bonds of each in the order in which they were made.
     """
     found: dict[frozenset[tuple[int, int]], tuple[float, int, Bonds]] = {}
-    for attempt in range(TRIES):
-        bonds = _Gluing(centre, around, random.Random(seed + attempt), wild=attempt % 3 == 2).bonds()
+    for attempt in range(ATTEMPTS):
+        bonds = _Assembly(centre, around, random.Random(seed + attempt), wild=attempt % 3 == 2).bonds()
         if bonds is not None:
             found.setdefault(frozenset(bonds), (cost(len(centre), bonds), attempt, bonds))
     return [bonds for _, _, bonds in sorted(found.values())]
 
 
-def can_be_glued(centre: Sequence[int], around: Sequence[Sequence[int]]) -> bool:
+def is_realisable(centre: Sequence[int], around: Sequence[Sequence[int]]) -> bool:
     """Whether any graph has these neighbourhoods: each two kinds of nodes by themselves can be bound as they ask.
 
     Of two kinds by the theorem of Gale and Ryser, of one kind by that of Erdős and Gallai.
@@ -83,7 +83,7 @@ def _distances(friends: Sequence[set[int]], start: int) -> dict[int, int]:
     return found
 
 
-class _Gluing:
+class _Assembly:
     """One attempt: the open end with the fewest partners first, among those of nodes that are already bound.
 
     Whether two kinds of nodes are bound rightly does not hang on how other kinds are, so nothing is ever taken back but one
@@ -133,7 +133,7 @@ class _Gluing:
 
         def preference(other: int) -> tuple[int, float]:
             ring = away.get(other, -2) + 1
-            rank = 2 if ring < 0 else USUAL_RINGS.get(ring, 3 + (ring < 5))
+            rank = 2 if ring < 0 else RING_COSTS.get(ring, 3 + (ring < 5))
             return (0 if self.wild else rank), self.dice.random()
 
         return min(partners, key=preference)

@@ -8,18 +8,19 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from lab.attacks.closed_form.row_span import RowSpan
-from lab.attacks.graph.bounds import MOST_IN_ALL
-from lab.attacks.graph.neighbourhood_types import Allowance, Types, bare, consistent, deeper
+from lab.attacks.graph.bounds import MOST_TYPES_IN_ALL
+from lab.attacks.graph.budget import Budget
+from lab.attacks.graph.neighbourhood_types import Types, consistent, next_hop_types, zero_hop_types
+from lab.attacks.graph.one_hop_neighbourhoods import OneHopNeighbourhoods
 from lab.attacks.graph.span_membership import inside_with_one_more, lies_inside
-from lab.attacks.graph.telling import Listed
 from lab.federated.graph_layers import GraphBody
 
-PRESENT = 1e-7
+PRESENT_SHARE = 1e-7
 """What share of the fullest kind's gradient one has at least that occurs."""
 
 
 @dataclass(frozen=True, eq=False)
-class Listing:
+class NeighbourhoodSearch:
     """What a graph network's layers were given, layer by layer."""
 
     body: GraphBody
@@ -30,23 +31,23 @@ class Listing:
     passed: list[RowSpan]
     """The same of nodes alone, as far as it tells of them."""
 
-    allowance: Allowance
+    budget: Budget
 
     @classmethod
-    def of(cls, body: GraphBody, gradients: list[Tensor], nodes: int, precision: float) -> Listing:
+    def of(cls, body: GraphBody, gradients: list[Tensor], nodes: int, precision: float) -> NeighbourhoodSearch:
         """``precision``: the last digit of the numbers that were sent."""
         entered = [RowSpan.at_precision(gradient, nodes, precision) for gradient in gradients]
         widths = [gradient.shape[1] // body.aggregation.parts for gradient in gradients]
         alone = [RowSpan.at_precision(g[:, :width], nodes, precision) for g, width in zip(gradients, widths, strict=True)]
-        return cls(body, gradients, entered, alone, Allowance(MOST_IN_ALL))
+        return cls(body, gradients, entered, alone, Budget(MOST_TYPES_IN_ALL))
 
-    def types(self, degree: int, near: float, *, lost: bool) -> Iterator[tuple[Types, Listed]]:
+    def types(self, degree: int, near: float, *, lost: bool) -> Iterator[tuple[Types, OneHopNeighbourhoods]]:
         """Types of the deepest hop, and all of one hop that were looked at; several where something is ``lost``.
 
         ``near``: how many times what noise explains a type may miss. ``lost``: of what nodes passed on one direction did not
         enter the next layer. Raises ``TooManyError``.
         """
-        alone = bare(self.body, self.present(), range(degree + 1), self.gradients[0])
+        alone = zero_hop_types(self.body, self.present(), range(degree + 1), self.gradients[0])
         seen: list[tuple[list[int], list[tuple[int, ...]], list[float]]] = []
 
         def fits(types: Types) -> Tensor:
@@ -54,9 +55,9 @@ class Listing:
             seen.append((types.centre, types.around, span.relative_residual(vectors).tolist()))
             return self._fits(0, types, near, lost=lost)
 
-        found = deeper(self.body, 0, alone, fits, self.allowance)
+        found = next_hop_types(self.body, 0, alone, fits, self.budget)
         for kept in self._kept(0, found, near, lost=lost):
-            listed = Listed(
+            listed = OneHopNeighbourhoods(
                 [centre for centres, _, _ in seen for centre in centres],
                 [around for _, arounds, _ in seen for around in arounds],
                 alone,
@@ -71,7 +72,7 @@ class Listing:
         if hop == len(self.gradients) or not len(types):
             yield types
             return
-        found = deeper(self.body, hop, types, lambda listed: self._fits(hop, listed, near, lost=lost), self.allowance)
+        found = next_hop_types(self.body, hop, types, lambda listed: self._fits(hop, listed, near, lost=lost), self.budget)
         last = hop == len(self.gradients) - 1
         for kept in (found,) if last else map(consistent, self._kept(hop, found, near, lost=lost)):
             yield from self._from(hop + 1, kept, near, lost=lost)
@@ -92,4 +93,4 @@ class Listing:
     def present(self) -> list[int]:
         """Kinds that entered the first layer at all."""
         first = self.gradients[0][:, : self.body.kinds].abs().amax(0)
-        return (first > PRESENT * first.max()).nonzero().flatten().tolist()
+        return (first > PRESENT_SHARE * first.max()).nonzero().flatten().tolist()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from lab.attacks.base import Reading
+from lab.attacks.base import RecoveredPart
 from lab.attacks.graph.neighbourhood_types import Types
 from lab.modalities.graphs.line_notation import names_of
 
 
 @dataclass(frozen=True, eq=False)
-class Listed:
+class OneHopNeighbourhoods:
     """All neighbourhoods of one hop that were looked at."""
 
     centre: list[int]
@@ -24,13 +24,13 @@ class Listed:
     fits: frozenset[int]
     """Which were kept."""
 
-    def reading(self, row: int, count: int, kinds: int) -> Reading:
+    def recovered_part(self, row: int, count: int, kinds: int) -> RecoveredPart:
         """One of them, and how many nodes have it; ``kinds`` says how many kinds of nodes there are."""
         other = self._nearest_refused(row)
         what = f"{self._spelt(row, kinds)} ×{count}"
         if other is None:
-            return Reading(what, self.off[row], "", math.inf)
-        return Reading(what, self.off[row], self._spelt(other, kinds), self.off[other])
+            return RecoveredPart(what, self.off[row], "", math.inf)
+        return RecoveredPart(what, self.off[row], self._spelt(other, kinds), self.off[other])
 
     def _nearest_refused(self, row: int) -> int | None:
         """Of those around a node of this kind; None where none was refused."""
