@@ -172,14 +172,14 @@ def run(
 ) -> None:
     """Attack one round of federated learning; flags win over the preset or the experiment file."""
     from lab.commands.choosing import Choices, OwnFlags, check_at_hand, choose, sides, stopped_after
-    from lab.commands.promising import Wished
+    from lab.commands.privacy_target import PrivacyTarget
     from lab.device import check_name
     from lab.experiments.outputs import ready_folder
 
     if seconds is not None and not seconds > 0:
         raise LabError(f"--seconds {seconds:g} is out of range; give a number of seconds above 0.")
     check_name(device)
-    wished = Wished.typed(epsilon, delta, defence or ())
+    wished = PrivacyTarget.typed(epsilon, delta, defence or ())
     choices = Choices(
         preset=preset,
         experiment=experiment,
@@ -400,9 +400,9 @@ def federate(
     from lab.commands.federating import prepare
     from lab.commands.federating import run as federate_it
     from lab.commands.federation_attack import UpdateSelection
-    from lab.commands.promising import Wished
+    from lab.commands.privacy_target import PrivacyTarget
 
-    wished = Wished.typed(epsilon, delta, defence or ())
+    wished = PrivacyTarget.typed(epsilon, delta, defence or ())
     given = {"clients": clients, "rounds": rounds, "sampled": sampled, "concentration": concentration, "pictures": pictures}
     given |= {"dataset": dataset, "network": network, "protocol": protocol, "server_rate": server_rate, "defences": defence}
     settings = prepare(given | {"seed": seed, "secure": secure, "lost": lost}, data)

@@ -22,7 +22,7 @@ from lab.errors import LabError
 from lab.federated.networks.mlp import MLP
 from lab.federated.protocols.fedavg import FedAvg
 from lab.federated.protocols.fedsgd import FedSGD
-from lab.federation.promises import of_clients, of_examples, promises
+from lab.federation.privacy_guarantees import guarantee_sentences, guarantees
 from lab.federation.settings import Federation
 from lab.federation.shards import Shards
 from lab.options.words import percent, rounded
@@ -79,7 +79,7 @@ def test_more_noise_fewer_steps_and_smaller_shares_promise_more():
 def test_an_examples_promise_is_that_of_the_client_who_is_worst_off(protocol):
     settings, defence = replace(SMALL, protocol=protocol), DPSGD(multiplier=2.0)
     shards = Shards.of(settings)
-    found = of_examples(settings, defence, shards, 1e-5)
+    (found,) = guarantees(replace(settings, defences=(defence,)), shards, 1e-5)
     steps, size = (3, 8) if isinstance(protocol, FedAvg) else (1, 24)
     drawn = [sum(client in settings.drawn(number) for number in range(1, 6)) for client in range(4)]
     each = [
@@ -92,7 +92,7 @@ def test_an_examples_promise_is_that_of_the_client_who_is_worst_off(protocol):
 def test_a_clients_promise_is_better_where_the_mean_alone_is_seen():
     """The noise of a mean grows with the clients, against what one of them can change."""
     settings = replace(SMALL, defences=(DPFedAvg(multiplier=1.0), Pruning()))
-    seen, mean = of_clients(settings, 1e-5)
+    seen, mean = guarantees(settings, Shards.of(settings), 1e-5)
     assert mean.epsilon < seen.epsilon
     assert mean.mechanism == Mechanism(3**0.5, 3 / 4, 5)
     assert seen.mechanism == Mechanism(1.0, 1.0, 5)
@@ -106,9 +106,9 @@ def test_what_looks_at_the_examples_again_breaks_the_promise():
         ((DPSGD(multiplier=0.0),), "none, for there is no noise"),
         ((DPSGD(multiplier=0.1),), "promises next to nothing"),
     ]:
-        (told,) = promises(replace(SMALL, defences=defences), shards, 1e-5)
+        (told,) = guarantee_sentences(replace(SMALL, defences=defences), shards, 1e-5)
         assert says in told
-    assert promises(SMALL, shards, 1e-5) == []
+    assert guarantee_sentences(SMALL, shards, 1e-5) == []
 
 
 def test_a_promise_is_told_in_words():

@@ -26,8 +26,8 @@ from lab.duel.board import Board, Score
 from lab.duel.duel import KNOWING, NAIVE, Duel
 from lab.duel.front import BoutResult, Front, Point, front, wilson, with_front
 from lab.duel.judging import judged
-from lab.duel.prices import SHIPPED, PriceList, Trained, price_of, prices
-from lab.duel.pricing import Asked, priced
+from lab.duel.prices import SHIPPED, PricedTraining, PriceList, price_of, prices
+from lab.duel.pricing import PricingTask, run_task
 from lab.federated.networks.mlp import MLP
 from lab.federated.protocols.fedavg import FedAvg
 from lab.federated.protocols.fedsgd import FedSGD
@@ -130,7 +130,7 @@ def test_prices_go_on_where_they_were_stopped(tmp_path, monkeypatch):
     replace(whole, federation=older, runs=whole.runs[:4]).write(out)
     pricing.price(["pruning"], TINY, 1, out, 1)
     assert [(run.defence, run.accuracy) for run in PriceList.read(out).runs] == [(r.defence, r.accuracy) for r in whole.runs]
-    monkeypatch.setattr("lab.duel.pricing.priced", None)
+    monkeypatch.setattr("lab.duel.pricing.run_task", None)
     pricing.price(["pruning"], TINY, 1, out, 1)
     with pytest.raises(LabError, match="prices of another federation"):
         pricing.price(["pruning"], replace(TINY, clients=3), 1, out, 1)
@@ -164,7 +164,7 @@ def test_prices_are_dealt_out_by_a_scheduler_and_go_on_from_there(tmp_path, monk
 def test_a_training_that_diverges_has_no_accuracy_and_says_why():
     noisy = find("defence", "gaussian_noise")(strength=100.0)
     steep = FedAvg(local_steps=2, batch_size=6, learning_rate=1.0)
-    found = priced(Asked(replace(TINY, server_rate=100.0, rounds=60, defences=(noisy,), protocol=steep), 5))
+    found = run_task(PricingTask(replace(TINY, server_rate=100.0, rounds=60, defences=(noisy,), protocol=steep), 5))
     assert found.accuracy is None
     assert "diverged" in found.problem
 
@@ -208,7 +208,7 @@ def test_whatever_a_list_of_prices_says_it_goes_on_or_is_refused_in_a_sentence(t
     """Truth: each part in turn is something else; what is read can be added to, summed up and written."""
     path = tmp_path / "prices.json"
     private = replace(TINY, defences=(find("defence", "dp_sgd")(multiplier=3.0),))
-    run = replace(priced(Asked(private, 4)), versions={"torch": "2"})
+    run = replace(run_task(PricingTask(private, 4)), versions={"torch": "2"})
     PriceList({}, (run,)).write(path)
     count = 0
     for data in spoilt(json.loads(path.read_text())):
@@ -255,7 +255,7 @@ def test_prices_of_before_a_defence_had_another_field_are_known_again(tmp_path):
             plain = to_plain(defence)
             for new in plain.keys() - {"name", entry.dial}:
                 older = {name: value for name, value in plain.items() if name != new}
-                run = Trained(older, 1, 0, 0.5, 0.5, (), "", "", {})
+                run = PricedTraining(older, 1, 0, 0.5, 0.5, (), "", "", {})
                 PriceList({}, (run, replace(run, defence={"name": "gone", "field": 1}))).write(path)
                 found = PriceList.read(path)
                 assert found.has(plain, 0)
@@ -369,7 +369,7 @@ def test_what_ships_is_what_a_machine_measures_again():
         found = measure(study.over(bout.experiment)[0].to_plain())[0]
         assert found["ssim"] == pytest.approx(shipped.measures["ssim"], abs=0.1)
     clipped = find("defence", "clipping").strengths()[1]
-    again = priced(Asked(Federation(defences=(clipped,)), 2)).accuracy
+    again = run_task(PricingTask(Federation(defences=(clipped,)), 2)).accuracy
     assert again == pytest.approx(price_of(clipped).accuracies[0], abs=0.02)
 
 

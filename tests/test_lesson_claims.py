@@ -23,7 +23,7 @@ from lab.course.exercises import epsilon_of
 from lab.duel.front import front
 from lab.duel.prices import price_of, prices
 from lab.federated.networks.imagenet_vit import ImageNetViT
-from lab.federation.promises import EACH, MEAN
+from lab.federation.privacy_guarantees import EACH, MEAN
 from lab.modalities.graphs.building import batch_of, graphs_of
 from lab.modalities.graphs.comparison import mapping
 from lab.modalities.graphs.line_notation import ATOMS, parse

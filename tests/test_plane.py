@@ -11,13 +11,13 @@ from test_controls import Fake
 from lab import Experiment
 from lab.attacks.analytic import Analytic
 from lab.attacks.recursive import Recursive
-from lab.client.accountant import meaning
+from lab.client.accountant import interpretation
 from lab.client.defences.clipping import Clipping
 from lab.client.defences.dp_sgd import DPSGD
 from lab.client.defences.pruning import Pruning
 from lab.duel import prices
 from lab.duel.front import EARLY, LATE, front
-from lab.duel.prices import Price, Promised, price_of
+from lab.duel.prices import Price, StoredGuarantee, price_of
 from lab.experiments.edits import edit, patched
 from lab.federated.networks.transformer import Transformer
 from lab.options.catalogue import entries
@@ -114,13 +114,16 @@ def test_a_price_is_the_shipped_one_or_said_to_be_unknown(name):
         else:
             assert f"→ {percent(price.accuracy)} ({len(price.accuracies) + price.diverged} training" in told
         for promise in price.promises if price else ():
-            assert f"epsilon {rounded(promise.epsilon, 2)} at delta 1e-05. {meaning(promise.epsilon, promise.delta)}" in told
+            assert (
+                f"epsilon {rounded(promise.epsilon, 2)} at delta 1e-05. {interpretation(promise.epsilon, promise.delta)}"
+                in told
+            )
         assert ("epsilon" in told) == bool(price and price.promises)
 
 
 WITHOUT = Price(None, 0, (0.9, 0.8), 0, ())
-NO_NOISE = (Promised("example", "every update", 1e-5, None),)
-PROMISES = (Promised("client", "every update", 1e-5, 57.1), Promised("client", "their mean alone", 1e-5, 2.0))
+NO_NOISE = (StoredGuarantee("example", "every update", 1e-5, None),)
+PROMISES = (StoredGuarantee("client", "every update", 1e-5, 57.1), StoredGuarantee("client", "their mean alone", 1e-5, 2.0))
 
 
 @pytest.mark.parametrize(
@@ -142,7 +145,7 @@ def test_a_price_in_words(monkeypatch, accuracies, diverged, promises, told):
 
 
 def test_epsilon_in_words_promises_little_or_says_how_much():
-    large, small = (meaning(epsilon, 1e-5) for epsilon in (57.1, 2.0))
+    large, small = (interpretation(epsilon, 1e-5) for epsilon in (57.1, 2.0))
     assert "promises next to nothing" in large
     assert "more than 7.39 times likelier, but for a chance of 1e-05" in small
 

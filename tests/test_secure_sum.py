@@ -24,7 +24,7 @@ from lab.federated.protocols.fedsgd import FedSGD
 from lab.federated.protocols.secure_sum import SecureSum
 from lab.federated.updates import flat
 from lab.federation.masking import UNIT, Masking, from_fixed_point, to_fixed_point
-from lab.federation.promises import MEAN, of_clients
+from lab.federation.privacy_guarantees import MEAN, guarantees
 from lab.federation.server_views import observe_by_inconsistency, observe_client, observe_sum
 from lab.federation.settings import Federation
 from lab.federation.shards import Shards
@@ -188,10 +188,10 @@ def test_the_dishonest_server_finds_what_hides_among_ten():
 
 def test_under_masks_the_promise_is_that_of_the_mean_with_the_noise_of_those_who_surely_answer():
     settings = replace(SMALL, defences=(DPFedAvg(multiplier=1.0),))
-    (mean,) = of_clients(settings, 1e-5)
+    (mean,) = guarantees(settings, Shards.of(settings), 1e-5)
     assert mean.seen == MEAN
     assert mean.mechanism.multiplier == pytest.approx(6**0.5)
-    (fewer,) = of_clients(replace(settings, lost=0.2), 1e-5)
+    (fewer,) = guarantees(replace(settings, lost=0.2), Shards.of(settings), 1e-5)
     assert fewer.mechanism.multiplier == pytest.approx(4**0.5)
 
 

@@ -17,10 +17,10 @@ from typing import Any
 from lab.errors import LabError
 from lab.options.words import percent, rounded
 
-USUAL_DELTA = 1e-5
-SAYS_LITTLE = 10.0
+DEFAULT_DELTA = 1e-5
+WEAK_EPSILON = 10.0
 """From this epsilon on a promise is a number and no protection."""
-MOST_ASKED = 1e4
+MOST_EPSILON = 1e4
 """The largest that noise is sought for: far above it the search for noise that small would never end."""
 
 
@@ -36,7 +36,7 @@ class Mechanism:
 
 
 @dataclass(frozen=True)
-class Sums:
+class NoisySums:
     """Noisy sums in which all that one of ``whose`` has may be, before a server that sees ``seen``."""
 
     whose: str
@@ -51,7 +51,7 @@ class Sums:
         """What they are where each client adds so much noise."""
         return Mechanism(multiplier * self.noises, self.rate, self.steps)
 
-    def promises_less(self, other: Sums) -> bool:
+    def is_weaker(self, other: NoisySums) -> bool:
         """Whether it promises no more than another, whatever the noise."""
         return self.rate >= other.rate and self.steps >= other.steps and self.noises <= other.noises
 
@@ -83,8 +83,8 @@ def check_delta(delta: float) -> None:
 
 def check_epsilon(wanted: float) -> None:
     """Raise ``LabError`` for an epsilon that nobody can promise, or nobody would ask for."""
-    if not 0 < wanted <= MOST_ASKED:
-        raise LabError(f"epsilon = {wanted:g} is out of range; give a number above 0 and up to {MOST_ASKED:g}, such as 3.")
+    if not 0 < wanted <= MOST_EPSILON:
+        raise LabError(f"epsilon = {wanted:g} is out of range; give a number above 0 and up to {MOST_EPSILON:g}, such as 3.")
 
 
 def epsilon(mechanism: Mechanism, delta: float) -> float:
@@ -103,7 +103,7 @@ def epsilon(mechanism: Mechanism, delta: float) -> float:
         return float(accountant.get_epsilon(delta))
 
 
-def noise_for(sums: Sequence[Sums], wanted: float, delta: float) -> float:
+def noise_multiplier(sums: Sequence[NoisySums], wanted: float, delta: float) -> float:
     """The multiplier with which all of them keep an epsilon, as Opacus seeks it: never above, and within 0.01 below.
 
     Raises ``LabError`` where no noise does, or a number is out of range, and ``NoAccountantError`` without Opacus.
@@ -113,7 +113,7 @@ def noise_for(sums: Sequence[Sums], wanted: float, delta: float) -> float:
     return max(_sought(one, wanted, delta) / one.noises for one in _worst_off(sums))
 
 
-def _sought(sums: Sums, wanted: float, delta: float) -> float:
+def _sought(sums: NoisySums, wanted: float, delta: float) -> float:
     if sums.steps == 0:
         return 0.0
     with _opacus() as accountants:
@@ -128,18 +128,18 @@ def _sought(sums: Sums, wanted: float, delta: float) -> float:
             ) from None
 
 
-def _worst_off(sums: Sequence[Sums]) -> list[Sums]:
+def _worst_off(sums: Sequence[NoisySums]) -> list[NoisySums]:
     """Those of which one promises least, however much noise there is: of alike ones the first."""
-    found: list[Sums] = []
+    found: list[NoisySums] = []
     for one in sums:
-        if not any(other.promises_less(one) for other in found):
-            found = [other for other in found if not one.promises_less(other)] + [one]
+        if not any(other.is_weaker(one) for other in found):
+            found = [other for other in found if not one.is_weaker(other)] + [one]
     return found
 
 
-def meaning(epsilon: float, delta: float) -> str:
+def interpretation(epsilon: float, delta: float) -> str:
     """What a promise comes to, in a sentence."""
-    if epsilon > SAYS_LITTLE:
+    if epsilon > WEAK_EPSILON:
         return "So large an epsilon promises next to nothing."
     likelier = f"nothing that is seen is more than {rounded(math.exp(epsilon), 3)} times likelier"
     return f"With or without it, {likelier}, but for a chance of {delta:g}."
@@ -161,7 +161,7 @@ class Guarantee:
         return cls(whose, seen, mechanism, delta, epsilon(mechanism, delta))
 
     @classmethod
-    def weakest(cls, sums: Sequence[Sums], multiplier: float, delta: float) -> Guarantee:
+    def weakest(cls, sums: Sequence[NoisySums], multiplier: float, delta: float) -> Guarantee:
         """Accounted of whoever is worst off. Raises ``LabError`` as ``epsilon`` does."""
         each = [cls.of(one.whose, one.seen, one.under(multiplier), delta) for one in _worst_off(sums)]
         return max(each, key=lambda promise: promise.epsilon)
@@ -181,4 +181,4 @@ class Guarantee:
             f"at delta = {self.delta:g} (Opacus' RDP accountant: {made.steps} steps, {percent(made.rate)} in each, noise "
             f"{rounded(made.multiplier, 3)} times the bound)"
         )
-        return f"{told}. {meaning(self.epsilon, self.delta)}"
+        return f"{told}. {interpretation(self.epsilon, self.delta)}"

@@ -79,12 +79,12 @@ def _run(study: Duel, place: Place, out: Path, interruption: Interruption, task:
 
 def _priced(own: Contender, federation: Federation, folder: Path, interruption: Interruption) -> Sequence[Price]:
     """The prices of a defence of one's own, trained one after another."""
-    from lab.duel.pricing import asked, opened
+    from lab.duel.pricing import price_list, pricing_tasks
 
     assert own.defence is not None
     path = folder / "prices.json"
-    known = opened(path, federation)
-    return completed(known, asked(federation, [own.defence], SEEDS), path, 1, interruption).prices()
+    known = price_list(path, federation)
+    return completed(known, pricing_tasks(federation, [own.defence], SEEDS), path, 1, interruption).prices()
 
 
 def _accuracy(known: Sequence[Price]) -> Callable[[DefencePlain], float | None]:

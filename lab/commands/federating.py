@@ -10,7 +10,7 @@ from typing import Any
 from tqdm import tqdm
 
 from lab.attacks.base import Attack
-from lab.client.accountant import USUAL_DELTA, NoAccountantError
+from lab.client.accountant import DEFAULT_DELTA, NoAccountantError
 from lab.client.datasets.base import Dataset
 from lab.client.datasets.published import PublishedSet
 from lab.client.defences.base import Defence
@@ -43,7 +43,7 @@ def run(
     out: Path,
     look: UpdateSelection | None,
     attack: str | None,
-    delta: float = USUAL_DELTA,
+    delta: float = DEFAULT_DELTA,
     epsilon: float | None = None,
 ) -> str:
     """Train to the end, say what is promised, then attack; with an epsilon, under as much noise as keeps it.
@@ -57,14 +57,14 @@ def run(
         look.check(settings)
     with frozen_imports():  # what was typed is checked by now, and only a training needs torch
         from lab.federation.archive import Archive
-        from lab.federation.promises import keeping, promises
+        from lab.federation.privacy_guarantees import calibrated, guarantee_sentences
         from lab.federation.shards import Shards
         from lab.federation.training import federate
     shards = Shards.of(settings)
     if epsilon is not None:
-        settings = keeping(settings, shards, epsilon, delta)
+        settings = calibrated(settings, shards, epsilon, delta)
     try:
-        promised = promises(settings, shards, delta)
+        promised = guarantee_sentences(settings, shards, delta)
     except NoAccountantError as missing:  # a training needs no accountant
         promised = [str(missing)]
     played = None

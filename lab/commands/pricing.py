@@ -19,7 +19,7 @@ from lab.federation.settings import Federation
 from lab.options.catalogue import entries, find
 
 if TYPE_CHECKING:
-    from lab.duel.pricing import Asked
+    from lab.duel.pricing import PricingTask
 
 MOST_SEEDS = 100
 
@@ -36,22 +36,22 @@ def price(
     chosen = [cast("type[Defence]", find("defence", name)) for name in names or entries("defence")]
     processes = worker_count(workers)
     with frozen_imports():  # what was typed is checked by now, and only a training needs torch
-        from lab.duel.pricing import asked, opened
-    wanted, known = asked(settings, chosen, seeds), opened(out, settings)
+        from lab.duel.pricing import price_list, pricing_tasks
+    wanted, known = pricing_tasks(settings, chosen, seeds), price_list(out, settings)
     with interruptible() as interruption:
         known = completed(known, wanted, out, processes, interruption, scheduler)
     return CommandResult(_summary(known, out), interruption.asked)
 
 
 def completed(
-    known: PriceList, wanted: Sequence[Asked], path: Path, workers: int, interruption: Interruption, scheduler: str = ""
+    known: PriceList, wanted: Sequence[PricingTask], path: Path, workers: int, interruption: Interruption, scheduler: str = ""
 ) -> PriceList:
     """The list with what it lacks of these, kept in its file after each federation; ends early after Ctrl-C."""
-    from lab.duel.pricing import measured
+    from lab.duel.pricing import run_tasks
 
     todo = [one for one in wanted if not (interruption.asked or known.has(one.defence, one.settings.seed))]
     with tqdm(total=len(todo), desc="price", unit=" federations", file=sys.stderr, dynamic_ncols=True) as bar:
-        for run in measured(todo, min(workers, len(todo)), scheduler):
+        for run in run_tasks(todo, min(workers, len(todo)), scheduler):
             known = known.having(run)
             known.write(path)
             bar.update()

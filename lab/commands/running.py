@@ -11,14 +11,14 @@ from tqdm import tqdm
 
 from lab import device
 from lab.attacks.base import AttackState
-from lab.client.accountant import USUAL_DELTA
+from lab.client.accountant import DEFAULT_DELTA
 from lab.commands.interruption import CommandResult, interruptible
 from lab.commands.recording import Ended, Recording, follow
 from lab.evaluation.scores import Scores, control_name, score
 from lab.experiments.driving import drive
 from lab.experiments.experiment import Experiment
 from lab.experiments.outputs import Finished, write_outputs
-from lab.experiments.promises import privacy_told
+from lab.experiments.privacy_guarantees import guarantee_sentences
 from lab.experiments.rounds import simulate_round
 from lab.federated.inputs import first
 from lab.modalities.base import Modality, modality_of
@@ -37,7 +37,7 @@ class Limits:
         return late or (self.iteration is not None and state.iteration >= self.iteration)
 
 
-def run(experiment: Experiment, where: str, limits: Limits, out: Path | None, delta: float = USUAL_DELTA) -> CommandResult:
+def run(experiment: Experiment, where: str, limits: Limits, out: Path | None, delta: float = DEFAULT_DELTA) -> CommandResult:
     """Run the attack to its end, a limit or Ctrl-C, and write to ``out``. Raises ``LabError`` for wrong input."""
     chosen = device.choose(where)
     with interruptible() as interruption:
@@ -110,7 +110,7 @@ def summary(finished: Finished, out: Path | None, written: list[str]) -> str:
         lines.append(f"Labels recovered: {100 * scores.label_accuracy:.0f} %.")
     if scores.max_abs_error is not None:
         lines.append(f"The largest error of the input read off by algebra is {scores.max_abs_error:.2g}.")
-    lines += privacy_told(finished.experiment, finished.delta)
+    lines += guarantee_sentences(finished.experiment, finished.delta)
     lines.append(
         f"{finished.iterations} iterations in {finished.seconds:.2f} s ({finished.iterations_per_second:.1f} a second) "
         f"on {finished.device}."

@@ -33,11 +33,11 @@ DefencePlain = Mapping[str, Any] | None
 """A defence as plain data; None where there is none."""
 
 SHIPPED = Path(__file__).parent / "prices.json"
-WANTED = "a list of prices, and cannot be read; give another file by --out"
+EXPECTED = "a list of prices, and cannot be read; give another file by --out"
 
 
 @dataclass(frozen=True)
-class Promised:
+class StoredGuarantee:
     """A promise of differential privacy in numbers: for one of ``whose`` against a server that sees ``seen``."""
 
     whose: str
@@ -47,7 +47,7 @@ class Promised:
 
 
 @dataclass(frozen=True)
-class Trained:
+class PricedTraining:
     """One federation that was trained to its end, or diverged."""
 
     defence: DefencePlain
@@ -57,16 +57,16 @@ class Trained:
     accuracy: float | None
     """Share of the test pictures that are right at the end."""
     loss: float | None
-    promises: tuple[Promised, ...]
+    promises: tuple[StoredGuarantee, ...]
     problem: str
     """Why there is no accuracy."""
     date: str
     versions: Mapping[str, str]
 
     @classmethod
-    def from_plain(cls, data: Any) -> Trained:
+    def from_plain(cls, data: Any) -> PricedTraining:
         """What a line of the file says. Raises ``TypeError`` where it says something else."""
-        promises = tuple(Promised(**one) for one in data["promises"])
+        promises = tuple(StoredGuarantee(**one) for one in data["promises"])
         found = cls(**{**data, "defence": as_of_today(data["defence"]), "promises": promises})
         counts, numbers = (found.strength, found.seed), (found.accuracy, found.loss, *(one.epsilon for one in promises))
         if not all(isinstance(one, int) for one in counts) or not all(one is None or _is_number(one) for one in numbers):
@@ -103,7 +103,7 @@ class Price:
     """One for each seed whose training did not diverge."""
     diverged: int
     """Seeds whose training did."""
-    promises: tuple[Promised, ...]
+    promises: tuple[StoredGuarantee, ...]
     """The weakest of each kind over the seeds."""
 
     @property
@@ -122,14 +122,14 @@ class PriceList:
     """All federations that were measured, and the settings that they share."""
 
     federation: Mapping[str, Any]
-    runs: tuple[Trained, ...] = ()
+    runs: tuple[PricedTraining, ...] = ()
 
     @classmethod
     def read(cls, path: Path) -> PriceList:
         """What a file has. Raises ``FileNotFoundError``, and ``LabError`` where it is no list of prices."""
         try:
-            data: Any = json_text.read(path, WANTED)
-            found = cls(dict(data["federation"]), tuple(map(Trained.from_plain, data["runs"])))
+            data: Any = json_text.read(path, EXPECTED)
+            found = cls(dict(data["federation"]), tuple(map(PricedTraining.from_plain, data["runs"])))
             _ = found.prices(), found.text()  # what could not be summed up or written again is no list either
             return found
         except FileNotFoundError:
@@ -153,28 +153,28 @@ class PriceList:
         """Whether that was measured."""
         return any(run.defence == defence and run.seed == seed for run in self.runs)
 
-    def having(self, run: Trained) -> PriceList:
+    def having(self, run: PricedTraining) -> PriceList:
         """With one more, in an order that does not tell which was ready first."""
         runs = sorted((*self.runs, run), key=lambda one: ((one.defence or {}).get("name", ""), one.strength, one.seed))
         return replace(self, runs=tuple(runs))
 
     def prices(self) -> tuple[Price, ...]:
         """One for each defence and strength, no defence first."""
-        found = dict[str, list[Trained]]()
+        found = dict[str, list[PricedTraining]]()
         for run in self.runs:
             found.setdefault(json.dumps(run.defence, sort_keys=True), []).append(run)
         return tuple(map(_summed_up, found.values()))
 
 
-def _summed_up(runs: list[Trained]) -> Price:
+def _summed_up(runs: list[PricedTraining]) -> Price:
     known = tuple(run.accuracy for run in runs if run.accuracy is not None)
     promises = _weakest(promise for run in runs for promise in run.promises)
     return Price(runs[0].defence, runs[0].strength, known, len(runs) - len(known), promises)
 
 
-def _weakest(promises: Iterable[Promised]) -> tuple[Promised, ...]:
+def _weakest(promises: Iterable[StoredGuarantee]) -> tuple[StoredGuarantee, ...]:
     """Of each kind the one that promises least: none of all is kept where one seed has none."""
-    found = dict[tuple[str, str, float], Promised]()
+    found = dict[tuple[str, str, float], StoredGuarantee]()
     for one in promises:
         kind = (one.whose, one.seen, one.delta)
         known = found.get(kind, one)

@@ -11,14 +11,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from lab.client.accountant import USUAL_DELTA, Guarantee
+from lab.client.accountant import DEFAULT_DELTA, Guarantee
 from lab.client.defences.base import Defence
-from lab.client.defences.dp_sgd import DPSGD
-from lab.client.promises import last_training
 from lab.device import computing
-from lab.duel.prices import PriceList, Promised, Trained
+from lab.duel.prices import PricedTraining, PriceList, StoredGuarantee
 from lab.errors import LabError
-from lab.federation.promises import of_clients, of_examples
+from lab.federation.privacy_guarantees import guarantees
 from lab.federation.settings import Federation
 from lab.federation.shards import Shards
 from lab.federation.training import federate
@@ -30,7 +28,7 @@ LIBRARIES = ("inverting-gradients-lab", "torch", "opacus", "scikit-learn")
 
 
 @dataclass(frozen=True)
-class Asked:
+class PricingTask:
     """One federation to be priced."""
 
     settings: Federation
@@ -42,30 +40,32 @@ class Asked:
         return to_plain(self.settings.defences[0]) if self.settings.defences else None
 
 
-def asked(settings: Federation, defences: Iterable[type[Defence]], seeds: int) -> list[Asked]:
+def pricing_tasks(settings: Federation, defences: Iterable[type[Defence]], seeds: int) -> list[PricingTask]:
     """No defence, then each at its five strengths; every one with each seed."""
     chosen: list[tuple[int, tuple[Defence, ...]]] = [(0, ())]
     chosen += [(place, (defence,)) for entry in defences for place, defence in enumerate(entry.strengths(), 1)]
     return [
-        Asked(replace(settings, defences=defences, seed=seed), strength)
+        PricingTask(replace(settings, defences=defences, seed=seed), strength)
         for strength, defences in chosen
         for seed in range(seeds)
     ]
 
 
-def shared(settings: Federation) -> dict[str, Any]:
+def common_settings(settings: Federation) -> dict[str, Any]:
     """What all federations of one list have in common."""
     return {name: value for name, value in to_plain(settings).items() if name not in ("defences", "seed")}
 
 
-def opened(path: Path, settings: Federation) -> PriceList:
+def price_list(path: Path, settings: Federation) -> PriceList:
     """The list that a file has so far; an empty one where there is none. Raises ``LabError`` where it is of other settings."""
     try:
         found = PriceList.read(path)
     except FileNotFoundError:
-        return PriceList(shared(settings))
+        return PriceList(common_settings(settings))
     try:
-        same = shared(from_plain(Federation, dict(found.federation))) == shared(settings)  # later fields are as by default
+        same = common_settings(from_plain(Federation, dict(found.federation))) == common_settings(
+            settings
+        )  # later fields are as by default
     except LabError:  # an earlier or a later version knew more of it
         same = False
     if not same:
@@ -73,21 +73,21 @@ def opened(path: Path, settings: Federation) -> PriceList:
     return found
 
 
-def measured(wanted: Sequence[Asked], workers: int, scheduler: str = "") -> Iterator[Trained]:
+def run_tasks(wanted: Sequence[PricingTask], workers: int, scheduler: str = "") -> Iterator[PricedTraining]:
     """All of them, one after another in this process, or in whatever order several or a scheduler's workers finish them.
 
     Not asking for more stops it. Raises ``LabError`` where the scheduler does not answer.
     """
     if not wanted or (workers == 1 and not scheduler):
-        yield from map(priced, wanted)
+        yield from map(run_task, wanted)
         return
     with connected(workers, scheduler) as client:
-        futures = [client.submit(priced, one, pure=False, retries=RETRIES) for one in wanted]
+        futures = [client.submit(run_task, one, pure=False, retries=RETRIES) for one in wanted]
         with closing(finished(client, futures)) as done:
             yield from (future.result() for future in done)
 
 
-def priced(one: Asked) -> Trained:
+def run_task(one: PricingTask) -> PricedTraining:
     """Trained to its end; where it diverges that is the price. Raises ``LabError`` where the data cannot be had."""
     shards = Shards.of(one.settings)
     try:
@@ -96,29 +96,22 @@ def priced(one: Asked) -> Trained:
         accuracy, loss, problem = last.point.accuracy, last.point.loss, ""
     except LabError as error:
         accuracy, loss, problem = None, None, str(error)
-    return Trained(
+    return PricedTraining(
         defence=one.defence,
         strength=one.strength,
         seed=one.settings.seed,
         accuracy=accuracy,
         loss=loss,
-        promises=tuple(map(_in_numbers, _promises(one.settings, shards))),
+        promises=tuple(map(_in_numbers, guarantees(one.settings, shards, DEFAULT_DELTA))),
         problem=problem,
         date=datetime.now(UTC).date().isoformat(),
         versions=versions(),
     )
 
 
-def _promises(settings: Federation, shards: Shards) -> Iterator[Guarantee]:
-    last = last_training(settings.defences)
-    if isinstance(last, DPSGD):
-        yield of_examples(settings, last, shards, USUAL_DELTA)
-    yield from of_clients(settings, USUAL_DELTA)
-
-
-def _in_numbers(promise: Guarantee) -> Promised:
+def _in_numbers(promise: Guarantee) -> StoredGuarantee:
     epsilon = None if math.isinf(promise.epsilon) else promise.epsilon
-    return Promised(promise.whose, promise.seen, promise.delta, epsilon)
+    return StoredGuarantee(promise.whose, promise.seen, promise.delta, epsilon)
 
 
 def versions() -> Mapping[str, str]:

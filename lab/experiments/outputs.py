@@ -16,13 +16,13 @@ from typing import Any
 from lab.lazy import Tensor, torch
 
 from lab.attacks.base import AttackState
-from lab.client.accountant import USUAL_DELTA
+from lab.client.accountant import DEFAULT_DELTA
 from lab.errors import LabError
 from lab.evaluation.layers import layer_scores
 from lab.evaluation.round import Round
 from lab.evaluation.scores import Scores, decoded
 from lab.experiments.experiment import Experiment
-from lab.experiments.promises import privacy
+from lab.experiments.privacy_guarantees import guarantees_as_data
 from lab.experiments.references import citation
 from lab.federated.inputs import moved, rows
 from lab.federated.tensors import Inputs
@@ -62,7 +62,7 @@ class Finished:
     stopped_after: int | None
     """The iteration at which the attack was cut short; None where it ran to its own end."""
     device: str
-    delta: float = USUAL_DELTA
+    delta: float = DEFAULT_DELTA
     """The chance for which epsilon is told."""
 
     @property
@@ -160,7 +160,7 @@ def result(finished: Finished) -> dict[str, Any]:
             "outcome": finished.outcome,
             "outcome_text": state.outcome.value,
             "verdict": scores.verdict.value,
-            "privacy": privacy(finished.experiment, finished.delta),
+            "privacy": guarantees_as_data(finished.experiment, finished.delta),
             "notes": list(finished.attacked.batch.notes),
             "device": finished.device,
             "iterations": finished.iterations,

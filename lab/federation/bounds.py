@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from lab.client.defences.dp_sgd import DPSGD
-from lab.client.promises import last_training
+from lab.client.privacy_guarantees import private_training
 from lab.federation.shards import Shards
 from lab.modalities.images.privacy_bounds import CHANCE, MOST_PICTURES, bound_with_prior_db, bound_without_prior_db
 from lab.options.words import percent
@@ -20,8 +19,8 @@ BOUND = (
 
 def bounds_told(shards: Shards, client: int, number: int, rounds: int = 1) -> Iterator[str]:
     """A sentence under an attack on a client's update of one round, or of several together; none without a promise."""
-    defence, batch = last_training(shards.settings.defences), shards.batch(client, number)
-    if not isinstance(defence, DPSGD):
+    defence, batch = private_training(shards.settings.defences), shards.batch(client, number)
+    if defence is None:
         return
     steps = rounds * len(shards.settings.protocol.steps(len(batch)).rows)
     bound = bound_with_prior_db(shards.known(MOST_PICTURES), defence.multiplier, steps)

@@ -10,7 +10,7 @@ from widgets.form.controls import called
 if TYPE_CHECKING:
     from lab import Experiment
     from lab.client.defences.base import Defence
-    from lab.duel.prices import Price, Promised
+    from lab.duel.prices import Price, StoredGuarantee
 
 NONE, SEVERAL = "none", "several"
 NAIVE, KNOWING = "naive", "knowing"
@@ -136,17 +136,16 @@ def _priced(price: Price | None) -> str:
     return f"Accuracy {percent(free.accuracy)} → {percent(price.accuracy)} ({trainings}{lost})."
 
 
-def _promised(promise: Promised) -> str:
+def _promised(promise: StoredGuarantee) -> str:
     """Epsilon, and what it means."""
-    from lab.client.accountant import meaning
+    from lab.client.accountant import interpretation
     from lab.options.words import rounded
 
     whose = f"Each {promise.whose}, if the server sees {promise.seen}"
     if promise.epsilon is None:
         return f"{whose}: nothing is promised, for there is no noise."
-    return (
-        f"{whose}: epsilon {rounded(promise.epsilon, 2)} at delta {promise.delta:g}. {meaning(promise.epsilon, promise.delta)}"
-    )
+    meant = interpretation(promise.epsilon, promise.delta)
+    return f"{whose}: epsilon {rounded(promise.epsilon, 2)} at delta {promise.delta:g}. {meant}"
 
 
 def _needs(defence: Defence, batch_size: int) -> list[str]:

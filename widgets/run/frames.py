@@ -134,7 +134,7 @@ def drawn_of(attacked: Round | RoundWithoutTruth, state: AttackState, places: Pl
 def describe_round(experiment: Experiment, attacked: Round | RoundWithoutTruth) -> dict[str, Any]:
     """What left the phone: the picture beside it, where it is known, and the numbers by layer."""
     from lab.evaluation.round import RoundWithoutTruth
-    from lab.experiments.promises import privacy_told
+    from lab.experiments.privacy_guarantees import guarantee_sentences
     from lab.modalities.base import modality_of
 
     told = describe_update(experiment, attacked) | spoken(modality_of(attacked.observation.modality))
@@ -144,7 +144,7 @@ def describe_round(experiment: Experiment, attacked: Round | RoundWithoutTruth) 
     return told | {
         **_described_inputs(attacked),
         "alt": alt_text(experiment),
-        "notes": [*attacked.batch.notes, *privacy_told(experiment)],
+        "notes": [*attacked.batch.notes, *guarantee_sentences(experiment)],
         "label": experiment.class_names[label] if label < len(experiment.class_names) else str(label),
     }
 

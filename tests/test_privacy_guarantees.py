@@ -10,19 +10,19 @@ import pytest
 from typer.testing import CliRunner
 
 from lab.cli import app
-from lab.client.accountant import Mechanism, Sums, epsilon, noise_for
+from lab.client.accountant import Mechanism, NoisySums, epsilon, noise_multiplier
 from lab.client.defences.dp_fedavg import DPFedAvg
 from lab.client.defences.dp_sgd import DPSGD
 from lab.client.defences.mixup import Mixup
 from lab.client.defences.pruning import Pruning
 from lab.errors import LabError
 from lab.experiments.experiment import Experiment
-from lab.experiments.promises import keeping, privacy, privacy_told
+from lab.experiments.privacy_guarantees import calibrated, guarantee_sentences, guarantees_as_data
 from lab.experiments.rounds import simulate_round
 from lab.federated.networks.mlp import MLP
 from lab.federated.protocols.fedavg import FedAvg
 from lab.federated.protocols.secure_sum import SecureSum
-from lab.federation import promises as of_federation
+from lab.federation import privacy_guarantees as of_federation
 from lab.federation.settings import Federation
 from lab.federation.shards import Shards
 from lab.options.catalogue import entries
@@ -64,7 +64,7 @@ def accounted(multiplier, rate, steps, delta):
     [(3.0, DELTA, 0.2, 150), (0.5, 1e-3, 1.0, 30), (2.0, DELTA, 0.05, 7), (8.0, 0.1, 1.0, 1)],
 )
 def test_the_noise_for_an_epsilon_is_that_of_opacus_and_keeps_it(wanted, delta, rate, steps):
-    found = noise_for([Sums("example", "every update", rate, steps)], wanted, delta)
+    found = noise_multiplier([NoisySums("example", "every update", rate, steps)], wanted, delta)
     assert found == pytest.approx(sought(wanted, delta, rate, steps), abs=1e-6)
     assert wanted - 0.01 <= epsilon(Mechanism(found, rate, steps), delta) <= wanted
 
@@ -72,20 +72,20 @@ def test_the_noise_for_an_epsilon_is_that_of_opacus_and_keeps_it(wanted, delta, 
 @pytest.mark.parametrize(("rate", "steps"), [(1.0, 1), (0.1, 30)])
 def test_at_the_usual_delta_no_noise_keeps_a_tenth_and_some_keeps_little_more(rate, steps):
     """As the document says: the accountant's orders end, and with them what noise can do."""
-    assert noise_for([Sums("example", "", rate, steps)], 0.11, 1e-5) < 100
+    assert noise_multiplier([NoisySums("example", "", rate, steps)], 0.11, 1e-5) < 100
     with pytest.raises(LabError, match=r"No noise keeps epsilon = 0\.1 at delta = 1e-05"):
-        noise_for([Sums("example", "", rate, steps)], 0.1, 1e-5)
+        noise_multiplier([NoisySums("example", "", rate, steps)], 0.1, 1e-5)
 
 
 def test_the_noise_is_for_whoever_is_worst_off():
     """Truth: Opacus asked for each; some are worse in one respect and better in another."""
     all_of_them = [
-        Sums("example", "", 0.2, 30),
-        Sums("example", "", 0.1, 60),
-        Sums("example", "", 0.1, 30),
-        Sums("example", "", 0.5, 0),
+        NoisySums("example", "", 0.2, 30),
+        NoisySums("example", "", 0.1, 60),
+        NoisySums("example", "", 0.1, 30),
+        NoisySums("example", "", 0.5, 0),
     ]
-    found = noise_for(all_of_them, 1.0, DELTA)
+    found = noise_multiplier(all_of_them, 1.0, DELTA)
     assert found == max(sought(1.0, DELTA, one.rate, one.steps) for one in all_of_them if one.steps)
 
 
@@ -93,18 +93,16 @@ def test_the_noise_is_for_whoever_is_worst_off():
 def test_a_federation_keeps_the_epsilon_that_it_was_asked_for(defences):
     settings = replace(SMALL, defences=defences)
     shards = Shards.of(settings)
-    kept = of_federation.keeping(settings, shards, 1.0, DELTA)
+    kept = of_federation.calibrated(settings, shards, 1.0, DELTA)
     drawn = [sum(client in settings.drawn(number) for number in range(1, 6)) for client in range(4)]
     noisy = kept.defences[0]
     if isinstance(noisy, DPFedAvg):
         assert noisy.multiplier == sought(1.0, DELTA, 1.0, max(drawn))
-        told = of_federation.of_clients(kept, DELTA)
     else:
         each = [sought(1.0, DELTA, min(8, len(own)) / len(own), 3 * drawn[client]) for client, own in enumerate(shards.owned)]
         assert noisy == DPSGD(longest=0.3 if defences else 1.0, multiplier=max(each))
-        told = [of_federation.of_examples(kept, noisy, shards, DELTA)]
     assert kept.defences[1:] == defences[1:]
-    assert all(promise.epsilon <= 1.0 for promise in told)
+    assert all(promise.epsilon <= 1.0 for promise in of_federation.guarantees(kept, shards, DELTA))
 
 
 @pytest.mark.parametrize(
@@ -118,10 +116,10 @@ def test_a_federation_keeps_the_epsilon_that_it_was_asked_for(defences):
 )
 def test_a_run_promises_what_opacus_accounts_for_its_steps(change, rate, steps):
     run = replace(Experiment(**change), defences=(DPSGD(multiplier=2.0),))
-    (promise,) = privacy(run, DELTA)
+    (promise,) = guarantees_as_data(run, DELTA)
     assert promise["epsilon"] == pytest.approx(accounted(2.0, rate, steps, DELTA), abs=1e-6)
     assert (promise["whose"], promise["multiplier"], promise["rate"], promise["steps"]) == ("example", 2.0, rate, steps)
-    told, assumed = privacy_told(run, DELTA)
+    told, assumed = guarantee_sentences(run, DELTA)
     assert told == promise["told"]
     assert f"epsilon = {rounded(promise['epsilon'], 3)} at delta = 1e-05" in told
     assert assumed == promise["assumed"]
@@ -132,42 +130,42 @@ def test_a_run_promises_what_opacus_accounts_for_its_steps(change, rate, steps):
 def test_a_run_keeps_the_epsilon_that_it_was_asked_for(defence):
     run = Experiment(rounds=5, batch_size=4, defences=(Pruning(), defence))
     expected = replace(defence, multiplier=sought(0.7, DELTA, 1.0, 5))
-    assert keeping(run, 0.7, DELTA).defences == (Pruning(), expected)
-    (promise,) = privacy(replace(run, defences=(expected,)))
+    assert calibrated(run, 0.7, DELTA).defences == (Pruning(), expected)
+    (promise,) = guarantees_as_data(replace(run, defences=(expected,)))
     assert 0.69 <= promise["epsilon"] <= 0.7
-    (alone,) = keeping(replace(run, defences=()), 0.7, DELTA).defences
+    (alone,) = calibrated(replace(run, defences=()), 0.7, DELTA).defences
     assert alone == DPSGD(multiplier=expected.multiplier)
 
 
 @pytest.mark.parametrize("entry", entries("protocol").values(), ids=lambda entry: entry.name)
 def test_every_protocol_of_the_catalogue_is_accounted_step_by_step(entry):
     run = Experiment(batch_size=4, rounds=2, protocol=entry(), defences=(DPSGD(multiplier=2.0),))
-    (promise,) = privacy(run, DELTA)
+    (promise,) = guarantees_as_data(run, DELTA)
     steps = [4 if rows is None else len(rows) for rows in run.protocol.steps(4).rows]
     assert (promise["rate"], promise["steps"]) == (max(steps) / 4, 2 * len(steps))
 
 
 def test_a_runs_client_is_promised_something_too():
     run = Experiment(defences=(DPFedAvg(multiplier=2.0),), rounds=3, batch_size=4)
-    (promise,) = privacy(run, DELTA)
+    (promise,) = guarantees_as_data(run, DELTA)
     assert (promise["whose"], promise["epsilon"]) == ("client", pytest.approx(accounted(2.0, 1.0, 3, DELTA), abs=1e-6))
-    (summed,) = privacy(replace(run, protocol=SecureSum()), DELTA)
+    (summed,) = guarantees_as_data(replace(run, protocol=SecureSum()), DELTA)
     assert summed["multiplier"] == 1.0, "one client can turn the mean of both about"
-    assert [one["whose"] for one in privacy(replace(run, defences=(DPFedAvg(), DPSGD())))] == ["example", "client"]
+    assert [one["whose"] for one in guarantees_as_data(replace(run, defences=(DPFedAvg(), DPSGD())))] == ["example", "client"]
 
 
 def test_the_page_says_the_same_sentences_under_the_secret():
     run = Experiment(network=MLP(depth=2, width=8), defences=(DPSGD(multiplier=2.0),), batch_size=2)
-    assert describe_round(run, simulate_round(run))["notes"] == privacy_told(run)
+    assert describe_round(run, simulate_round(run))["notes"] == guarantee_sentences(run)
     free = replace(run, defences=())
     assert describe_round(free, simulate_round(free))["notes"] == []
 
 
 def test_what_promises_nothing_says_so_or_nothing():
-    assert privacy(Experiment(defences=(Pruning(),))) == privacy_told(Experiment()) == []
-    (broken,) = privacy_told(Experiment(batch_size=2, defences=(DPSGD(), Mixup())))
+    assert guarantees_as_data(Experiment(defences=(Pruning(),))) == guarantee_sentences(Experiment()) == []
+    (broken,) = guarantee_sentences(Experiment(batch_size=2, defences=(DPSGD(), Mixup())))
     assert "none is promised, for mixup comes after dp_sgd" in broken
-    (none, _) = privacy_told(Experiment(defences=(DPSGD(multiplier=0.0),)))
+    (none, _) = guarantee_sentences(Experiment(defences=(DPSGD(multiplier=0.0),)))
     assert "none, for there is no noise" in none
 
 
@@ -234,7 +232,7 @@ def test_what_nobody_can_promise_is_told_in_a_sentence_and_nothing_is_written(co
 def test_noise_beyond_all_bounds_is_told_in_a_sentence():
     run = Experiment(rounds=100, protocol=FedAvg(local_steps=1000))
     with pytest.raises(LabError, match=r"takes noise of \S+ times the bound, which nothing is left under; ask for a larger"):
-        keeping(run, 0.3, DELTA)
+        calibrated(run, 0.3, DELTA)
 
 
 def test_an_update_from_elsewhere_has_no_noise_to_choose():
@@ -255,4 +253,4 @@ def test_an_epsilon_that_is_not_finite_is_null_in_the_file(tmp_path):
     gradlab(*QUICK, "--defence", "dp_sgd:multiplier=0", "--out", tmp_path)
     (promise,) = json.loads((tmp_path / "result.json").read_text(), parse_constant=pytest.fail)["privacy"]
     assert promise["epsilon"] is None
-    assert privacy(Experiment(defences=(DPSGD(multiplier=0.0),)))[0]["epsilon"] == math.inf
+    assert guarantees_as_data(Experiment(defences=(DPSGD(multiplier=0.0),)))[0]["epsilon"] == math.inf
