@@ -7,9 +7,10 @@ import pytest
 import torch
 from rounds import observe, smooth_batch
 
-from lab.attacks import gradient_matching
 from lab.attacks.derivative.matcher import match
 from lab.attacks.gradient_matching import GradientMatching
+from lab.attacks.matching import adaptation
+from lab.attacks.matching.adaptation import adapted
 from lab.attacks.matching.defence_detection import DetectedDefence, Detection, detect_defence
 from lab.attacks.matching.distances.balanced_cosine import BalancedCosine
 from lab.attacks.matching.distances.cosine import Cosine
@@ -19,7 +20,7 @@ from lab.attacks.matching.distances.top_heavy_cosine import TopHeavyCosine
 from lab.attacks.matching.priors.total_variation import TotalVariation
 from lab.attacks.matching.sent_directions import SentDirections
 from lab.attacks.matching.sent_entries import SentEntries
-from lab.attacks.matching.settings import SMOOTHNESS
+from lab.attacks.matching.settings import DEFAULT_PRIORS
 from lab.attacks.published import geiping2020_attack
 from lab.client.defences.gaussian_noise import GaussianNoise
 from lab.client.defences.low_rank import LowRank
@@ -110,11 +111,11 @@ def test_a_plain_update_is_attacked_as_without_reading():
 def test_under_noise_no_layer_leads():
     """Truth: the likelihood of noise alike on all numbers weighs them alike; what was chosen otherwise stays."""
     noisy = Detection(DetectedDefence.NOISE, 1.0)
-    assert GradientMatching().suited_to(noisy).distance == GradientMatching(distance=BalancedCosine()).suited_to(noisy).distance
-    assert GradientMatching().suited_to(noisy).distance == Cosine()
+    assert adapted(GradientMatching(), noisy).distance == adapted(GradientMatching(distance=BalancedCosine()), noisy).distance
+    assert adapted(GradientMatching(), noisy).distance == Cosine()
     for chosen in (Euclidean(), Cosine(), LayerCosine()):
-        assert GradientMatching(distance=chosen).suited_to(noisy).distance == chosen
-    assert GradientMatching().suited_to(Detection(DetectedDefence.PLAIN)).distance == TopHeavyCosine()
+        assert adapted(GradientMatching(distance=chosen), noisy).distance == chosen
+    assert adapted(GradientMatching(), Detection(DetectedDefence.PLAIN)).distance == TopHeavyCosine()
 
 
 SPOILT = {
@@ -137,7 +138,7 @@ def test_the_matching_that_suits_is_the_better_one(trace):
             *_, last = attack.reconstruct(observed, stream(seed, "candidate"))
             likeness[reading] += float(ssim(last.candidate, batch.images).mean()) / 4
     assert likeness[True] > likeness[False] + margin, likeness
-    assert attack.priors == SMOOTHNESS
+    assert attack.priors == DEFAULT_PRIORS
 
 
 def likeness_under_noise(seed, steps):
@@ -156,7 +157,7 @@ def test_under_noise_more_steps_fit_little_more_of_it(monkeypatch):
     """
     few, many = ([likeness_under_noise(seed, steps) for seed in range(3)] for steps in (100, 300))
     assert mean(many) > mean(few) - 0.03, (few, many)
-    monkeypatch.setattr(gradient_matching, "SMOOTHNESS_OF_NOISE", TotalVariation(weight=3.0, fade=0.2))
+    monkeypatch.setattr(adaptation, "PRIOR_FOR_NOISE", TotalVariation(weight=3.0, fade=0.2))
     for seed, lasting in enumerate(many):
         assert lasting > likeness_under_noise(seed, 300) + 0.02
 

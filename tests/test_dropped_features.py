@@ -11,7 +11,7 @@ from torch import nn
 import lab
 from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.head_start import HeadStart
-from lab.attacks.matching.dropped_features import MaskedLinear, read_dropped
+from lab.attacks.matching.dropped_features import MaskedLinear, detect_dropped
 from lab.capture import capturing
 from lab.client.defences.dropout import Dropout
 from lab.client.defences.gaussian_noise import GaussianNoise
@@ -53,10 +53,10 @@ def test_with_the_units_off_that_were_the_private_picture_sends_what_was_sent(ne
         batch = random_batch(1, dtype=torch.float64)
         observed = dropped(network, rate, batch, protocol=protocol)
         assert gap(protocol.update(observed.network, batch.images, batch.labels), observed.update) > 0.05
-        found = read_dropped(observed).observation
+        found = detect_dropped(observed).observation
         assert gap(protocol.update(found.network, batch.images, batch.labels), observed.update) < 1e-6
         assert list(dict(found.network.named_parameters())) == list(observed.update)
-        assert read_dropped(found) is None, "what was read once is not read again"
+        assert detect_dropped(found) is None, "what was read once is not read again"
 
 
 def test_a_model_of_ones_own_that_drops_out_is_told_too(tmp_path):
@@ -67,25 +67,25 @@ def test_a_model_of_ones_own_that_drops_out_is_told_too(tmp_path):
         model, batch = nn.Sequential(*body, nn.Dropout(0.5), nn.Linear(64, 10)).double(), random_batch(1, dtype=torch.float64)
         with capturing(model, tmp_path / "update.safetensors"):
             nn.functional.cross_entropy(model(batch.images), batch.labels).backward()
-    found = read_dropped(lab.observe(model, tmp_path / "update.safetensors", labels=batch.labels)).observation
+    found = detect_dropped(lab.observe(model, tmp_path / "update.safetensors", labels=batch.labels)).observation
     assert gap(found.protocol.update(found.network, batch.images, batch.labels), found.update) < 1e-6
 
 
 @pytest.mark.parametrize("network", NETWORKS)
 def test_silent_units_are_no_dropout(network):
     for seed in range(2):
-        assert read_dropped(observe(network, random_batch(1, small_shape(network), seed=seed))) is None
+        assert detect_dropped(observe(network, random_batch(1, small_shape(network), seed=seed))) is None
 
 
 @pytest.mark.parametrize("change", [Pruning(strength=0.9), GaussianNoise(strength=1e-3)], ids=lambda change: change.name)
 def test_what_was_done_to_an_update_is_no_dropout(change):
     observed = observe(SmallConvNet(width=8), random_batch(1))
-    assert read_dropped(replace(observed, update=change.apply(observed.update, stream(0, "change")))) is None
+    assert detect_dropped(replace(observed, update=change.apply(observed.update, stream(0, "change")))) is None
 
 
 def test_of_several_pictures_or_steps_nothing_is_claimed():
-    assert read_dropped(dropped(SmallConvNet(width=8), 0.5, random_batch(2))) is None
-    assert read_dropped(dropped(SmallConvNet(width=8), 0.5, random_batch(1), protocol=FedAvg(local_steps=3))) is None
+    assert detect_dropped(dropped(SmallConvNet(width=8), 0.5, random_batch(2))) is None
+    assert detect_dropped(dropped(SmallConvNet(width=8), 0.5, random_batch(1), protocol=FedAvg(local_steps=3))) is None
 
 
 @pytest.mark.parametrize("attack", [GradientMatching(iterations=5), HeadStart(iterations=5)], ids=lambda attack: attack.name)
@@ -125,7 +125,7 @@ def test_a_background_is_no_dropout(hidden, mean, background):
     loss = nn.functional.cross_entropy(model(images - mean), batch.labels)
     update = torch.autograd.grad(loss, list(model.parameters()))
     seen = lab.observe(model, update, input_shape=(3, 8, 8), labels=batch.labels, mean=mean)
-    assert read_dropped(seen) is None
+    assert detect_dropped(seen) is None
     *_, last = lab.attack(seen, lab.Analytic())
     assert last.outcome is lab.ClosedFormOutcome.EXACT
     assert score(last, images).psnr_db > 80

@@ -21,10 +21,10 @@ from lab.attacks.matching.distances.cosine import Cosine
 from lab.attacks.matching.distances.euclidean import Euclidean
 from lab.attacks.matching.distances.layer_cosine import LayerCosine
 from lab.attacks.matching.distances.top_heavy_cosine import TopHeavyCosine
+from lab.attacks.matching.matcher_choice import matcher_of
 from lab.attacks.matching.optimisers.adam import Adam
 from lab.attacks.matching.optimisers.lbfgs import LBFGS
 from lab.attacks.matching.optimisers.signed_adam import SignedAdam
-from lab.attacks.matching.route import matcher_of
 from lab.attacks.matching.settings import Derivative
 from lab.client.batch import Batch
 from lab.federated.gradients import parameter_gradient

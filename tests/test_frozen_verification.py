@@ -18,8 +18,8 @@ from lab.attacks.derivative.frozen_verification import can_freeze
 from lab.attacks.derivative.matcher import ExactMatcher
 from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.matching.distances.euclidean import Euclidean
+from lab.attacks.matching.matcher_choice import NOT_VERIFIED, SLOWER, matcher_of
 from lab.attacks.matching.optimisers.lbfgs import LBFGS
-from lab.attacks.matching.route import NOT_VERIFIED, SLOWER, matcher_of
 from lab.attacks.matching.settings import Derivative
 from lab.federated.networks.base import Network, feature_count
 from lab.federated.networks.mlp import MLP

@@ -98,7 +98,7 @@ def test_who_knows_that_two_pictures_were_mixed_finds_more(monkeypatch):
     experiment = replace(FIXED, batch_size=2, defences=(Mixup(),), seed=2)
     naive, knowing = likeness(experiment)
     assert knowing > naive + 0.05
-    monkeypatch.setattr("lab.attacks.matching.guessing.TRIAL", 1)
+    monkeypatch.setattr("lab.attacks.matching.protocol_inference.TRIAL_STEPS", 1)
     attacked = simulate_round(experiment)
     *_, last = GradientMatching(iterations=2).reconstruct(attacked.observation, stream(0, "candidate"))
     assert last.note.startswith("How the client mixed its two inputs was not told; of 6 tried, ")

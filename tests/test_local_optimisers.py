@@ -16,11 +16,11 @@ from lab.attacks.derivative.matcher import match
 from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.head_start import HeadStart
 from lab.attacks.label_reading import LabelReading, Rule
-from lab.attacks.matching import guessing
+from lab.attacks.matching import protocol_inference
 from lab.attacks.matching.adaptive_steps import SoftStepsSurrogate
 from lab.attacks.matching.distances.euclidean import Euclidean
-from lab.attacks.matching.guessing import guess_steps
 from lab.attacks.matching.local_steps import LongStepSurrogate
+from lab.attacks.matching.protocol_inference import infer_protocol
 from lab.attacks.matching.settings import Derivative, Steps
 from lab.attacks.recursive import Recursive
 from lab.client.datasets.gallery import Gallery
@@ -230,7 +230,7 @@ def test_what_was_not_told_is_guessed_by_what_it_leaves_unexplained(optimiser):
     observed = replace(observed, protocol=protocol.server_view())
     assert observed.protocol.optimiser == LocalSGD(), "the server was told"
     states = []
-    tried = guess_steps(GradientMatching(), observed, stream(0, "candidate"))
+    tried = infer_protocol(GradientMatching(), observed, stream(0, "candidate"))
     while True:
         try:
             states.append(next(tried))
@@ -243,7 +243,7 @@ def test_what_was_not_told_is_guessed_by_what_it_leaves_unexplained(optimiser):
 
 
 def test_a_server_that_guesses_says_so_at_the_end_and_keeps_counting(monkeypatch):
-    monkeypatch.setattr(guessing, "TRIAL", 2)
+    monkeypatch.setattr(protocol_inference, "TRIAL_STEPS", 2)
     protocol = FedAvg(local_steps=2, learning_rate=1e-2, optimiser=LocalSGD(momentum=0.9), optimiser_told=False)
     observed = replace(observe(SmallConvNet(width=4), smooth_batch(), protocol), protocol=protocol.server_view())
     states = list(GradientMatching(iterations=3).reconstruct(observed, stream(0, "candidate")))

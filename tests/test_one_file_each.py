@@ -156,7 +156,7 @@ class AGreyBox(Scene):
             runs=False,
             lesson="03-guess-until-it-matches",
             paper="Geiping et al. 2020, section 4",
-            code="lab/attacks/matching/guessing.py",
+            code="lab/attacks/matching/protocol_inference.py",
         )
 ''',
 }

@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy
 from lab import Experiment, LabError
 from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.head_start import HeadStart
-from lab.attacks.matching.drawn_code import read_code
+from lab.attacks.matching.sampled_code import recover_code
 from lab.client.defences.gaussian_noise import GaussianNoise
 from lab.client.defences.precode import Precode
 from lab.client.defences.soteria import Soteria
@@ -68,10 +68,10 @@ def test_with_the_code_that_was_drawn_the_private_picture_sends_what_was_sent(ne
     for defences in ((Precode(size=16, divergence=0.0),), (Precode(size=4, divergence=0.0), Precode(size=8, divergence=0.0))):
         observed = seen(network, batch, *defences, protocol=protocol)
         assert gap(protocol.update(observed.network, batch.images, batch.labels), observed.update) > 0.1
-        found = read_code(observed).observation
+        found = recover_code(observed).observation
         assert gap(protocol.update(found.network, batch.images, batch.labels), observed.update) < 1e-6
         assert not found.withheld
-        assert read_code(found) is None, "what was read once is not read again"
+        assert recover_code(found) is None, "what was read once is not read again"
 
 
 def test_what_cannot_be_told_is_left_out_instead():
@@ -80,14 +80,14 @@ def test_what_cannot_be_told_is_left_out_instead():
     for batch, protocol in ((smooth_batch(2), None), (smooth_batch(), FedAvg(local_steps=2))):
         observed = seen(SmallConvNet(width=4), batch, Precode(), protocol=protocol)
         assert set(observed.withheld) == left_out
-        assert read_code(observed) is None
+        assert recover_code(observed) is None
         *_, last = GradientMatching(iterations=2).reconstruct(observed, stream(0, "candidate"))
         assert "leaves out gradients of head.encoder.weight" in last.note
     observed = seen(SmallConvNet(width=4), smooth_batch(), Precode())
     noisy = GaussianNoise(strength=0.1).apply(observed.update, stream(0, "noise"))
-    assert read_code(replace(observed, update=noisy)) is None
+    assert recover_code(replace(observed, update=noisy)) is None
     both = seen(SmallConvNet(width=4), smooth_batch(), Precode(), Soteria())
-    assert set(read_code(both).observation.withheld) <= left_out
+    assert set(recover_code(both).observation.withheld) <= left_out
 
 
 def found(network, batch, attack, seed=0):

@@ -9,7 +9,7 @@ from rounds import as_round, observe, random_batch, smooth_batch
 
 from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.matching.distances.euclidean import Euclidean
-from lab.attacks.matching.local_steps import CORRECTIONS, ROUNDED, Correction, LongStepSurrogate
+from lab.attacks.matching.local_steps import CORRECTIONS, ROUNDING_TOLERANCE, Correction, LongStepSurrogate
 from lab.attacks.matching.settings import Derivative, Steps
 from lab.evaluation.scores import score
 from lab.federated.gradients import parameter_gradient
@@ -137,7 +137,7 @@ def test_a_correction_needs_two_sets_of_weights_and_keeps_one():
 
 def test_steps_too_small_for_float32_need_none():
     tiny, wide = (observe(NETWORK, smooth_batch(), FedAvg(local_steps=5, learning_rate=rate)) for rate in (1e-6, 1e-2))
-    assert rounding(tiny) > ROUNDED > rounding(wide)
+    assert rounding(tiny) > ROUNDING_TOLERANCE > rounding(wide)
     assert not any(LongStepSurrogate(tiny).is_due(iteration, 200) for iteration in range(201))
 
 

@@ -105,9 +105,9 @@ def why_not_recovered(observation: Observation) -> tuple[Outcome, str]:
 
 def _kept(reading: RecoveredInput, observation: Observation) -> RecoveredInput | None:
     """What stayed on of a layer's inputs under dropout, the others zero; None where all did."""
-    from lab.attacks.matching.dropped_features import read_dropped  # imported here: it needs torch
+    from lab.attacks.matching.dropped_features import detect_dropped  # imported here: it needs torch
 
-    dropped = read_dropped(observation)
+    dropped = detect_dropped(observation)
     mask = None if dropped is None else dropped.mask(reading.name)
     if mask is None:
         return None

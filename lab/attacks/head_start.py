@@ -11,7 +11,7 @@ from lab.lazy import torch
 
 from lab.attacks.base import AttackState, final_state, with_note
 from lab.attacks.gradient_matching import GradientMatching
-from lab.attacks.matching.nearest import distance_of
+from lab.attacks.matching.best_state import update_distance
 from lab.attacks.matching.settings import Matching
 from lab.attacks.recursive import projected
 from lab.federated.observation import Observation
@@ -56,14 +56,14 @@ class HeadStart(Matching):
     ) -> Iterator[AttackState]:
         """States of the way down, then those of the matching; ``first`` replaces the head start."""
         from lab.attacks.closed_form.inversion import KEPT_WITHOUT_MATCHING, UNDERDETERMINED, Inversion, grey_state
-        from lab.attacks.matching.drawn_code import read_code
-        from lab.attacks.matching.dropped_features import read_dropped
+        from lab.attacks.matching.dropped_features import detect_dropped
+        from lab.attacks.matching.sampled_code import recover_code
 
-        code = read_code(observation) if self.reading else None
+        code = recover_code(observation) if self.reading else None
         if code is not None:
             yield from with_note(code.sentence, self.reconstruct(code.observation, generator, first))
             return
-        if first is not None or (self.reading and read_dropped(observation) is not None):  # the way down knows of no dropout
+        if first is not None or (self.reading and detect_dropped(observation) is not None):  # the way down knows of no dropout
             yield from self.without().reconstruct(observation, generator, first)
             return
         inversion = Inversion(observation)
@@ -128,7 +128,7 @@ class HeadStart(Matching):
         """The matched state, with the closed-form picture where that explains more."""
         if not math.isfinite(closed_form.objective):
             return matched
-        before, after = (distance_of(self.distance, observation, state) for state in (closed_form, matched))
+        before, after = (update_distance(self.distance, observation, state) for state in (closed_form, matched))
         if after <= before:
             return matched
         note = f"{matched.note} Matching brought the picture from the algebra no nearer to the shared update.".strip()

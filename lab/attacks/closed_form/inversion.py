@@ -28,7 +28,7 @@ from lab.attacks.closed_form.spatial.blockwise import BlockwiseInversion
 from lab.attacks.closed_form.spatial.feature_inversion import Box
 from lab.attacks.closed_form.spatial.topmost_convolution import TopmostConvolution, find_topmost_convolution
 from lab.attacks.closed_form.system import Noise
-from lab.attacks.matching.dropped_features import read_dropped
+from lab.attacks.matching.dropped_features import detect_dropped
 from lab.federated.inputs import first
 from lab.federated.observation import LabelSource, Observation
 from lab.federated.singular_values import noise_behind, rank_of
@@ -231,7 +231,7 @@ class Inversion:
         elif self.links:
             outcome = ClosedFormOutcome.PEELED
         else:
-            outcome = ClosedFormOutcome.EXACT if read_dropped(self.observation) is None else ClosedFormOutcome.DROPPED_INPUT
+            outcome = ClosedFormOutcome.EXACT if detect_dropped(self.observation) is None else ClosedFormOutcome.DROPPED_INPUT
         whose = "pictures'" if several else "picture's"
         note = f"The {whose} own gradient differs from the shared one by {residual:.1e} of its size."
         return Obstacle(outcome, f"{note} {self.last.note}".rstrip())

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 from lab.lazy import Tensor, torch
 
-from lab.attacks.matching.local_steps import FAR, Correction, Surrogate, spoken
+from lab.attacks.matching.local_steps import LARGE_RESIDUAL, Correction, Surrogate, residual_in_words
 from lab.federated.gradients import gradient_wrt, trainable
 from lab.federated.local_optimisers.base import Memory
 from lab.federated.observation import Observation
 from lab.federated.tensors import Gradients, Inputs, Targets
 
-MOST_PLACES = 5
+MOST_WEIGHTS = 5
 """Of more steps each place stands for several."""
 SOFTNESS = 0.3
 """Share of a tensor's mean gradient below which slopes let sizes through, as in ``SoftSigns``."""
@@ -34,7 +34,7 @@ class SoftStepsSurrogate(Surrogate):
     def __init__(self, client: Observation) -> None:
         super().__init__(client, is_curved=True)
         count = len(self.steps.rows)
-        self.places = min(count, MOST_PLACES)
+        self.places = min(count, MOST_WEIGHTS)
         self.stride = count / self.places
         self.optimiser = self.steps.optimiser.in_strides(self.stride)
         self.bends = list[Gradients]()
@@ -42,11 +42,12 @@ class SoftStepsSurrogate(Surrogate):
 
     def note(self, residual: float) -> str:
         """What such a residual means; empty where the candidate came near."""
-        if residual <= FAR:
+        if residual <= LARGE_RESIDUAL:
             return ""
         return (
-            f"This picture's own {self.client.local_steps} local steps miss the shared update by {spoken(residual)}: steps "
-            "that divide gradients by their sizes tell little beside signs, and signs of the smallest come out last."
+            f"This picture's own {self.client.local_steps} local steps miss the shared update by "
+            f"{residual_in_words(residual)}: steps that divide gradients by their sizes tell little beside signs, and signs of "
+            "the smallest come out last."
         )
 
     def correction(self, inputs: Inputs, targets: Targets) -> Correction:

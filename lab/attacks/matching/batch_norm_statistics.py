@@ -20,8 +20,8 @@ from lab.federated.update_names import spoken_names
 
 Attack = TypeVar("Attack", bound=Matching)
 
-HELD = "The client sent what its batch norms counted ({names}), and candidates are held to it."
-LEAST = 1e-5
+STATISTICS_USED = "The client sent what its batch norms counted ({names}), and candidates are held to it."
+VARIANCE_EPSILON = 1e-5
 """Added to variances, as batch norms do."""
 
 
@@ -38,15 +38,15 @@ class BatchNormStatistics(Prior):
 
 
 def _apart(own: Statistics, sent: Statistics) -> Tensor:
-    spread = sent.variance + LEAST
+    spread = sent.variance + VARIANCE_EPSILON
     of_mean = ((own.mean - sent.mean).square() / spread).mean()
-    return of_mean + ((own.variance + LEAST).log() - spread.log()).square().mean()
+    return of_mean + ((own.variance + VARIANCE_EPSILON).log() - spread.log()).square().mean()
 
 
-def held_to_statistics(attack: Attack, observation: Observation) -> tuple[Attack, str]:
+def with_statistics(attack: Attack, observation: Observation) -> tuple[Attack, str]:
     """The attack with what was sent of the batch norms there are, and a sentence; the attack as it is where nothing was."""
     sent = observation.batch_statistics.keys() & batch_norms(observation.network).keys()
     if not sent:
         return attack, ""
     prior = BatchNormStatistics(weight=1.0, client=observation)
-    return replace(attack, priors=(*attack.priors, prior)), HELD.format(names=spoken_names(sorted(sent)))
+    return replace(attack, priors=(*attack.priors, prior)), STATISTICS_USED.format(names=spoken_names(sorted(sent)))

@@ -12,24 +12,24 @@ from enum import Enum
 
 from lab.lazy import torch
 
-from lab.attacks.matching.sent_directions import ROUNDED
+from lab.attacks.matching.sent_directions import RANK_TOLERANCE
 from lab.federated.observation import Observation
 from lab.federated.singular_values import noise_behind, rank_of
 
 SAME_SIZE = 1 + 1e-3
 """Magnitudes this close count as one."""
-MOSTLY = 0.5
+PRUNED_SHARE = 0.5
 """From this share of zeros on an update may have been pruned ..."""
-GAP = 0.1
+PRUNED_GAP = 0.1
 """... if the smallest number left is at least this share of the middle one: a network's own zeros stand beside ever smaller
 numbers."""
-FEW_SIZES = 16
+GRID_SIZES = 16
 """Of a grid of at most five bits; more of them spoil little."""
 LEAST_RANK = 2
 """What is of rank one by itself, or stands alone, does not tell that its rank was lowered."""
-LOUDEST = 10.0
+MOST_NOISE = 10.0
 """Relative noise beside which the gradient's own length is not heard any more."""
-AUDIBLE = 0.2
+LEAST_NOISE = 0.2
 """Relative noise that changes how to attack."""
 
 
@@ -86,7 +86,7 @@ def detect_defence(observation: Observation) -> Detection:
     if sizes:
         return Detection(DetectedDefence.GRID, sizes)
     zeros = 1 - len(left) / len(numbers)
-    if zeros >= MOSTLY and float(left.min()) >= GAP * float(left.median()):
+    if zeros >= PRUNED_SHARE and float(left.min()) >= PRUNED_GAP * float(left.median()):
         return Detection(DetectedDefence.SPARSE, zeros)
     rank = _low_rank(observation)
     if rank:
@@ -96,7 +96,7 @@ def detect_defence(observation: Observation) -> Detection:
 
 def _noisy(observation: Observation) -> Detection:
     noise = _noise(observation)
-    return Detection(DetectedDefence.NOISE, noise) if noise >= AUDIBLE else Detection(DetectedDefence.PLAIN)
+    return Detection(DetectedDefence.NOISE, noise) if noise >= LEAST_NOISE else Detection(DetectedDefence.PLAIN)
 
 
 def _of_one_size(tensor: torch.Tensor) -> bool:
@@ -108,9 +108,9 @@ def _few_sizes(observation: Observation) -> int:
     """The most sizes, zero among them, of a tensor's numbers, where each large tensor has few; else 0."""
     most = 0
     for tensor in observation.update.values():
-        if tensor.numel() > 2 * FEW_SIZES:
+        if tensor.numel() > 2 * GRID_SIZES:
             most = max(most, len(tensor.abs().unique()))
-            if most > FEW_SIZES:
+            if most > GRID_SIZES:
                 return 0
     return most
 
@@ -124,7 +124,7 @@ def _low_rank(observation: Observation) -> int:
     for tensor in observation.update.values():
         usual = _usual_rank(tensor, observation.batch_size)
         if usual >= LEAST_RANK:
-            ranks.append(rank_of(torch.linalg.svdvals(tensor.detach().cpu().flatten(1)), ROUNDED))
+            ranks.append(rank_of(torch.linalg.svdvals(tensor.detach().cpu().flatten(1)), RANK_TOLERANCE))
             if 2 * ranks[-1] > usual:
                 return 0
     return max(ranks) if len(ranks) >= LEAST_RANK else 0
@@ -154,4 +154,4 @@ def _noise(observation: Observation) -> float:
         whole = math.sqrt(sum(float(tensor.double().square().sum()) for tensor in gradient.values()))
         count = sum(tensor.numel() for tensor in gradient.values())
         found = max(found, level * math.sqrt(count) / whole)
-    return found / math.sqrt(max(1 - found**2, 1 / LOUDEST**2))
+    return found / math.sqrt(max(1 - found**2, 1 / MOST_NOISE**2))

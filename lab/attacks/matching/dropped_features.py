@@ -22,7 +22,7 @@ from torch.nn import functional
 from lab.lazy import Bool, Float
 
 from lab.attacks.closed_form.linear_layers import CONSISTENT_RESIDUAL, derivative_from_output, single_input
-from lab.attacks.matching.known import Known
+from lab.attacks.matching.deduced_observation import DeducedObservation
 from lab.federated.inputs import each, moved, random
 from lab.federated.observation import Observation
 from lab.federated.sharing import sharing_copy
@@ -30,23 +30,23 @@ from lab.federated.tensors import Gradients
 from lab.options.words import percent as spoken
 from lab.randomness import stream
 
-NONE = 1e-3
+UNIT_SCALE_TOLERANCE = 1e-3
 """So near to 1 the scale is 1, but for rounding."""
-LEAST = 0.08
+MIN_ZERO_SHARE = 0.08
 """Where no bias tells: the least share of zeros that is no dead unit's ..."""
-RARE = 0.05
+RARE_ZERO_SHARE = 0.05
 """... of a layer whose inputs are zero no more often than this for noise."""
-USUAL = (0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.9)
+COMMON_RATES = (0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.9)
 """Rates that people choose; a share of few features is only about one of them."""
 RATES = tuple(percent / 100 for percent in range(96))
 """Rates that are tried where the scale bends the features' derivative."""
-PASSES = (nn.MaxPool2d, nn.Flatten, nn.Identity, nn.Dropout, nn.Dropout2d)
+TRANSPARENT_LAYERS = (nn.MaxPool2d, nn.Flatten, nn.Identity, nn.Dropout, nn.Dropout2d)
 """What the gradient of a feature passes as it is, or to one place alone."""
-WITNESSES = 4
+RANDOM_INPUTS = 4
 
 
 @dataclass(frozen=True, eq=False)
-class Dropped(Known):
+class DroppedFeatures(DeducedObservation):
     """The client as one whose network has those features off that it had off."""
 
     def mask(self, layer: str) -> Float[Tensor, " features"] | None:
@@ -65,7 +65,7 @@ class MaskedLinear(nn.Linear):
         return functional.linear(input * self.mask, self.weight, self.bias)
 
 
-def read_dropped(observation: Observation) -> Dropped | None:
+def detect_dropped(observation: Observation) -> DroppedFeatures | None:
     """The features that were off before each layer of the head; None where none were, or it cannot be told.
 
     Of several pictures, and after several steps, each had others off, and a column is zero where all of them were.
@@ -84,7 +84,7 @@ def read_dropped(observation: Observation) -> Dropped | None:
     sentence = (
         f"Dropout was on at the client, and the update tells which units were off ({shares}); so they are for each guess."
     )
-    return Dropped(replace(observation, network=_masked(observation.network, masks)), sentence)
+    return DroppedFeatures(replace(observation, network=_masked(observation.network, masks)), sentence)
 
 
 def _mask(observation: Observation, gradient: Gradients, name: str, layer: nn.Linear) -> Float[Tensor, " features"] | None:
@@ -99,7 +99,7 @@ def _mask(observation: Observation, gradient: Gradients, name: str, layer: nn.Li
     scale = _scale_by_biases(observation, gradient, name, inputs, feature_gradient)
     if scale is None:
         scale = _scale_by_share(observation, layer, off)
-    return None if abs(scale - 1) < NONE else scale * (~off).to(weight)
+    return None if abs(scale - 1) < UNIT_SCALE_TOLERANCE else scale * (~off).to(weight)
 
 
 def _scale_by_biases(
@@ -135,16 +135,16 @@ def _activation_below(network: nn.Module, name: str) -> nn.Module | None:
     """What made a layer's features: the last module before it, in the body or the head, that is more than passed."""
     parts = [(own, module) for own, module in network.named_modules() if next(module.children(), None) is None]
     place = [own for own, _ in parts].index(name)
-    return next((module for _, module in reversed(parts[:place]) if not isinstance(module, PASSES)), None)
+    return next((module for _, module in reversed(parts[:place]) if not isinstance(module, TRANSPARENT_LAYERS)), None)
 
 
 def _scale_by_share(observation: Observation, layer: nn.Linear, off: Bool[Tensor, " features"]) -> float:
     """By how many features were off, of a layer that pictures leave hardly ever silent; 1 of any other."""
     count, silent = len(off), _silent_share(observation, layer)
     share = (float(off.double().mean()) - silent) / (1 - silent) if silent < 1 else 0.0
-    if share < LEAST or silent > RARE:
+    if share < MIN_ZERO_SHARE or silent > RARE_ZERO_SHARE:
         return 1.0
-    usual = min(USUAL, key=lambda rate: abs(share - rate))
+    usual = min(COMMON_RATES, key=lambda rate: abs(share - rate))
     rate = usual if abs(share - usual) < 3 * (share * (1 - share) / count) ** 0.5 else share
     return 1 / (1 - rate) if rate < 1 else 1.0
 
@@ -155,7 +155,7 @@ def _silent_share(observation: Observation, layer: nn.Linear) -> float:
     A black or white background, or a one-hot row, can enter a layer as zeros, and nothing then tells them from features off.
     """
     entered: list[Tensor] = []
-    noise = random(observation.input_shape, WITNESSES, stream(0, "pictures that leave units silent"), torch.float32)
+    noise = random(observation.input_shape, RANDOM_INPUTS, stream(0, "pictures that leave units silent"), torch.float32)
     hook = layer.register_forward_hook(lambda _, inputs, __: entered.append(inputs[0]))
     try:
         with torch.no_grad():

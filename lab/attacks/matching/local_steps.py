@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 CORRECTIONS = 20
 """So often, spread over a budget, the single step is corrected; more bring nothing (small ConvNet, rates 1e-3 to 1e-1)."""
-ITERATION = 2
+STEPS_PER_ITERATION = 2
 """Training steps that one costs. A correction costs one for each local step, and comes so rarely that all cost no more."""
-ROUNDED = 1e-3
+ROUNDING_TOLERANCE = 1e-3
 """Where rounding the client's weights falsifies the update by more than this share, its steps are too small for bends."""
 
-FAR = 0.2
+LARGE_RESIDUAL = 0.2
 """A candidate whose simulated update misses the shared one by more, relative to it, was led astray by the bends."""
 
 
@@ -51,7 +51,7 @@ class Surrogate(ABC):
     def __init__(self, client: Observation, *, is_curved: bool) -> None:
         self.client = client
         self.steps = client.protocol.steps(client.batch_size)
-        self.spacing = -(-len(self.steps.rows) // ITERATION)
+        self.spacing = -(-len(self.steps.rows) // STEPS_PER_ITERATION)
         self.is_curved = is_curved
         """Whether the stand-in's update is not the candidate's own."""
 
@@ -77,16 +77,16 @@ class Surrogate(ABC):
 
     def note(self, residual: float) -> str:
         """What else to try where the last candidate left so much of the shared update; empty where it came near."""
-        if residual <= FAR:
+        if residual <= LARGE_RESIDUAL:
             return ""
         return (
-            f"This picture's own {self.client.local_steps} local steps miss the shared update by {spoken(residual)}; "
-            "simulating each of them (local_steps = simulated) takes longer and gets closer if these are the client's, "
-            "not if it steps in another way (its optimiser: momentum, Adam)."
+            f"This picture's own {self.client.local_steps} local steps miss the shared update by "
+            f"{residual_in_words(residual)}; simulating each of them (local_steps = simulated) takes longer and gets closer if "
+            "these are the client's, not if it steps in another way (its optimiser: momentum, Adam)."
         )
 
 
-def spoken(residual: float) -> str:
+def residual_in_words(residual: float) -> str:
     """How much of the shared update that is."""
     return "more than all of it" if residual > 1 else percent(residual)
 
@@ -106,7 +106,7 @@ class LongStepSurrogate(Surrogate):
 
     def __init__(self, client: Observation) -> None:
         steps = client.protocol.steps(client.batch_size)
-        super().__init__(client, is_curved=len(steps.rows) > 1 and rounding(client) <= ROUNDED)
+        super().__init__(client, is_curved=len(steps.rows) > 1 and rounding(client) <= ROUNDING_TOLERANCE)
         total, weights = steps.as_sum(), dict(client.network.named_parameters())
         update = {name: total.without_decay(name, tensor, weights) for name, tensor in client.update.items()}
         self.long_step = LongStep(rate=total.length * steps.length(client.batch_size), loss=steps.loss)

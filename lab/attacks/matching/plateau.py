@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-WORTH = 0.01
+MIN_DECREASE = 0.01
 """A fall by less than this share is none."""
 
 
@@ -18,7 +18,7 @@ class Plateau:
 
     def reached(self, distance: float) -> bool:
         """Whether the plateau is reached with this distance."""
-        if distance < (1 - WORTH) * self.lowest:
+        if distance < (1 - MIN_DECREASE) * self.lowest:
             self.lowest, self.idle = distance, 0
         else:
             self.idle += 1

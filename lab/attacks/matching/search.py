@@ -26,7 +26,7 @@ from lab.randomness import normal_like
 if TYPE_CHECKING:
     from lab.attacks.matching.local_steps import Surrogate
 
-STILL = 0.95
+NOISE_FREE_AFTER = 0.95
 """Share of the budget after which no noise is added: the last steps see the candidate as it is."""
 
 
@@ -178,7 +178,7 @@ class Search:
 
     def _drawn_perturbation(self) -> Inputs | None:
         """What this step adds to the candidate before its update is computed, less and less; None for nothing."""
-        if not self.attack.annealing or self.progress >= STILL:
+        if not self.attack.annealing or self.progress >= NOISE_FREE_AFTER:
             return None
         deviation = self.attack.annealing * Schedule.COSINE.factor(self.progress)
         return each(lambda tensor: deviation * normal_like(tensor, self.generator), self.candidate)

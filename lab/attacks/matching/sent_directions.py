@@ -10,7 +10,7 @@ from lab.attacks.matching.partial_distance import ObservedPart, PartialDistance
 from lab.federated.singular_values import rank_of
 from lab.federated.tensors import Gradients
 
-ROUNDED = 1e-5
+RANK_TOLERANCE = 1e-5
 """A singular value that is rounding alone, as a share of the largest."""
 
 
@@ -53,5 +53,5 @@ class _Directions(ObservedPart):
 def _bases(matrix: Tensor) -> tuple[Tensor, Tensor]:
     """U and V, shapes (rows, rank) and (columns, rank)."""
     left, sizes, right = torch.linalg.svd(matrix, full_matrices=False)
-    rank = rank_of(sizes, ROUNDED)
+    rank = rank_of(sizes, RANK_TOLERANCE)
     return left[:, :rank], right[:rank].T

@@ -32,7 +32,7 @@ READING_HELP = (
     "let the update say what was done to it (signs, pruning, noise, dropout): then what was sent is compared, under a "
     "smoothness that suits; a smoothness that was chosen stays, and all with it"
 )
-SMOOTHNESS = (TotalVariation(weight=0.7, fade=0.06),)
+DEFAULT_PRIORS = (TotalVariation(weight=0.7, fade=0.06),)
 """For exact gradients: at the end nearly nothing."""
 
 
@@ -63,7 +63,7 @@ class Matching(Attack):
     """Base of the attacks that minimise D(g(x), g*) + alpha R(x) over the input x (Geiping et al. 2020, equation 4)."""
 
     distance: Annotated[Distance, Help("how two updates are compared: the loss of the attack")] = TopHeavyCosine()
-    priors: Annotated[tuple[Prior, ...], AtMost(64), Help("what a natural picture looks like")] = SMOOTHNESS
+    priors: Annotated[tuple[Prior, ...], AtMost(64), Help("what a natural picture looks like")] = DEFAULT_PRIORS
     optimiser: Annotated[Optimiser, Help("what moves the candidate")] = NormalisedAdam(step=0.04)
     iterations: Annotated[int, Bounds(1, 100_000, log=True), Help("steps of the attack", "steps")] = 200
     restarts: Annotated[int, Bounds(1, 100), Help("attempts from different starts; the lowest distance wins")] = 1
@@ -80,8 +80,8 @@ class Matching(Attack):
 
     def wants_frozen(self) -> bool:
         """Whether the derivative is a finite difference with frozen kinks, where it is verified that the network allows it."""
-        return self.derivative is Derivative.FROZEN or self.bears_rounding()
+        return self.derivative is Derivative.FROZEN or self.tolerates_rounding()
 
-    def bears_rounding(self) -> bool:
+    def tolerates_rounding(self) -> bool:
         """Whether the optimiser needs no more than the four digits of a fast derivative."""
         return self.derivative is Derivative.AUTO and not isinstance(self.optimiser, LBFGS)

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from lab.lazy import Float
 
-MEETING = 2.0
+RELU_SHARPNESS = 2.0
 """A soft ReLU at temperature T is softplus(MEETING z / T) T / MEETING."""
 
 
@@ -38,7 +38,7 @@ class SoftReLU(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         """Of any shape."""
-        width = self.temperature.of(values) / MEETING
+        width = self.temperature.of(values) / RELU_SHARPNESS
         return functional.softplus(values / width) * width if width > 0 else values.relu()
 
 

@@ -11,7 +11,7 @@ from lab.attacks.closed_form.head_consistency import head_residual
 from lab.attacks.closed_form.inversion import Inversion
 from lab.attacks.closed_form.linear_layers import CONSISTENT_RESIDUAL
 from lab.attacks.closed_form.mismatch import known_labels
-from lab.attacks.matching.dropped_features import read_dropped
+from lab.attacks.matching.dropped_features import detect_dropped
 from lab.attacks.matching.softened import SoftReLU, Temperature, is_softened, softened
 from lab.federated.observation import Observation
 from lab.federated.second_derivatives import second_derivatives
@@ -19,7 +19,7 @@ from lab.federated.tensors import Images, Targets
 from lab.modalities.images.spectrum import Spectrum
 
 TINY = 1e-30
-ON = 1e-5
+ACTIVE_SHARE = 1e-5
 """A feature above this share of the largest is on."""
 
 
@@ -38,7 +38,7 @@ class SoftenedBody:
         layers = softened(network.features, self.temperature)
         self.features, slopes = read.inputs.to(like), read.input_gradients.to(like)
         self.is_behind_relu = isinstance(layers[-1], SoftReLU)
-        self.on = self.features > ON * self.features.max()
+        self.on = self.features > ACTIVE_SHARE * self.features.max()
         self.layers = layers[:-1] if self.is_behind_relu else layers
         self.slopes = slopes * self.on if self.is_behind_relu else slopes
         self.normalise = network.normalise
@@ -77,7 +77,7 @@ def softened_body(observation: Observation) -> SoftenedBody | None:
     """That of an observation; None where something bars it: local steps, no max-pooling, features that stay unknown."""
     if observation.local_steps > 1 or observation.withheld or not is_softened(observation.network.features):
         return None
-    if read_dropped(observation) is not None:
+    if detect_dropped(observation) is not None:
         return None
     inversion = Inversion(observation)
     if not inversion.shares_anything or not inversion.readings or inversion.unsent or inversion.head is None:

@@ -18,7 +18,7 @@ from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.graph.bounds import MOST_KEPT_TYPES, TYPES_AT_ONCE
 from lab.attacks.head_start import HeadStart
 from lab.attacks.label_reading import LabelReading
-from lab.attacks.matching.adaptive_steps import MOST_PLACES
+from lab.attacks.matching.adaptive_steps import MOST_WEIGHTS
 from lab.attacks.matching.distances.base import Distance
 from lab.attacks.matching.optimisers.lbfgs import LBFGS
 from lab.attacks.matching.settings import Derivative, Matching, Steps
@@ -193,7 +193,7 @@ def _(attack: GradientMatching, sizes: Sizes) -> int:
 
 def _soft_steps(attack: Matching, sizes: Sizes) -> int:
     """At each place its weights, their gradient and each direction in one graph, and what bends the way."""
-    places = min(sizes.steps, MOST_PLACES)
+    places = min(sizes.steps, MOST_WEIGHTS)
     return places * (SOFT_STEP * sizes.drawn.weights + 3 * sizes.kept(sizes.pictures)) + 4 * sizes.drawn.weights
 
 

@@ -13,10 +13,10 @@ from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.graph.bounds import MOST_TYPES
 from lab.attacks.head_start import HeadStart
 from lab.attacks.label_reading import LabelReading
-from lab.attacks.matching.adaptive_steps import MOST_PLACES
-from lab.attacks.matching.guessing import TRIAL
-from lab.attacks.matching.local_steps import CORRECTIONS, ITERATION
+from lab.attacks.matching.adaptive_steps import MOST_WEIGHTS
+from lab.attacks.matching.local_steps import CORRECTIONS, STEPS_PER_ITERATION
 from lab.attacks.matching.optimisers.lbfgs import LBFGS
+from lab.attacks.matching.protocol_inference import TRIAL_STEPS
 from lab.attacks.matching.settings import Derivative, Steps
 from lab.attacks.neighbourhoods import Neighbourhoods
 from lab.attacks.patch_embedding import PatchEmbedding
@@ -62,7 +62,7 @@ def attack_products(experiment: Experiment, sizes: Sizes) -> int:
     whole = max(_attack(experiment.attack, each) for each in taken)
     if len(taken) == 1:
         return whole
-    trial = GradientMatching(iterations=TRIAL)
+    trial = GradientMatching(iterations=TRIAL_STEPS)
     return whole + sum(_attack(trial, each) for each in taken)
 
 
@@ -103,10 +103,10 @@ def _(attack: GradientMatching, sizes: Sizes) -> int:
     looks = attack.restarts * (attack.iterations + 1) * (TRIALS if isinstance(attack.optimiser, LBFGS) else 1)
     frozen = attack.wants_frozen()
     if attack.local_steps is Steps.SURROGATE and not sizes.is_gradient:
-        corrections = attack.restarts * min(CORRECTIONS, attack.iterations * ITERATION // sizes.steps)
+        corrections = attack.restarts * min(CORRECTIONS, attack.iterations * STEPS_PER_ITERATION // sizes.steps)
         correction = round_products(sizes) + _passes(STEP, sizes, sizes.pictures)
         fast = frozen and sizes.optimiser.is_linear
-        places = 1 if sizes.optimiser.is_linear else min(sizes.steps, MOST_PLACES)
+        places = 1 if sizes.optimiser.is_linear else min(sizes.steps, MOST_WEIGHTS)
         return looks * places * _passes(FROZEN if fast else EXACT, sizes, sizes.pictures) + corrections * correction
     frozen = frozen and sizes.optimiser.is_plain
     each = EXACT if not frozen else FROZEN if sizes.steps == 1 else FROZEN_AMONG_SEVERAL

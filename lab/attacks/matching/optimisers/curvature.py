@@ -8,7 +8,7 @@ from lab.lazy import Tensor, torch
 
 from lab.attacks.matching.optimisers.stepper import Metric
 
-CONVEX = 1e-10
+MIN_CURVATURE = 1e-10
 """Least curvature along a step, as a share of the square change of the gradient, for the step to be remembered."""
 
 
@@ -72,7 +72,7 @@ class Curvature:
         self._last = new
         change, scaled = after - before, new.scaled - old.scaled
         inner, square = float(step.dot(change)), float(change.dot(scaled))
-        if not inner > CONVEX * square:
+        if not inner > MIN_CURVATURE * square:
             return
         row = self._free_row()
         self._radii[row : row + 1] = [inner / square]

@@ -8,7 +8,7 @@ from lab.lazy import Tensor
 
 from lab.attacks.matching.optimisers.adam import Adam
 
-SMALLEST = 1e-30
+TINY = 1e-30
 """Stands in for the size of a gradient that is zero."""
 
 
@@ -23,4 +23,4 @@ class NormalisedAdam(Adam):
 
     def direction(self, gradient: Tensor) -> Tensor:
         """The gradient at a mean size of 1 over all pictures; zero stays zero."""
-        return gradient / gradient.abs().mean().clamp_min(SMALLEST)
+        return gradient / gradient.abs().mean().clamp_min(TINY)

@@ -12,9 +12,9 @@ from lab.lazy import Tensor, no_grad, torch
 from lab.attacks.matching.optimisers.curvature import Curvature
 from lab.attacks.matching.optimisers.stepper import Metric
 
-FALL, FLATTER = 0.1, 0.9
+WOLFE_DELTA, WOLFE_SIGMA = 0.1, 0.9
 """delta and sigma of Wolfe's conditions, as Hager and Zhang 2005 set them."""
-ROUNDING = 1e-3
+ROUNDING_TOLERANCE = 1e-3
 """By what share of itself the objective may seem to rise: near the end its falls drown in the rounding of the cosine."""
 TRIALS = 8
 
@@ -34,9 +34,12 @@ class _Line:
 
     def falls(self, length: float, found: float, along: float) -> bool:
         """Whether a trial brought its share of the fall promised, or, as far as rounding lets one see, is no rise."""
-        if found <= self.value + FALL * length * self.directional_derivative:
+        if found <= self.value + WOLFE_DELTA * length * self.directional_derivative:
             return True
-        return found <= self.value + ROUNDING * abs(self.value) and along <= (2 * FALL - 1) * self.directional_derivative
+        return (
+            found <= self.value + ROUNDING_TOLERANCE * abs(self.value)
+            and along <= (2 * WOLFE_DELTA - 1) * self.directional_derivative
+        )
 
 
 class QuasiNewtonStepper:
@@ -77,7 +80,7 @@ class QuasiNewtonStepper:
                 longest = length
             else:
                 shortest, reached = length, gradient
-                if along >= FLATTER * line.directional_derivative:
+                if along >= WOLFE_SIGMA * line.directional_derivative:
                     return length, gradient
             length = (shortest + longest) / 2 if longest < math.inf else 2 * length
         self._move(line.at(shortest))

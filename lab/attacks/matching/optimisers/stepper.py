@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from lab.lazy import Tensor, torch
 
-FIRST_DECAY, SECOND_DECAY, FLOOR = 0.9, 0.999, 1e-8
+BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
 """beta_1, beta_2 and epsilon of Kingma and Ba 2015."""
 
 Metric = Callable[[Tensor], Tensor]
@@ -41,11 +41,11 @@ class AdamStepper:
         """m, v, their bias corrections, and theta <- theta - lr m / (sqrt(v) + epsilon)."""
         value = closure()
         self._steps += 1
-        size = self.param_groups[0]["lr"] / (1 - FIRST_DECAY**self._steps)
-        correction = (1 - SECOND_DECAY**self._steps) ** 0.5
+        size = self.param_groups[0]["lr"] / (1 - BETA_1**self._steps)
+        correction = (1 - BETA_2**self._steps) ** 0.5
         with torch.no_grad():
             for leaf, first, second in zip(self.param_groups[0]["params"], self._first, self._second, strict=True):
-                first.lerp_(leaf.grad, 1 - FIRST_DECAY)
-                second.mul_(SECOND_DECAY).addcmul_(leaf.grad, leaf.grad, value=1 - SECOND_DECAY)
-                leaf.addcdiv_(first, (second.sqrt() / correction).add_(FLOOR), value=-size)
+                first.lerp_(leaf.grad, 1 - BETA_1)
+                second.mul_(BETA_2).addcmul_(leaf.grad, leaf.grad, value=1 - BETA_2)
+                leaf.addcdiv_(first, (second.sqrt() / correction).add_(EPSILON), value=-size)
         return value

@@ -16,8 +16,8 @@ from lab.attacks.closed_form.outcomes import ClosedFormOutcome
 from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.head_start import HeadStart
 from lab.attacks.label_reading import LabelReading
+from lab.attacks.matching.best_state import BestState, update_distance
 from lab.attacks.matching.distances.cosine import Cosine
-from lab.attacks.matching.nearest import Nearest, distance_of
 from lab.attacks.matching.optimisers.lbfgs import LBFGS
 from lab.attacks.matching.optimisers.signed_adam import SignedAdam
 from lab.attacks.matching.outcomes import MatchingOutcome
@@ -63,7 +63,7 @@ def distances(attack, observation, states):
     """Of every state's picture, as it is shown: simulated anew, but for labels that moved with it as probabilities."""
     if observation.label_source is LabelSource.JOINT:
         return [state.terms["distance"] for state in states if "distance" in state.terms]
-    return [distance_of(attack.distance, observation, state) for state in states]
+    return [update_distance(attack.distance, observation, state) for state in states]
 
 
 @pytest.mark.parametrize("name", ATTACKS)
@@ -113,7 +113,7 @@ def test_a_picture_from_the_algebra_is_never_spoilt(attack, off):
 
 
 def _distance(distance, observation, images):
-    return distance_of(distance, observation, AttackState(1, 1, images, 0.0))
+    return update_distance(distance, observation, AttackState(1, 1, images, 0.0))
 
 
 @pytest.mark.parametrize("entry", [pytest.param(entry, id=name) for name, entry in of_pictures("attack").items()])
@@ -126,11 +126,11 @@ def test_every_attack_ends_with_the_nearest_of_its_pictures(entry, network):
     if isinstance(attack, LabelReading):
         return
     distance = getattr(attack, "distance", GradientMatching().distance)
-    far = [distance_of(distance, observation, state) for state in (last, *states)]
+    far = [update_distance(distance, observation, state) for state in (last, *states)]
     assert far[0] <= min(far) * (1 + 1e-4) + 1e-7
 
 
 def test_of_attempts_those_that_ended_well_come_first():
     state = AttackState(1, 1, torch.zeros(1, 3, 2, 2), 0.0)
-    ended = [Nearest(state, 0.1).ended(1, MatchingOutcome.NOT_FINITE), Nearest(state, 0.5), Nearest(state, 0.3)]
+    ended = [BestState(state, 0.1).ended(1, MatchingOutcome.NOT_FINITE), BestState(state, 0.5), BestState(state, 0.3)]
     assert min(ended, key=lambda nearest: nearest.ranking) is ended[2]

@@ -15,16 +15,16 @@ from torch import Tensor, nn
 from lab.lazy import Float
 
 from lab.attacks.closed_form.linear_layers import single_input
-from lab.attacks.matching.known import Known
+from lab.attacks.matching.deduced_observation import DeducedObservation
 from lab.federated.bottleneck import Bottleneck, Sample, bottlenecks
 from lab.federated.observation import Observation
 from lab.federated.sharing import sharing_copy
 from lab.federated.tensors import Gradients
 
-SENTENCE = "A bottleneck draws a code by chance, and the update tells which it was; so it is for each guess."
+CODE_RECOVERED = "A bottleneck draws a code by chance, and the update tells which it was; so it is for each guess."
 
 
-def read_code(observation: Observation) -> Known | None:
+def recover_code(observation: Observation) -> DeducedObservation | None:
     """The client as one whose network always draws the code that it drew; None where it draws none, or it cannot be told.
 
     Of several pictures, and after several steps, each drew its own.
@@ -40,7 +40,7 @@ def read_code(observation: Observation) -> Known | None:
     if len(told) < len(drawn):
         return None
     network = _with_codes(observation.network, told)
-    return Known(replace(observation, network=network, withheld=_others(observation, places)), SENTENCE)
+    return DeducedObservation(replace(observation, network=network, withheld=_others(observation, places)), CODE_RECOVERED)
 
 
 def _drawn(observation: Observation, gradient: Gradients, place: Bottleneck) -> Float[Tensor, " numbers"] | None:

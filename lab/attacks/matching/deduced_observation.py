@@ -8,7 +8,7 @@ from lab.federated.observation import Observation
 
 
 @dataclass(frozen=True, eq=False)
-class Known:
+class DeducedObservation:
     """One thing that an update, or the code of a defence, tells."""
 
     observation: Observation

@@ -22,7 +22,7 @@ SLOWER = "The fast derivative does not prove right for this network, so each ste
 
 
 @dataclass(frozen=True, eq=False)
-class Route:
+class MatcherChoice:
     """What compares a candidate's update with the shared one."""
 
     matcher: Matcher
@@ -32,11 +32,11 @@ class Route:
     """That the fast way was wanted and not taken; empty where it was."""
 
 
-def route(attack: Matching, observation: Observation) -> Route:
+def choose_matcher(attack: Matching, observation: Observation) -> MatcherChoice:
     """The one that the attack's settings ask for. Raises ``LabError`` where they ask for what this network does not allow."""
     surrogate = surrogate_of(attack, observation)
     matcher = matcher_of(attack, observation) if surrogate is None else _of_surrogate(attack, surrogate)
-    return Route(matcher, surrogate, _note(attack, observation, matcher))
+    return MatcherChoice(matcher, surrogate, _note(attack, observation, matcher))
 
 
 def surrogate_of(attack: Matching, observation: Observation) -> Surrogate | None:
@@ -86,4 +86,4 @@ def _note(attack: Matching, observation: Observation, matcher: Matcher) -> str:
     """Of steps that the fast way does not follow it is not said."""
     optimiser = observation.protocol.steps(observation.batch_size).optimiser
     followed = optimiser.is_plain or (optimiser.is_linear and attack.local_steps is Steps.SURROGATE)
-    return SLOWER if followed and attack.bears_rounding() and isinstance(matcher, ExactMatcher) else ""
+    return SLOWER if followed and attack.tolerates_rounding() and isinstance(matcher, ExactMatcher) else ""

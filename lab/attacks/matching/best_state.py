@@ -15,7 +15,7 @@ from lab.modalities.base import modality_of
 
 
 @dataclass(frozen=True, eq=False)
-class Nearest:
+class BestState:
     """A state, and how near it came."""
 
     state: AttackState
@@ -28,12 +28,12 @@ class Nearest:
         """Attempts that ended well come first; then the nearest."""
         return self.state.outcome in (MatchingOutcome.NOT_FINITE, MatchingOutcome.NEVER_FINITE), self.distance
 
-    def ended(self, iteration: int, outcome: Outcome | None) -> Nearest:
+    def ended(self, iteration: int, outcome: Outcome | None) -> BestState:
         """The same, at the end of an attempt that went on to this iteration."""
         return replace(self, state=replace(self.state, iteration=iteration, outcome=outcome))
 
 
-def distance_of(distance: Distance, observation: Observation, state: AttackState) -> float:
+def update_distance(distance: Distance, observation: Observation, state: AttackState) -> float:
     """How far the update of a state's candidate, as it is shown, is from the shared one; infinite where it is no number."""
     labels = known_labels(observation) if state.labels is None else state.labels
     shown = modality_of(observation.modality).inside(moved(state.candidate, observation.device))

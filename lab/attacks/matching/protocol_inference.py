@@ -14,10 +14,10 @@ from lab.attacks.matching.settings import Derivative, Matching, Steps
 from lab.federated.observation import LabelSource, Observation
 from lab.options.words import percent
 
-TRIAL = 30
+TRIAL_STEPS = 30
 """Steps of matching for each rule: enough to tell momentum 0.9, Nesterov's and Adam from plain steps and one another."""
 
-EXPLAINED = 0.5
+EXPLAINED_RESIDUAL = 0.5
 """Left of the update as it was sent: up to here lengths count, which tell momentum from none; else it was shortened."""
 
 
@@ -34,17 +34,17 @@ class Trial:
         return self.observation.protocol.spoken(self.observation.batch_size)
 
 
-def guess_steps(
+def infer_protocol(
     attack: Matching, observation: Observation, generator: torch.Generator
 ) -> Generator[AttackState, None, tuple[Observation, int, str]]:
     """States of a short attempt by each rule, numbered on.
 
     Returns the observation as if the best had been told, how many steps it took to know, and a sentence.
     """
-    short = replace(attack, iterations=TRIAL, restarts=1, local_steps=Steps.SURROGATE, derivative=Derivative.AUTO)
+    short = replace(attack, iterations=TRIAL_STEPS, restarts=1, local_steps=Steps.SURROGATE, derivative=Derivative.AUTO)
     trials: list[Trial] = []
     guesses = observation.protocol.guesses()
-    steps = len(guesses) * (TRIAL + 1)
+    steps = len(guesses) * (TRIAL_STEPS + 1)
     for number, protocol in enumerate(guesses):
         told = replace(observation, protocol=protocol)
         if _hides_labels(told):
@@ -52,7 +52,7 @@ def guess_steps(
         state = None
         for state in short.reconstruct(told, generator):
             if state.outcome is None:
-                passed, planned = number * (TRIAL + 1), steps + attack.restarts * attack.iterations
+                passed, planned = number * (TRIAL_STEPS + 1), steps + attack.restarts * attack.iterations
                 yield replace(state, iteration=passed + state.iteration, iterations=planned)
         assert state is not None
         trials.append(Trial(told, fit(told, state.candidate, state.labels)))
@@ -72,7 +72,7 @@ def _hides_labels(observation: Observation) -> bool:
 
 def _ranking(trials: list[Trial]) -> Callable[[Trial], float]:
     """By what is left of the update as it was sent; at another length only where none explains that."""
-    as_sent = any(trial.fit.as_sent <= EXPLAINED for trial in trials)
+    as_sent = any(trial.fit.as_sent <= EXPLAINED_RESIDUAL for trial in trials)
 
     def left(trial: Trial) -> float:
         residual = trial.fit.as_sent if as_sent else trial.fit.residual
