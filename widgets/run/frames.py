@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from lab import AttackState, Experiment, Round
+    from lab.attacks.base import RecoveredPart
     from lab.evaluation.evidence import Evidence
     from lab.evaluation.round import RoundWithoutTruth
     from lab.modalities.base import Modality, Shown
