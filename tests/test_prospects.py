@@ -19,8 +19,6 @@ from widgets.landscape.known import outcome_of, seconds_here
 from widgets.landscape.menu import clicked, clicks, menu
 
 MENU = [(name, trained) for name in sorted(entries("network")) for trained in (False, True)]
-LONG = {("vgg11", False)}
-"""What takes many minutes and was not tried."""
 AGAIN = [("gcn", False), ("transformer", True), ("imagenet_vit", False), ("small_convnet", True)]
 """The quickest of each kind of input, and the one in sight from which the secret does not come back."""
 
@@ -45,7 +43,7 @@ def test_whatever_the_menu_offers_says_what_it_costs_and_comes_to_before_the_cli
         if trained and not at_hand(after.network):
             assert (option["failed"], "no trained weights" in option["outcome"]) == ("no weights", True)
             continue
-        if (name, trained) in (LONG | fetched()) - menu().keys():
+        if (name, trained) in fetched() - menu().keys():
             assert path == "network" or option["seconds"] > 0
             continue
         found = outcome_of(after)
@@ -63,7 +61,7 @@ def test_what_ships_comes_out_again(click):
 
 
 def test_the_menu_ships_whole_and_its_seconds_go_by_the_rate_of_this_machine():
-    assert set(clicks()) - LONG <= menu().keys() <= set(clicks())
+    assert menu().keys() == set(clicks())
     for click, (found, rate) in menu().items():
         assert seconds_here(clicked(click)) * products_per_second() == pytest.approx(found.seconds * rate)
 

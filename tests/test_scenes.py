@@ -1,10 +1,12 @@
 """What every scene of the guided story promises; a new file is covered without a new test."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from lab import Verdict, reconstruct, score, simulate_round
+from lab.attacks.recursive import Recursive
 from lab.client.checkpoints import card
 from lab.course.scenes.base import in_order
 from lab.experiments import links
@@ -13,6 +15,7 @@ from lab.modalities.base import modality_of
 from lab.options.catalogue import entries
 from widgets.form.admission import admitted
 from widgets.form.part_names import EVERYTHING
+from widgets.readouts.layers_inverted import way_down
 
 ROOT = Path(__file__).parent.parent
 SCENES = in_order(entries("scene"))
@@ -36,8 +39,9 @@ def test_a_scene_asks_answers_and_leads_to_what_there_is(scene):
     assert scene.question.endswith("?")
     assert scene.sentence.endswith(".")
     assert {*scene.shows} <= {*EVERYTHING, "panel"}
-    assert not scene.runs or "server" in scene.shows
-    assert scene.runs == (scene.expected is not None)
+    assert not (scene.runs and scene.peels)
+    assert not (scene.runs or scene.peels) or "server" in scene.shows
+    assert (scene.runs or scene.peels) == (scene.expected is not None)
     assert (ROOT / "notebooks" / f"{scene.lesson}.ipynb").is_file()
     assert (ROOT / scene.code).is_file()
 
@@ -52,8 +56,10 @@ def test_the_link_of_a_scene_is_read_without_a_fault_and_fits_an_address(scene):
 @EVERY
 @pytest.mark.slow
 def test_a_scene_comes_to_the_verdict_that_its_words_are_about(scene):
-    if scene.runs:
-        attacked = simulate_round(experiment := links.read(scene.link).experiment)
+    if scene.runs or scene.peels:
+        experiment = links.read(scene.link).experiment
+        attacked = simulate_round(experiment)
+        experiment = replace(experiment, attack=Recursive()) if scene.peels else experiment
         *_, last = reconstruct(experiment, attacked.observation)
         assert score(attacked, last).verdict is scene.expected
 
@@ -81,6 +87,15 @@ def test_where_length_misleads_cosine_finds_the_picture():
     for distance, finds in (("cosine", True), ("balanced_cosine", True), ("balanced_euclidean", False)):
         *_, last = reconstruct(patched(experiment, [("distance", distance)]), attacked.observation)
         assert (score(attacked, last).verdict is Verdict.RECOGNISABLE) == finds, distance
+
+
+def test_the_algebra_divides_and_takes_off_as_many_layers_as_the_scene_says():
+    scene = SCENES["algebra"]
+    experiment = links.read(scene.link).experiment
+    *_, end = way_down(experiment, simulate_round(experiment), lambda: False)
+    assert f"{end['division']['count']:,} times" in scene.because
+    assert (len(end["layers"]), "three layers" in scene.because) == (3, True)
+    assert end["picture"]["psnr_db"] >= 100
 
 
 @pytest.mark.slow

@@ -414,13 +414,17 @@ def test_the_way_down_undoes_the_layers_one_by_one_to_the_picture():
             session.descend()
             session.descend()  # asked twice, done once
             found = await until_undone(session)
-            assert [len(update["layers"]) for update in seen] == [0, 1, 3, 3]
+            assert [len(update["layers"]) for update in seen] == [0, 0, 1, 3, 3], "the division first"
             assert found["outcome"] == "PEELED"
             assert [layer["name"] for layer in found["layers"]] == ["conv 3", "conv 2", "conv 1"]
             assert all(layer["error"] < 1e-4 for layer in found["layers"])
             assert found["layers"][1]["joint"][-2:] == ["conv 2", "conv 1"], "solved together with the layer below"
             assert found["picture"]["psnr_db"] > 60
-            assert found["picture"]["recovered"] == found["picture"]["truth"]
+            division = found["division"]
+            assert division["slope"] / division["bias_slope"] == pytest.approx(division["value"])
+            assert division["error"] < 1e-4
+            seconds = [division["seconds"], *(layer["seconds"] for layer in found["layers"]), found["seconds"]]
+            assert seconds == sorted(seconds)
             assert sum(sent(update) for update in seen) < 200_000
             assert session.status == "ready"
 
@@ -434,6 +438,7 @@ def test_what_ends_the_way_down_is_named():
             session.descend()
             found = await until_undone(session)
             assert (found["outcome"], found["layers"], found["picture"]) == ("PEEL_BATCH", [], None)
+            assert found["division"] is None, "each ratio is a mixture"
             assert "rank 9" in found["note"]
 
     asyncio.run(story())

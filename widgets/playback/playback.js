@@ -71,6 +71,13 @@ function initialize({ model, signal }) {
       emit("round");
       emit("frames");
     },
+    /** What the algebra has solved so far; null where it is guesses that are shown. */
+    peeled: null,
+    peel(found) {
+      if (found === film.peeled) return;
+      film.peeled = found;
+      emit("frames");
+    },
     /** What left the phone, in numbers. */
     get sent() { return film.sketched?.sent ?? film.round; },
     cover(wanted) {

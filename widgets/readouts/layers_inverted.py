@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from widgets.readouts.divided import divided
+from widgets.readouts.maps import maps_of, most_bytes
 from widgets.run.frames import pixels, spoken_names, tiled
 
 if TYPE_CHECKING:
@@ -19,12 +19,6 @@ if TYPE_CHECKING:
     from lab.evaluation.round import RoundWithoutTruth
 
 Data = dict[str, Any]
-
-MOST_CHANNELS = 16
-MOST_PIXELS = 32
-"""Along a side of a feature map as shown."""
-RUN_BYTES = 150_000
-"""Feature maps of one way down, all updates together; each update resends what is there."""
 
 
 def waiting(sentence: str) -> Data:
@@ -45,56 +39,64 @@ def way_down(experiment: Experiment, attacked: Round | RoundWithoutTruth, stoppe
     from lab.attacks.recursive import Recursive
     from lab.randomness import stream
 
+    division = divided(attacked)
+    begun = {"status": "running", "division": division}
+    if division:
+        yield begun | {"sentence": f"{division['count']:,} values, one division each.", "layers": []}
     states = Recursive(hand_over=False).reconstruct(attacked.observation, stream(experiment.seed, "candidate"))
-    seconds, shown, most = 0.0, 0, 0
+    seconds, most = division["seconds"] if division else 0.0, 0
+    since: dict[str, float] = {}
     while not stopped():
         began = time.perf_counter()
         state = next(states, None)
         seconds += time.perf_counter() - began
         if state is None:
             return
+        news = [layer.name for layer in state.layers if layer.name not in since]
+        since |= dict.fromkeys(news, seconds)
         if state.outcome is not None:
-            yield _end(attacked, state, seconds, most)
-        elif len(state.layers) > shown:
-            shown, most = len(state.layers), most or _map_bytes(max(state.iterations, len(state.layers)))
-            yield {"status": "running", "sentence": _progress(shown), "layers": _layers(attacked, state, most)}
+            yield begun | _end(attacked, state, seconds, since, most)
+        elif news:
+            most = most or most_bytes(max(state.iterations, len(state.layers)))
+            yield begun | {"sentence": _progress(len(since)), "layers": _layers(attacked, state, since, most)}
 
 
 def _progress(count: int) -> str:
     return f"{count} {'layer' if count == 1 else 'layers'} undone so far."
 
 
-def _end(attacked: Round | RoundWithoutTruth, state: AttackState, seconds: float, most: int) -> Data:
-    """The last update: the outcome in words, and the picture, beside the secret where that is known, where one was reached."""
+def _end(attacked: Round | RoundWithoutTruth, state: AttackState, seconds: float, since: dict[str, float], most: int) -> Data:
+    """The last update: the outcome in words, and the picture, where one was reached."""
     from lab import Round, score
     from lab.modalities.pairing import best_matching
 
     assert state.outcome is not None
     told = {"status": "done", "sentence": state.outcome.value, "outcome": state.outcome.name, "note": state.note}
-    ended = told | {"seconds": seconds, "layers": _layers(attacked, state, most), "picture": None}
+    ended = told | {"seconds": seconds, "layers": _layers(attacked, state, since, most), "picture": None}
     if not math.isfinite(state.objective):
         return ended
     if not isinstance(attacked, Round):
-        return ended | {"picture": {"recovered": _picture(state.images), "truth": None, "psnr_db": None, "verdict": "Read off"}}
+        return ended | {"picture": _picture(state.images) | {"psnr_db": None, "verdict": "Read off"}}
     scores = score(attacked, state)
-    truth = attacked.batch.images
-    pair = {"recovered": _picture(state.images[best_matching(truth, state.images)]), "truth": _picture(truth)}
-    return ended | {"picture": pair | {"psnr_db": scores.psnr_db, "verdict": scores.verdict.value}}
+    found = state.images[best_matching(attacked.batch.images, state.images)]
+    return ended | {"picture": _picture(found) | {"psnr_db": scores.psnr_db, "verdict": scores.verdict.value}}
 
 
-def _layers(attacked: Round | RoundWithoutTruth, state: AttackState, most: int) -> list[Data]:
-    """Each recovered layer with its first picture's feature map (of ``most`` bytes), the true one, its systems' numbers."""
+def _layers(attacked: Round | RoundWithoutTruth, state: AttackState, since: dict[str, float], most: int) -> list[Data]:
+    """Each recovered layer with its first picture's feature map of ``most`` bytes and its systems' numbers.
+
+    ``since`` says after how many seconds each was there for the first time.
+    """
     from lab import Round
-    from lab.evaluation.layers import layer_scores, true_layer_inputs
+    from lab.evaluation.layers import layer_scores
 
     known = isinstance(attacked, Round)
-    truths = true_layer_inputs(attacked, state) if known else {}
     errors = [score.error for score in layer_scores(attacked, state)] if known else [None for _ in state.layers]
     names = spoken_names(
         attacked.observation.network, dict.fromkeys(name.rpartition(".")[0] for name in attacked.observation.update)
     )
     return [
-        _numbers(layer, error, names) | _maps(layer.features[0], truths[layer.name][0] if known else None, most)
+        _numbers(layer, error, names) | {"seconds": since[layer.name], "maps": maps_of(layer.features[0], most)}
         for layer, error in zip(state.layers, errors, strict=True)
     ]
 
@@ -108,44 +110,12 @@ def _numbers(layer: LayerRecovery, error: float | None, names: dict[str, str]) -
         "pictures": len(layer.features),
         "unknowns": layer.unknowns,
         "equations": layer.equations,
-        "weight_equations": layer.weight_equations,
-        "forward_equations": layer.forward_equations,
         "rank": layer.rank,
         "condition": layer.condition,
         "residual": layer.residual,
         "error": error,
         "joint": [names[other] for other in reversed(layer.joint)],
     }
-
-
-def _map_bytes(planned: int) -> int:
-    """The bytes that one map may take: a run of n layers sends 1 + 2 + ... + n, and all n once more at the end."""
-    layers = max(1, planned)
-    return RUN_BYTES // (2 * (layers * (layers + 1) // 2 + layers))
-
-
-def _maps(recovered: Tensor, truth: Tensor | None, most: int) -> Data:
-    """The strongest recovered channels and the true ones, where they are known, in the shades of one scale."""
-    step = math.ceil(max(recovered.shape[1:]) / MOST_PIXELS)
-    small = recovered[:, ::step, ::step]
-    count = max(1, min(MOST_CHANNELS, len(recovered), most // small[0].numel()))
-    chosen = recovered.square().sum((1, 2)).topk(count).indices.sort().values
-    shown = None if truth is None else truth[chosen, ::step, ::step]
-    scale = small[chosen] if shown is None else shown
-    low, high = float(scale.min()), float(scale.max())
-    return {
-        "channels": len(recovered),
-        "recovered": _shades(small[chosen], low, high),
-        "truth": None if shown is None else _shades(shown, low, high),
-    }
-
-
-def _shades(maps: Tensor, low: float, high: float) -> Data:
-    """Values from ``low`` to ``high`` as bytes from 0 to 255, one map after another."""
-    count, height, width = maps.shape
-    shares = ((maps - low) / max(high - low, 1e-30)).clamp(0, 1).nan_to_num()
-    shades = (255 * shares).round().cpu().numpy().astype(np.uint8)
-    return {"shades": shades.tobytes(), "count": count, "height": height, "width": width}
 
 
 def _picture(images: Tensor) -> Data:

@@ -1,10 +1,6 @@
 // The derivation of x = (dL/dW_i) / (dL/db_i), step by step, with the numbers of this round.
 
-const slope = (what) => `<mfrac><mrow><mi>∂</mi><mi>L</mi></mrow><mrow><mi>∂</mi>${what}</mrow></mfrac>`;
-const W = "<msub><mi>W</mi><mi>i</mi></msub>";
-const B = "<msub><mi>b</mi><mi>i</mi></msub>";
 const Z = "<msub><mi>z</mi><mi>i</mi></msub>";
-const formula = (inner) => `<math display="block">${inner}</math>`;
 const LAYER = formula(`<mi>z</mi><mo>=</mo><mi>W</mi><mi>x</mi><mo>+</mo><mi>b</mi>`);
 const CHAIN = formula(`${slope(W)}<mo>=</mo>${slope(Z)}<msup><mi>x</mi><mi>⊤</mi></msup><mo>,</mo><mspace width="1.6em"/>${slope(B)}<mo>=</mo>${slope(Z)}`);
 const RATIO = formula(`<mi>x</mi><mo>=</mo><mrow>${slope(W)}<mo>/</mo>${slope(B)}</mrow>`);
@@ -12,12 +8,6 @@ const BARS = { width: 420, height: 84, most: 256 };
 
 function step(count, title, ...body) {
   return element("li", {}, element("h3", {}, title), ...body);
-}
-
-function math(markup) {
-  const place = element("div", { class: "lab-math" });
-  place.innerHTML = markup; // constants of this file only
-  return place;
 }
 
 /** |dL/db_i| of every unit; the chosen one stands out. A wide layer shows the units around the chosen one. */
@@ -42,10 +32,10 @@ function slopeBars(data, pick) {
 function rowPicker(data, pick) {
   const name = element("output", {}, `row i = ${data.row} of ${data.rows}`);
   const slider = element("input", {
-    type: "range", class: "lab-plain-range", min: 0, max: data.rows - 1, value: data.row, "aria-label": "Row i of the layer",
+    type: "range", class: "lab-plain-range", min: 0, max: data.rows - 1, value: data.row, ariaLabel: "Row i of the layer",
     oninput: () => { name.textContent = `row i = ${slider.value} of ${data.rows}`; }, onchange: () => pick(slider.valueAsNumber),
   });
-  return element("div", {}, slopeBars(data, pick), element("div", { class: "lab-sliding" }, slider, name),
+  return element("div", {}, slopeBars(data, pick), element("div", "lab-sliding", slider, name),
     soft(`Bars: |∂L/∂b| of each unit of ${data.layer}. The louder the unit, the safer the division.`));
 }
 
@@ -55,35 +45,22 @@ function numbersTable(data) {
   const rows = weights.map((value, index) => element("tr", {},
     element("th", { scope: "row" }, String(data.positions[index])),
     ...[short(value, 5), short(data.divisor, 5), short(recovered[index], 4), ...(data.truth ? [short(truth[index], 4)] : [])].map((text) => element("td", {}, text))));
-  return element("div", { class: "lab-scroll", tabIndex: 0, role: "region", "aria-label": "Entries of the row" },
-    element("table", { class: "lab-table" }, element("thead", {}, head), element("tbody", {}, ...rows)));
+  return element("div", { class: "lab-scroll", tabIndex: 0, role: "region", ariaLabel: "Entries of the row" },
+    element("table", "lab-table", element("thead", {}, head), element("tbody", {}, ...rows)));
 }
 
 function figure(title, alt, canvas) {
   canvas.setAttribute("role", "img");
-  canvas.setAttribute("aria-label", alt);
+  canvas.ariaLabel = alt;
   return element("figure", {}, canvas, element("figcaption", {}, title));
-}
-
-function pictureOf({ pixels, height, width }) {
-  const canvas = element("canvas", { class: "lab-picture lab-thumbnail" });
-  paint(canvas, bytes(pixels), height, width);
-  return canvas;
 }
 
 /** Many numbers as shades from ``low`` to ``high``: a strip for few, a square for many. */
 function strip(values, low, high, dark) {
-  const columns = Math.min(values.length, Math.max(32, Math.ceil(Math.sqrt(values.length))));
-  const rows = Math.ceil(values.length / columns);
-  const rgb = new Uint8Array(rows * columns * 3).fill(dark ? 40 : 246);
-  const [from, to] = dark ? [[35, 42, 50], [76, 195, 217]] : [[243, 242, 238], [11, 114, 133]];
-  values.forEach((value, index) => {
-    const share = Math.max(0, Math.min(1, (value - low) / (high - low || 1)));
-    rgb.set(from.map((shade, channel) => shade + share * (to[channel] - shade)), index * 3);
-  });
-  const canvas = element("canvas", { class: "lab-picture lab-heat" });
-  paint(canvas, rgb, rows, columns);
-  return canvas;
+  const width = Math.min(values.length, Math.max(32, Math.ceil(Math.sqrt(values.length))));
+  const height = Math.ceil(values.length / width);
+  const shades = Uint8ClampedArray.from({ length: width * height }, (_, index) => (255 * (values[index] - low)) / (high - low || 1));
+  return mapCanvas({ shades, count: 1, height, width }, dark);
 }
 
 function comparison(data, dark) {
@@ -106,14 +83,14 @@ function algebraPanel(data, pick, dark) {
   if (data.span) return spanPanel(data.span);
   if (!data.readable) return [element("p", {}, data.sentence)];
   return [
-    element("p", { class: "lab-verdict-line" }, data.sentence),
+    element("p", "lab-verdict-line", data.sentence),
     data.notice ? element("p", { class: "lab-notice", role: "status" }, data.notice) : "",
-    element("ol", { class: "lab-steps" },
+    element("ol", "lab-steps",
       step(1, "A fully connected layer multiplies its input", math(LAYER)),
       step(2, "The chain rule puts that input into its gradient", math(CHAIN)),
       step(3, "So one division gives the input, whatever the rest of the network is", math(RATIO), rowPicker(data, pick)),
       step(4, "With the numbers that were sent", numbersTable(data),
-        element("div", { class: `lab-pair ${data.is_picture ? "" : "lab-pair-wide"}` }, ...comparison(data, dark),
-          ...(data.truth ? [element("p", { class: "lab-error-size" }, `largest error ${short(data.error, 4)}`)] : [])))),
+        element("div", `lab-pair ${data.is_picture ? "" : "lab-pair-wide"}`, ...comparison(data, dark),
+          ...(data.truth ? [element("p", "lab-error-size", `largest error ${short(data.error, 4)}`)] : [])))),
   ];
 }

@@ -6,13 +6,13 @@ function render({ model, el, film }) {
   const refused = element("p", { class: "lab-error", role: "alert" });
   const tell = sender(model, refused);
   const buttons = Object.entries(WHO).map(([value, title]) => element("button", { "data-value": value, onclick: () => tell({ attacker: value }) }, title));
-  const card = element("section", { class: "lab-card lab-below", "aria-label": "Attacker", hidden: true },
-    element("div", { class: "lab-group", role: "group", "aria-label": "Attacker" }, element("span", { class: "lab-group-name", "aria-hidden": true }, "Attacker"), ...buttons), refused);
+  const card = element("section", { class: "lab-card lab-below", ariaLabel: "Attacker", hidden: true },
+    element("div", { class: "lab-group", role: "group", ariaLabel: "Attacker" }, element("span", { class: "lab-group-name", ariaHidden: true }, "Attacker"), ...buttons), refused);
 
   function draw() {
     const who = model.get("attacker");
     card.hidden = !who || Boolean(film.round.unknown) || film.hidden.includes("attack.reading");
-    for (const button of buttons) button.setAttribute("aria-pressed", button.dataset.value === who);
+    for (const button of buttons) button.ariaPressed = button.dataset.value === who;
     refused.textContent = model.get("refused");
   }
 

@@ -14,11 +14,11 @@ async function snapshot(video) {
 
 /** The camera's part of the form; ``use`` gets the bytes of a picture, ``complain`` a sentence. */
 function cameraPart(use, complain) {
-  const video = element("video", { class: "lab-video", muted: true, playsInline: true, "aria-label": "What the camera sees" });
+  const video = element("video", { class: "lab-video", muted: true, playsInline: true, ariaLabel: "What the camera sees" });
   const take = small("Take the picture", shoot);
   const cancel = small("Cancel", () => end(true));
   const open = small("Camera", begin);
-  const box = element("div", { class: "lab-camera", hidden: true }, video, element("div", { class: "lab-row" }, take, cancel));
+  const box = element("div", { class: "lab-camera", hidden: true }, video, element("div", "lab-row", take, cancel));
   let stream = null;
 
   async function begin() {
@@ -45,5 +45,5 @@ function cameraPart(use, complain) {
     if (focus) open.focus();
   }
 
-  return { node: element("div", { class: "lab-camera-part" }, open, box), end: () => end(false) };
+  return { node: element("div", "lab-camera-part", open, box), end: () => end(false) };
 }

@@ -15,14 +15,14 @@ function render({ model, el, film }) {
 
   function draw() {
     const chosen = model.get("chosen");
-    for (const button of buttons) button.setAttribute("aria-pressed", button.dataset.key === chosen);
+    for (const button of buttons) button.ariaPressed = button.dataset.key === chosen;
     if (chosen !== before && model.get("entries").some(({ key, opens }) => key === before && opens === "compare")) film.tell("uncompare");
     before = chosen;
     note.textContent = model.get("note");
   }
 
   const compare = element("button", { onclick: () => film.tell("compare", false) }, "Side by side …");
-  el.append(element("div", { class: "lab-chips" }, ...buttons, ...(film.parts.has("compare") ? [compare] : [])), note);
+  el.append(element("div", "lab-chips", ...buttons, ...(film.parts.has("compare") ? [compare] : [])), note);
   /** They change a client that the lab simulates; one that somebody else has is what it is. */
   function offer() {
     const titles = new Map(model.get("entries").map(({ key, title }) => [key, title]));

@@ -1,10 +1,10 @@
 // Helpers that stand in front of each view's script.
 
-/** An element with properties, attributes ("aria-*", "data-*", "role") and children; a button sends no form. */
-function element(tag, properties = {}, ...children) {
+/** An element with a class or with properties and attributes ("aria-*", "data-*", "role"), and children; a button sends no form. */
+function element(tag, given = {}, ...children) {
   const node = document.createElement(tag);
   if (tag === "button") node.type = "button";
-  for (const [name, value] of Object.entries(properties)) {
+  for (const [name, value] of Object.entries(given.length ? { class: given } : given)) {
     if (name === "class") node.className = value;
     else if (name.includes("-") || name === "role" || name === "for") node.setAttribute(name, value);
     else if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
@@ -15,7 +15,7 @@ function element(tag, properties = {}, ...children) {
 }
 
 /** A line that stays in the background. */
-const soft = (...children) => element("p", { class: "lab-soft" }, ...children);
+const soft = (...children) => element("p", "lab-soft", ...children);
 
 /** One that a screen reader is told of whenever it changes. */
 const saying = () => element("p", { class: "lab-soft", role: "status" });
@@ -23,10 +23,13 @@ const saying = () => element("p", { class: "lab-soft", role: "status" });
 /** A small button. */
 const small = (text, onclick) => element("button", { class: "lab-small", onclick }, text);
 
+/** A card that folds, under a heading. */
+const foldable = (name, heading, ...children) => element("details", { class: `lab-card lab-folds ${name}`, ariaLabel: heading }, element("summary", {}, element("h2", {}, heading)), ...children);
+
 /** A window over the page, with a button that closes it; Escape does too. */
 function dialog(name, ...children) {
   const close = small("Close", () => opened.close());
-  const opened = element("dialog", { class: "lab-dialog", "aria-label": name }, ...children, close);
+  const opened = element("dialog", { class: "lab-dialog", ariaLabel: name }, ...children, close);
   return opened;
 }
 

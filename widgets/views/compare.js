@@ -23,16 +23,16 @@ function sideCard({ title, labels }, index, mainNow) {
   const canvas = element("canvas", { class: "lab-picture", role: "img" });
   const word = element("b");
   const detail = element("span");
-  const strip = element("div", { class: "lab-strip lab-verdict" }, word, detail);
+  const strip = element("div", "lab-strip lab-verdict", word, detail);
   const numbers = soft();
   const curve = element("div");
-  const node = element("article", { class: "lab-side", "aria-label": `${title}: ${labels[index]}` },
-    element("h3", {}, `${title}: `, element("mark", {}, labels[index])), element("div", { class: "lab-frame" }, canvas), strip, curve, numbers);
+  const node = element("article", { class: "lab-side", ariaLabel: `${title}: ${labels[index]}` },
+    element("h3", {}, `${title}: `, element("mark", {}, labels[index])), element("div", "lab-frame", canvas), strip, curve, numbers);
 
   function draw(moments, at) {
     const frame = moments[at]?.[index];
     show(canvas, frame ?? BLANK);
-    canvas.setAttribute("aria-label", frame ? `${labels[index]}, iteration ${frame.iteration}: ${frame.verdict.toLowerCase()}.` : `${labels[index]}: no reconstruction yet.`);
+    canvas.ariaLabel = frame ? `${labels[index]}, iteration ${frame.iteration}: ${frame.verdict.toLowerCase()}.` : `${labels[index]}: no reconstruction yet.`;
     strip.dataset.strength = SIDE_STRENGTH[frame?.verdict] ?? "none";
     word.textContent = frame?.verdict ?? "Waiting";
     detail.textContent = frame?.line_up ?? "";
@@ -48,13 +48,13 @@ function sideCard({ title, labels }, index, mainNow) {
 const told = (measure, value) => (measure.unit ? measured(measure, value) : `${measure.title} ${measured(measure, value)}`);
 
 function secretCard(secret) {
-  const canvas = element("canvas", { class: "lab-picture", role: "img", "aria-label": `The private ${secret.one}: ${secret.alt}` });
+  const canvas = element("canvas", { class: "lab-picture", role: "img", ariaLabel: `The private ${secret.one}: ${secret.alt}` });
   if (secret.inputs) show(canvas, { ...secret, image: bytes(secret.values) });
   else {
     const tiled = tile(bytes(secret.images), secret.count, secret.height, secret.width);
     paint(canvas, tiled.rgb, tiled.height, tiled.width);
   }
-  return element("article", { class: "lab-side lab-secret", "aria-label": "The secret" }, element("h3", {}, "The secret"), element("div", { class: "lab-frame" }, canvas));
+  return element("article", { class: "lab-side lab-secret", ariaLabel: "The secret" }, element("h3", {}, "The secret"), element("div", "lab-frame", canvas));
 }
 
 /** No more stand beside one another; Python refuses them (contrasts.py). */
@@ -69,13 +69,13 @@ function render({ model, el, film }) {
   const close = element("button", { class: "lab-small lab-close", onclick: leave }, "Close");
   const said = saying();
   const tell = sender(model, said);
-  const sides = element("div", { class: "lab-sides" });
-  const slider = element("input", { type: "range", class: "lab-scrub", min: 0, max: 0, step: 1, value: 0, "aria-label": "Moment shown on all sides", oninput: () => { at = slider.valueAsNumber; draw(); } });
+  const sides = element("div", "lab-sides");
+  const slider = element("input", { type: "range", class: "lab-scrub", min: 0, max: 0, step: 1, value: 0, ariaLabel: "Moment shown on all sides", oninput: () => { at = slider.valueAsNumber; draw(); } });
   const clock = element("output");
-  const card = element("section", { class: "lab-card lab-compare-card", "aria-label": "Side by side", hidden: true },
+  const card = element("section", { class: "lab-card lab-compare-card", ariaLabel: "Side by side", hidden: true },
     element("h2", {}, "Side by side: same secret, same seed, one clock, one difference", meaning("sides", "a side")),
-    element("div", { class: "lab-compare-head" }, labelled("What differs", what), labelled("Left", one), labelled("Right", other), go, all, close),
-    sides, element("div", { class: "lab-clock" }, slider, clock), said);
+    element("div", "lab-compare-head", labelled("What differs", what), labelled("Left", one), labelled("Right", other), go, all, close),
+    sides, element("div", "lab-clock", slider, clock), said);
 
   let moments = [], cards = [], at = 0;
 
@@ -150,7 +150,7 @@ function render({ model, el, film }) {
     slider.style.setProperty("--lab-done", `${(100 * at) / Math.max(1, moments.length - 1)}%`);
     const iteration = Math.max(0, ...(moments[at] ?? []).map((frame) => frame.iteration));
     clock.textContent = moments.length ? `iteration ${iteration} of ${longest(moments)}` : "";
-    slider.setAttribute("aria-valuetext", clock.textContent || "nothing yet");
+    slider.ariaValueText = clock.textContent || "nothing yet";
     card.dataset.moments = moments.length;
   }
 

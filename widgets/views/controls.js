@@ -36,7 +36,7 @@ function pill(group, { value, label, seconds, outcome, failed }, current, choose
   const grey = [cost, failed].filter(Boolean).join(", ");
   const described = [cost && `about ${cost} of computing`, outcome].filter(Boolean).join("; ");
   if (described) input.setAttribute("aria-description", described);
-  return element("label", { class: "lab-pill", title: outcome ?? "" }, input, element("span", {}, label, ...(grey ? [element("small", { class: "lab-cost", "aria-hidden": true }, grey)] : [])));
+  return element("label", { class: "lab-pill", title: outcome ?? "" }, input, element("span", {}, label, ...(grey ? [element("small", { class: "lab-cost", ariaHidden: true }, grey)] : [])));
 }
 
 const unfolded = new Set();
@@ -53,15 +53,15 @@ function choice(control, edit) {
     unfolded[open ? "add" : "delete"](control.path);
     for (const node of behind) node.hidden = !open;
     more.textContent = open ? "fewer" : `${behind.length} more …`;
-    more.setAttribute("aria-expanded", open);
+    more.ariaExpanded = open;
   }
 
   fold(unfolded.has(control.path));
-  return element("div", { class: "lab-pills" }, ...pills.map(([, node]) => node), ...(behind.length ? [more] : []));
+  return element("div", "lab-pills", ...pills.map(([, node]) => node), ...(behind.length ? [more] : []));
 }
 
 function select(control, edit) {
-  const box = element("select", { "aria-label": control.title, onchange: () => edit(control.options[box.selectedIndex].value) },
+  const box = element("select", { ariaLabel: control.title, onchange: () => edit(control.options[box.selectedIndex].value) },
     ...control.options.map(({ value, label }) => element("option", { selected: value === control.value }, label)));
   return box;
 }
@@ -69,15 +69,15 @@ function select(control, edit) {
 function numberBox(control, edit) {
   const { low, high, step, value } = control;
   return element("input", {
-    type: "number", class: "lab-number", min: low, max: high, step, value, "aria-label": control.title,
+    type: "number", class: "lab-number", min: low, max: high, step, value, ariaLabel: control.title,
     onchange: (event) => edit(event.target.value === "" ? null : event.target.valueAsNumber),
   });
 }
 
 function number(control, edit) {
   const box = numberBox(control, edit);
-  if (control.suggestions) return element("div", { class: "lab-pills" }, ...suggested(control, edit), box);
-  return control.slider ? element("div", { class: "lab-sliding" }, slider(control, box, edit), box) : box;
+  if (control.suggestions) return element("div", "lab-pills", ...suggested(control, edit), box);
+  return control.slider ? element("div", "lab-sliding", slider(control, box, edit), box) : box;
 }
 
 function suggested(control, edit) {
@@ -94,8 +94,8 @@ function slider(control, box, edit) {
     return whole ? Math.round(number) : Number(number.toFixed(2));
   };
   const input = element("input", {
-    type: "range", class: "lab-plain-range", min: 0, max: 1, step: 0.005, value: Math.min(1, place(value)), "aria-label": control.title, "aria-valuetext": value,
-    oninput: () => { box.value = there(input.valueAsNumber); input.setAttribute("aria-valuetext", box.value); },
+    type: "range", class: "lab-plain-range", min: 0, max: 1, step: 0.005, value: Math.min(1, place(value)), ariaLabel: control.title, "aria-valuetext": value,
+    oninput: () => { box.value = there(input.valueAsNumber); input.ariaValueText = box.value; },
     onchange: () => edit(there(input.valueAsNumber)),
   });
   return input;
@@ -103,7 +103,7 @@ function slider(control, box, edit) {
 
 function render({ model, el, film }) {
   const pictures = new Map();
-  const mine = element("canvas", { class: "lab-picture lab-mine", role: "img", "aria-label": "The picture as the phone takes it", hidden: true });
+  const mine = element("canvas", { class: "lab-picture lab-mine", role: "img", ariaLabel: "The picture as the phone takes it", hidden: true });
   let isInGallery = true;
   const edit = (path, value) => change({ type: "edit", path, value });
   const tell = sender(model);
@@ -126,19 +126,19 @@ function render({ model, el, film }) {
     const group = `lab-choice-${names++}`;
     const thumbs = known.map(({ value }) => {
       const { title } = model.get("thumbs")[value];
-      const input = element("input", { type: "radio", name: group, "aria-label": title, "data-chosen": value === control.value, onchange: () => choose(input, value) });
+      const input = element("input", { type: "radio", name: group, ariaLabel: title, "data-chosen": value === control.value, onchange: () => choose(input, value) });
       return element("label", { class: "lab-thumb", title }, input, element("img", { src: thumbUrl(value), alt: "", width: 40, height: 40 }));
     });
-    const file = element("input", { type: "file", accept: READ, class: "lab-file", "aria-label": "Your own picture", onchange: () => upload(file) });
-    const fromDisk = element("label", { class: "lab-thumb lab-own", title: "Your own picture" }, file, element("span", { "aria-hidden": true }, "+"));
-    const captured = element("input", { type: "file", accept: ".safetensors", class: "lab-file", "aria-label": "An update that a client sent", onchange: () => openUpdate(captured) });
+    const file = element("input", { type: "file", accept: READ, class: "lab-file", ariaLabel: "Your own picture", onchange: () => upload(file) });
+    const fromDisk = element("label", { class: "lab-thumb lab-own", title: "Your own picture" }, file, element("span", { ariaHidden: true }, "+"));
+    const captured = element("input", { type: "file", accept: ".safetensors", class: "lab-file", ariaLabel: "An update that a client sent", onchange: () => openUpdate(captured) });
     const update = element("label", { class: "lab-button lab-small lab-update", title: "A file that lab.capture wrote where a client trains: weights, update, recipe; at most 24 MB" }, captured, element("span", {}, "Open an update"));
     const offers = { upload: fromDisk, camera: camera.node, update };
     const [fromFile, fromCamera, fromClient] = Object.keys(offers).map((name) => (film.hidden.includes(name) ? [] : [offers[name]]));
-    const ethics = fromFile.length + fromCamera.length ? [element("p", { class: "lab-ethics" }, ETHICS)] : [];
+    const ethics = fromFile.length + fromCamera.length ? [element("p", "lab-ethics", ETHICS)] : [];
     isInGallery = known.some(({ value }) => value === control.value);
     drawMine();
-    return element("div", {}, element("div", { class: "lab-thumbs" }, ...thumbs, mine, ...fromFile), element("div", { class: "lab-row" }, ...fromCamera, ...fromClient), ...ethics);
+    return element("div", {}, element("div", "lab-thumbs", ...thumbs, mine, ...fromFile), element("div", "lab-row", ...fromCamera, ...fromClient), ...ethics);
   }
 
   /** A picture that is none of the gallery's, as the phone takes it: cut to a square and scaled. */
@@ -202,9 +202,9 @@ function render({ model, el, film }) {
   const heading = element("h2", {}, "Change the experiment");
   const undo = small("Undo", () => change({ type: "undo" }));
   const atOnce = element("input", { type: "checkbox", checked: model.get("at_once"), onchange: () => tell({ type: "at_once", wanted: atOnce.checked }) });
-  const follows = element("label", { class: "lab-at-once" }, atOnce, "Attack after each change");
-  const body = element("div", { class: "lab-form" }, soft("The controls appear as soon as the engine is ready."));
-  const card = element("details", { class: "lab-card lab-folds lab-rail", open: true, "aria-label": "Change the experiment" },
+  const follows = element("label", "lab-at-once", atOnce, "Attack after each change");
+  const body = element("div", "lab-form", soft("The controls appear as soon as the engine is ready."));
+  const card = element("details", { class: "lab-card lab-folds lab-rail", open: true, ariaLabel: "Change the experiment" },
     element("summary", {}, heading), body);
   let advancedOpen = false;
 
@@ -218,7 +218,7 @@ function render({ model, el, film }) {
     const rows = seen.filter(folded).map(row);
     const advanced = element("details", { class: "lab-advanced", open: advancedOpen, ontoggle: () => { advancedOpen = advanced.open; } },
       element("summary", {}, "Advanced"), ...rows);
-    body.replaceChildren(...seen.filter((control) => !folded(control)).map(row), ...(rows.length ? [advanced] : []), element("div", { class: "lab-row lab-form-end" }, undo, ...(film.parts?.has("transport") ? [follows] : [])));
+    body.replaceChildren(...seen.filter((control) => !folded(control)).map(row), ...(rows.length ? [advanced] : []), element("div", "lab-row lab-form-end", undo, ...(film.parts?.has("transport") ? [follows] : [])));
     conceal();
     showErrors();
     if (focused) restoreFocus(focused);

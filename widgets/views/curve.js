@@ -64,13 +64,13 @@ function render({ model, el, film }) {
   const read = element("dl", { class: "lab-readout", hidden: true });
   const ghost = element("p", { class: "lab-soft lab-ghost", hidden: true }, "Pale lines: the run before.");
   const found = readingsPart((place) => film.show(film.frames.findIndex((frame) => frame.readings?.length >= place)));
-  const [measureName, measureUnit] = [element("span", { class: "lab-key lab-key-private" }), element("span")];
+  const [measureName, measureUnit] = [element("span", "lab-key lab-key-private"), element("span")];
   const ofTruth = element("span", {}, " and ", measureName, measureUnit);
   const converges = element("div", {},
     element("h2", {}, "Convergence"),
-    soft(element("span", { class: "lab-key lab-key-leak" }, "objective"), " (log scale, left)", ofTruth),
+    soft(element("span", "lab-key lab-key-leak", "objective"), " (log scale, left)", ofTruth),
     svg, read, ghost);
-  const card = element("article", { class: "lab-card lab-curve", "aria-label": "Convergence" }, converges, found.node);
+  const card = element("article", { class: "lab-card lab-curve", ariaLabel: "Convergence" }, converges, found.node);
 
   let scale = scales([], 1, null), values = [], titled = null;
 
@@ -135,7 +135,7 @@ function render({ model, el, film }) {
     place(dots[1], x, Number.isFinite(score) ? scale.score(score) : null);
     for (const [text, value] of values) value.textContent = text(frame);
     const told = Number.isFinite(score) ? ` and ${main.title} ${measured(main, score)}` : "";
-    svg.setAttribute("aria-label", `At iteration ${frame.iteration} the objective is ${short(frame.objective, 4)}${told}.`);
+    svg.ariaLabel = `At iteration ${frame.iteration} the objective is ${short(frame.objective, 4)}${told}.`;
   }
 
   function place(dot, x, y) {
@@ -145,16 +145,13 @@ function render({ model, el, film }) {
   }
 
   /** Show the frame nearest to the pointer. */
-  function seek(event) {
+  function seek(x) {
     if (!film.frames.length) return;
-    const bounds = svg.getBoundingClientRect();
-    const x = ((event.clientX - bounds.left) / bounds.width) * BOX.width;
     const distance = (frame) => Math.abs(scale.x(frame.iteration) - x);
     film.show(film.frames.reduce((best, frame, index) => (distance(frame) < distance(film.frames[best]) ? index : best), 0));
   }
 
-  svg.addEventListener("pointerdown", (event) => { svg.setPointerCapture(event.pointerId); seek(event); });
-  svg.addEventListener("pointermove", (event) => { if (event.buttons) seek(event); });
+  followPointer(svg, BOX.width, seek);
   el.append(card);
   draw();
   return follow(film, { frames: draw, index: point, state: draw, round: draw });

@@ -36,17 +36,17 @@ function differencePanel(film, dark) {
   const truth = pairedTruth(film.round, matched);
   if (truth.rgb.length !== frame.image.length) return [soft("This run and the present picture differ in size; attack again to compare.")];
   const { rgb, mean } = heat(truth.rgb, frame.image, dark);
-  const map = element("canvas", { class: "lab-picture" });
+  const map = element("canvas", "lab-picture");
   paint(map, rgb, frame.height, frame.width);
   const [secret, guess] = [truth.rgb, frame.image].map((pixels) => {
-    const canvas = element("canvas", { class: "lab-picture lab-thumbnail" });
+    const canvas = element("canvas", "lab-picture lab-thumbnail");
     paint(canvas, pixels, frame.height, frame.width);
     return canvas;
   });
   return [
     element("p", {}, `At iteration ${frame.iteration} a pixel is off by ${short(100 * mean, 1)} % of the full range on average.`),
-    element("div", { class: "lab-compare" },
-      element("div", { class: "lab-pair lab-pair-column" }, figure("secret", "The private picture", secret), figure("rebuilt", "The reconstruction", guess)),
+    element("div", "lab-compare",
+      element("div", "lab-pair lab-pair-column", figure("secret", "The private picture", secret), figure("rebuilt", "The reconstruction", guess)),
       figure("|secret − rebuilt|", `Heat map of the difference, ${short(100 * mean, 1)} percent on average`, map)),
-    element("div", { class: "lab-scale" }, element("span", {}, "equal"), element("i"), element("span", {}, "off by 20 % or more"))];
+    element("div", "lab-scale", element("span", {}, "equal"), element("i"), element("span", {}, "off by 20 % or more"))];
 }

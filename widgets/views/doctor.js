@@ -1,5 +1,5 @@
 function render({ model, el, film }) {
-  const list = element("div", { class: "lab-cases" });
+  const list = element("div", "lab-cases");
   const title = element("h3");
   const cause = element("p");
   const said = saying();
@@ -8,8 +8,8 @@ function render({ model, el, film }) {
   const story = element("div", { class: "lab-case", hidden: true }, title, cause, mend, said);
   const heading = element("h2");
   const introduction = soft();
-  const findings = element("ul", { class: "lab-findings" });
-  const card = element("details", { class: "lab-card lab-folds lab-doctor", "aria-label": "When attacks fail" },
+  const findings = element("ul", "lab-findings");
+  const card = element("details", { class: "lab-card lab-folds lab-doctor", ariaLabel: "When attacks fail" },
     element("summary", {}, heading), introduction, findings, list, story);
 
   /** Of an update that somebody sent the doctor tells what it is; its client cannot be changed. */
@@ -32,7 +32,7 @@ function render({ model, el, film }) {
 
   function drawCase() {
     const { name, title: text, cause: why, change, mended } = model.get("case");
-    for (const button of list.children) button.setAttribute("aria-pressed", button.dataset.name === name);
+    for (const button of list.children) button.ariaPressed = button.dataset.name === name;
     story.hidden = !name;
     if (!name) return;
     card.open = true;

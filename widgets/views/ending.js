@@ -13,11 +13,11 @@ function render({ model, el, film }) {
   const short = element("b");
   const rest = element("span");
   const next = element("button", { class: "lab-ask-next", onclick: ask });
-  const why = element("p", { class: "lab-why" });
+  const why = element("p", "lab-why");
   const mend = element("button", { class: "lab-mend", onclick: () => { film.tell("look", "server"); tell({ type: "mend" }); } });
   const told = element("p", { class: "lab-unseen", role: "status" });
   const tell = sender(model, told);
-  const card = element("section", { class: "lab-card lab-ending", "aria-label": "What it came to", hidden: true }, element("p", {}, short, " ", rest), next, why, mend, told);
+  const card = element("section", { class: "lab-card lab-ending", ariaLabel: "What it came to", hidden: true }, element("p", {}, short, " ", rest), next, why, mend, told);
 
   /** In the story the next scene is what follows. */
   function ask() {

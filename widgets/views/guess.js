@@ -1,7 +1,7 @@
 // Eight suspects, one of them the secret: to be chosen from while it is covered, by likeness once it is not.
 
 const ASKS = "Choose as soon as you can tell.";
-const NAMED = "The line-up: the secret among seven others.";
+const NAMED = "The secret among seven others.";
 
 /** 0 to count - 1 in a random order. */
 function shuffled(count) {
@@ -22,8 +22,8 @@ const when = (frame) => (frame ? `at guess ${grouped(frame.iteration)}` : "befor
 function render({ model, el, film }) {
   const title = element("h2");
   const answer = saying();
-  const suspects = element("ul", { class: "lab-suspects" });
-  const card = element("section", { class: "lab-card lab-below lab-guess", "aria-label": "Which of these eight?", hidden: true }, title, suspects, answer);
+  const suspects = element("ul", "lab-suspects");
+  const card = element("section", { class: "lab-card lab-below lab-guess", ariaLabel: "Which of these eight?", hidden: true }, title, suspects, answer);
   let dealt = [], chosen = null, known = new Uint8Array();
 
   /** Another round: its suspects in an order that says nothing. */
@@ -40,10 +40,10 @@ function render({ model, el, film }) {
   }
 
   function suspect(which, pixels, height, width, place) {
-    const canvas = element("canvas", { class: "lab-picture", "aria-hidden": true });
+    const canvas = element("canvas", { class: "lab-picture", ariaHidden: true });
     paint(canvas, pixels, height, width);
-    const button = element("button", { "aria-label": `Suspect ${place + 1}`, onclick: () => choose(which) }, canvas);
-    const likeness = element("span", { class: "lab-likeness" });
+    const button = element("button", { ariaLabel: `Suspect ${place + 1}`, onclick: () => choose(which) }, canvas);
+    const likeness = element("span", "lab-likeness");
     return { which, place, button, likeness, node: element("li", {}, button, likeness) };
   }
 
@@ -62,8 +62,8 @@ function render({ model, el, film }) {
       const isSecret = which === 0 && !film.concealed;
       button.disabled = !film.concealed;
       button.dataset.answer = isSecret ? "secret" : "";
-      button.setAttribute("aria-pressed", chosen?.which === which);
-      button.setAttribute("aria-label", `Suspect ${place + 1}${isSecret ? ", the secret" : ""}${found.length ? `, likeness ${share(found[which])}` : ""}`);
+      button.ariaPressed = chosen?.which === which;
+      button.ariaLabel = `Suspect ${place + 1}${isSecret ? ", the secret" : ""}${found.length ? `, likeness ${share(found[which])}` : ""}`;
       likeness.textContent = found.length ? share(found[which]) : "";
     }
     title.textContent = found.length ? "The eight suspects, by likeness" : film.concealed ? "What do you see?" : "The line-up";

@@ -7,26 +7,26 @@ function render({ model, el, film, signal }) {
   const scenes = model.get("scenes"), chosen = new Map();
   let at = -1;
 
-  const pills = element("ol", { class: "lab-scenes" }, ...scenes.map(({ title }, index) => element("li", {}, element("button", { class: "lab-small", "aria-label": `Scene ${index + 1}: ${title}`, onclick: () => go(index) }, String(index + 1)))));
-  const back = element("button", { class: "lab-icon", "aria-label": "Scene before", onclick: () => go(at - 1) }, "←");
+  const pills = element("ol", "lab-scenes", ...scenes.map(({ title }, index) => element("li", {}, element("button", { class: "lab-small", ariaLabel: `Scene ${index + 1}: ${title}`, onclick: () => go(index) }, String(index + 1)))));
+  const back = element("button", { class: "lab-icon", ariaLabel: "Scene before", onclick: () => go(at - 1) }, "←");
   const next = element("button", { class: "lab-forward", onclick: () => (at + 1 < scenes.length ? go(at + 1) : leave()) });
   const free = small("Free play", () => leave());
   const title = element("h2", { class: "lab-unseen", tabIndex: -1 });
   const text = element("p");
-  const question = element("p", { class: "lab-question" });
-  const answers = element("div", { class: "lab-row", role: "group", "aria-label": "Your prediction" });
+  const question = element("p", "lab-question");
+  const answers = element("div", { class: "lab-row", role: "group", ariaLabel: "Your prediction" });
   const because = element("p", { role: "status" });
   const further = soft();
   const card = element("div", { class: "lab-card lab-guide", hidden: true },
-    element("div", { class: "lab-guide-bar" }, pills, title, text, element("div", { class: "lab-row lab-guide-ways" }, back, next, free)),
-    element("div", { class: "lab-row" }, question, answers), because, further);
+    element("div", "lab-guide-bar", pills, title, text, element("div", "lab-row lab-guide-ways", back, next, free)),
+    element("div", "lab-row", question, answers), because, further);
   const told = element("span");
   const tell = sender(model, told);
 
   const scene = () => scenes[at];
   const isAnswered = () => chosen.has(scene().name);
   /** Whether there is nothing more to wait for. */
-  const isOver = () => isAnswered() && (!scene().runs || (film.ended && film.source !== "recorded"));
+  const isOver = () => isAnswered() && (scene().peels ? ["done", "failed"].includes(film.peeled?.status) : !scene().runs || (film.ended && film.source !== "recorded"));
 
   function go(index) {
     enter(index);
@@ -49,8 +49,8 @@ function render({ model, el, film, signal }) {
     chosen.set(scene().name, which);
     if (scene().runs) tell({ run: true });
     stage();
-    if (scene().shows.includes("panel")) film.tell("tab", "algebra");
-    if (scene().runs) film.tell("look", "server");
+    if (scene().peels) film.tell("peel");
+    if (scene().runs || scene().peels) film.tell("look", "server");
   }
 
   function leave(cameBack = false) {
@@ -72,13 +72,13 @@ function render({ model, el, film, signal }) {
     if (at < 0) return;
     const { name, title: words, text: what, question: asked, right, because: why, sentence } = scene();
     [...pills.children].forEach((pill, index) => {
-      pill.firstChild.setAttribute("aria-current", index === at ? "step" : "false");
+      pill.firstChild.ariaCurrent = index === at ? "step" : "false";
       pill.firstChild.textContent = index === at ? `${index + 1} ${words}` : String(index + 1);
     });
     title.textContent = `${at + 1} of ${scenes.length}: ${words}`;
     [text.textContent, question.textContent] = [what, asked];
     [...answers.children].forEach((button, which) => {
-      button.setAttribute("aria-pressed", chosen.get(name) === which);
+      button.ariaPressed = chosen.get(name) === which;
       button.disabled = isAnswered();
       button.dataset.answer = isOver() ? (which === right ? "right" : "") : "";
     });

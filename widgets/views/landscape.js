@@ -4,8 +4,8 @@ const CELL_SIDE = 32;
 
 function render({ model, el, film }) {
   const grids = model.get("grids");
-  const what = element("select", { "aria-label": "Which map", onchange: () => ask() }, ...grids.map(({ name, question }) => element("option", { value: name }, question)));
-  const table = element("table", { class: "lab-map" });
+  const what = element("select", { ariaLabel: "Which map", onchange: () => ask() }, ...grids.map(({ name, question }) => element("option", { value: name }, question)));
+  const table = element("table", "lab-map");
   const fill = element("button", { class: "lab-small", onclick: () => (left ? stop() : compute()) });
   const said = saying();
   const tell = sender(model, said);
@@ -13,11 +13,10 @@ function render({ model, el, film }) {
   const heading = element("h3");
   const verdict = element("p");
   const open = element("a", { class: "lab-button", href: "#", onclick: (event) => { event.preventDefault(); film.tell("look", "server"); tell({ type: "open", grid: grid.name, ...place(chosen) }); } }, "Open it in the loop");
-  const beside = element("div", { class: "lab-map-cell", hidden: true }, heading, element("div", { class: "lab-frame" }, canvas), verdict, open);
-  const card = element("details", { class: "lab-card lab-folds lab-landscape", "aria-label": "The map", ontoggle: () => { if (card.open && !cells.length) ask(); } },
-    element("summary", {}, element("h2", {}, "The map")),
-    element("div", { class: "lab-row" }, what, fill),
-    element("div", { class: "lab-map-and-cell" }, element("div", { class: "lab-scroll", tabIndex: 0, role: "region", "aria-label": "The map as a table" }, table), beside),
+  const beside = element("div", { class: "lab-map-cell", hidden: true }, heading, element("div", "lab-frame", canvas), verdict, open);
+  const card = foldable("lab-landscape", "The map",
+    element("div", "lab-row", what, fill),
+    element("div", "lab-map-and-cell", element("div", { class: "lab-scroll", tabIndex: 0, role: "region", ariaLabel: "The map as a table" }, table), beside),
     soft("Every cell is a whole attack; the number is the place of the secret in a line-up of eight. Orange frame: recognisable. Pictures are shown once the secret is revealed."), said);
   let grid = grids[0], cells = [], chosen = null, left = 0;
 
@@ -47,11 +46,11 @@ function render({ model, el, film }) {
   }
 
   function button(cell) {
-    const thumb = element("canvas", { class: "lab-picture", "aria-hidden": true });
+    const thumb = element("canvas", { class: "lab-picture", ariaHidden: true });
     picture(thumb, cell);
     const told = cell.known ? `${cell.verdict}, ${cell.place} in the line-up, ${cell.score}` : "not yet computed";
-    return element("button", { class: "lab-map-button", "aria-label": `${named(cell)}: ${told}.`, "aria-pressed": cell === chosen, "data-verdict": cell.verdict ?? "", onclick: () => choose(cell) },
-      thumb, element("span", { "aria-hidden": true }, cell.known ? cell.place : "…"));
+    return element("button", { class: "lab-map-button", ariaLabel: `${named(cell)}: ${told}.`, ariaPressed: cell === chosen, "data-verdict": cell.verdict ?? "", onclick: () => choose(cell) },
+      thumb, element("span", { ariaHidden: true }, cell.known ? cell.place : "…"));
   }
 
   function choose(cell) {
@@ -71,7 +70,7 @@ function render({ model, el, film }) {
     if (!chosen) return;
     heading.textContent = named(chosen);
     picture(canvas, chosen);
-    canvas.setAttribute("aria-label", "What this attack found");
+    canvas.ariaLabel = "What this attack found";
     verdict.textContent = chosen.known ? `${chosen.verdict}: ${chosen.place} in the line-up, ${chosen.score}, ${lasting(chosen.seconds)} of computing.` : "Not yet computed.";
     open.href = `?${chosen.link ?? ""}`;
   }
@@ -89,6 +88,7 @@ function render({ model, el, film }) {
     draw();
   }
 
+  card.addEventListener("toggle", () => { if (card.open && !cells.length) ask(); });
   el.append(card);
   draw();
   model.on("msg:custom", receive);

@@ -10,7 +10,7 @@ function cosineBar(cosine) {
   const fill = element("i");
   const width = 50 * Math.min(1, Math.abs(cosine ?? 0));
   Object.assign(fill.style, { width: `${width}%`, left: `${cosine < 0 ? 50 - width : 50}%` });
-  return element("span", { class: `lab-cosine ${cosine < 0 ? "lab-against" : ""}`, "aria-hidden": true }, fill);
+  return element("span", { class: `lab-cosine ${cosine < 0 ? "lab-against" : ""}`, ariaHidden: true }, fill);
 }
 
 /** Near 1 the digits that matter are those of 1 - cosine. */
@@ -32,7 +32,7 @@ function layersPanel(film) {
   const head = element("tr", {}, ...["Layer", "", "Cosine", "Length"].map((name) => (name ? element("th", { scope: "col" }, name) : element("td"))));
   return [
     element("p", {}, `At iteration ${frame.iteration}: what the candidate would send beside what the client sent.`),
-    element("div", { class: "lab-scroll", tabIndex: 0, role: "region", "aria-label": "Match of each layer" },
-      element("table", { class: "lab-table lab-layers" }, element("thead", {}, head), element("tbody", {}, ...frame.layers.map(layerRow)))),
+    element("div", { class: "lab-scroll", tabIndex: 0, role: "region", ariaLabel: "Match of each layer" },
+      element("table", "lab-table lab-layers", element("thead", {}, head), element("tbody", {}, ...frame.layers.map(layerRow)))),
     ...Object.values(LAYER_MEANINGS).map((text) => soft(text))];
 }

@@ -3,7 +3,6 @@
 const MOST_LAYERS = 4;
 const WIDEST_GAP = 18;
 const CELLS = 48;
-const MOST_MAPS = 4;
 const NEXT = {
   moves: ["Move the picture this way", "Lighter where it is light, darker where it is dark: each nudge closes the gap a little."],
   still: ["Nothing is guessed here", "This attack solves equations; there is no slope to follow."],
@@ -28,7 +27,7 @@ function shade(strip, cells) {
 }
 
 function strip(side) {
-  return element("span", { class: `lab-strip-of lab-${side}` }, ...Array.from({ length: CELLS }, () => element("i")));
+  return element("span", `lab-strip-of lab-${side}`, ...Array.from({ length: CELLS }, () => element("i")));
 }
 
 /** One minus the cosine of the angle between two updates; null where one of them is silent. */
@@ -64,10 +63,10 @@ function sheetAt(film, name) {
 /** A row of the loop, drawn anew by `draw(sent, guess)`; a click on its name opens the layer. */
 function layerRow(layer, open) {
   const [sent, guess] = [strip("sent-strip"), strip("guess-strip")];
-  const gap = element("span", { class: "lab-gap" });
+  const gap = element("span", "lab-gap");
   const number = element("b");
   const node = element("li", { title: `${layer.name}: ${grouped(layer.count)} numbers, of which up to ${CELLS} of its loudest unit are drawn` },
-    element("button", { class: "lab-layer-name", "aria-expanded": false, "aria-controls": "lab-sheets", onclick: () => open(layer.name) }, layer.name), element("span", { class: "lab-strips", "aria-hidden": true }, sent, gap, guess), element("span", { class: "lab-unseen" }, "gap"), number);
+    element("button", { class: "lab-layer-name", ariaExpanded: false, "aria-controls": "lab-sheets", onclick: () => open(layer.name) }, layer.name), element("span", { class: "lab-strips", ariaHidden: true }, sent, gap, guess), element("span", "lab-unseen", "gap"), number);
   shade(sent, layer.cells);
   return {
     node,
@@ -87,64 +86,76 @@ function paintGrey(canvas, grey, height, width) {
   paint(canvas, rgb, height, width);
 }
 
-function render({ model, el, film }) {
+function render({ model, el, film, signal }) {
   const tell = sender(model);
   const title = element("span");
-  const count = element("p", { class: "lab-soft lab-count" });
-  const rows = element("ul", { class: "lab-loop", "aria-label": "The gap between both, layer by layer" });
-  const rest = element("p", { class: "lab-soft lab-rest" });
+  const count = element("p", "lab-soft lab-count");
+  const rows = element("ul", { class: "lab-loop", ariaLabel: "The gap between both, layer by layer" });
+  const rest = element("p", "lab-soft lab-rest");
   const fill = element("i");
   const whole = element("b");
-  const canvas = element("canvas", { class: "lab-picture lab-downhill", role: "img", "aria-label": "Which way each pixel is moved" });
+  const canvas = element("canvas", { class: "lab-picture lab-downhill", role: "img", ariaLabel: "Which way each pixel is moved" });
   const next = element("b");
-  const why = element("span", { class: "lab-soft" });
+  const why = element("span", "lab-soft");
   const wall = element("div", { class: "lab-wall", id: "lab-wall", hidden: true });
-  const more = element("button", { class: "lab-small", "aria-expanded": false, onclick: toggleNumbers }, "Show numbers");
+  const more = element("button", { class: "lab-small", ariaExpanded: false, "aria-controls": "lab-wall", onclick: toggleNumbers }, "Show numbers");
   const sheets = element("div", { class: "lab-sheets", id: "lab-sheets", hidden: true });
-  const peel = element("button", { class: "lab-small", title: "No guessing at all: each layer is undone by its equations", onclick: () => tell({ descend: true }) }, "Peel the layers off");
-  const peeling = saying();
-  const peeled = element("ol", { class: "lab-peeled", "aria-label": "Layers undone by algebra" });
-  const algebra = element("div", { class: "lab-algebra-way" }, peeling, peeled);
-  let drawn = [], opened = "";
+  const ways = ["guess", "algebra"].map((name) => element("button", { ariaPressed: name === "guess", onclick: () => choose(name) }, name));
+  const toggle = element("div", { class: "lab-group", role: "group", ariaLabel: "Two ways in" }, ...ways);
+  const peeling = peelingOf();
+  const again = small("↻ Peel again", () => peel());
+  const breaks = small("What breaks it?", () => film.tell("look", "conditions"));
+  const who = element("span", "lab-who");
+  let drawn = [], opened = "", way = "guess", status = "";
 
-  const card = element("article", { class: "lab-card lab-sent", "aria-label": "Sent over the network" },
-    element("span", { class: "lab-who" }, "Sent over the network"),
+  const card = element("article", { class: "lab-card lab-sent", ariaLabel: "Sent over the network" },
+    who,
     element("h2", {}, title, meaning("loop", "this comparison")),
-    element("p", { class: "lab-legend", "aria-hidden": true }, element("i", { class: "lab-sent-strip" }), "sent ", element("i", { class: "lab-guess-strip" }), "this guess would send"),
-    rows, rest, sheets,
-    element("div", { class: "lab-whole" }, element("span", {}, "Gap, all layers"), element("span", { class: "lab-whole-bar", "aria-hidden": true }, fill), whole),
-    element("div", { class: "lab-next-move" }, canvas, element("p", {}, next, " ", why)),
-    element("div", { class: "lab-row lab-numbers-row" }, count, more, peel), wall, algebra);
+    element("p", { class: "lab-legend", ariaHidden: true }, element("i", "lab-sent-strip"), "sent ", element("i", "lab-guess-strip"), "this guess would send"),
+    peeling.node, rows, rest, sheets,
+    element("div", "lab-whole", element("span", {}, "Gap, all layers"), element("span", { class: "lab-whole-bar", ariaHidden: true }, fill), whole),
+    element("div", "lab-next-move", canvas, element("p", {}, next, " ", why)),
+    element("div", "lab-row lab-numbers-row", count, more, again, breaks, toggle), wall);
 
   function toggleNumbers() {
     wall.hidden = !wall.hidden;
     more.textContent = wall.hidden ? "Show numbers" : "Hide numbers";
-    more.setAttribute("aria-expanded", !wall.hidden);
+    more.ariaExpanded = !wall.hidden;
   }
 
-  /** The other way in: what entered each layer, from the last one down to the picture, which is what is left. */
+  /** Guess and compare, or solve: one of the two is in sight, here and on the server's card. */
+  function choose(wanted) {
+    if (wanted === "algebra") film.stop();
+    if (wanted === way) return;
+    way = wanted;
+    card.dataset.way = way;
+    for (const button of ways) button.ariaPressed = button.textContent === way;
+    peeling.node.hidden = way === "guess";
+    if (way === "algebra" && !model.get("descent").layers) peel();
+    drawPeeled();
+    drawTitle();
+  }
+
+  function peel() {
+    tell({ descend: true });
+  }
+
+  /** What the algebra has come to. */
   function drawPeeled() {
-    const { status, sentence = "", layers = [], picture, seconds } = model.get("descent");
-    algebra.hidden = peel.hidden = Boolean(film.round.inputs);
-    peel.disabled = status === "waiting" || status === "running";
-    peeling.textContent = sentence;
-    const off = layers.map(({ name, recovered, error, equations, unknowns }) => {
-      const size = recovered.height * recovered.width;
-      const maps = Array.from({ length: Math.min(MOST_MAPS, recovered.count) }, (_, place) => {
-        const canvas = element("canvas", { class: "lab-picture", "aria-hidden": true });
-        paintGrey(canvas, bytes(recovered.shades).subarray(place * size, (place + 1) * size), recovered.height, recovered.width);
-        return canvas;
-      });
-      return element("li", {}, element("b", {}, `${name} off`), element("span", { class: "lab-soft" }, `${grouped(equations)} equations, ${grouped(unknowns)} unknowns${error === null ? "" : `, error ${short(error)}`}`), element("span", { class: "lab-peeled-maps" }, ...maps));
-    });
-    if (picture) {
-      const canvas = element("canvas", { class: "lab-picture lab-peeled-picture", role: "img", "aria-label": "What the algebra gives" });
-      paint(canvas, bytes(picture.recovered.pixels), picture.recovered.height, picture.recovered.width);
-      const told = picture.psnr_db === null ? "" : `, ${short(picture.psnr_db, 0)} dB`;
-      off.push(element("li", {}, element("b", {}, `${picture.verdict}${told}`), element("span", { class: "lab-soft" }, `0 guesses, ${lasting(seconds)}`), canvas));
-      film.cover(false); // as at the end of a run
-    }
-    peeled.replaceChildren(...off);
+    const found = model.get("descent");
+    toggle.hidden = Boolean(film.round.inputs);
+    again.hidden = way === "guess" || !["done", "failed"].includes(found.status);
+    breaks.hidden = again.hidden || !film.parts?.has("conditions") || Boolean(film.staged);
+    peeling.draw(found, el.closest(".lab")?.dataset.theme === "dark");
+    film.peel(way === "algebra" ? found : null);
+    if (found.picture) film.cover(false); // as at the end of a run
+  }
+
+  /** A run that begins, or is looked at, is one of guesses. */
+  function followRun() {
+    const began = film.state.status === "running" && status !== "running";
+    status = film.state.status;
+    if (began) choose("guess");
   }
 
   /** One layer at a time; once more closes it. */
@@ -155,24 +166,29 @@ function render({ model, el, film }) {
   }
 
   function drawSheets() {
-    for (const [name, { node }] of drawn) node.firstChild.setAttribute("aria-expanded", name === opened);
+    for (const [name, { node }] of drawn) node.firstChild.ariaExpanded = name === opened;
     sheets.hidden = !opened || !drawn.some(([name]) => name === opened);
     if (sheets.hidden) return;
     const found = sheetAt(film, opened);
     if (!found) return sheets.replaceChildren(soft(`The numbers of ${opened} are shown while a live attack runs, and at its end.`));
     const sides = [["sent", "sent"], ["guess", "this guess would send"]].map(([side, title]) => {
-      const canvas = element("canvas", { class: `lab-picture lab-sheet lab-sheet-${side}`, role: "img", "aria-label": `${opened}, ${title}` });
-      return element("figure", {}, canvas, element("figcaption", { class: "lab-soft" }, title));
+      const canvas = element("canvas", { class: `lab-picture lab-sheet lab-sheet-${side}`, role: "img", ariaLabel: `${opened}, ${title}` });
+      return element("figure", {}, canvas, element("figcaption", "lab-soft", title));
     });
     sheets.replaceChildren(soft(`${opened} at iteration ${found.iteration}: a row for each of ${found.units} units, the least number palest.`), ...sides);
     for (const side of ["sent", "guess"]) paintSheet(sheets.querySelector(`.lab-sheet-${side}`), found.units, found[side]);
   }
 
+  function drawTitle() {
+    who.textContent = way === "algebra" ? "No guessing at all" : "Sent over the network";
+    title.textContent = way === "algebra" ? "Divide, and the layers come off" : film.sketched ? "Your strokes, as numbers" : "Would it send the same?";
+  }
+
   function drawRound() {
     const { layers = [], numbers, tensors, kind, sample } = film.sent;
-    title.textContent = film.sketched ? "Your strokes, as numbers" : "Would it send the same?";
+    drawTitle();
     card.toggleAttribute("data-drawn", Boolean(film.sketched));
-    algebra.hidden = peel.hidden = Boolean(film.round.inputs);
+    toggle.hidden = Boolean(film.round.inputs);
     if (numbers === undefined) return;
     count.textContent = `The ${kind}: ${grouped(numbers)} numbers in ${tensors} tensors.`;
     const shown = longest(layers);
@@ -198,7 +214,9 @@ function render({ model, el, film }) {
 
   el.append(card);
   drawRound();
+  peeling.node.hidden = true;
   drawPeeled();
-  model.on("change:descent", drawPeeled);
-  return follow(film, { round: drawRound, frames: drawFrame, index: drawFrame });
+  model.on("change:descent", () => (model.get("descent").status ? drawPeeled() : choose("guess"))); // another round is not solved
+  document.addEventListener("lab:theme", drawPeeled, { signal });
+  return follow(film, { round: drawRound, frames: drawFrame, index: () => { choose("guess"); drawFrame(); }, state: followRun, peel: () => choose("algebra") });
 }

@@ -17,8 +17,8 @@ class Loop(View):
     Beside the guessing stands the other way in, the algebra: ``descent`` is what it has undone so far.
     """
 
-    _esm = script("loop")
-    _css = style("loop")
+    _esm = script("mathml", "maps", "peeling", "loop")
+    _css = style("maps", "loop", "peeling")
     descent = traitlets.Dict().tag(sync=True)
 
     def __init__(self, film: Any, session: Any) -> None:

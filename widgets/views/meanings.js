@@ -16,9 +16,9 @@ const meaning = (name, label = name, ...readings) => explained(MEANINGS[name], l
 
 function explained(text, label, ...readings) {
   const note = element("span", { class: "lab-meaning-note", id: `lab-note-${notes++}`, role: "note", popover: "auto" }, ...readings, text);
-  const button = element("button", { class: "lab-ask", "aria-label": `What does ${label} mean?`, popoverTargetElement: note }, "?");
+  const button = element("button", { class: "lab-ask", ariaLabel: `What does ${label} mean?`, popoverTargetElement: note }, "?");
   note.addEventListener("toggle", (event) => { if (event.newState === "open") putBeside(note, button); });
-  return element("span", { class: "lab-asks" }, button, note);
+  return element("span", "lab-asks", button, note);
 }
 
 /** Under the button, inside the window. */

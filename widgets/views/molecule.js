@@ -1,7 +1,6 @@
 // A paper to draw a molecule on: atoms of a few kinds and their bonds; by pointer, finger and keyboard alike.
 
 const PAPER = { side: 320, margin: 32, radius: 15, reach: 22, apart: 0.16, turns: 12, undos: 50 };
-const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 /** The editor; `changed` gets the molecule after every change, `finish` when it is to be attacked. */
 function moleculeOf({ kinds, most, bonds: mostBonds }, { changed, finish, close }) {
@@ -15,11 +14,11 @@ function moleculeOf({ kinds, most, bonds: mostBonds }, { changed, finish, close 
   const less = small("Remove", remove);
   const back = small("Undo", undo);
   const attack = element("button", { class: "lab-attack-drawing", onclick: () => finish(told()) }, "Attack my molecule");
-  const read = element("canvas", { class: "lab-picture", "aria-hidden": true });
-  const node = element("div", { class: "lab-pad" }, element("div", { class: "lab-frame" }, svg), said,
-    element("div", { class: "lab-inks lab-kinds", role: "group", "aria-label": "Kind of the next atom" }, ...pills),
-    element("p", { class: "lab-echo lab-soft" }, read, "What the server reads meanwhile"),
-    element("div", { class: "lab-row" }, less, back, small("Clear", clear), small("Close", close)),
+  const read = element("canvas", { class: "lab-picture", ariaHidden: true });
+  const node = element("div", "lab-pad", element("div", "lab-frame", svg), said,
+    element("div", { class: "lab-inks lab-kinds", role: "group", ariaLabel: "Kind of the next atom" }, ...pills),
+    element("p", "lab-echo lab-soft", read, "What the server reads meanwhile"),
+    element("div", "lab-row", less, back, small("Clear", clear), small("Close", close)),
     attack);
 
   const onPaper = (share) => PAPER.margin + (PAPER.side - 2 * PAPER.margin) * share;
@@ -37,7 +36,7 @@ function moleculeOf({ kinds, most, bonds: mostBonds }, { changed, finish, close 
     back.disabled = past.length === 0;
     less.disabled = chosen < 0;
     attack.disabled = atoms.length === 0;
-    pills.forEach((pill, index) => pill.setAttribute("aria-pressed", index === kind));
+    pills.forEach((pill, index) => pill.ariaPressed = index === kind);
   }
 
   /** After a change; what it is said of comes with it. */
@@ -139,7 +138,7 @@ function moleculeOf({ kinds, most, bonds: mostBonds }, { changed, finish, close 
     const does = { Enter: () => (chosen < 0 ? add(0.5, 0.5, -1) : add(...room(chosen), chosen)), Delete: remove, Backspace: remove, b: bondByKey };
     does[" "] = does.Enter;
     const letter = kinds.findIndex((name) => name.toLowerCase() === event.key.toLowerCase());
-    const act = control ? event.key === "z" && undo : STEPS[event.key] ? () => towards(STEPS[event.key]) : does[event.key.length > 1 ? event.key : event.key.toLowerCase()] ?? (letter >= 0 && (() => choose(letter)));
+    const act = control ? event.key === "z" && undo : MOVES[event.key] ? () => towards(MOVES[event.key]) : does[event.key.length > 1 ? event.key : event.key.toLowerCase()] ?? (letter >= 0 && (() => choose(letter)));
     if (!act) return;
     event.preventDefault();
     event.stopPropagation(); // space and arrows mean something else elsewhere on the page

@@ -38,8 +38,8 @@ function numbersPanel(film) {
   const head = element("tr", {}, ...["Score", "Now", "Knowing nothing"].map((name) => element("th", { scope: "col" }, name)));
   const known = film.round.unknown ? evidenceRows(frame, numbers, film.round) : scoreRows(frame, numbers, film.round);
   const rows = known.flatMap(([name, value, control, meaning]) => [
-    element("tr", { class: "lab-score" }, element("th", { scope: "row" }, name), element("td", {}, value), element("td", {}, control)),
-    element("tr", { class: "lab-meaning" }, element("td", { colSpan: 3 }, meaning))]);
+    element("tr", "lab-score", element("th", { scope: "row" }, name), element("td", {}, value), element("td", {}, control)),
+    element("tr", "lab-meaning", element("td", { colSpan: 3 }, meaning))]);
   return [element("p", {}, `Iteration ${film.counted(frame)}.`),
-    element("table", { class: "lab-table lab-scores" }, element("thead", {}, head), element("tbody", {}, ...rows))];
+    element("table", "lab-table lab-scores", element("thead", {}, head), element("tbody", {}, ...rows))];
 }

@@ -35,28 +35,28 @@ function padOf(colours, { changed, finish, close }) {
   let chosen = 1, last = null, cursor = [SIDE / 2, SIDE / 2];
 
   const canvas = element("canvas", { class: "lab-picture lab-paper", tabIndex: 0, role: "application", "aria-roledescription": "drawing pad",
-    "aria-label": "Drawing pad of 32 by 32 cells: arrow keys move the pen, space paints, Control Z takes back" });
-  const here = element("i", { class: "lab-pen", "aria-hidden": true });
+    ariaLabel: "Drawing pad of 32 by 32 cells: arrow keys move the pen, space paints, Control Z takes back" });
+  const here = element("i", { class: "lab-pen", ariaHidden: true });
   const said = element("span", { class: "lab-unseen", role: "status" });
-  const inks = names.map((name, index) => element("button", { title: index ? name : "rubber", "aria-label": index ? name : "rubber", onclick: () => choose(index) }));
-  const text = element("input", { type: "text", maxLength: 8, placeholder: "Abc 😀", "aria-label": "Letters or emoji to stamp", onkeydown: (event) => { if (event.key === "Enter") stamp(); } });
+  const inks = names.map((name, index) => element("button", { title: index ? name : "rubber", ariaLabel: index ? name : "rubber", onclick: () => choose(index) }));
+  const text = element("input", { type: "text", maxLength: 8, placeholder: "Abc 😀", ariaLabel: "Letters or emoji to stamp", onkeydown: (event) => { if (event.key === "Enter") stamp(); } });
   const back = small("Undo", undo);
   const attack = element("button", { class: "lab-attack-drawing", onclick: () => finish(cells) }, "Attack my drawing");
-  const read = element("canvas", { class: "lab-picture", "aria-hidden": true });
-  const echo = element("p", { class: "lab-echo lab-soft" }, read, "What the server reads meanwhile"); // where the server's card is out of sight
-  const node = element("div", { class: "lab-pad" },
-    element("div", { class: "lab-frame" }, canvas, here), said,
-    element("div", { class: "lab-inks", role: "group", "aria-label": "Colour" }, ...inks),
+  const read = element("canvas", { class: "lab-picture", ariaHidden: true });
+  const echo = element("p", "lab-echo lab-soft", read, "What the server reads meanwhile"); // where the server's card is out of sight
+  const node = element("div", "lab-pad",
+    element("div", "lab-frame", canvas, here), said,
+    element("div", { class: "lab-inks", role: "group", ariaLabel: "Colour" }, ...inks),
     echo,
-    element("div", { class: "lab-row" }, text, small("Stamp", stamp), back),
+    element("div", "lab-row", text, small("Stamp", stamp), back),
     attack,
-    element("div", { class: "lab-row" }, small("Clear", clear), small("Close", close)));
+    element("div", "lab-row", small("Clear", clear), small("Close", close)));
 
   inks.forEach((ink, index) => { ink.style.background = Object.values(colours)[index]; });
 
   function choose(index) {
     chosen = index;
-    inks.forEach((ink, other) => ink.setAttribute("aria-pressed", other === index));
+    inks.forEach((ink, other) => ink.ariaPressed = other === index);
   }
 
   function draw() {

@@ -24,15 +24,15 @@ const SECTIONS = [
 ];
 
 function arrow() {
-  return element("div", { class: "lab-arrow", "aria-hidden": true }, "→");
+  return element("div", { class: "lab-arrow", ariaHidden: true }, "→");
 }
 
 function section([style, name, parts], present) {
   const slot = (part) => element("div", { class: `lab-slot lab-slot-${part}`, "data-slot": part });
-  const place = (part) => (Array.isArray(part) ? element("div", { class: "lab-column" }, ...part.filter(present).map(slot)) : slot(part));
+  const place = (part) => (Array.isArray(part) ? element("div", "lab-column", ...part.filter(present).map(slot)) : slot(part));
   const slots = parts.filter((part) => [part].flat().some(present)).map(place);
   const content = style === "lab-story" ? slots.flatMap((slot, index) => (index ? [arrow(), slot] : [slot])) : slots;
-  return slots.length ? [element("section", { class: style, "aria-label": name }, ...content)] : [];
+  return slots.length ? [element("section", { class: style, ariaLabel: name }, ...content)] : [];
 }
 
 const KEYS = [["space", "attack, pause, go on"], ["← →", "frame by frame"], ["p", "replay"], ["r", "reset"], ["l", "copy the link"], ["t", "the story"], ["b", "projector"], ["d", "dark or light"], ["?", "this list"]];
@@ -63,21 +63,21 @@ async function render({ model, el, host, signal, film }) {
   const theme = element("button", { class: "lab-icon", title: "Light or dark", onclick: () => chooseTheme(root.dataset.theme === "dark" ? "light" : "dark") }, "◐");
   const story = element("button", { class: "lab-small lab-tell", onclick: () => film.tell("story") }, "The story");
   const map = element("button", { class: "lab-small lab-to-map", onclick: () => film.tell("map") }, "Map");
-  const projector = element("button", { class: "lab-small lab-projector", "aria-pressed": false, title: "Large text for a lecture hall (b)", onclick: project }, "Projector");
-  const header = element("div", { class: "lab-header" },
+  const projector = element("button", { class: "lab-small lab-projector", ariaPressed: false, title: "Large text for a lecture hall (b)", onclick: project }, "Projector");
+  const header = element("div", "lab-header",
     element("h1", {}, "Can a gradient keep a secret?"),
-    element("nav", { class: "lab-row", "aria-label": "Page" }, ...(model.get("guide") ? [story] : []), ...(model.get("landscape") ? [map] : []), projector, theme),
-    element("p", {}, "A phone sends only numbers. Watch the server turn them back into what they came from."));
+    element("nav", { class: "lab-row", ariaLabel: "Page" }, ...(model.get("guide") ? [story] : []), ...(model.get("landscape") ? [map] : []), projector, theme),
+    element("p", {}, "A phone sends only numbers. Watch the server turn them back."));
   const alone = whole && document.body.dataset.voila !== undefined; // JupyterLab has a main landmark of its own
   const root = element("div", { class: "lab", ...(alone && { role: "main" }) },
-    element("div", { class: `lab-page ${whole ? "lab-full" : "lab-lesson"}` },
+    element("div", `lab-page ${whole ? "lab-full" : "lab-lesson"}`,
       ...(whole ? [header] : []),
       ...SECTIONS.flatMap((layout) => section(layout, (part) => Boolean(model.get(part)))),
-      ...(whole ? [element("p", { class: "lab-footer" }, ...(model.get("lessons") ? [lessonsLink(), " · "] : []), PAPER)] : [])));
+      ...(whole ? [element("p", "lab-footer", ...(model.get("lessons") ? [lessonsLink(), " · "] : []), PAPER)] : [])));
 
   function project() {
     const wanted = root.toggleAttribute("data-projector");
-    projector.setAttribute("aria-pressed", wanted);
+    projector.ariaPressed = wanted;
   }
 
   function chooseTheme(name) {
@@ -88,7 +88,7 @@ async function render({ model, el, host, signal, film }) {
   function paintTheme(name) {
     root.dataset.theme = name;
     if (whole) document.body.dataset.labTheme = name;
-    theme.setAttribute("aria-label", name === "dark" ? "Light theme" : "Dark theme");
+    theme.ariaLabel = name === "dark" ? "Light theme" : "Dark theme";
     for (const canvas of root.querySelectorAll("canvas[data-inputs]")) canvas.again(); // in the ink of this theme
   }
 

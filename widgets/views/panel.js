@@ -13,9 +13,9 @@ function render({ model, el, film, signal }) {
   const watch = (wanted) => tell({ watch: wanted });
   const descend = () => tell({ descend: true });
   const tabs = keys.map((key) => element("button", { role: "tab", id: `${prefix}-${key}`, "aria-controls": prefix, "data-key": key, onclick: () => open(key) }, TABS[key]));
-  const list = element("div", { class: "lab-tabs", role: "tablist", "aria-label": "Analysis", onkeydown: move }, ...tabs);
+  const list = element("div", { class: "lab-tabs", role: "tablist", ariaLabel: "Analysis", onkeydown: move }, ...tabs);
   const body = element("div", { class: "lab-tab-body", role: "tabpanel", id: prefix, tabIndex: 0 });
-  const card = element("article", { class: "lab-card lab-panel", "aria-label": "Analysis" }, list, body);
+  const card = element("article", { class: "lab-card lab-panel", ariaLabel: "Analysis" }, list, body);
 
   const shown = () => keys.filter((key) => !film.hidden.includes(key));
 
@@ -32,7 +32,7 @@ function render({ model, el, film, signal }) {
     if ((key === "layers") !== (current === "layers")) watch(key === "layers");
     current = key;
     for (const tab of tabs) {
-      tab.setAttribute("aria-selected", tab.dataset.key === key);
+      tab.ariaSelected = tab.dataset.key === key;
       tab.tabIndex = tab.dataset.key === key ? 0 : -1;
     }
     body.setAttribute("aria-labelledby", `${prefix}-${key}`);
@@ -71,7 +71,7 @@ function render({ model, el, film, signal }) {
   document.addEventListener("lab:theme", draw, { signal });
   model.on("change:algebra", () => { if (current === "algebra") draw(); });
   model.on("change:history", () => { if (current === "history") draw(); });
-  model.on("change:descent", () => { if (current === "algebra") wayDown?.update(true); });
+  model.on("change:descent", () => { if (current === "algebra") wayDown?.update(); });
   el.append(card);
   open(current);
   hide();

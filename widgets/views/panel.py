@@ -17,8 +17,10 @@ from widgets.views.base import View, script, style
 class Panel(View):
     """The ``tabs`` wanted of ``TABS``; ``algebra`` is the derivation for the row picked, ``descent`` the way down."""
 
-    _esm = script("algebra", "wall", "span", "descent", "difference", "layers", "numbers", "history", "panel")
-    _css = style("panel", "descent", "layers", "history")
+    _esm = script(
+        "mathml", "maps", "algebra", "wall", "span", "peeling", "descent", "difference", "layers", "numbers", "history", "panel"
+    )
+    _css = style("maps", "peeling", "panel", "descent", "layers", "history")
     tabs = traitlets.List(traitlets.Unicode(), list(TABS)).tag(sync=True)
     algebra = traitlets.Dict().tag(sync=True)
     descent = traitlets.Dict().tag(sync=True)

@@ -5,12 +5,11 @@ const AXIS = [0, 25, 50, 75, 100];
 function render({ model, el, film }) {
   const said = saying();
   const tell = sender(model, said);
-  const field = element("div", { class: "lab-plane-field", role: "group", "aria-label": "Your runs, by what leaked and what the shield costs" });
+  const field = element("div", { class: "lab-plane-field", role: "group", ariaLabel: "Your runs, by what leaked and what the shield costs" });
   const told = soft();
-  const card = element("details", { class: "lab-card lab-folds lab-plane", "aria-label": "What leaks, what it costs" },
-    element("summary", {}, element("h2", {}, "What leaks, what it costs")),
+  const card = foldable("lab-plane", "What leaks, what it costs",
     element("p", {}, "Put a shield on the phone and attack: each run that ends leaves a dot. Low and right is best. A click on a dot shows its run again."),
-    element("p", { class: "lab-soft lab-legend", "aria-hidden": true }, element("i", { class: "lab-plane-naive" }), "naive attacker ", element("i"), "knows the shield"),
+    element("p", { class: "lab-soft lab-legend", ariaHidden: true }, element("i", "lab-plane-naive"), "naive attacker ", element("i"), "knows the shield"),
     field, told, said);
 
   let shown = false;
@@ -27,14 +26,14 @@ function render({ model, el, film }) {
     return svg;
   }
 
-  const mark = (accuracy, leak, name, text) => place(element("span", { class: `lab-plane-${name}`, "aria-hidden": true }, text), { accuracy, leak });
+  const mark = (accuracy, leak, name, text) => place(element("span", { class: `lab-plane-${name}`, ariaHidden: true }, text), { accuracy, leak });
 
   function draw() {
     const { dots, told: words } = model.get("study"), own = model.get("dots"), held = field.querySelector(":focus")?.dataset.number;
     field.replaceChildren(line(dots), ...AXIS.flatMap((value) => [mark(value / 100, 0, "across", value), mark(0, value / 100, "up", value)]),
       mark(0.5, 0, "name", "accuracy, %"), mark(0, 1, "title", "likeness, %"),
       ...dots.map((dot) => place(element("i", { title: dot.title, "data-front": dot.front }), dot)),
-      ...own.map((dot, index) => place(element("button", { class: dot.naive ? "lab-plane-naive" : "", title: dot.title, "aria-label": `${dot.title}. Show it again`, "data-number": dot.number, "data-newest": index === own.length - 1, onclick: () => open(dot) }), dot)));
+      ...own.map((dot, index) => place(element("button", { class: dot.naive ? "lab-plane-naive" : "", title: dot.title, ariaLabel: `${dot.title}. Show it again`, "data-number": dot.number, "data-newest": index === own.length - 1, onclick: () => open(dot) }), dot)));
     if (held) field.querySelector(`[data-number="${held}"]`)?.focus({ preventScroll: true });
     told.textContent = words;
     if (!shown && own.some(({ shielded }) => shielded)) card.open = shown = true; // once by itself

@@ -1,9 +1,9 @@
 function render({ model, el, film }) {
-  const list = element("div", { class: "lab-cases" });
+  const list = element("div", "lab-cases");
   const said = saying();
   const tell = sender(model, said);
   const story = element("dl", { class: "lab-preset", hidden: true });
-  const card = element("details", { class: "lab-card lab-folds lab-presets", "aria-label": "Experiments of the papers" },
+  const card = element("details", { class: "lab-card lab-folds lab-presets", ariaLabel: "Experiments of the papers" },
     element("summary", {}, element("h2", {}, "From the papers")), list, story, said);
 
   function drawPresets() {
@@ -18,7 +18,7 @@ function render({ model, el, film }) {
 
   function draw() {
     const { name, explanation, paper_item, scaled_down, expected } = model.get("shown");
-    for (const button of list.children) button.setAttribute("aria-pressed", button.dataset.name === name);
+    for (const button of list.children) button.ariaPressed = button.dataset.name === name;
     story.hidden = !name;
     const over = film.state.status === "finished" && film.source !== "recorded" ? film.frames.at(-1)?.verdict : "";
     const told = [["What it shows", explanation], ["Paper", paper_item], ["Scaled down", scaled_down], ["Verdict seen before", `${expected}${over ? `; this run: ${over.toLowerCase()}` : ""}`]];

@@ -34,18 +34,28 @@ function readingLabel({ what }, number, x, several, every) {
   return number % every ? [] : [drawn("text", { x, y, "text-anchor": "end", transform: `rotate(-50 ${x} ${y})` }, name)];
 }
 
+/** `seek` gets where a finger or a pressed pointer is, in the units of a drawing of this width. */
+function followPointer(svg, width, seek) {
+  const tell = ({ clientX }) => {
+    const bounds = svg.getBoundingClientRect();
+    seek(((clientX - bounds.left) / bounds.width) * width);
+  };
+  svg.addEventListener("pointerdown", (event) => { svg.setPointerCapture(event.pointerId); tell(event); });
+  svg.addEventListener("pointermove", (event) => { if (event.buttons) tell(event); });
+}
+
 /** The plot with its words; `draw(readings, count, place, round)` marks one of them. */
 function readingsPart(choose) {
   const svg = drawn("svg", { viewBox: `0 0 ${PLOT.width} ${PLOT.height}`, class: "lab-plot", role: "img" });
   const by = element("span"), ends = soft();
   const value = () => [element("dt"), element("dd")];
   const [right, other] = [value(), value()];
-  const [found, nearest] = [["leak", right], ["private", other]].map(([key, [name, size]]) => element("div", {}, element("span", { class: `lab-key lab-key-${key}` }), name, size));
-  const said = element("dl", { class: "lab-reading-now" }, found, nearest);
+  const [found, nearest] = [["leak", right], ["private", other]].map(([key, [name, size]]) => element("div", {}, element("span", `lab-key lab-key-${key}`), name, size));
+  const said = element("dl", "lab-reading-now", found, nearest);
   const node = element("div", { class: "lab-readings", hidden: true },
     element("h2", {}, by, meaning("readings", "these distances")),
-    soft(element("span", { class: "lab-key lab-key-leak" }, "what fits"), " and ",
-      element("span", { class: "lab-key lab-key-private" }, "the nearest that does not"), ": how much of it lies outside what was shared (log scale)"),
+    soft(element("span", "lab-key lab-key-leak", "what fits"), " and ",
+      element("span", "lab-key lab-key-private", "the nearest that does not"), ": how much of it lies outside what was shared (log scale)"),
     said, svg, ends);
   let x = () => 0, shown = 0;
 
@@ -67,7 +77,7 @@ function readingsPart(choose) {
     other[0].textContent = now.other;
     other[1].textContent = short(now.other_off);
     const beside = now.other ? `; the nearest other, “${now.other}”, ${short(now.other_off)}` : "";
-    svg.setAttribute("aria-label", `${read_by[0].toUpperCase()}${read_by.slice(1)} ${index + 1}: “${now.what}” is ${short(now.off)} outside${beside}.`);
+    svg.ariaLabel = `${read_by[0].toUpperCase()}${read_by.slice(1)} ${index + 1}: “${now.what}” is ${short(now.off)} outside${beside}.`;
   }
 
   /** Nothing stands out: why. */
@@ -75,18 +85,15 @@ function readingsPart(choose) {
     svg.setAttribute("viewBox", `0 0 ${PLOT.width} ${PLOT.bottom + 10}`);
     svg.replaceChildren(...decadeLines());
     ends.textContent = wall(span);
-    svg.setAttribute("aria-label", ends.textContent);
+    svg.ariaLabel = ends.textContent;
   }
 
-  function seek(event) {
-    const bounds = svg.getBoundingClientRect();
-    const at = ((event.clientX - bounds.left) / bounds.width) * PLOT.width;
+  function seek(at) {
     if (!shown) return;
     const far = Array.from({ length: shown }, (_, index) => Math.abs(x(index) - at));
     choose(far.indexOf(Math.min(...far)) + 1);
   }
 
-  svg.addEventListener("pointerdown", (event) => { svg.setPointerCapture(event.pointerId); seek(event); });
-  svg.addEventListener("pointermove", (event) => { if (event.buttons) seek(event); });
+  followPointer(svg, PLOT.width, seek);
   return { node, draw };
 }

@@ -7,17 +7,17 @@ function lock() {
 
 function render({ model, el, film }) {
   const canvas = element("canvas", { class: "lab-picture", role: "img" });
-  const label = element("span", { class: "lab-soft" });
-  const said = element("p", { class: "lab-soft lab-notes" });
+  const label = element("span", "lab-soft");
+  const said = element("p", "lab-soft lab-notes");
   const toggle = element("button", { class: "lab-small", onclick: () => film.cover(!film.covered) });
   const [covered, why] = [element("b"), element("span")];
-  const cover = element("div", { class: "lab-cover" }, lock(), covered, why);
+  const cover = element("div", "lab-cover", lock(), covered, why);
   const told = saying();
   const tell = sender(model, told);
   const pen = element("button", { class: "lab-small lab-draw", hidden: true, onclick: () => (writes() ? openSheet() : openPad()) }, "Draw your own");
   const give = element("button", { class: "lab-small", hidden: true, onclick: copyLink }, "Send it as a secret");
-  const frame = element("div", { class: "lab-frame" }, canvas, cover);
-  const strip = element("div", { class: "lab-strip lab-strip-plain" }, label, element("span", { class: "lab-row" }, pen, give, toggle));
+  const frame = element("div", "lab-frame", canvas, cover);
+  const strip = element("div", "lab-strip lab-strip-plain", label, element("span", "lab-row", pen, give, toggle));
   const heading = element("h2", {}, "The secret");
   let pad = null, sheet = null, asked = false, newest = null;
   const pads = {}; // a pad for pictures, another for molecules
@@ -125,9 +125,9 @@ function render({ model, el, film }) {
     covered.textContent = unknown ? "Unknown" : "Covered";
     why.textContent = unknown ? `Nobody here knows it: all there is came in ${unknown}.` : "You see what the server sees: only the numbers.";
     toggle.textContent = concealed ? "Reveal it" : "Hide it";
-    toggle.setAttribute("aria-pressed", concealed);
+    toggle.ariaPressed = concealed;
     offer();
-    canvas.setAttribute("aria-label", concealed ? `The private ${one()}, hidden.` : `The private ${one()}: ${film.round.alt}${spelt(film.round)}`);
+    canvas.ariaLabel = concealed ? `The private ${one()}, hidden.` : `The private ${one()}: ${film.round.alt}${spelt(film.round)}`;
   }
 
   function drawPictures() {
@@ -157,8 +157,8 @@ function render({ model, el, film }) {
   }
 
   el.append(
-    element("article", { class: "lab-card lab-client", "aria-label": "Client" },
-      element("span", { class: "lab-who" }, "Client"),
+    element("article", { class: "lab-card lab-client", ariaLabel: "Client" },
+      element("span", "lab-who", "Client"),
       heading,
       soft("It never leaves the phone."),
       frame, strip, told, said),

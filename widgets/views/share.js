@@ -19,24 +19,24 @@ function qrDrawing(rows) {
 
 function render({ model, el, film, signal }) {
   const alone = film.ownsAddress; // a lesson is one of several parts of its page
-  const place = element("p", { class: "lab-address" });
+  const place = element("p", "lab-address");
   const copy = element("button", { class: "lab-small lab-copy", onclick: take }, "Copy link");
   const code = element("button", { class: "lab-small", "aria-haspopup": "dialog", onclick: showCode }, "QR code");
   const said = saying();
   const tell = sender(model, said);
   const missing = soft();
   const picture = element("div");
-  const written = element("p", { class: "lab-address" });
+  const written = element("p", "lab-address");
   const reached = soft();
   const board = dialog("QR code", picture, written, reached);
   const choices = element("fieldset", {}, element("legend", {}, "The link hides these controls from whoever opens it:"));
-  const teacher = element("details", { class: "lab-teacher" }, element("summary", {}, "For a lesson: hide controls"), choices);
-  const file = element("input", { type: "file", class: "lab-run-file", accept: ".json,application/json", "aria-label": "Open a run", onchange: open });
+  const teacher = element("details", "lab-teacher", element("summary", {}, "For a lesson: hide controls"), choices);
+  const file = element("input", { type: "file", class: "lab-run-file", accept: ".json,application/json", ariaLabel: "Open a run", onchange: open });
   const saves = FILES.map(([kind, name, title]) => element("button", { class: "lab-small", title, onclick: () => tell({ type: "save", as: kind }) }, `${name} (${kind.toUpperCase()})`));
-  const exports = element("div", { class: "lab-row" }, element("h2", {}, "This run as a file"), ...saves,
-    element("label", { class: "lab-button lab-small" }, file, element("span", {}, "Open a run")));
-  const card = element("div", { class: "lab-card lab-share" },
-    element("div", { class: "lab-row" }, element("h2", {}, "This experiment as a link"), copy, ...(alone ? [code] : [])),
+  const exports = element("div", "lab-row", element("h2", {}, "This run as a file"), ...saves,
+    element("label", "lab-button lab-small", file, element("span", {}, "Open a run")));
+  const card = element("div", "lab-card lab-share",
+    element("div", "lab-row", element("h2", {}, "This experiment as a link"), copy, ...(alone ? [code] : [])),
     place, missing, exports, said, ...(alone ? [board, teacher] : []));
 
   /** The whole address under Voila; in a notebook, the line of code that shows the same. */

@@ -1,21 +1,21 @@
 // The client's shield: which, how strong, and what that costs; the price of each strength is told while it is turned.
 
 function render({ model, el, film }) {
-  const which = element("select", { "aria-label": "Shield of the phone", disabled: true, onchange: () => tell({ defence: which.value }) }, element("option", {}, "none"));
-  const value = element("span", { class: "lab-dial" });
-  const dial = element("input", { type: "range", class: "lab-plain-range", min: 1, step: 1, "aria-label": "Strength of the shield", oninput: turn, onchange: () => tell({ strength: dial.valueAsNumber }) });
+  const which = element("select", { ariaLabel: "Shield of the phone", disabled: true, onchange: () => tell({ defence: which.value }) }, element("option", {}, "none"));
+  const value = element("span", "lab-dial");
+  const dial = element("input", { type: "range", class: "lab-plain-range", min: 1, step: 1, ariaLabel: "Strength of the shield", oninput: turn, onchange: () => tell({ strength: dial.valueAsNumber }) });
   const turns = element("div", { class: "lab-row", hidden: true }, dial, value);
   const told = element("span", { role: "status" });
   const price = soft(told);
   const refused = element("p", { class: "lab-error", role: "alert" });
   const tell = sender(model, refused);
-  const card = element("section", { class: "lab-card lab-below lab-shield", "aria-label": "Shield" },
-    element("div", { class: "lab-row" }, element("b", {}, "Shield"), which), turns, price, refused);
+  const card = element("section", { class: "lab-card lab-below lab-shield", ariaLabel: "Shield" },
+    element("div", "lab-row", element("b", {}, "Shield"), which), turns, price, refused);
 
   function say(step) {
     value.textContent = step.value;
     told.textContent = step.told.join(" ");
-    dial.setAttribute("aria-valuetext", `${dial.value} of ${dial.max}: ${step.value}`);
+    dial.ariaValueText = `${dial.value} of ${dial.max}: ${step.value}`;
   }
 
   function turn() {

@@ -19,7 +19,7 @@ function directionBars({ rank, width, shares }) {
 }
 
 function spanPanel(span) {
-  return [element("ol", { class: "lab-steps" },
+  return [element("ol", "lab-steps",
     step(1, "Attention begins with a linear layer, the same at every place", math(MAPS)),
     step(2, "Its gradient is a sum over the places of (output gradient) times (input)", math(SUM)),
     step(3, `So every input lies in its row space: ${span.rank} of ${span.width} directions`, math(LIES), directionBars(span),

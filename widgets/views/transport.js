@@ -35,20 +35,20 @@ function render({ model, el, film, signal }) {
 
   const primary = element("button", { class: "lab-primary", onclick: act });
   const guess = element("button", { title: "Another picture, covered: which of the eight is it?", onclick: () => film.tell("ask") }, "New secret");
-  const steps = element("div", { class: "lab-group", role: "group", "aria-label": "Step" }, element("span", { class: "lab-group-name", "aria-hidden": true }, "Step"),
-    ...[1, 10, 100].map((count) => element("button", { "aria-label": `Step ${count}`, onclick: () => begun({ type: "step", count }) }, String(count))));
-  const reset = element("button", { class: "lab-icon", "aria-label": "Reset", title: "Reset (r)", onclick: () => begun({ type: "reset" }) }, "↺");
+  const steps = element("div", { class: "lab-group", role: "group", ariaLabel: "Step" }, element("span", { class: "lab-group-name", ariaHidden: true }, "Step"),
+    ...[1, 10, 100].map((count) => element("button", { ariaLabel: `Step ${count}`, onclick: () => begun({ type: "step", count }) }, String(count))));
+  const reset = element("button", { class: "lab-icon", ariaLabel: "Reset", title: "Reset (r)", onclick: () => begun({ type: "reset" }) }, "↺");
   const replay = element("button", { class: "lab-icon", onclick: toggleReplay });
-  const scrub = element("input", { type: "range", class: "lab-scrub", min: 0, max: 0, step: 1, "aria-label": "Iteration shown", oninput: () => film.show(scrub.valueAsNumber) });
-  const pace = element("div", { class: "lab-group lab-pace", role: "group", "aria-label": "Pace" },
+  const scrub = element("input", { type: "range", class: "lab-scrub", min: 0, max: 0, step: 1, ariaLabel: "Iteration shown", oninput: () => film.show(scrub.valueAsNumber) });
+  const pace = element("div", { class: "lab-group lab-pace", role: "group", ariaLabel: "Pace" },
     ...PACES.map(([seconds, name]) => element("button", { "data-seconds": seconds, onclick: () => tell({ type: "pace", seconds }) }, name)));
-  const badges = element("span", { class: "lab-badge" });
+  const badges = element("span", "lab-badge");
   const reload = element("button", { class: "lab-small", hidden: true, onclick: () => location.reload() }, "Reload");
-  const keys = element("p", { class: "lab-keys", "aria-hidden": true },
+  const keys = element("p", { class: "lab-keys", ariaHidden: true },
     ...[["space", "attack, pause"], ["←  →", "frame by frame"], ["?", "all keys"]].flatMap(([key, means]) => [element("kbd", {}, key), `${means} `]));
-  const card = element("div", { class: "lab-card lab-transport" },
-    element("div", { class: "lab-row" }, primary, ...(film.parts?.has("guess") ? [guess] : []), steps, reset, element("div", { class: "lab-row lab-film" }, replay, scrub)),
-    element("div", { class: "lab-row lab-under" }, message, reload, keys, element("div", { class: "lab-row lab-pacing" }, pace, meaning("run", "this run", badges))));
+  const card = element("div", "lab-card lab-transport",
+    element("div", "lab-row", primary, ...(film.parts?.has("guess") ? [guess] : []), steps, reset, element("div", "lab-row lab-film", replay, scrub)),
+    element("div", "lab-row lab-under", message, reload, keys, element("div", "lab-row lab-pacing", pace, meaning("run", "this run", badges))));
 
   let role = "", since = 0;
 
@@ -75,7 +75,7 @@ function render({ model, el, film, signal }) {
     message.textContent = film.troubled || sentence || foretold();
     message.classList.toggle("lab-bad", status === "failed" || film.troubled !== "");
     reload.hidden = film.troubled === "" || film.trouble === "away";
-    for (const button of pace.children) button.setAttribute("aria-pressed", Number(button.dataset.seconds) === pace_seconds);
+    for (const button of pace.children) button.ariaPressed = Number(button.dataset.seconds) === pace_seconds;
     card.dataset.status = film.connected ? status : "lost";
     card.dataset.trouble = film.trouble;
     showFrame();
@@ -92,9 +92,9 @@ function render({ model, el, film, signal }) {
     scrub.value = Math.max(0, film.position);
     scrub.disabled = film.frames.length < 2;
     scrub.style.setProperty("--lab-done", `${(100 * scrub.value) / Math.max(1, scrub.max)}%`);
-    scrub.setAttribute("aria-valuetext", film.shown ? `iteration ${film.shown.iteration}, ${film.shown.verdict}` : "no frames");
+    scrub.ariaValueText = film.shown ? `iteration ${film.shown.iteration}, ${film.shown.verdict}` : "no frames";
     replay.textContent = film.playing ? "❚❚" : "▶";
-    replay.setAttribute("aria-label", film.playing ? "Pause the replay" : "Replay");
+    replay.ariaLabel = film.playing ? "Pause the replay" : "Replay";
     replay.title = film.playing ? "Pause the replay (p)" : "Replay (p)";
     replay.disabled = film.frames.length < 2;
     badges.replaceChildren(...badge(film).filter(Boolean).map((text) => element("span", {}, text)));

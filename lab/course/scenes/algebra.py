@@ -1,4 +1,4 @@
-"""No guessing at all: one division."""
+"""No guessing at all: a division, and equations."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lab.modalities.line_up import Verdict
 
 @dataclass(frozen=True)
 class Algebra(Scene):
-    """No guessing at all: one division."""
+    """No guessing at all: a division, and equations."""
 
     def content(self) -> SceneContent:
         """The scene in words."""
@@ -18,18 +18,22 @@ class Algebra(Scene):
             place=7,
             title="Algebra",
             text=(
-                "In a fully connected layer each weight's number is the bias's number times one value of the input. "
-                "Both are sent."
+                "In the last layer each weight's number is the bias's number times one value of what entered it; "
+                "both are sent. Below it, what entered each layer solves equations."
             ),
             question="How many guesses does the server need?",
             answers=("none", "one for each value", "as many as before"),
             right=0,
+            runs=False,
+            peels=True,
             expected=Verdict.RECOGNISABLE,
-            link="preset=analytic_mlp",
-            because="It divides one by the other, 3,072 times. Below stand the numbers of this very gradient.",
-            sentence="A fully connected first layer does not resist at all: it is a division.",
-            shows=("secret", "server", "ending", "transport", "panel"),
+            because=(
+                "It divides one by the other, 4,096 times, and then takes three layers off by their equations. "
+                "Only the picture is left."
+            ),
+            sentence="A gradient is no riddle to be guessed: it is a system of equations.",
+            shows=("secret", "sent", "server", "panel"),
             lesson="02-one-layer-gives-it-away",
             paper="Geiping et al. 2020, Proposition 3.1",
-            code="lab/attacks/analytic.py",
+            code="lab/attacks/recursive.py",
         )

@@ -35,8 +35,10 @@ class SceneContent:
     """The experiment, in the words of a link."""
     runs: bool = True
     """Whether an answer sets off the attack."""
+    peels: bool = False
+    """Whether an answer sets off the way down through the layers instead."""
     expected: Verdict | None = None
-    """What the run was seen to come to."""
+    """What the run, or the way down, was seen to come to."""
     lesson: str = ""
     """Name of the lesson's notebook that goes on from here."""
     paper: str = ""
