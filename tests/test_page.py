@@ -336,7 +336,7 @@ def test_without_a_guess_the_layers_come_off_in_the_storys_own_cards(visit):
         "fc 1 off", "conv 3 off", "conv 2 off", "conv 1 off",
     ]  # fmt: skip
     top, bottom, value = (
-        float(text.replace("−", "-")) for text in page.locator(".lab-sent .lab-quotient mn").all_inner_texts()
+        float(text.replace("−", "-")) for text in page.locator(".lab-sent .lab-quotient mn").all_text_contents()
     )
     assert top / bottom == pytest.approx(value, abs=1e-3)
     (guesses, by_guessing), (none, by_algebra) = (text.splitlines() for text in page.locator(".lab-ways div").all_inner_texts())
