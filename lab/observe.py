@@ -95,6 +95,7 @@ def observe(
             label_source=label_source,
         )
     from lab.federated.batch_statistics import statistics_of_change
+    from lab.federated.given_names import given_names, names_of_parts
     from lab.federated.own_model import copied, settled, tried, unused, unwrapped_model
     from lab.federated.own_network import as_classifier
 
@@ -114,9 +115,10 @@ def observe(
     weights = dict(own.named_parameters())
     for name in left_out:
         weights[name].requires_grad_(False)
+    named = names_of_parts(own)
     network, more = as_classifier(own, normalise, probe, shift_blind=protocol.loss.zero_sum)
-    names = {id(weight): name for name, weight in network.named_parameters()}
-    now_called = {name: names[id(weight)] for name, weight in weights.items() if id(weight) in names}
+    called = given_names(network, named)
+    now_called = {called[name]: name for name, _ in network.named_parameters()}
     told = counts if protocol.sends_change and len(protocol.steps(count).rows) == 1 else {}
     source = source_of_labels(known, label_source)
     return Observation(
@@ -129,6 +131,7 @@ def observe(
         labels=known.to(probe.device) if known is not None and source is LabelSource.KNOWN else None,
         notes=(*notes, *more, *_left_out(model, sent, left_out)),
         batch_statistics=statistics_of_change(model, told, network, now_called, probe) if told else {},
+        given_names=called,
     )
 
 

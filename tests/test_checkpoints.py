@@ -195,12 +195,14 @@ def test_bad_files(tmp_path):
         return text
 
     assert answer(tmp_path / "gone.pth") == (
-        f"There is no file of weights {tmp_path / 'gone.pth'}; give the path of a .safetensors or .pth file."
+        f"There is no file of weights {tmp_path / 'gone.pth'}; give the path of a .safetensors, .pt, .pth or .npz file."
     )
-    assert answer(tmp_path) == f"{tmp_path} is a folder; give the path of a .safetensors or .pth file."
+    assert answer(tmp_path) == f"{tmp_path} is a folder; give the path of a .safetensors, .pt, .pth or .npz file."
     for name, data in (("a.pth", b"hello"), ("b.pth", b""), ("c.safetensors", b"hello"), ("d.safetensors", b"")):
         (tmp_path / name).write_bytes(data)
-        assert f"{name} holds no weights that can be read safely; give a .safetensors or .pth file." in answer(tmp_path / name)
+        assert f"{name} holds no weights that can be read safely; give a .safetensors, .pt, .pth or .npz file." in answer(
+            tmp_path / name
+        )
     for number, content in enumerate(([1, 2], {}, {"a": 1}, torch.zeros(3), {"state_dict": 5})):
         torch.save(content, tmp_path / f"{number}.pth")
         assert "is not a dictionary of tensors by name; save it by torch.save(network.state_dict(), path)." in answer(

@@ -189,13 +189,13 @@ NAMES = {
     "net.py": "does not say which model in which file",
     "net.py:": "does not say which model in which file",
     "net.py:Net()": "does not say which model in which file",
-    "net.py:number": "is a int, and no model",
-    "net.py:nn": "is a module, and no model",
+    "net.py:number": "is of the type int, and no model",
+    "net.py:nn": "is of the type module, and no model",
     "net.py:Needy": r"cannot be run \(TypeError",
     "net.py:broken": r"cannot be run \(RuntimeError: no GPU here\)",
     "no_such_package.nets:Net": "cannot be run .ModuleNotFoundError",
     "json:loads": r"cannot be run \(TypeError",
-    "math:pi": "is a float, and no model",
+    "math:pi": "is of the type float, and no model",
 }
 
 

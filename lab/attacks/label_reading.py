@@ -56,6 +56,8 @@ class LabelReading(Attack):
         """One state: the labels in ascending order. Raises ``LabError`` where the last layer does not suit the rule."""
         if observation.classes == 1 and self.rule is not Rule.LLG:
             raise LabError(f"The rule {self.rule.value} compares classes, and this network has one logit; take rule=llg.")
+        if observation.tells_nothing:
+            raise LabError("Labels cannot be read: every shared number is zero. Send an update that moved a weight.")
         several = multi_labels(observation)
         if several is not None:
             note, labels = multi_labels_note(several), None

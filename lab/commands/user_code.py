@@ -73,11 +73,11 @@ def _made(found: Any, text: str) -> nn.Module:
     """The model: what was found, or what that makes when called without arguments."""
     if not isinstance(found, nn.Module):
         if not callable(found):
-            raise LabError(f"{text} is a {type(found).__name__}, and no model; {HOW}.")
+            raise LabError(f"{text} is of the type {type(found).__name__}, and no model; {HOW}.")
         with running(text):
             found = found()
     if not isinstance(found, nn.Module):
-        raise LabError(f"{text} makes a {type(found).__name__}, and no torch.nn.Module; {HOW}.")
+        raise LabError(f"{text} makes something of the type {type(found).__name__}, and no torch.nn.Module; {HOW}.")
     return found
 
 

@@ -50,6 +50,10 @@ class Belief(Enum):
         "Explains it, perhaps as others do",
         "The {one} explains what was sent; whether another would, too, cannot be told of this model.",
     )
+    NOTHING_SENT = (
+        "Nothing was sent",
+        "Every shared number is zero, so nothing speaks for the {one} or against it.",
+    )
     UNKNOWN = (
         "Nothing tells",
         "Nothing tells whether the {one} explains what was sent: the attack found no labels to send it with.",
@@ -112,16 +116,17 @@ def evidence(seen: Observation, state: AttackState) -> Evidence:
     candidate = modality.inside(moved(state.candidate, next(iter(seen.update.values()))))
     labels = seen.labels if state.labels is None else state.labels.to(seen.device)
     residual = hidden = None
-    if labels is not None and len(labels) == count(candidate):
+    if labels is not None and len(labels) == count(candidate) and not seen.tells_nothing:
         with device.computing(device.threads_for(seen.network)):
             residual = _residual(seen, candidate, labels)
             with suppress(LabError):  # of a model that torch derives but once
                 hidden = hidden_share(seen, candidate, labels, residual)
     strange, usual = _strangeness(modality, seen, candidate)
     equations = sum(tensor.numel() for tensor in seen.update.values())
+    belief = _belief(residual, hidden, fewer=equations < size(candidate), strange=_is_strange(modality, strange, usual))
     return Evidence(
         modality=modality,
-        belief=_belief(residual, hidden, fewer=equations < size(candidate), strange=_is_strange(modality, strange, usual)),
+        belief=Belief.NOTHING_SENT if seen.tells_nothing else belief,
         residual=residual,
         hidden=hidden,
         unknowns=size(candidate),

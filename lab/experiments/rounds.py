@@ -141,18 +141,23 @@ def _with_its_threads(observation: Observation, attack: Attack, seed: int) -> Ge
 
 
 def _attacked(observation: Observation, attack: Attack, seed: int) -> Generator[AttackState, None, None]:
+    no_labels = observation.tells_nothing and observation.labels is None
     try:
         for state in attack.reconstruct(observation, stream(seed, "candidate")):
-            yield state if state.outcome is None else _with_notes(state, observation.notes)
+            yield _as_told(replace(state, labels=None) if no_labels else state, observation)
+    except LabError as error:
+        raise LabError(observation.as_given(str(error))) from None
     except RuntimeError as error:
         if not device.can_fall_back(error, observation.device):
             raise
         yield from _attacked(observation.to(torch.device("cpu")), attack, seed)
 
 
-def _with_notes(state: AttackState, notes: tuple[str, ...]) -> AttackState:
-    """The end of an attack, with what was said of its observation."""
-    return replace(state, note=" ".join(filter(None, (state.note, *notes))))
+def _as_told(state: AttackState, observation: Observation) -> AttackState:
+    """A state with its layers called as the model's owner does; at the end of an attack, with what was said of what it saw."""
+    notes = observation.notes if state.outcome is not None else ()
+    note = " ".join(filter(None, (observation.as_given(state.note), *notes)))
+    return state if note == state.note else replace(state, note=note)
 
 
 def build_network(experiment: Experiment, batch: Batch) -> tuple[Classifier, Batch]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from lab.lazy import torch
 
 from lab.errors import LabError
+from lab.federated.given_names import as_given
 from lab.federated.receiving import received
 from lab.federated.tensors import IMAGES, Gradients, Received, Shape, Targets
 
@@ -53,6 +54,9 @@ class Observation:
     batch_statistics: Mapping[str, Statistics] = field(default_factory=dict[str, "Statistics"])
     """Of the client's batch, by the batch norm that it entered; where they were sent, or what was sent tells them."""
 
+    given_names: Mapping[str, str] = field(default_factory=dict[str, str])
+    """What the owner of a model calls the network's layers and parameters, by what they are called in the network."""
+
     def __post_init__(self) -> None:
         """What came in passes the door: keyed, ordered and cast as the network has it. Raises ``LabError`` where it cannot."""
         network, update = received(self.network, self.update)
@@ -73,6 +77,15 @@ class Observation:
                 "lab.attack(seen) takes one that finds them."
             )
         return self.input_shape
+
+    @property
+    def tells_nothing(self) -> bool:
+        """Whether every shared number is zero."""
+        return not any(bool(tensor.any()) for tensor in self.update.values())
+
+    def as_given(self, sentence: str) -> str:
+        """The sentence with layers and parameters called what the owner of the model calls them."""
+        return as_given(sentence, self.given_names) if self.given_names else sentence
 
     @property
     def device(self) -> torch.device:

@@ -29,6 +29,9 @@ class Finding(Entry):
     place: ClassVar[int]
     """Findings are looked for, and named, in this order: what others would be mistaken for comes first."""
 
+    hides_others: ClassVar[bool] = False
+    """Whether, where it is found, nothing that comes after it can be told."""
+
     @abstractmethod
     def look(self, case: Case) -> Found | None:
         """What there is; None where nothing shows."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from lab.errors import LabError, quoted
@@ -45,8 +46,17 @@ def diagnose(seen: Seen) -> Diagnosis:
         raise LabError(f"seen = {quoted(seen)} is no observation; give what lab.observe(model, update, ...) returns.")
     case = Case(seen)
     kinds = sorted((entry() for entry in entries("finding").values() if issubclass(entry, Finding)), key=lambda one: one.place)
-    findings = [found for kind in kinds if (found := kind.look(case)) is not None]
-    return Diagnosis(_looks(case), tuple(findings))
+    return Diagnosis(_looks(case), tuple(_findings(kinds, case)))
+
+
+def _findings(kinds: list[Finding], case: Case) -> Iterator[Found]:
+    """All that there are, up to one that hides what comes after it; layers called as the model's owner calls them."""
+    for kind in kinds:
+        found = kind.look(case)
+        if found is not None:
+            yield replace(found, sentence=case.seen.as_given(found.sentence))
+            if kind.hides_others:
+                return
 
 
 def _looks(case: Case) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ class Dropout(Finding):
             return None
         for name in case.network.linear_layers:
             slope = case.sent.get(f"{name}.weight")
-            if slope is None or slope.shape[1] < ENOUGH:
+            if slope is None or slope.shape[1] < ENOUGH or not slope.any():
                 continue
             known = [_silent(other[f"{name}.weight"]) for other in case.gradients_of_others]
             silent, usual = float(_silent(slope).double().mean()), max(float(other.double().mean()) for other in known)

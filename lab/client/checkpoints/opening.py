@@ -18,6 +18,8 @@ from lab.files.one_at_a_time import ONE_AT_A_TIME
 
 MOST_BYTES = 4 * 2**30
 """Of what a packed file unpacks to; a larger file may hold as much as it is long."""
+FILES = "a .safetensors, .pt, .pth or .npz file"
+"""What can be read."""
 HOW = "save it by torch.save(network.state_dict(), path)"
 
 
@@ -32,15 +34,15 @@ def opened(path: Path, what: str = "weights") -> Any:
     except LabError:
         raise
     except Exception:  # torch.load fails on foreign bytes in many ways, KeyError among them
-        raise LabError(f"{path} holds no {what} that can be read safely; give a .safetensors or .pth file.") from None
+        raise LabError(f"{path} holds no {what} that can be read safely; give {FILES}.") from None
 
 
 def check_file(path: Path, what: str = "weights") -> None:
     """Raise ``LabError`` where there is no file at all."""
     if os.path.isdir(path):
-        raise LabError(f"{path} is a folder; give the path of a .safetensors or .pth file.")
+        raise LabError(f"{path} is a folder; give the path of {FILES}.")
     if not os.path.isfile(path):
-        raise LabError(f"There is no file of {what} {path}; give the path of a .safetensors or .pth file.")
+        raise LabError(f"There is no file of {what} {path}; give the path of {FILES}.")
 
 
 def keeps_order(path: Path) -> bool:
