@@ -31,11 +31,11 @@ def test_no_attack_claims_a_label_or_a_residual(name, model, told):
     seen = observed(model, **told)
     kind = entries("attack")[name]
     attack = kind(iterations=2) if hasattr(kind, "iterations") else kind()
-    try:
-        state = list(lab.attack(seen, attack))[-1]
-    except lab.LabError as error:
-        assert (name, "every shared number is zero" in str(error)) == ("label_reading", True), error
+    if not kind.seeks_inputs:
+        with pytest.raises(lab.LabError, match="every shared number is zero"):
+            list(lab.attack(seen, attack))
         return
+    state = list(lab.attack(seen, attack))[-1]
     assert state.labels is None or "labels" in told
     found = evidence(seen, state)
     assert found.belief is Belief.NOTHING_SENT
