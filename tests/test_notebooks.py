@@ -1,12 +1,14 @@
 """Every notebook runs from top to bottom, and is kept as a reader should find it; every lesson keeps the course's form."""
 
 import ast
+import asyncio
 import importlib
 import importlib.util
 import re
 from pathlib import Path
 
 import pytest
+from jupyter_client.provisioning import KernelProvisionerFactory
 from lessons import LESSONS, quick, read, solutions, tagged
 from nbclient import NotebookClient
 
@@ -16,6 +18,7 @@ from lab.course.exercises.checking import exercises
 from lab.experiments import links
 from widgets.run import opening
 from widgets.serving import serve
+from widgets.serving.forking import ForkServer
 
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("**/*.ipynb"))
 UNATTENDED = [path for path in NOTEBOOKS if "needs" not in read(path).metadata]
@@ -60,12 +63,30 @@ def test_who_counts_and_lists_the_lessons_has_all_of_them(document):
     assert [title for path in LESSONS if (title := read(path).metadata["title"].partition(" · ")[2]) not in shown] == []
 
 
+@pytest.fixture(scope="module")
+def kernels():
+    """Kernels as the page has them, copies of one process that has imported everything; and the loop in which they run."""
+    factory = KernelProvisionerFactory.instance()
+    before, factory.default_provisioner_name = factory.default_provisioner_name, "gradlab-fork"
+    ForkServer.start()
+    with asyncio.Runner() as loop:
+        yield loop
+        loop.run(_stopped())
+    factory.default_provisioner_name = before
+
+
+async def _stopped():
+    ForkServer.stop()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("path", UNATTENDED, ids=lambda path: path.stem)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore::RuntimeWarning")
-def test_it_runs_unattended(path):
+def test_it_runs_unattended(path, kernels):
+    """In a kernel of its own; ``test_jupyter`` has lessons in plain ones."""
     notebook = quick(read(path))
-    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(path.parent)}}).execute()
+    client = NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(path.parent)}})
+    kernels.run(client.async_execute())
     shown = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     assert not [output for output in shown if output.output_type in ("error", "stream")]
     widgets = [output for output in shown if "application/vnd.jupyter.widget-view+json" in output.get("data", {})]

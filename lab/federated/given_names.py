@@ -7,14 +7,16 @@ from collections.abc import Mapping
 
 from torch import nn
 
+from lab.federated.typed_torch import layers_of
+
 NAME_OF_A_PART = re.compile(r"\b(?:features|head)(?:\.\w+)+")
 """How sentences write the name of a network's layer or parameter."""
 
 
 def names_of_parts(model: nn.Module) -> dict[int, str]:
     """Of each layer and parameter its name, by its identity."""
-    parts = (*model.named_modules(), *model.named_parameters())
-    return {id(part): name for name, part in parts if name}
+    layers = {id(layer): name for name, layer in layers_of(model, nn.Module).items() if name}
+    return layers | {id(weight): name for name, weight in model.named_parameters()}
 
 
 def given_names(network: nn.Module, known: Mapping[int, str]) -> dict[str, str]:
@@ -23,10 +25,11 @@ def given_names(network: nn.Module, known: Mapping[int, str]) -> dict[str, str]:
     A layer that is a copy is called as its parameters are, and one that was a function in the model after what it does.
     """
     parameters = {name: known[id(weight)] for name, weight in network.named_parameters() if id(weight) in known}
-    found = dict(parameters)
-    for name, layer in network.named_modules():
-        found[name] = known.get(id(layer)) or _by_parameters(name, parameters) or type(layer).__name__
-    return found
+    layers = {
+        name: known.get(id(layer)) or _by_parameters(name, parameters) or type(layer).__name__
+        for name, layer in layers_of(network, nn.Module).items()
+    }
+    return parameters | layers
 
 
 def _by_parameters(layer: str, parameters: Mapping[str, str]) -> str:
