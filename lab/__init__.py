@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from lab.attacks.analytic import Analytic
     from lab.attacks.base import Attack, AttackState, Interrupted, Outcome
     from lab.attacks.closed_form.outcomes import ClosedFormOutcome
+    from lab.attacks.feature_span import FeatureOutcome, FeatureSpan
     from lab.attacks.gradient_matching import GradientMatching
     from lab.attacks.head_start import HeadStart
     from lab.attacks.label_reading import LabelReading, LabelReadingOutcome
@@ -135,6 +136,8 @@ __all__ = [
     "Dropout",
     "Euclidean",
     "Experiment",
+    "FeatureOutcome",
+    "FeatureSpan",
     "FedAvg",
     "FedSGD",
     "FlowerNet",
@@ -220,6 +223,7 @@ _NOUNS = (
     "lab.federated.local_optimisers.base",
     "lab.federated.losses.base",
     "lab.attacks.label_reading",
+    "lab.attacks.feature_span",
     "lab.attacks.neighbourhoods",
     "lab.attacks.patch_embedding",
     "lab.attacks.span",

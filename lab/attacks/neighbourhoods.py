@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from lab.lazy import Tensor, torch
 
 from lab.attacks.base import Attack, AttackState, Outcome, RecoveredPart, final_state, uninformed
+from lab.attacks.closed_form.outcomes import ClosedFormOutcome
 from lab.federated.inputs import each, is_same, moved
 from lab.federated.observation import Observation
 from lab.modalities.graphs.building import Graph, batch_of, graphs_of
@@ -51,6 +52,7 @@ class GraphOutcome(Outcome):
     TOO_MANY = "More neighbourhoods fit, or more numbers of them, than can be tried."
     NO_GLUE = "The neighbourhoods are known, but no graph was found that has them all."
     SEVERAL = "Several graphs share one gradient, which mixes their neighbourhoods."
+    ATTRIBUTES = "Nodes have real-valued attributes, which no list of neighbourhoods holds; take the attack feature_span."
     NO_BODY = "This network is no graph network of the catalogue with its layers and head sent."
 
 
@@ -111,9 +113,13 @@ class _Reconstruction:
         body, update = seen.network.features, seen.mean_gradient()
         if not isinstance(body, GraphBody) or isinstance(seen.input_shape, tuple):
             return GraphOutcome.NO_BODY
+        if body.attributes:
+            return GraphOutcome.ATTRIBUTES
         layers = [f"features.layers.{hop}" for hop in range(len(body.layers))]
         if not all(name in update for name in (*(f"{layer}.weight" for layer in layers), "head.0.weight", "head.0.bias")):
             return GraphOutcome.NO_BODY
+        if not all(bool(update[f"{layer}.weight"].any()) for layer in layers):
+            return ClosedFormOutcome.DEAD_UNITS
         weight, bias = update["head.0.weight"], update["head.0.bias"]
         pooled = bias @ weight / (bias @ bias).clamp_min(1e-300)
         back = bias @ seen.network.get_parameter("head.0.weight").detach()

@@ -13,7 +13,7 @@ from lab.client.checkpoints.card import Accuracy, Recipe
 from lab.client.samples import Answers, Samples, checked_cut, full_batches
 from lab.federated.inputs import each
 from lab.federated.tensors import Inputs
-from lab.modalities.graphs.building import Graph, batch_of
+from lab.modalities.graphs.building import Graph, batch_of, with_attributes
 from lab.randomness import stream
 
 ANSWERED = 32
@@ -32,23 +32,34 @@ class TrainingGraphs(Samples):
     classes: int
     cut: int
     """Number of the first graph that is kept aside."""
+    tables: Sequence[Tensor] = ()
+    """Attributes of the nodes of each, shape (nodes, attributes); none where nodes have none."""
     kinds: ClassVar[str] = "graphs"
 
     @classmethod
     def read(
-        cls, name: str, graphs: Sequence[Graph], labels: Sequence[int], atoms: int, classes: int, recipe: Recipe
+        cls,
+        name: str,
+        graphs: Sequence[Graph],
+        labels: Sequence[int],
+        atoms: int,
+        classes: int,
+        recipe: Recipe,
+        tables: Sequence[Tensor] = (),
     ) -> TrainingGraphs:
         """The last of the seeded order are kept aside. Raises ``LabError`` where they are too few."""
         cut = checked_cut(name, len(graphs), recipe, cls.kinds)
         order = torch.randperm(len(graphs), generator=stream(recipe.seed, "order of graphs")).tolist()
         told = torch.tensor([labels[place] for place in order], dtype=torch.long)
-        return cls([graphs[place] for place in order], told, atoms, classes, cut)
+        listed = [tables[place] for place in order] if tables else ()
+        return cls([graphs[place] for place in order], told, atoms, classes, cut, listed)
 
     @property
     def shape(self) -> Mapping[str, tuple[int, ...]]:
         """Of the largest."""
         nodes = max(len(labels) for labels, _ in self.graphs)
-        return {"atoms": (nodes, self.atoms), "bonds": (nodes, nodes)}
+        shape = {"atoms": (nodes, self.atoms), "bonds": (nodes, nodes)}
+        return shape | ({"attributes": (nodes, self.tables[0].shape[1])} if self.tables else {})
 
     @property
     def told_shape(self) -> tuple[int, ...]:
@@ -68,6 +79,7 @@ class TrainingGraphs(Samples):
     def inputs(self, raw: Tensor) -> Inputs:
         """The graphs of these numbers."""
         batch = batch_of([self.graphs[number] for number in raw.tolist()], self.atoms)
+        batch = with_attributes(batch, [self.tables[number] for number in raw.tolist()]) if self.tables else batch
         return each(lambda tensor: tensor.to(raw.device), batch)
 
     def score(self, answers: Answers) -> float:

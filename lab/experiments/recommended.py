@@ -14,6 +14,7 @@ from lab.lazy import nn
 from lab.attacks.analytic import Analytic
 from lab.attacks.base import Attack
 from lab.attacks.closed_form.linear_layers import recover_layer_inputs
+from lab.attacks.feature_span import FeatureSpan
 from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.head_start import HeadStart
 from lab.attacks.matching.distances.balanced_cosine import BalancedCosine
@@ -27,6 +28,7 @@ from lab.attacks.neighbourhoods import Neighbourhoods
 from lab.attacks.patch_embedding import PatchEmbedding
 from lab.attacks.soft_pooling import SoftPooling
 from lab.attacks.span import Span
+from lab.client.datasets.tu import TU
 from lab.experiments.experiment import Experiment
 from lab.federated.networks.base import Activation, Network
 from lab.federated.networks.convnet import ConvNet
@@ -88,6 +90,8 @@ Its last layers tell little of it (ResNet20-4, 2,000 steps: 17.8 dB against 16.5
 def recommended_for(experiment: Experiment) -> Attack:
     """The attack that serves this experiment's network, weights and number of pictures best."""
     found = recommended_attack(experiment.network, trained=experiment.trained, pictures=experiment.batch_size)
+    if isinstance(found, Neighbourhoods) and isinstance(experiment.dataset, TU) and experiment.dataset.attributes:
+        return FeatureSpan()
     return _knowing(found, experiment.network.modality)
 
 
@@ -151,7 +155,7 @@ def recommended_for_observation(observation: Observation) -> Attack:
     kinked = any(isinstance(module, (nn.ReLU, nn.LeakyReLU, nn.MaxPool2d)) for module in observation.network.modules())
     distance = TopHeavyCosine() if kinked else BalancedCosine()
     if observation.modality == Neighbourhoods.modality and observation.batch_size == 1:
-        return Neighbourhoods()
+        return FeatureSpan() if "attributes" in observation.input_shape else Neighbourhoods()
     if isinstance(observation.network.features, CausalTransformer):
         return Span()
     if HeadStart.modality != observation.modality:

@@ -61,20 +61,23 @@ class ConcatMean(Aggregation):
 
 
 class AtomsAndBonds(Entrance):
-    """A node's kind beside its row of the adjacency, shape (batch, nodes, kinds + nodes)."""
+    """A node's kind, and its attributes, beside its row of the adjacency, shape (batch, nodes, kinds + attributes + nodes)."""
 
-    def __init__(self, kinds: int) -> None:
+    def __init__(self, kinds: int, attributes: int = 0) -> None:
         super().__init__()
-        self.kinds = kinds
+        self.kinds, self.attributes = kinds, attributes
 
     def forward(self, inputs: Inputs) -> Tensor:
         """One tensor."""
         assert not isinstance(inputs, Tensor)
-        return torch.cat([inputs["atoms"], inputs["bonds"]], -1)
+        told = (inputs["attributes"],) if self.attributes else ()
+        return torch.cat([inputs["atoms"], *told, inputs["bonds"]], -1)
 
     def inverse(self, values: Tensor) -> Inputs:
-        """Kinds and bonds apart."""
-        return {"atoms": values[..., : self.kinds], "bonds": values[..., self.kinds :]}
+        """Kinds, attributes and bonds apart."""
+        described = self.kinds + self.attributes
+        atoms, told, bonds = values.tensor_split((self.kinds, described), -1)
+        return {"atoms": atoms, "bonds": bonds} | ({"attributes": told} if self.attributes else {})
 
 
 class GraphBody(nn.Module):
@@ -89,8 +92,10 @@ class GraphBody(nn.Module):
         bias: bool,
         degree: bool,
         mean: bool,
+        attributes: int = 0,
     ) -> None:
         super().__init__()
+        self.attributes = attributes
         self.kinds, self.aggregation, self.degree, self.mean = kinds, aggregation, degree, mean
         self.layers = nn.ModuleList(nn.Linear(inputs, outputs, bias=bias) for inputs, outputs in sizes)
         self.activation = activation
@@ -101,14 +106,14 @@ class GraphBody(nn.Module):
         Nodes of kind 0 throughout only fill a batch up and count for nothing.
         """
         values = values.to(next(self.parameters()))
-        atoms, bonds = values[..., : self.kinds], values[..., self.kinds :]
-        real = atoms.sum(-1)
-        nodes = self.described(atoms, bonds.sum(-1))
+        features, bonds = values.tensor_split((self.kinds + self.attributes,), -1)
+        real = features[..., : self.kinds].sum(-1)
+        nodes = self.described(features, bonds.sum(-1))
         for layer in self.layers:
             nodes = self.activation(layer(self.aggregation.aggregate(nodes, bonds, real))) * real.unsqueeze(-1)
         pooled = nodes.sum(1)
         return pooled / real.sum(1, keepdim=True).clamp_min(LEAST) if self.mean else pooled
 
-    def described(self, atoms: Tensor, degrees: Tensor) -> Tensor:
-        """What the first layer gathers of a node: its kind, and its degree where that is a feature."""
-        return torch.cat([atoms, degrees.unsqueeze(-1) / DEGREE_UNIT], -1) if self.degree else atoms
+    def described(self, features: Tensor, degrees: Tensor) -> Tensor:
+        """What the first layer gathers of a node: its kind and attributes, and its degree where that is a feature."""
+        return torch.cat([features, degrees.unsqueeze(-1) / DEGREE_UNIT], -1) if self.degree else features

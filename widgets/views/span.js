@@ -23,6 +23,6 @@ function spanPanel(span) {
     step(1, "Attention begins with a linear layer, the same at every place", math(MAPS)),
     step(2, "Its gradient is a sum over the places of (output gradient) times (input)", math(SUM)),
     step(3, `So every input lies in its row space: ${span.rank} of ${span.width} directions`, math(LIES), directionBars(span),
-      soft("Bars: singular values of the shared gradient, on a logarithmic scale. Grey ones are rounding.")),
+      soft("Bars: singular values of the shared gradient, on a logarithmic scale. Pale ones are rounding.")),
     step(4, "Words can be listed: each is put at each place and held against these directions", element("p", {}, wall(span))))];
 }

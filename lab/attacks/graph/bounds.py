@@ -14,5 +14,7 @@ MOST_INTEGER_PROGRAMMES = 16
 """Of whole numbers, in all attempts; each may take seconds."""
 MOST_ASSEMBLED = 100
 """Counts of neighbourhoods for which graphs are assembled, in all attempts."""
+STARTS, ROUNDS, STEPS = 40, 12, 30
+"""Places from which inputs of a layer are sought at once, how often, and steps of each."""
 MOST_GRAPHS = 12_000
 """Small graphs that are all tried."""

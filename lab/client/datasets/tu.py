@@ -6,18 +6,19 @@ import io
 import os
 import zipfile
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from lab.lazy import torch
+from lab.lazy import Tensor, torch
 
 from lab.client.batch import Batch
 from lab.client.datasets.base import MOST_CLASSES, Dataset
 from lab.errors import LabError
 from lab.federated.tensors import Inputs, Shape
 from lab.files import data_folder
-from lab.modalities.graphs.building import Graph, batch_of
+from lab.modalities.graphs.building import Graph, batch_of, with_attributes
 from lab.options.fields import Bounds, Help
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ MOST_LINES = 2_000_000
 """Of one text file: each becomes a list, forty times as large as its text."""
 MOST_NODES, MOST_KINDS = 1_000, 200
 """Of one graph; its bonds are a matrix."""
+MOST_ATTRIBUTES, MOST_NUMBERS = 100, 8_000_000
+"""Of a node, and of all nodes together."""
+PARTS = ("graph_indicator", "graph_labels", "node_labels", "A")
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,7 @@ class TU(Dataset):
     is_trainable: ClassVar[bool] = True
     path: Annotated[str, Help("the .zip file, as published; of the folder of data its name does")] = ""
     first: Annotated[int, Bounds(0, 10**7), Help("number of the first private graph, from 0")] = 0
+    attributes: Annotated[bool, Help("whether nodes have their real-valued attributes, of mean 0 and spread 1, too")] = False
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -52,7 +57,8 @@ class TU(Dataset):
         """Of the largest graph."""
         found = self._read()
         nodes = max(len(kinds) for kinds, _ in found.graphs)
-        return {"atoms": (nodes, found.kinds), "bonds": (nodes, nodes)}
+        shape = {"atoms": (nodes, found.kinds), "bonds": (nodes, nodes)}
+        return shape | ({"attributes": (nodes, found.tables[0].shape[1])} if found.tables else {})
 
     def check_at_hand(self, count: int, size: int) -> None:
         """The file is there, can be read, and holds so many."""
@@ -68,14 +74,15 @@ class TU(Dataset):
         self.check_at_hand(count, size)
         found = self._read()
         part = slice(self.first, self.first + count)
-        return Batch(batch_of(found.graphs[part], found.kinds), torch.tensor(found.labels[part], dtype=torch.long))
+        return Batch(found.batch(range(*part.indices(len(found.graphs)))), torch.tensor(found.labels[part], dtype=torch.long))
 
     def samples(self, recipe: Recipe) -> Samples:
         """All of the file."""
         from lab.client.training_graphs import TrainingGraphs
 
         found = self._read()
-        return TrainingGraphs.read(self.name, found.graphs, found.labels, found.kinds, len(found.classes), recipe)
+        classes = len(found.classes)
+        return TrainingGraphs.read(self.name, found.graphs, found.labels, found.kinds, classes, recipe, found.tables)
 
     def recipe(self) -> Recipe:
         """A fifth is kept aside."""
@@ -93,7 +100,7 @@ class TU(Dataset):
         if len(left) < count:
             return None
         chosen = torch.randperm(len(left), generator=generator)[:count].tolist()
-        return batch_of([found.graphs[left[place]] for place in chosen], found.kinds)
+        return found.batch([left[place] for place in chosen])
 
     def _named(self) -> str:
         return os.path.basename(self.path)
@@ -103,7 +110,7 @@ class TU(Dataset):
         path = next((place for place in (self.path, *places) if os.path.isfile(place)), None)
         if path is None:
             raise LabError(f"tu: there is no file {self.path!r}; give the path of a .zip file of the TU collection.")
-        return _read(path, os.stat(path).st_mtime_ns)
+        return _read(path, os.stat(path).st_mtime_ns, self.attributes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,13 +121,20 @@ class _Found:
     labels: list[int]
     classes: tuple[str, ...]
     kinds: int
+    tables: Sequence[Tensor] = ()
+    """Attributes of the nodes of each graph, shape (nodes, attributes); none where they are not asked for."""
+
+    def batch(self, which: Sequence[int]) -> Inputs:
+        """Graphs by their numbers."""
+        batch = batch_of([self.graphs[number] for number in which], self.kinds)
+        return with_attributes(batch, [self.tables[number] for number in which]) if self.tables else batch
 
 
 @lru_cache(maxsize=2)
-def _read(path: str, changed: int) -> _Found:
+def _read(path: str, changed: int, attributes: bool) -> _Found:
     """All graphs of a zip; nothing of it is unpacked to disk, so its paths lead nowhere."""
     name = os.path.basename(path)
-    texts = _texts(path, name)
+    texts = _texts(path, name, (*PARTS, *("node_attributes",) * attributes))
     owners = _whole(texts, "graph_indicator", name)
     labels = [line[0] for line in _whole(texts, "graph_labels", name)]
     kinds = [line[0] for line in _whole(texts, "node_labels", name)] if "node_labels" in texts else [0] * len(owners)
@@ -150,12 +164,37 @@ def _read(path: str, changed: int) -> _Found:
             raise _odd(name, f"an edge from node {one + 1} to {other + 1}; an edge binds two nodes of one graph")
         edges[owner[one] - 1].add((min(place[one], place[other]), max(place[one], place[other])))
     graphs = [(kinds_of, sorted(bound)) for kinds_of, bound in zip(members, edges, strict=True)]
-    return _Found(graphs, [classes.index(label) for label in labels], tuple(map(str, classes)), len(alphabet))
+    tables = _tables(texts, owner, len(labels), name) if attributes else ()
+    return _Found(graphs, [classes.index(label) for label in labels], tuple(map(str, classes)), len(alphabet), tables)
 
 
-def _texts(path: str, name: str) -> dict[str, str]:
+def _tables(texts: dict[str, str], owner: list[int], graphs: int, name: str) -> list[Tensor]:
+    """Attributes graph by graph, each of mean 0 and spread 1 over all nodes; what is the same everywhere is 0."""
+    if "node_attributes" not in texts:
+        raise _odd(name, "no file that ends in _node_attributes.txt; leave attributes out")
+    text = texts["node_attributes"].strip()
+    columns = text.partition("\n")[0].count(",") + 1
+    if columns > MOST_ATTRIBUTES or columns * len(owner) > MOST_NUMBERS:
+        raise _odd(name, f"{columns} attributes of {len(owner)} nodes; at most {MOST_ATTRIBUTES} of a node will do")
+    words = text.replace("\n", ",").split(",", columns * len(owner))
+    if len(words) != columns * len(owner) or text.count("\n") != len(owner) - 1:
+        raise _odd(name, f"{text.count(chr(10)) + 1} lines of attributes for {len(owner)} nodes, or lines of unequal length")
+    try:
+        told = torch.tensor([float(word) for word in words], dtype=torch.float64).view(len(owner), columns)
+    except ValueError:
+        raise _odd(name, "an attribute that is no number; take the file as published") from None
+    if not bool(told.isfinite().all()):
+        raise _odd(name, "an attribute that is not finite; take the file as published")
+    told = told / told.abs().amax(0).clamp_min(1e-300)  # squares of large numbers stay finite
+    spread = told.std(0, correction=0)
+    told = torch.where(spread > 1e-12, (told - told.mean(0)) / spread.clamp_min(1e-12), 0.0).float()
+    members = torch.tensor(owner, dtype=torch.long) - 1
+    order = members.argsort(stable=True)
+    return list(told[order].split(torch.bincount(members, minlength=graphs).tolist()))
+
+
+def _texts(path: str, name: str, wanted: Sequence[str]) -> dict[str, str]:
     """The text files by what they hold: ``MUTAG/MUTAG_A.txt`` is A."""
-    wanted = ("graph_indicator", "graph_labels", "node_labels", "A")
     texts: dict[str, str] = {}
     try:
         with zipfile.ZipFile(path) as archive:

@@ -14,8 +14,9 @@ from lab.attacks.analytic import Analytic
 from lab.attacks.base import Attack
 from lab.attacks.closed_form.layerwise import SMOOTH
 from lab.attacks.closed_form.spatial.feature_inversion import HISTORY
+from lab.attacks.feature_span import FeatureSpan
 from lab.attacks.gradient_matching import GradientMatching
-from lab.attacks.graph.bounds import MOST_KEPT_TYPES, TYPES_AT_ONCE
+from lab.attacks.graph.bounds import MOST_KEPT_TYPES, STARTS, TYPES_AT_ONCE
 from lab.attacks.head_start import HeadStart
 from lab.attacks.label_reading import LabelReading
 from lab.attacks.matching.adaptive_steps import MOST_WEIGHTS
@@ -271,6 +272,12 @@ def _(attack: Neighbourhoods, sizes: Sizes) -> int:
     """Of neighbourhoods looked at, and of those kept and joined, what enters and leaves a layer, in double precision."""
     widest = max((layer.inputs + layer.outputs) // layer.channels for layer in sizes.drawn.layers if layer.channels)
     return 2 * (TYPES_AT_ONCE + 2 * MOST_KEPT_TYPES) * widest + 4 * sizes.drawn.weights
+
+
+@_attack.register
+def _(attack: FeatureSpan, sizes: Sizes) -> int:
+    """In double precision two slopes of every start, each as large as the first layer's weights, and the decompositions."""
+    return DOUBLE * (4 * STARTS + 4) * max(layer.weights for layer in sizes.drawn.layers) + 4 * sizes.drawn.weights
 
 
 def _descent(sizes: Sizes) -> int:

@@ -9,8 +9,9 @@ import torch
 
 from lab.attacks.analytic import Analytic
 from lab.attacks.base import Attack
+from lab.attacks.feature_span import FeatureSpan
 from lab.attacks.gradient_matching import GradientMatching
-from lab.attacks.graph.bounds import MOST_TYPES
+from lab.attacks.graph.bounds import MOST_TYPES, ROUNDS, STARTS, STEPS
 from lab.attacks.head_start import HeadStart
 from lab.attacks.label_reading import LabelReading
 from lab.attacks.matching.adaptive_steps import MOST_WEIGHTS
@@ -150,6 +151,13 @@ def _(attack: Span, sizes: Sizes) -> int:
 def _(attack: Neighbourhoods, sizes: Sizes) -> int:
     """Every neighbourhood that may be listed passes its layer."""
     return MOST_TYPES * sum(layer.weights for layer in sizes.drawn.layers)
+
+
+@_attack.register
+def _(attack: FeatureSpan, sizes: Sizes) -> int:
+    """Every step of every start: its slopes onto the span, of as many directions as there are nodes, and normal equations."""
+    first = next(layer for layer in sizes.drawn.layers if layer.weights)
+    return DOUBLE * STARTS * ROUNDS * STEPS * first.weights * (first.entering + 2 * first.inputs // first.entering)
 
 
 def _descent(sizes: Sizes) -> int:

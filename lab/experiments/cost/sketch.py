@@ -73,6 +73,11 @@ class Layer:
         """Numbers of a word."""
         return self.outputs * self.words // self.inputs
 
+    @property
+    def entering(self) -> int:
+        """Numbers that enter a fully connected layer at once, at each node where there are several."""
+        return max(1, self.inputs // max(self.channels, 1))
+
 
 @dataclass(frozen=True)
 class Sketch:

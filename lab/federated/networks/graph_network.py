@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
@@ -39,7 +40,7 @@ class GraphNetwork(Network):
         from lab.federated.graph_layers import AtomsAndBonds
 
         assert not isinstance(shape, tuple)
-        return AtomsAndBonds(shape["atoms"][-1])
+        return AtomsAndBonds(shape["atoms"][-1], _attributes(shape))
 
     def build(self, shape: Shape, classes: int, generator: torch.Generator) -> Classifier:
         """The same weights in either precision."""
@@ -51,8 +52,13 @@ class GraphNetwork(Network):
         from lab.federated.graph_layers import GraphBody
 
         assert not isinstance(shape, tuple)
-        kinds, aggregation = shape["atoms"][-1], self.aggregation()
-        entering = [kinds + self.degree, *[self.width] * (self.layers - 1)]
+        kinds, attributes, aggregation = shape["atoms"][-1], _attributes(shape), self.aggregation()
+        entering = [kinds + attributes + self.degree, *[self.width] * (self.layers - 1)]
         sizes = [(aggregation.parts * inputs, self.width) for inputs in entering]
-        body = GraphBody(kinds, sizes, aggregation, self.activation.layer(), self.bias, self.degree, self.mean)
+        body = GraphBody(kinds, sizes, aggregation, self.activation.layer(), self.bias, self.degree, self.mean, attributes)
         return body, nn.Sequential(nn.Linear(self.width, classes))
+
+
+def _attributes(shape: Mapping[str, tuple[int, ...]]) -> int:
+    """How many numbers a node has beside its kind."""
+    return shape["attributes"][-1] if "attributes" in shape else 0

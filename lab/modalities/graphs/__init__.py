@@ -37,7 +37,10 @@ FRIENDS = 2.0
 
 @dataclass(frozen=True)
 class Graphs(Modality):
-    """Graphs whose nodes are of a few kinds, molecules say: which atoms there are, and which are bound."""
+    """Graphs whose nodes are of a few kinds, molecules say: which atoms there are, and which are bound.
+
+    Nodes of some sets have real-valued attributes besides, under ``attributes``, shape (batch, nodes, attributes).
+    """
 
     dataset: ClassVar[str] = "molecules"
     network: ClassVar[str] = "gcn"
@@ -51,7 +54,7 @@ class Graphs(Modality):
     main: ClassVar[str] = "atoms_mse"
     measures: ClassVar[Mapping[str, Measure]] = {
         "atoms_mse": Measure(
-            atoms_off, "Atoms off by", "Mean square error of the atoms' kinds, best aligned.", digits=4, full=0.2
+            atoms_off, "Atoms off by", "Mean square error of atoms' kinds and attributes, best aligned.", digits=4, full=0.2
         ),
         "bonds_auc": Measure(
             bonds_told, "Bonds", "How well bonds are told from pairs without one: 1 is always.", nothing="0.5"
@@ -77,26 +80,31 @@ class Graphs(Modality):
         if noise:
             atoms = torch.randn(atoms.shape, generator=generator, dtype=like.dtype)
             bonds = bonds + torch.randn(bonds.shape, generator=generator, dtype=like.dtype)
-        return moved({"atoms": atoms.softmax(-1), "bonds": _bound(bonds)}, like.device)
+        begun = {"atoms": atoms.softmax(-1), "bonds": _bound(bonds)}
+        if "attributes" in seen.input_shape:
+            told = torch.zeros(seen.batch_size, *seen.input_shape["attributes"], dtype=like.dtype)
+            begun["attributes"] = torch.randn(told.shape, generator=generator, dtype=like.dtype) if noise else told
+        return moved(begun, like.device)
 
     def leaves(self, candidate: Inputs, *, broad: bool) -> Leaves:
-        """The logits of kinds and of bonds."""
+        """The logits of kinds and of bonds; attributes as they are."""
         assert isinstance(candidate, Mapping)
         return {
             "kinds": candidate["atoms"].detach().clamp_min(LEAST).log(),
             "edges": candidate["bonds"].detach().clamp(LEAST, 1 - LEAST).logit(),
-        }
+        } | {name: tensor.detach().clone() for name, tensor in _attributes(candidate).items()}
 
     def inputs(self, leaves: Leaves, like: Inputs) -> Inputs:
         """Kinds on the simplex, symmetric bonds and no loops."""
-        return {"atoms": leaves["kinds"].softmax(-1), "bonds": _bound(leaves["edges"])}
+        return {"atoms": leaves["kinds"].softmax(-1), "bonds": _bound(leaves["edges"])} | _attributes(leaves)
 
     @no_grad
     def inside(self, candidate: Inputs) -> Inputs:
         """Nothing is likelier than sure, a bond has two ends, and none leads back to its atom."""
         assert isinstance(candidate, Mapping)
         bonds = candidate["bonds"].clamp(0, 1)
-        return {"atoms": candidate["atoms"].clamp(0, 1), "bonds": _without_loops((bonds + bonds.mT) / 2)}
+        kept = {"atoms": candidate["atoms"].clamp(0, 1), "bonds": _without_loops((bonds + bonds.mT) / 2)}
+        return kept | _attributes(candidate)
 
     def pair(self, truth: Inputs, found: Inputs) -> Int[Tensor, " batch"]:
         """Pairs by neighbourhoods, whatever the order of nodes."""
@@ -110,7 +118,7 @@ class Graphs(Modality):
         return torch.tensor([alike(own, colours(graph)) for graph in graphs_of(others)], dtype=torch.float32)
 
     def ignorance(self, truth: Inputs, others: Inputs) -> Mapping[str, Inputs]:
-        """The mean kind and as many bonds as others have, everywhere; and nothing."""
+        """The mean kind, mean attributes and as many bonds as others have, everywhere; and nothing."""
         assert isinstance(truth, Mapping)
         assert isinstance(others, Mapping)
         known = others["atoms"].sum((0, 1))
@@ -119,19 +127,27 @@ class Graphs(Modality):
             "atoms": (known / known.sum().clamp_min(1)).expand_as(truth["atoms"]),
             "bonds": _without_loops(share.expand_as(truth["bonds"])),
         }
+        for name, tensor in _attributes(others).items():
+            mean[name] = (tensor.sum((0, 1)) / known.sum().clamp_min(1)).expand_as(truth[name])
         return {"mean": mean, "nothing": each(torch.zeros_like, truth)}
 
     def alike(self, others: Inputs, inputs: Inputs) -> Inputs:
-        """Decoys with as many places: filled up, or their first atoms."""
+        """Decoys with as many places: filled up, or their first atoms; attributes they lack are the private nodes', turned."""
         assert isinstance(others, Mapping)
         assert isinstance(inputs, Mapping)
         nodes, had = inputs["atoms"].shape[1], others["atoms"].shape[1]
         take = min(nodes, had)
-        atoms = others["atoms"].new_zeros(len(others["atoms"]), nodes, others["atoms"].shape[2])
-        bonds = others["bonds"].new_zeros(len(others["bonds"]), nodes, nodes)
-        atoms[:, :take] = others["atoms"][:, :take]
-        bonds[:, :take, :take] = others["bonds"][:, :take, :take]
-        return moved({"atoms": atoms, "bonds": bonds}, inputs["atoms"])
+
+        def fitted(name: str, tensor: Tensor) -> Tensor:
+            short = tensor[:, :take, :take] if name == "bonds" else tensor[:, :take]
+            added = nodes - take
+            return torch.nn.functional.pad(short, (0, added, 0, added) if name == "bonds" else (0, 0, 0, added))
+
+        made = {name: fitted(name, tensor) for name, tensor in others.items()}
+        for name, tensor in _attributes(inputs).items():
+            turned = torch.stack([tensor[0].roll(turn, 0) for turn in range(1, len(made["atoms"]) + 1)])
+            made.setdefault(name, turned * made["atoms"].sum(-1, keepdim=True))
+        return moved(made, inputs["atoms"])
 
     def refuse(self, truth: Inputs) -> None:
         """Raise ``LabError`` unless kinds are one of several or none, and bonds between two atoms that are there."""
@@ -173,6 +189,10 @@ class Graphs(Modality):
     def files(self, original: Inputs, rebuilt: Inputs, frames: list[Inputs]) -> Mapping[str, bytes]:
         """The atoms and bonds of each graph."""
         return {"original.json": _told(original), "reconstruction.json": _told(rebuilt)}
+
+
+def _attributes(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor for name, tensor in tensors.items() if name == "attributes"}
 
 
 def _bound(logits: Tensor) -> Tensor:

@@ -31,6 +31,20 @@ def batch_of(graphs: Sequence[Graph], kinds: int, size: int = 0) -> dict[str, Te
     return {"atoms": atoms, "bonds": bonds}
 
 
+def with_attributes(batch: dict[str, Tensor], tables: Sequence[Tensor]) -> dict[str, Tensor]:
+    """The batch with numbers of every node, a table (nodes, attributes) a graph, filled up with zeros."""
+    nodes = batch["atoms"].shape[1]
+    filled = [torch.nn.functional.pad(table, (0, 0, 0, nodes - len(table))) for table in tables]
+    return batch | {"attributes": torch.stack(filled)}
+
+
+def node_features(inputs: Inputs) -> Float[Tensor, "batch nodes features"]:
+    """The kinds, and the attributes where nodes have some, on the CPU, in double precision."""
+    assert not isinstance(inputs, Tensor)
+    told = [inputs[name] for name in ("atoms", "attributes") if name in inputs]
+    return torch.cat(told, -1).detach().cpu().double()
+
+
 def parts(inputs: Inputs) -> tuple[Float[Tensor, "batch nodes kinds"], Float[Tensor, "batch nodes nodes"]]:
     """Atoms and bonds, on the CPU, in double precision."""
     assert not isinstance(inputs, Tensor)
