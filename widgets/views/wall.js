@@ -13,7 +13,7 @@ function taken(span) {
 function wall(span) {
   const { rank, width, typical } = span;
   const now = rank >= width - 1
-    ? `All ${width} directions are taken: every word fits, and none stands out.`
+    ? "All directions are taken: every word fits, and none stands out."
     : `A word of the batch lies in the ${rank} directions that are told; of any other about ${short(typical)} lies outside.`;
   return `${now} It ends where as many pieces meet as there are directions: ${limitOf(span)}.`;
 }
