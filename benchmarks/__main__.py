@@ -15,10 +15,10 @@ from benchmarks import budgets, costs, memory, plots, quality, report, tables
 from benchmarks.cases import CASES, PARTS, Case, Pictures, chosen
 from benchmarks.plans import race_plan
 from benchmarks.race import Race
-from lab import device as devices
 from lab.attacks.base import Attack
 from lab.cli import Sentences
 from lab.errors import unknown_name
+from lab.machine import devices
 from lab.options.text import parse_entry
 
 app = typer.Typer(

@@ -30,9 +30,10 @@ from benchmarks import process_memory, report, tables, trained
 from benchmarks.cases import Pictures
 from benchmarks.clock import Laps
 from benchmarks.tuning import RECOGNISABLE
-from lab.evaluation.scores import Verdict, score
+from lab.evaluation.scoring import score
 from lab.experiments.experiment import Experiment
 from lab.experiments.rounds import reconstruct, simulate_round
+from lab.modalities.line_up import Verdict
 
 CPU = torch.device("cpu")
 WITHIN_S = 1.0

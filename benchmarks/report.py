@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
-from lab.device import usable_cores
 from lab.errors import LabError
+from lab.machine.resources import usable_cores
 
 Report = dict[str, Any]
 """``{"date", "machine", "versions", "threads", "device", "quick", "cases": [...]}``; as JSON and back without loss."""

@@ -72,7 +72,8 @@ if TYPE_CHECKING:
     from lab.client.defences.top_k import TopK
     from lab.errors import LabError
     from lab.evaluation.round import Round
-    from lab.evaluation.scores import Scores, score
+    from lab.evaluation.scores import Scores
+    from lab.evaluation.scoring import score
     from lab.experiments.experiment import Experiment
     from lab.experiments.rounds import attack, reconstruct, simulate_round
     from lab.federated.local_optimisers.adam import LocalAdam
@@ -215,6 +216,7 @@ _NOUNS = (
     "lab.evaluation.round",
     "lab.experiments.experiment",
     "lab.evaluation.scores",
+    "lab.evaluation.scoring",
     "lab.modalities.line_up",
     "lab.experiments.rounds",
     "lab.attacks.matching.distances.base",

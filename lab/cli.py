@@ -173,8 +173,8 @@ def run(
     """Attack one round of federated learning; flags win over the preset or the experiment file."""
     from lab.commands.choosing import Choices, OwnFlags, check_at_hand, choose, sides, stopped_after
     from lab.commands.privacy_target import PrivacyTarget
-    from lab.device import check_name
     from lab.experiments.outputs import ready_folder
+    from lab.machine.devices import check_name
 
     if seconds is not None and not seconds > 0:
         raise LabError(f"--seconds {seconds:g} is out of range; give a number of seconds above 0.")

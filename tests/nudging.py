@@ -20,8 +20,8 @@ from functools import wraps
 import pytest
 import torch
 
-from lab import device
 from lab.federated.inputs import named as tensors_of
+from lab.machine import threads
 from lab.options.catalogue import entries
 from lab.randomness import stream
 
@@ -59,7 +59,7 @@ def nudged(request, one_thread):
 
 def nudge(patch, seed):
     """From now on each attack of the catalogue begins elsewhere, and computes with one thread or with two."""
-    patch.setattr(device, "SMALL_NETWORK", 0)
+    patch.setattr(threads, "SMALL_NETWORK", 0)
     torch.set_num_threads(1 + seed % 2)
     for modality in entries("modality").values():
         patch.setattr(modality, "start", _moved_start(modality.start, seed))

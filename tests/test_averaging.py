@@ -21,7 +21,7 @@ from lab.client.defences.quantisation import Quantisation
 from lab.client.defences.top_k import TopK
 from lab.commands import federating
 from lab.commands.federation_attack import UpdateSelection
-from lab.evaluation.scores import score
+from lab.evaluation.scoring import score
 from lab.experiments.cost import cost
 from lab.experiments.rounds import reconstruct, simulate_round
 from lab.federated.networks.mlp import MLP

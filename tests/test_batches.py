@@ -11,7 +11,7 @@ from lab.attacks.closed_form.inversion import Inversion
 from lab.attacks.closed_form.outcomes import ClosedFormOutcome
 from lab.attacks.recursive import Recursive
 from lab.evaluation.layers import layer_scores
-from lab.evaluation.scores import score
+from lab.evaluation.scoring import score
 from lab.federated.networks.base import Activation
 from lab.federated.networks.lenet import LeNet
 from lab.federated.networks.mlp import MLP

@@ -14,7 +14,7 @@ from lab.attacks.matching.optimisers.lbfgs import LBFGS
 from lab.attacks.matching.outcomes import MatchingOutcome
 from lab.client.defending import defended, extended, trained
 from lab.errors import LabError
-from lab.evaluation.scores import score
+from lab.evaluation.scoring import score
 from lab.experiments.experiment import Experiment
 from lab.experiments.rounds import simulate_round
 from lab.federated.gradients import parameter_gradient

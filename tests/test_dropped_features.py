@@ -16,7 +16,7 @@ from lab.capture import capturing
 from lab.client.defences.dropout import Dropout
 from lab.client.defences.gaussian_noise import GaussianNoise
 from lab.client.defences.pruning import Pruning
-from lab.evaluation.scores import score
+from lab.evaluation.scoring import score
 from lab.experiments.experiment import Experiment
 from lab.experiments.rounds import simulate_round
 from lab.federated.networks.base import Activation

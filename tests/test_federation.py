@@ -16,7 +16,7 @@ from lab.client.defences.gaussian_noise import GaussianNoise
 from lab.commands import federating
 from lab.commands.federation_attack import UpdateSelection
 from lab.errors import LabError
-from lab.evaluation.scores import score
+from lab.evaluation.scoring import score
 from lab.experiments.rounds import attack
 from lab.federated.networks.convnet import ConvNet
 from lab.federated.networks.mlp import MLP
@@ -199,14 +199,14 @@ def test_what_cannot_be_trained_is_told_in_a_sentence(change, says):
 
 
 def test_updates_that_do_not_fit_are_told_before_anybody_trains(monkeypatch):
-    monkeypatch.setattr("lab.device.memory", lambda: 1e4)
+    monkeypatch.setattr("lab.machine.resources.memory", lambda: 1e4)
     with pytest.raises(LabError, match="draw fewer clients for a round, or take a narrower network"):
         next(federate(SMALL))
 
 
 def test_under_masks_an_update_takes_the_room_of_whole_numbers_too(monkeypatch):
     weights = sum(tensor.nbytes for tensor in next(federate(SMALL)).before.values())
-    monkeypatch.setattr("lab.device.memory", lambda: weights * (2 + 3 * SMALL.per_round))
+    monkeypatch.setattr("lab.machine.resources.memory", lambda: weights * (2 + 3 * SMALL.per_round))
     next(federate(SMALL))
     with pytest.raises(LabError, match="draw fewer clients for a round, or take a narrower network"):
         next(federate(replace(SMALL, secure=True)))

@@ -17,7 +17,7 @@ from of_pictures import of_pictures
 from PIL import Image
 from torch import nn
 
-from lab import Experiment, device, reconstruct, score, simulate_round
+from lab import Experiment, reconstruct, score, simulate_round
 from lab.attacks.base import Attack, AttackState
 from lab.federated.networks.imagenet_vit import ImageNetViT
 from lab.federated.networks.mlp import MLP
@@ -25,6 +25,7 @@ from lab.federated.networks.resnet import ResNet
 from lab.federated.networks.vgg11 import VGG11
 from lab.federated.networks.vision_transformer import VisionTransformer
 from lab.files import data_folder
+from lab.machine import resources, threads
 from lab.modalities.images.codec import decode_picture
 from lab.options.fields import fields_of
 from lab.private_draws import DrawingFrom
@@ -153,7 +154,7 @@ def met(network, observation=None):
 @pytest.mark.parametrize("limit", [1, 2, 3])
 @pytest.mark.parametrize("cores", [1, 2, 8])
 def test_threads_follow_the_network_within_the_users_limit(limit, cores, monkeypatch):
-    monkeypatch.setattr(device, "usable_cores", lambda: cores)
+    monkeypatch.setattr(resources, "usable_cores", lambda: cores)
     torch.set_num_threads(limit)
     assert met(LARGE) == [min(limit, cores)] * 3
     assert met(TINY) == [1, 1, 1]
@@ -168,7 +169,7 @@ def test_threads_are_set_for_an_observation_that_was_not_simulated_here():
 
 
 def test_a_limit_set_under_way_holds_from_then_on(monkeypatch):
-    monkeypatch.setattr(device, "usable_cores", lambda: 8)
+    monkeypatch.setattr(resources, "usable_cores", lambda: 8)
     torch.set_num_threads(3)
     states = reconstruct(Experiment(network=LARGE, attack=Watching()), observed(LARGE))
     found = [int(next(states).objective)]
@@ -179,32 +180,32 @@ def test_a_limit_set_under_way_holds_from_then_on(monkeypatch):
 
 
 def test_a_context_within_another_stays_within_its_limit_and_a_failure_restores(monkeypatch):
-    monkeypatch.setattr(device, "usable_cores", lambda: 8)
+    monkeypatch.setattr(resources, "usable_cores", lambda: 8)
     torch.set_num_threads(2)
     observation = observed(LARGE)
-    with device.computing(1):
+    with threads.computing(1):
         assert met(LARGE, observation) == [1, 1, 1]
         assert torch.get_num_threads() == 1
     assert torch.get_num_threads() == 2
-    with pytest.raises(ZeroDivisionError), device.computing(1):
+    with pytest.raises(ZeroDivisionError), threads.computing(1):
         raise ZeroDivisionError
     assert torch.get_num_threads() == 2
 
 
 def test_of_several_attacks_at_once_the_last_one_out_restores(monkeypatch):
-    monkeypatch.setattr(device, "usable_cores", lambda: 8)
+    monkeypatch.setattr(resources, "usable_cores", lambda: 8)
     torch.set_num_threads(3)
     network, gate, found = observed(LARGE).network, threading.Barrier(2), []
 
     def other():
-        with device.computing(2):
+        with threads.computing(2):
             gate.wait()
             gate.wait()  # by now the first one has left
-            found.append(device.threads_for(network))
+            found.append(threads.threads_for(network))
         found.append(torch.get_num_threads())
 
     thread = threading.Thread(target=other)
-    with device.computing(1):
+    with threads.computing(1):
         thread.start()
         gate.wait()
     gate.wait()

@@ -14,7 +14,7 @@ from lab.client.defences.mixup import Mixup
 from lab.client.defences.quantisation import Quantisation
 from lab.client.defences.top_k import TopK
 from lab.client.defending import server_view, trained
-from lab.evaluation.scores import score
+from lab.evaluation.scoring import score
 from lab.experiments.recommended import recommended_for
 from lab.experiments.rounds import reconstruct, simulate_round
 from lab.federated.mixing import WEIGHTS, Mixing

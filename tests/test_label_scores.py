@@ -12,8 +12,9 @@ from lab.attacks.analytic import Analytic
 from lab.attacks.label_reading import LabelReading, Rule
 from lab.attacks.recursive import Recursive
 from lab.cli import app
+from lab.evaluation.label_scores import labels_right
 from lab.evaluation.layers import layer_scores
-from lab.evaluation.scores import labels_right, score
+from lab.evaluation.scoring import score
 from lab.federated.networks.mlp import MLP
 from lab.federated.networks.small_convnet import SmallConvNet
 from lab.federated.observation import LabelSource

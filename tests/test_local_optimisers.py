@@ -25,7 +25,7 @@ from lab.attacks.matching.settings import Derivative, Steps
 from lab.attacks.recursive import Recursive
 from lab.client.datasets.gallery import Gallery
 from lab.evaluation.derivation import derive
-from lab.evaluation.scores import score
+from lab.evaluation.scoring import score
 from lab.experiments import links
 from lab.experiments.cost import cost
 from lab.experiments.edits import edit

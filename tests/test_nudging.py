@@ -7,13 +7,13 @@ import torch
 from nudging import nudge
 from rounds import observe, smooth_batch
 
-from lab import device
 from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.matching.settings import Start
 from lab.attacks.recursive import Recursive
 from lab.federated.networks.lenet import LeNet
 from lab.federated.networks.mlp import MLP
 from lab.federated.networks.small_convnet import SmallConvNet
+from lab.machine import resources, threads
 from lab.options.catalogue import entries
 from lab.randomness import stream
 
@@ -84,6 +84,6 @@ def test_every_attack_of_the_catalogue_begins_with_moved_weights_and_the_clients
 
 
 def test_an_odd_seed_computes_with_two_threads_and_an_even_one_with_one(under, monkeypatch):
-    monkeypatch.setattr(device, "usable_cores", lambda: 8)
+    monkeypatch.setattr(resources, "usable_cores", lambda: 8)
     tiny = observe(MLP(width=8), smooth_batch()).network
-    assert [under(seed, lambda: (torch.get_num_threads(), device.threads_for(tiny))) for seed in (0, 1)] == [(1, 1), (2, 2)]
+    assert [under(seed, lambda: (torch.get_num_threads(), threads.threads_for(tiny))) for seed in (0, 1)] == [(1, 1), (2, 2)]

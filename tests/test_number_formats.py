@@ -14,7 +14,7 @@ from lab.attacks.analytic import Analytic
 from lab.capture import capturing
 from lab.client.datasets.gallery import Gallery
 from lab.client.defences.gaussian_noise import GaussianNoise
-from lab.evaluation.scores import score
+from lab.evaluation.scoring import score
 from lab.experiments import links
 from lab.experiments.edits import edit
 from lab.experiments.rounds import reconstruct, simulate_round

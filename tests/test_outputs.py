@@ -19,7 +19,7 @@ from lab.commands import recording
 from lab.commands.recording import Recording, follow
 from lab.errors import LabError
 from lab.evaluation.layers import LayerScore
-from lab.evaluation.scores import score
+from lab.evaluation.scoring import score
 from lab.experiments.driving import Driven
 from lab.experiments.experiment import Experiment
 from lab.experiments.outputs import Finished, Moment, contents, finite, history_csv, ready_folder, result, write_outputs

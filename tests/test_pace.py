@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab import Experiment, simulate_round
-from lab.evaluation.scores import reconstructions
+from lab.evaluation.reconstructions import reconstructions
 from lab.experiments.driving import drive
 from widgets.run.frames import pixels
 from widgets.run.pace import MOST_REST_S, PACE_S, Rate, rest_s, seconds_left

@@ -15,7 +15,7 @@ from lab.client.defences.gaussian_noise import GaussianNoise
 from lab.client.defences.precode import Precode
 from lab.client.defences.soteria import Soteria
 from lab.client.defending import extended, trained, withheld_tensors
-from lab.evaluation.scores import score
+from lab.evaluation.scoring import score
 from lab.experiments.rounds import reconstruct, simulate_round
 from lab.federated.networks.lenet import LeNet
 from lab.federated.networks.mlp import MLP

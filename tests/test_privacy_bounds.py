@@ -13,7 +13,7 @@ from lab.client.datasets.published import Split
 from lab.client.defences.dp_sgd import DPSGD
 from lab.commands import federating
 from lab.commands.federation_attack import UpdateSelection
-from lab.evaluation.scores import score
+from lab.evaluation.scoring import score
 from lab.experiments.rounds import attack
 from lab.federated.gradients import trainable
 from lab.federated.networks.mlp import MLP

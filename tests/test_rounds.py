@@ -4,12 +4,13 @@ import numpy
 import pytest
 import torch
 
-from lab import Experiment, LabelSource, LabError, device, reconstruct, score, simulate_round
+from lab import Experiment, LabelSource, LabError, reconstruct, score, simulate_round
 from lab.attacks.base import AttackState
 from lab.attacks.gradient_matching import GradientMatching
 from lab.client.datasets.npz import Npz
 from lab.federated.networks.lenet import LeNet
 from lab.federated.networks.mlp import MLP
+from lab.machine import devices
 
 SMALL = Experiment(network=MLP(depth=2, width=8), attack=GradientMatching(iterations=3))
 
@@ -38,9 +39,9 @@ CARD = torch.device("cuda")  # a name only: nothing is computed there
 
 def test_only_a_full_accelerator_falls_back():
     full = RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
-    assert device.can_fall_back(full, CARD)
-    assert not device.can_fall_back(RuntimeError("shape mismatch"), CARD)
-    assert not device.can_fall_back(full, torch.device("cpu"))
+    assert devices.can_fall_back(full, CARD)
+    assert not devices.can_fall_back(RuntimeError("shape mismatch"), CARD)
+    assert not devices.can_fall_back(full, torch.device("cpu"))
 
 
 def test_the_attack_starts_over_on_the_cpu_when_memory_runs_out(monkeypatch):

@@ -13,7 +13,7 @@ from lab.client.defences.gaussian_noise import GaussianNoise
 from lab.commands import federating
 from lab.commands.federation_attack import UpdateSelection
 from lab.errors import LabError
-from lab.evaluation.scores import score
+from lab.evaluation.scoring import score
 from lab.experiments.rounds import attack
 from lab.federated.losses.base import Reduction
 from lab.federated.losses.cross_entropy import CrossEntropy

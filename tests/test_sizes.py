@@ -125,9 +125,9 @@ def test_of_inputs_that_are_no_pictures_the_form_of_pictures_says_nothing(modali
 
 
 def test_a_network_that_no_memory_holds_is_refused_before_anything_is_computed(monkeypatch):
-    from lab import device
+    from lab.machine import resources
 
-    monkeypatch.setattr(device, "memory", lambda: 1e9)
+    monkeypatch.setattr(resources, "memory", lambda: 1e9)
     with pytest.raises(LabError, match=r"512 x 512 pixels this network and its update take 2\.\d? ?GB|take 26 GB"):
         simulate_round(Experiment(network=MLP(width=4096), image_size=512))
 

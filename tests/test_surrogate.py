@@ -11,7 +11,7 @@ from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.matching.distances.euclidean import Euclidean
 from lab.attacks.matching.local_steps import CORRECTIONS, ROUNDING_TOLERANCE, Correction, LongStepSurrogate
 from lab.attacks.matching.settings import Derivative, Steps
-from lab.evaluation.scores import score
+from lab.evaluation.scoring import score
 from lab.federated.gradients import parameter_gradient
 from lab.federated.networks.base import Activation
 from lab.federated.networks.mlp import MLP

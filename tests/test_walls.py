@@ -16,7 +16,7 @@ from lab.options.catalogue import FOLDERS
 ROOT = Path(__file__).parent.parent
 
 FLOORS = (
-    ("lab.capture", "lab.errors", "lab.lazy", "lab.device", "lab.private_draws", "lab.randomness"),
+    ("lab.capture", "lab.errors", "lab.lazy", "lab.machine", "lab.private_draws", "lab.randomness"),
     ("lab.files",),
     ("lab.options",),
     ("lab.federated",),

@@ -20,7 +20,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from lab import device
 from lab.client.checkpoints.card import Card, Recipe, Rule
 from lab.client.checkpoints.store import save
 from lab.client.datasets.base import Dataset
@@ -29,6 +28,7 @@ from lab.errors import LabError
 from lab.federated.classifier import Classifier
 from lab.federated.networks.base import Network
 from lab.files.atomic import writing
+from lab.machine import devices
 from lab.options.plain import to_plain
 from lab.randomness import stream
 
@@ -91,7 +91,7 @@ class _Learner:
 
     def __init__(self, options: Network, samples: Samples, recipe: Recipe) -> None:
         self.options, self.samples, self.recipe = options, samples, recipe
-        self.where = device.choose()
+        self.where = devices.choose()
         built = options.build(samples.shape, samples.classes, stream(recipe.seed, "weights"))
         self.network = built.to(self.where, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.steps = samples.count // recipe.batch_size

@@ -98,7 +98,7 @@ class UpdateSelection:
 
 def _found(who: str, seen: Round, attack: Attack | None, seed: int) -> str:
     from lab.commands.running import measures_told
-    from lab.evaluation.scores import score
+    from lab.evaluation.scoring import score
     from lab.experiments.rounds import attack as attacked
     from lab.modalities.base import modality_of
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from lab.attacks.base import AttackState, Interrupted
+from lab.evaluation.reconstructions import decoded, main_measure
 from lab.evaluation.round import Round
-from lab.evaluation.scores import decoded, main_measure
 from lab.experiments.driving import Driven
 from lab.experiments.outputs import Moment
 from lab.federated.inputs import size

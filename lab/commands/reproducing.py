@@ -13,10 +13,10 @@ from tqdm import tqdm
 
 from lab.commands.child import run_child
 from lab.commands.interruption import CommandResult, Interruption, interruptible
-from lab.device import usable_cores
 from lab.errors import LabError, quoted
 from lab.experiments.outputs import ready_folder, written
 from lab.files import data_folder
+from lab.machine.resources import usable_cores
 from lab.options.catalogue import find
 from lab.options.plain import from_plain
 from lab.studies.base import Cell, Pictures, Study

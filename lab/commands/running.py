@@ -9,18 +9,19 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from lab import device
 from lab.attacks.base import AttackState
 from lab.client.accountant import DEFAULT_DELTA
 from lab.commands.interruption import CommandResult, interruptible
 from lab.commands.recording import Ended, Recording, follow
-from lab.evaluation.scores import Scores, control_name, score
+from lab.evaluation.scores import Scores
+from lab.evaluation.scoring import control_name, score
 from lab.experiments.driving import drive
 from lab.experiments.experiment import Experiment
 from lab.experiments.outputs import Finished, write_outputs
 from lab.experiments.privacy_guarantees import guarantee_sentences
 from lab.experiments.rounds import simulate_round
 from lab.federated.inputs import first
+from lab.machine import devices
 from lab.modalities.base import Modality, modality_of
 
 
@@ -39,14 +40,14 @@ class Limits:
 
 def run(experiment: Experiment, where: str, limits: Limits, out: Path | None, delta: float = DEFAULT_DELTA) -> CommandResult:
     """Run the attack to its end, a limit or Ctrl-C, and write to ``out``. Raises ``LabError`` for wrong input."""
-    chosen = device.choose(where)
+    chosen = devices.choose(where)
     with interruptible() as interruption:
         finished = replace(_attack(experiment, chosen, limits, lambda: interruption.asked), delta=delta)
         written = [] if out is None else write_outputs(finished, out)
     return CommandResult(summary(finished, out, written), interruption.asked)
 
 
-def _attack(experiment: Experiment, chosen: device.torch.device, limits: Limits, interrupted: Callable[[], bool]) -> Finished:
+def _attack(experiment: Experiment, chosen: devices.torch.device, limits: Limits, interrupted: Callable[[], bool]) -> Finished:
     attacked = simulate_round(experiment, chosen)
     recording = Recording(attacked)
     with Bar(limits) as bar, drive(experiment, attacked.observation) as attack:
@@ -70,7 +71,7 @@ def _finished(experiment: Experiment, recording: Recording, ended: Ended) -> Fin
         iterations=ended.iterations,
         seconds=ended.seconds,
         stopped_after=ended.stopped_after,
-        device=device.describe(first(ended.state.candidate).device, recording.attacked.observation.network),
+        device=devices.describe(first(ended.state.candidate).device, recording.attacked.observation.network),
     )
 
 

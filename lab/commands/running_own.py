@@ -11,19 +11,20 @@ from typing import Any
 
 from lab.lazy import torch
 
-from lab import device
 from lab.attacks.base import Attack, AttackState, Interrupted
 from lab.commands.interruption import CommandResult, interruptible
 from lab.commands.running import Bar, Limits, measures_told
 from lab.errors import LabError
 from lab.evaluation.evidence import Evidence, evidence
-from lab.evaluation.scores import Scores, score
+from lab.evaluation.scores import Scores
+from lab.evaluation.scoring import score
 from lab.experiments.driving import Driven
 from lab.experiments.outputs import finite, written
 from lab.experiments.rounds import attack as attack_round
 from lab.federated.inputs import first, moved, rows
 from lab.federated.observation import Observation
 from lab.federated.tensors import Inputs
+from lab.machine import devices
 from lab.modalities.base import modality_of
 
 
@@ -45,7 +46,7 @@ def run(
 ) -> CommandResult:
     """Attack to its end, a limit or Ctrl-C, and write to ``out``. Raises ``LabError`` for wrong input."""
     private = _truth(seen, truth)
-    seen = seen.to(device.choose(where))
+    seen = seen.to(devices.choose(where))
     with interruptible() as interruption:
         found = _attacked(seen, attack, seed, private, limits, lambda: interruption.asked)
         names = [] if out is None else written(_contents(found), out)
@@ -60,7 +61,7 @@ def _attacked(
         state = _last(states, bar, lambda state, seconds: interrupted() or limits.reached(state, seconds))
     scores = None if truth is None else score(state, moved(truth, first(state.candidate)), seen=seen)
     told = evidence(seen, state)
-    return Found(seen, state, told, truth, scores, perf_counter() - began, device.describe(seen.device, seen.network))
+    return Found(seen, state, told, truth, scores, perf_counter() - began, devices.describe(seen.device, seen.network))
 
 
 def _last(states: Driven, bar: Bar, enough: Callable[[AttackState, float], bool]) -> AttackState:

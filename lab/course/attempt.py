@@ -8,7 +8,8 @@ from typing import Any
 from lab.attacks.base import AttackState
 from lab.attacks.gradient_matching import GradientMatching
 from lab.evaluation.round import Round
-from lab.evaluation.scores import Scores, score
+from lab.evaluation.scores import Scores
+from lab.evaluation.scoring import score
 from lab.experiments.driving import drive
 from lab.experiments.edits import patched
 from lab.experiments.experiment import Experiment

@@ -13,13 +13,13 @@ from typing import Any
 
 from lab.client.accountant import DEFAULT_DELTA, Guarantee
 from lab.client.defences.base import Defence
-from lab.device import computing
 from lab.duel.prices import PricedTraining, PriceList, StoredGuarantee
 from lab.errors import LabError
 from lab.federation.privacy_guarantees import guarantees
 from lab.federation.settings import Federation
 from lab.federation.shards import Shards
 from lab.federation.training import federate
+from lab.machine.threads import computing
 from lab.options.plain import from_plain, to_plain
 from lab.studies.sweeps.cluster import connected, finished
 from lab.studies.sweeps.sweep import RETRIES

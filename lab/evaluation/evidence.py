@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from lab import device
 from lab.attacks.base import AttackState
 from lab.errors import LabError
-from lab.evaluation.scores import shipped_set
+from lab.evaluation.truth import shipped_set
 from lab.evaluation.uniqueness import hidden_share
 from lab.federated.inputs import count, moved, rows, size
 from lab.federated.observation import Observation
 from lab.federated.tensors import Inputs, Labels
 from lab.federated.updates import length
+from lab.machine import threads
 from lab.modalities.base import Modality, modality_of
 from lab.options.words import percent, rounded
 from lab.randomness import stream
@@ -117,7 +117,7 @@ def evidence(seen: Observation, state: AttackState) -> Evidence:
     labels = seen.labels if state.labels is None else state.labels.to(seen.device)
     residual = hidden = None
     if labels is not None and len(labels) == count(candidate) and not seen.tells_nothing:
-        with device.computing(device.threads_for(seen.network)):
+        with threads.computing(threads.threads_for(seen.network)):
             residual = _residual(seen, candidate, labels)
             with suppress(LabError):  # of a model that torch derives but once
                 hidden = hidden_share(seen, candidate, labels, residual)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, cast
 
 from lab.lazy import torch
 
-from lab import device
 from lab.client.datasets.unknown import MOST_BYTES, Unknown
 from lab.errors import LabError
 from lab.evaluation.round import RoundWithoutTruth
@@ -22,6 +21,7 @@ from lab.federated.observation import LabelSource
 from lab.federated.protocols.base import Protocol
 from lab.federated.protocols.fedavg import FedAvg
 from lab.federated.recipes import protocol_of
+from lab.machine import devices
 from lab.modalities.images.format import said_of
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def received(experiment: Experiment, on: torch.device | None = None) -> RoundWit
         pictures=experiment.batch_size,
         source=experiment.labels,
     )
-    return RoundWithoutTruth(seen.to(on or device.choose()))
+    return RoundWithoutTruth(seen.to(on or devices.choose()))
 
 
 def _rule(recipe: Recipe) -> tuple[Protocol, tuple[str, ...]]:

@@ -19,8 +19,9 @@ from lab.attacks.base import AttackState
 from lab.client.accountant import DEFAULT_DELTA
 from lab.errors import LabError
 from lab.evaluation.layers import layer_scores
+from lab.evaluation.reconstructions import decoded
 from lab.evaluation.round import Round
-from lab.evaluation.scores import Scores, decoded
+from lab.evaluation.scores import Scores
 from lab.experiments.experiment import Experiment
 from lab.experiments.privacy_guarantees import guarantees_as_data
 from lab.experiments.references import citation

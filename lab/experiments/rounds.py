@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from lab import device
 from lab.attacks.base import Attack, AttackState
 from lab.client import checkpoints
 from lab.client.batch import Batch
 from lab.client.defending import defended, extended, server_view, trained, withheld_tensors
 from lab.errors import LabError, quoted
 from lab.evaluation.round import Round
-from lab.evaluation.scores import DECOYS, shipped_set
+from lab.evaluation.truth import DECOYS, shipped_set
 from lab.experiments.cost.fitting import check_size
 from lab.experiments.experiment import Experiment
 from lab.experiments.recommended import recommended_for_observation
@@ -27,6 +26,7 @@ from lab.federated.inputs import joined, rows, shape_of
 from lab.federated.observation import LabelSource, Observation
 from lab.federated.protocols.base import Protocol
 from lab.federated.tensors import Gradients, Inputs, Shape
+from lab.machine import devices, threads
 from lab.modalities.base import Modality, modality_of
 from lab.modalities.images.statistics import own_statistics
 from lab.options.catalogue import entries
@@ -48,11 +48,11 @@ def simulate_round(experiment: Experiment, on: torch.device | None = None) -> Ro
     On the device given or the fastest there is; on the CPU where its memory runs out.
     Raises ``LabError`` where inputs or weights cannot be had, or data set and network speak of different things.
     """
-    where = on or device.choose()
+    where = on or devices.choose()
     try:
         return _simulate(experiment, where)
     except RuntimeError as error:
-        if not device.can_fall_back(error, where):
+        if not devices.can_fall_back(error, where):
             raise
         return _simulate(experiment, torch.device("cpu"))
 
@@ -64,7 +64,7 @@ def _simulate(experiment: Experiment, where: torch.device) -> Round:
     network, batch = build_network(experiment, batch)
     network = extended(experiment.defences, network, stream(experiment.seed, "weights of defences")).to(where)
     _check_labels(batch, network)
-    with device.computing(device.threads_for(network)):
+    with threads.computing(threads.threads_for(network)):
         clean = experiment.protocol.update(network, batch.inputs, batch.labels)
         sent = _defended(experiment, network, batch, clean)
     observation = Observation(
@@ -128,10 +128,10 @@ def _attacks_on(seen: Observation) -> str:
 
 
 def _with_its_threads(observation: Observation, attack: Attack, seed: int) -> Generator[AttackState, None, None]:
-    states, threads = _attacked(observation, attack, seed), device.threads_for(observation.network)
+    states, most = _attacked(observation, attack, seed), threads.threads_for(observation.network)
     try:
         while True:
-            with device.computing(threads):
+            with threads.computing(most):
                 state = next(states, None)
             if state is None:
                 return
@@ -148,7 +148,7 @@ def _attacked(observation: Observation, attack: Attack, seed: int) -> Generator[
     except LabError as error:
         raise LabError(observation.as_given(str(error))) from None
     except RuntimeError as error:
-        if not device.can_fall_back(error, observation.device):
+        if not devices.can_fall_back(error, observation.device):
             raise
         yield from _attacked(observation.to(torch.device("cpu")), attack, seed)
 

@@ -17,13 +17,13 @@ from typing import Any
 
 from lab.lazy import Tensor
 
-from lab import device
 from lab.client.defending import Memories
 from lab.errors import LabError
 from lab.federated.tensors import Gradients
 from lab.federation.settings import Federation
 from lab.federation.shards import Shards
 from lab.federation.training import build, sent_by
+from lab.machine import threads
 
 ARRAYS, CONFIG, METRICS = "arrays", "config", "metrics"
 """What Flower's strategies call the records of a message."""
@@ -128,7 +128,7 @@ def _round(
     shards = _shards(settings)
     network = build(settings, shards)
     network.load_state_dict({**network.state_dict(), **before})
-    with device.computing(1):
+    with threads.computing(1):
         sent, memories = sent_by(shards, network, client, number, memories)
     return {name: weights + settings.stride * sent[name] for name, weights in before.items()}, memories
 

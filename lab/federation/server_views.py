@@ -14,7 +14,7 @@ from lab.client.defending import server_view, withheld_tensors
 from lab.client.representation import last_layer
 from lab.errors import LabError
 from lab.evaluation.round import Round
-from lab.evaluation.scores import DECOYS
+from lab.evaluation.truth import DECOYS
 from lab.federated.inputs import joined, rows, shape_of
 from lab.federated.observation import LabelSource, Observation
 from lab.federated.protocols.base import Protocol

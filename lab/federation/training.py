@@ -12,7 +12,6 @@ from pathlib import Path
 
 from lab.lazy import functional, no_grad
 
-from lab import device
 from lab.client.defending import Memories, defended, extended, trained
 from lab.errors import LabError, is_short_of_memory
 from lab.federated.classifier import Classifier
@@ -21,6 +20,7 @@ from lab.federated.updates import shapes
 from lab.federation.archive import Archive, Played, Point
 from lab.federation.settings import Federation
 from lab.federation.shards import Shards
+from lab.machine import resources, threads
 from lab.randomness import stream
 
 UNDER_MASKS = 5
@@ -38,7 +38,7 @@ def federate(settings: Federation, folder: Path | None = None) -> Iterator[Playe
     server = Server(settings, Shards.of(settings))
     for number in range(1, settings.rounds + 1):
         is_kept = archive is not None and number <= len(points)
-        with device.computing(1):
+        with threads.computing(1):
             played = server.replay(archive.played(points[number - 1])) if archive and is_kept else server.play(number)
         if archive and not is_kept:
             points.append(played.point)
@@ -132,7 +132,7 @@ def _check_memory(settings: Federation, network: Classifier) -> None:
     """Raise ``LabError`` where the weights before and after a round, and every client's update, do not fit."""
     copies = 2 + settings.per_round * (UNDER_MASKS if settings.secure else 1)
     wanted = copies * sum(weights.nbytes for weights in network.parameters())
-    had = device.memory()
+    had = resources.memory()
     if wanted > had:
         raise LabError(
             f"The updates of {settings.per_round} clients and the weights take {wanted / 1e9:.2g} GB, and this machine has "

@@ -142,7 +142,8 @@ def _scores(data: Any) -> dict[str, Any]:
 
 def _singles(data: dict[str, Any]) -> dict[str, Any]:
     """The numbers among them that a score is called by."""
-    from lab.evaluation.scores import InputScore, Scores, control_name
+    from lab.evaluation.scores import InputScore, Scores
+    from lab.evaluation.scoring import control_name
     from lab.modalities.images import Pictures
 
     told = {*EVIDENCE, *Pictures.measures, *(control_name(Pictures(), name) for name in Pictures.controls)}

@@ -40,7 +40,7 @@ class Cell(Outcome):
 
 def computed(experiment: Experiment, stopped: Callable[[], bool] = lambda: False) -> Cell | None:
     """Simulate, attack, judge; None where it was ``stopped`` before the end. Raises what the attack raises."""
-    from lab.evaluation.scores import reconstructions
+    from lab.evaluation.reconstructions import reconstructions
     from lab.federated.inputs import first
 
     if (found := _attacked(experiment, stopped)) is None:

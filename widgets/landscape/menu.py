@@ -53,8 +53,8 @@ def menu() -> dict[Click, tuple[Outcome, float]]:
 
 def record(click: Click) -> None:
     """Compute one, and write it beside the others."""
-    from lab.device import computing
     from lab.experiments.cost.products import products_per_second
+    from lab.machine.threads import computing
 
     with computing(1):
         found = outcome(clicked(click))

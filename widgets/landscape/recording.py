@@ -46,8 +46,8 @@ def recorded(name: str) -> Recorded:
 def record(name: str) -> None:
     """Compute a grid cell by cell, and write it."""
     from lab import LabError
-    from lab.device import computing
     from lab.experiments.cost.products import products_per_second
+    from lab.machine.threads import computing
 
     grid, cells = GRIDS[name], list[Cell | None]()
     with computing(1):

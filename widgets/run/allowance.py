@@ -27,8 +27,8 @@ def limits() -> Limits:
 
     Raises ``LabError`` for a bound that is no number.
     """
-    from lab.device import memory
     from lab.experiments.cost.limits import Limits
+    from lab.machine.resources import memory
 
     return Limits(bytes=_bound(MOST_BYTES, memory()), seconds=_bound(MOST_SECONDS, float("inf")))
 

@@ -173,7 +173,7 @@ def describe_update(experiment: Experiment, attacked: Round | RoundWithoutTruth)
 
 def spoken(modality: Modality) -> dict[str, Any]:
     """What inputs of a kind are called, and what is measured of them."""
-    from lab.evaluation.scores import control_name
+    from lab.evaluation.scoring import control_name
 
     told = ("title", "unit", "digits", "meaning", "nothing", "in_summary", "full")
     return {

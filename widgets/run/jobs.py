@@ -30,7 +30,7 @@ OVER_THE_LIMIT = "Stopped after half an hour of attack, the longest that a page 
 
 def load() -> None:
     """Import what the page needs soon, torch first of all."""
-    import lab.evaluation.scores
+    import lab.evaluation.scoring
     import lab.experiments.rounds  # noqa: F401
 
 
@@ -53,13 +53,14 @@ def simulate(experiment: Experiment) -> tuple[Round | RoundWithoutTruth, str]:
 
     Every experiment passes here, whoever asks for it. Raises ``LabError`` for one that costs more than is allowed.
     """
-    from lab import device, simulate_round
+    from lab import simulate_round
     from lab.client.datasets.unknown import Unknown
     from lab.experiments.opened import received
+    from lab.machine import devices
 
     allowance.check(experiment)
     attacked = received(experiment) if isinstance(experiment.dataset, Unknown) else simulate_round(experiment)
-    return attacked, device.describe(attacked.observation.device, attacked.observation.network)
+    return attacked, devices.describe(attacked.observation.device, attacked.observation.network)
 
 
 def drive(

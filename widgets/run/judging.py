@@ -47,7 +47,7 @@ def evidence_at_the_end(attacked: Round | RoundWithoutTruth, state: AttackState)
 
 
 def _by_truth(scores: Scores, attacked: Round, state: AttackState) -> Judged:
-    from lab.evaluation.scores import line_up_likeness
+    from lab.evaluation.reconstructions import line_up_likeness
     from lab.modalities.base import modality_of
 
     told = modality_of(attacked.observation.modality).thresholds.told(scores.line_up_rank, scores.likeness)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from lab.course.exercises.base import Case, Exercise
-from lab.evaluation.scores import score
+from lab.evaluation.scoring import score
 from lab.experiments.experiment import Experiment
 from lab.experiments.rounds import reconstruct, simulate_round
 from lab.modalities.line_up import Verdict

@@ -16,7 +16,7 @@ from lab.client.datasets.gallery import Gallery
 from lab.course.exercises.base import Case, Exercise
 from lab.errors import LabError
 from lab.evaluation.round import Round
-from lab.evaluation.scores import score
+from lab.evaluation.scoring import score
 from lab.experiments.experiment import Experiment
 from lab.experiments.rounds import reconstruct, simulate_round
 from lab.modalities.line_up import Verdict

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from lab import device
 from lab.errors import LabError
 from lab.experiments.cost.memory import BYTES
 from lab.experiments.cost.sketch import sketch
 from lab.experiments.experiment import Experiment
+from lab.machine import resources
 
 COPIES = 2
 """Of the weights: they, and an update as large."""
@@ -18,7 +18,7 @@ def check_size(experiment: Experiment) -> None:
     if not experiment.takes_pictures:
         return
     experiment.check_format()
-    wanted, had = COPIES * BYTES * _weights(experiment), device.memory()
+    wanted, had = COPIES * BYTES * _weights(experiment), resources.memory()
     if wanted > had:
         height, width = experiment.sides
         raise LabError(

@@ -8,16 +8,19 @@ from importlib.metadata import version
 from typing import Any
 
 from lab.attacks.base import AttackState
-from lab.device import computing, describe
 from lab.errors import LabError
+from lab.evaluation.label_scores import labels_right
+from lab.evaluation.reconstructions import reconstructions
 from lab.evaluation.round import Round
-from lab.evaluation.scores import labels_right, reconstructions, score
+from lab.evaluation.scoring import score
 from lab.experiments.driving import drive
 from lab.experiments.experiment import Experiment
 from lab.experiments.outputs import finite
 from lab.experiments.rounds import simulate_round
 from lab.federated.inputs import count, named, shape_of, spoken_shape
 from lab.files import data_folder
+from lab.machine.devices import describe
+from lab.machine.threads import computing
 from lab.modalities.base import modality_of
 from lab.studies.sweeps.provenance import fingerprint, weights_fingerprint
 from lab.studies.sweeps.store import Measured

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lab.evaluation.scores import control_name
+from lab.evaluation.scoring import control_name
 from lab.experiments.experiment import Experiment
 from lab.modalities.base import Modality
 from lab.modalities.line_up import Verdict

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.errors import LabError
-from lab.evaluation.scores import control_name
+from lab.evaluation.scoring import control_name
 from lab.experiments.experiment import Experiment
 from lab.files.atomic import write_atomically
 from lab.modalities.base import modality_of

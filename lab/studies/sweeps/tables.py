@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from lab.evaluation.scores import control_name
+from lab.evaluation.scoring import control_name
 from lab.modalities.base import Modality
 from lab.options.plain import to_plain
 from lab.studies.base import Study
