@@ -14,18 +14,13 @@ import typer
 from typer import Option
 from typer.core import TyperGroup
 
-from lab.commands.gc_freeze import frozen_imports
 from lab.commands.saying import leave_quietly, ready_streams, say, unwritten
 from lab.errors import TOO_LARGE, LabError, is_short_of_memory, quoted
 
 if TYPE_CHECKING:
-    from lab.commands.choosing import Choices, OwnFlags
     from lab.commands.interruption import CommandResult
-    from lab.experiments.experiment import Experiment
 
 WRONG_INPUT, BROKEN, INTERRUPTED = 2, 1, 130
-UNKNOWN = "unknown"
-"""The data set of an experiment whose pictures nobody knows."""
 
 
 class Sentences(TyperGroup):
@@ -171,15 +166,16 @@ def run(
     download: Annotated[bool, Option("--download", help="fetch the published data set and weights that are missing")] = False,
 ) -> None:
     """Attack one round of federated learning; flags win over the preset or the experiment file."""
-    from lab.commands.choosing import Choices, OwnFlags, check_at_hand, choose, sides, stopped_after
+    from lab.commands.attacking import Request
+    from lab.commands.attacking import attack as run_attack
+    from lab.commands.choosing import Choices, OwnFlags, sides
     from lab.commands.privacy_target import PrivacyTarget
-    from lab.experiments.outputs import ready_folder
     from lab.machine.devices import check_name
 
     if seconds is not None and not seconds > 0:
         raise LabError(f"--seconds {seconds:g} is out of range; give a number of seconds above 0.")
     check_name(device)
-    wished = PrivacyTarget.typed(epsilon, delta, defence or ())
+    target = PrivacyTarget.typed(epsilon, delta, defence or ())
     choices = Choices(
         preset=preset,
         experiment=experiment,
@@ -212,23 +208,7 @@ def run(
         ),
     )
     own = OwnFlags(model, update, like, mean, std, tuple(truth or ()))
-    if own != OwnFlags():
-        _tell(_attacked_own(own, choices, device, seconds, out))
-        return
-    chosen = wished.kept(choose(choices))
-    last = stopped_after(experiment) if experiment is not None and iterations is None and seconds is None else None
-    if download:
-        from lab.commands.fetching import fetch_for
-
-        fetch_for(chosen)
-    if chosen.dataset.name != UNKNOWN:
-        check_at_hand(chosen)
-    if out is not None:
-        ready_folder(out)
-    if chosen.dataset.name == UNKNOWN:
-        _tell(_attacked_opened(chosen, device, seconds, last, out))
-    else:
-        _tell(_attacked(chosen, device, seconds, last, out, wished.delta))
+    _tell(run_attack(Request(choices, own, target, device, seconds, out, download)))
 
 
 def _tell(told: CommandResult) -> None:
@@ -236,47 +216,6 @@ def _tell(told: CommandResult) -> None:
     say(told.summary)
     if told.interrupted:
         raise typer.Exit(INTERRUPTED)
-
-
-def _attacked(
-    experiment: Experiment, device: str, seconds: float | None, last: int | None, out: Path | None, delta: float
-) -> CommandResult:
-    """What came out; only now, with nothing left to refuse, is there something to compute."""
-    with frozen_imports():
-        from lab.commands.running import Limits, run
-
-    return run(experiment, device, Limits(seconds, last), out, delta)
-
-
-def _attacked_opened(
-    experiment: Experiment, device: str, seconds: float | None, last: int | None, out: Path | None
-) -> CommandResult:
-    """The same of an update that a page has opened, and whose pictures nobody knows."""
-    with frozen_imports():
-        from lab.commands.running import Limits
-        from lab.commands.running_own import run
-        from lab.experiments.opened import received
-
-    seen = received(experiment).observation
-    return run(seen, experiment.attack, experiment.seed, (), device, Limits(seconds, last), out)
-
-
-def _attacked_own(own: OwnFlags, choices: Choices, device: str, seconds: float | None, out: Path | None) -> CommandResult:
-    """The same of a round of the user's own."""
-    from lab.commands.choosing_own import check_flags
-    from lab.experiments.outputs import ready_folder
-
-    check_flags(own, choices)
-    if out is not None:
-        ready_folder(out)
-    with frozen_imports():
-        from lab.commands.choosing_own import chosen_attack, chosen_round
-        from lab.commands.running import Limits
-        from lab.commands.running_own import run
-
-    seen = chosen_round(own, choices)
-    attack, seed = chosen_attack(seen, choices)
-    return run(seen, attack, seed, own.truth, device, Limits(seconds), out)
 
 
 @app.command()
@@ -402,7 +341,7 @@ def federate(
     from lab.commands.federation_attack import UpdateSelection
     from lab.commands.privacy_target import PrivacyTarget
 
-    wished = PrivacyTarget.typed(epsilon, delta, defence or ())
+    target = PrivacyTarget.typed(epsilon, delta, defence or ())
     given = {"clients": clients, "rounds": rounds, "sampled": sampled, "concentration": concentration, "pictures": pictures}
     given |= {"dataset": dataset, "network": network, "protocol": protocol, "server_rate": server_rate, "defences": defence}
     settings = prepare(given | {"seed": seed, "secure": secure, "lost": lost}, data)
@@ -410,7 +349,7 @@ def federate(
         raise LabError("--dishonest breaks secure aggregation to see one client; name it by --look, such as --look 1:3.")
     try:
         looked = UpdateSelection.parsed(look, dishonest=dishonest) if look else None
-        say(federate_it(settings, out, looked, attack, wished.delta, wished.epsilon))
+        say(federate_it(settings, out, looked, attack, target.delta, target.epsilon))
     except KeyboardInterrupt as interruption:
         say(str(interruption))
         raise typer.Exit(INTERRUPTED) from None
