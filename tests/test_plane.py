@@ -94,7 +94,7 @@ def test_each_defence_is_offered_at_five_strengths_and_comes_back_as_the_one_tha
         experiment = shields.shielded(Experiment(batch_size=2), name, place)
         told = shields.shield(experiment)
         assert (told["defence"], told["place"], len(told["steps"])) == (name, place, 5)
-        assert {"value": told["value"], "told": told["told"]} == told["steps"][place - 1]
+        assert {part: told[part] for part in ("value", "told", "promised")} == told["steps"][place - 1]
     assert len({step["value"] for step in told["steps"]}) == 5
     assert shields.shielded(experiment, shields.NONE).defences == ()
 
@@ -106,7 +106,7 @@ def test_a_price_is_the_shipped_one_or_said_to_be_unknown(name):
         shields.shield(shields.shielded(Experiment(batch_size=2), name))["steps"],
         strict=True,
     ):
-        price, told = price_of(defence), " ".join(step["told"])
+        price, told = price_of(defence), " ".join(step["told"] + step["promised"])
         if price is None:
             assert told == shields.NOT_PRICED
         elif price.accuracy is None:
@@ -139,7 +139,9 @@ PROMISES = (StoredGuarantee("client", "every update", 1e-5, 57.1), StoredGuarant
 def test_a_price_in_words(monkeypatch, accuracies, diverged, promises, told):
     price = Price({"name": "pruning"}, 1, accuracies, diverged, promises)
     monkeypatch.setattr(prices, "price_of", lambda defence: price if defence else WITHOUT)
-    said = shields.shield(worn(Pruning()))["told"]
+    shield = shields.shield(worn(Pruning()))
+    said = shield["told"] + shield["promised"]
+    assert len(shield["promised"]) == len(promises), "apart from the price: they are long"
     assert len(said) == len(told)
     assert all(words.startswith(start) for words, start in zip(said, told, strict=True))
 
@@ -263,7 +265,13 @@ def test_a_run_leaves_a_dot_where_its_shield_has_a_price(name, place):
         assert (dots, "Run 1 has no dot" in without) == ([], True)
     else:
         ((dot,), told) = dots, without
-        assert (dot["leak"], dot["accuracy"], dot["naive"], dot["shielded"], told) == (0.4, price.accuracy, False, True, "")
+        assert (dot["leak"], dot["accuracy"], dot["attacker"], dot["shielded"], told) == (
+            0.4,
+            price.accuracy,
+            "knowing",
+            True,
+            "",
+        )
         assert all(
             words in dot["title"] for words in ("40 % alike", f"{percent(price.accuracy)} right", "who knows the shield")
         )
@@ -272,7 +280,7 @@ def test_a_run_leaves_a_dot_where_its_shield_has_a_price(name, place):
 def test_a_dot_says_who_attacked_and_opposite_shapes_are_no_likeness():
     naive = shields.attacked_by(worn(Pruning.strengths()[0]), shields.NAIVE)
     ((dot,), _) = plane.visited(remembered((naive, -0.3)))
-    assert (dot["naive"], dot["leak"]) == (True, 0.0)
+    assert (dot["attacker"], dot["leak"]) == ("naive", 0.0)
     assert "naive attacker" in dot["title"]
 
 
@@ -286,7 +294,7 @@ def test_a_dot_says_of_no_attacker_what_makes_no_difference():
     assert len(dots) == 3
     for dot in dots:
         assert not any(words in dot["title"] for words in plane.ATTACKERS.values())
-        assert not dot["naive"]
+        assert dot["attacker"] == ""
 
 
 @pytest.mark.parametrize("likeness", [None, math.nan, math.inf, "0.5"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, cast
 
 from widgets.form.controls import called
@@ -29,18 +28,17 @@ def choices() -> list[dict[str, str]]:
 
 
 def shield(experiment: Experiment) -> Told:
-    """The present shield, the five strengths of its kind, and what is told of each.
+    """The present shield, the five strengths of its kind, and what is told and promised of each.
 
     ``place`` is that of its strength, counted from 1; of a strength of one's own that of the nearest below.
     """
     if len(experiment.defences) > 1:
-        return {"defence": SEVERAL, "place": 0, "value": "", "told": [OF_SEVERAL], "steps": []}
+        return {"defence": SEVERAL, "place": 0, "value": "", "told": [OF_SEVERAL], "promised": [], "steps": []}
     if not experiment.defences:
-        return {"defence": NONE, "place": 0, "value": "", "told": list(_told(None)), "steps": []}
+        return {"defence": NONE, "place": 0, "value": "", **_told(None), "steps": []}
     (defence,) = experiment.defences
     needs = _needs(defence, experiment.batch_size)
-    steps = [{"value": dial(each), "told": [*_told(each), *needs]} for each in type(defence).strengths()]
-    present = {"value": dial(defence), "told": [*_told(defence), *needs]}
+    present, *steps = ({"value": dial(each), **_told(each, *needs)} for each in (defence, *type(defence).strengths()))
     return {"defence": defence.name, "place": _place(defence), "steps": steps} | present
 
 
@@ -110,12 +108,12 @@ def dial(defence: Defence) -> str:
     return f"{defence.dial.replace('_', ' ')} {getattr(defence, defence.dial):g}"
 
 
-def _told(defence: Defence | None) -> Iterator[str]:
+def _told(defence: Defence | None, *needs: str) -> dict[str, list[str]]:
+    """Its price and what it needs, and apart from them, since they are long, its promises."""
     from lab.duel.prices import price_of
 
     price = price_of(defence)
-    yield _priced(price)
-    yield from map(_promised, price.promises if price else ())
+    return {"told": [_priced(price), *needs], "promised": [*map(_promised, price.promises if price else ())]}
 
 
 def _priced(price: Price | None) -> str:

@@ -79,7 +79,7 @@ def _visited(run: PastRun, leak: float, reached: float) -> Dot:
         "number": run.number,
         "leak": leak,
         "accuracy": reached,
-        "naive": who == NAIVE,
+        "attacker": who,
         "shielded": bool(run.experiment.defences),
         "title": f"Run {run.number}: {told}: {_share(leak)} alike after {last.iteration} steps, {_share(reached)} right",
     }

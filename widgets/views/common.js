@@ -117,6 +117,9 @@ function grouped(count) {
   return Number(count).toLocaleString("en-GB");
 }
 
+/** How much a verdict says that leaks. */
+const STRENGTH = { Recognisable: "strong", "Taking shape": "some", "Explains it": "strong", "Explains it, as others do": "some" };
+
 /** What a film's source is called. */
 const SOURCES = { recorded: "Recorded run", live: "Live run", kept: "Past run of this session", file: "Run from a file" };
 

@@ -1,6 +1,5 @@
 // Several runs on one clock. Each moment holds one frame a side; the slider moves all of them together.
 
-const SIDE_STRENGTH = { Recognisable: "strong", "Taking shape": "some" };
 const SPARK = { width: 200, height: 56 };
 
 /** The main score over the iterations so far; the dashed line is the moment shown. */
@@ -33,7 +32,7 @@ function sideCard({ title, labels }, index, mainNow) {
     const frame = moments[at]?.[index];
     show(canvas, frame ?? BLANK);
     canvas.ariaLabel = frame ? `${labels[index]}, iteration ${frame.iteration}: ${frame.verdict.toLowerCase()}.` : `${labels[index]}: no reconstruction yet.`;
-    strip.dataset.strength = SIDE_STRENGTH[frame?.verdict] ?? "none";
+    strip.dataset.strength = STRENGTH[frame?.verdict] ?? "none";
     word.textContent = frame?.verdict ?? "Waiting";
     detail.textContent = frame?.line_up ?? "";
     const main = mainNow(), score = frame?.measures[main?.name];
@@ -64,8 +63,8 @@ function render({ model, el, film }) {
   const what = element("select", { onchange: () => fillValues() });
   const [one, other] = [element("select"), element("select")];
   const labelled = (name, box) => element("label", {}, name, box);
-  const go = element("button", { class: "lab-small", onclick: () => compare([value(one), value(other)]) }, "Compare the two");
-  const all = element("button", { class: "lab-small", onclick: () => compare(contrast().options.slice(0, MOST_SIDES).map((option) => option.value)) });
+  const go = small("Compare the two", () => compare([value(one), value(other)]));
+  const all = small("", () => compare(contrast().options.slice(0, MOST_SIDES).map((option) => option.value)));
   const close = element("button", { class: "lab-small lab-close", onclick: leave }, "Close");
   const said = saying();
   const tell = sender(model, said);

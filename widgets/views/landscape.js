@@ -6,7 +6,7 @@ function render({ model, el, film }) {
   const grids = model.get("grids");
   const what = element("select", { ariaLabel: "Which map", onchange: () => ask() }, ...grids.map(({ name, question }) => element("option", { value: name }, question)));
   const table = element("table", "lab-map");
-  const fill = element("button", { class: "lab-small", onclick: () => (left ? stop() : compute()) });
+  const fill = small("", () => (left ? stop() : compute()));
   const said = saying();
   const tell = sender(model, said);
   const canvas = element("canvas", { class: "lab-picture", role: "img" });

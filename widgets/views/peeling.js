@@ -23,7 +23,7 @@ function told({ name, kind, shape, pictures, unknowns, rank, joint, condition, r
 
 /** A layer that is off: what entered it, its name, and what undoing it took. */
 function off(canvas, name, why, ...lines) {
-  canvas.ariaHidden = "true";
+  Object.assign(canvas, { ariaHidden: true, className: "lab-picture lab-maps" });
   return element("li", {}, canvas, element("b", {}, name, why), ...lines.filter(Boolean).map((text) => element("span", "lab-soft", text)));
 }
 

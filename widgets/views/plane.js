@@ -9,7 +9,7 @@ function render({ model, el, film }) {
   const told = soft();
   const card = foldable("lab-plane", "What leaks, what it costs",
     element("p", {}, "Put a shield on the phone and attack: each run that ends leaves a dot. Low and right is best. A click on a dot shows its run again."),
-    element("p", { class: "lab-soft lab-legend", ariaHidden: true }, element("i", "lab-plane-naive"), "naive attacker ", element("i"), "knows the shield"),
+    element("p", { class: "lab-soft lab-legend", ariaHidden: true }, element("i", "lab-plane-naive"), "naive attacker ", element("i"), "knows the shield ", element("i", "lab-plane-"), "no such choice"),
     field, told, said);
 
   let shown = false;
@@ -33,7 +33,7 @@ function render({ model, el, film }) {
     field.replaceChildren(line(dots), ...AXIS.flatMap((value) => [mark(value / 100, 0, "across", value), mark(0, value / 100, "up", value)]),
       mark(0.5, 0, "name", "accuracy, %"), mark(0, 1, "title", "likeness, %"),
       ...dots.map((dot) => place(element("i", { title: dot.title, "data-front": dot.front }), dot)),
-      ...own.map((dot, index) => place(element("button", { class: dot.naive ? "lab-plane-naive" : "", title: dot.title, ariaLabel: `${dot.title}. Show it again`, "data-number": dot.number, "data-newest": index === own.length - 1, onclick: () => open(dot) }), dot)));
+      ...own.map((dot, index) => place(element("button", { class: `lab-plane-${dot.attacker}`, title: dot.title, ariaLabel: `${dot.title}. Show it again`, "data-number": dot.number, "data-newest": index === own.length - 1, onclick: () => open(dot) }), dot)));
     if (held) field.querySelector(`[data-number="${held}"]`)?.focus({ preventScroll: true });
     told.textContent = words;
     if (!shown && own.some(({ shielded }) => shielded)) card.open = shown = true; // once by itself

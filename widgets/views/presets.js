@@ -3,8 +3,7 @@ function render({ model, el, film }) {
   const said = saying();
   const tell = sender(model, said);
   const story = element("dl", { class: "lab-preset", hidden: true });
-  const card = element("details", { class: "lab-card lab-folds lab-presets", ariaLabel: "Experiments of the papers" },
-    element("summary", {}, element("h2", {}, "From the papers")), list, story, said);
+  const card = foldable("lab-presets", "From the papers", list, story, said);
 
   function drawPresets() {
     list.replaceChildren(...model.get("presets").map(({ name, title }) => element("button", { class: "lab-small", "data-name": name, onclick: () => run(name) }, title)));

@@ -1,4 +1,3 @@
-const STRENGTH = { Recognisable: "strong", "Taking shape": "some", "Explains it": "strong", "Explains it, as others do": "some" };
 /** Why there is nothing to see. */
 const EMPTY = {
   ready: "Nothing yet. Press Attack it live.", loading: "The phone has not sent its numbers yet.", running: "The first guess is on its way.",

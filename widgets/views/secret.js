@@ -9,7 +9,7 @@ function render({ model, el, film }) {
   const canvas = element("canvas", { class: "lab-picture", role: "img" });
   const label = element("span", "lab-soft");
   const said = element("p", "lab-soft lab-notes");
-  const toggle = element("button", { class: "lab-small", onclick: () => film.cover(!film.covered) });
+  const toggle = small("", () => film.cover(!film.covered));
   const [covered, why] = [element("b"), element("span")];
   const cover = element("div", "lab-cover", lock(), covered, why);
   const told = saying();

@@ -7,14 +7,18 @@ function render({ model, el, film }) {
   const turns = element("div", { class: "lab-row", hidden: true }, dial, value);
   const told = element("span", { role: "status" });
   const price = soft(told);
+  const promised = element("p");
+  const promises = element("details", "lab-soft", element("summary", {}, "What it promises"), promised);
   const refused = element("p", { class: "lab-error", role: "alert" });
   const tell = sender(model, refused);
   const card = element("section", { class: "lab-card lab-below lab-shield", ariaLabel: "Shield" },
-    element("div", "lab-row", element("b", {}, "Shield"), which), turns, price, refused);
+    element("div", "lab-row", element("b", {}, "Shield"), which), turns, price, promises, refused);
 
   function say(step) {
     value.textContent = step.value;
     told.textContent = step.told.join(" ");
+    promised.textContent = step.promised.join(" ");
+    promises.hidden = !step.promised.length;
     dial.ariaValueText = `${dial.value} of ${dial.max}: ${step.value}`;
   }
 
@@ -36,6 +40,7 @@ function render({ model, el, film }) {
     say(model.get("shield"));
   }
 
+  promises.hidden = true;
   el.append(card);
   draw();
   for (const event of ["change:shield", "change:refused", "msg:custom"]) model.on(event, draw);
