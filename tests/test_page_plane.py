@@ -49,6 +49,23 @@ def test_a_shield_has_its_price_and_each_run_leaves_a_dot(visit, width):
     )
 
 
+def test_what_a_shield_promises_is_folded_and_whole(visit):
+    page = visit(1366, 850, reduced_motion="reduce")
+    wait_for_status(page, "ready")
+    client = page.locator(".lab-client")
+    before = client.bounding_box()["height"]
+    page.get_by_role("combobox", name="Shield of the phone").select_option("dp_sgd")
+    summary = page.locator(".lab-notes summary")
+    summary.wait_for()
+    assert not page.get_by_text("Opacus' RDP accountant").is_visible()
+    assert client.bounding_box()["height"] <= before + 120
+    summary.click()
+    assert page.get_by_text("Opacus' RDP accountant").is_visible()
+    promises = page.locator(".lab-shield details")
+    promises.locator("summary").press("Enter")
+    assert "epsilon" in promises.inner_text()
+
+
 NATURAL = """(list) => {
   const room = list.clientWidth;
   list.style.flex = "none";

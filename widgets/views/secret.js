@@ -1,3 +1,11 @@
+const LONG_NOTE = 120;
+
+/** A note; of a long one what comes before its colon is in sight, the rest unfolds. */
+function noted(text) {
+  const [head] = text.split(":", 1);
+  return text.length > LONG_NOTE && head.length < LONG_NOTE ? element("details", {}, element("summary", {}, head), text) : element("p", {}, text);
+}
+
 /** A padlock, drawn. */
 function lock() {
   const svg = drawn("svg", { viewBox: "0 0 48 48", class: "lab-lock", "aria-hidden": true });
@@ -8,7 +16,7 @@ function lock() {
 function render({ model, el, film }) {
   const canvas = element("canvas", { class: "lab-picture", role: "img" });
   const label = element("span", "lab-soft");
-  const said = element("p", "lab-soft lab-notes");
+  const said = element("div", "lab-soft lab-notes");
   const toggle = small("", () => film.cover(!film.covered));
   const [covered, why] = [element("b"), element("span")];
   const cover = element("div", "lab-cover", lock(), covered, why);
@@ -151,7 +159,7 @@ function render({ model, el, film }) {
     if (inputs) drawOthers();
     else drawPictures();
     heading.textContent = `The secret ${one()}`;
-    said.textContent = notes.join(" ");
+    said.replaceChildren(...notes.map(noted));
     said.hidden = notes.length === 0;
     conceal();
   }
