@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from jupyter_server.services.kernels.connection.base import deserialize_msg_from_ws_v1, serialize_msg_to_ws_v1
-from visiting import Visitor, primary, wait_for_status
+from visiting import Visitor, kernel_process, primary, wait_for_status
 
 from widgets.pages.written import MIME
 from widgets.playback.playback import FOLDER as PLAYBACK
@@ -17,6 +17,7 @@ pytestmark = pytest.mark.browser
 TEMPLATE = Path(__file__).parent.parent / "widgets" / "template" / "voila" / "templates" / "gradlab"
 MOST_BYTES = 250_000
 """Of all scripts and styles of the page, our own and whatever else it needs."""
+AT_REST = 450 * 2**20
 STILL = 0.01
 """A shift of the layout that nobody sees, as browsers count it (share of the window moved, times how far)."""
 
@@ -48,6 +49,13 @@ def test_the_page_is_drawn_from_its_own_bytes_and_stands_still(browser, address,
 def test_scripts_and_styles_of_the_page_are_few():
     files = [file for folder in (VIEWS, PLAYBACK, TEMPLATE) for kind in ("*.js", "*.css") for file in folder.glob(kind)]
     assert sum(file.stat().st_size for file in (*files, THEME)) <= MOST_BYTES
+
+
+def test_an_engine_at_rest_takes_little_memory(visit):
+    """Its share of memory, what it shares with others divided among them."""
+    page = visit()
+    wait_for_status(page, "ready")
+    assert kernel_process(page).memory_full_info().pss <= AT_REST
 
 
 FORGET = """

@@ -3,7 +3,7 @@ const LONG_NOTE = 120;
 /** A note; of a long one what comes before its colon is in sight, the rest unfolds. */
 function noted(text) {
   const [head] = text.split(":", 1);
-  return text.length > LONG_NOTE && head.length < LONG_NOTE ? element("details", {}, element("summary", {}, head), text) : element("p", {}, text);
+  return text.length > LONG_NOTE && head.length < LONG_NOTE ? element("details", {}, element("summary", {}, head), element("p", {}, text)) : element("p", {}, text);
 }
 
 /** A padlock, drawn. */
