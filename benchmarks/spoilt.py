@@ -1,14 +1,15 @@
 """Updates that were spoilt on their way: our recommended attack and breaching's at equal processor seconds.
 
-    python -m benchmarks.spoilt FILE --data FOLDER [--way signs]... [--who ours]... [--tv 0.1]... [--seconds 20]
+    python -m benchmarks.spoilt CHOICE --data FOLDER --who breaching --tv 0.03 --tv 0.1 --first 100 --count 2
+    python -m benchmarks.spoilt FILE --data FOLDER --choice CHOICE [--way signs]... [--who ours]... [--seconds 20]
         [--first 360] [--count 7] [--seed 0]
     python -m benchmarks.spoilt FILE --table
 
 Both attack the same update of the untrained small ConvNet on one thread, labels given. What an iteration costs is measured
 first, and each contender's budget is what the seconds allow, its schedule stretched over it; ours takes no more iterations
-than it has by default, so that it may end sooner. A run is a line of FILE, added
-when it ends, so that a long measurement may be made in pieces; the table takes breaching's best total variation for each way,
-and knows nothing of the pictures that it was chosen on: run the choice into a file of its own.
+than it has by default, so that it may end sooner. A run is a line of FILE, added when it ends; the same command goes on where
+it was stopped. Breaching's total variation is, for each way, the best of those in CHOICE, a file of runs on other pictures;
+the table takes the best of its own file.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import mean, median
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -130,21 +132,41 @@ def read(path: Path) -> list[Ended]:
 def markdown(runs: Iterable[Ended]) -> str:
     """A line for each way: ours beside breaching's best total variation, chosen by the mean SSIM on these very runs."""
     lines = [
-        "| update | pictures | ours: SSIM, dB, s | breaching's best: SSIM, dB, s | total variation |",
-        "|---|---|---|---|---|",
+        "| update | pictures | ours: SSIM, dB, s | breaching's best: SSIM, dB, s | total variation | ours ahead in SSIM |",
+        "|---|---|---|---|---|---|",
     ]
-    by_way = _grouped(runs, lambda run: run.way)
-    for way, found in by_way.items():
-        own = [run for run in found if run.who == OURS]
-        theirs = _grouped((run for run in found if run.who == BREACHING), lambda run: run.total_variation)
-        best = max(theirs.values(), key=lambda group: mean(run.ssim for run in group), default=[])
+    for way, found in _grouped(runs, lambda run: run.way).items():
+        own, best = [run for run in found if run.who == OURS], _breachings_best(found)
         variation = f"{best[0].total_variation:g}" if best else ""
-        lines.append(f"| {way} | {len(own or best)} | {_middle(own)} | {_middle(best)} | {variation} |")
+        cells = (way, len(own or best), _middle(own), _middle(best), variation, _ahead(own, best))
+        lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines)
 
 
-def _grouped(runs: Iterable[Ended], key: Callable[[Ended], object]) -> dict[object, list[Ended]]:
-    groups = defaultdict[object, list[Ended]](list)
+def best_variations(runs: Iterable[Ended]) -> dict[str, float]:
+    """For each way breaching's total variation of the highest mean SSIM."""
+    chosen = {way: _breachings_best(found) for way, found in _grouped(runs, lambda run: run.way).items()}
+    return {way: best[0].total_variation for way, best in chosen.items() if best and best[0].total_variation is not None}
+
+
+def _breachings_best(runs: Iterable[Ended]) -> list[Ended]:
+    """Its runs with the total variation of the highest mean SSIM; none where it has none."""
+    theirs = _grouped((run for run in runs if run.who == BREACHING), lambda run: run.total_variation)
+    return max(theirs.values(), key=lambda group: mean(run.ssim for run in group), default=[])
+
+
+def _ahead(own: list[Ended], best: list[Ended]) -> str:
+    """On how many of the pictures that both attacked ours ended higher."""
+    theirs = {(run.picture, run.seed): run.ssim for run in best}
+    pairs = [(run.ssim, theirs[run.picture, run.seed]) for run in own if (run.picture, run.seed) in theirs]
+    return f"{sum(ours > other for ours, other in pairs)} of {len(pairs)}" if pairs else ""
+
+
+Key = TypeVar("Key")
+
+
+def _grouped(runs: Iterable[Ended], key: Callable[[Ended], Key]) -> dict[Key, list[Ended]]:
+    groups = defaultdict[Key, list[Ended]](list)
     for run in runs:
         groups[key(run)].append(run)
     return groups
@@ -159,23 +181,46 @@ def _middle(runs: list[Ended]) -> str:
     return f"{ssim:.2f}, {psnr_db:.1f}, {spent:.1f}"
 
 
-def measured(chosen: argparse.Namespace) -> Iterator[Ended]:
-    """Each run as it ends: picture by picture, so that all contenders meet the same machine."""
-    source = Pictures(chosen.data)
+@dataclass(frozen=True)
+class Bout:
+    """A run that is asked for."""
+
+    way: str
+    who: str
+    picture: int
+    seed: int
+    total_variation: float | None = None
+    """Breaching's weight."""
+
+    def is_of(self, run: Ended) -> bool:
+        """Whether that run is the one asked for."""
+        return all(getattr(run, name) == value for name, value in asdict(self).items())
+
+
+def asked(chosen: argparse.Namespace) -> list[Bout]:
+    """Picture by picture and way by way, so that all contenders meet the same machine."""
+    best = best_variations(read(chosen.choice)) if chosen.choice else {}
+    contenders = chosen.who or (OURS, BREACHING)
+    bouts = list[Bout]()
     for picture in range(chosen.first, chosen.first + chosen.count):
         for way in chosen.way or WAYS:
-            experiment, attacked = spoilt_round(way, CASE, source, picture, chosen.seed)
-            names = (way, picture, chosen.seed)
-            if OURS in (chosen.who or (OURS, BREACHING)):
-                yield _ended(names, ours(experiment, attacked, chosen.seconds), OURS)
-            if BREACHING in (chosen.who or (OURS, BREACHING)):
-                for variation in chosen.tv or (DEFAULT_TOTAL_VARIATION,):
-                    yield _ended(names, breaching(attacked, chosen.seed, variation, chosen.seconds), BREACHING, variation)
+            names = (picture, chosen.seed)
+            variations = chosen.tv or [best.get(way, DEFAULT_TOTAL_VARIATION)]
+            bouts += [Bout(way, OURS, *names)] if OURS in contenders else []
+            bouts += [Bout(way, BREACHING, *names, weight) for weight in variations] if BREACHING in contenders else []
+    return bouts
 
 
-def _ended(names: tuple[str, int, int], run: Run, who: str, variation: float | None = None) -> Ended:
-    way, picture, seed = names
-    return Ended(way, who, picture, seed, run.iterations, run.seconds, run.final_ssim, run.final_psnr_db, variation)
+def measured(bouts: Iterable[Bout], source: Pictures, budget_s: float) -> Iterator[Ended]:
+    """Each run as it ends."""
+    for bout in bouts:
+        experiment, attacked = spoilt_round(bout.way, CASE, source, bout.picture, bout.seed)
+        if bout.total_variation is None:
+            run = ours(experiment, attacked, budget_s)
+        else:
+            run = breaching(attacked, bout.seed, bout.total_variation, budget_s)
+        names = (bout.way, bout.who, bout.picture, bout.seed)
+        yield Ended(*names, run.iterations, run.seconds, run.final_ssim, run.final_psnr_db, bout.total_variation)
 
 
 def main() -> None:
@@ -186,6 +231,7 @@ def main() -> None:
     parser.add_argument("--way", action="append", choices=list(WAYS))
     parser.add_argument("--who", action="append", choices=[OURS, BREACHING])
     parser.add_argument("--tv", action="append", type=float, help="breaching's weights of total variation")
+    parser.add_argument("--choice", type=Path, help="runs on other pictures, of which its best weight is taken")
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--first", type=int, default=360)
     parser.add_argument("--count", type=int, default=7)
@@ -196,7 +242,9 @@ def main() -> None:
         print(markdown(read(chosen.file)))
         return
     torch.set_num_threads(1)
-    for ended in measured(chosen):
+    known = read(chosen.file) if chosen.file.exists() else []
+    missing = [bout for bout in asked(chosen) if not any(map(bout.is_of, known))]
+    for ended in measured(missing, Pictures(chosen.data), chosen.seconds):
         keep(ended, chosen.file)
         print(ended, flush=True)
 

@@ -64,5 +64,21 @@ def test_the_table_takes_breachings_best_weight_and_survives_the_disk(tmp_path):
         spoilt.keep(run, path)
     assert spoilt.read(path) == runs
     text = spoilt.markdown(runs)
-    assert "| signs | 2 | 0.70, 19.0, 3.0 | 0.50, 15.0, 3.0 | 0.2 |" in text
-    assert "| int8 | 1 | 0.90, 30.0, 2.0 |  |  |" in text
+    assert "| signs | 2 | 0.70, 19.0, 3.0 | 0.50, 15.0, 3.0 | 0.2 | 1 of 1 |" in text
+    assert "| int8 | 1 | 0.90, 30.0, 2.0 |  |  |  |" in text
+    assert spoilt.best_variations(runs) == {"signs": 0.2}
+
+
+def test_a_stopped_race_goes_on_with_the_weight_that_was_chosen_on_other_pictures(tmp_path, monkeypatch):
+    choice, path, fought = tmp_path / "choice", tmp_path / "runs", []
+    for ssim, weight in ((0.3, 0.1), (0.5, 0.7)):
+        spoilt.keep(Ended("signs", BREACHING, 100, 0, 10, 3.0, ssim, 15.0, weight), choice)
+    spoilt.keep(Ended("signs", OURS, 360, 0, 10, 2.0, 0.8, 20.0), path)
+    monkeypatch.setattr(spoilt, "measured", lambda bouts, source, budget_s: fought.extend(bouts) or iter(()))
+    monkeypatch.setattr("sys.argv", ["spoilt", str(path), "--choice", str(choice), "--way", "signs", "--count", "2"])
+    spoilt.main()
+    assert [(bout.who, bout.picture, bout.total_variation) for bout in fought] == [
+        (BREACHING, 360, 0.7),
+        (OURS, 361, None),
+        (BREACHING, 361, 0.7),
+    ]
