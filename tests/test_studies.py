@@ -235,3 +235,11 @@ def test_one_cell_can_be_measured_by_itself(tmp_path, monkeypatch):
         reproduce("magnitude", changes, Place(workers=1, out=tmp_path, only="sine wave"))
     with pytest.raises(LabError, match=r"--workers 0 is out of range; give a number from 1 to 256"):
         reproduce("magnitude", changes, Place(workers=0, out=tmp_path))
+
+
+def test_a_study_that_is_stopped_has_measured_every_cell_alike():
+    cells = [*Table1(images=2, seeds=2).cells(), *Table1(images=3).cells()]
+    wanted = [key(experiment) for cell in cells for experiment in cell.experiments]
+    dealt = [key(experiment) for experiment in reproducing.by_turns(cells)]
+    assert sorted(dealt) == sorted(wanted), "each as often as asked"
+    assert dealt[: len(cells)] == [key(cell.experiments[0]) for cell in cells]

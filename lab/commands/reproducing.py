@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from tqdm import tqdm
 from lab.commands.child import run_child
 from lab.commands.interruption import CommandResult, Interruption, interruptible
 from lab.errors import LabError, quoted
+from lab.experiments.experiment import Experiment
 from lab.experiments.outputs import ready_folder, written
 from lab.files import data_folder
 from lab.machine.resources import usable_cores
@@ -87,7 +89,7 @@ def measured(
     cells: list[Cell], store: Store, workers: int, scheduler: str, interruption: Interruption, task: Task | None = None
 ) -> Iterator[Step]:
     """Steps of the sweep behind a progress bar with the time left; ends early after Ctrl-C."""
-    experiments = [experiment for cell in cells for experiment in cell.experiments]
+    experiments = by_turns(cells)
     todo = missing(experiments, store)
     with _bar(len(todo), len(experiments)) as bar:
         if not todo:
@@ -107,6 +109,12 @@ def worker_count(asked: int | None) -> int:
     if not 1 <= workers <= MOST_WORKERS:
         raise LabError(f"--workers {workers} is out of range; give a number from 1 to {MOST_WORKERS}.")
     return workers
+
+
+def by_turns(cells: list[Cell]) -> list[Experiment]:
+    """Each cell's first experiment before any cell's second: what is stopped half-way tells of all cells alike."""
+    turns = zip_longest(*(cell.experiments for cell in cells))
+    return [experiment for turn in turns for experiment in turn if experiment is not None]
 
 
 @contextmanager
