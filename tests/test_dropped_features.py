@@ -15,7 +15,10 @@ from lab.attacks.matching.dropped_features import MaskedLinear, detect_dropped
 from lab.capture import capturing
 from lab.client.defences.dropout import Dropout
 from lab.client.defences.gaussian_noise import GaussianNoise
+from lab.client.defences.low_rank import LowRank
 from lab.client.defences.pruning import Pruning
+from lab.client.defences.quantisation import Quantisation
+from lab.client.defences.top_k import TopK
 from lab.evaluation.scoring import score
 from lab.experiments.experiment import Experiment
 from lab.experiments.rounds import simulate_round
@@ -77,10 +80,23 @@ def test_silent_units_are_no_dropout(network):
         assert detect_dropped(observe(network, random_batch(1, small_shape(network), seed=seed))) is None
 
 
-@pytest.mark.parametrize("change", [Pruning(strength=0.9), GaussianNoise(strength=1e-3)], ids=lambda change: change.name)
+CHANGES = [
+    *(Pruning(strength=share) for share in (0.5, 0.9, 0.99, 0.999, 0.9999)),
+    *(Quantisation(bits=bits, stochastic=drawn) for bits in (1, 2, 4, 8) for drawn in (False, True)),
+    TopK(strength=0.999),
+    LowRank(rank=1),
+    GaussianNoise(strength=1e-3),
+]
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=repr)
 def test_what_was_done_to_an_update_is_no_dropout(change):
-    observed = observe(SmallConvNet(width=8), random_batch(1))
-    assert detect_dropped(replace(observed, update=change.apply(observed.update, stream(0, "change")))) is None
+    """However few of its numbers are left; of a network whose units fall silent, and of one whose never do."""
+    for network in TOLD:
+        for seed in range(2):
+            observed = observe(network, random_batch(1, small_shape(network), seed=seed))
+            sent = replace(observed, update=change.apply(observed.update, stream(seed, "change")))
+            assert detect_dropped(sent) is None, (network, seed)
 
 
 def test_of_several_pictures_or_steps_nothing_is_claimed():

@@ -7,7 +7,7 @@ no pooling between but max-pooling, dL/db of a channel is
     s sum_j act'(f_j) (W^T dL/dz)_j   over the features j of the channel that were not off,
 
 which holds for every channel at one s alone; at s = 1 nothing was dropped, and zeros are silent units. Where no such layer
-stands below, and noise leaves no unit silent, the share of zeros is p.
+stands below, and noise leaves no unit silent, the share of zeros is p. Pruning and rounding to a grid make zeros of their own.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from lab.lazy import Bool, Float
 
 from lab.attacks.closed_form.linear_layers import CONSISTENT_RESIDUAL, derivative_from_output, single_input
 from lab.attacks.matching.deduced_observation import DeducedObservation
+from lab.attacks.matching.defence_detection import DetectedDefence, detect_defence
 from lab.federated.inputs import each, moved, random
 from lab.federated.observation import Observation
 from lab.federated.sharing import sharing_copy
@@ -43,6 +44,8 @@ RATES = tuple(percent / 100 for percent in range(96))
 TRANSPARENT_LAYERS = (nn.MaxPool2d, nn.Flatten, nn.Identity, nn.Dropout, nn.Dropout2d)
 """What the gradient of a feature passes as it is, or to one place alone."""
 RANDOM_INPUTS = 4
+OWN_ZEROS = (DetectedDefence.SIGNS, DetectedDefence.SPARSE, DetectedDefence.GRID)
+"""What is told of an update whose zeros need no feature that was off."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +81,7 @@ def detect_dropped(observation: Observation) -> DroppedFeatures | None:
         mask = None if isinstance(layer, MaskedLinear) else _mask(observation, gradient, name, layer)
         if mask is not None:
             masks[name] = mask
-    if not masks:
+    if not masks or detect_defence(observation).trace in OWN_ZEROS:
         return None
     shares = " and ".join(f"{spoken(float((mask == 0).double().mean()))} of what enters {name}" for name, mask in masks.items())
     sentence = (
@@ -99,7 +102,7 @@ def _mask(observation: Observation, gradient: Gradients, name: str, layer: nn.Li
     scale = _scale_by_biases(observation, gradient, name, inputs, feature_gradient)
     if scale is None:
         scale = _scale_by_share(observation, layer, off)
-    return None if abs(scale - 1) < UNIT_SCALE_TOLERANCE else scale * (~off).to(weight)
+    return None if scale < 1 + UNIT_SCALE_TOLERANCE else scale * (~off).to(weight)
 
 
 def _scale_by_biases(
