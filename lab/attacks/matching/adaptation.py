@@ -19,6 +19,8 @@ M = TypeVar("M", bound=Matching)
 PRIORS_FOR_SIGNS = (TotalVariation(weight=0.7, fade=0.3),)
 PRIORS_FOR_QUANTISED = (TotalVariation(weight=1.5, fade=0.3),)
 """Where few values or directions were sent."""
+PRIORS_FOR_SPARSE = (TotalVariation(weight=0.5, fade=0.3),)
+"""Where most numbers were left out: soft surfaces, of which little was sent, stay without speckles."""
 PRIOR_FOR_NOISE = TotalVariation(weight=1.0, fade=1.0)
 """At noise as long as the gradient, to the end: what is left out later comes back as noise. Of less, so much less is added."""
 
@@ -28,7 +30,7 @@ def adapted(attack: M, detected: Detection) -> M:
     if detected.trace is DetectedDefence.SIGNS:
         return replace(attack, distance=SoftSigns(), priors=PRIORS_FOR_SIGNS)
     if detected.trace is DetectedDefence.SPARSE:
-        return replace(attack, distance=SentEntries(attack.distance))
+        return replace(attack, distance=SentEntries(attack.distance), priors=PRIORS_FOR_SPARSE)
     if detected.trace is DetectedDefence.LOW_RANK:
         return replace(attack, distance=SentDirections(attack.distance), priors=PRIORS_FOR_QUANTISED)
     if detected.trace is DetectedDefence.GRID:

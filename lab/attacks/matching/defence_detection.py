@@ -40,7 +40,7 @@ class DetectedDefence(Enum):
     SIGNS = "The update holds signs alone, so signs are compared, softly."
     SPARSE = (
         "{amount:.3g} % of the update are zeros beside no small numbers: it was pruned, so what was sent is compared, and that "
-        "nothing left out was larger."
+        "nothing left out was larger, and the picture is kept smoother."
     )
     GRID = "Each layer's update has {number:.0f} sizes at most: it was rounded to a grid, so the picture is kept smoother."
     LOW_RANK = (
