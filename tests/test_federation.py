@@ -12,7 +12,9 @@ from torch.nn.functional import cross_entropy
 from lab.attacks.analytic import Analytic
 from lab.client.datasets.gallery import Gallery
 from lab.client.defences.base import Defence
+from lab.client.defences.clipping import Clipping
 from lab.client.defences.gaussian_noise import GaussianNoise
+from lab.client.defences.top_k import TopK
 from lab.commands import federating
 from lab.commands.federation_attack import UpdateSelection
 from lab.errors import LabError
@@ -136,6 +138,27 @@ def test_a_kept_round_with_what_no_round_has_is_damaged_and_makes_nothing_large(
     save_file(kept, tmp_path / "round-0001.safetensors")
     with pytest.raises(LabError, match="missing or damaged; delete the folder"):
         final(SMALL, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [lambda memory: memory * torch.nan, lambda memory: memory[:1], lambda memory: memory[None], lambda memory: memory.long()],
+    ids=["NaN", "too few", "another dimension", "whole numbers"],
+)
+def test_a_kept_memory_that_no_update_can_be_added_to_is_damaged(wrong, tmp_path):
+    settings = replace(SMALL, defences=(TopK(strength=0.9),))
+    next(federate(settings, tmp_path))
+    kept = load_file(tmp_path / "round-0001.safetensors")
+    name = next(own for own in kept if own.startswith("memory/") and kept[own].dim() > 1)
+    save_file(kept | {name: wrong(kept[name]).contiguous()}, tmp_path / "round-0001.safetensors")
+    with pytest.raises(LabError, match="missing or damaged; delete the folder"):
+        final(settings, tmp_path)
+
+
+def test_a_federation_goes_on_where_only_the_first_of_two_defences_remembers(tmp_path):
+    settings = replace(SMALL, defences=(TopK(strength=0.9), Clipping()), sampled=0, rounds=2)
+    next(federate(settings, tmp_path))
+    agree(final(settings, tmp_path), final(settings))
 
 
 def test_a_round_that_was_kept_has_its_clients_in_the_order_in_which_they_are_added_up(tmp_path):

@@ -70,7 +70,7 @@ def defended(
     """
     kept: list[Gradients] = []
     for place, defence in enumerate(defences):
-        sent, memory = defence.remembering(update, memories[place] if memories else {}, generator)
+        sent, memory = defence.remembering(update, memories[place] if place < len(memories) else {}, generator)
         _check(defence, update, sent)
         update = sent
         kept.append(memory)

@@ -133,9 +133,18 @@ def _unflattened(point: Point, tensors: Mapping[str, Tensor]) -> Played:
             sent.setdefault(int(rest[0]), {})[rest[1]] = _of_weights(tensor)
         else:
             memories.setdefault(int(rest[0]), {}).setdefault(int(rest[1]), {})[rest[2]] = tensor
+    _check_remembered(memories, before)
     order = list(before)
     found = {client: {name: update[name] for name in order if name in update} for client, update in sorted(sent.items())}
     return Played(point, before, found, {client: _in_order(places) for client, places in memories.items()})
+
+
+def _check_remembered(memories: Mapping[int, Mapping[int, Gradients]], weights: Gradients) -> None:
+    """Raise ``ValueError`` for what is not added to an update of these weights: other names or shapes, or no finite numbers."""
+    for memory in (one for places in memories.values() for one in places.values()):
+        for name, tensor in memory.items():
+            if name not in weights or tensor.shape != weights[name].shape or not bool(_of_weights(tensor).isfinite().all()):
+                raise ValueError("what no defence remembers of such an update")
 
 
 def _of_weights(tensor: Tensor) -> Tensor:
