@@ -135,6 +135,69 @@ def test_a_batch_norm_is_as_the_client_had_it(mode, tmp_path):
     assert opened(data, "x").experiment.network == ResNet(depth=8, batch_norm=wanted)
 
 
+class Wrapped(nn.Module):
+    """As frameworks wrap a model: each name has one part more."""
+
+    def __init__(self, module):
+        super().__init__()
+        self.module = module
+
+    def forward(self, pixels):
+        return self.module(pixels)
+
+
+def entering(model, images):
+    """What torch says enters each batch norm, one after another."""
+    found = []
+    norms = [part for part in model.modules() if isinstance(part, nn.BatchNorm2d)]
+    hooks = [norm.register_forward_pre_hook(lambda _, given: found.append(given[0].detach())) for norm in norms]
+    model(images)
+    for hook in hooks:
+        hook.remove()
+    return found
+
+
+@pytest.mark.parametrize(("pictures", "steps"), [(1, 1), (3, 1), (2, 2), (2, 0)])
+@pytest.mark.parametrize("wrap", [lambda model: model, Wrapped], ids=["its names", "wrapped"])
+def test_what_batch_norms_counted_in_one_step_tells_the_batchs_own_statistics(wrap, pictures, steps, tmp_path):
+    """As on the command line, where the model's own code stands beside the file; of several steps, or of none, nothing."""
+    network, batch = ConvNet(width=4), smooth_batch(pictures)
+    built = network.build(batch.image_shape, 10, stream(3, "weights"))
+    client = wrap(built).train()
+    for norm in client.modules():
+        if isinstance(norm, nn.BatchNorm2d):  # they are not those of a fresh network
+            norm.running_mean.add_(0.3)
+            norm.running_var.mul_(1.7)
+    expected = entering(client, batch.images)
+    optimiser = torch.optim.SGD(client.parameters(), 0.1)
+    with capturing(client, tmp_path / "x.safetensors", input_shape=batch.image_shape, pictures=pictures):
+        for _ in range(max(1, steps)):
+            optimiser.zero_grad()
+            functional.cross_entropy(client(batch.images), batch.labels).backward()
+            if steps:
+                optimiser.step()
+    found = opened((tmp_path / "x.safetensors").read_bytes(), "x", (replace(network, batch_norm=BatchNorm.TRAIN),))
+    told = received(found.experiment, CPU).observation.batch_statistics
+    assert len(told) == (len(expected) if steps == 1 else 0)
+    for values, statistics in zip(expected, told.values(), strict=False):
+        torch.testing.assert_close(statistics.mean, values.mean((0, 2, 3)), rtol=1e-3, atol=1e-5)
+        torch.testing.assert_close(statistics.variance, values.var((0, 2, 3), correction=0), rtol=1e-3, atol=1e-4)
+
+
+def test_counts_that_did_not_come_tell_nothing(tmp_path):
+    """Neither do those of some norms alone."""
+    batch, network = smooth_batch(2), ConvNet(width=4, batch_norm=BatchNorm.TRAIN)
+    for kept in ("none", "one norm's"):
+        built = replace(network, batch_norm=BatchNorm.EVAL).build(batch.image_shape, 10, stream(3, "weights"))
+        protocol = FedAvg(1, learning_rate=0.1)
+        sent = protocol.update(built, batch.images, batch.labels)
+        if kept != "none":
+            sent |= {name: torch.ones_like(t) for name, t in list(built.state_dict().items()) if "features.1.running" in name}
+        recipe = Recipe("change", learning_rate=0.1, pictures=2, input_shape=batch.image_shape, mode="train")
+        data = save(tmp_path / "x.safetensors", built.state_dict(), sent, recipe).read_bytes()
+        assert not received(opened(data, "x", (network,)).experiment, CPU).observation.batch_statistics
+
+
 def test_what_the_recipe_names_or_the_visitor_chose_comes_first(tmp_path):
     """No shape tells a sigmoid from a ReLU."""
     own = {"name": "mlp", "width": 16, "activation": "sigmoid"}

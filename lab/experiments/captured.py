@@ -12,6 +12,7 @@ from lab.lazy import Tensor, torch
 from lab.client.checkpoints.weights import Weights
 from lab.errors import LabError
 from lab.experiments.recognising import fits, recognised
+from lab.federated.batch_statistics import MEAN, VARIANCE, statistics_of_change
 from lab.federated.networks.base import BatchNorm, Network
 from lab.federated.observation import LabelSource, Observation
 from lab.federated.own_model import with_weights
@@ -24,6 +25,7 @@ from lab.randomness import stream
 
 if TYPE_CHECKING:
     from lab.capture import Recipe
+    from lab.federated.batch_statistics import Statistics as BatchStatistics
     from lab.federated.captures import Capture
     from lab.federated.classifier import Classifier
     from lab.federated.protocols.base import Protocol
@@ -74,6 +76,7 @@ def seen_of(
     built = network.build(shape, classes, stream(0, "weights"))
     built.normalise = own_statistics(network, shape, *statistics) or built.normalise
     model, update, notes = _brought(built, capture)
+    one_step = protocol.sends_change and len(protocol.steps(pictures).rows) == 1
     return Observation(
         network=model,
         protocol=protocol,
@@ -83,7 +86,30 @@ def seen_of(
         label_source=source,
         labels=None,
         notes=(*notes, *not_simulated(capture.recipe, protocol)),
+        batch_statistics=_statistics(network, built, capture, model, (pictures, *shape)) if one_step else {},
     )
+
+
+def _statistics(
+    network: Network, built: Classifier, capture: Capture, model: Classifier, sizes: tuple[int, ...]
+) -> dict[str, BatchStatistics]:
+    """What the counts of one step tell of the client's batch; nothing where norms are in another mode, or it sent no counts.
+
+    ``sizes`` are (pictures, channels, height, width).
+    """
+    counts = [name for name in capture.weights if name.endswith((MEAN, VARIANCE))]
+    if not counts or not capture.update.keys() >= {*counts} or getattr(network, "batch_norm", None) is not BatchNorm.TRAIN:
+        return {}
+    options: Any = network
+    counting = replace(options, batch_norm=BatchNorm.EVAL).build(sizes[1:], built.classes, stream(0, "weights"))
+    moved = {name: capture.weights[name] + capture.update[name] for name in counts}
+    before, after = (
+        _brought(counting, replace(capture, weights=weights))[0] for weights in (capture.weights, capture.weights | moved)
+    )
+    change = {name: value - before.get_buffer(name) for name, value in after.named_buffers()}
+    names = {name: name for name, _ in model.named_parameters()}
+    like = next(model.parameters())
+    return statistics_of_change(before, change, model, names, torch.zeros(sizes, dtype=like.dtype, device=like.device))
 
 
 def network_of(capture: Capture, options: Network | None = None, likely: Sequence[Network] = ()) -> tuple[Network, int]:
