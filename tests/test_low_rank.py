@@ -46,6 +46,44 @@ class Matrices(Modules):
         return functional.linear(values, self.base.weight + pair * self.scale, self.base.bias)
 
 
+class Guarded(Modules):
+    """As ``peft`` has it: options by name, adapters in dictionaries, and questions about types on the way."""
+
+    def __init__(self, base, scale=2.0, bias=False):
+        nn.Module.__init__(self)
+        self.base_layer, self.scaling, self.active = base.requires_grad_(False), {"default": scale}, ["default"]
+        pair = nn.Linear(base.in_features, RANK, bias=False), nn.Linear(RANK, base.out_features, bias=False)
+        self.lora_A, self.lora_B = (nn.ModuleDict({"default": half}) for half in pair)
+        base.bias.requires_grad_(bias)
+
+    def forward(self, values, *args, **kwargs):
+        if kwargs.pop("adapter_names", None) is not None:
+            raise ValueError(args)
+        result = self.base_layer(values, *args, **kwargs)
+        for name in self.active:
+            down = self.lora_A[name]
+            cast = values if values.dtype == down.weight.dtype else values.to(down.weight.dtype)
+            result = result + self.lora_B[name](down(cast)) * self.scaling[name]
+        return result.to(values.dtype)
+
+
+class PeftModel(nn.Module):
+    """As ``peft`` wraps a model: its names have two parts more, and its forward pass takes anything."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.base_model = nn.ModuleDict({"model": model})
+
+    def get_base_model(self):
+        return self.base_model["model"]
+
+    def forward(self, *args, **kwargs):
+        return self.get_base_model()(*args, **kwargs)
+
+
+PeftModel.__module__ = "peft.peft_model"
+
+
 class Bent(Modules):
     """No pair: something bends between its halves."""
 
@@ -113,7 +151,7 @@ def test_what_computes_something_else_is_no_pair_and_is_matched():
 @pytest.mark.parametrize("told", [True, False], ids=["labels", "no labels"])
 @pytest.mark.parametrize("activation", [nn.ReLU, nn.Tanh, nn.Sigmoid])
 @pytest.mark.parametrize("more", [{}, {"bias": True}], ids=["pair", "pair and bias"])
-@pytest.mark.parametrize("kind", [Modules, Matrices])
+@pytest.mark.parametrize("kind", [Modules, Matrices, Guarded])
 def test_one_picture_is_read_off(kind, more, activation, told):
     for seed in range(2):
         images, labels = pictures(seed=seed)
@@ -122,6 +160,18 @@ def test_one_picture_is_read_off(kind, more, activation, told):
         assert state.outcome is ClosedFormOutcome.EXACT
         assert float((state.candidate - images).abs().max()) < 1e-3
         assert state.labels.tolist() == labels.tolist()
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_a_model_in_the_wrapper_of_peft_is_read_off(listed):
+    images, labels = pictures()
+    model = PeftModel(made(Guarded))
+    weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+    sent = torch.autograd.grad(cross_entropy(model(images), labels), list(weights.values()))
+    update = list(sent) if listed else dict(zip(weights, sent, strict=True))
+    state = last(lab.observe(model, update, input_shape=SHAPE, labels=labels))
+    assert state.outcome is ClosedFormOutcome.EXACT
+    assert float((state.candidate - images).abs().max()) < 1e-3
 
 
 def test_behind_a_body_that_does_not_train_its_features_are_read_off():

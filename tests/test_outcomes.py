@@ -450,6 +450,17 @@ def patches_unconfirmed():
     return last
 
 
+@ends(PatchOutcome.PATCHES_ROUNDED)
+def patches_rounded():
+    batch, network = smooth_batch(size=16), replace(SIXTEEN, width=48, depth=2)
+    slow = FedAvg(local_steps=3, learning_rate=1e-5)
+    observed, solved = told(network, batch, PATCHES, slow)
+    last = run(replace(PATCHES, hand_over=True, iterations=40), observed)[-1]
+    assert mismatch(observed, last.candidate) < mismatch(observed, solved.candidate) / 2
+    assert decibels(last, batch) > decibels(solved, batch)
+    return last
+
+
 @ends(PatchOutcome.PATCHES_OPEN)
 def patches_open():
     batch = smooth_batch(size=16, dtype=torch.float64)

@@ -17,6 +17,7 @@ from lab.attacks.closed_form.patch_solve import solve
 from lab.attacks.patch_embedding import FRAMES, PatchEmbedding, PatchOutcome
 from lab.client.datasets.gallery import NAMES, Gallery
 from lab.client.defences.gaussian_noise import GaussianNoise
+from lab.federated.local_optimisers.sgd import LocalSGD
 from lab.federated.networks.imagenet_vit import ImageNetViT
 from lab.federated.networks.vision_transformer import Pool, Positions, VisionTransformer
 from lab.federated.observation import LabelSource
@@ -67,7 +68,7 @@ def test_the_picture_is_read_whatever_its_shape(network, shape, dtype):
     batch = random_batch(1, shape, dtype=dtype)
     *_, last = attacked(observe(network, batch))
     assert last.outcome is PatchOutcome.PATCHES
-    assert decibels(last, batch.images) > 70
+    assert decibels(last, batch.images) > (60 if dtype is torch.float32 else 70)  # processors round differently
 
 
 def test_every_state_shows_some_rows_of_patches_of_the_last_and_grey_below():
@@ -109,6 +110,31 @@ def test_the_decay_that_is_found_is_the_clients():
     observation = trained_by(SLIM, smooth_batch(dtype=torch.float64), OPTIMISERS["decay"], 5, 0.01)
     equations = read_equations(observation, find_embedding(observation.network, (3, 32, 32)))
     assert equations.decayed == pytest.approx((1 - 0.01 * 5e-4) ** 5 - 1, rel=1e-6)
+
+
+TINY = VisionTransformer(patch=4, width=48, depth=2)
+"""Tells all sixteen patches of a picture of 16 x 16 pixels, but for rounding."""
+
+
+@pytest.mark.parametrize("optimiser", [LocalSGD(), LocalSGD(momentum=0.9), LocalSGD(weight_decay=5e-4)], ids=str)
+def test_what_rounding_took_is_found_in_all_else_that_was_sent(optimiser):
+    """Truth: the equations alone, whose picture lacks the digits that stored weights lost."""
+    batch = smooth_batch(size=16)
+    observation = observe(TINY, batch, FedAvg(3, 0, 1e-5, optimiser))
+    *_, alone = attacked(observation)
+    *_, last = attacked(observation, PatchEmbedding(iterations=40))
+    assert last.outcome is PatchOutcome.PATCHES_ROUNDED
+    assert "off, and was" in last.note
+    assert last.iteration == last.iterations == alone.iterations + 40
+    assert decibels(last, batch.images) > 3 + decibels(alone, batch.images)
+
+
+@pytest.mark.parametrize("name", ["decay", "momentum"])
+def test_where_the_clients_steps_are_not_those_told_the_equations_stand_alone(name):
+    observation = trained_by(TINY, smooth_batch(size=16), OPTIMISERS[name], 5, 0.01)
+    (*_, alone), (*_, last) = attacked(observation), attacked(observation, PatchEmbedding(iterations=4))
+    assert torch.equal(last.candidate, alone.candidate)
+    assert last.outcome is alone.outcome
 
 
 @pytest.mark.parametrize("kind", [torch.optim.Adam, torch.optim.AdamW, torch.optim.RMSprop])

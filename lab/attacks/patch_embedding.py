@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
@@ -28,6 +28,8 @@ ROUNDING_FACTOR = 4.0
 """The client rounded its weights and so does the picture's own run: both together stay below so many times the one."""
 NOISY_RESIDUAL = 1e-5
 """An equation that lacks more than this share is no rounding of single precision."""
+BELIEVED_SHARE = 0.5
+"""A refined picture is believed where it leaves less than this share of what the first one leaves unexplained."""
 FRAMES = 16
 """The picture is shown in at most so many parts."""
 
@@ -45,6 +47,10 @@ class PatchOutcome(Outcome):
     PATCHES_UNCONFIRMED = (
         "Patches solve the linear system, but their own local steps do not send these numbers: the picture is right if the "
         "client's steps are sums of gradients (momentum, decay), and false if they are not (Adam)."
+    )
+    PATCHES_ROUNDED = (
+        "Rounding of the client's weights took digits from the linear system; its picture was drawn to all else that was sent, "
+        "and explains that as far as rounding lets one see."
     )
     PATCHES_OPEN = (
         "A token has fewer numbers than the picture has patches, so no equation tells some mixtures of the patches: of those "
@@ -68,14 +74,18 @@ class PatchEmbedding(Attack):
 
     Nothing is guessed and no other layer is asked, so depth and training do not matter, nor do local steps of SGD. Under
     noise, and where a token has fewer numbers than the picture has patches, a smooth picture fills what the system leaves open.
+    What rounding takes of a change of weights is sought in all else that was sent (``patch_refinement``).
     """
 
     modality: ClassVar[str] = IMAGES
-    hand_over: Annotated[bool, Help("let gradient matching take over where there is no system to solve")] = True
+    hand_over: Annotated[bool, Help("let matching go on where there is no system, or rounding blurs it")] = True
     iterations: Annotated[int, Bounds(1, 100_000, log=True), Help("steps of gradient matching after that", "steps")] = 200
 
     def reconstruct(self, observation: Observation, generator: torch.Generator) -> Iterator[AttackState]:
-        """A grey state, then a few rows of patches a state, then the verdict; or matching, where no system holds."""
+        """A grey state, a few rows of patches a state, where weights were rounded the way from there, then the verdict.
+
+        Or matching, where no system holds.
+        """
         from lab.attacks.closed_form.inversion import grey_state
 
         grey = grey_state(observation)
@@ -88,6 +98,8 @@ class PatchEmbedding(Attack):
         state = grey
         for state in _shown(grey, reading.solution):
             yield state
+        if self.hand_over and _is_rounded(observation, reading):
+            state, reading = yield from self._refine(observation, state, reading)
         outcome, note = _verdict(observation, reading)
         yield final_state(observation, state, outcome, note)
 
@@ -103,6 +115,22 @@ class PatchEmbedding(Attack):
         for state in matching.reconstruct(observation, generator):
             told = f"{note} Gradient matching took over from grey. {state.note}".strip()
             yield state if state.outcome is None else replace(state, outcome=outcome, note=told)
+
+    def _refine(
+        self, observation: Observation, solved: AttackState, reading: _SolvedPatches
+    ) -> Generator[AttackState, None, tuple[AttackState, _SolvedPatches]]:
+        """States of a refinement; returns the last one, or the one given if that explains the update as well."""
+        from lab.attacks.closed_form.mismatch import fit
+        from lab.attacks.closed_form.patch_refinement import refined
+
+        state = solved = replace(solved, iterations=solved.iterations + self.iterations)
+        for count, picture in enumerate(refined(observation, reading.equations, solved.images, self.iterations), 1):
+            state = replace(solved, iteration=solved.iteration + count, candidate=picture)
+            yield state
+        own = fit(observation, state.images)
+        if own.residual < BELIEVED_SHARE * reading.own.residual:
+            return state, replace(reading, own=own, before=reading.own)
+        return replace(solved, iteration=state.iteration), reading
 
 
 def _read(observation: Observation) -> PatchEquations | tuple[Outcome, str]:
@@ -132,6 +160,20 @@ class _SolvedPatches:
     equations: PatchEquations
     solution: PatchSolution
     own: Fit
+    before: Fit | None = None
+    """What the solution explained that was refined."""
+
+
+def _is_rounded(observation: Observation, reading: _SolvedPatches) -> bool:
+    """Whether stored weights blur the system, and the picture's own steps, as the server knows them, are the client's."""
+    from lab.attacks.closed_form.patch_equations import sends_change
+
+    protocol = observation.protocol
+    known = protocol.is_linear and len(protocol.guesses()) == 1 and reading.own.factor == 1
+    if not known or not sends_change(observation):
+        return False
+    decay = protocol.steps(observation.batch_size).as_sum().decay
+    return bool(decay) or not reading.equations.decayed
 
 
 def _solved(observation: Observation, equations: PatchEquations) -> _SolvedPatches:
@@ -173,6 +215,8 @@ def _verdict(observation: Observation, reading: _SolvedPatches) -> tuple[Outcome
     equations, solution, several = reading.equations, reading.solution, observation.local_steps > 1
     rounded = rounding(observation) if several else 0.0
     note = _note(reading) + (f" Rounding the weights alone makes {percent(rounded)}." if several else "")
+    if reading.before is not None:
+        return PatchOutcome.PATCHES_ROUNDED, note
     if reading.own.residual <= max(EXACT_MISMATCH, ROUNDING_FACTOR * rounded):
         return (PatchOutcome.PATCHES_UNMOVED if several else PatchOutcome.PATCHES), note
     stored = ROUNDING_FACTOR * rounding(observation, equations.weight) if several else 0.0
@@ -187,4 +231,5 @@ def _note(reading: _SolvedPatches) -> str:
     equations, solution = reading.equations, reading.solution
     told = f"{solution.determined} of {solution.grid.patches} mixtures of patches are told, condition {solution.condition:.1e}"
     decay = f"; the weights decayed by {percent(-equations.decayed)}" if equations.decayed else ""
-    return f"{told}{decay}; the picture's own update is {percent(reading.own.residual)} off.{reading.own.note}"
+    before = f", and was {percent(reading.before.residual)}" if reading.before else ""
+    return f"{told}{decay}; the picture's own update is {percent(reading.own.residual)} off{before}.{reading.own.note}"

@@ -34,10 +34,15 @@ Model = TypeVar("Model", bound=nn.Module)
 
 
 def unwrapped_model(model: Any) -> nn.Module:
-    """The module itself, out of ``torch.compile``'s and ``DataParallel``'s wrappers. Raises ``LabError`` for what is none."""
+    """The module itself, out of the wrappers of ``torch.compile``, ``DataParallel``, Opacus and ``peft``.
+
+    Raises ``LabError`` for what is none.
+    """
     wrapped = getattr(model, "_orig_mod", model)
-    if _is_opacus(wrapped):
+    if _is_of(wrapped, "opacus"):
         wrapped = getattr(wrapped, "_module", wrapped)
+    if _is_of(wrapped, "peft"):
+        wrapped = getattr(wrapped, "get_base_model", lambda: wrapped)()
     if isinstance(wrapped, nn.DataParallel | nn.parallel.DistributedDataParallel):
         wrapped = wrapped.get_submodule("module")
     if not isinstance(wrapped, nn.Module):
@@ -65,7 +70,7 @@ def _unhook(own: nn.Module) -> None:
     for module in own.modules():
         for kind in ("_forward_hooks", "_backward_hooks"):
             hooks: dict[int, object] = getattr(module, kind)
-            for key in [key for key, hook in hooks.items() if _is_opacus(_owner(hook))]:
+            for key in [key for key, hook in hooks.items() if _is_of(_owner(hook), "opacus")]:
                 del hooks[key]
 
 
@@ -74,8 +79,8 @@ def _owner(hook: object) -> object:
     return getattr(getattr(hook, "func", hook), "__self__", None)
 
 
-def _is_opacus(value: object) -> bool:
-    return type(value).__module__.partition(".")[0] == "opacus"
+def _is_of(value: object, package: str) -> bool:
+    return type(value).__module__.partition(".")[0] == package
 
 
 def copied(model: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:

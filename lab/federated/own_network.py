@@ -22,6 +22,7 @@ from lab.federated.classifier import Classifier, Normalise
 from lab.federated.low_rank import as_low_rank
 from lab.federated.sharing import sharing_copy
 from lab.federated.typed_torch import layers_of
+from lab.randomness import normal_like, stream
 
 LAST_LAYER = "The forward pass cannot be taken apart, so closed forms reach what enters its last linear layer, and no further."
 NOTHING = (
@@ -167,10 +168,10 @@ def _by_last_layer(model: nn.Module, inputs: Tensor) -> tuple[nn.Module, nn.Sequ
 
 
 class _Tracer(fx.Tracer):
-    """Torch's own, but for two things.
+    """Torch's own, but for three things.
 
     It is deaf to modules that other threads call meanwhile, as it patches the class of all modules. And a condition in the
-    forward pass is decided as it is for these inputs.
+    forward pass is decided as it is for these inputs. A layer with a low-rank pair stays whole.
     """
 
     def __init__(self, model: nn.Module, inputs: Tensor) -> None:
@@ -181,6 +182,21 @@ class _Tracer(fx.Tracer):
         """A node for a module of the model's."""
         recorded = id(m) in self.own and not self.deciding
         return super().call_module(m, forward, args, kwargs) if recorded else forward(*args, **kwargs)
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        """Torch's own layers, and those with a low-rank pair, however their forward pass is written."""
+        return super().is_leaf_module(m, module_qualified_name) or self._has_pair(m)
+
+    def _has_pair(self, part: nn.Module) -> bool:
+        frozen = [weight for weight in part.parameters() if weight.ndim == 2 and not weight.requires_grad]
+        if len(frozen) != 1:
+            return False
+        self.deciding = True
+        try:
+            values = normal_like(frozen[0][:1].expand(2, -1), stream(0, "what enters a pair"))
+            return _attempted(as_low_rank, part, values) is not None
+        finally:
+            self.deciding = False
 
     def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
         """A node for a parameter of the model's."""
@@ -272,7 +288,7 @@ def _known_layers(parts: Sequence[nn.Module], values: Tensor) -> Iterator[nn.Mod
 
 
 def _renamed(part: nn.Module, values: Tensor, output: Tensor) -> tuple[nn.Module, ...]:
-    pair = _attempted(as_low_rank, part, values) if isinstance(part, fx.GraphModule) else None
+    pair = _attempted(as_low_rank, part, values)
     if pair is not None:
         return (pair,)
     if isinstance(part, fx.GraphModule) and next(part.parameters(), None) is None:

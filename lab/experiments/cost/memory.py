@@ -51,6 +51,9 @@ COPIES = 12
 """Of the candidate: its gradients, moments, shapes, the best and the newest state, the score's maps."""
 SOFT_COPIES = 12
 """Of all that passes forward: what soft poolings and ReLUs keep of their windows for two derivatives."""
+REFINED = 12
+"""Of the weights, where what rounding took of a change is sought: two networks, what was sent and what is missing, in double
+precision, and the last two once more."""
 DOUBLE = 2
 """A number in double precision takes two."""
 USUAL = GradientMatching(optimiser=LBFGS())
@@ -251,7 +254,8 @@ def _(attack: PatchEmbedding, sizes: Sizes) -> int:
     )
     own = 2 * sizes.drawn.weights + sizes.kept(sizes.rows)
     solved = 2 * (2 * system + COPIES * sizes.drawn.numbers) + own
-    return max(solved, _attack(GradientMatching(), sizes) if attack.hand_over else 0)
+    refined = 0 if sizes.is_gradient else REFINED * sizes.drawn.weights
+    return max(solved, refined + _attack(GradientMatching(), sizes) if attack.hand_over else 0)
 
 
 @_attack.register

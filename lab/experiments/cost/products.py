@@ -134,9 +134,10 @@ def _(attack: SoftPooling, sizes: Sizes) -> int:
 
 @_attack.register
 def _(attack: PatchEmbedding, sizes: Sizes) -> int:
-    """A solve far cheaper than a pass, and the picture's own training; matching, where there is no system, is not foreseen."""
-    several = sizes.pictures > 1 and attack.hand_over
-    return _attack(GradientMatching(iterations=attack.iterations), sizes) if several else 2 * round_products(sizes)
+    """A solve far cheaper than a pass, and the picture's own training; matching of several, and of what rounding blurs."""
+    matched = attack.hand_over and (sizes.pictures > 1 or not sizes.is_gradient)
+    matching = GradientMatching(iterations=attack.iterations, derivative=Derivative.EXACT)
+    return 2 * round_products(sizes) + (_attack(matching, sizes) if matched else 0)
 
 
 @_attack.register
