@@ -24,7 +24,7 @@ from lab.attacks.closed_form.mismatch import mismatch
 from lab.attacks.closed_form.patch_equations import PatchEquations, find_embedding, read_equations
 from lab.attacks.closed_form.patch_refinement import refined
 from lab.attacks.closed_form.patch_solve import solve
-from lab.attacks.patch_embedding import CLEARLY
+from lab.attacks.patch_embedding import BELIEVED_SHARE
 from lab.client import checkpoints
 from lab.client.batch import Batch
 from lab.client.datasets.cifar10 import CIFAR10
@@ -135,7 +135,7 @@ def _refined(seen: Observation, equations: PatchEquations, picture: Images, iter
     if not iterations:
         return picture
     *_, last = refined(seen, equations, picture, iterations)
-    return last if mismatch(seen, last) < CLEARLY * mismatch(seen, picture.to(last)) else picture
+    return last if mismatch(seen, last) < BELIEVED_SHARE * mismatch(seen, picture.to(last)) else picture
 
 
 def _sent(case: Case, network: Classifier, batch: Batch) -> Gradients:
