@@ -14,7 +14,7 @@ from lab.client.datasets.cifar10 import CIFAR10
 from lab.client.datasets.gallery import NAMES, Gallery
 from lab.errors import unknown_name
 from lab.experiments.experiment import Experiment
-from lab.experiments.recommended import APART, TOP_HEAVY, recommended_matching
+from lab.experiments.recommended import SEVERAL_PICTURES, TOP_HEAVY, recommended_matching
 from lab.federated.networks.base import Network
 from lab.federated.networks.convnet import ConvNet
 from lab.federated.networks.imagenet_resnet import ImageNetResNet
@@ -97,7 +97,7 @@ _LISTING = (
         SmallConvNet(),
         FedAvg(local_steps=4),
         pictures=4,
-        attack=replace(APART, local_steps=Steps.SIMULATED),
+        attack=replace(SEVERAL_PICTURES, local_steps=Steps.SIMULATED),
     ),
     Case("batch_8", "ConvNet64, batch of 8", ConvNet(width=64), pictures=8),
 )

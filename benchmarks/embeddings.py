@@ -24,7 +24,7 @@ from torch.nn.functional import cross_entropy
 from lab import Experiment, Round, reconstruct, simulate_round
 from lab.attacks.span import WORD_EMBEDDING, Span
 from lab.client.datasets.wonderland import Wonderland
-from lab.federated.causal_transformer import SentenceReader
+from lab.federated.causal_transformer import SentenceEncoder
 from lab.federated.networks.transformer import Task, Transformer
 from lab.federated.observation import Observation
 from lab.modalities.text.scores import numbers, words_right
@@ -64,7 +64,7 @@ class Descended:
 
 def sent_by(seen: Observation, names: Sequence[str], entering: Tensor) -> list[Tensor]:
     """The gradient of these weights where such vectors enter the first block, (1, places, width), in a graph."""
-    body, labels = cast("SentenceReader", seen.network.features), seen.labels
+    body, labels = cast(SentenceEncoder, seen.network.features), seen.labels
     assert labels is not None
     logits = seen.network.head(body.hidden(entering).mean(1))
     weights = dict(seen.network.named_parameters())
@@ -74,7 +74,7 @@ def sent_by(seen: Observation, names: Sequence[str], entering: Tensor) -> list[T
 
 def descend(seen: Observation, distance: Distance, iterations: int, seed: int) -> Descended:
     """The words nearest to the vectors whose gradient is nearest to the shared one, as far as a descent finds them."""
-    embedding = cast("SentenceReader", seen.network.features).embedding
+    embedding = cast(SentenceEncoder, seen.network.features).embedding
     names = [name for name in seen.update if name != WORD_EMBEDDING and not name.endswith("embedding.places")]
     shared, spread = [seen.update[name] for name in names], float(embedding.words.detach().std())
     vectors = torch.randn(embedding.places.shape, generator=stream(seed, "start"), dtype=torch.float32).requires_grad_()

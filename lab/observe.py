@@ -19,10 +19,10 @@ from lab.federated.captures import Capture
 from lab.federated.observation import LabelSource, Observation
 from lab.federated.protocols.base import Protocol
 from lab.federated.protocols.fedsgd import FedSGD
-from lab.federated.receiving import received
+from lab.federated.receiving import receive
 from lab.federated.recipes import not_simulated, protocol_of
 from lab.federated.side_information import check_classes, checked_batch, class_numbers, source_of_labels
-from lab.federated.update_names import keyed_with_counts, spoken_names
+from lab.federated.update_names import by_parameter_name_with_counts, spoken_names
 from lab.modalities.images.door import checked_shape, normalisation, probe_of
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def observe(
         )
     from lab.federated.batch_statistics import statistics_of_change
     from lab.federated.given_names import given_names, names_of_parts
-    from lab.federated.own_model import copied, settled, tried, unused, unwrapped_model
+    from lab.federated.own_model import copied, in_eval_mode, trial_logits, unused, unwrapped_model
     from lab.federated.own_network import as_classifier
 
     protocol = FedSGD() if protocol is None else protocol
@@ -104,12 +104,12 @@ def observe(
     count = checked_batch(batch_size, known, shape)
     _check_protocol(protocol)
     model = unwrapped_model(model)
-    given, counts = keyed_with_counts(model, update)
+    given, counts = by_parameter_name_with_counts(model, update)
     own, notes = copied(model)
-    own, sent = received(own, given)
+    own, sent = receive(own, given)
     normalise, probe = normalisation(mean, std, shape[0], own), probe_of(own, (count, *shape))
-    notes += settled(own, normalise(probe))
-    logits = tried(own, normalise(probe), one_logit=protocol.loss.takes_one_logit)
+    notes += in_eval_mode(own, normalise(probe))
+    logits = trial_logits(own, normalise(probe), one_logit=protocol.loss.takes_one_logit)
     left_out = unused(own, logits)
     check_classes(known, logits.shape[1], protocol.loss)
     weights = dict(own.named_parameters())

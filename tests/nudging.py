@@ -20,7 +20,7 @@ from functools import wraps
 import pytest
 import torch
 
-from lab.federated.inputs import named as tensors_of
+from lab.federated.inputs import as_mapping as tensors_of
 from lab.machine import threads
 from lab.options.catalogue import entries
 from lab.randomness import stream

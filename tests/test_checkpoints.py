@@ -12,9 +12,9 @@ from torchvision import models
 from lab import Experiment, simulate_round
 from lab.attacks.span import Span
 from lab.client import checkpoints
-from lab.client.checkpoints import finding, imagenet, store
+from lab.client.checkpoints import imagenet, store, weight_paths
 from lab.client.checkpoints.card import read_card
-from lab.client.checkpoints.finding import located
+from lab.client.checkpoints.weight_paths import locate_weights
 from lab.client.datasets.gallery import credits, picture
 from lab.client.datasets.wonderland import Wonderland
 from lab.errors import LabError
@@ -372,20 +372,20 @@ def test_damaged_cards(tmp_path):
 def test_weights_are_found_where_they_are_said_to_be_in_the_data_or_among_the_stages(tmp_path, monkeypatch):
     monkeypatch.setenv("GRADLAB_DATA", str(tmp_path))
     name = "some.pth"
-    assert located(name) == Path(name)
+    assert locate_weights(name) == Path(name)
     (tmp_path / "net").mkdir()
     (tmp_path / "net" / name).touch()
-    assert located(name) == tmp_path / "net" / name
+    assert locate_weights(name) == tmp_path / "net" / name
     (tmp_path / name).touch()
-    assert located(name) == tmp_path / name
-    assert located(str(tmp_path / "other.pth")) == tmp_path / "other.pth"
-    monkeypatch.setattr(finding, "STAGES", tmp_path / "stages")
+    assert locate_weights(name) == tmp_path / name
+    assert locate_weights(str(tmp_path / "other.pth")) == tmp_path / "other.pth"
+    monkeypatch.setattr(weight_paths, "STAGES", tmp_path / "stages")
     (tmp_path / "stages").mkdir()
     for epochs in ("10", "0.2"):
         (tmp_path / "stages" / f"net-epoch-{epochs}.safetensors").touch()
     monkeypatch.setenv("GRADLAB_DATA", "")
-    assert located("net-epoch-10.safetensors") == tmp_path / "stages" / "net-epoch-10.safetensors"
-    assert finding.stages("net") == {0.2: "net-epoch-0.2.safetensors", 10.0: "net-epoch-10.safetensors"}
+    assert locate_weights("net-epoch-10.safetensors") == tmp_path / "stages" / "net-epoch-10.safetensors"
+    assert weight_paths.stages("net") == {0.2: "net-epoch-0.2.safetensors", 10.0: "net-epoch-10.safetensors"}
 
 
 def test_weights_at_hand(hub):

@@ -18,7 +18,7 @@ from lab.evaluation.scoring import score
 from lab.experiments.experiment import Experiment
 from lab.experiments.rounds import simulate_round
 from lab.federated.gradients import parameter_gradient
-from lab.federated.inputs import each, first, flat, is_same, kept, named, rows
+from lab.federated.inputs import as_mapping, detached, first, flat, is_equal, rows, tree_map
 from lab.federated.networks.base import Activation, BatchNorm, Network, Padding
 from lab.federated.networks.convnet import ConvNet
 from lab.federated.networks.flower_net import FlowerNet
@@ -90,7 +90,7 @@ def first_round(modality, pictures=2):
 
 
 def close(one, other):
-    torch.testing.assert_close(dict(named(one)), dict(named(other)))
+    torch.testing.assert_close(dict(as_mapping(one)), dict(as_mapping(other)))
 
 
 @pytest.mark.parametrize("modality", MODALITIES)
@@ -113,10 +113,10 @@ def test_a_modality_pulls_gradients_back_to_its_leaves_as_autograd_does(modality
     """A number of a leaf that is not to move gets none."""
     seen = first_round(modality).observation
     candidate = modality.inside(modality.start(seen, stream(0, "start"), noise=True))
-    towards = each(lambda tensor: torch.randn(tensor.shape, generator=stream(2, "gradient")), candidate)
+    towards = tree_map(lambda tensor: torch.randn(tensor.shape, generator=stream(2, "gradient")), candidate)
     leaves = {name: leaf.requires_grad_() for name, leaf in modality.leaves(candidate, broad=True).items()}
     made = modality.inputs(leaves, candidate)
-    total = torch.stack([(named(made)[name] * tensor).sum() for name, tensor in named(towards).items()]).sum()
+    total = torch.stack([(as_mapping(made)[name] * tensor).sum() for name, tensor in as_mapping(towards).items()]).sum()
     expected = dict(zip(leaves, torch.autograd.grad(total, list(leaves.values())), strict=True))
     found = modality.pull_back(leaves, towards)
     assert all(bool(tensor.any()) for tensor in found.values())
@@ -133,11 +133,11 @@ def test_a_modality_scores_the_truth_best_pairs_it_with_itself_and_decodes_nothi
     assert float(modality.likeness(rows(truth, slice(1)), truth)[0]) == pytest.approx(1, abs=1e-5)
     assert modality.ignorance(truth, others).keys() == modality.controls.keys()
     for answer in modality.ignorance(truth, others).values():
-        assert {name: tensor.shape for name, tensor in named(answer).items()} == {
-            name: tensor.shape for name, tensor in named(truth).items()
+        assert {name: tensor.shape for name, tensor in as_mapping(answer).items()} == {
+            name: tensor.shape for name, tensor in as_mapping(truth).items()
         }
     found = modality.decode(modality.start(attacked.observation, stream(0, "start"), noise=True), attacked.observation)
-    assert is_same(modality.decode(kept(found), attacked.observation), found)
+    assert is_equal(modality.decode(detached(found), attacked.observation), found)
     close(modality.unpacked(modality.packed(truth)), modality.unpacked(modality.packed(modality.decode(truth, None))))
     assert modality.main in modality.measures
 

@@ -27,7 +27,7 @@ from lab.client.datasets.gallery import Gallery
 from lab.client.defences.pruning import Pruning
 from lab.experiments.cost import cost
 from lab.experiments.cost.limits import SMALLER, Limits, proposals
-from lab.experiments.cost.sketch import sketch
+from lab.experiments.cost.network_profile import profile_of
 from lab.experiments.edits import edit, patched
 from lab.experiments.presets import PRESETS
 from lab.federated.local_optimisers.adam import LocalAdam
@@ -265,7 +265,7 @@ def test_an_attack_that_nobody_has_counted_takes_no_less_than_matching_and_as_ma
 @pytest.mark.parametrize("network", TINY.values(), ids=TINY)
 def test_a_sketch_holds_what_the_network_has(network):
     built = network.build((3, 64, 64), 10, stream(0, "weights"))
-    drawn = sketch(network, (3, 64, 64), 10)
+    drawn = profile_of(network, (3, 64, 64), 10)
     numbers = sum(tensor.numel() for tensor in (*built.parameters(), *built.buffers()))
     assert drawn.weights == numbers
     assert 4 * drawn.weights >= size_of(built)

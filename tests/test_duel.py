@@ -22,9 +22,9 @@ from lab.client.defending import defended, trained
 from lab.commands import duelling, pricing
 from lab.commands.reproducing import Place
 from lab.duel import contender, duel
-from lab.duel.board import Board, Score
-from lab.duel.duel import KNOWING, NAIVE, Duel
-from lab.duel.front import BoutResult, Front, Point, front, wilson, with_front
+from lab.duel.board import Score, Scoreboard
+from lab.duel.duel import ADAPTIVE, NAIVE, Duel
+from lab.duel.front import BoutResult, ParetoFront, Point, front, wilson, with_front
 from lab.duel.judging import judged
 from lab.duel.prices import SHIPPED, PricedTraining, PriceList, price_of, prices
 from lab.duel.pricing import PricingTask, run_task
@@ -178,10 +178,10 @@ def test_a_file_that_is_no_list_is_refused_in_a_sentence(text, tmp_path):
     with pytest.raises(LabError, match="is no list of prices, or damaged; give another file"):
         PriceList.read(path)
     with pytest.raises(LabError, match="is no front of a duel, or damaged"):
-        Front.read(path)
+        ParetoFront.read(path)
     (tmp_path / "scoreboard.json").write_text(text)
     with pytest.raises(LabError, match="is no scoreboard, or damaged"):
-        Board(tmp_path).scores()
+        Scoreboard(tmp_path).scores()
 
 
 def spoilt(value, into=(7, {}, "x", None, {"name": 3}, [[1]], float("inf"))):
@@ -229,8 +229,8 @@ def test_whatever_a_scoreboard_says_it_goes_on_or_is_refused_in_a_sentence(tmp_p
     size = {"pictures": 1, "seeds": 1, "runs": 3, "of": 4}
     point = {"defence": {"name": "mine"}, "strength": 1, "accuracy": 0.5, "leak": 0.5, "low": 0.1, "high": 0.9, "of": 2}
     score = Score("mine", "defence", "0123", {"torch": "2"}, "2026-11-30", size, (point,))
-    entry = contender.Contender(contender.Source("mine", "", ""), None, None)
-    board = Board(tmp_path)
+    entry = contender.Submission(contender.Source("mine", "", ""), None, None)
+    board = Scoreboard(tmp_path)
     board.enter(entry, score)
     further = replace(score, size={**size, "runs": 4})
     assert board.enter(entry, further) == (further,), "what went on has one line"
@@ -282,7 +282,7 @@ def fought(attacker, identified, phase="early"):
 
 
 def test_the_stronger_attacker_of_each_network_and_phase_counts():
-    both = [fought(NAIVE, 0.5), fought(KNOWING, 0.75), fought(NAIVE, 1.0, "late"), fought(KNOWING, 0.0, "late")]
+    both = [fought(NAIVE, 0.5), fought(ADAPTIVE, 0.75), fought(NAIVE, 1.0, "late"), fought(ADAPTIVE, 0.0, "late")]
     point = Point.of_bouts(None, 0, 1, 0.9, both)
     assert (point.leak, point.of) == (0.875, 8)
 
@@ -336,7 +336,7 @@ def test_the_verdicts_that_are_told_stand_beside_what_ships():
     for name, *told, _ in rows:
         (point,) = [one for one in front().points if one.batch_size == (2 if "mixup" in name else 1) and is_of(one, name)]
         ssim = {(bout.phase, bout.attacker): bout.measures["ssim"] for bout in point.bouts}
-        asked = [ssim[phase, who] for phase in ("early", "late") for who in (NAIVE, KNOWING)]
+        asked = [ssim[phase, who] for phase in ("early", "late") for who in (NAIVE, ADAPTIVE)]
         assert [float(number) for number in told[:4]] == pytest.approx(asked, abs=0.00501), name
         price = price_of(point.defence and from_plain(Defence, point.defence))
         assert told[4].strip() == ("" if price is None else f"{100 * price.accuracy:.1f} % ({len(price.accuracies)})"), name
@@ -359,7 +359,7 @@ def test_what_ships_is_what_a_machine_measures_again():
     size = front().size
     study = Duel(images=size["pictures"], seeds=size["seeds"], iterations=size["iterations"], defence="quantisation")
     (point,) = [one for one in front().points if one.name == "quantisation" and one.strength == STRENGTHS]
-    for attacker in (NAIVE, KNOWING):
+    for attacker in (NAIVE, ADAPTIVE):
         (bout,) = [
             one
             for one in study.bouts()
@@ -388,7 +388,7 @@ def test_the_study_is_as_large_as_it_says():
     pairs = {}
     for bout in whole.bouts():
         pairs.setdefault((bout.network, bout.phase, bout.defence, bout.batch_size), {})[bout.attacker] = bout.experiment.attack
-    assert all(found[NAIVE] == replace(found[KNOWING], reading=False) != found[KNOWING] for found in pairs.values())
+    assert all(found[NAIVE] == replace(found[ADAPTIVE], reading=False) != found[ADAPTIVE] for found in pairs.values())
 
 
 TOLD = {"defence": "mixup", "images": 1, "seeds": 1, "iterations": 1}
@@ -398,12 +398,12 @@ def test_a_duel_gives_every_file_and_measures_nothing_twice(small, tmp_path):
     place = replace(small, out=tmp_path)
     told = duelling.duel(TOLD, place)
     assert "12 of 24 runs, 1 pictures, 1 seeds" in told.summary
-    found = Front.read(tmp_path / "front.json")
+    found = ParetoFront.read(tmp_path / "front.json")
     assert [(point.name, point.strength, point.of) for point in found.points] == [
         ("", 0, 2),
         *(("mixup", n, 2) for n in range(1, 6)),
     ]
-    assert all({bout.attacker for bout in point.bouts} == {NAIVE, KNOWING} for point in found.points)
+    assert all({bout.attacker for bout in point.bouts} == {NAIVE, ADAPTIVE} for point in found.points)
     assert all((tmp_path / name).stat().st_size for name in ("table.md", "table.csv", "pictures.png"))
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "experiments").iterdir()}
     assert duelling.duel(TOLD, place).summary == told.summary
@@ -411,7 +411,7 @@ def test_a_duel_gives_every_file_and_measures_nothing_twice(small, tmp_path):
     older = next(path for path in kept if path.suffix == ".json")
     older.write_text(older.read_text().replace(f'"torch": "{found.versions["torch"]}"', '"torch": "1.0"'))
     duelling.duel(TOLD, place)
-    assert Front.read(tmp_path / "front.json").versions["torch"] == f"1.0, {found.versions['torch']}"
+    assert ParetoFront.read(tmp_path / "front.json").versions["torch"] == f"1.0, {found.versions['torch']}"
 
 
 def test_a_small_gallery_has_no_more_pictures_than_it_has(tmp_path):
@@ -470,14 +470,14 @@ def test_a_defence_of_ones_own_has_leak_price_and_a_line_for_each_text_of_the_fi
     told = entered(path, place)
     assert "mine 5 of 5" in told.summary
     entered(path, place)
-    (first,) = Board(place.out).scores()
+    (first,) = Scoreboard(place.out).scores()
     assert (first.name, first.kind, [point["strength"] for point in first.points]) == ("mine", "defence", [0, 1, 2, 3, 4, 5])
     assert first.versions["torch"] == torch.__version__.partition("+")[0]
     assert all(0 <= point["accuracy"] <= 1 and 0 <= point["leak"] <= 1 for point in first.points)
     assert (place.out / "own" / first.mark / "mine.py").read_text() == path.read_text(), "the attacker gets the source"
     path.write_text(path.read_text().replace("(1 - self.share)", "(1 - self.share / 2)"))
     entered(path, place)
-    again, second = Board(place.out).scores()
+    again, second = Scoreboard(place.out).scores()
     assert again == first
     assert second.mark != first.mark
     assert (place.out / "scoreboard.md").read_text().count(second.mark) == 6
@@ -488,7 +488,7 @@ def test_a_defence_of_ones_own_has_leak_price_and_a_line_for_each_text_of_the_fi
 def test_an_attack_of_ones_own_meets_every_defence(small, tmp_path, monkeypatch):
     monkeypatch.setattr(duel, "entries", lambda kind: {"pruning": find("defence", "pruning")})
     entered(written(tmp_path, ATTACK), replace(small, out=tmp_path / "out"))
-    (line,) = Board(tmp_path / "out").scores()
+    (line,) = Scoreboard(tmp_path / "out").scores()
     assert (line.kind, len(line.points)) == ("attack", 6)
     (mark,) = (tmp_path / "out" / "own").iterdir()
     results = [json.loads(path.read_text()) for path in (mark / "experiments").glob("*.json")]

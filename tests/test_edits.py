@@ -11,7 +11,7 @@ from lab.attacks.gradient_matching import GradientMatching
 from lab.client.defences.gaussian_noise import GaussianNoise
 from lab.client.defences.pruning import Pruning
 from lab.commands.choosing import Choices, choose
-from lab.experiments.edits import SHORT_NAMES, edit, patched, written
+from lab.experiments.edits import SHORT_NAMES, edit, parse_patch, patched
 from lab.experiments.links import read
 from lab.experiments.recommended import recommended_for
 from widgets.form.admission import edited
@@ -139,7 +139,7 @@ def test_entries_in_words_are_flags_and_links_alike():
     network, attack = "resnet:depth=8,activation=silu", "gradient_matching:iterations=30"
     chosen = choose(Choices(network=network, attack=attack, trained=True))
     assert chosen == read(f"attack={attack}&trained=true&network={network}").experiment
-    assert chosen == patched(Experiment(), [written("network", network), written("attack", attack), ("trained", True)])
+    assert chosen == patched(Experiment(), [parse_patch("network", network), parse_patch("attack", attack), ("trained", True)])
 
 
 @pytest.mark.parametrize("moving", [("network", "lenet"), ("trained", True), ("batch_size", 4), ("network.activation", "gelu")])

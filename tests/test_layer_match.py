@@ -12,8 +12,8 @@ from lab.attacks.base import Interrupted
 from lab.attacks.closed_form.mismatch import in_double
 from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.matching.distances.cosine import Cosine
-from lab.evaluation.downhill import Downhill
-from lab.evaluation.layer_match import DRAWN, OPENED, UNITS, LayerMatcher, compare_layers, loudest
+from lab.evaluation.descent_direction import DescentDirection
+from lab.evaluation.layer_match import MOST_OPENED, SAMPLE_SIZE, SAMPLED_UNITS, LayerMatcher, compare_layers, sample_entries
 from lab.federated.networks.lenet import LeNet
 from lab.federated.networks.mlp import MLP
 from lab.federated.protocols.fedavg import FedAvg
@@ -51,11 +51,13 @@ def test_what_is_drawn_are_numbers_of_the_loudest_unit_in_the_same_places():
         "b.weight": torch.zeros(2),
     }
     candidate = {"a.weight": torch.tensor([[7.0, 7.0], [8.0, 1.0]]), "a.bias": torch.zeros(2), "b.weight": torch.ones(2)}
-    assert loudest(shared) == {"a": (-1.0, 0.5), "b": (0.0, 0.0)}
+    assert sample_entries(shared) == {"a": (-1.0, 0.5), "b": (0.0, 0.0)}
     assert [layer.drawn for layer in compare_layers(candidate, shared)] == [(2.0, 0.25), (0.0, 0.0)]
     many = {"c.weight": torch.arange(2.0 * 9 * 25).view(2, 9, 5, 5)}
-    assert len(loudest(many)["c"]) == DRAWN
-    assert loudest(many)["c"] == pytest.approx([float((225 + place) / 449) for place in torch.linspace(0, 224, DRAWN).round()])
+    assert len(sample_entries(many)["c"]) == SAMPLE_SIZE
+    assert sample_entries(many)["c"] == pytest.approx(
+        [float((225 + place) / 449) for place in torch.linspace(0, 224, SAMPLE_SIZE).round()]
+    )
 
 
 @pytest.mark.parametrize("protocol", [FedSGD(), FedAvg(local_steps=2, learning_rate=0.01)], ids=["fedsgd", "fedavg"])
@@ -64,7 +66,7 @@ def test_downhill_is_the_way_in_which_the_attacks_own_distance_falls_fastest(pro
     experiment = Experiment(network=LeNet(), protocol=protocol, attack=GradientMatching(distance=Cosine()))
     seen = in_double(simulate_round(experiment).observation)
     guess = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    found = Downhill(experiment.attack, seen)(AttackState(0, 1, guess, 0.0))
+    found = DescentDirection(experiment.attack, seen)(AttackState(0, 1, guess, 0.0))
 
     def distance(images):
         return float(Cosine()(seen.protocol.update(seen.network, images, seen.labels), seen.update))
@@ -78,7 +80,7 @@ def test_downhill_is_the_way_in_which_the_attacks_own_distance_falls_fastest(pro
 def test_where_no_updates_are_compared_nothing_points_downhill():
     experiment = Experiment(network=MLP(width=16), attack=Analytic())
     attacked = simulate_round(experiment)
-    assert Downhill(experiment.attack, attacked.observation)(AttackState(0, 1, attacked.batch.images, 0.0)) is None
+    assert DescentDirection(experiment.attack, attacked.observation)(AttackState(0, 1, attacked.batch.images, 0.0)) is None
 
 
 def test_another_picture_is_told_and_the_network_is_left_alone():
@@ -114,7 +116,7 @@ def test_a_layer_that_is_opened_shows_both_updates_in_the_same_places(network):
         )
         rows, places = (
             torch.linspace(0, count - 1, min(most, count)).round().long()
-            for count, most in zip(sent.shape, (UNITS, DRAWN), strict=True)
+            for count, most in zip(sent.shape, (SAMPLED_UNITS, SAMPLE_SIZE), strict=True)
         )
         size = sent[rows][:, places].abs().max()
         assert sheets[name].units == len(rows)
@@ -122,4 +124,4 @@ def test_a_layer_that_is_opened_shows_both_updates_in_the_same_places(network):
         assert sheets[name].guess == pytest.approx((own[rows][:, places] / size).flatten().tolist(), abs=1e-4)
     assert not any(match.sheet for match in matcher(state, "none of its layers"))
     ended = matcher(replace(state, outcome=Interrupted.STOPPED), "")
-    assert len([match for match in ended if match.sheet]) == min(OPENED, len(ended))
+    assert len([match for match in ended if match.sheet]) == min(MOST_OPENED, len(ended))

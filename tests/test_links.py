@@ -19,7 +19,7 @@ from lab.experiments import links
 from lab.experiments.edits import edit
 from lab.experiments.links import CODES, COVERED, LONGEST, WORDS, Link, left_out, read, write
 from lab.experiments.presets import PRESETS
-from lab.experiments.recommended import of_one_kind
+from lab.experiments.recommended import with_one_modality
 from lab.federated.networks.mlp import MLP
 from lab.options.catalogue import Entry, entries
 from lab.options.fields import fields_of
@@ -96,7 +96,7 @@ def test_a_preset_comes_back_from_its_link(preset):
 
 def possible(plain):
     """The experiment with this plain data, its data set and network of one kind."""
-    experiment = of_one_kind(Experiment(), Experiment.from_plain(plain))
+    experiment = with_one_modality(Experiment(), Experiment.from_plain(plain))
     assume(experiment.dataset.modality == experiment.network.modality)
     return experiment
 

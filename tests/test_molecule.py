@@ -18,7 +18,7 @@ from lab.experiments import links
 from lab.federated.networks.gcn import GCN
 from lab.modalities.graphs.building import batch_of, graphs_of
 from lab.modalities.graphs.comparison import mapping
-from lab.modalities.graphs.line_notation import ATOMS, parse, written
+from lab.modalities.graphs.line_notation import ATOMS, parse, to_line
 from widgets.run import opening
 from widgets.run.worker import Gate
 
@@ -55,7 +55,7 @@ def test_any_molecule_comes_back_from_its_line_and_from_its_link(graph):
 
 @pytest.mark.parametrize("line", MOLECULES.values())
 def test_the_gallery_is_written_as_it_is_read(line):
-    assert mapping(graph_of(parse(written(parse(line)))), graph_of(parse(line))) is not None
+    assert mapping(graph_of(parse(to_line(parse(line)))), graph_of(parse(line))) is not None
 
 
 @settings(max_examples=40, deadline=None)

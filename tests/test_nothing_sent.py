@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 import lab
-from lab.evaluation.evidence import Belief, evidence
+from lab.evaluation.evidence import Assessment, evidence
 from lab.federated.networks.small_convnet import SmallConvNet
 from lab.options.catalogue import entries
 from lab.randomness import stream
@@ -38,7 +38,7 @@ def test_no_attack_claims_a_label_or_a_residual(name, model, told):
     state = list(lab.attack(seen, attack))[-1]
     assert state.labels is None or "labels" in told
     found = evidence(seen, state)
-    assert found.belief is Belief.NOTHING_SENT
+    assert found.belief is Assessment.NOTHING_SENT
     assert (found.residual, found.hidden) == (None, None)
     assert not any("unexplained" in sentence for sentence in found.sentences)
 

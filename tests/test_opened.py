@@ -18,8 +18,8 @@ from lab.capture import FORMAT, Recipe, capturing, save
 from lab.client.datasets.unknown import MOST_BYTES, Unknown
 from lab.experiments import links
 from lab.experiments.edits import patched
-from lab.experiments.opened import opened, received
-from lab.experiments.recognising import recognised
+from lab.experiments.imported_update import import_update, round_of
+from lab.experiments.network_inference import infer_network
 from lab.federated.networks.base import BatchNorm, Network
 from lab.federated.networks.convnet import ConvNet
 from lab.federated.networks.flower_net import FlowerNet
@@ -87,7 +87,7 @@ def captured(folder, trained, batch, protocol=None, **told):
 @pytest.mark.parametrize("network", [*(entry() for entry in of_pictures("network").values()), *SIZED], ids=str)
 def test_every_network_is_recognised_by_its_shapes(network):
     shape = (3, network.image_size, network.image_size)
-    found, classes = recognised(meta(network, shape), shape, (10,))
+    found, classes = infer_network(meta(network, shape), shape, (10,))
     assert (found, classes) == (network, 10)
 
 
@@ -97,10 +97,10 @@ def test_what_was_sent_is_what_the_server_sees(network, protocol, pictures, tmp_
     """The experiment has the client's network, rule and pictures; its observation the very update, on the very weights."""
     batch = smooth_batch(pictures)
     data, sent = captured(tmp_path, network, batch, protocol)
-    experiment = opened(data, "x").experiment
+    experiment = import_update(data, "x").experiment
     assert (experiment.network, experiment.protocol, experiment.batch_size) == (network, protocol, pictures)
     assert (experiment.input_shape, experiment.labels) == ((3, 32, 32), LabelSource.INFERRED)
-    seen = received(experiment, CPU).observation
+    seen = round_of(experiment, CPU).observation
     assert all(torch.equal(seen.update[name], tensor) for name, tensor in sent.items())
     again = seen.protocol.update(seen.network, batch.images, batch.labels)
     assert all(torch.allclose(again[name], tensor, rtol=1e-4, atol=1e-7) for name, tensor in sent.items())
@@ -119,10 +119,10 @@ def test_a_model_under_its_own_names_is_the_catalogues(steps, tmp_path):
             functional.cross_entropy(model((batch.images - 0.3) / 0.6), batch.labels).backward()
             if steps:
                 optimiser.step()
-    found = opened((tmp_path / "x.safetensors").read_bytes(), "x")
+    found = import_update((tmp_path / "x.safetensors").read_bytes(), "x")
     assert found.experiment.network == FlowerNet()
     assert "No shape tells its activation" in found.notes[0]
-    seen = received(found.experiment, CPU).observation
+    seen = round_of(found.experiment, CPU).observation
     again = seen.protocol.update(seen.network, batch.images, batch.labels)
     assert again.keys() == seen.update.keys()
     assert all(torch.allclose(again[name], tensor, rtol=1e-3, atol=1e-6) for name, tensor in seen.update.items())
@@ -132,7 +132,7 @@ def test_a_model_under_its_own_names_is_the_catalogues(steps, tmp_path):
 def test_a_batch_norm_is_as_the_client_had_it(mode, tmp_path):
     data, _ = captured(tmp_path, ResNet(depth=8), smooth_batch(), mode=mode)
     wanted = BatchNorm.TRAIN if mode == "train" else BatchNorm.EVAL
-    assert opened(data, "x").experiment.network == ResNet(depth=8, batch_norm=wanted)
+    assert import_update(data, "x").experiment.network == ResNet(depth=8, batch_norm=wanted)
 
 
 class Wrapped(nn.Module):
@@ -176,8 +176,8 @@ def test_what_batch_norms_counted_in_one_step_tells_the_batchs_own_statistics(wr
             functional.cross_entropy(client(batch.images), batch.labels).backward()
             if steps:
                 optimiser.step()
-    found = opened((tmp_path / "x.safetensors").read_bytes(), "x", (replace(network, batch_norm=BatchNorm.TRAIN),))
-    told = received(found.experiment, CPU).observation.batch_statistics
+    found = import_update((tmp_path / "x.safetensors").read_bytes(), "x", (replace(network, batch_norm=BatchNorm.TRAIN),))
+    told = round_of(found.experiment, CPU).observation.batch_statistics
     assert len(told) == (len(expected) if steps == 1 else 0)
     for values, statistics in zip(expected, told.values(), strict=False):
         torch.testing.assert_close(statistics.mean, values.mean((0, 2, 3)), rtol=1e-3, atol=1e-5)
@@ -195,7 +195,7 @@ def test_counts_that_did_not_come_tell_nothing(tmp_path):
             sent |= {name: torch.ones_like(t) for name, t in list(built.state_dict().items()) if "features.1.running" in name}
         recipe = Recipe("change", learning_rate=0.1, pictures=2, input_shape=batch.image_shape, mode="train")
         data = save(tmp_path / "x.safetensors", built.state_dict(), sent, recipe).read_bytes()
-        assert not received(opened(data, "x", (network,)).experiment, CPU).observation.batch_statistics
+        assert not round_of(import_update(data, "x", (network,)).experiment, CPU).observation.batch_statistics
 
 
 def test_what_the_recipe_names_or_the_visitor_chose_comes_first(tmp_path):
@@ -203,19 +203,19 @@ def test_what_the_recipe_names_or_the_visitor_chose_comes_first(tmp_path):
     own = {"name": "mlp", "width": 16, "activation": "sigmoid"}
     told = MLP(width=16, activation=Experiment.from_plain({"network": own}).network.activation)
     batch = smooth_batch()
-    assert opened(captured(tmp_path, told, batch)[0], "x").experiment.network == MLP(width=16)
-    assert opened(captured(tmp_path, told, batch)[0], "x", (told,)).experiment.network == told
-    found = opened(captured(tmp_path, told, batch, network=own)[0], "x")
+    assert import_update(captured(tmp_path, told, batch)[0], "x").experiment.network == MLP(width=16)
+    assert import_update(captured(tmp_path, told, batch)[0], "x", (told,)).experiment.network == told
+    found = import_update(captured(tmp_path, told, batch, network=own)[0], "x")
     assert (found.experiment.network, found.notes) == (told, ())
 
 
 def test_the_experiment_is_one_like_others(tmp_path):
     """Changed by name, written as plain data and read again; a link leaves the file out, and says so."""
-    experiment = opened(captured(tmp_path, MLP(width=16), smooth_batch())[0], "mine").experiment
+    experiment = import_update(captured(tmp_path, MLP(width=16), smooth_batch())[0], "mine").experiment
     assert Experiment.from_plain(json.loads(json.dumps(experiment.to_plain()))) == experiment
     changed = patched(experiment, [("attack", "gradient_matching"), ("iterations", 7), ("batch_size", 2)])
     assert (changed.attack.iterations, changed.batch_size, changed.dataset) == (7, 2, experiment.dataset)
-    assert received(changed, CPU).observation.batch_size == 2
+    assert round_of(changed, CPU).observation.batch_size == 2
     assert "Unknown" not in str(links.read(links.write(experiment)).experiment)
     assert "file" in links.left_out(experiment)
     assert len(links.write(experiment)) < links.LONGEST
@@ -292,7 +292,7 @@ HOSTILE = {
 def test_what_cannot_be_attacked_is_refused_in_one_sentence(what, tmp_path):
     data = HOSTILE[what](tmp_path, captured(tmp_path, MLP(width=16), smooth_batch())[0])
     with pytest.raises(LabError) as refused:
-        received(opened(data, "mine.safetensors").experiment, CPU)
+        round_of(import_update(data, "mine.safetensors").experiment, CPU)
     sentence = str(refused.value)
     assert sentence.endswith(".")
     assert str(tmp_path) not in sentence
@@ -304,22 +304,22 @@ REFUSED = {"trained": True, "labels": "known", "defence": "pruning", "network": 
 
 @pytest.mark.parametrize("path", REFUSED)
 def test_a_change_that_the_file_forbids_is_refused_in_one_sentence(path, tmp_path):
-    experiment = opened(captured(tmp_path, MLP(width=16), smooth_batch())[0], "mine").experiment
+    experiment = import_update(captured(tmp_path, MLP(width=16), smooth_batch())[0], "mine").experiment
     with pytest.raises(LabError, match=r"\.$"):
-        received(patched(experiment, [(path, REFUSED[path])]), CPU)
+        round_of(patched(experiment, [(path, REFUSED[path])]), CPU)
 
 
 def test_a_rate_that_nobody_told_is_assumed_and_said(tmp_path):
     data, _ = captured(tmp_path, MLP(width=16), smooth_batch(), FedAvg(local_steps=1, learning_rate=0.1), learning_rate=None)
-    found = opened(data, "x")
+    found = import_update(data, "x")
     assert found.experiment.protocol == FedAvg(local_steps=1)
     assert "no learning rate" in found.notes[-1]
 
 
 def test_no_client_can_be_simulated_with_what_nobody_knows(tmp_path):
-    dataset = opened(captured(tmp_path, MLP(width=16), smooth_batch())[0], "mine").experiment.dataset
+    dataset = import_update(captured(tmp_path, MLP(width=16), smooth_batch())[0], "mine").experiment.dataset
     assert isinstance(dataset, Unknown)
-    for ask in (lambda: dataset.load(1, 32, stream(0, "x")), lambda: received(Experiment(attack=GradientMatching()))):
+    for ask in (lambda: dataset.load(1, 32, stream(0, "x")), lambda: round_of(Experiment(attack=GradientMatching()))):
         with pytest.raises(LabError):
             ask()
 
@@ -327,14 +327,14 @@ def test_no_client_can_be_simulated_with_what_nobody_knows(tmp_path):
 def test_all_networks_are_tried(monkeypatch):
     assert all(issubclass(entry, Network) for entry in entries("network").values())
     with pytest.raises(LabError, match="No network of the lab's catalogue has weights of these shapes"):
-        recognised({"a.weight": torch.ones(3, 5)}, (3, 8, 8), (3,))
+        infer_network({"a.weight": torch.ones(3, 5)}, (3, 8, 8), (3,))
 
 
 def test_the_command_line_repeats_what_a_page_has_opened(tmp_path, monkeypatch, capsys):
     """A run that the page has saved holds the file: its experiment is complete."""
     from lab.cli import app
 
-    experiment = opened(captured(tmp_path, MLP(width=16), smooth_batch())[0], "mine").experiment
+    experiment = import_update(captured(tmp_path, MLP(width=16), smooth_batch())[0], "mine").experiment
     (tmp_path / "run.json").write_text(json.dumps({"experiment": experiment.to_plain()}))
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as ended:

@@ -22,7 +22,7 @@ from lab.evaluation.layers import LayerScore
 from lab.evaluation.scoring import score
 from lab.experiments.driving import Driven
 from lab.experiments.experiment import Experiment
-from lab.experiments.outputs import Finished, Moment, contents, finite, history_csv, ready_folder, result, write_outputs
+from lab.experiments.outputs import Finished, HistoryRow, files_of, finite, history_csv, ready_folder, result, write_outputs
 from lab.experiments.rounds import reconstruct, simulate_round
 from lab.federated.networks.lenet import LeNet
 from lab.federated.networks.mlp import MLP
@@ -66,7 +66,7 @@ def pixels(data):
 
 def test_the_pictures_are_the_private_one_and_its_reconstruction():
     done = finished()
-    files = contents(done)
+    files = files_of(done)
     assert torch.allclose(pixels(files["original.png"]), done.attacked.batch.images[0], atol=1 / 255)
     assert torch.allclose(pixels(files["reconstruction.png"]), done.state.candidate[0].clamp(0, 1), atol=1 / 255)
 
@@ -75,7 +75,7 @@ def test_a_batch_is_a_sheet_in_the_order_of_the_private_pictures():
     done = finished(batch=3)
     swapped = replace(done.state, candidate=done.attacked.batch.images[[2, 0, 1]])
     done = replace(done, state=swapped, scores=score(done.attacked, swapped))
-    files = contents(done)
+    files = files_of(done)
     assert opened(files["original.png"]).size == (66, 66)
     assert files["original.png"] == files["reconstruction.png"]
 
@@ -129,7 +129,7 @@ def test_the_film_shows_every_frame_beside_the_original_pixel_by_pixel():
 
 
 def test_the_history_has_a_row_an_iteration():
-    rows = list(csv.DictReader(io.StringIO(contents(finished(iterations=4))["history.csv"].decode())))
+    rows = list(csv.DictReader(io.StringIO(files_of(finished(iterations=4))["history.csv"].decode())))
     assert [row["iteration"] for row in rows] == ["0", "1", "2", "3", "4"]
     assert float(rows[0]["distance"]) == float(rows[0]["objective"])
     seconds = [float(row["seconds"]) for row in rows]
@@ -138,7 +138,10 @@ def test_the_history_has_a_row_an_iteration():
 
 
 def test_the_history_leaves_a_gap_where_nothing_is_known():
-    moments = (Moment(0, 0, 1.0, {"distance": 1.0}, 0.1, 9.0), Moment(0, 1, 0.5, {"distance": 0.5, "l2": 0.2}, 0.2, None))
+    moments = (
+        HistoryRow(0, 0, 1.0, {"distance": 1.0}, 0.1, 9.0),
+        HistoryRow(0, 1, 0.5, {"distance": 0.5, "l2": 0.2}, 0.2, None),
+    )
     assert history_csv(moments, "psnr_db").splitlines() == [
         "restart,iteration,objective,distance,l2,seconds,psnr_db",
         "0,0,1.0,1.0,,0.1,9.0",
@@ -161,14 +164,14 @@ def test_they_do_so_wherever_they_stand(number, around):
 
 def test_the_result_of_the_closed_form_tells_each_layer():
     experiment = Experiment(network=LeNet(), attack=Recursive())
-    layers = json.loads(contents(run(experiment, simulate_round(experiment)))["result.json"])["layers"]
+    layers = json.loads(files_of(run(experiment, simulate_round(experiment)))["result.json"])["layers"]
     assert [layer["name"] for layer in layers] == ["features.4", "features.2", "features.0"]
     assert [layer["unknowns"] for layer in layers] == [12 * 8 * 8, 12 * 16 * 16, 3 * 32 * 32]
     for layer in layers:
         assert set(layer) == {field.name for field in fields(LayerScore)}
         assert layer["equations"] >= layer["rank"] == layer["unknowns"]
         assert 0 < layer["error"] < 1e-3
-    assert json.loads(contents(finished())["result.json"])["layers"] == []
+    assert json.loads(files_of(finished())["result.json"])["layers"] == []
 
 
 def test_every_restart_is_in_the_history_once():

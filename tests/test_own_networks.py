@@ -18,7 +18,7 @@ from lab.attacks.matching.distances.cosine import Cosine
 from lab.attacks.matching.distances.euclidean import Euclidean
 from lab.attacks.matching.settings import Derivative
 from lab.errors import LabError
-from lab.evaluation.evidence import Belief, evidence
+from lab.evaluation.evidence import Assessment, evidence
 from lab.federated.attention import PlainAttention
 from lab.federated.networks.base import Network, feature_count
 from lab.federated.observation import LabelSource
@@ -299,11 +299,11 @@ def test_what_torch_derives_but_once_leaves_the_evidence_without_its_test():
     batch, model, update = sent(Segmented)
     seen = lab.observe(model, update, input_shape=(3, 16, 16), labels=batch.labels)
     told = evidence(seen, lab.AttackState(1, 1, batch.images, 0.0))
-    assert (told.belief, told.hidden) == (Belief.UNTESTED, None)
+    assert (told.belief, told.hidden) == (Assessment.UNTESTED, None)
     assert told.residual < 1e-5
 
 
-@pytest.mark.parametrize("belief", Belief)
+@pytest.mark.parametrize("belief", Assessment)
 def test_every_belief_is_told_in_few_words_and_in_a_sentence(belief):
     assert 0 < len(belief.title) < 40
     assert belief.sentence.endswith(".")

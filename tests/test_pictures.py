@@ -244,7 +244,7 @@ def test_unreadable_file(tmp_path, monkeypatch):
     def refuse(*_):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("lab.files.ordinary.os.open", refuse)
+    monkeypatch.setattr("lab.files.regular.os.open", refuse)
     with pytest.raises(LabError, match=r"cannot be read \(Permission denied\); check its permissions\.$"):
         read_picture(tmp_path / "secret.png", 32)
 

@@ -15,15 +15,15 @@ from lab.commands.choosing import Choices, choose
 from lab.experiments.edits import edit
 from lab.experiments.links import read, write
 from lab.experiments.recommended import (
-    APART,
-    BLURRED,
-    EVEN,
-    LED_BLURRED,
-    PATIENT,
+    ANNEALED,
+    ANNEALED_TOP_HEAVY,
+    BALANCED,
+    FULL_HEAD_START,
     SECOND_ORDER,
+    SEVERAL_PICTURES,
     TOP_HEAVY,
-    followed,
     recommended_attack,
+    with_recommended_attack,
 )
 from lab.federated.networks.base import Activation
 from lab.federated.networks.convnet import ConvNet
@@ -42,27 +42,27 @@ SMOOTH_RESNET = ResNet(depth=8, activation=Activation.SILU)
 CASES = [
     (SmallConvNet(), False, GradientMatching()),
     (SmallConvNet(), True, HeadStart()),
-    (SmallConvNet(activation=Activation.SIGMOID), False, EVEN),
+    (SmallConvNet(activation=Activation.SIGMOID), False, BALANCED),
     (LeNet(), False, SECOND_ORDER),
     (LeNet(), True, SECOND_ORDER),
     (LeNet(activation=Activation.RELU), False, GradientMatching()),
     (SmallConvNet(activation=Activation.SIGMOID), True, HeadStart()),
     (ResNet(), False, HeadStart()),
-    (ResNet(), True, PATIENT),
-    (ConvNet(width=16), False, BLURRED),
-    (ConvNet(width=31), False, BLURRED),
-    (ConvNet(width=32), False, LED_BLURRED),
+    (ResNet(), True, FULL_HEAD_START),
+    (ConvNet(width=16), False, ANNEALED),
+    (ConvNet(width=31), False, ANNEALED),
+    (ConvNet(width=32), False, ANNEALED_TOP_HEAVY),
     (ConvNet(width=64), False, TOP_HEAVY),
     (ConvNet(), True, GradientMatching()),
-    (ConvNet(activation=Activation.SILU), False, EVEN),
+    (ConvNet(activation=Activation.SILU), False, BALANCED),
     (SMOOTH_RESNET, False, SECOND_ORDER),
     (VisionTransformer(), False, PatchEmbedding()),
     (VisionTransformer(), True, PatchEmbedding()),
-    (VisionTransformer(positions=Positions.FIXED), False, EVEN),
+    (VisionTransformer(positions=Positions.FIXED), False, BALANCED),
     (ImageNetViT(), True, PatchEmbedding()),
     (FlowerNet(), False, SoftPooling()),
     (FlowerNet(), True, SoftPooling()),
-    (FlowerNet(activation=Activation.SIGMOID), False, EVEN),
+    (FlowerNet(activation=Activation.SIGMOID), False, BALANCED),
 ]
 
 
@@ -79,15 +79,15 @@ def test_each_network_has_its_attack(network, trained, attack):
     ("network", "trained", "pictures", "attack"),
     [
         (SmallConvNet(), False, 2, GradientMatching()),
-        (SmallConvNet(), False, 3, APART),
-        (MLP(), False, 8, APART),
-        (MLP(activation=Activation.TANH), False, 8, EVEN),
+        (SmallConvNet(), False, 3, SEVERAL_PICTURES),
+        (MLP(), False, 8, SEVERAL_PICTURES),
+        (MLP(activation=Activation.TANH), False, 8, BALANCED),
         (SmallConvNet(), True, 4, HeadStart()),
         (MLP(), True, 4, GradientMatching()),
         (ConvNet(width=64), False, 2, TOP_HEAVY),
-        (VisionTransformer(), False, 2, EVEN),
-        (ConvNet(width=64), False, 8, LED_BLURRED),
-        (ConvNet(width=16), False, 8, BLURRED),
+        (VisionTransformer(), False, 2, BALANCED),
+        (ConvNet(width=64), False, 8, ANNEALED_TOP_HEAVY),
+        (ConvNet(width=16), False, 8, ANNEALED),
     ],
 )
 def test_several_pictures_have_an_attack_of_their_own(network, trained, pictures, attack):
@@ -96,9 +96,9 @@ def test_several_pictures_have_an_attack_of_their_own(network, trained, pictures
 
 def test_the_attack_follows_the_number_of_pictures_and_back():
     four = edit(Experiment(), "batch_size", 4)
-    assert four.attack == APART
+    assert four.attack == SEVERAL_PICTURES
     assert edit(four, "batch_size", 1) == Experiment()
-    assert choose(Choices(edits=(("batch_size", 4),))).attack == APART
+    assert choose(Choices(edits=(("batch_size", 4),))).attack == SEVERAL_PICTURES
     plain = replace(four, attack=GradientMatching())
     for experiment, named in ((four, False), (plain, True)):
         link = write(experiment)
@@ -117,7 +117,7 @@ def test_noise_sets_several_pictures_apart():
         ends = [list(attack.reconstruct(observe(MLP(), batch), stream(0, "candidate")))[-1] for batch in batches]
         return sum(1 - float(ssim(e.candidate.clamp(0, 1), b.images).mean()) for e, b in zip(ends, batches, strict=True))
 
-    assert lacking(APART) < 0.6 * lacking(GradientMatching())
+    assert lacking(SEVERAL_PICTURES) < 0.6 * lacking(GradientMatching())
 
 
 @pytest.mark.parametrize("entry", entries("network").values(), ids=lambda entry: entry.name)
@@ -140,7 +140,7 @@ def test_a_chosen_attack_stays():
     analytic = edit(Experiment(), "attack", "analytic")
     assert edit(analytic, "trained", True).attack == analytic.attack
     moved = replace(Experiment(), network=LeNet(), attack=chosen.attack)
-    assert followed(Experiment(), moved).attack == chosen.attack
+    assert with_recommended_attack(Experiment(), moved).attack == chosen.attack
 
 
 def test_the_command_line_asks_for_it_where_no_attack_is_named():

@@ -10,7 +10,7 @@ import pytest
 from torch import hub
 
 from lab.client import checkpoints
-from lab.client.checkpoints.finding import located
+from lab.client.checkpoints.weight_paths import locate_weights
 from lab.client.datasets.cifar10 import CIFAR10
 from lab.client.datasets.gallery import Gallery
 from lab.client.datasets.molecules import Molecules
@@ -53,7 +53,7 @@ def tiny(experiment):
 def needs_a_download(experiment):
     """Whether its trained weights are neither shipped nor in a file at hand."""
     if experiment.weights:
-        return not located(experiment.weights).is_file()
+        return not locate_weights(experiment.weights).is_file()
     return experiment.trained and checkpoints.card(experiment.network) is None
 
 

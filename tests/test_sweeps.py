@@ -239,7 +239,7 @@ class TwoCells(Study):
     """A study that is no part of the catalogue."""
 
     kind = "none"
-    title, paper_item, also_told = "Two cells", "Nowhere", ("outcome",)
+    title, paper_item, extra_columns = "Two cells", "Nowhere", ("outcome",)
 
     def cells(self):
         algebra = replace(QUICK, attack=Analytic())

@@ -21,7 +21,7 @@ from lab.attacks.text.sentence_counts import select_sentences
 from lab.client.datasets.wonderland import Wonderland, kind, sentences
 from lab.client.defences.gaussian_noise import GaussianNoise
 from lab.experiments import links
-from lab.experiments.cost.sketch import sketch
+from lab.experiments.cost.network_profile import profile_of
 from lab.experiments.edits import patched
 from lab.federated.losses.cross_entropy import CrossEntropy
 from lab.federated.networks.base import Activation
@@ -30,7 +30,7 @@ from lab.federated.networks.transformer import Norm, Task, Transformer
 from lab.federated.observation import LabelSource, Observation
 from lab.federated.protocols.fedavg import FedAvg
 from lab.federated.protocols.fedsgd import FedSGD
-from lab.modalities.text import Text, pieces, written
+from lab.modalities.text import Text, pieces, to_words
 from lab.modalities.text.scores import exact, numbers, rouge_l, words_right
 from lab.modalities.text.vocabulary_making import SIZE, made_from
 from lab.randomness import stream
@@ -258,7 +258,7 @@ def read(experiment):
 )
 def test_how_often_each_sentence_is_there_is_told_by_the_sum_of_their_gradients(own):
     last, scores = read(replace(EXPERIMENT, dataset=Wonderland(own=own), batch_size=len(own)))
-    assert sorted(written(last.candidate)) == sorted(own)
+    assert sorted(to_words(last.candidate)) == sorted(own)
     assert (scores.exact, last.outcome) == (1, SpanOutcome.READ)
 
 
@@ -347,11 +347,11 @@ def test_memory_is_told_before_anything_is_computed(count, network, attack):
 
 def test_a_sketch_multiplies_what_the_network_does():
     shape, network = (5, 30), Transformer(width=16)
-    model, drawn = network.build(shape, 2, stream(0, "weights")), sketch(network, shape, 2)
+    model, drawn = network.build(shape, 2, stream(0, "weights")), profile_of(network, shape, 2)
     assert drawn.weights == sum(tensor.numel() for tensor in model.parameters())
     blocks = 2 * (5 * 16 * 48 + 2 * 5 * 5 * 16 + 5 * 16 * 16 + 2 * 5 * 16 * 64)
     assert drawn.products == 5 * 30 * 16 + blocks + 5 * 16 * 31
-    assert sketch(replace(network, task=Task.SENTENCE), shape, 3).products == 5 * 30 * 16 + blocks + 16 * 3
+    assert profile_of(replace(network, task=Task.SENTENCE), shape, 3).products == 5 * 30 * 16 + blocks + 16 * 3
 
 
 def longest(one, other):
@@ -423,7 +423,7 @@ def test_ones_own_sentence_is_read_whatever_its_length(sentence):
     attacked = simulate_round(experiment)
     *_, last = reconstruct(experiment, attacked.observation)
     assert score(attacked, last).exact == 1
-    assert written(last.candidate) == [pieces.decode(pieces.encode(sentence))]
+    assert to_words(last.candidate) == [pieces.decode(pieces.encode(sentence))]
 
 
 def test_what_nothing_is_known_of_is_no_word():

@@ -7,10 +7,10 @@ from torchvision.models.vision_transformer import VisionTransformer as Torchvisi
 
 from lab.client.checkpoints import imagenet
 from lab.errors import LabError
-from lab.experiments.cost.sketch import sketch
+from lab.experiments.cost.network_profile import profile_of
 from lab.federated.networks.imagenet_vit import ImageNetViT
 from lab.federated.networks.vision_transformer import Pool, VisionTransformer
-from lab.federated.transformer import waves
+from lab.federated.transformer import sinusoidal_positions
 from lab.randomness import stream
 
 SLIM = VisionTransformer(patch=8, width=24, depth=2, heads=3)
@@ -46,13 +46,13 @@ def test_they_begin_as_spread_as_torchvisions():
 @pytest.mark.parametrize(("width", "count"), [(192, 5_717_416), (384, 22_050_664), (768, 86_567_656)])
 def test_they_have_the_sizes_that_papers_and_torchvision_give(width, count):
     """Touvron et al. 2021, Table 1: 5, 22 and 86 million; torchvision's ViT-B/16 to the last one."""
-    drawn = sketch(ImageNetViT(width=width), (3, 224, 224), 1000)
+    drawn = profile_of(ImageNetViT(width=width), (3, 224, 224), 1000)
     assert drawn.weights - 6 == count  # mean and deviation of the pixels
 
 
 @pytest.mark.parametrize("shape", [(3, 30, 32), (3, 32, 30), (1, 28, 28), (3, 4, 4)])
 def test_a_picture_that_patches_do_not_fill_is_refused_in_a_sentence(shape):
-    for build in (lambda: SLIM.build(shape, 10, stream(0, "w")), lambda: sketch(SLIM, shape, 10)):
+    for build in (lambda: SLIM.build(shape, 10, stream(0, "w")), lambda: profile_of(SLIM, shape, 10)):
         with pytest.raises(LabError, match=rf"Patches of 8 x 8 pixels do not fill a picture of {shape[1]} x {shape[2]}"):
             build()
 
@@ -64,7 +64,7 @@ def test_heads_that_cannot_share_the_width_are_refused_in_a_sentence():
 
 def test_fixed_places_are_the_papers_sines():
     """Vaswani et al. 2017, section 3.5."""
-    table = waves(5, 8)[0].double()
+    table = sinusoidal_positions(5, 8)[0].double()
     for place in range(5):
         for pair in range(4):
             angle = torch.tensor(place / 10_000 ** (2 * pair / 8), dtype=torch.float64)

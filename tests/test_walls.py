@@ -148,7 +148,7 @@ ABOUT_PICTURES = {
     "lab.attacks.published": "the paper's settings, which are of pictures",
     "lab.studies.signed": "the paper's settings, which are of pictures",
     "lab.experiments.cost.memory": "convolutions counted",
-    "lab.experiments.cost.sketch": "convolutions counted",
+    "lab.experiments.cost.network_profile": "convolutions counted",
     "lab.findings.preprocessing": "a finding about pictures",
     "lab.federation.bounds": "what noise lets no attack find of a picture",
     "lab.federation.shards": "a federation trains on a set of pictures",

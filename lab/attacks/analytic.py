@@ -14,7 +14,7 @@ from lab.attacks.closed_form.linear_layers import CONSISTENT_RESIDUAL, Recovered
 from lab.attacks.closed_form.mismatch import EXACT_MISMATCH, fit
 from lab.attacks.closed_form.outcomes import ClosedFormOutcome
 from lab.attacks.labels.llg import label_of_one, multi_labels, recover_labels
-from lab.federated.inputs import each, made
+from lab.federated.inputs import built, tree_map
 from lab.federated.observation import LabelSource, Observation
 from lab.federated.rounding import rounding
 from lab.federated.tensors import Inputs, Labels, Targets
@@ -122,13 +122,13 @@ def _as_input(reading: RecoveredInput, observation: Observation) -> Inputs:
         found = modality_of(observation.modality).at_some_scale(entered, observation)
     else:
         found = observation.network.normalise.inverse(entered)
-    return each(lambda tensor: tensor.detach().expand(observation.batch_size, *tensor.shape[1:]).clone(), found)
+    return tree_map(lambda tensor: tensor.detach().expand(observation.batch_size, *tensor.shape[1:]).clone(), found)
 
 
 def _as_entered(vector: Tensor, observation: Observation) -> Tensor:
-    """What entered the head, in the shape in which the network's entrance gives it, a batch of one."""
+    """What entered the head, in the shape in which the network's input_transform gives it, a batch of one."""
     with torch.no_grad():
-        like = observation.network.normalise(made(observation.input_shape, lambda shape: vector.new_zeros(1, *shape)))
+        like = observation.network.normalise(built(observation.input_shape, lambda shape: vector.new_zeros(1, *shape)))
     return vector.reshape(like.shape)
 
 

@@ -11,7 +11,7 @@ from lab.lazy import Tensor, torch
 from lab.attacks.base import Attack, AttackState, Outcome, final_state, uninformed
 from lab.attacks.closed_form.outcomes import ClosedFormOutcome
 from lab.attacks.neighbourhoods import GraphOutcome
-from lab.federated.inputs import each, moved, named
+from lab.federated.inputs import as_mapping, moved_to, tree_map
 from lab.federated.observation import Observation
 from lab.federated.tensors import Inputs
 from lab.options.words import percent
@@ -107,8 +107,8 @@ class _Reading:
             return final_state(self.observation, state, FeatureOutcome.NOTHING, note)
         like = next(iter(state.candidate.values()))
         found = self._candidate(entered, state.candidate)
-        off = mismatch(self.observation, each(lambda tensor: tensor.double(), found))
-        state = replace(state, candidate=moved(found, like), objective=off)
+        off = mismatch(self.observation, tree_map(lambda tensor: tensor.double(), found))
+        state = replace(state, candidate=moved_to(found, like), objective=off)
         alone = self.body.aggregation.parts > 1
         outcome = FeatureOutcome.READ if off < EXACT_MISMATCH else FeatureOutcome.PARTLY if alone else FeatureOutcome.MIXED
         return final_state(self.observation, state, outcome, f"{note} Its own gradient is {percent(off)} off.")
@@ -126,7 +126,7 @@ class _Reading:
             features, bonds = features[where], bonds[where][:, where]
         missing = self.nodes - len(features)
         features = torch.cat([features, features.mean(0, keepdim=True).expand(missing, -1)])
-        found = {name: tensor.double().clone() for name, tensor in named(unknown).items()}
+        found = {name: tensor.double().clone() for name, tensor in as_mapping(unknown).items()}
         found["bonds"][0, : len(bonds), : len(bonds)] = bonds
         atoms, told = features.tensor_split((self.body.kinds,), -1)
         found["atoms"] = atoms.unsqueeze(0)

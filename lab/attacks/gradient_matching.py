@@ -22,7 +22,7 @@ from lab.attacks.matching.protocol_inference import infer_protocol
 from lab.attacks.matching.search import Search
 from lab.attacks.matching.settings import DEFAULT_PRIORS, Matching, Start
 from lab.errors import LabError
-from lab.federated.inputs import kept
+from lab.federated.inputs import detached
 from lab.federated.observation import Observation
 from lab.federated.tensors import Inputs
 from lab.modalities.base import modality_of
@@ -142,7 +142,7 @@ class GradientMatching(Matching):
         return AttackState(
             iteration=restart * self.iterations + iteration,
             iterations=self.restarts * self.iterations,
-            candidate=kept(search.candidate),
+            candidate=detached(search.candidate),
             objective=objective,
             terms=terms,
             restart=restart,

@@ -12,7 +12,7 @@ from lab.lazy import Tensor, torch
 
 from lab.attacks.base import Attack, AttackState, Outcome, RecoveredPart, final_state, uninformed
 from lab.attacks.closed_form.outcomes import ClosedFormOutcome
-from lab.federated.inputs import each, is_same, moved
+from lab.federated.inputs import is_equal, moved_to, tree_map
 from lab.federated.observation import Observation
 from lab.modalities.graphs.building import Graph, batch_of, graphs_of
 from lab.modalities.graphs.comparison import mapping
@@ -214,10 +214,10 @@ class _Reconstruction:
         from lab.attacks.closed_form.mismatch import mismatch
 
         like = next(iter(state.candidate.values()))
-        whole, *others = [moved(batch_of([graph], self.told.body.kinds, self.told.nodes), like) for graph in found.graphs]
+        whole, *others = [moved_to(batch_of([graph], self.told.body.kinds, self.told.nodes), like) for graph in found.graphs]
         steps = list(found.steps())
         for step, (parts, graph) in enumerate(steps, 1):
-            candidate = moved(batch_of([graph], self.told.body.kinds, self.told.nodes), like)
+            candidate = moved_to(batch_of([graph], self.told.body.kinds, self.told.nodes), like)
             off = parts[-1].distance if parts else float("nan")
             state = replace(
                 state,
@@ -230,7 +230,7 @@ class _Reconstruction:
             )
             if step < len(steps):
                 yield state
-        off = mismatch(self.observation, each(lambda tensor: tensor.double(), state.candidate))
+        off = mismatch(self.observation, tree_map(lambda tensor: tensor.double(), state.candidate))
         state = replace(state, objective=off, other=others[0] if others else None)
         outcome = GraphOutcome.TWINS if others else GraphOutcome.GRAPH
         yield final_state(self.observation, state, outcome, f"Its own gradient is {percent(off)} off.")
@@ -255,4 +255,4 @@ class _RecoveredGraphs:
 
 
 def _are_one(graph: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
-    return is_same(graph, other) or mapping(graphs_of(graph)[0], graphs_of(other)[0]) is not None
+    return is_equal(graph, other) or mapping(graphs_of(graph)[0], graphs_of(other)[0]) is not None

@@ -9,7 +9,7 @@ from typing import cast
 from lab.lazy import torch
 
 from lab.errors import LabError
-from lab.federated.inputs import count, moved
+from lab.federated.inputs import count, moved_to
 from lab.federated.tensors import Images, Inputs, Labels
 
 
@@ -40,4 +40,4 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on another device."""
-        return replace(self, inputs=moved(self.inputs, device), labels=self.labels.to(device))
+        return replace(self, inputs=moved_to(self.inputs, device), labels=self.labels.to(device))

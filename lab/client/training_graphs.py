@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lab.client.checkpoints.card import Accuracy, Recipe
 from lab.client.samples import Answers, Samples, checked_cut, full_batches
-from lab.federated.inputs import each
+from lab.federated.inputs import tree_map
 from lab.federated.tensors import Inputs
 from lab.modalities.graphs.building import Graph, batch_of, with_attributes
 from lab.randomness import stream
@@ -80,7 +80,7 @@ class TrainingGraphs(Samples):
         """The graphs of these numbers."""
         batch = batch_of([self.graphs[number] for number in raw.tolist()], self.atoms)
         batch = with_attributes(batch, [self.tables[number] for number in raw.tolist()]) if self.tables else batch
-        return each(lambda tensor: tensor.to(raw.device), batch)
+        return tree_map(lambda tensor: tensor.to(raw.device), batch)
 
     def score(self, answers: Answers) -> float:
         """The share of those kept aside that is classified rightly."""

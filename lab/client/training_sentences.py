@@ -15,7 +15,7 @@ from lab.client.samples import Answers, Samples, checked_cut, full_batches, shar
 from lab.federated.networks.base import Network
 from lab.modalities.text import one_hot, padded, pieces
 
-OF = "last sentences, held out"
+HELD_OUT_WORDS = "last sentences, held out"
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +84,7 @@ class TrainingSentences(Samples):
 
     def grades(self, answers: Answers) -> dict[str, Any]:
         """The perplexity of those kept aside."""
-        return {"accuracy": (), "perplexity": (Perplexity(OF, len(self.held_out), 1 / self.score(answers)),)}
+        return {"accuracy": (), "perplexity": (Perplexity(HELD_OUT_WORDS, len(self.held_out), 1 / self.score(answers)),)}
 
 
 class LabelledSentences(TrainingSentences):
@@ -103,7 +103,7 @@ class LabelledSentences(TrainingSentences):
 
     def grades(self, answers: Answers) -> dict[str, Any]:
         """The accuracy on those kept aside."""
-        return {"accuracy": (Accuracy(OF, len(self.held_out), self.score(answers)),)}
+        return {"accuracy": (Accuracy(HELD_OUT_WORDS, len(self.held_out), self.score(answers)),)}
 
 
 def _parted(sentences: Sequence[Sequence[int]], labels: Sequence[int], places: int) -> tuple[Tensor, Tensor]:

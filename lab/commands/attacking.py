@@ -71,9 +71,9 @@ def _attack_opened(request: Request, experiment: Experiment) -> CommandResult:
     with frozen_imports():
         from lab.commands.running import Limits
         from lab.commands.running_own import run
-        from lab.experiments.opened import received
+        from lab.experiments.imported_update import round_of
 
-    seen = received(experiment).observation
+    seen = round_of(experiment).observation
     return run(seen, experiment.attack, experiment.seed, (), request.device, Limits(request.seconds, last), request.out)
 
 

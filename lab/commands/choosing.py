@@ -11,7 +11,7 @@ from lab.client import checkpoints
 from lab.client.datasets.inline import Inline
 from lab.client.defences.base import Defence
 from lab.errors import LabError, quoted
-from lab.experiments.edits import Patch, patched, written
+from lab.experiments.edits import Patch, parse_patch, patched
 from lab.experiments.experiment import Experiment, read_json
 from lab.experiments.presets import find_preset
 from lab.federated.protocols.fedavg import FedAvg
@@ -87,7 +87,7 @@ def _starting_point(choices: Choices) -> Experiment:
 def _patches(choices: Choices) -> list[Patch]:
     """What the flags change; each named entry starts from its own defaults."""
     named = {"dataset": choices.dataset, "network": choices.network, "protocol": choices.protocol, "attack": choices.attack}
-    entries = [written(path, text) for path, text in named.items() if text is not None]
+    entries = [parse_patch(path, text) for path, text in named.items() if text is not None]
     defences = [("defences", [parse_entry(Defence, text) for text in choices.defences])] if choices.defences else []
     given = [patch for patch in choices.edits if patch[1] is not None]
     return [*entries, *defences, *_weights(choices), *given]

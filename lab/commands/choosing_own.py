@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from lab.lazy import Tensor, nn
 
-from lab.client.checkpoints.opening import keeps_order, opened
 from lab.client.checkpoints.tree import leaves
+from lab.client.checkpoints.weight_files import keeps_order, load_tensors
 from lab.client.checkpoints.weights import Weights
 from lab.commands.choosing import Choices, OwnFlags, choose_from
 from lab.commands.user_code import load_model
@@ -139,7 +139,7 @@ def _rate(choices: Choices) -> dict[str, float]:
 
 
 def _loaded(model: nn.Module, file: Path) -> tuple[str, ...]:
-    weights = Weights(leaves(opened(file), file), str(file), in_order=keeps_order(file))
+    weights = Weights(leaves(load_tensors(file), file), str(file), in_order=keeps_order(file))
     notes = weights.put_into(model)
     if notes is None:
         raise weights.misfit(model)
@@ -148,7 +148,7 @@ def _loaded(model: nn.Module, file: Path) -> tuple[str, ...]:
 
 def _tensors(file: Path) -> dict[str, Tensor] | list[Tensor]:
     """The tensors of a file by name, or in its order where it names none."""
-    found = {".".join(names): tensor for names, tensor in leaves(opened(file, "updates"), file).items()}
+    found = {".".join(names): tensor for names, tensor in leaves(load_tensors(file, "updates"), file).items()}
     unnamed = all(re.fullmatch(r"(arr_)?\d+", name) for name in found)
     return list(found.values()) if unnamed else found
 

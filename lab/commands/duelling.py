@@ -10,11 +10,11 @@ from typing import Any
 from lab.commands.interruption import CommandResult, Interruption, interruptible
 from lab.commands.pricing import completed
 from lab.commands.reproducing import Place, measured, source_of, wanted_cells, worker_count
-from lab.duel.contender import Contender, read
+from lab.duel.contender import Submission, read
 from lab.duel.duel import Duel
-from lab.duel.front import Front, Point
+from lab.duel.front import ParetoFront, Point
 from lab.duel.prices import DefencePlain, Price, prices
-from lab.experiments.outputs import ready_folder, written
+from lab.experiments.outputs import ready_folder, write_files
 from lab.federation.settings import Federation
 from lab.files import data_folder
 from lab.studies.sweeps.rows import rows
@@ -50,13 +50,13 @@ def _fought(study: Duel, place: Place, out: Path, accuracy: Callable[[DefencePla
     return CommandResult("\n".join([*_summary(front), *problems, f"Written to {out}."]), interruption.asked)
 
 
-def _entered(own: Contender, study: Duel, place: Place, out: Path, federation: Federation) -> CommandResult:
+def _entered(own: Submission, study: Duel, place: Place, out: Path, federation: Federation) -> CommandResult:
     """A file's own bouts, its price, and its line on the scoreboard."""
-    from lab.duel.board import Board, Score
+    from lab.duel.board import Score, Scoreboard
     from lab.duel.contender import measured as task
     from lab.duel.contender import tried
 
-    board, folder = Board(out), out / "own" / own.source.mark
+    board, folder = Scoreboard(out), out / "own" / own.source.mark
     board.scores()  # a damaged one is said before anything is computed
     tried(own, study.bouts())
     with interruptible() as interruption:
@@ -77,7 +77,7 @@ def _run(study: Duel, place: Place, out: Path, interruption: Interruption, task:
     return list(dict.fromkeys(f"Not measured: {step.problem}" for step in steps))
 
 
-def _priced(own: Contender, federation: Federation, folder: Path, interruption: Interruption) -> Sequence[Price]:
+def _priced(own: Submission, federation: Federation, folder: Path, interruption: Interruption) -> Sequence[Price]:
     """The prices of a defence of one's own, trained one after another."""
     from lab.duel.pricing import price_list, pricing_tasks
 
@@ -92,7 +92,7 @@ def _accuracy(known: Sequence[Price]) -> Callable[[DefencePlain], float | None]:
     return lambda defence: next((accuracy for plain, accuracy in listed if plain == defence), None)
 
 
-def _written(study: Duel, out: Path, accuracy: Callable[[DefencePlain], float | None]) -> Front:
+def _written(study: Duel, out: Path, accuracy: Callable[[DefencePlain], float | None]) -> ParetoFront:
     """Table, front and contact sheet of what the store has."""
     from lab.duel.judging import judged
     from lab.duel.sheet import contact_sheet
@@ -106,11 +106,11 @@ def _written(study: Duel, out: Path, accuracy: Callable[[DefencePlain], float | 
         "pictures.png": contact_sheet(study.bouts(), found, store),
         "front.json": front.text().encode(),
     }
-    written(files, out)
+    write_files(files, out)
     return front
 
 
-def _summary(front: Front) -> list[str]:
+def _summary(front: ParetoFront) -> list[str]:
     size = f"{front.size['runs']} of {front.size['of']} runs, {front.size['pictures']} pictures, {front.size['seeds']} seeds"
     return [
         f"Duel: {size}; leak is the share of pictures found in their line-up, * marks the front.",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lab.evaluation.round import Round
-    from lab.federation.archive import Archive, Played
+    from lab.federation.archive import Archive, RoundRecord
     from lab.federation.shards import Shards
 
 PLACE = re.compile(r"\s*([0-9]{1,9})\s*(?:-\s*([0-9]{1,9})\s*)?:\s*([0-9]{1,9})\s*")
@@ -77,7 +77,7 @@ class UpdateSelection:
         yield _found(f"Client {self.client} in {where}", seen, attack, settings.seed)
         yield from bounds_told(shards, self.client, taken[0], len(taken))
 
-    def _under_masks(self, shards: Shards, played: Played, attack: Attack | None) -> Iterator[str]:
+    def _under_masks(self, shards: Shards, played: RoundRecord, attack: Attack | None) -> Iterator[str]:
         from lab.federation.masking_report import report_masking
         from lab.federation.server_views import observe_by_inconsistency, observe_sum
 

@@ -10,8 +10,8 @@ from lab.attacks.base import AttackState, Interrupted
 from lab.evaluation.reconstructions import decoded, main_measure
 from lab.evaluation.round import Round
 from lab.experiments.driving import Driven
-from lab.experiments.outputs import Moment
-from lab.federated.inputs import size
+from lab.experiments.outputs import HistoryRow
+from lab.federated.inputs import element_count
 from lab.federated.tensors import Inputs
 from lab.modalities.base import modality_of
 
@@ -24,13 +24,13 @@ class Recording:
 
     def __init__(self, attacked: Round) -> None:
         self.attacked = attacked
-        self.history: list[Moment] = []
+        self.history: list[HistoryRow] = []
         self.latest: dict[int, AttackState] = {}
         """The newest state of each restart."""
         self._modality = modality_of(attacked.observation.modality)
         self._frames: dict[int, Inputs] = {}
         self._stride = 1
-        self._most = max(8, min(MOST_FRAMES, FRAME_BYTES // size(attacked.batch.inputs)))
+        self._most = max(8, min(MOST_FRAMES, FRAME_BYTES // element_count(attacked.batch.inputs)))
 
     def add(self, state: AttackState, seconds: float) -> None:
         """Keep a state; one that repeats a place of the history (the closing state does) adds no row."""
@@ -43,7 +43,7 @@ class Recording:
         if kept:
             self._keep(state)
         measured = main_measure(self.attacked, state) if kept else None
-        self.history.append(Moment(state.restart, state.iteration, state.objective, state.terms, seconds, measured))
+        self.history.append(HistoryRow(state.restart, state.iteration, state.objective, state.terms, seconds, measured))
 
     def _keep(self, state: AttackState) -> None:
         self._frames[len(self.history)] = self._packed(state)

@@ -16,7 +16,7 @@ from lab.commands.child import run_child
 from lab.commands.interruption import CommandResult, Interruption, interruptible
 from lab.errors import LabError, quoted
 from lab.experiments.experiment import Experiment
-from lab.experiments.outputs import ready_folder, written
+from lab.experiments.outputs import ready_folder, write_files
 from lab.files import data_folder
 from lab.machine.resources import usable_cores
 from lab.options.catalogue import find
@@ -132,7 +132,7 @@ def write(study: Study, found: tuple[Row, ...], store: Store, out: Path) -> list
         "table.json": as_json(study, found).encode(),
         "pictures.png": contact_sheet(found, store),
     }
-    return [*written(files, out), *_figures(out)]
+    return [*write_files(files, out), *_figures(out)]
 
 
 def _figures(out: Path) -> list[str]:

@@ -19,9 +19,9 @@ from lab.evaluation.evidence import Evidence, evidence
 from lab.evaluation.scores import Scores
 from lab.evaluation.scoring import score
 from lab.experiments.driving import Driven
-from lab.experiments.outputs import finite, written
+from lab.experiments.outputs import finite, write_files
 from lab.experiments.rounds import attack as attack_round
-from lab.federated.inputs import first, moved, rows
+from lab.federated.inputs import first, moved_to, rows
 from lab.federated.observation import Observation
 from lab.federated.tensors import Inputs
 from lab.machine import devices
@@ -49,7 +49,7 @@ def run(
     seen = seen.to(devices.choose(where))
     with interruptible() as interruption:
         found = _attacked(seen, attack, seed, private, limits, lambda: interruption.asked)
-        names = [] if out is None else written(_contents(found), out)
+        names = [] if out is None else write_files(_contents(found), out)
     return CommandResult(_summary(found, out, names), interruption.asked)
 
 
@@ -59,7 +59,7 @@ def _attacked(
     began = perf_counter()
     with Bar(limits) as bar, Driven(attack_round(seen, attack, seed=seed)) as states:
         state = _last(states, bar, lambda state, seconds: interrupted() or limits.reached(state, seconds))
-    scores = None if truth is None else score(state, moved(truth, first(state.candidate)), seen=seen)
+    scores = None if truth is None else score(state, moved_to(truth, first(state.candidate)), seen=seen)
     told = evidence(seen, state)
     return Found(seen, state, told, truth, scores, perf_counter() - began, devices.describe(seen.device, seen.network))
 
@@ -104,7 +104,7 @@ def _summary(found: Found, out: Path | None, names: list[str]) -> str:
 def _contents(found: Found) -> dict[str, bytes]:
     """Name and content of each file; ``result.json`` comes last, so that it vouches for the others."""
     modality, cpu = found.evidence.modality, torch.device("cpu")
-    rebuilt = moved(modality.decode(found.state.candidate, found.seen), cpu)
+    rebuilt = moved_to(modality.decode(found.state.candidate, found.seen), cpu)
     if found.truth is None or found.scores is None:
         files = modality.files_alone(rebuilt)
     else:

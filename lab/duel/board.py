@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lab.duel.contender import Contender
-from lab.duel.front import Front, Point
+from lab.duel.contender import Submission
+from lab.duel.front import ParetoFront, Point
 from lab.errors import LabError
 from lab.files import json_text
 from lab.files.atomic import write_atomically
@@ -45,7 +45,7 @@ class Score:
     """Leak and price of each defence and strength."""
 
     @classmethod
-    def of(cls, own: Contender, front: Front) -> Score:
+    def of(cls, own: Submission, front: ParetoFront) -> Score:
         """That of a file whose bouts are these."""
         kind = "both" if own.defence and own.attack else "defence" if own.defence else "attack"
         points = tuple(map(_shortly, front.points))
@@ -69,7 +69,7 @@ def _shortly(point: Point) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Board:
+class Scoreboard:
     """A folder with the scores and the files behind them."""
 
     folder: Path
@@ -87,7 +87,7 @@ class Board:
         except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
             raise LabError(f"{path} is no scoreboard, or damaged; delete it, or give another folder by --out.") from None
 
-    def enter(self, own: Contender, score: Score) -> tuple[Score, ...]:
+    def enter(self, own: Submission, score: Score) -> tuple[Score, ...]:
         """Add a line, or put it in the place of the same contender's on the same versions; all lines. Raises ``LabError``."""
         kept = (*(one for one in self.scores() if one.identity != score.identity), score)
         try:

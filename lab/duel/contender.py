@@ -18,11 +18,11 @@ from typing import Any, TypeVar
 
 from lab.attacks.base import Attack
 from lab.client.defences.base import Defence
-from lab.duel.duel import Bout
+from lab.duel.duel import DuelCell
 from lab.errors import LabError
-from lab.files.ordinary import open_regular
 from lab.files.own_code import on_the_path, running
-from lab.options.catalogue import Entry, entries, with_guests
+from lab.files.regular import open_regular
+from lab.options.catalogue import Entry, entries, with_external_entries
 from lab.studies.sweeps.store import Measured
 
 MOST_BYTES = 2**20
@@ -48,7 +48,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Contender:
+class Submission:
     """What a file brings: a defence, an attack, or both, the one then for the other."""
 
     source: Source
@@ -59,11 +59,11 @@ class Contender:
     def at_hand(self) -> Generator[None]:
         """Inside this context its entries are found by name, and whatever fails is said in a sentence."""
         entries_here, name = filter(None, (self.defence, self.attack)), f"{self.source.name}.py"
-        with with_guests(*entries_here), on_the_path(Path(self.source.folder)), running(name):
+        with with_external_entries(*entries_here), on_the_path(Path(self.source.folder)), running(name):
             yield
 
 
-def read(path: Path) -> Contender:
+def read(path: Path) -> Submission:
     """What a file brings.
 
     Raises ``LabError`` where it is not there, is no Python, fails as it is imported, or defines no contender or too many.
@@ -80,17 +80,17 @@ def read(path: Path) -> Contender:
         raise LabError(f"The file {path} has more than {MOST_BYTES // 2**20} MiB; {HOW}.")
     if path.suffix != ".py" or not path.stem.isidentifier():
         raise LabError(f"The file {path} has no name of letters, digits and underscores before .py; rename it.")
-    return brought(Source(path.stem, text, str(path.resolve().parent)))
+    return submission_of(Source(path.stem, text, str(path.resolve().parent)))
 
 
 @cache
-def brought(source: Source) -> Contender:
+def submission_of(source: Source) -> Submission:
     """What a text brings; once for each text, so that its classes are the same ones. Raises ``LabError``."""
     module = _run(source)
     defence, attack = _only(module, Defence, source), _only(module, Attack, source)
     if defence is None and attack is None:
         raise LabError(f"{source.name}.py defines no defence and no attack; {HOW}.")
-    return Contender(source, defence, attack)
+    return Submission(source, defence, attack)
 
 
 def _run(source: Source) -> ModuleType:
@@ -127,11 +127,11 @@ def measured(source: Source, plain: dict[str, Any], data: str = "") -> Measured:
     """One experiment in which the file's entries take part: a worker's task. Raises ``LabError``, whatever fails."""
     from lab.studies.sweeps.measure import measure
 
-    with brought(source).at_hand():
+    with submission_of(source).at_hand():
         return measure(plain, data)
 
 
-def tried(own: Contender, bouts: tuple[Bout, ...]) -> None:
+def tried(own: Submission, bouts: tuple[DuelCell, ...]) -> None:
     """One short bout of each experiment's kind before the long ones. Raises ``LabError`` for what would fail in all of them."""
     from lab.experiments.rounds import simulate_round
 

@@ -20,13 +20,13 @@ from lab.options.fields import Bounds, Help, fields_of
 from lab.studies.base import Cell, Study
 
 NETWORKS: tuple[Network, ...] = (SmallConvNet(), MLP())
-NAIVE, KNOWING = "naive", "knowing"
+NAIVE, ADAPTIVE = "naive", "knowing"
 """The attack that is recommended for such a network, without what it reads off an update or knows of defences, and with it."""
 NOBODY = "no defence"
 
 
 @dataclass(frozen=True)
-class Bout:
+class DuelCell:
     """One defence at one strength against one attacker; with every picture and seed it is a cell of the study."""
 
     network: Network
@@ -35,7 +35,7 @@ class Bout:
     strength: int
     """Of its own five, from 1 on; 0 where there is no defence."""
     attacker: str
-    """``NAIVE``, ``KNOWING``, or the name of an attack of one's own."""
+    """``NAIVE``, ``ADAPTIVE``, or the name of an attack of one's own."""
     batch_size: int
     experiment: Experiment
 
@@ -64,7 +64,7 @@ class Duel(Study):
         """Of every bout."""
         return tuple(self.cell(bout.name, bout.experiment) for bout in self.bouts())
 
-    def bouts(self) -> tuple[Bout, ...]:
+    def bouts(self) -> tuple[DuelCell, ...]:
         """Network by network, early then late, without a defence first."""
         return tuple(
             bout for network in NETWORKS for phase in (EARLY, LATE) for bout in self._on(network, phase, self._entries())
@@ -74,25 +74,27 @@ class Duel(Study):
         names = [self.defence] if self.defence else list(entries("defence"))
         return [cast("type[Defence]", find("defence", name)) for name in names]
 
-    def _on(self, network: Network, phase: str, chosen: list[type[Defence]]) -> Iterator[Bout]:
+    def _on(self, network: Network, phase: str, chosen: list[type[Defence]]) -> Iterator[DuelCell]:
         for pictures in sorted({entry.least_inputs for entry in chosen}):
             yield from self._against(network, phase, None, 0, pictures)
         for entry in chosen:
             for strength, defence in enumerate(entry.strengths(), 1):
                 yield from self._against(network, phase, defence, strength, entry.least_inputs)
 
-    def _against(self, network: Network, phase: str, defence: Defence | None, strength: int, pictures: int) -> Iterator[Bout]:
+    def _against(
+        self, network: Network, phase: str, defence: Defence | None, strength: int, pictures: int
+    ) -> Iterator[DuelCell]:
         defences = () if defence is None else (defence,)
         whole = Experiment(network=network, trained=phase == LATE, defences=defences, batch_size=pictures)
         for attacker, attack in self._attackers(whole).items():
-            yield Bout(network, phase, defence, strength, attacker, pictures, replace(whole, attack=self._so_long(attack)))
+            yield DuelCell(network, phase, defence, strength, attacker, pictures, replace(whole, attack=self._so_long(attack)))
 
     def _attackers(self, experiment: Experiment) -> dict[str, Attack]:
         if self.attack:
             return {self.attack: cast("Attack", find("attack", self.attack)())}
         knowing = recommended_for(experiment)
         naive = replace(knowing, reading=False) if isinstance(knowing, Matching) else knowing
-        return {NAIVE: naive, KNOWING: knowing}
+        return {NAIVE: naive, ADAPTIVE: knowing}
 
     def _so_long(self, attack: Attack) -> Attack:
         """With as many steps as were asked for, where it counts steps."""

@@ -32,7 +32,7 @@ from lab.files import json_text
 SHIPPED = Path(__file__).parent / "front.json"
 EARLY, LATE = "early", "late"
 """Fresh random weights, and those after 40 epochs of training."""
-SURE = 1.96
+NORMAL_QUANTILE = 1.96
 """Standard deviations to either side that hold 95 %."""
 
 
@@ -99,9 +99,9 @@ class Point:
 
 def wilson(share: float, count: int) -> tuple[float, float]:
     """The interval of 95 % of a share of so many (Wilson 1927)."""
-    square = SURE**2 / count
+    square = NORMAL_QUANTILE**2 / count
     middle = (share + square / 2) / (1 + square)
-    half = SURE * math.sqrt(share * (1 - share) / count + square / (4 * count)) / (1 + square)
+    half = NORMAL_QUANTILE * math.sqrt(share * (1 - share) / count + square / (4 * count)) / (1 + square)
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
@@ -114,7 +114,7 @@ def with_front(points: Iterable[Point]) -> tuple[Point, ...]:
 
 
 @dataclass(frozen=True)
-class Front:
+class ParetoFront:
     """All points of a study, and how large that was."""
 
     size: Mapping[str, Any]
@@ -123,7 +123,7 @@ class Front:
     points: tuple[Point, ...]
 
     @classmethod
-    def read(cls, path: Path) -> Front:
+    def read(cls, path: Path) -> ParetoFront:
         """What a file has. Raises ``LabError`` where it is none."""
         try:
             data: Any = json_text.read(path, "a front, and cannot be read")
@@ -159,6 +159,6 @@ def _rounded(value: Any) -> Any:
 
 
 @cache
-def front() -> Front:
+def front() -> ParetoFront:
     """The shipped one."""
-    return Front.read(SHIPPED)
+    return ParetoFront.read(SHIPPED)

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lab.client.defences.base import Defence
-from lab.duel.duel import Bout, Duel
-from lab.duel.front import BoutResult, Front, Point, with_front
+from lab.duel.duel import Duel, DuelCell
+from lab.duel.front import BoutResult, ParetoFront, Point, with_front
 from lab.duel.prices import DefencePlain
 from lab.modalities.line_up import Verdict
 from lab.options.plain import to_plain
@@ -21,14 +21,14 @@ Accuracy = Callable[[DefencePlain], float | None]
 """What a federation reaches with a defence, as plain data; None where that is not known."""
 
 
-def judged(study: Duel, rows: Sequence[Row], accuracy: Accuracy) -> Front:
+def judged(study: Duel, rows: Sequence[Row], accuracy: Accuracy) -> ParetoFront:
     """The front of what was measured; a bout without a run is left out."""
     found = dict[tuple[Defence | None, int, int], list[BoutResult]]()
     for bout, row in zip(study.bouts(), rows, strict=True):
         if row.results:
             found.setdefault((bout.defence, bout.strength, bout.batch_size), []).append(_fought(bout, row))
     points = [_point(*place, bouts, accuracy) for place, bouts in found.items()]
-    return Front(_size(study, rows), datetime.now(UTC).date().isoformat(), _versions(rows), with_front(points))
+    return ParetoFront(_size(study, rows), datetime.now(UTC).date().isoformat(), _versions(rows), with_front(points))
 
 
 def _point(defence: Defence | None, strength: int, batch_size: int, bouts: list[BoutResult], accuracy: Accuracy) -> Point:
@@ -42,7 +42,7 @@ def _versions(rows: Sequence[Row]) -> Mapping[str, str]:
     return {name: ", ".join(sorted({one.get(name, "unknown") for one in made})) for name in LIBRARIES}
 
 
-def _fought(bout: Bout, row: Row) -> BoutResult:
+def _fought(bout: DuelCell, row: Row) -> BoutResult:
     pictures = [picture for result in row.results for picture in result["pictures"]]
     recognised = [result["verdict"] == Verdict.RECOGNISABLE.value for result in row.results]
     return BoutResult(

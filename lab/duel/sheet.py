@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from lab.duel.duel import NOBODY, Bout
+from lab.duel.duel import NOBODY, DuelCell
 from lab.studies.sweeps.rows import Row
 from lab.studies.sweeps.store import Store
 
@@ -16,7 +16,7 @@ SIDE, CAPTION, GAP = 64, 18, 4
 """Pixels of a picture, of a line of text, between two."""
 
 
-def contact_sheet(bouts: Sequence[Bout], rows: Sequence[Row], store: Store) -> bytes:
+def contact_sheet(bouts: Sequence[DuelCell], rows: Sequence[Row], store: Store) -> bytes:
     """The first picture of every bout that was measured, original above reconstruction, as a PNG."""
     lines = dict[str, list[Path]]()
     for bout, row in zip(bouts, rows, strict=True):

@@ -10,8 +10,8 @@ from typing import Any
 from lab.attacks.base import AttackState
 from lab.errors import LabError
 from lab.evaluation.truth import shipped_set
-from lab.evaluation.uniqueness import hidden_share
-from lab.federated.inputs import count, moved, rows, size
+from lab.evaluation.uniqueness import null_space_share
+from lab.federated.inputs import count, element_count, moved_to, rows
 from lab.federated.observation import Observation
 from lab.federated.tensors import Inputs, Labels
 from lab.federated.updates import length
@@ -20,14 +20,14 @@ from lab.modalities.base import Modality, modality_of
 from lab.options.words import percent, rounded
 from lab.randomness import stream
 
-REAL = 7
+REAL_INPUTS = 7
 """So many real inputs say how strange one may be."""
-EXPLAINED, HIDDEN = 0.3, 0.45
+EXPLAINED_RESIDUAL, DOUBTFUL_NULL_SHARE = 0.3, 0.45
 """Up to which residual a reconstruction explains an update; beyond which hidden share it is doubted."""
 TINY = 1e-30
 
 
-class Belief(Enum):
+class Assessment(Enum):
     """What the evidence comes to: in few words, and in the sentence that the reader sees, of an input of its kind."""
 
     EXPLAINED = (
@@ -68,7 +68,7 @@ class Evidence:
     """What a reconstruction leaves unexplained and open, what each is held against, and the sentence that sums them up."""
 
     modality: Modality
-    belief: Belief
+    belief: Assessment
     residual: float | None
     """The share of the update that the reconstruction's own leaves unexplained; 1 is what none at all leaves."""
     hidden: float | None
@@ -99,7 +99,7 @@ class Evidence:
             )
         if modality.realism is not None and self.strangeness is not None and self.strangest_real is not None:
             clause = modality.realism.told.format(
-                found=percent(self.strangeness), usual=percent(self.strangest_real), count=REAL
+                found=percent(self.strangeness), usual=percent(self.strangest_real), count=REAL_INPUTS
             )
             told.append(f"Realism: {clause}.")
         return tuple(told)
@@ -113,39 +113,40 @@ class Evidence:
 def evidence(seen: Observation, state: AttackState) -> Evidence:
     """What the attack's own numbers say of its reconstruction; needs no truth."""
     modality = modality_of(seen.modality)
-    candidate = modality.inside(moved(state.candidate, next(iter(seen.update.values()))))
+    candidate = modality.inside(moved_to(state.candidate, next(iter(seen.update.values()))))
     labels = seen.labels if state.labels is None else state.labels.to(seen.device)
     residual = hidden = None
     if labels is not None and len(labels) == count(candidate) and not seen.tells_nothing:
         with threads.computing(threads.threads_for(seen.network)):
             residual = _residual(seen, candidate, labels)
             with suppress(LabError):  # of a model that torch derives but once
-                hidden = hidden_share(seen, candidate, labels, residual)
+                hidden = null_space_share(seen, candidate, labels, residual)
     strange, usual = _strangeness(modality, seen, candidate)
     equations = sum(tensor.numel() for tensor in seen.update.values())
-    belief = _belief(residual, hidden, fewer=equations < size(candidate), strange=_is_strange(modality, strange, usual))
+    unknowns = element_count(candidate)
+    belief = _belief(residual, hidden, fewer=equations < unknowns, strange=_is_strange(modality, strange, usual))
     return Evidence(
         modality=modality,
-        belief=Belief.NOTHING_SENT if seen.tells_nothing else belief,
+        belief=Assessment.NOTHING_SENT if seen.tells_nothing else belief,
         residual=residual,
         hidden=hidden,
-        unknowns=size(candidate),
+        unknowns=unknowns,
         equations=equations,
         strangeness=strange,
         strangest_real=usual,
     )
 
 
-def _belief(residual: float | None, hidden: float | None, *, fewer: bool, strange: bool) -> Belief:
+def _belief(residual: float | None, hidden: float | None, *, fewer: bool, strange: bool) -> Assessment:
     if residual is None:
-        return Belief.UNKNOWN
-    if not residual <= EXPLAINED:
-        return Belief.UNEXPLAINED
+        return Assessment.UNKNOWN
+    if not residual <= EXPLAINED_RESIDUAL:
+        return Assessment.UNEXPLAINED
     if strange:
-        return Belief.UNNATURAL
+        return Assessment.UNNATURAL
     if hidden is None:
-        return Belief.UNTESTED
-    return Belief.OPEN if fewer or hidden > HIDDEN else Belief.EXPLAINED
+        return Assessment.UNTESTED
+    return Assessment.OPEN if fewer or hidden > DOUBTFUL_NULL_SHARE else Assessment.EXPLAINED
 
 
 def _residual(seen: Observation, candidate: Inputs, labels: Labels) -> float:
@@ -160,9 +161,9 @@ def _strangeness(modality: Modality, seen: Observation, candidate: Inputs) -> tu
     if modality.realism is None:
         return None, None
     found = modality.decode(candidate, seen)
-    real = modality.alike(shipped_set(modality).decoys(found, REAL, stream(0, "photographs to compare with")), found)
+    real = modality.alike(shipped_set(modality).decoys(found, REAL_INPUTS, stream(0, "photographs to compare with")), found)
     measured = modality.realism.strangeness
-    return measured(found), max(measured(rows(real, slice(one, one + 1))) for one in range(REAL))
+    return measured(found), max(measured(rows(real, slice(one, one + 1))) for one in range(REAL_INPUTS))
 
 
 def _is_strange(modality: Modality, found: float | None, usual: float | None) -> bool:

@@ -7,20 +7,20 @@ from dataclasses import dataclass, replace
 from lab.lazy import Float, Int, Tensor, torch
 
 from lab.attacks.base import AttackState
-from lab.federated.inputs import moved
+from lab.federated.inputs import moved_to
 from lab.federated.observation import Observation
 from lab.federated.tensors import Gradients
 
-DRAWN = 48
+SAMPLE_SIZE = 48
 """So many numbers stand for a layer where it is drawn."""
-UNITS = 24
-"""So many units, and ``DRAWN`` numbers of each, stand for it where it is opened."""
-OPENED = 8
+SAMPLED_UNITS = 24
+"""So many units, and ``SAMPLE_SIZE`` numbers of each, stand for it where it is opened."""
+MOST_OPENED = 8
 """So many layers can be opened once an attack is over."""
 
 
 @dataclass(frozen=True)
-class Sheet:
+class LayerSample:
     """Weights of a layer, unit by unit, of both updates in the same places; 1 is the largest shared one among them."""
 
     units: int
@@ -43,8 +43,8 @@ class LayerMatch:
     cosine: float | None
     """cos of the angle between both; None where one of them is zero."""
     drawn: tuple[float, ...]
-    """The candidate's numbers in the places of ``loudest``, in units of the largest shared one there."""
-    sheet: Sheet | None = None
+    """The candidate's numbers in the places of ``sample_entries``, in units of the largest shared one there."""
+    sheet: LayerSample | None = None
     """Where the layer is opened."""
 
 
@@ -68,10 +68,10 @@ class LayerMatcher:
         if labels is None:
             return ()
         candidate = observed.protocol.update(
-            observed.network, moved(state.candidate, observed.device), labels.to(observed.device)
+            observed.network, moved_to(state.candidate, observed.device), labels.to(observed.device)
         )
         found = compare_layers(candidate, observed.update)
-        longest = sorted(found, key=lambda layer: layer.shared_norm)[-OPENED:]
+        longest = sorted(found, key=lambda layer: layer.shared_norm)[-MOST_OPENED:]
         wanted = {opened} if state.outcome is None else {layer.name for layer in longest}
         own, other = by_layer(candidate), by_layer(observed.update)
         return tuple(
@@ -86,8 +86,8 @@ def compare_layers(candidate: Gradients, shared: Gradients) -> tuple[LayerMatch,
     return tuple(_match(layer, own[layer], other[layer]) for layer in other)
 
 
-def loudest(shared: Gradients) -> dict[str, tuple[float, ...]]:
-    """Of each layer ``DRAWN`` weights of the unit with the longest update, evenly spaced, in units of the largest of these."""
+def sample_entries(shared: Gradients) -> dict[str, tuple[float, ...]]:
+    """Of each layer ``SAMPLE_SIZE`` weights of the unit with the longest update, evenly spaced, in units of the largest."""
     return {name: _drawn(tensors, tensors) for name, tensors in by_layer(shared).items()}
 
 
@@ -105,11 +105,11 @@ def _flat(tensors: list[Tensor]) -> Tensor:
 
 
 def _drawn(candidate: list[Tensor], shared: list[Tensor]) -> tuple[float, ...]:
-    """The numbers of the candidate in the places that ``loudest`` describes; zeros where the shared ones are zero."""
+    """The numbers of the candidate in the places that ``sample_entries`` describes; zeros where the shared ones are zero."""
     units = _units(shared)
     unit = int(units.norm(dim=1).argmax())
     own = candidate[0].detach().reshape(units.shape)[unit]
-    places = _spread(len(own), DRAWN)
+    places = _spread(len(own), SAMPLE_SIZE)
     size = float(units[unit][places].abs().max())
     return tuple((own[places].double() / size).tolist()) if size else (0.0,) * len(places)
 
@@ -125,13 +125,13 @@ def _spread(count: int, most: int) -> Int[Tensor, " places"]:
     return torch.linspace(0, count - 1, min(most, count), dtype=torch.float64).round().long()
 
 
-def _sheet(candidate: list[Tensor], shared: list[Tensor]) -> Sheet:
+def _sheet(candidate: list[Tensor], shared: list[Tensor]) -> LayerSample:
     units = _units(shared)
-    rows, places = _spread(len(units), UNITS), _spread(units.shape[1], DRAWN)
+    rows, places = _spread(len(units), SAMPLED_UNITS), _spread(units.shape[1], SAMPLE_SIZE)
     sent = units.cpu()[rows][:, places].double()
     guess = candidate[0].detach().cpu().reshape(units.shape)[rows][:, places].double()
     size = float(sent.abs().max()) or 1.0
-    return Sheet(len(rows), tuple((sent / size).flatten().tolist()), tuple((guess / size).flatten().tolist()))
+    return LayerSample(len(rows), tuple((sent / size).flatten().tolist()), tuple((guess / size).flatten().tolist()))
 
 
 def _match(name: str, own_tensors: list[Tensor], shared_tensors: list[Tensor]) -> LayerMatch:

@@ -7,14 +7,14 @@ from lab.lazy import Tensor
 from lab.attacks.base import AttackState
 from lab.evaluation.round import Round
 from lab.evaluation.truth import Truth
-from lab.federated.inputs import first, moved, rows
+from lab.federated.inputs import first, moved_to, rows
 from lab.federated.tensors import Inputs
 from lab.modalities.base import modality_of
 
 
 def paired(truth: Truth, state: AttackState) -> tuple[Inputs, Tensor]:
     """The candidate as inputs, and for each private one the place of its reconstruction in it."""
-    candidate = truth.modality.decode(moved(state.candidate, first(truth.inputs)), truth.observation)
+    candidate = truth.modality.decode(moved_to(state.candidate, first(truth.inputs)), truth.observation)
     return candidate, truth.modality.pair(truth.inputs, candidate)
 
 

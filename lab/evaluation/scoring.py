@@ -16,7 +16,7 @@ from lab.evaluation.reconstructions import paired
 from lab.evaluation.round import Round
 from lab.evaluation.scores import InputScore, Scores
 from lab.evaluation.truth import Truth, truth_of
-from lab.federated.inputs import count, joined, rows
+from lab.federated.inputs import concatenated, count, rows
 from lab.federated.observation import Observation
 from lab.federated.tensors import Inputs
 from lab.modalities.base import Modality
@@ -106,7 +106,7 @@ def _input_scores(truth: Truth, paired: Inputs, pairing: Tensor, labels: list[in
 def _line_up_of(truth: Truth, paired: Inputs, index: int) -> tuple[int, float]:
     """The line-up of one private input: itself first, then the decoys."""
     own = slice(index, index + 1)
-    suspects = joined(rows(truth.inputs, own), rows(truth.line_up, slice(1, None)))
+    suspects = concatenated(rows(truth.inputs, own), rows(truth.line_up, slice(1, None)))
     return place(truth.modality.likeness(rows(paired, own), suspects))
 
 

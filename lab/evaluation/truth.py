@@ -13,7 +13,7 @@ from lab.client.batch import Batch
 from lab.client.datasets.base import Dataset
 from lab.errors import LabError, quoted
 from lab.evaluation.round import Round
-from lab.federated.inputs import count, joined, rows, shape_of, spoken_shape
+from lab.federated.inputs import concatenated, count, rows, shape_of, spoken_shape
 from lab.federated.observation import Observation
 from lab.federated.tensors import IMAGES, Inputs, Labels
 from lab.modalities.base import Modality, modality_of
@@ -56,7 +56,7 @@ def truth_of(state: AttackState, given: Any, seen: Any) -> Truth:
     inputs = _as_tensors(batch.inputs if batch else given, found, modality)
     modality.refuse(inputs)
     decoys = shipped_set(modality).decoys(inputs, DECOYS, stream(0, "line-up"))
-    line_up = joined(rows(inputs, slice(1)), modality.alike(decoys, inputs))
+    line_up = concatenated(rows(inputs, slice(1)), modality.alike(decoys, inputs))
     return Truth(modality, inputs, batch.labels if batch else None, line_up, seen)
 
 

@@ -6,7 +6,7 @@ from lab.lazy import Tensor, torch
 
 from lab.attacks.closed_form.cgls import Rows, cgls
 from lab.federated.gradients import parameter_gradient
-from lab.federated.inputs import formed, named
+from lab.federated.inputs import as_in, as_mapping
 from lab.federated.observation import Observation
 from lab.federated.second_derivatives import second_derivatives
 from lab.federated.tensors import Inputs, Labels
@@ -19,16 +19,16 @@ ROUNDING = 1e-5
 """A share of the gradient that single precision loses."""
 
 
-def hidden_share(seen: Observation, inputs: Inputs, labels: Labels, residual: float) -> float:
+def null_space_share(seen: Observation, inputs: Inputs, labels: Labels, residual: float) -> float:
     """Of a random change of the inputs the share (of its square) that changes the gradient by less than ``residual``.
 
     Near 0 where the numbers fix the inputs, 1 where they tell nothing of them; for small changes, at the weights that were
     sent. With J the derivative of the gradient in the inputs: the part of a change d that CGLS on min ||J (d - z)|| leaves.
     """
-    leaves = {name: tensor.detach().clone().requires_grad_() for name, tensor in named(inputs).items()}
+    leaves = {name: tensor.detach().clone().requires_grad_() for name, tensor in as_mapping(inputs).items()}
     moving = list(leaves.values())
     with torch.enable_grad(), second_derivatives():
-        sent = parameter_gradient(seen.network, formed(inputs, leaves), labels, seen.loss, differentiable=True)
+        sent = parameter_gradient(seen.network, as_in(inputs, leaves), labels, seen.loss, differentiable=True)
         gradients = list(sent.values())
         weights = [torch.zeros_like(gradient, requires_grad=True) for gradient in gradients]
         pulled = _pull_back(gradients, moving, weights, differentiable=True)

@@ -11,14 +11,14 @@ from lab.lazy import Tensor, torch
 
 from lab.client.checkpoints.weights import Weights
 from lab.errors import LabError
-from lab.experiments.recognising import fits, recognised
+from lab.experiments.network_inference import fits, infer_network
 from lab.federated.batch_statistics import MEAN, VARIANCE, statistics_of_change
 from lab.federated.networks.base import BatchNorm, Network
 from lab.federated.observation import LabelSource, Observation
 from lab.federated.own_model import with_weights
 from lab.federated.recipes import not_simulated, protocol_of
 from lab.federated.side_information import check_classes, checked_batch, class_numbers, source_of_labels
-from lab.federated.update_names import STATISTICS, keyed, without_wrappers
+from lab.federated.update_names import STATISTICS, by_parameter_name, without_wrappers
 from lab.modalities.images.statistics import own_statistics
 from lab.options.plain import from_plain
 from lab.randomness import stream
@@ -121,7 +121,7 @@ def network_of(capture: Capture, options: Network | None = None, likely: Sequenc
     named = capture.recipe.network
     chosen = options if options is not None or named is None else from_plain(Network, named, "the recipe's network")
     if chosen is None:
-        chosen, classes = recognised(capture.weights, shape, counts, likely)
+        chosen, classes = infer_network(capture.weights, shape, counts, likely)
     else:
         classes = next((count for count in counts if fits(chosen, capture.weights, shape, count)), counts[0])
     return (chosen if options is not None else _normed(chosen, capture)), classes
@@ -157,7 +157,7 @@ def _brought(built: Classifier, capture: Capture) -> tuple[Classifier, Mapping[s
     Weights under foreign names are told by their shapes, and the update then goes by the same names.
     """
     if without_wrappers(capture.weights, built.state_dict()):
-        return with_weights(built, capture.weights, "eval"), keyed(built, capture.update), ()
+        return with_weights(built, capture.weights, "eval"), by_parameter_name(built, capture.update), ()
     model, notes = _filled(built, capture.weights)
     blank = {
         name: tensor if name.endswith(STATISTICS) else torch.zeros_like(tensor) for name, tensor in capture.weights.items()

@@ -30,15 +30,15 @@ from lab.federated.protocols.fedavg import FedAvg
 from lab.federated.tensors import IMAGES
 from lab.options.plain import to_plain
 
-FEW = 50
+FEW_ITERATIONS = 50
 """Iterations with which shapes hardly come."""
-SMOOTH = 2.0
+STRONG_PRIOR = 2.0
 """A weight of total variation that pulls harder than the match."""
-FAINT = 0.3
+STRONG_NOISE = 0.3
 """Noise of this share of an update's length leaves a picture."""
-FAR = 0.02
+LONG_WAY = 0.02
 """Steps times rate: so far weights move that gradients at their end are others."""
-USUAL = 200
+DEFAULT_ITERATIONS = 200
 
 
 @dataclass(frozen=True)
@@ -84,22 +84,24 @@ def _defended(experiment: Experiment) -> Cause | None:
 def _is_weak(defence: object, experiment: Experiment) -> bool:
     """Whether it hides little: faint noise, or a length that nobody minds."""
     if isinstance(defence, GaussianNoise):
-        return defence.strength <= FAINT
+        return defence.strength <= STRONG_NOISE
     minds = isinstance(getattr(experiment.attack, "distance", None), Euclidean)
     return isinstance(defence, Scaling) and not minds
 
 
 def _stopped_early(experiment: Experiment) -> Cause | None:
-    steps = getattr(experiment.attack, "iterations", USUAL)
-    if steps >= FEW or not isinstance(experiment.attack, Matching):
+    steps = getattr(experiment.attack, "iterations", DEFAULT_ITERATIONS)
+    if steps >= FEW_ITERATIONS or not isinstance(experiment.attack, Matching):
         return None
     guesses = "One guess moves" if steps == 1 else f"{steps} guesses move"
-    return Cause("steps", f"{guesses} the broad shapes only.", f"take {USUAL} steps", (("iterations", USUAL),))
+    return Cause(
+        "steps", f"{guesses} the broad shapes only.", f"take {DEFAULT_ITERATIONS} steps", (("iterations", DEFAULT_ITERATIONS),)
+    )
 
 
 def _smoothed(experiment: Experiment) -> Cause | None:
     weights = [p.weight for p in getattr(experiment.attack, "priors", ()) if isinstance(p, TotalVariation) and p.relative]
-    if not weights or max(weights) <= SMOOTH:
+    if not weights or max(weights) <= STRONG_PRIOR:
         return None
     return Cause(
         "smoothing",
@@ -140,7 +142,7 @@ def _moved(experiment: Experiment) -> Cause | None:
     rule = experiment.protocol
     if not isinstance(rule, FedAvg):
         return None
-    far = rule.local_steps > 1 and (rule.local_steps * rule.learning_rate > FAR or not rule.optimiser.is_plain)
+    far = rule.local_steps > 1 and (rule.local_steps * rule.learning_rate > LONG_WAY or not rule.optimiser.is_plain)
     return _as_gradient(rule.local_steps) if far else None
 
 

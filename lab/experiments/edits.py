@@ -10,7 +10,7 @@ from typing import Any
 from lab.attacks.matching.settings import Matching
 from lab.errors import LabError, unknown_name
 from lab.experiments.experiment import Experiment
-from lab.experiments.recommended import followed, of_one_kind
+from lab.experiments.recommended import with_one_modality, with_recommended_attack
 from lab.federated.losses.base import Loss
 from lab.federated.protocols.base import Protocol
 from lab.federated.protocols.fedavg import FedAvg
@@ -34,11 +34,13 @@ def patched(experiment: Experiment, patches: Iterable[Patch]) -> Experiment:
     A recommended attack that nobody touched follows what is attacked (``lab.experiments.recommended``), once; what is
     said of the attack is then said of that one. Raises ``LabError`` for a path or a value that is not allowed.
     """
-    ordered = sorted(patches, key=lambda patch: rank(patch[0]))
+    ordered = sorted(patches, key=lambda patch: patch_order(patch[0]))
     attacked = reduce(_with, [patch for patch in ordered if not _is_of_the_attack(patch[0])], experiment)
     if not {"dataset", "network"} <= {_spelt_out(path) for path, _ in ordered}:
-        attacked = of_one_kind(experiment, attacked)
-    return reduce(_with, [patch for patch in ordered if _is_of_the_attack(patch[0])], followed(experiment, attacked))
+        attacked = with_one_modality(experiment, attacked)
+    return reduce(
+        _with, [patch for patch in ordered if _is_of_the_attack(patch[0])], with_recommended_attack(experiment, attacked)
+    )
 
 
 def edit(experiment: Experiment, path: str, value: Any) -> Experiment:
@@ -46,7 +48,7 @@ def edit(experiment: Experiment, path: str, value: Any) -> Experiment:
     return patched(experiment, [(path, value)])
 
 
-def written(path: str, text: str) -> Patch:
+def parse_patch(path: str, text: str) -> Patch:
     """The patch that somebody wrote in words: an entry as on the command line (``lab.options.text``), else a value.
 
     Raises ``LabError`` for an entry that there is not, or that is written wrongly.
@@ -59,7 +61,7 @@ def written(path: str, text: str) -> Patch:
     return path, parse_value(wanted, text)
 
 
-def rank(path: str) -> tuple[bool, bool, bool]:
+def patch_order(path: str) -> tuple[bool, bool, bool]:
     """What is attacked comes before how, and an entry before what lies in it."""
     return _is_of_the_attack(path), path not in FIELDS, "." in path
 

@@ -19,10 +19,10 @@ from hashlib import sha256
 from typing import Any
 from urllib.parse import quote, unquote
 
-from lab.client.checkpoints.finding import STAGES
+from lab.client.checkpoints.weight_paths import STAGES
 from lab.client.datasets.gallery import NAMES as PICTURES
 from lab.errors import LabError, unknown_name
-from lab.experiments.edits import NAMES, patched, rank, written
+from lab.experiments.edits import NAMES, parse_patch, patch_order, patched
 from lab.experiments.experiment import Experiment
 from lab.experiments.presets import find_preset
 from lab.experiments.recommended import recommended_for
@@ -168,7 +168,7 @@ def read(query: str, check: Callable[[Experiment], Any] = lambda experiment: Non
 
 def _place(said: tuple[str, str]) -> tuple[bool, ...]:
     """A preset comes before what changes it."""
-    return (said[0] != "preset", *rank(said[0]))
+    return (said[0] != "preset", *patch_order(said[0]))
 
 
 def _pair(part: str) -> tuple[str, str]:
@@ -184,7 +184,7 @@ def _with(link: Link, key: str, value: str) -> Link:
         return replace(link, experiment=find_preset(value).experiment)
     if key not in NAMES and "." not in key:
         raise unknown_name("option in a link", key, {*NAMES, "preset", "hide"})
-    changed = patched(link.experiment, [written(key, value)])
+    changed = patched(link.experiment, [parse_patch(key, value)])
     if without_files(changed) != changed:
         raise LabError(f"A link cannot name files or carry pictures, so {key} is left out; choose them on the page.")
     return replace(link, experiment=changed)

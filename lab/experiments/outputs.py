@@ -25,7 +25,7 @@ from lab.evaluation.scores import Scores
 from lab.experiments.experiment import Experiment
 from lab.experiments.privacy_guarantees import guarantees_as_data
 from lab.experiments.references import citation
-from lab.federated.inputs import moved, rows
+from lab.federated.inputs import moved_to, rows
 from lab.federated.tensors import Inputs
 from lab.files.atomic import write_all
 from lab.modalities.base import Modality, modality_of
@@ -33,7 +33,7 @@ from lab.options.data import is_list, is_object
 
 
 @dataclass(frozen=True)
-class Moment:
+class HistoryRow:
     """One iteration in numbers: a row of ``history.csv``."""
 
     restart: int
@@ -55,7 +55,7 @@ class Finished:
     state: AttackState
     """The candidate that counts; its outcome says how the attack ended."""
     scores: Scores
-    history: tuple[Moment, ...]
+    history: tuple[HistoryRow, ...]
     frames: tuple[Inputs, ...]
     """Kept candidates in order, decoded, and packed as their modality does."""
     iterations: int
@@ -100,10 +100,10 @@ def ready_folder(folder: Path) -> None:
 
 def write_outputs(finished: Finished, folder: Path) -> list[str]:
     """Write all that an attack leaves behind; returns the files' names. Raises ``LabError``."""
-    return written(contents(finished), folder)
+    return write_files(files_of(finished), folder)
 
 
-def written(files: Mapping[str, bytes], folder: Path) -> list[str]:
+def write_files(files: Mapping[str, bytes], folder: Path) -> list[str]:
     """Write every file, each whole or not at all; returns their names. Raises ``LabError``."""
     try:
         write_all(files, folder)
@@ -117,11 +117,11 @@ def _unwritable(folder: Path, error: OSError) -> LabError:
     return LabError(f"The output folder {folder} cannot be written ({reason}); give another folder by --out.")
 
 
-def contents(finished: Finished) -> dict[str, bytes]:
+def files_of(finished: Finished) -> dict[str, bytes]:
     """Name and content of each file; ``result.json`` comes last, so that it vouches for the others."""
     modality, cpu = finished.modality, torch.device("cpu")
-    original = moved(finished.attacked.batch.inputs, cpu)
-    rebuilt = rows(moved(decoded(finished.attacked, finished.state), cpu), finished.pairing)
+    original = moved_to(finished.attacked.batch.inputs, cpu)
+    rebuilt = rows(moved_to(decoded(finished.attacked, finished.state), cpu), finished.pairing)
     frames = [rows(modality.unpacked(frame), finished.pairing) for frame in finished.frames]
     return {
         **modality.files(original, rebuilt, frames),
@@ -130,7 +130,7 @@ def contents(finished: Finished) -> dict[str, bytes]:
     }
 
 
-def history_csv(history: tuple[Moment, ...], measure: str) -> str:
+def history_csv(history: tuple[HistoryRow, ...], measure: str) -> str:
     """One row an iteration; the terms of the objective have a column each, and so has the modality's main measure."""
     terms = list(dict.fromkeys(name for moment in history for name in moment.terms))
     file = io.StringIO()

@@ -17,7 +17,7 @@ from lab.client.datasets.gallery import Gallery
 from lab.client.defences.scaling import Scaling
 from lab.errors import unknown_name
 from lab.experiments.experiment import Experiment
-from lab.experiments.recommended import APART
+from lab.experiments.recommended import SEVERAL_PICTURES
 from lab.federated.networks.imagenet_vit import ImageNetViT
 from lab.federated.networks.lenet import LeNet
 from lab.federated.networks.mlp import MLP
@@ -135,7 +135,7 @@ _LISTING = (
         "Geiping et al. 2020, section 6, batches of pictures",
         "Four pictures and the small network instead of 100 pictures of CIFAR-100 and ResNet32-10.",
         Verdict.RECOGNISABLE,
-        Experiment(batch_size=4, attack=APART),
+        Experiment(batch_size=4, attack=SEVERAL_PICTURES),
     ),
     Preset(
         "cosine_trained",
@@ -180,7 +180,7 @@ _LISTING = (
         "Geiping et al. 2020, Table 2, E = 1, n = 4, B = 2",
         "The small network, 200 iterations and this lab's schedule instead of the ConvNet and 8,000.",
         Verdict.RECOGNISABLE,
-        Experiment(batch_size=4, protocol=FedAvg(local_steps=2, batch_size=2), attack=APART),
+        Experiment(batch_size=4, protocol=FedAvg(local_steps=2, batch_size=2), attack=SEVERAL_PICTURES),
     ),
     Preset(
         "hundred_local_steps",
@@ -198,7 +198,7 @@ _LISTING = (
         "Geiping et al. 2020, section 6, batches of pictures",
         "Eight pictures and the small network instead of 100 pictures of CIFAR-100 and ResNet32-10.",
         Verdict.RECOGNISABLE,
-        Experiment(dataset=Gallery(labels=(0, 1, 2, 3, 4, 5, 6, 7)), batch_size=8, attack=APART),
+        Experiment(dataset=Gallery(labels=(0, 1, 2, 3, 4, 5, 6, 7)), batch_size=8, attack=SEVERAL_PICTURES),
     ),
     Preset(
         "early_training",

@@ -59,28 +59,28 @@ SECOND_ORDER = GradientMatching(
 TOP_HEAVY = GradientMatching(distance=TopHeavyCosine(emphasis=1000.0))
 """For the wide ConvNet, whose head sees places: the layers near the loss lead (width 64: 33.8 dB against 29.9; 1 picture)."""
 
-BLURRED = GradientMatching(optimiser=Adam(step=0.05), annealing=0.1)
+ANNEALED = GradientMatching(optimiser=Adam(step=0.05), annealing=0.1)
 """A narrow ConvNet's last layers know too little to lead alone: noise blurs past choices instead.
 
 Width 16: 17.1 dB against 15.9 without the noise and with the layers near the loss leading (3 pictures).
 """
-LED_BLURRED = replace(BLURRED, distance=TOP_HEAVY.distance)
+ANNEALED_TOP_HEAVY = replace(ANNEALED, distance=TOP_HEAVY.distance)
 """Between the two, both help (width 32: 23.7 dB against 22.5 by the noise alone; 3 pictures), as they do with several pictures
 on the wide one (width 64: four at once 23.7 and 23.3 dB, 18.6 and 17.9 without the noise)."""
 SOME_WIDTH, ENOUGH_WIDTH = 32, 64
 
 SEVERAL = 3
 """From so many pictures on, noise keeps them from settling in one another's shapes before they have come apart."""
-APART = GradientMatching(annealing=0.05)
+SEVERAL_PICTURES = GradientMatching(annealing=0.05)
 """Small ConvNet: 4 pictures 24.6 dB without the noise and 26.9 with it, 8 pictures 17.6 and 21.0, but 2 pictures 35.0 and 32.0
 (8 batches each); MLP: 4 pictures 24.4 and 32.0 (6 batches). Trained, the small ConvNet's lose (15.4 and 13.1; 5 batches)."""
 
 FEW = 4
 """Up to so many pictures what leaves max-poolings comes apart by labels, and soft poolings lead to the pictures."""
-EVEN = GradientMatching(distance=BalancedCosine())
+BALANCED = GradientMatching(distance=BalancedCosine())
 """Nothing tears the gradient of a smooth network: every layer's tells of the picture alike."""
 
-PATIENT = HeadStart(distance=BalancedCosine(), patient=True)
+FULL_HEAD_START = HeadStart(distance=BalancedCosine(), patient=True)
 """A trained ResNet's picture comes out of the whole way down, where there are channels enough, and hardly by matching.
 
 Its last layers tell little of it (ResNet20-4, 2,000 steps: 17.8 dB against 16.5 top-heavy; 6 pictures).
@@ -115,7 +115,7 @@ def recommended_attack(network: Network, *, trained: bool, pictures: int = 1) ->
         return Span()
     if isinstance(network, VisionTransformer | ImageNetViT):
         places = getattr(network, "positions", Positions.LEARNED)
-        return PatchEmbedding() if pictures == 1 and places is Positions.LEARNED else EVEN
+        return PatchEmbedding() if pictures == 1 and places is Positions.LEARNED else BALANCED
     if isinstance(network, FlowerNet) and network.activation is Activation.RELU and pictures <= FEW:
         return SoftPooling()
     return recommended_matching(network, trained=trained, pictures=pictures)
@@ -135,13 +135,13 @@ def recommended_matching(network: Network, *, trained: bool, pictures: int = 1) 
     if isinstance(network, SmallConvNet if trained else ResNet):
         return HeadStart()
     if trained and isinstance(network, ResNet):
-        return PATIENT
+        return FULL_HEAD_START
     if smooth:
-        return EVEN
+        return BALANCED
     if not trained and isinstance(network, ConvNet):
         return _by_width(network.width, pictures)
     apart = not trained and pictures >= SEVERAL and isinstance(network, SmallConvNet | MLP)
-    return APART if apart else GradientMatching()
+    return SEVERAL_PICTURES if apart else GradientMatching()
 
 
 def recommended_for_observation(observation: Observation) -> Attack:
@@ -168,7 +168,7 @@ def recommended_for_observation(observation: Observation) -> Attack:
         return SoftPooling()
     if _is_told_by_pairs(observation):
         return Analytic()
-    return HeadStart(distance=distance, annealing=APART.annealing if observation.batch_size >= SEVERAL else 0.0)
+    return HeadStart(distance=distance, annealing=SEVERAL_PICTURES.annealing if observation.batch_size >= SEVERAL else 0.0)
 
 
 def _has_patches(observation: Observation) -> bool:
@@ -199,17 +199,17 @@ def _has_soft_poolings(observation: Observation) -> bool:
 def _by_width(width: int, pictures: int) -> Matching:
     """A ConvNet's: the more its last layers know, the more they lead, and the less past choices need blurring."""
     if width >= ENOUGH_WIDTH:
-        return TOP_HEAVY if pictures < SEVERAL else LED_BLURRED
-    return LED_BLURRED if width >= SOME_WIDTH else BLURRED
+        return TOP_HEAVY if pictures < SEVERAL else ANNEALED_TOP_HEAVY
+    return ANNEALED_TOP_HEAVY if width >= SOME_WIDTH else ANNEALED
 
 
-def followed(before: Experiment, after: Experiment) -> Experiment:
+def with_recommended_attack(before: Experiment, after: Experiment) -> Experiment:
     """``after`` a change of ``before``, its attack moved on to the new one's recommended where it was the old one's."""
     untouched = after.attack == before.attack == recommended_for(before)
     return replace(after, attack=recommended_for(after)) if untouched else after
 
 
-def of_one_kind(before: Experiment, after: Experiment) -> Experiment:
+def with_one_modality(before: Experiment, after: Experiment) -> Experiment:
     """``after`` a change of ``before``: where network or data set turned to another modality alone, the other one follows."""
     given, taken = after.dataset.modality, after.network.modality
     if given == taken:

@@ -22,7 +22,7 @@ from lab.experiments.experiment import Experiment
 from lab.experiments.recommended import recommended_for_observation
 from lab.federated.batch_statistics import Statistics, statistics_of_step
 from lab.federated.classifier import Classifier
-from lab.federated.inputs import joined, rows, shape_of
+from lab.federated.inputs import concatenated, rows, shape_of
 from lab.federated.observation import LabelSource, Observation
 from lab.federated.protocols.base import Protocol
 from lab.federated.tensors import Gradients, Inputs, Shape
@@ -229,4 +229,4 @@ def _line_up(batch: Batch, experiment: Experiment, modality: Modality) -> Inputs
     generator = stream(experiment.seed, "line-up")
     own = experiment.dataset.others(len(batch), DECOYS, experiment.size, generator)
     others = shipped_set(modality).decoys(batch.inputs, DECOYS, generator) if own is None else _as_asked(own, experiment)
-    return joined(rows(batch.inputs, slice(1)), modality.alike(others, batch.inputs))
+    return concatenated(rows(batch.inputs, slice(1)), modality.alike(others, batch.inputs))

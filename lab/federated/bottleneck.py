@@ -13,14 +13,14 @@ from lab.lazy import Float
 
 ENCODER, SAMPLE, DECODER = "encoder", "sample", "decoder"
 
-Draw = Callable[[Tensor], Tensor]
+Sampler = Callable[[Tensor], Tensor]
 """Standard normal numbers of a tensor's shape."""
 
 
 class Sample(nn.Module):
     """A code from its mean and the logarithm of its variance, side by side: the mean itself unless chance is drawn from."""
 
-    draw: Draw | None = None
+    draw: Sampler | None = None
 
     def forward(self, told: Tensor) -> Tensor:
         """The code m + n exp(l / 2)."""
@@ -72,7 +72,7 @@ def samples(model: nn.Module) -> list[Sample]:
 
 
 @contextmanager
-def drawing(model: nn.Module, draw: Draw) -> Generator[None]:
+def sampling(model: nn.Module, draw: Sampler) -> Generator[None]:
     """Inside, its codes are drawn by chance."""
     before = [(sample, sample.draw) for sample in samples(model)]
     for sample, _ in before:
@@ -85,7 +85,7 @@ def drawing(model: nn.Module, draw: Draw) -> Generator[None]:
 
 
 @contextmanager
-def listening(model: nn.Module, told: list[Tensor]) -> Generator[None]:
+def recording_parameters(model: nn.Module, told: list[Tensor]) -> Generator[None]:
     """Inside, what each code is drawn by is put on the list."""
     hooks = [sample.register_forward_pre_hook(lambda _, given: told.append(given[0])) for sample in samples(model)]
     try:

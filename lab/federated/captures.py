@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 from lab.lazy import Tensor
 
 from lab.errors import LabError, printable, quoted
-from lab.files import ordinary
+from lab.files import regular
 from lab.files.json_text import NotJsonError, parsed
 from lab.options.data import is_list, is_object
 
 if TYPE_CHECKING:
     from lab.capture import Recipe
 
-WANTED = "a capture; give the path of the .safetensors file that lab.capture wrote"
+EXPECTED = "a capture; give the path of the .safetensors file that lab.capture wrote"
 MOST_BYTES = 4 * 2**30
 MOST_HEADER, MOST_TENSORS = 8 * 2**20, 20_000
 LONGEST_TEXT, MOST_LISTED = 300, 16
@@ -39,7 +39,7 @@ class Capture:
 def is_capture(path: Path) -> bool:
     """Whether a file is there that says it is one."""
     try:
-        with ordinary.open_regular(path, WANTED) as file:
+        with regular.open_regular(path, EXPECTED) as file:
             beginning = file.read(8)
             length = int.from_bytes(beginning, "little")
             return length <= MOST_HEADER and b'"format":"gradlab capture' in file.read(length).replace(b": ", b":")
@@ -50,7 +50,7 @@ def is_capture(path: Path) -> bool:
 def read(path: Path) -> Capture:
     """The capture in a file. Raises ``LabError`` for a file that is missing, too large, damaged or no capture."""
     try:
-        with ordinary.open_regular(path, WANTED) as file:
+        with regular.open_regular(path, EXPECTED) as file:
             return capture_of(file.read(MOST_BYTES + 1), str(path))
     except FileNotFoundError:
         raise LabError(f"There is no capture {path}; give the path of a file that lab.capture wrote.") from None

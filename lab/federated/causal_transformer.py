@@ -7,12 +7,12 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from lab.federated.classifier import Entrance
+from lab.federated.classifier import InputTransform
 from lab.federated.tensors import Inputs
 from lab.federated.transformer import EPSILON, CausalSelfAttention
 
 
-class AsTheyAre(Entrance):
+class OneHotInputs(InputTransform):
     """One-hot rows are what the body takes."""
 
     def forward(self, inputs: Inputs) -> Inputs:
@@ -59,7 +59,7 @@ class CausalBlock(nn.Module):
         return attended if self.pre_norm else self.ln_1(attended)
 
 
-class WordsAtPlaces(nn.Module):
+class TokenEmbedding(nn.Module):
     """A vector for each word piece and one for each place; their sum stands for a word at its place."""
 
     def __init__(self, places: int, pieces: int, width: int) -> None:
@@ -76,7 +76,7 @@ class WordsAtPlaces(nn.Module):
         return self.words[words.to(self.words.device)] + self.places[place]
 
 
-class NextWord(nn.Module):
+class SentenceLikelihood(nn.Module):
     """How likely each sentence is, word after word, as the two logits of a classifier.
 
     The loss of a sentence is l, the mean over its places of -log p(next piece), an end behind the last. With logits -l and
@@ -109,7 +109,7 @@ class CausalTransformer(nn.Module):
         self, places: int, pieces: int, width: int, depth: int, heads: int, activation: nn.Module, *, pre_norm: bool
     ) -> None:
         super().__init__()
-        self.embedding = WordsAtPlaces(places, pieces, width)
+        self.embedding = TokenEmbedding(places, pieces, width)
         self.blocks = nn.ModuleList(CausalBlock(width, heads, activation, pre_norm=pre_norm) for _ in range(depth))
         self.ln = nn.LayerNorm(width, EPSILON)
 
@@ -134,14 +134,14 @@ class LanguageModel(CausalTransformer):
     ) -> None:
         super().__init__(places, pieces, width, depth, heads, activation, pre_norm=pre_norm)
         self.following = nn.Linear(width, pieces + 1)
-        self.likelihood = NextWord()
+        self.likelihood = SentenceLikelihood()
 
     def forward(self, sentences: Tensor) -> Tensor:
         """Of shape (sentences, 2)."""
         return self.likelihood(self.following(self.hidden(self.embedding(sentences))), sentences)
 
 
-class SentenceReader(CausalTransformer):
+class SentenceEncoder(CausalTransformer):
     """One vector for a whole sentence."""
 
     def __init__(

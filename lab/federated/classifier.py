@@ -9,7 +9,7 @@ from lab.federated.tensors import Inputs
 from lab.federated.twice_differentiable import made_twice_differentiable
 
 
-class Entrance(nn.Module):
+class InputTransform(nn.Module):
     """What inputs pass first: it brings them, one tensor or several by name, into the form that a body takes."""
 
     def inverse(self, values: Tensor) -> Inputs:
@@ -22,7 +22,7 @@ class Entrance(nn.Module):
         return 1.0
 
 
-class Normalise(Entrance):
+class Normalise(InputTransform):
     """(pixels - mean) / std, per channel."""
 
     mean: Tensor
@@ -50,10 +50,10 @@ class Normalise(Entrance):
 class Classifier(nn.Module):
     """``normalise`` -> ``features`` (any body) -> flatten -> ``head`` (fully connected layers and activations).
 
-    What stands first is called after what it does to pictures; other inputs pass an ``Entrance`` of their own.
+    What stands first is called after what it does to pictures; other inputs pass an ``InputTransform`` of their own.
     """
 
-    def __init__(self, normalise: Entrance, features: nn.Module, head: nn.Sequential, classes: int) -> None:
+    def __init__(self, normalise: InputTransform, features: nn.Module, head: nn.Sequential, classes: int) -> None:
         super().__init__()
         self.normalise = normalise
         self.features = features

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from lab.lazy import Tensor, torch
 
 from lab.federated.gradients import gradient_wrt
-from lab.federated.inputs import each, rows
+from lab.federated.inputs import rows, tree_map
 from lab.federated.tensors import Gradients, Inputs, Targets
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class PlainGradient(GradientRule):
         own = {name: tensor.detach().expand(len(targets), *tensor.shape).requires_grad_() for name, tensor in weights.items()}
 
         def alone(leaves: dict[str, Tensor], one: Inputs, target: Tensor) -> Tensor:
-            batch = each(lambda tensor: tensor.unsqueeze(0), one)
+            batch = tree_map(lambda tensor: tensor.unsqueeze(0), one)
             return self.loss.value(self.logits(model, leaves, batch), target.unsqueeze(0))
 
         return self.backward(lambda: torch.vmap(alone)(own, inputs, targets).sum(), own)

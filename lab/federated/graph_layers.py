@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from lab.federated.classifier import Entrance
+from lab.federated.classifier import InputTransform
 from lab.federated.tensors import Inputs
 
 LEAST = 1e-9
@@ -60,7 +60,7 @@ class ConcatMean(Aggregation):
         return torch.cat([centre, around.sum(1) / max(degree, 1)], -1)
 
 
-class AtomsAndBonds(Entrance):
+class AtomsAndBonds(InputTransform):
     """A node's kind, and its attributes, beside its row of the adjacency, shape (batch, nodes, kinds + attributes + nodes)."""
 
     def __init__(self, kinds: int, attributes: int = 0) -> None:

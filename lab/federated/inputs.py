@@ -8,36 +8,36 @@ from lab.lazy import Float, Tensor, torch
 
 from lab.federated.tensors import Inputs, Shape
 
-ALONE = "inputs"
+SINGLE = "inputs"
 """The name of a tensor that stands alone."""
 
 
-def named(inputs: Inputs) -> Mapping[str, Tensor]:
+def as_mapping(inputs: Inputs) -> Mapping[str, Tensor]:
     """The tensors by name."""
-    return inputs if isinstance(inputs, Mapping) else {ALONE: inputs}
+    return inputs if isinstance(inputs, Mapping) else {SINGLE: inputs}
 
 
-def formed(like: Inputs | Shape, tensors: Mapping[str, Tensor]) -> Inputs:
+def as_in(like: Inputs | Shape, tensors: Mapping[str, Tensor]) -> Inputs:
     """Tensors by name in the form of ``like``: as they are, or the one that stands alone."""
-    return tensors if isinstance(like, Mapping) else tensors[ALONE]
+    return tensors if isinstance(like, Mapping) else tensors[SINGLE]
 
 
-def each(function: Callable[[Tensor], Tensor], inputs: Inputs) -> Inputs:
+def tree_map(function: Callable[[Tensor], Tensor], inputs: Inputs) -> Inputs:
     """The function of every tensor."""
     if not isinstance(inputs, Mapping):
         return function(inputs)
     return {name: function(tensor) for name, tensor in inputs.items()}
 
 
-def both(function: Callable[[Tensor, Tensor], Tensor], one: Inputs, other: Inputs) -> Inputs:
+def zip_map(function: Callable[[Tensor, Tensor], Tensor], one: Inputs, other: Inputs) -> Inputs:
     """The function of every two tensors of the same name."""
-    others = named(other)
-    return formed(one, {name: function(tensor, others[name]) for name, tensor in named(one).items()})
+    others = as_mapping(other)
+    return as_in(one, {name: function(tensor, others[name]) for name, tensor in as_mapping(one).items()})
 
 
-def plus(one: Inputs, factor: Tensor | float, other: Inputs) -> Inputs:
+def add_scaled(one: Inputs, factor: Tensor | float, other: Inputs) -> Inputs:
     """One + factor * other."""
-    return both(lambda a, b: a + factor * b, one, other)
+    return zip_map(lambda a, b: a + factor * b, one, other)
 
 
 def first(inputs: Inputs) -> Tensor:
@@ -52,36 +52,36 @@ def count(inputs: Inputs) -> int:
 
 def rows(inputs: Inputs, which: Tensor | slice) -> Inputs:
     """Some of the inputs, by their numbers."""
-    return each(lambda tensor: tensor[which], inputs)
+    return tree_map(lambda tensor: tensor[which], inputs)
 
 
-def joined(one: Inputs, other: Inputs) -> Inputs:
+def concatenated(one: Inputs, other: Inputs) -> Inputs:
     """Those of the one, then those of the other."""
-    return both(lambda a, b: torch.cat([a, b]), one, other)
+    return zip_map(lambda a, b: torch.cat([a, b]), one, other)
 
 
-def moved(inputs: Inputs, like: Tensor | torch.device) -> Inputs:
+def moved_to(inputs: Inputs, like: Tensor | torch.device) -> Inputs:
     """On another device; to a tensor's precision, too, where they are no whole numbers."""
-    return each(lambda tensor: tensor.to(like) if tensor.is_floating_point() else tensor.to(_device(like)), inputs)
+    return tree_map(lambda tensor: tensor.to(like) if tensor.is_floating_point() else tensor.to(_device(like)), inputs)
 
 
-def kept(inputs: Inputs) -> Inputs:
+def detached(inputs: Inputs) -> Inputs:
     """Copies outside any graph."""
-    return each(lambda tensor: tensor.detach().clone(), inputs)
+    return tree_map(lambda tensor: tensor.detach().clone(), inputs)
 
 
-def is_same(one: Inputs, other: Inputs) -> bool:
+def is_equal(one: Inputs, other: Inputs) -> bool:
     """Whether every number is."""
-    pairs = zip(named(one).values(), named(other).values(), strict=True)
+    pairs = zip(as_mapping(one).values(), as_mapping(other).values(), strict=True)
     return all(torch.equal(a, b) for a, b in pairs)
 
 
-def size(inputs: Inputs) -> int:
+def element_count(inputs: Inputs) -> int:
     """How many numbers there are."""
-    return sum(tensor.numel() for tensor in named(inputs).values())
+    return sum(tensor.numel() for tensor in as_mapping(inputs).values())
 
 
-def mean_size(inputs: Inputs) -> Tensor:
+def mean_magnitude(inputs: Inputs) -> Tensor:
     """The mean absolute value of all numbers."""
     return (flat(inputs) if isinstance(inputs, Mapping) else inputs).abs().mean()
 
@@ -107,14 +107,14 @@ def spoken_shape(inputs: Inputs) -> str:
     return ", ".join(f"{name} {tuple(tensor.shape)}" for name, tensor in inputs.items())
 
 
-def made(shape: Shape, maker: Callable[[tuple[int, ...]], Tensor]) -> Inputs:
+def built(shape: Shape, maker: Callable[[tuple[int, ...]], Tensor]) -> Inputs:
     """Inputs of that shape, each tensor made of its own."""
     return {name: maker(own) for name, own in shape.items()} if isinstance(shape, Mapping) else maker(shape)
 
 
-def random(shape: Shape, number: int, generator: torch.Generator, precision: torch.dtype) -> Inputs:
+def uniform(shape: Shape, number: int, generator: torch.Generator, precision: torch.dtype) -> Inputs:
     """So many uniformly random inputs of that shape, on the CPU."""
-    return made(shape, lambda own: torch.rand(number, *own, generator=generator, dtype=precision))
+    return built(shape, lambda own: torch.rand(number, *own, generator=generator, dtype=precision))
 
 
 def _device(like: Tensor | torch.device) -> torch.device:

@@ -19,7 +19,7 @@ from lab.lazy import Float
 from lab.federated.updates import nearest_multiple
 from lab.randomness import normal_like, stream
 
-SAME = 1e-4
+OUTPUT_TOLERANCE = 1e-4
 """Relative, up to which two layers' outputs are the same but for rounding."""
 
 
@@ -78,7 +78,7 @@ def _scale(part: nn.Module, layer: LowRankLinear, up: str, values: Tensor) -> fl
 def _is_same(part: nn.Module, layer: LowRankLinear, up: str, values: Tensor) -> bool:
     """Whether both make the same of the values at any B."""
     pairs = [(_through(part, up, values, other), _through(layer, "up", values, other)) for other in _witnesses(layer)]
-    return all(float((one - other).abs().max()) <= SAME * float(one.abs().max()) for one, other in pairs)
+    return all(float((one - other).abs().max()) <= OUTPUT_TOLERANCE * float(one.abs().max()) for one, other in pairs)
 
 
 def _witnesses(layer: LowRankLinear) -> Iterator[Tensor]:

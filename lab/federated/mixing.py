@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 from lab.lazy import nn
 
 from lab.federated.gradients import LocalSteps
-from lab.federated.inputs import both, each
+from lab.federated.inputs import tree_map, zip_map
 from lab.federated.protocols.base import Protocol
 from lab.federated.tensors import Gradients, Inputs, Targets
 from lab.options.fields import Help
@@ -34,8 +34,8 @@ class Mixing(Protocol):
 
     def update(self, model: nn.Module, inputs: Inputs, targets: Targets, *, differentiable: bool = False) -> Gradients:
         """What w of the own labels and 1 - w of the others' send together; linear in the labels, as losses are."""
-        share, others = self.weight, each(lambda tensor: tensor.flip(0), inputs)
-        mixed = both(lambda one, other: share * one + (1 - share) * other, inputs, others)
+        share, others = self.weight, tree_map(lambda tensor: tensor.flip(0), inputs)
+        mixed = zip_map(lambda one, other: share * one + (1 - share) * other, inputs, others)
         own = self.inner.update(model, mixed, targets, differentiable=differentiable)
         if share == 1:
             return own

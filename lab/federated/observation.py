@@ -12,7 +12,7 @@ from lab.lazy import torch
 
 from lab.errors import LabError
 from lab.federated.given_names import as_given
-from lab.federated.receiving import received
+from lab.federated.receiving import receive
 from lab.federated.tensors import IMAGES, Gradients, Received, Shape, Targets
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Observation:
 
     def __post_init__(self) -> None:
         """What came in passes the door: keyed, ordered and cast as the network has it. Raises ``LabError`` where it cannot."""
-        network, update = received(self.network, self.update)
+        network, update = receive(self.network, self.update)
         object.__setattr__(self, "network", network)
         object.__setattr__(self, "update", update)
 

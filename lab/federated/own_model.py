@@ -17,11 +17,11 @@ from lab.federated.update_names import STATISTICS, spoken_names, without_wrapper
 
 LONGEST_REASON = 200
 """Characters of what the user's own code says when it fails."""
-RANDOM = (
+CHANCE_LEFT_OUT = (
     "In train mode the model draws at random (dropout, stochastic depth), and nobody knows what the client drew: the attack "
     "takes the model in eval mode, and its picture will be the poorer for it where the update does not tell."
 )
-OTHERWISE = (
+TRAIN_MODE_DIFFERS = (
     "In train mode the model computes something else than in eval mode; the attack takes it in eval mode, and if the client "
     "did not, its picture will be the poorer for it."
 )
@@ -127,7 +127,7 @@ def with_weights(model: Model, weights: Mapping[str, Tensor], mode: str) -> Mode
     return own.train(mode == "train")
 
 
-def settled(own: nn.Module, inputs: Tensor) -> tuple[str, ...]:
+def in_eval_mode(own: nn.Module, inputs: Tensor) -> tuple[str, ...]:
     """Put a copy into eval mode, and say so where that is not what the client computed with. Random numbers are untouched."""
     if not any(module.training for module in own.modules()):
         return ()
@@ -135,8 +135,8 @@ def settled(own: nn.Module, inputs: Tensor) -> tuple[str, ...]:
         given = [_output(own, inputs) for _ in range(2)]
     own.eval()
     if not _same(*given):
-        return (RANDOM,)
-    return () if _same(given[0], _output(own, inputs)) else (OTHERWISE,)
+        return (CHANCE_LEFT_OUT,)
+    return () if _same(given[0], _output(own, inputs)) else (TRAIN_MODE_DIFFERS,)
 
 
 def _output(own: nn.Module, inputs: Tensor) -> Any:
@@ -155,7 +155,7 @@ def _same(one: Any, other: Any) -> bool:
     return one.shape == other.shape and torch.allclose(one, other, rtol=1e-4, atol=1e-6, equal_nan=True)
 
 
-def tried(own: nn.Module, inputs: Tensor, *, one_logit: bool = False) -> Tensor:
+def trial_logits(own: nn.Module, inputs: Tensor, *, one_logit: bool = False) -> Tensor:
     """The logits of these inputs, shape (batch, classes), in their graph; one alone where that tells something.
 
     Raises ``LabError`` where they are no logits.

@@ -25,11 +25,11 @@ from lab.federated.typed_torch import layers_of
 from lab.randomness import normal_like, stream
 
 LAST_LAYER = "The forward pass cannot be taken apart, so closed forms reach what enters its last linear layer, and no further."
-NOTHING = (
+NO_TENSOR = (
     "The forward pass cannot be taken apart and ends in no linear layer with weights of its own, so closed forms and label "
     "recovery have nothing to read; matching needs none of it."
 )
-SAME = 1e-4
+LOGIT_TOLERANCE = 1e-4
 """Up to here two batches of logits are the same but for rounding, relative to the larger."""
 LAYERS: dict[Any, type[nn.Module]] = {
     **dict.fromkeys((functional.relu, functional.relu_, torch.relu, torch.relu_, "relu", "relu_"), nn.ReLU),
@@ -53,11 +53,11 @@ LAYERS: dict[Any, type[nn.Module]] = {
 """What a function (or a tensor's method, by name) is as a layer; the arguments after the first are the layer's."""
 NO_ARGUMENTS = ("input", "inplace", "training", "dtype", "_stacklevel")
 """Of a function's, those that a layer in eval mode does without."""
-QUESTIONS = (getattr, torch._assert, "size", "dim", *vars(operator).values())  # pyright: ignore[reportPrivateUsage]
+INSPECTIONS = (getattr, torch._assert, "size", "dim", *vars(operator).values())  # pyright: ignore[reportPrivateUsage]
 """What is asked of a value without changing it; ``torch._assert`` is what torch tells people to call in what is traced."""
-IDLE = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
+NO_EFFECT_IN_EVAL = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
 """What does nothing in eval mode."""
-OF_A_HEAD = (nn.Linear, nn.ReLU, nn.LeakyReLU, nn.Sigmoid, nn.Tanh, nn.SiLU, nn.GELU, nn.ELU)
+HEAD_LAYERS = (nn.Linear, nn.ReLU, nn.LeakyReLU, nn.Sigmoid, nn.Tanh, nn.SiLU, nn.GELU, nn.ELU)
 _TRACING = Lock()
 
 
@@ -78,10 +78,10 @@ def as_classifier(
                 classifier = Classifier(normalise, *parts, classes=logits.shape[1]).eval()
                 if _is_same(_attempted(classifier, pictures), logits, shift_blind=shift_blind):
                     return classifier, notes
-    return Classifier(normalise, Whole(model), nn.Sequential(), classes=logits.shape[1]).eval(), (NOTHING,)
+    return Classifier(normalise, OpaqueModel(model), nn.Sequential(), classes=logits.shape[1]).eval(), (NO_TENSOR,)
 
 
-class Whole(nn.Module):
+class OpaqueModel(nn.Module):
     """A model of which nothing is known but what it computes."""
 
     def __init__(self, model: nn.Module) -> None:
@@ -106,7 +106,7 @@ def _is_same(found: Tensor | None, logits: Tensor, *, shift_blind: bool) -> bool
     if found is None or found.shape != logits.shape:
         return False
     one, other = (found.log_softmax(1), logits.log_softmax(1)) if shift_blind else (found, logits)
-    return bool((one - other).abs().max() <= SAME * other.abs().max())
+    return bool((one - other).abs().max() <= LOGIT_TOLERANCE * other.abs().max())
 
 
 def _by_trace(model: nn.Module, inputs: Tensor, *, shift_blind: bool) -> tuple[nn.Module, nn.Sequential] | None:
@@ -115,7 +115,7 @@ def _by_trace(model: nn.Module, inputs: Tensor, *, shift_blind: bool) -> tuple[n
     if shift_blind and layers and isinstance(layers[-1], nn.LogSoftmax):
         layers = layers[:-1]
     start = len(layers)
-    while start and isinstance(layers[start - 1], OF_A_HEAD):
+    while start and isinstance(layers[start - 1], HEAD_LAYERS):
         start -= 1
     while start < len(layers) and not isinstance(layers[start], nn.Linear):
         start += 1
@@ -125,7 +125,7 @@ def _by_trace(model: nn.Module, inputs: Tensor, *, shift_blind: bool) -> tuple[n
     if _share_weights([nn.Sequential(*body), nn.Sequential(*head)]) or _share_weights(head):
         return None
     if _share_weights(body):
-        body = [Whole(nn.Sequential(*body))]
+        body = [OpaqueModel(nn.Sequential(*body))]
     return nn.Sequential(*body) if body else nn.Identity(), nn.Sequential(*head)
 
 
@@ -164,7 +164,7 @@ def _by_last_layer(model: nn.Module, inputs: Tensor) -> tuple[nn.Module, nn.Sequ
     last = model.get_submodule(called[-1])
     body = sharing_copy(model)
     body.set_submodule(called[-1], nn.Identity())
-    return None if _share_weights([body, last]) else (Whole(body), nn.Sequential(last))
+    return None if _share_weights([body, last]) else (OpaqueModel(body), nn.Sequential(last))
 
 
 class _Tracer(fx.Tracer):
@@ -236,7 +236,7 @@ def _chain(model: nn.Module, inputs: Tensor) -> list[nn.Module]:
 def _without_questions(graph: fx.Graph) -> None:
     """Conditions have been decided; what they asked computes nothing."""
     for node in reversed(list(graph.nodes)):
-        if not node.users and node.target in QUESTIONS:
+        if not node.users and node.target in INSPECTIONS:
             graph.erase_node(node)
 
 
@@ -280,7 +280,7 @@ def _as_module(model: nn.Module, start: fx.Node, nodes: Sequence[fx.Node]) -> nn
 def _known_layers(parts: Sequence[nn.Module], values: Tensor) -> Iterator[nn.Module]:
     """The parts that do something; reshapes and means that are a layer under another name become it."""
     for part in parts:
-        if isinstance(part, IDLE):
+        if isinstance(part, NO_EFFECT_IN_EVAL):
             continue
         output = part(values)
         yield from _renamed(part, values, output)

@@ -18,7 +18,7 @@ else:
     AnyModule = TypeVar("AnyModule")  # torch is not imported yet, and a bound is looked up where types are checked at run time
 
 
-def received(network: AnyModule, update: Any) -> tuple[AnyModule, dict[str, Tensor]]:
+def receive(network: AnyModule, update: Any) -> tuple[AnyModule, dict[str, Tensor]]:
     """The update keyed and ordered like the network's parameters, cast once to their type and place; and that network.
 
     Left out are names that are no parameters (statistics of a batch norm), and zeros for parameters that do not train.

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from lab.errors import LabError
 
-ONCE = re.compile(r"derivative for '?(?:aten::)?_*(\w+?)(?:_backward)?'? is not implemented")
+NOT_TWICE_DIFFERENTIABLE = re.compile(r"derivative for '?(?:aten::)?_*(\w+?)(?:_backward)?'? is not implemented")
 
 
 @contextmanager
@@ -17,7 +17,7 @@ def second_derivatives() -> Generator[None, None, None]:
     try:
         yield
     except RuntimeError as error:
-        found = ONCE.search(str(error))
+        found = NOT_TWICE_DIFFERENTIABLE.search(str(error))
         if found is None:
             raise
         raise LabError(

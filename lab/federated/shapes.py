@@ -9,7 +9,7 @@ from typing import cast
 from torch import nn
 
 from lab.errors import LabError
-from lab.federated.causal_transformer import NextWord, WordMean, WordsAtPlaces
+from lab.federated.causal_transformer import SentenceLikelihood, TokenEmbedding, WordMean
 from lab.federated.transformer import FirstToken, SelfAttention, TokenMean
 
 WINDOWED = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)
@@ -26,9 +26,9 @@ def output_shape(module: nn.Module, shape: Sequence[int]) -> tuple[int, ...]:
         return (shape[0], math.prod(shape[1:]))
     if isinstance(module, SelfAttention):
         return (*shape[:-1], shape[-1] // 3)
-    if isinstance(module, WordsAtPlaces):
+    if isinstance(module, TokenEmbedding):
         return (*shape[:2], module.words.shape[1])
-    if isinstance(module, NextWord):
+    if isinstance(module, SentenceLikelihood):
         return (shape[0], 2)
     if isinstance(module, FirstToken | TokenMean | WordMean):
         return (shape[0], shape[-1])

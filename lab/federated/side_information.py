@@ -30,7 +30,7 @@ def checked_batch(batch_size: Any, labels: Tensor | None, shape: tuple[int, int,
     return count
 
 
-def plain(numbers: Any) -> Any:
+def detached_on_cpu(numbers: Any) -> Any:
     """Off any graph and accelerator, so that numpy takes it."""
     return numbers.detach().cpu() if isinstance(numbers, Tensor) else numbers
 
@@ -40,7 +40,7 @@ def class_numbers(labels: Any) -> Tensor | None:
     if labels is None:
         return None
     try:
-        found = np.atleast_1d(np.asarray(plain(labels)))
+        found = np.atleast_1d(np.asarray(detached_on_cpu(labels)))
     except (TypeError, ValueError, RuntimeError):
         found = np.zeros(0)
     if found.ndim == 2 and found.size and found.dtype.kind in "iufb" and bool(np.isin(found, (0, 1)).all()):

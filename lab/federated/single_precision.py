@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-FLOATS = frozenset(["empty", "zeros", "ones", "eye", "rand", "randn", "normal", "linspace", "logspace"])
+DEFAULT_TYPE = frozenset(["empty", "zeros", "ones", "eye", "rand", "randn", "normal", "linspace", "logspace"])
 """Torch's functions that make numbers of the default precision unless told another."""
-EITHER = frozenset(["tensor", "scalar_tensor", "full", "arange"])
+INFERRED_TYPE = frozenset(["tensor", "scalar_tensor", "full", "arange"])
 """Those that make whole numbers or such ones, as the values given are."""
 
 
@@ -28,7 +28,7 @@ class SinglePrecision(TorchFunctionMode):
         given, name = dict(kwargs or {}), getattr(func, "__name__", "")
         if given.get("dtype") is not None:
             return func(*args, **given)
-        if name in FLOATS and not any(isinstance(value, Tensor) for value in args):
+        if name in DEFAULT_TYPE and not any(isinstance(value, Tensor) for value in args):
             given["dtype"] = torch.float32
         made = func(*args, **given)
-        return made.float() if name in EITHER and made.is_floating_point() else made
+        return made.float() if name in INFERRED_TYPE and made.is_floating_point() else made

@@ -119,7 +119,7 @@ class Encoder(nn.Module):
             self.pos_embedding = nn.Parameter(torch.zeros(1, tokens, width, dtype=torch.float32))
             _scatter(self.pos_embedding, 0.02)
         else:
-            self.register_buffer("pos_embedding", waves(tokens, width), persistent=False)
+            self.register_buffer("pos_embedding", sinusoidal_positions(tokens, width), persistent=False)
         self.blocks = nn.Sequential(*(EncoderBlock(width, heads) for _ in range(depth)))
         self.ln = nn.LayerNorm(width, EPSILON)
         self.pool = FirstToken() if class_token else TokenMean()
@@ -140,7 +140,7 @@ def _scatter(tensor: object, deviation: float) -> None:
         tensor.normal_(std=deviation)
 
 
-def waves(tokens: int, width: int) -> Tensor:
+def sinusoidal_positions(tokens: int, width: int) -> Tensor:
     """Sines and cosines of each place (Vaswani et al. 2017), shape (1, tokens, width)."""
     places = torch.arange(tokens, dtype=torch.float32)[:, None]
     rates = torch.exp(torch.arange(0, width, 2, dtype=torch.float32) * (-math.log(10_000.0) / width))

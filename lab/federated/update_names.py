@@ -18,15 +18,15 @@ STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 """What a batch norm counts; a state dictionary holds it beside the parameters."""
 
 
-def keyed(network: nn.Module, update: Any) -> dict[str, Any]:
+def by_parameter_name(network: nn.Module, update: Any) -> dict[str, Any]:
     """The update by the names of the network's parameters; what is None, or a statistic of a batch norm, is left out.
 
-    As of ``keyed_with_counts``.
+    As of ``by_parameter_name_with_counts``.
     """
-    return keyed_with_counts(network, update)[0]
+    return by_parameter_name_with_counts(network, update)[0]
 
 
-def keyed_with_counts(network: nn.Module, update: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+def by_parameter_name_with_counts(network: nn.Module, update: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """The update by the names of the network's parameters, and what its batch norms counted by the names of its buffers.
 
     What is None is left out. ``update`` is a mapping by name, or a sequence in the order of ``parameters()`` (all, or those

@@ -22,7 +22,7 @@ LISTING = "federation.json"
 
 
 @dataclass(frozen=True)
-class Point:
+class CurvePoint:
     """One place of the curves: the test pictures after a round."""
 
     number: int
@@ -33,10 +33,10 @@ class Point:
 
 
 @dataclass(frozen=True, eq=False)
-class Played:
+class RoundRecord:
     """All that came to pass in one round."""
 
-    point: Point
+    point: CurvePoint
     before: Gradients
     """The weights that the server sent out."""
     sent: Mapping[int, Gradients]
@@ -57,7 +57,7 @@ class Archive:
             raise LabError(f"{self.folder} holds no federation; give the folder that gradlab federate has kept one in.")
         return self._kept()[0]
 
-    def points(self, settings: Federation) -> list[Point]:
+    def points(self, settings: Federation) -> list[CurvePoint]:
         """The rounds played so far. Raises ``LabError`` where the folder holds another federation or damaged files."""
         if not self._listing.exists():
             return []
@@ -70,15 +70,15 @@ class Archive:
     def _listing(self) -> Path:
         return self.folder / LISTING
 
-    def _kept(self) -> tuple[Federation, list[Point]]:
+    def _kept(self) -> tuple[Federation, list[CurvePoint]]:
         try:
             kept: Any = json_text.read(self._listing, "a federation's file, and cannot be read; choose another folder")
-            points = [Point(int(one["number"]), float(one["loss"]), float(one["accuracy"])) for one in kept["rounds"]]
+            points = [CurvePoint(int(one["number"]), float(one["loss"]), float(one["accuracy"])) for one in kept["rounds"]]
             return from_plain(Federation, kept["settings"]), points
         except (OSError, ValueError, OverflowError, KeyError, TypeError, LabError):
             raise LabError(f"{self._listing} is damaged; delete the folder to begin anew, or choose another one.") from None
 
-    def keep(self, settings: Federation, played: Played, points: list[Point]) -> None:
+    def keep(self, settings: Federation, played: RoundRecord, points: list[CurvePoint]) -> None:
         """One more round, whole or not at all. Raises ``LabError`` where the folder cannot be written."""
         from safetensors.torch import save_file
 
@@ -91,7 +91,7 @@ class Archive:
         except OSError as error:
             raise LabError(f"The folder {self.folder} cannot be written ({error.strerror}); choose another folder.") from None
 
-    def played(self, point: Point) -> Played:
+    def played(self, point: CurvePoint) -> RoundRecord:
         """One round as it was kept. Raises ``LabError`` where its file is missing or damaged."""
         from safetensors import SafetensorError
         from safetensors.torch import load_file
@@ -110,7 +110,7 @@ def _settings(settings: Federation) -> str:
     return json.dumps(to_plain(settings))
 
 
-def _flattened(played: Played) -> dict[str, Tensor]:
+def _flattened(played: RoundRecord) -> dict[str, Tensor]:
     """Under before/TENSOR, sent/CLIENT/TENSOR and memory/CLIENT/PLACE/TENSOR."""
     found = {f"before/{name}": tensor for name, tensor in played.before.items()}
     for client, update in played.sent.items():
@@ -121,7 +121,7 @@ def _flattened(played: Played) -> dict[str, Tensor]:
     return {name: tensor.contiguous() for name, tensor in found.items()}
 
 
-def _unflattened(point: Point, tensors: Mapping[str, Tensor]) -> Played:
+def _unflattened(point: CurvePoint, tensors: Mapping[str, Tensor]) -> RoundRecord:
     before: dict[str, Tensor] = {}
     sent: dict[int, dict[str, Tensor]] = {}
     memories: dict[int, dict[int, dict[str, Tensor]]] = {}
@@ -136,7 +136,7 @@ def _unflattened(point: Point, tensors: Mapping[str, Tensor]) -> Played:
     _check_remembered(memories, before)
     order = list(before)
     found = {client: {name: update[name] for name in order if name in update} for client, update in sorted(sent.items())}
-    return Played(point, before, found, {client: _in_order(places) for client, places in memories.items()})
+    return RoundRecord(point, before, found, {client: _in_order(places) for client, places in memories.items()})
 
 
 def _check_remembered(memories: Mapping[int, Mapping[int, Gradients]], weights: Gradients) -> None:

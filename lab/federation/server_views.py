@@ -15,18 +15,18 @@ from lab.client.representation import last_layer
 from lab.errors import LabError
 from lab.evaluation.round import Round
 from lab.evaluation.truth import DECOYS
-from lab.federated.inputs import joined, rows, shape_of
+from lab.federated.inputs import concatenated, rows, shape_of
 from lab.federated.observation import LabelSource, Observation
 from lab.federated.protocols.base import Protocol
 from lab.federated.protocols.fedavg import FedAvg
 from lab.federated.protocols.secure_sum import SecureSum
 from lab.federated.tensors import Gradients, Inputs
-from lab.federation.archive import Played
+from lab.federation.archive import RoundRecord
 from lab.federation.shards import Shards
 from lab.federation.training import build, sent_by
 
 
-def observe_client(shards: Shards, played: Played, client: int, labels: LabelSource = LabelSource.KNOWN) -> Round:
+def observe_client(shards: Shards, played: RoundRecord, client: int, labels: LabelSource = LabelSource.KNOWN) -> Round:
     """One client's update of one round, ready to be attacked by ``lab.attack(found.observation)``.
 
     Raises ``LabError`` where the client sent nothing in that round.
@@ -38,14 +38,14 @@ def observe_client(shards: Shards, played: Played, client: int, labels: LabelSou
     return replace(seen, observation=replace(seen.observation, protocol=told))
 
 
-def _check_took_part(played: Played, client: int) -> None:
+def _check_took_part(played: RoundRecord, client: int) -> None:
     if client not in played.sent:
         took_part = ", ".join(map(str, played.sent)) or "nobody did, so another round"
         raise LabError(f"Client {client} sent nothing in round {played.point.number}; choose one of: {took_part}.")
 
 
 def observe_client_mean(
-    shards: Shards, rounds: Iterable[Played], client: int, labels: LabelSource = LabelSource.KNOWN
+    shards: Shards, rounds: Iterable[RoundRecord], client: int, labels: LabelSource = LabelSource.KNOWN
 ) -> Round:
     """The mean of a client's updates of several rounds, taken one at a time, as if all had come at the weights of the first.
 
@@ -71,7 +71,7 @@ def observe_client_mean(
     return replace(seen, observation=observation)
 
 
-def observe_sum(shards: Shards, played: Played, labels: LabelSource = LabelSource.KNOWN) -> Round:
+def observe_sum(shards: Shards, played: RoundRecord, labels: LabelSource = LabelSource.KNOWN) -> Round:
     """The mean update of one round, which is all that masks leave to an honest server: a batch of everybody's pictures.
 
     Raises ``LabError`` where nobody answered, or the clients have unlike numbers of pictures.
@@ -86,14 +86,16 @@ def observe_sum(shards: Shards, played: Played, labels: LabelSource = LabelSourc
             f"The clients of round {number} have {counts[0]} to {counts[-1]} pictures behind their updates, and a sum is "
             f"attacked where all have as many; give pictures = {counts[0]} or fewer."
         )
-    inputs = reduce(joined, (batch.inputs for batch in batches))
+    inputs = reduce(concatenated, (batch.inputs for batch in batches))
     together = Batch(inputs, torch.cat([batch.labels for batch in batches]))
     total = shards.settings.masking(number).secure_sum(played.sent)
     mean = {name: tensor / len(clients) for name, tensor in total.items()}
     return _round(shards, played, clients[0], together, _of_all(shards.settings.protocol, len(clients)), mean, labels)
 
 
-def observe_by_inconsistency(shards: Shards, played: Played, client: int, labels: LabelSource = LabelSource.KNOWN) -> Round:
+def observe_by_inconsistency(
+    shards: Shards, played: RoundRecord, client: int, labels: LabelSource = LabelSource.KNOWN
+) -> Round:
     """What a dishonest server gets of one client in spite of masks (Pasquini et al. 2022: model inconsistency).
 
     It sends the client the weights, and everybody else the same with a last layer of zeros: nothing passes that on the way
@@ -119,7 +121,7 @@ def _of_all(protocol: Protocol, clients: int) -> Protocol:
 
 
 def _round(
-    shards: Shards, played: Played, client: int, batch: Batch, protocol: Protocol, update: Gradients, labels: LabelSource
+    shards: Shards, played: RoundRecord, client: int, batch: Batch, protocol: Protocol, update: Gradients, labels: LabelSource
 ) -> Round:
     """A round in which that was sent of these pictures; the line-up has the client's first one."""
     settings, network = shards.settings, build(shards.settings, shards)
@@ -139,5 +141,5 @@ def _round(
     return Round(batch, clean, observation, _line_up(shards, played, client, batch))
 
 
-def _line_up(shards: Shards, played: Played, client: int, batch: Batch) -> Inputs:
-    return joined(rows(batch.inputs, slice(1)), shards.decoys(client, played.point.number, DECOYS))
+def _line_up(shards: Shards, played: RoundRecord, client: int, batch: Batch) -> Inputs:
+    return concatenated(rows(batch.inputs, slice(1)), shards.decoys(client, played.point.number, DECOYS))

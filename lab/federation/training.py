@@ -17,7 +17,7 @@ from lab.errors import LabError, is_short_of_memory
 from lab.federated.classifier import Classifier
 from lab.federated.tensors import Gradients
 from lab.federated.updates import shapes
-from lab.federation.archive import Archive, Played, Point
+from lab.federation.archive import Archive, CurvePoint, RoundRecord
 from lab.federation.settings import Federation
 from lab.federation.shards import Shards
 from lab.machine import resources, threads
@@ -27,7 +27,7 @@ UNDER_MASKS = 5
 """Updates that a client's takes the room of: itself, and as whole numbers of 64 bits, in the clear and masked."""
 
 
-def federate(settings: Federation, folder: Path | None = None) -> Iterator[Played]:
+def federate(settings: Federation, folder: Path | None = None) -> Iterator[RoundRecord]:
     """The rounds, one after another; those that ``folder`` holds already are read from there, and new ones kept in it.
 
     A federation that was interrupted goes on to the very weights of one that was not. Raises ``LabError`` where the data
@@ -55,7 +55,7 @@ class Server:
         _check_memory(settings, self.network)
         self.memories: dict[int, Memories] = {}
 
-    def play(self, number: int) -> Played:
+    def play(self, number: int) -> RoundRecord:
         """One round: draw the clients, have each train and defend its update, average."""
         before = {name: weights.detach().clone() for name, weights in self.network.named_parameters()}
         sent: dict[int, Gradients] = {}
@@ -64,10 +64,10 @@ class Server:
             sent[client], self.memories[client] = sent_by(self.shards, self.network, client, number, remembered)
         self._average(sent, number)
         memories = {client: self.memories[client] for client in sent}
-        return Played(self._tested(number), before, sent, memories)
+        return RoundRecord(self._tested(number), before, sent, memories)
 
     @no_grad
-    def replay(self, played: Played) -> Played:
+    def replay(self, played: RoundRecord) -> RoundRecord:
         """A round that was played before: the same weights, nothing computed anew.
 
         Raises ``LabError`` where they are another network's.
@@ -99,14 +99,14 @@ class Server:
                 weights.add_(update[name], alpha=rate)
 
     @no_grad
-    def _tested(self, number: int) -> Point:
+    def _tested(self, number: int) -> CurvePoint:
         logits = self.network(self.shards.test)
         loss = float(functional.cross_entropy(logits, self.shards.test_labels))
         if not math.isfinite(loss):
             raise LabError(
                 f"The training diverged in round {number}: the loss is no finite number; take a smaller learning rate."
             )
-        return Point(number, loss, float((logits.argmax(1) == self.shards.test_labels).double().mean()))
+        return CurvePoint(number, loss, float((logits.argmax(1) == self.shards.test_labels).double().mean()))
 
 
 def sent_by(

@@ -7,7 +7,7 @@ from codecs import BOM_UTF8
 from pathlib import Path
 from typing import Any
 
-from lab.files.ordinary import open_regular
+from lab.files.regular import open_regular
 
 MOST_BYTES = 64 * 2**20
 MOST_PARTS = 250_000

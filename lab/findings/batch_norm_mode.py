@@ -12,7 +12,7 @@ from lab.federated.typed_torch import layers_of
 from lab.findings.base import Finding, Found
 from lab.findings.case import Case
 
-BLIND, OPEN = 0.01, 0.03
+TRAIN_MODE_COSINE, EVAL_MODE_COSINE = 0.01, 0.03
 """Cosines of filters and their gradients, root mean square: below the one in train mode, above the other not."""
 
 
@@ -29,14 +29,14 @@ class BatchNormMode(Finding):
         if not angles:
             return None
         angle = float(torch.cat(angles).square().mean().sqrt())
-        trained = angle < BLIND
+        trained = angle < TRAIN_MODE_COSINE
         if trained and all(stored for stored in filters.values()):
             return self.found(
                 "Batch norm was in train mode at the client: filters and their gradients are at right angles (cosine "
                 f"{angle:.1e}), as only a batch's own statistics make them. Give the model in train mode.",
                 angle,
             )
-        if angle > OPEN and not any(stored for stored in filters.values()):
+        if angle > EVAL_MODE_COSINE and not any(stored for stored in filters.values()):
             return self.found(
                 "Batch norm used its stored statistics at the client: filters and their gradients are not at right angles "
                 f"(cosine {angle:.1e}). Give the model in eval mode.",

@@ -13,7 +13,7 @@ from lab.errors import LabError
 from lab.federated.gradients import parameter_gradient
 from lab.federated.observation import Observation
 from lab.findings.coarseness import Grid, grid_of, share_left_out
-from lab.findings.laws import Breach, Law, breach, laws_of
+from lab.findings.laws import Law, Violation, laws_of, violation
 from lab.randomness import stream
 
 if TYPE_CHECKING:
@@ -92,9 +92,9 @@ class Case:
         return laws_of(self.network, self.gradients_of_others, self.weights)
 
     @cached_property
-    def breach(self) -> Breach | None:
+    def breach(self) -> Violation | None:
         """How the update violates them."""
-        return breach(self.laws, self.weights, self.gradient)
+        return violation(self.laws, self.weights, self.gradient)
 
     @cached_property
     def rounding(self) -> float:

@@ -12,7 +12,7 @@ FORMATS = {"bfloat16": 8, "float16": 11}
 MANY = 500
 """So many numbers tell whether they are on a grid, or whether the smallest is suspiciously large."""
 FEW_LEVELS = 256
-FINER = 4
+FORMAT_FACTOR = 4
 """A number format shows where what it costs is so many times what single precision costs."""
 GAP = 0.02
 """Of many numbers the smallest is far below this share of the middle one, unless small ones were left out."""
@@ -37,7 +37,7 @@ def grid_of(update: Mapping[str, Tensor], rounding: float) -> Grid | None:
     if all(count <= FEW_LEVELS and len(tensor) >= 4 * count for count, tensor in zip(levels, large, strict=True)):
         return Grid("signs alone" if max(levels) == 1 else f"{max(levels)} sizes", max(levels))
     for name, digits in FORMATS.items():
-        if 2.0 ** -(digits + 1) > FINER * rounding and all(_has_digits(tensor, digits) for tensor in large):
+        if 2.0 ** -(digits + 1) > FORMAT_FACTOR * rounding and all(_has_digits(tensor, digits) for tensor in large):
             return Grid(name, None)
     return None
 

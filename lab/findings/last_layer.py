@@ -17,7 +17,7 @@ from lab.findings.case import Case
 
 SHIFTS = (0.0, *(sign * 10.0 ** (step / 8) for step in range(-40, 17) for sign in (1, -1)))
 """Weights are tried at the given ones plus so many times the gradient."""
-UNLIKE = 0.1
+PROBABILITY_DEVIATION = 0.1
 """Where probabilities differ more than so from picture to picture, others' are no witnesses for the unknown ones."""
 FACTORS = tuple(10.0 ** (step / 40) for step in range(-160, 161))
 
@@ -95,7 +95,7 @@ def _of_several(case: Case) -> Fit | None:
         return None
     answers, unit = answered
     slopes, count = case.gradient[f"{case.last[0]}.bias"] / unit, case.pictures
-    if float(answers.std(0).max()) > UNLIKE:
+    if float(answers.std(0).max()) > PROBABILITY_DEVIATION:
         return None
     mean = answers.mean(0)
     if case.seen.labels is not None:

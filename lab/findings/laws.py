@@ -48,7 +48,7 @@ class Law:
 
 
 @dataclass(frozen=True)
-class Breach:
+class Violation:
     """How far an update is from all laws together, and at which weights it would be nearest."""
 
     share: float
@@ -66,7 +66,7 @@ def laws_of(network: nn.Module, gradients: Sequence[Numbers], weights: Numbers) 
     return [law for law in known if all(law.holds(weights, gradient) for gradient in gradients)]
 
 
-def breach(laws: list[Law], weights: Numbers, update: Numbers) -> Breach | None:
+def violation(laws: list[Law], weights: Numbers, update: Numbers) -> Violation | None:
     """How an update violates the laws; None where none speaks of what was sent, or all it speaks of is zero."""
     if not laws:
         return None
@@ -77,7 +77,7 @@ def breach(laws: list[Law], weights: Numbers, update: Numbers) -> Breach | None:
     if not size or not float(bent.norm()):
         return None
     shift = -float(off @ bent / (bent @ bent))
-    return Breach(float(off.norm()) / size, float((off + shift * bent).norm()) / size, shift)
+    return Violation(float(off.norm()) / size, float((off + shift * bent).norm()) / size, shift)
 
 
 def _candidates(network: nn.Module) -> list[Law]:

@@ -13,8 +13,8 @@ from lab.findings.base import Finding, Found
 from lab.findings.case import Case
 from lab.options.words import percent
 
-AUDIBLE, ABOVE_ROUNDING = 1e-4, 20.0
-FEWEST, EVEN = 3, 2.5
+LEAST_NOISE, ABOVE_ROUNDING = 1e-4, 20.0
+FEWEST, MOST_SPREAD = 3, 2.5
 """So many directions tell noise, whose strongest is at most so many times its weakest."""
 COLUMNS, LONGER = 10, 4.0
 """So many columns in each third, and their lengths so far apart, tell whether what was added goes by them."""
@@ -29,7 +29,7 @@ class Noise(Finding):
     def look(self, case: Case) -> Found | None:
         """By equations of the last layer that every gradient of its loss obeys, and noise does not."""
         share = noise_share(case)
-        if share is None or share < max(AUDIBLE, ABOVE_ROUNDING * case.rounding) or grows_with_numbers(case):
+        if share is None or share < max(LEAST_NOISE, ABOVE_ROUNDING * case.rounding) or grows_with_numbers(case):
             return None
         return self.found(
             f"Noise about {percent(share)} as long as the update was added: {_told_by(case)}. Matching keeps the picture "
@@ -79,7 +79,7 @@ def _by_rank(case: Case) -> float | None:
     weight = case.sent[f"{case.last[0]}.weight"]
     sizes = torch.linalg.svdvals(weight)
     empty = sizes[case.pictures :]
-    if len(empty) < FEWEST or not float(empty[0]) <= EVEN * float(empty[-1]):
+    if len(empty) < FEWEST or not float(empty[0]) <= MOST_SPREAD * float(empty[-1]):
         return None
     return noise_behind(sizes, weight.shape, case.pictures)
 

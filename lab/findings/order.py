@@ -12,14 +12,14 @@ from lab.lazy import Tensor
 
 from lab.findings.base import Finding, Found
 from lab.findings.case import Case
-from lab.findings.laws import breach
+from lab.findings.laws import violation
 from lab.options.words import percent
 
-CLEARLY = 0.35
+REORDERED_SHARE = 0.35
 """Another order is believed where it leaves less than this share of what was wrong."""
 WRONG = 0.05
 """Of the laws, in an order that is wrong."""
-FAR = 0.5
+SIZE_DEVIATION = 0.5
 """Of the sizes of tensors, root mean square, in natural logarithms: the same."""
 
 
@@ -36,7 +36,7 @@ class Order(Finding):
             return None
         tried = [(self._wrongness(case, changed)[0], words) for words, changed in _changed(case.gradient)]
         best, words = min(tried, default=(math.inf, ""))
-        if best > CLEARLY * wrong:
+        if best > REORDERED_SHARE * wrong:
             return None
         return self.found(
             f"The order is wrong: {words}. What gradients of this network obey is then violated by {percent(best)}, and as "
@@ -46,10 +46,10 @@ class Order(Finding):
 
     def _wrongness(self, case: Case, gradient: Mapping[str, Tensor]) -> tuple[float, float]:
         """How far from any gradient of this network, and from where on that is wrong."""
-        found = breach(case.laws, case.weights, gradient)
+        found = violation(case.laws, case.weights, gradient)
         if found is not None:
             return found.left, WRONG
-        return _unlikeness(case, gradient), FAR
+        return _unlikeness(case, gradient), SIZE_DEVIATION
 
 
 def _unlikeness(case: Case, gradient: Mapping[str, Tensor]) -> float:

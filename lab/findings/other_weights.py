@@ -8,7 +8,7 @@ from typing import ClassVar
 from lab.findings.base import Finding, Found
 from lab.findings.case import Case
 from lab.findings.later_weights import shift_of_weights
-from lab.findings.noise import AUDIBLE, noise_share
+from lab.findings.noise import LEAST_NOISE, noise_share
 from lab.options.words import percent
 
 WRONG = 0.05
@@ -28,7 +28,7 @@ class OtherWeights(Finding):
             or found is None
             or case.is_coarse
             or noise is None
-            or noise > AUDIBLE
+            or noise > LEAST_NOISE
             or shift_of_weights(case) is not None
         ):
             return None

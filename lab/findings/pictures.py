@@ -12,9 +12,9 @@ from lab.federated.singular_values import rank_of
 from lab.findings.base import Finding, Found
 from lab.findings.case import Case
 from lab.findings.later_weights import ABOVE_ROUNDING
-from lab.findings.noise import AUDIBLE, noise_share
+from lab.findings.noise import LEAST_NOISE, noise_share
 
-SAFELY = 5.0
+ROUNDING_FACTOR = 5.0
 """Of other pictures each direction is so many times as long as rounding leaves, else this layer tells no number."""
 GAP = 100.0
 """A number of pictures shows where the next singular value is so many times smaller."""
@@ -42,12 +42,12 @@ def pictures_of(case: Case) -> int | None:
     """How many there look to be; None where nothing tells: after local steps, under noise, in narrow layers."""
     noise = noise_share(case)
     moved = case.breach is not None and case.breach.share > max(1e-5, ABOVE_ROUNDING * case.rounding)
-    if case.is_coarse or case.seen.local_steps > 1 or moved or noise is None or noise > AUDIBLE:
+    if case.is_coarse or case.seen.local_steps > 1 or moved or noise is None or noise > LEAST_NOISE:
         return None
     for name in case.network.linear_layers:
         if f"{name}.weight" in case.sent:
             count = _rank(case, name, case.sent)
-            others = [_rank(case, name, other, SAFELY) == case.pictures for other in case.gradients_of_others]
+            others = [_rank(case, name, other, ROUNDING_FACTOR) == case.pictures for other in case.gradients_of_others]
             if count is not None and 2 * sum(others) >= len(others):  # some have two pictures that are nearly alike
                 return count
     return None

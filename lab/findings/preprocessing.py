@@ -14,7 +14,7 @@ from lab.federated.typed_torch import layers_of
 from lab.findings.base import Finding, Found
 from lab.findings.case import Case
 
-USUAL: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
+COMMON: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "none: pixels in [0, 1] as they are": ((0.0,), (1.0,)),
     "mean 0.5, std 0.5": ((0.5,), (0.5,)),
     "CIFAR-10's mean and std": CIFAR_STATISTICS,
@@ -22,7 +22,7 @@ USUAL: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "none: pixels from 0 to 255": ((0.0,), (1 / 255,)),
 }
 """How people bring pixels to a network."""
-FAR, NEARER = 2.8, 0.4
+MOST_DEVIATION, IMPROVEMENT = 2.8, 0.4
 """In deviations of other pictures, how far the first layer must be off, and how much nearer another way must come."""
 
 
@@ -39,11 +39,11 @@ class Preprocessing(Finding):
             return None
         seen = first.features(case.gradient)
         as_told = _distance(seen, [first.features(other) for other in case.gradients_of_others])
-        if as_told < FAR:
+        if as_told < MOST_DEVIATION:
             return None
-        others = {words: _distance(seen, _if(case, first, *how)) for words, how in USUAL.items()}
+        others = {words: _distance(seen, _if(case, first, *how)) for words, how in COMMON.items()}
         words, best = min(others.items(), key=lambda pair: pair[1])
-        if best > NEARER * as_told:
+        if best > IMPROVEMENT * as_told:
             return None
         return self.found(
             f"The pixels were brought to the network in another way than told: the first layer's gradient is {as_told:.1f} "
@@ -88,12 +88,12 @@ def _if(case: Case, first: _First, mean: tuple[float, ...], std: tuple[float, ..
     shift, scale = (torch.tensor(numbers, dtype=torch.float64).view(1, -1, 1, 1) for numbers in (mean, std))
     from lab.federated.classifier import Normalise  # imported here: it needs torch, and findings are listed without
 
-    entrance = case.network.normalise
-    if case.seen.image_shape[0] % shift.shape[1] or not isinstance(entrance, Normalise):
+    input_transform = case.network.normalise
+    if case.seen.image_shape[0] % shift.shape[1] or not isinstance(input_transform, Normalise):
         return []
     found = list[Tensor]()
     for trial, images in enumerate(case.others):
-        as_pixels = entrance.inverse((images - shift) / scale)
+        as_pixels = input_transform.inverse((images - shift) / scale)
         labels = (torch.arange(len(images)) + trial) % case.seen.classes
         found.append(first.features(case.gradient_of(case.network, as_pixels, labels)))
     return found

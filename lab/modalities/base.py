@@ -16,7 +16,7 @@ from lab.lazy import Float, Int, Tensor, no_grad, torch
 
 from lab.errors import LabError
 from lab.federated.gradients import pull_back
-from lab.federated.inputs import both, count, each, flat, formed, kept, named, shape_of
+from lab.federated.inputs import as_in, as_mapping, count, detached, flat, shape_of, tree_map, zip_map
 from lab.federated.observation import Observation
 from lab.federated.tensors import Inputs, Shape
 from lab.modalities.line_up import Thresholds
@@ -129,7 +129,7 @@ class Modality(Entry):
 
     def leaves(self, candidate: Inputs, *, broad: bool) -> Leaves:
         """Fresh leaves at which ``inputs`` gives this candidate; ``broad`` asks for those of all scales, if there are any."""
-        return dict(named(kept(candidate)))
+        return dict(as_mapping(detached(candidate)))
 
     def metric(self, candidate: Inputs) -> Metric | None:
         """A metric for an optimiser that takes one in the place of broad leaves; None where there is none."""
@@ -137,13 +137,13 @@ class Modality(Entry):
 
     def inputs(self, leaves: Leaves, like: Inputs) -> Inputs:
         """The candidate that these leaves make, in the form of ``like``, differentiable in them."""
-        return formed(like, leaves)
+        return as_in(like, leaves)
 
     def pull_back(self, leaves: Leaves, gradient: Inputs) -> Leaves:
         """The gradient with respect to each leaf, from that with respect to the candidate."""
         with torch.enable_grad():
             free = {name: leaf.detach().requires_grad_() for name, leaf in leaves.items()}
-            made, wanted = named(self.inputs(free, gradient)), named(gradient)
+            made, wanted = as_mapping(self.inputs(free, gradient)), as_mapping(gradient)
             found = pull_back([made[name] for name in wanted], list(free.values()), list(wanted.values()))
         return dict(zip(free, found, strict=True))
 
@@ -153,7 +153,7 @@ class Modality(Entry):
 
         ``boxed`` is the reader's choice to keep the candidate where inputs of this kind can be.
         """
-        return each(lambda tensor: tensor.detach(), self.inputs(leaves, like))
+        return tree_map(lambda tensor: tensor.detach(), self.inputs(leaves, like))
 
     def inside(self, candidate: Inputs) -> Inputs:
         """The nearest candidate that inputs of this kind can be."""
@@ -191,7 +191,7 @@ class Modality(Entry):
 
     def alike(self, others: Inputs, inputs: Inputs) -> Inputs:
         """Decoys brought into the form of the private inputs."""
-        return both(lambda other, own: other.to(own), others, inputs)
+        return zip_map(lambda other, own: other.to(own), others, inputs)
 
     def refuse(self, truth: Inputs) -> None:
         """Raise ``LabError`` for a truth that no input of this kind can be."""
@@ -222,7 +222,7 @@ class Modality(Entry):
 
     def packed(self, inputs: Inputs) -> Inputs:
         """A frame as it is kept while an attack goes on, on the CPU, in little memory."""
-        return each(lambda tensor: tensor.detach().cpu(), inputs)
+        return tree_map(lambda tensor: tensor.detach().cpu(), inputs)
 
     def unpacked(self, frame: Inputs) -> Inputs:
         """The inputs of a frame that was ``packed``."""

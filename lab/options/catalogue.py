@@ -71,7 +71,7 @@ _guests: list[type[Entry]] = []
 
 
 @contextmanager
-def with_guests(*guests: type[Entry]) -> Generator[None]:
+def with_external_entries(*guests: type[Entry]) -> Generator[None]:
     """Inside this context entries from elsewhere are found by their names, too; no listing shows them."""
     _guests.extend(guests)
     try:

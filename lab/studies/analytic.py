@@ -21,7 +21,7 @@ class Analytic(Study):
     title: ClassVar[str] = "Proposition 3.1 and its limits"
     paper_item: ClassVar[str] = "Geiping et al. 2020, Proposition 3.1"
     small_images: ClassVar[int] = 10
-    also_told: ClassVar[tuple[str, ...]] = ("outcome",)
+    extra_columns: ClassVar[tuple[str, ...]] = ("outcome",)
 
     def cells(self) -> tuple[Cell, ...]:
         """The proposition first."""

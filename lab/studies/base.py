@@ -77,7 +77,7 @@ class Study(Entry):
     kind: ClassVar[str] = "study"
     title: ClassVar[str] = ""
     paper_item: ClassVar[str] = ""
-    also_told: ClassVar[tuple[str, ...]] = ()
+    extra_columns: ClassVar[tuple[str, ...]] = ()
     """Further columns of its table, by the names in ``lab.studies.sweeps.tables``."""
     main: ClassVar[str] = ""
     """What its figure draws: "labels_right", or a measure or detail of the modality; empty takes its main measure."""

@@ -27,7 +27,7 @@ class GraphCurves(Study):
     title: ClassVar[str] = "Graphs: noise on the gradient, and batches"
     paper_item: ClassVar[str] = "No paper's figure: noise is told as a share of the gradient's own length"
     small_images: ClassVar[int] = 4
-    also_told: ClassVar[tuple[str, ...]] = ("outcome",)
+    extra_columns: ClassVar[tuple[str, ...]] = ("outcome",)
 
     def cells(self) -> tuple[Cell, ...]:
         """Attack by attack, the noise from little to much, then the batches."""

@@ -59,7 +59,7 @@ class GraphRows(Study):
         "no reordering of nodes is granted; ours are aligned. N(0, 1) scores 1 + 1/kinds"
     )
     small_images: ClassVar[int] = 10
-    also_told: ClassVar[tuple[str, ...]] = ("outcome",)
+    extra_columns: ClassVar[tuple[str, ...]] = ("outcome",)
 
     def cells(self) -> tuple[Cell, ...]:
         """Set by set; where there are no data, molecules."""

@@ -27,7 +27,7 @@ class GraphSettings(Study):
         "After GRAIN (Drencheva et al., ICLR 2025), whose networks are told the degree; its figures are no match"
     )
     small_images: ClassVar[int] = 6
-    also_told: ClassVar[tuple[str, ...]] = ("outcome",)
+    extra_columns: ClassVar[tuple[str, ...]] = ("outcome",)
 
     def cells(self) -> tuple[Cell, ...]:
         """Told the degree first, then not."""

@@ -25,7 +25,7 @@ class Labels(Study):
     paper_item: ClassVar[str] = "Zhao et al. 2020; Wainakh et al. 2022; Yin et al. 2021; Ma et al. 2023"
     small_images: ClassVar[int] = 4
     paper_images: ClassVar[int] = 4
-    also_told: ClassVar[tuple[str, ...]] = ("labels right",)
+    extra_columns: ClassVar[tuple[str, ...]] = ("labels right",)
     main: ClassVar[str] = "labels_right"
 
     def cells(self) -> tuple[Cell, ...]:

@@ -21,7 +21,7 @@ class Padding(Study):
 
     title: ClassVar[str] = "Padding: absolute position"
     paper_item: ClassVar[str] = "Geiping et al. 2020, section 5: with circular padding absolute position cannot be recovered"
-    also_told: ClassVar[tuple[str, ...]] = ("PSNR after moving it back",)
+    extra_columns: ClassVar[tuple[str, ...]] = ("PSNR after moving it back",)
 
     def cells(self) -> tuple[Cell, ...]:
         """From noise, because a grey start favours no place either."""

@@ -20,7 +20,7 @@ class TextNoise(Study):
     title: ClassVar[str] = "Text: noise on the gradient"
     paper_item: ClassVar[str] = "No paper's figure: noise is told as a share of the gradient's own length"
     small_images: ClassVar[int] = 10
-    also_told: ClassVar[tuple[str, ...]] = ("outcome",)
+    extra_columns: ClassVar[tuple[str, ...]] = ("outcome",)
 
     def cells(self) -> tuple[Cell, ...]:
         """Curve by curve, each from little noise to much."""

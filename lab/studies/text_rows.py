@@ -40,7 +40,7 @@ class TextRows(Study):
         "After DAGER (Petrov et al., NeurIPS 2024), whose networks and texts are others; its figures are no match"
     )
     small_images: ClassVar[int] = 10
-    also_told: ClassVar[tuple[str, ...]] = ("outcome",)
+    extra_columns: ClassVar[tuple[str, ...]] = ("outcome",)
 
     def cells(self) -> tuple[Cell, ...]:
         """Fresh weights first."""

@@ -21,7 +21,7 @@ class TextSteps(Study):
     title: ClassVar[str] = "Text: local steps before the update is sent"
     paper_item: ClassVar[str] = "After DAGER (Petrov et al., NeurIPS 2024), section on FedAvg; its figures are no match"
     small_images: ClassVar[int] = 10
-    also_told: ClassVar[tuple[str, ...]] = ("outcome",)
+    extra_columns: ClassVar[tuple[str, ...]] = ("outcome",)
 
     def cells(self) -> tuple[Cell, ...]:
         """Curve by curve, each from few steps to many."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from lab.attacks.gradient_matching import GradientMatching
-from lab.client.checkpoints.finding import stages
+from lab.client.checkpoints.weight_paths import stages
 from lab.experiments.experiment import Experiment
 from lab.federated.networks.small_convnet import SmallConvNet
 from lab.studies.base import Cell, Study
@@ -20,7 +20,7 @@ class Training(Study):
     title: ClassVar[str] = "Training: from fresh weights to trained ones"
     paper_item: ClassVar[str] = "Geiping et al. 2020, Table 1, untrained against trained, made continuous"
     small_images: ClassVar[int] = 10
-    also_told: ClassVar[tuple[str, ...]] = ("gradient's length",)
+    extra_columns: ClassVar[tuple[str, ...]] = ("gradient's length",)
 
     def cells(self) -> tuple[Cell, ...]:
         """One moment a row, the earliest first; the shipped weights of 40 epochs last."""

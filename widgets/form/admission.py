@@ -103,7 +103,7 @@ def _pixels(text: str) -> int:
 
 
 def _check_weights(experiment: Experiment) -> None:
-    from lab.client.checkpoints.finding import STAGES
+    from lab.client.checkpoints.weight_paths import STAGES
 
     if experiment.weights and experiment.weights not in [path.name for path in STAGES.glob("*.safetensors")]:
         raise _refused("takes no weights from a file of one's own")

@@ -28,13 +28,13 @@ class GuessReadout:
     """Looks at the last state, and at as many before it as cost little while somebody wants to see them."""
 
     def __init__(self, attack: Attack, attacked: Round | RoundWithoutTruth) -> None:
-        from lab.evaluation.downhill import Downhill
+        from lab.evaluation.descent_direction import DescentDirection
         from lab.evaluation.layer_match import LayerMatcher
         from lab.federated.tensors import IMAGES
 
         seen = attacked.observation.to(attacked.observation.device)  # a copy of the network, without the attack's hooks
         self._matcher = LayerMatcher(seen)
-        self._downhill = Downhill(attack, seen)
+        self._downhill = DescentDirection(attack, seen)
         self._of_pictures = seen.modality == IMAGES
         layers = dict.fromkeys(name.rpartition(".")[0] for name in seen.update)
         self._spoken = spoken_names(seen.network, layers)

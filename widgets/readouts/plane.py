@@ -13,7 +13,7 @@ from widgets.form.shields import KNOWING, NAIVE, accuracy, attacker, dial
 
 if TYPE_CHECKING:
     from lab import Experiment
-    from lab.duel.front import Front, Point
+    from lab.duel.front import ParetoFront, Point
     from widgets.run.history import PastRun
 
 Dot = dict[str, Any]
@@ -96,7 +96,7 @@ def _shield(point: Point) -> str:
     return f"{called(point.name)} {point.strength} of {STRENGTHS}" if point.name else "no shield"
 
 
-def _size(found: Front, phase: str, count: int) -> str:
+def _size(found: ParetoFront, phase: str, count: int) -> str:
     """How small the study was, in its own numbers."""
     from lab.duel.front import EARLY
 

@@ -213,9 +213,9 @@ def _described_inputs(attacked: Round) -> dict[str, Any]:
 
 def layer_norms(network: nn.Module, update: Mapping[str, torch.Tensor]) -> list[dict[str, Any]]:
     """Length and count of the numbers of each layer, weights and bias together."""
-    from lab.evaluation.layer_match import by_layer, loudest
+    from lab.evaluation.layer_match import by_layer, sample_entries
 
-    layers, numbers = by_layer(update), loudest(update)
+    layers, numbers = by_layer(update), sample_entries(update)
     spoken = spoken_names(network, layers)
     return [
         {

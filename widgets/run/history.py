@@ -107,12 +107,12 @@ def title(experiment: Experiment) -> str:
     Not which picture: its thumbnail shows that as far as the attack found it, and it may still be covered.
     """
     from lab import Experiment
-    from lab.experiments.recommended import of_one_kind, recommended_for
+    from lab.experiments.recommended import recommended_for, with_one_modality
     from widgets.form.differences import differences
 
     unknown = experiment.dataset.name == "unknown"  # of whose client nothing is chosen
     default, network = Experiment(dataset=experiment.dataset) if unknown else Experiment(), type(experiment.network)()
-    usual = replace(of_one_kind(default, replace(default, network=network)), attack=recommended_for(experiment))
+    usual = replace(with_one_modality(default, replace(default, network=network)), attack=recommended_for(experiment))
     other = [each for each in differences(default, usual) if each.path == "network"]
     chosen = [each for each in (*other, *differences(usual, experiment)) if each.path != "picture"]
     return ", ".join(f"{each.title}: {each.after}" for each in chosen) or "the default experiment"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lab import Experiment, Round
     from lab.evaluation.round import RoundWithoutTruth
     from lab.experiments.driving import Driven
-    from lab.experiments.opened import Opened
+    from lab.experiments.imported_update import ImportedUpdate
     from lab.federated.observation import Observation
     from lab.modalities.base import Shown
     from widgets.run.worker import Gate
@@ -34,11 +34,11 @@ def load() -> None:
     import lab.experiments.rounds  # noqa: F401
 
 
-def open_update(data: bytes, file: str, beside: Experiment) -> Opened:
+def open_update(data: bytes, file: str, beside: Experiment) -> ImportedUpdate:
     """The attack on an update from a file, its network the present one's where that fits. Raises ``LabError``."""
-    from lab.experiments.opened import opened
+    from lab.experiments.imported_update import import_update
 
-    return opened(data, file, (beside.network,))
+    return import_update(data, file, (beside.network,))
 
 
 def diagnose(seen: Observation) -> list[str]:
@@ -55,11 +55,11 @@ def simulate(experiment: Experiment) -> tuple[Round | RoundWithoutTruth, str]:
     """
     from lab import simulate_round
     from lab.client.datasets.unknown import Unknown
-    from lab.experiments.opened import received
+    from lab.experiments.imported_update import round_of
     from lab.machine import devices
 
     allowance.check(experiment)
-    attacked = received(experiment) if isinstance(experiment.dataset, Unknown) else simulate_round(experiment)
+    attacked = round_of(experiment) if isinstance(experiment.dataset, Unknown) else simulate_round(experiment)
     return attacked, devices.describe(attacked.observation.device, attacked.observation.network)
 
 
@@ -75,7 +75,7 @@ def drive(
     """Ask the attack for states while the gate lets them through; returns the sentence about how it ended.
 
     ``deliver`` gets each state with the seconds that the attack itself has taken; ``pace_s`` says how long
-    the whole run is to be looked at, ``watched`` whether somebody looks at the layers, ``opened`` at which most closely.
+    the whole run is to be looked at, ``watched`` whether somebody looks at the layers, ``import_update`` at which most closely.
     """
     from lab.experiments.driving import drive as driven
     from widgets.readouts.guess_readout import GuessReadout

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from lab import Experiment, Round
     from lab.evaluation.round import RoundWithoutTruth
     from lab.experiments.edits import Patch
-    from lab.experiments.opened import Opened
+    from lab.experiments.imported_update import ImportedUpdate
 
 READING = "Reading {name}: whose network are these shapes of?"
 HEARTBEAT_S = 30.0
@@ -81,7 +81,7 @@ class Session(HasTraits):
         self.past = History()
         self._way_down = Gate()  # that of the newest way down; dropped once another experiment is asked for
         self._reading, self._examining = Gate(), Gate()  # those of the file opened last, and of the doctor's look at it
-        self._opened_last: Opened | None = None
+        self._opened_last: ImportedUpdate | None = None
         self._round: Round | RoundWithoutTruth | None = None
         self._last_beat: float | None = None
         self._start_wanted, self._only_if_quick = 0.0, False
@@ -208,7 +208,7 @@ class Session(HasTraits):
             self.message = told
             answered(told)
 
-        def taken(opened: Opened) -> None:
+        def taken(opened: ImportedUpdate) -> None:
             self._opened_last = opened
             self.take(replacing(opened.experiment))
             answered("")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from lab.lazy import Tensor, torch
 
 from lab.attacks.labels.llg import multi_labels, recover_labels
-from lab.federated.inputs import moved
+from lab.federated.inputs import moved_to
 from lab.federated.observation import Observation
 from lab.federated.tensors import Gradients, Inputs, Targets
 
@@ -68,7 +68,7 @@ def _chunks(made: Gradients, shared: Gradients) -> Iterator[tuple[Tensor, Tensor
 def fit(observation: Observation, inputs: Inputs, labels: Targets | None = None) -> Fit:
     """How the input's own update explains the shared one; with these labels, or those that the server knows or infers."""
     labels = known_labels(observation) if labels is None else labels
-    made = observation.protocol.update(observation.network, moved(inputs, observation.device), labels)
+    made = observation.protocol.update(observation.network, moved_to(inputs, observation.device), labels)
     return fitted(made, observation.update)
 
 

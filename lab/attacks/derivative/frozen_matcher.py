@@ -15,7 +15,7 @@ from lab.attacks.derivative.matcher import Match, matched
 from lab.attacks.derivative.weight_shift import BlendShift, PlainShift, Shift
 from lab.attacks.matching.distances.base import Distance
 from lab.federated.gradients import LocalSteps, trainable
-from lab.federated.inputs import each, named
+from lab.federated.inputs import as_mapping, tree_map
 from lab.federated.inputs import rows as rows_of
 from lab.federated.tensors import Gradients, Inputs, Targets
 from lab.federated.updates import length
@@ -37,11 +37,11 @@ class _Inputs:
     @classmethod
     def free(cls, inputs: Inputs, targets: Targets) -> _Inputs:
         """Outside any graph, and the start of one where they are no whole numbers."""
-        return cls(each(_freed, inputs), _freed(targets))
+        return cls(tree_map(_freed, inputs), _freed(targets))
 
     @property
     def leaves(self) -> list[Tensor]:
-        return [tensor for tensor in (*named(self.inputs).values(), self.targets) if tensor.requires_grad]
+        return [tensor for tensor in (*as_mapping(self.inputs).values(), self.targets) if tensor.requires_grad]
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,7 +190,7 @@ class FrozenMatcher:
         while True:
             h = self.step_lengths[index] / shift.length
             found = self._gradients_at(h, step, inputs, shift, with_curvature=with_curvature)
-            correction = self._correction(found, step.input_gradient, len(named(inputs.inputs)))
+            correction = self._correction(found, step.input_gradient, len(as_mapping(inputs.inputs)))
             self.step_lengths[index] *= correction
             if not left or 1 / STEP_RATIO < correction < STEP_RATIO:
                 return found, h

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from lab.attacks.derivative.frozen_network import Freezable
 from lab.errors import is_short_of_memory
 from lab.federated.gradients import MEAN_CROSS_ENTROPY, parameter_gradient, pull_back
-from lab.federated.inputs import each, moved, named, random
+from lab.federated.inputs import as_mapping, moved_to, tree_map, uniform
 from lab.federated.losses.base import Loss
 from lab.federated.observation import Observation
 from lab.federated.tensors import Gradients, Inputs, Labels, Shape
@@ -72,7 +72,7 @@ def can_freeze(observation: Observation) -> bool:
 def is_verified(network: nn.Module, shape: Shape, loss: Loss = MEAN_CROSS_ENTROPY) -> bool:
     """Whether the second pass may decide as the first one did; costs about five training steps on one input of this shape."""
     like = next(network.parameters())
-    tried = moved(random(shape, 1, stream(0, "a picture for a proof"), like.dtype), like.device)
+    tried = moved_to(uniform(shape, 1, stream(0, "a picture for a proof"), like.dtype), like.device)
     label = torch.zeros(1, dtype=torch.long, device=like.device)
     frozen = _Frozen(Freezable(network), tried, label, loss)
     logits, gradients = frozen.recorded()
@@ -87,9 +87,9 @@ def is_verified(network: nn.Module, shape: Shape, loss: Loss = MEAN_CROSS_ENTROP
 
 def _agree(network: nn.Module, frozen: _Frozen, gradients: _Gradients) -> bool:
     """Whether d/dx <g(x), v> at v = g(x) is the same by both ways."""
-    leaf = each(_leaf, frozen.inputs)
+    leaf = tree_map(_leaf, frozen.inputs)
     update = parameter_gradient(network, leaf, frozen.label, frozen.loss, differentiable=True)
-    found = pull_back(list(update.values()), list(named(leaf).values()), [tensor.detach() for tensor in update.values()])
+    found = pull_back(list(update.values()), list(as_mapping(leaf).values()), [tensor.detach() for tensor in update.values()])
     exact = _side_by_side(found)
     return _is_small(frozen.mixed_derivative(gradients) - exact, DERIVATIVE_TOLERANCE, exact)
 
@@ -120,7 +120,7 @@ class _Frozen:
 
     def __init__(self, model: Freezable, inputs: Inputs, label: Labels, loss: Loss) -> None:
         self.model, self.inputs, self.label, self.loss = model, inputs, label, loss
-        self.leaf = each(_leaf, inputs)
+        self.leaf = tree_map(_leaf, inputs)
         self.weights = {name: tensor.detach().clone().requires_grad_() for name, tensor in model.weights.items()}
         self.decisions: list[Tensor] = []
 
@@ -129,7 +129,7 @@ class _Frozen:
         self.model.use(self.weights)
         logits = self.model(self.leaf)
         self.decisions = list(self.model.tape.decisions)
-        leaves = list(named(self.leaf).values())
+        leaves = list(as_mapping(self.leaf).values())
         wanted = [*leaves, *self.weights.values()]
         found = torch.autograd.grad(self.loss.value(logits, self.label), wanted, retain_graph=True, materialize_grads=True)
         weights = dict(zip(self.weights, found[len(leaves) :], strict=True))
@@ -148,13 +148,13 @@ class _Frozen:
     def _change(self, h: float, gradients: _Gradients) -> Tensor:
         self.model.use({name: (tensor + h * gradients.weights[name]).detach() for name, tensor in self.model.weights.items()})
         self.model.tape.replaying, self.model.tape.decisions = True, deque(self.decisions)
-        leaf = each(_leaf, self.inputs)
-        found = torch.autograd.grad(self.loss.value(self.model(leaf), self.label), list(named(leaf).values()))
+        leaf = tree_map(_leaf, self.inputs)
+        found = torch.autograd.grad(self.loss.value(self.model(leaf), self.label), list(as_mapping(leaf).values()))
         return _side_by_side(found) - gradients.inputs
 
     def is_accounted_for(self, logits: Tensor) -> bool:
         """Whether their graph holds known operations alone, each kink recorded, and no weights but those given."""
-        met, given = Counter[str](), {id(leaf) for leaf in (*named(self.leaf).values(), *self.weights.values())}
+        met, given = Counter[str](), {id(leaf) for leaf in (*as_mapping(self.leaf).values(), *self.weights.values())}
         for node in _nodes(logits):
             if node.name() == LEAF_NODES:
                 if id(getattr(node, "variable", None)) not in given:

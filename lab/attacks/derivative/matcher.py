@@ -10,7 +10,7 @@ from lab.lazy import Tensor
 
 from lab.federated.attention import PlainAttention
 from lab.federated.gradients import UpdateRule, pull_back
-from lab.federated.inputs import each, formed, named
+from lab.federated.inputs import as_in, as_mapping, tree_map
 from lab.federated.second_derivatives import second_derivatives
 from lab.federated.tensors import Gradients, Inputs, Targets
 
@@ -63,8 +63,8 @@ def match(rule: UpdateRule, inputs: Inputs, targets: Targets, distance: Distance
     v is taken at the detached gradient first, so that the second backward pass is one
     vector-Jacobian product towards the inputs alone.
     """
-    free, soft = each(_free, inputs), _free(targets) if targets.is_floating_point() else targets
-    leaves = [*named(free).values(), *([soft] if soft.requires_grad else [])]
+    free, soft = tree_map(_free, inputs), _free(targets) if targets.is_floating_point() else targets
+    leaves = [*as_mapping(free).values(), *([soft] if soft.requires_grad else [])]
     with PlainAttention():
         update = rule(free, soft)
     value, direction = distance.value_and_gradient({name: tensor.detach() for name, tensor in update.items()}, shared)
@@ -75,9 +75,9 @@ def match(rule: UpdateRule, inputs: Inputs, targets: Targets, distance: Distance
 
 def matched(value: Tensor, inputs: Inputs, gradients: Sequence[Tensor]) -> Match:
     """A match from the gradient of each tensor of the inputs, then that of the targets, where these are free."""
-    names = list(named(inputs))
+    names = list(as_mapping(inputs))
     soft = gradients[len(names)] if len(gradients) > len(names) else None
-    return Match(value, formed(inputs, dict(zip(names, gradients, strict=False))), soft)
+    return Match(value, as_in(inputs, dict(zip(names, gradients, strict=False))), soft)
 
 
 def _free(tensor: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from lab.lazy import Float, Tensor, nn, no_grad, torch
 from lab.attacks.labels.class_counts import as_labels, counts, responses
 from lab.attacks.labels.integer_counts import MAX_PROBABILITY, factor_of_integer_counts
 from lab.errors import LabError
-from lab.federated.inputs import moved, random
+from lab.federated.inputs import moved_to, uniform
 from lab.federated.observation import LabelSource, Observation
 from lab.federated.tensors import Inputs, Labels, Targets
 from lab.randomness import stream
@@ -144,8 +144,8 @@ def _logits_of_noise(observation: Observation) -> Float[Tensor, "guesses classes
 
 def _noise(observation: Observation) -> Inputs:
     """Inputs that stand for the unknown ones."""
-    noise = random(observation.input_shape, RANDOM_INPUTS, stream(0, "pictures for guessing labels"), torch.float32)
-    return moved(noise, next(observation.network.parameters()))
+    noise = uniform(observation.input_shape, RANDOM_INPUTS, stream(0, "pictures for guessing labels"), torch.float32)
+    return moved_to(noise, next(observation.network.parameters()))
 
 
 def _logit_gradient(observation: Observation) -> Tensor:

@@ -9,7 +9,7 @@ from lab.attacks.base import AttackState, Outcome
 from lab.attacks.closed_form.mismatch import known_labels
 from lab.attacks.matching.distances.base import Distance
 from lab.attacks.matching.outcomes import MatchingOutcome
-from lab.federated.inputs import moved
+from lab.federated.inputs import moved_to
 from lab.federated.observation import Observation
 from lab.modalities.base import modality_of
 
@@ -36,7 +36,7 @@ class BestState:
 def update_distance(distance: Distance, observation: Observation, state: AttackState) -> float:
     """How far the update of a state's candidate, as it is shown, is from the shared one; infinite where it is no number."""
     labels = known_labels(observation) if state.labels is None else state.labels
-    shown = modality_of(observation.modality).inside(moved(state.candidate, observation.device))
+    shown = modality_of(observation.modality).inside(moved_to(state.candidate, observation.device))
     update = observation.protocol.update(observation.network, shown, labels)
     found = float(distance({name: update[name].detach() for name in observation.update}, observation.update))
     return found if math.isfinite(found) else math.inf

@@ -24,7 +24,7 @@ from lab.lazy import Bool, Float
 from lab.attacks.closed_form.linear_layers import CONSISTENT_RESIDUAL, derivative_from_output, single_input
 from lab.attacks.matching.deduced_observation import DeducedObservation
 from lab.attacks.matching.defence_detection import DetectedDefence, detect_defence
-from lab.federated.inputs import each, moved, random
+from lab.federated.inputs import moved_to, tree_map, uniform
 from lab.federated.observation import Observation
 from lab.federated.sharing import sharing_copy
 from lab.federated.tensors import Gradients
@@ -158,12 +158,12 @@ def _silent_share(observation: Observation, layer: nn.Linear) -> float:
     A black or white background, or a one-hot row, can enter a layer as zeros, and nothing then tells them from features off.
     """
     entered: list[Tensor] = []
-    noise = random(observation.input_shape, RANDOM_INPUTS, stream(0, "pictures that leave units silent"), torch.float32)
+    noise = uniform(observation.input_shape, RANDOM_INPUTS, stream(0, "pictures that leave units silent"), torch.float32)
     hook = layer.register_forward_hook(lambda _, inputs, __: entered.append(inputs[0]))
     try:
         with torch.no_grad():
-            for witness in (noise, each(torch.zeros_like, noise), each(torch.ones_like, noise)):
-                observation.network(moved(witness, next(observation.network.parameters())))
+            for witness in (noise, tree_map(torch.zeros_like, noise), tree_map(torch.ones_like, noise)):
+                observation.network(moved_to(witness, next(observation.network.parameters())))
     finally:
         hook.remove()
     return max(float((inputs == 0).double().mean()) for inputs in entered)

@@ -17,7 +17,7 @@ from lab.attacks.matching.priors.base import Prior
 from lab.attacks.matching.settings import Matching
 from lab.errors import LabError
 from lab.federated.gradients import pull_back
-from lab.federated.inputs import both, each, first, is_same, kept, plus
+from lab.federated.inputs import add_scaled, detached, first, is_equal, tree_map, zip_map
 from lab.federated.observation import LabelSource, Observation
 from lab.federated.tensors import Inputs, Labels, Targets
 from lab.modalities.base import Leaves, modality_of
@@ -43,7 +43,7 @@ class Evaluation:
 
     def is_at(self, inputs: Inputs, perturbation: Inputs | None, targets: Targets) -> bool:
         """Whether this is the evaluation there."""
-        return perturbation is self.perturbation and is_same(inputs, self.inputs) and torch.equal(targets, self.targets)
+        return perturbation is self.perturbation and is_equal(inputs, self.inputs) and torch.equal(targets, self.targets)
 
 
 class CachedObjective:
@@ -56,9 +56,9 @@ class CachedObjective:
     def __call__(self, inputs: Inputs, perturbation: Inputs | None, targets: Targets) -> Evaluation:
         """The match of the perturbed candidate and the penalties of the clear one, computed afresh unless this came last."""
         if self.last is None or not self.last.is_at(inputs, perturbation, targets):
-            match = self.matcher(inputs if perturbation is None else both(torch.add, inputs, perturbation), targets)
+            match = self.matcher(inputs if perturbation is None else zip_map(torch.add, inputs, perturbation), targets)
             penalties = [prior.value_and_gradient(inputs) for prior in self.priors]
-            self.last = Evaluation(kept(inputs), perturbation, targets, match, penalties)
+            self.last = Evaluation(detached(inputs), perturbation, targets, match, penalties)
         return self.last
 
 
@@ -87,7 +87,7 @@ class Search:
         self.objective = CachedObjective(matcher, attack.priors)
         self.is_warm_start, self.is_corrected = start is not None, False
         self.modality = modality_of(observation.modality)
-        self.candidate = self.modality.start(observation, generator, noise=noise) if start is None else kept(start)
+        self.candidate = self.modality.start(observation, generator, noise=noise) if start is None else detached(start)
         self.logits, self.fixed = self._first_targets(generator)
         self.leaves, self.stepper = self._stepped()
         self.generator = generator
@@ -181,7 +181,7 @@ class Search:
         if not self.attack.annealing or self.progress >= NOISE_FREE_AFTER:
             return None
         deviation = self.attack.annealing * Schedule.COSINE.factor(self.progress)
-        return each(lambda tensor: deviation * normal_like(tensor, self.generator), self.candidate)
+        return tree_map(lambda tensor: deviation * normal_like(tensor, self.generator), self.candidate)
 
     def _gradients(self, inputs: Inputs) -> dict[str, float]:
         """Set the gradients of all leaves at this candidate; the prior's factors are those of the step's first evaluation."""
@@ -193,7 +193,7 @@ class Search:
             self.prior_factors = [prior.factor(gradient, match.input_gradient, self.progress) for prior, (_, gradient) in pairs]
         total, value = match.input_gradient, match.distance
         for factor, (penalty, gradient) in zip(self.prior_factors, penalties, strict=True):
-            total, value = plus(total, factor, gradient), value + factor * penalty
+            total, value = add_scaled(total, factor, gradient), value + factor * penalty
         self.pending = value
         self._set_gradients(total, targets, match.target_gradient)
         values = {prior.name: float(penalty) for prior, (penalty, _) in zip(self.attack.priors, penalties, strict=True)}

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 from lab.client.checkpoints import imagenet
 from lab.client.checkpoints.card import Card, Recipe, read_card
-from lab.client.checkpoints.finding import located
-from lab.client.checkpoints.opening import check_file, keeps_order, opened
 from lab.client.checkpoints.tree import leaves
+from lab.client.checkpoints.weight_files import check_file, keeps_order, load_tensors
+from lab.client.checkpoints.weight_paths import locate_weights
 from lab.client.checkpoints.weights import Weights
 from lab.errors import LabError
 from lab.federated.networks.base import BatchNorm, Network
@@ -64,14 +64,14 @@ def classes(options: Network, path: str = "") -> int:
 def at_hand(options: Network, path: str = "") -> bool:
     """Whether trained weights can be had without a download: the file, the published ones once fetched, the shipped ones."""
     if path:
-        return os.path.isfile(located(path))
+        return os.path.isfile(locate_weights(path))
     return imagenet.cached(options).is_file() if imagenet.published(options) else card(options) is not None
 
 
 def check_at_hand(options: Network, path: str = "") -> None:
     """Raise ``LabError`` where there are no trained weights to read, without reading any."""
     if path:
-        check_file(located(path))
+        check_file(locate_weights(path))
     elif imagenet.published(options):
         imagenet.at_hand(options)
     elif card(options) is None:
@@ -96,17 +96,17 @@ def weights(options: Network, path: str = "") -> Weights:
     Raises ``LabError`` where there are none at hand, or the file cannot be read.
     """
     if path:
-        file = located(path)
-        content = leaves(opened(file), file)
+        file = locate_weights(path)
+        content = leaves(load_tensors(file), file)
         return Weights(content, path, lambda tensors: imagenet.renamed(options, tensors), in_order=keeps_order(file))
     if imagenet.published(options):
         file = imagenet.at_hand(options)
-        return Weights(leaves(opened(file), file), "torchvision", lambda tensors: imagenet.renamed(options, tensors))
+        return Weights(leaves(load_tensors(file), file), "torchvision", lambda tensors: imagenet.renamed(options, tensors))
     name = _shipped_name(options)
     if name is None:
         raise _none_shipped(options)
     file = FOLDER / f"{name}.safetensors"
-    return Weights(leaves(opened(file), file), f"the shipped {name}", in_order=False)
+    return Weights(leaves(load_tensors(file), file), f"the shipped {name}", in_order=False)
 
 
 def _shipped_name(options: Network) -> str | None:

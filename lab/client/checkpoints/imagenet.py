@@ -11,7 +11,7 @@ from lab.lazy import Tensor, torch
 
 from lab.federated.networks.base import Network
 from lab.federated.networks.imagenet_resnet import ImageNetResNet
-from lab.federated.networks.imagenet_vit import BASE, ImageNetViT
+from lab.federated.networks.imagenet_vit import BASE_WIDTH, ImageNetViT
 from lab.federated.networks.mobilenet_v3 import MobileNetV3, Size
 from lab.federated.networks.squeezenet import SqueezeNet
 from lab.federated.networks.vgg11 import TORCHVISIONS_UNITS, VGG11
@@ -132,7 +132,7 @@ def _file(options: Network) -> _Published | None:
     if isinstance(options, ImageNetResNet):
         return _RESNETS[options.depth]
     if isinstance(options, ImageNetViT):
-        return _VIT_BASE if options.width == BASE else None
+        return _VIT_BASE if options.width == BASE_WIDTH else None
     if isinstance(options, MobileNetV3):
         return _MOBILE[options.size]
     if isinstance(options, VGG11):

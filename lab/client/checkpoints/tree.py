@@ -8,8 +8,8 @@ from typing import Any
 
 from lab.lazy import Tensor, torch
 
-from lab.client.checkpoints.inert import Array, Beside
-from lab.client.checkpoints.opening import HOW
+from lab.client.checkpoints.inert_objects import Array, OpaqueObject
+from lab.client.checkpoints.weight_files import HOW
 from lab.errors import LabError
 
 MOST_NUMBERS = 2**30
@@ -24,7 +24,7 @@ def leaves(content: Any, path: Path) -> Leaves:
     found = {names: tensor for names, value in _walk(content) if names and (tensor := _tensor(value)) is not None}
     if found:
         return found
-    if any(isinstance(value, Beside) and value.is_module for _, value in _walk(content)):
+    if any(isinstance(value, OpaqueObject) and value.is_module for _, value in _walk(content)):
         raise LabError(f"{path} is a whole pickled network, which only its own code could rebuild; with that, {HOW}.")
     raise LabError(f"{path} is not a dictionary of tensors by name; {HOW}.")
 

@@ -15,7 +15,7 @@ from lab.errors import LabError
 
 MOST_INK = 16
 """The files count the dark dots of 4 x 4: a pixel is 0 to 16."""
-ONE_IN = 5
+TEST_EVERY = 5
 """Every fifth picture is for testing."""
 
 
@@ -58,7 +58,7 @@ class Digits(PublishedSet):
         """All pictures of a split, uint8, and their labels."""
         self.fetch()
         images, labels = _read()
-        is_test = torch.arange(len(labels)) % ONE_IN == ONE_IN - 1
+        is_test = torch.arange(len(labels)) % TEST_EVERY == TEST_EVERY - 1
         chosen = is_test if split is Split.TEST else ~is_test
         return images[chosen], labels[chosen]
 

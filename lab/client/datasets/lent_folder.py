@@ -15,7 +15,7 @@ from lab.client.datasets.base import Dataset
 from lab.client.datasets.folder import Folder
 from lab.errors import LabError
 from lab.files.lent_folders import find
-from lab.files.ordinary import check_ordinary
+from lab.files.regular import check_regular
 from lab.modalities.images.codec import SUFFIXES
 from lab.options.fields import AtMost, Bounds, Help, Name
 
@@ -61,7 +61,7 @@ def _check_inside(root: Path) -> None:
         for path in _pictures(root):
             if not path.resolve().is_relative_to(real):
                 raise LabError(f"{path} is a link that leads out of the folder; put the picture itself there.")
-            check_ordinary(path.stat().st_mode, "a picture; take it out of the folder", str(path))
+            check_regular(path.stat().st_mode, "a picture; take it out of the folder", str(path))
     except (OSError, RuntimeError):  # the latter for links in a circle
         raise LabError(f"folder: {root} cannot be read; check its permissions and links.") from None
 

@@ -15,7 +15,7 @@ from lab.client.datasets.molecules import RINGS, has_ring
 from lab.errors import LabError
 from lab.federated.tensors import Inputs, Shape
 from lab.modalities.graphs.building import Graph, batch_of
-from lab.modalities.graphs.line_notation import ATOMS, MOST_LETTERS, parse, written
+from lab.modalities.graphs.line_notation import ATOMS, MOST_LETTERS, parse, to_line
 from lab.options.fields import AtMost, Help, Name
 
 MOST_ATOMS, MOST_BONDS = 24, 4
@@ -47,7 +47,7 @@ class Molecule(Dataset):
             raise _odd("a bond was given twice, or leads nowhere or back to its atom; bind each two atoms once")
         graph = list(kinds), pairs
         _check(graph)
-        return cls(written(graph))
+        return cls(to_line(graph))
 
     @property
     def class_names(self) -> tuple[str, ...]:

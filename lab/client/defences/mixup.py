@@ -9,7 +9,7 @@ from lab.lazy import Tensor, np, torch
 
 from lab.client.defences.base import TrainingDefence
 from lab.federated.gradient_rules import ChangedRule, GradientRule
-from lab.federated.inputs import both, rows
+from lab.federated.inputs import rows, zip_map
 from lab.federated.mixing import Mixing
 from lab.federated.protocols.base import Protocol
 from lab.federated.tensors import Gradients, Inputs, Targets
@@ -59,6 +59,6 @@ class _Mixed(ChangedRule):
         order = torch.randperm(len(targets), generator=self.generator).to(targets.device)
         seed = int(torch.randint(2**31, (), generator=self.generator))
         weight = float(np.random.default_rng(seed).beta(self.strength, self.strength))
-        mixed = both(lambda one, other: weight * one + (1 - weight) * other, inputs, rows(inputs, order))
+        mixed = zip_map(lambda one, other: weight * one + (1 - weight) * other, inputs, rows(inputs, order))
         own, other = (self.rule.gradient(model, weights, mixed, labels) for labels in (targets, targets[order]))
         return {name: weight * tensor + (1 - weight) * other[name] for name, tensor in own.items()}

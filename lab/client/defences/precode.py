@@ -75,9 +75,9 @@ class _Drawn(ChangedRule):
 
     def gradient(self, model: nn.Module, weights: Gradients, inputs: Inputs, targets: Targets) -> dict[str, Tensor]:
         """That of the loss with codes drawn by chance, and that of their divergence."""
-        from lab.federated.bottleneck import drawing
+        from lab.federated.bottleneck import sampling
 
-        with drawing(model, lambda mean: normal_like(mean, self.generator)):
+        with sampling(model, lambda mean: normal_like(mean, self.generator)):
             found = self.rule.gradient(model, weights, inputs, targets)
         if not self.divergence:
             return found
@@ -87,9 +87,9 @@ class _Drawn(ChangedRule):
 
     def _of_divergence(self, model: nn.Module, weights: Gradients, inputs: Inputs) -> dict[str, Tensor]:
         """The gradient of the mean divergence."""
-        from lab.federated.bottleneck import listening, total_divergence
+        from lab.federated.bottleneck import recording_parameters, total_divergence
 
         leaves, told = {name: tensor.detach().requires_grad_() for name, tensor in weights.items()}, list[Tensor]()
-        with listening(model, told):
+        with recording_parameters(model, told):
             torch.func.functional_call(model, leaves, (inputs,))
         return gradient_wrt(total_divergence(told).mean(), leaves)

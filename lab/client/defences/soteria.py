@@ -10,7 +10,7 @@ from lab.lazy import Tensor, no_grad, torch
 from lab.client.defences.base import TrainingDefence
 from lab.client.representation import before_last_layer, last_layer
 from lab.federated.gradient_rules import ChangedRule, GradientRule
-from lab.federated.inputs import each
+from lab.federated.inputs import tree_map
 from lab.federated.tensors import Gradients, Inputs, Targets
 from lab.options.fields import Bounds, Help
 from lab.randomness import normal_like
@@ -65,7 +65,7 @@ class _Masked(ChangedRule):
         """|f| / ||df/dx|| of each feature, shape (features,); the norm by differences along random directions."""
         features, square = self._features(model, weights, inputs), 0
         for _ in range(PROBES):
-            moved = each(self._moved, inputs)
+            moved = tree_map(self._moved, inputs)
             square = square + (self._features(model, weights, moved) - features).square()
         return (features.abs() / torch.as_tensor(square).sqrt().clamp_min(1e-12)).sum(0)
 

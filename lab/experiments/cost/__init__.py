@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from lab.client import checkpoints
 from lab.experiments.cost.memory import attack_bytes, round_bytes, sizes_of
+from lab.experiments.cost.network_profile import profile_of
 from lab.experiments.cost.products import attack_products, products_per_second, round_products
-from lab.experiments.cost.sketch import sketch
 from lab.experiments.experiment import Experiment
 
 
@@ -44,7 +44,7 @@ def cost(experiment: Experiment) -> Cost:
     """
     _ = experiment.modality
     classes = checkpoints.classes(experiment.network, experiment.weights) if experiment.trained else len(experiment.class_names)
-    sizes = sizes_of(experiment, sketch(experiment.network, experiment.input_shape, classes, experiment.defences))
+    sizes = sizes_of(experiment, profile_of(experiment.network, experiment.input_shape, classes, experiment.defences))
     return Cost(
         round_bytes=round_bytes(experiment, sizes),
         attack_bytes=attack_bytes(experiment, sizes),

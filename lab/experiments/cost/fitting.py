@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lab.errors import LabError
 from lab.experiments.cost.memory import BYTES
-from lab.experiments.cost.sketch import sketch
+from lab.experiments.cost.network_profile import profile_of
 from lab.experiments.experiment import Experiment
 from lab.machine import resources
 
@@ -30,7 +30,7 @@ def check_size(experiment: Experiment) -> None:
 def _weights(experiment: Experiment) -> int:
     """How many numbers the network has; 0 of one that somebody added and of which only running it tells."""
     try:
-        return sketch(experiment.network, experiment.input_shape, len(experiment.class_names), experiment.defences).weights
+        return profile_of(experiment.network, experiment.input_shape, len(experiment.class_names), experiment.defences).weights
     except LabError:
         raise
     except Exception:

@@ -31,7 +31,7 @@ from lab.attacks.span import Span
 from lab.attacks.text.prefixes import CHUNK
 from lab.client.defences.base import Defence, TrainingDefence
 from lab.client.defending import server_view
-from lab.experiments.cost.sketch import Layer, Sketch
+from lab.experiments.cost.network_profile import Layer, NetworkProfile
 from lab.experiments.experiment import Experiment
 from lab.federated.local_optimisers.base import LocalOptimiser
 from lab.federated.protocols.base import Protocol
@@ -39,7 +39,7 @@ from lab.federated.protocols.base import Protocol
 BYTES = 4
 PICTURES_BESIDE = 50
 """The gallery and its mirror images, among which decoys are sought, and copies on the way."""
-PROOF = 5
+VERIFICATION = 5
 """Times the weights: what the proof takes that the kinks of a network may be frozen, which tries both ways on one picture."""
 SOFT_STEP = 14
 """Times the weights: a step of Adam's in a graph, with what its roots and ratios keep for the way back."""
@@ -66,7 +66,7 @@ SPANS, CHECKED, FOLLOWED = 4, 4, 4
 class Sizes:
     """What an experiment's sizes come to, in numbers."""
 
-    drawn: Sketch
+    drawn: NetworkProfile
     pictures: int
     steps: int
     """Training steps behind the update."""
@@ -101,19 +101,19 @@ class Sizes:
         return pictures * self.drawn.decided
 
 
-def sizes_of(experiment: Experiment, drawn: Sketch) -> Sizes:
+def sizes_of(experiment: Experiment, drawn: NetworkProfile) -> Sizes:
     """The sizes of an experiment with a network of that sketch."""
     return sizes_with(experiment.protocol, experiment, drawn)
 
 
-def sizes_with(protocol: Protocol, experiment: Experiment, drawn: Sketch) -> Sizes:
+def sizes_with(protocol: Protocol, experiment: Experiment, drawn: NetworkProfile) -> Sizes:
     """The same if the client stepped so."""
     steps = protocol.steps(experiment.batch_size)
     rows = max(experiment.batch_size if chosen is None else len(chosen) for chosen in steps.rows)
     return Sizes(drawn, experiment.batch_size, len(steps.rows), rows, bool(experiment.defences), steps.optimiser)
 
 
-def believed(experiment: Experiment, drawn: Sketch) -> list[Sizes]:
+def server_sizes(experiment: Experiment, drawn: NetworkProfile) -> list[Sizes]:
     """What a server may take them for, one after another."""
     return [sizes_with(protocol, experiment, drawn) for protocol in _told(experiment).guesses()]
 
@@ -129,7 +129,7 @@ def round_bytes(experiment: Experiment, sizes: Sizes) -> int:
 
 def attack_bytes(experiment: Experiment, sizes: Sizes) -> int:
     """The same while the server attacks, or a page reads the layers, with what the round left behind."""
-    attacks = [_attack(experiment.attack, taken) for taken in believed(experiment, sizes.drawn)]
+    attacks = [_attack(experiment.attack, taken) for taken in server_sizes(experiment, sizes.drawn)]
     return BYTES * (sizes.held + _known(experiment, sizes) + max(*attacks, _reading(sizes)) + sizes.around)
 
 
@@ -153,7 +153,7 @@ def _remembered(sizes: Sizes) -> int:
     return sizes.optimiser.remembered * sizes.drawn.weights + (2 * sizes.optimiser.remembered + 1) * sizes.drawn.largest_weight
 
 
-def _defended(defence: Defence, drawn: Sketch) -> int:
+def _defended(defence: Defence, drawn: NetworkProfile) -> int:
     """Weights, the clean update and the one before, what is sent, and what the defence needs on its way."""
     return 4 * drawn.weights + defence.working(drawn.weights, drawn.largest_weight)
 
@@ -215,7 +215,7 @@ def _matcher(attack: Matching, sizes: Sizes, steps: int, rows: int, *, followed:
     if not attack.wants_frozen() or not followed:
         graph = (5 * steps + 3) * sizes.kept(rows) // 2
         return (steps + (4 if blends else 6)) * weights + largest + graph
-    return max(_frozen(sizes, steps, rows, blends=blends), PROOF * weights + largest + 4 * sizes.kept(1))
+    return max(_frozen(sizes, steps, rows, blends=blends), VERIFICATION * weights + largest + 4 * sizes.kept(1))
 
 
 def _frozen(sizes: Sizes, steps: int, rows: int, *, blends: bool) -> int:
@@ -298,7 +298,7 @@ def _solves(sizes: Sizes) -> int:
     return 2 * sizes.pictures * (3 * unfolded + 8 * sizes.drawn.kept) + 10 * (whitened if sizes.drawn.is_open else 0)
 
 
-def _places(drawn: Sketch) -> int:
+def _places(drawn: NetworkProfile) -> int:
     """Equations for each pixel of a feature map, top to bottom as far as the weight gradients can tell all of them."""
     most = 0
     layers = [layer for layer in reversed(drawn.layers) if layer.unfolded]

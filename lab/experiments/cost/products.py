@@ -24,7 +24,7 @@ from lab.attacks.patch_embedding import PatchEmbedding
 from lab.attacks.recursive import Recursive
 from lab.attacks.soft_pooling import SoftPooling
 from lab.attacks.span import Span
-from lab.experiments.cost.memory import Sizes, believed
+from lab.experiments.cost.memory import Sizes, server_sizes
 from lab.experiments.experiment import Experiment
 
 STEP = 3
@@ -33,20 +33,20 @@ FROZEN, EXACT = 5, 7
 FROZEN_AMONG_SEVERAL = 6
 TRIALS = 2
 """Looks that a quasi-Newton step takes, mostly one."""
-TRIP = 32
+MEMORY_TRIP = 32
 """Products in the time that each weight costs a pass in trips through memory, its own and those of distance and update."""
-CALL = 2_500_000
+LAYER_CALL = 2_500_000
 """Products in the time that each layer costs a pass before anything is multiplied."""
-OUTER = 8
+PER_ELEMENT = 8
 """Operations on each number of a layer that is read."""
-REACHED = 2 / 3
+PEAK_SHARE = 2 / 3
 """What layers make of the rate of plain matrices. With it, and the two above, ten networks of the catalogue took 0.5 to 2 times
 the seconds said (one thread of a Xeon)."""
-DESCENT = 600
+LAYERWISE_PASSES = 600
 """Forward passes, in double precision, of a way down through the layers: conjugate gradients, layer by layer."""
 DOUBLE = 2
 RATE_SIDE = 512
-DECOMPOSED = 30
+SVD_PRODUCTS = 30
 """Products that singular vectors take for each of a matrix product."""
 USUAL_STEPS = {name: getattr(GradientMatching(), name) for name in ("iterations", "restarts")}
 """What an attack is taken to take that does not say it by these names."""
@@ -59,7 +59,7 @@ def round_products(sizes: Sizes) -> int:
 
 def attack_products(experiment: Experiment, sizes: Sizes) -> int:
     """The whole attack; by each rule that the client may have stepped by, as long as it takes to tell."""
-    taken = believed(experiment, sizes.drawn)
+    taken = server_sizes(experiment, sizes.drawn)
     whole = max(_attack(experiment.attack, each) for each in taken)
     if len(taken) == 1:
         return whole
@@ -76,13 +76,13 @@ def products_per_second() -> float:
         began = time.thread_time()
         torch.matmul(one, one)
         spans.append(time.thread_time() - began)
-    return REACHED * RATE_SIDE**3 / max(min(spans), 1e-9)
+    return PEAK_SHARE * RATE_SIDE**3 / max(min(spans), 1e-9)
 
 
 def _passes(count: int, sizes: Sizes, pictures: int) -> int:
     """So many forward passes of so many pictures, with what every call and every trip through the weights costs."""
     drawn = sizes.drawn
-    return count * (pictures * drawn.products + len(drawn.layers) * CALL + TRIP * drawn.weights)
+    return count * (pictures * drawn.products + len(drawn.layers) * LAYER_CALL + MEMORY_TRIP * drawn.weights)
 
 
 @singledispatch
@@ -96,7 +96,9 @@ def _attack(attack: Attack, sizes: Sizes) -> int:
 def _(attack: Analytic | LabelReading, sizes: Sizes) -> int:
     """A product as large as each layer that is read; of one without a bias, its singular vectors."""
     heads = [layer for layer in sizes.drawn.layers if layer.head]
-    return sum(layer.weights * (OUTER if layer.biased else OUTER * min(layer.inputs, layer.outputs)) for layer in heads)
+    return sum(
+        layer.weights * (PER_ELEMENT if layer.biased else PER_ELEMENT * min(layer.inputs, layer.outputs)) for layer in heads
+    )
 
 
 @_attack.register
@@ -144,7 +146,7 @@ def _(attack: PatchEmbedding, sizes: Sizes) -> int:
 def _(attack: Span, sizes: Sizes) -> int:
     """Every word at every place onto a basis of at most the width, and back; two decompositions, and the words' own step."""
     checks = sum(layer.inputs // layer.words * layer.weights * 2 * layer.width for layer in sizes.drawn.layers if layer.words)
-    spans = sum(2 * DECOMPOSED * 3 * layer.width**3 for layer in sizes.drawn.layers if layer.words)
+    spans = sum(2 * SVD_PRODUCTS * 3 * layer.width**3 for layer in sizes.drawn.layers if layer.words)
     return DOUBLE * (checks + spans) + round_products(sizes)
 
 
@@ -162,4 +164,4 @@ def _(attack: FeatureSpan, sizes: Sizes) -> int:
 
 
 def _descent(sizes: Sizes) -> int:
-    return _attack(Analytic(), sizes) + _passes(DESCENT * DOUBLE, sizes, sizes.pictures)
+    return _attack(Analytic(), sizes) + _passes(LAYERWISE_PASSES * DOUBLE, sizes, sizes.pictures)

@@ -14,7 +14,7 @@ from lab.federated.tensors import IMAGES, Shape
 from lab.options.catalogue import Entry
 
 if TYPE_CHECKING:
-    from lab.federated.classifier import Classifier, Entrance
+    from lab.federated.classifier import Classifier, InputTransform
 
 CIFAR_STATISTICS = ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
 GREY_STATISTICS = ((0.5,), (0.25,))
@@ -90,7 +90,7 @@ class Network(Entry):
     def modules(self, shape: Any, classes: int, /) -> tuple[nn.Module, nn.Sequential]:
         """The body and the fully connected head, freshly initialised, for inputs of a shape, (channels, height, width) say."""
 
-    def entrance(self, shape: Any, /) -> Entrance:
+    def input_transform(self, shape: Any, /) -> InputTransform:
         """What inputs of that shape pass first: of pictures the normalisation."""
         from lab.federated.classifier import Normalise
 
@@ -114,7 +114,7 @@ class Network(Entry):
         seed = int(torch.randint(2**31, (), generator=generator))
         with SinglePrecision(), DrawingFrom(torch.Generator().manual_seed(seed)):
             body, head = self.modules(shape, classes)
-            return Classifier(self.entrance(shape), body, head, classes).eval()
+            return Classifier(self.input_transform(shape), body, head, classes).eval()
 
 
 def feature_count(body: nn.Module, image_shape: tuple[int, int, int]) -> int:

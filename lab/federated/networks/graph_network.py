@@ -35,7 +35,7 @@ class GraphNetwork(Network):
     def aggregation(self) -> Aggregation:
         """What a layer is given at a node."""
 
-    def entrance(self, shape: Shape, /) -> AtomsAndBonds:
+    def input_transform(self, shape: Shape, /) -> AtomsAndBonds:
         """Kinds and bonds side by side."""
         from lab.federated.graph_layers import AtomsAndBonds
 

@@ -11,9 +11,9 @@ from lab.federated.networks.base import IMAGENET_STATISTICS, Network
 from lab.federated.networks.vision_transformer import VisionTransformer
 from lab.options.fields import Choices, Help
 
-EACH_HEAD = 64
+HEAD_WIDTH = 64
 """Numbers of a token that one attention sees."""
-BASE = 768
+BASE_WIDTH = 768
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class ImageNetViT(Network):
     """ViT-Ti/16, ViT-S/16 or ViT-B/16 (torchvision's) for pictures of 224 x 224 pixels, which are 196 patches."""
 
     image_size: ClassVar[int] = 224
-    width: Annotated[int, Choices((192, 384, BASE)), Help("numbers of a token: 192 is Ti, 384 is S, 768 is B")] = 384
+    width: Annotated[int, Choices((192, 384, BASE_WIDTH)), Help("numbers of a token: 192 is Ti, 384 is S, 768 is B")] = 384
 
     def statistics(self, channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """ImageNet's, as torchvision's weights expect."""
@@ -29,5 +29,5 @@ class ImageNetViT(Network):
 
     def modules(self, image_shape: tuple[int, int, int], classes: int) -> tuple[nn.Module, nn.Sequential]:
         """Twelve blocks on patches of 16 x 16 pixels, the class token, one linear layer."""
-        whole = VisionTransformer(patch=16, width=self.width, depth=12, heads=self.width // EACH_HEAD)
+        whole = VisionTransformer(patch=16, width=self.width, depth=12, heads=self.width // HEAD_WIDTH)
         return whole.modules(image_shape, classes)

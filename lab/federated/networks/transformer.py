@@ -13,7 +13,7 @@ from lab.federated.networks.base import Activation, Network
 from lab.options.fields import Bounds, Help
 
 if TYPE_CHECKING:
-    from lab.federated.causal_transformer import AsTheyAre
+    from lab.federated.causal_transformer import OneHotInputs
 
 
 class Norm(Enum):
@@ -48,25 +48,25 @@ class Transformer(Network):
         """How the loss of next words is told to a classifier: the likelihood of what is written, and that of all else."""
         return ("as it is written", "otherwise") if self.task is Task.NEXT_WORD else ()
 
-    def entrance(self, shape: tuple[int, int]) -> AsTheyAre:
+    def input_transform(self, shape: tuple[int, int]) -> OneHotInputs:
         """Nothing to undo."""
-        from lab.federated.causal_transformer import AsTheyAre
+        from lab.federated.causal_transformer import OneHotInputs
 
-        return AsTheyAre()
+        return OneHotInputs()
 
     def modules(self, shape: tuple[int, int], classes: int) -> tuple[nn.Module, nn.Sequential]:
         """The whole language model and no head, or the words' mean and one linear layer.
 
         Raises ``LabError`` where heads cannot share the width.
         """
-        from lab.federated.causal_transformer import LanguageModel, SentenceReader
+        from lab.federated.causal_transformer import LanguageModel, SentenceEncoder
 
         if self.width % self.heads:
             raise LabError(
                 f"transformer: width = {self.width} cannot be shared by heads = {self.heads}; choose a multiple of "
                 f"{self.heads} for the width, such as {self.heads * max(1, round(self.width / self.heads))}."
             )
-        body = LanguageModel if self.task is Task.NEXT_WORD else SentenceReader
+        body = LanguageModel if self.task is Task.NEXT_WORD else SentenceEncoder
         head = nn.Sequential() if self.task is Task.NEXT_WORD else nn.Sequential(nn.Linear(self.width, classes))
         return (
             body(*shape, self.width, self.depth, self.heads, self.activation.layer(), pre_norm=self.norm is Norm.PRE),

@@ -11,7 +11,7 @@ from typing import ClassVar
 from lab.lazy import Float, Int, Tensor, no_grad, np, torch
 
 from lab.errors import LabError
-from lab.federated.inputs import count, each, joined, moved, rows, shape_of
+from lab.federated.inputs import concatenated, count, moved_to, rows, shape_of, tree_map
 from lab.federated.observation import Observation
 from lab.federated.tensors import Inputs
 from lab.modalities.base import Beside, Leaves, Measure, Modality, Shown
@@ -19,8 +19,8 @@ from lab.modalities.graphs.building import IS_THERE, graphs_of, kinds_of
 from lab.modalities.graphs.comparison import (
     alike,
     assigned,
-    atoms_off,
-    bonds_told,
+    atom_error,
+    bond_auc,
     colours,
     isomorphic,
     orders,
@@ -31,7 +31,7 @@ from lab.modalities.graphs.line_notation import names_of
 from lab.modalities.line_up import Thresholds
 
 LEAST = 1e-6
-FRIENDS = 2.0
+MEAN_DEGREE = 2.0
 """Bonds of a node that knowing nothing suggests."""
 
 
@@ -54,11 +54,9 @@ class Graphs(Modality):
     main: ClassVar[str] = "atoms_mse"
     measures: ClassVar[Mapping[str, Measure]] = {
         "atoms_mse": Measure(
-            atoms_off, "Atoms off by", "Mean square error of atoms' kinds and attributes, best aligned.", digits=4, full=0.2
+            atom_error, "Atoms off by", "Mean square error of atoms' kinds and attributes, best aligned.", digits=4, full=0.2
         ),
-        "bonds_auc": Measure(
-            bonds_told, "Bonds", "How well bonds are told from pairs without one: 1 is always.", nothing="0.5"
-        ),
+        "bonds_auc": Measure(bond_auc, "Bonds", "How well bonds are told from pairs without one: 1 is always.", nothing="0.5"),
         "isomorphic": Measure(
             isomorphic, "Same graph", "1 where the very graph was found, in any order of its nodes.", digits=0
         ),
@@ -76,7 +74,7 @@ class Graphs(Modality):
         like = next(iter(seen.update.values()))
         nodes, kinds = seen.input_shape["atoms"]
         atoms = torch.zeros(seen.batch_size, nodes, kinds, dtype=like.dtype)
-        bonds = torch.full((seen.batch_size, nodes, nodes), min(0.5, FRIENDS / nodes), dtype=like.dtype).logit()
+        bonds = torch.full((seen.batch_size, nodes, nodes), min(0.5, MEAN_DEGREE / nodes), dtype=like.dtype).logit()
         if noise:
             atoms = torch.randn(atoms.shape, generator=generator, dtype=like.dtype)
             bonds = bonds + torch.randn(bonds.shape, generator=generator, dtype=like.dtype)
@@ -84,7 +82,7 @@ class Graphs(Modality):
         if "attributes" in seen.input_shape:
             told = torch.zeros(seen.batch_size, *seen.input_shape["attributes"], dtype=like.dtype)
             begun["attributes"] = torch.randn(told.shape, generator=generator, dtype=like.dtype) if noise else told
-        return moved(begun, like.device)
+        return moved_to(begun, like.device)
 
     def leaves(self, candidate: Inputs, *, broad: bool) -> Leaves:
         """The logits of kinds and of bonds; attributes as they are."""
@@ -129,7 +127,7 @@ class Graphs(Modality):
         }
         for name, tensor in _attributes(others).items():
             mean[name] = (tensor.sum((0, 1)) / known.sum().clamp_min(1)).expand_as(truth[name])
-        return {"mean": mean, "nothing": each(torch.zeros_like, truth)}
+        return {"mean": mean, "nothing": tree_map(torch.zeros_like, truth)}
 
     def alike(self, others: Inputs, inputs: Inputs) -> Inputs:
         """Decoys with as many places: filled up, or their first atoms; attributes they lack are the private nodes', turned."""
@@ -147,7 +145,7 @@ class Graphs(Modality):
         for name, tensor in _attributes(inputs).items():
             turned = torch.stack([tensor[0].roll(turn, 0) for turn in range(1, len(made["atoms"]) + 1)])
             made.setdefault(name, turned * made["atoms"].sum(-1, keepdim=True))
-        return moved(made, inputs["atoms"])
+        return moved_to(made, inputs["atoms"])
 
     def refuse(self, truth: Inputs) -> None:
         """Raise ``LabError`` unless kinds are one of several or none, and bonds between two atoms that are there."""
@@ -174,7 +172,7 @@ class Graphs(Modality):
         laid = _laid(whole, truth, at)
         if other is not None:
             laid += _laid(other, whole if truth is None else truth, at)
-            inputs = joined(inputs, other)
+            inputs = concatenated(inputs, other)
         assert isinstance(inputs, Mapping)
         table = torch.cat([inputs["atoms"], inputs["bonds"]], -1).detach().cpu().float().numpy()
         kinds = names_of(inputs["atoms"].shape[-1])

@@ -65,14 +65,14 @@ def same_neighbourhoods(found: Inputs, truth: Inputs) -> Float[Tensor, " batch"]
     return torch.tensor([float(colours(one) == colours(other)) for one, other in pairs], dtype=torch.float32)
 
 
-def atoms_off(found: Inputs, truth: Inputs) -> Float[Tensor, " batch"]:
+def atom_error(found: Inputs, truth: Inputs) -> Float[Tensor, " batch"]:
     """Mean square error of kinds and attributes, nodes aligned; of the nodes that the private graph has."""
     said, wanted = node_features(_aligned(found, truth)), node_features(truth)
     there = parts(truth)[0].sum(-1) > IS_THERE
     return torch.stack([(s[t] - w[t]).square().mean() for s, w, t in zip(said, wanted, there, strict=True)])
 
 
-def bonds_told(found: Inputs, truth: Inputs) -> Float[Tensor, " batch"]:
+def bond_auc(found: Inputs, truth: Inputs) -> Float[Tensor, " batch"]:
     """Area under the curve of telling bonds from pairs without one, nodes aligned; 1 where there is nothing to tell."""
     _, bonds = parts(_aligned(found, truth))
     atoms, wanted = parts(truth)

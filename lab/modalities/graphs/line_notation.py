@@ -57,7 +57,7 @@ def parse(line: str) -> Graph:
     return kinds, bonds
 
 
-def written(graph: Graph) -> str:
+def to_line(graph: Graph) -> str:
     """The inverse of ``parse``: a line for a graph, whose atoms it may bring into another order; at most 99 rings."""
     kinds, bonds = graph
     around: list[list[int]] = [[] for _ in kinds]

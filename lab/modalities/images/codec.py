@@ -20,10 +20,10 @@ from lab.lazy import Float, Tensor, functional, np, torch
 
 from lab.errors import LabError
 from lab.federated.tensors import Images
-from lab.files.one_at_a_time import ONE_AT_A_TIME
-from lab.files.ordinary import open_regular
+from lab.files.global_state import GLOBAL_STATE
+from lab.files.regular import open_regular
 from lab.modalities.images.foreign_formats import foreign
-from lab.modalities.images.tones import FILLS, Tones, tones_between, tones_of
+from lab.modalities.images.tones import LEAST_SPAN, Tones, tones_between, tones_of
 
 Picture = Float[Tensor, "channel side side"]
 Squares = Float[Tensor, "batch channel side side"]
@@ -152,7 +152,7 @@ def to_tensor(image: Image.Image) -> Tensor:
 def _decoded(data: bytes, size: int, what: str) -> tuple[Image.Image, Tones | None]:
     """The central square, upright, in L or RGB, up to 4 times too wide. The declared size is checked before decoding."""
     try:
-        with ONE_AT_A_TIME, warnings.catch_warnings():
+        with GLOBAL_STATE, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of bombs and odd metadata; the limit below decides
             image = Image.open(io.BytesIO(data), formats=FORMATS)
             if image.width * image.height > MOST_PIXELS:
@@ -179,7 +179,7 @@ def _deep_colours(image: Image.Image) -> bool:
 def _check_colours(image: Image.Image, what: str) -> None:
     """Colours that fill their 16 bits lose nothing to the eye; those that use the lower bits only would turn out black."""
     lowest, highest = zip(*_extrema(image.convert("RGB")), strict=True)
-    if 0 < max(highest) - min(lowest) <= 255 * FILLS or max(highest) == 0:
+    if 0 < max(highest) - min(lowest) <= 255 * LEAST_SPAN or max(highest) == 0:
         raise LabError(
             f"{what} has colours of 16 bits that fill less than a quarter of that range, of which nothing would be seen; "
             "save it with 8 bits a channel, scaled to the full range."

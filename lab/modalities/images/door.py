@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lab.lazy import Tensor, nn, np, torch
 
 from lab.errors import LabError, quoted
-from lab.federated.side_information import plain
+from lab.federated.side_information import detached_on_cpu
 from lab.randomness import stream
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def normalisation(mean: Any, std: Any, channels: int, own: nn.Module) -> Normali
 
 def _per_channel(name: str, given: Any, channels: int) -> tuple[float, ...]:
     try:
-        numbers = [float(number) for number in np.asarray(plain(given), dtype=float).reshape(-1)]
+        numbers = [float(number) for number in np.asarray(detached_on_cpu(given), dtype=float).reshape(-1)]
     except (TypeError, ValueError):
         numbers = list[float]()
     if len(numbers) not in (1, channels) or not all(map(math.isfinite, numbers)):

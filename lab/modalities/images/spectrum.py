@@ -14,7 +14,7 @@ from lab.lazy import Float, Tensor, torch
 
 from lab.federated.tensors import Images
 
-FALL = 1.2
+SPECTRAL_EXPONENT = 1.2
 """Amplitude falls as the frequency, in half periods across the picture, to this power."""
 CONTRAST = 0.25
 """Root mean square deviation of pixels from grey."""
@@ -40,7 +40,7 @@ class Spectrum:
     @cached_property
     def _parts(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         across, down = torch.arange(self.width, dtype=torch.float64), torch.arange(self.height, dtype=torch.float64)
-        amplitude = (1 + down[:, None].square() + across.square()) ** (-FALL / 2)
+        amplitude = (1 + down[:, None].square() + across.square()) ** (-SPECTRAL_EXPONENT / 2)
         scaled = CONTRAST * amplitude / amplitude.square().mean().sqrt()
         return _cosines(self.height), _cosines(self.width), scaled, _colours(self.channels)
 

@@ -9,7 +9,7 @@ from lab.lazy import np
 
 from lab.options.fields import Bounds, Help, Option
 
-CUSTOMS = {
+CONVENTIONS = {
     "b1": ((0, 1),),
     "u1": ((0, 255),),
     "u2": ((0, 65535), (0, 255)),
@@ -20,10 +20,10 @@ CUSTOMS = {
 WIDE = ((0, 255), (0, 65535))
 """The like for whole numbers so wide that they have no range of their own."""
 
-UNSAID = (("u1", (0, 255)), ("u2", (0, 65535)), ("f", (0, 1)))
+NOT_WORTH_SAYING = (("u1", (0, 255)), ("u2", (0, 65535)), ("f", (0, 1)))
 """What every reader expects."""
 
-FILLS = 0.25
+LEAST_SPAN = 0.25
 """A custom holds where the numbers span more than this share of it: 12 or 14 bits do not fill 16."""
 
 
@@ -58,11 +58,11 @@ def tones_of(values: np.ndarray) -> tuple[Tones, bool]:
 def tones_between(low: float, high: float, kind: np.dtype) -> tuple[Tones, bool]:
     """``tones_of`` numbers of a kind of which the lowest and the highest are known."""
     letters = "f" if kind.kind == "f" else f"{kind.kind}{kind.itemsize}"
-    customs = CUSTOMS.get(letters, WIDE)
+    customs = CONVENTIONS.get(letters, WIDE)
     holding = [(black, white) for black, white in customs if black <= low and high <= white]
-    filled = [(black, white) for black, white in holding if high - low > FILLS * (white - black)]
+    filled = [(black, white) for black, white in holding if high - low > LEAST_SPAN * (white - black)]
     black, white = (filled or (holding if low == high else []) or [_apart(low, high)])[0]
-    return Tones(float(black), float(white)), (letters, (black, white)) not in UNSAID
+    return Tones(float(black), float(white)), (letters, (black, white)) not in NOT_WORTH_SAYING
 
 
 def _apart(low: float, high: float) -> tuple[float, float]:

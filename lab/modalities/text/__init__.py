@@ -104,7 +104,7 @@ class Text(Modality):
         sentences = _sentences(inputs)
         if beside is not None and beside.truth is not None:
             sentences = sentences[self.pair(beside.truth, sentences)]
-        told = written(sentences)
+        told = to_words(sentences)
         texts = [text.encode() for text in told]
         array = np.zeros((len(texts), sentences.shape[1] * (pieces.longest() + 1)), np.uint8)
         for row, text in zip(array, texts, strict=True):
@@ -123,10 +123,10 @@ class Text(Modality):
     def files(self, original: Inputs, rebuilt: Inputs, frames: list[Inputs]) -> Mapping[str, bytes]:
         """The sentences, one in a line."""
         both = {"original.txt": original, "reconstruction.txt": rebuilt}
-        return {name: ("\n".join(written(_sentences(inputs))) + "\n").encode() for name, inputs in both.items()}
+        return {name: ("\n".join(to_words(_sentences(inputs))) + "\n").encode() for name, inputs in both.items()}
 
 
-def written(sentences: Sentences) -> list[str]:
+def to_words(sentences: Sentences) -> list[str]:
     """One-hot rows as words; an ellipsis stands for what nobody knows."""
     return [pieces.decode(found) or "…" for found in listed(sentences)]
 

@@ -17,7 +17,7 @@ from lab.experiments.driving import drive
 from lab.experiments.experiment import Experiment
 from lab.experiments.outputs import finite
 from lab.experiments.rounds import simulate_round
-from lab.federated.inputs import count, named, shape_of, spoken_shape
+from lab.federated.inputs import as_mapping, count, shape_of, spoken_shape
 from lab.files import data_folder
 from lab.machine.devices import describe
 from lab.machine.threads import computing
@@ -89,7 +89,7 @@ def _check(experiment: Experiment, attacked: Round, last: AttackState) -> None:
             f"The attack {name} answered {count(last.candidate)} of the shape {spoken_shape(last.candidate)}, where "
             f"{sought.batch_size} of {sought.input_shape} are sought; let it answer those."
         )
-    if not all(bool(tensor.isfinite().all()) for tensor in named(last.candidate).values()):
+    if not all(bool(tensor.isfinite().all()) for tensor in as_mapping(last.candidate).values()):
         raise LabError(f"The attack {name} answered numbers that are not finite; mend it.")
 
 

@@ -70,10 +70,10 @@ _WHERE_TOLD: Columns = {
 
 
 def columns(study: Study, rows: Sequence[Row]) -> Columns:
-    """The columns of a study's table: what every table has, and those of its own ``also_told``."""
+    """The columns of a study's table: what every table has, and those of its own ``extra_columns``."""
     modality = rows[0].modality
     details: Columns = {title: lambda row, name=name: _told(row.measures[name]) for name, title in modality.details.items()}
-    told = {name: column for name, column in {**details, **_WHERE_TOLD}.items() if name in study.also_told}
+    told = {name: column for name, column in {**details, **_WHERE_TOLD}.items() if name in study.extra_columns}
     cell: Columns = {"cell": lambda row: row.cell.name}
     return {**cell, **_scored(modality), **_IN_THE_LINE_UP, **_knowing_nothing(modality), **_SPENT, **told}
 
@@ -156,7 +156,7 @@ def as_json(study: Study, rows: Sequence[Row]) -> str:
         "paper_item": study.paper_item,
         "main": study.main or rows[0].modality.main,
         "axis": _axis(rows[0].modality, study.main),
-        "also_told": list(study.also_told),
+        "extra_columns": list(study.extra_columns),
         "mixed": mixtures(rows),
         "cells": [_flat(row) | {"experiments": [_shortly(result) for result in row.results]} for row in rows],
     }

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 
 from lab.lazy import Tensor, torch
 
-from lab.federated.inputs import each, formed, mean_size, named
+from lab.federated.inputs import as_in, as_mapping, mean_magnitude, tree_map
 from lab.federated.tensors import IMAGES, Inputs
 from lab.options.catalogue import Entry
 from lab.options.fields import Bounds, Help
@@ -37,10 +37,10 @@ class Prior(Entry):
 
     def value_and_gradient(self, inputs: Any, /) -> tuple[Tensor, Any]:
         """The penalty R and dR/dx, outside any graph; a closed form may override it."""
-        leaf = each(lambda tensor: tensor.detach().requires_grad_(), inputs)
+        leaf = tree_map(lambda tensor: tensor.detach().requires_grad_(), inputs)
         value = self(leaf)
-        found = torch.autograd.grad(value, list(named(leaf).values()))
-        return value.detach(), formed(inputs, dict(zip(named(leaf), found, strict=True)))
+        found = torch.autograd.grad(value, list(as_mapping(leaf).values()))
+        return value.detach(), as_in(inputs, dict(zip(as_mapping(leaf), found, strict=True)))
 
     def factor(self, prior_gradient: Inputs, data_gradient: Inputs, progress: float = 0.0) -> Tensor | float:
         """The factor of the prior's gradient: its weight by now, or that times mean|data| / mean|prior|.
@@ -49,5 +49,5 @@ class Prior(Entry):
         """
         if not self.relative:
             return self.weight_at(progress)
-        size = mean_size(prior_gradient)
-        return torch.where(size > 0, self.weight_at(progress) * mean_size(data_gradient) / size, 0.0)
+        size = mean_magnitude(prior_gradient)
+        return torch.where(size > 0, self.weight_at(progress) * mean_magnitude(data_gradient) / size, 0.0)

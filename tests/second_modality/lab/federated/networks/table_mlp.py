@@ -9,13 +9,13 @@ from typing import Annotated, ClassVar
 import torch
 from torch import Tensor, nn
 
-from lab.federated.classifier import Entrance
+from lab.federated.classifier import InputTransform
 from lab.federated.networks.base import Network
 from lab.federated.tensors import Inputs, Shape
 from lab.options.fields import Bounds, Help
 
 
-class SideBySide(Entrance):
+class SideBySide(InputTransform):
     """All columns of a row as one vector."""
 
     def __init__(self, widths: dict[str, int]) -> None:
@@ -38,7 +38,7 @@ class TableMLP(Network):
     modality: ClassVar[str] = "rows"
     width: Annotated[int, Bounds(1, 256), Help("units in the hidden layer")] = 64
 
-    def entrance(self, shape: Shape, /) -> SideBySide:
+    def input_transform(self, shape: Shape, /) -> SideBySide:
         """The columns side by side."""
         return SideBySide({name: prod(own) for name, own in shape.items()})
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 from lab.lazy import Float, Tensor, functional, no_grad, np, torch
 
 from lab.errors import LabError
-from lab.federated.inputs import moved
+from lab.federated.inputs import moved_to
 from lab.federated.observation import Observation
 from lab.federated.tensors import Inputs
 from lab.modalities.base import Beside, Leaves, Measure, Modality, Shown
@@ -54,7 +54,7 @@ class Rows(Modality):
         if noise:
             numbers = numbers + NOISE * torch.randn(numbers.shape, generator=generator, dtype=like.dtype)
             kind = torch.randn(kind.shape, generator=generator, dtype=like.dtype).softmax(1)
-        return moved({"numbers": numbers, "kind": kind}, like.device)
+        return moved_to({"numbers": numbers, "kind": kind}, like.device)
 
     def leaves(self, candidate: Inputs, *, broad: bool) -> Leaves:
         """The numbers, and logits of the kind."""

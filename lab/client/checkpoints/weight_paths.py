@@ -12,7 +12,7 @@ STAGES = Path(__file__).parent / "stages"
 """Shipped weights after so many epochs of a training: ``small_convnet-epoch-1.safetensors`` and so on."""
 
 
-def located(path: str) -> Path:
+def locate_weights(path: str) -> Path:
     """The file that ``path`` means: itself, else the like in $GRADLAB_DATA (or a folder in it), else a shipped stage.
 
     So an experiment can name weights without naming a machine's folders. A path that means nothing comes back as it is.

@@ -14,7 +14,7 @@ from typing import Any
 from lab.lazy import Tensor, np, torch
 
 
-class Beside:
+class OpaqueObject:
     """An object that is not looked into: it takes what the file says of it, and runs nothing."""
 
     def __init__(self, *_: Any) -> None:
@@ -29,7 +29,7 @@ class Beside:
         return isinstance(self.state, dict) and "_modules" in self.state
 
 
-class Dictionary(Beside):
+class Dictionary(OpaqueObject):
     """A dictionary of a kind of its own, such as ``defaultdict``: PyTorch's reader fills none but plain ones."""
 
     def __new__(cls, *_: Any) -> Any:
@@ -37,7 +37,7 @@ class Dictionary(Beside):
         return OrderedDict()
 
 
-class NumberType(Beside):
+class NumberType(OpaqueObject):
     """A NumPy dtype: the code it is made by, such as "f4", and its byte order."""
 
     def __init__(self, code: Any = "", *_: Any) -> None:
@@ -48,7 +48,7 @@ class NumberType(Beside):
             self.order = state[1]
 
 
-class Array(Beside):
+class Array(OpaqueObject):
     """A NumPy array: shape, type and bytes as they stand in the file."""
 
     def tensor(self) -> Tensor | None:
@@ -64,13 +64,13 @@ class Array(Beside):
             return None
 
 
-_NUMPY = {"dtype": NumberType, "ndarray": Beside, "multiarray._reconstruct": Array, "multiarray.scalar": Beside}
+_NUMPY = {"dtype": NumberType, "ndarray": OpaqueObject, "multiarray._reconstruct": Array, "multiarray.scalar": OpaqueObject}
 _HOMES = ("numpy", "numpy.core", "numpy._core")
 
 NUMPYS_OWN = {f"{home}.{name}": kind for home in _HOMES for name, kind in _NUMPY.items()}
 """What NumPy's arrays, numbers and dtypes are called in pickles, of versions 1 and 2."""
 
 
-def stand_in(name: str, otherwise: type[Beside] = Beside) -> type[Beside]:
+def stand_in(name: str, otherwise: type[OpaqueObject] = OpaqueObject) -> type[OpaqueObject]:
     """The class that takes the place of what is called ``name`` in a file."""
     return NUMPYS_OWN.get(name, otherwise)

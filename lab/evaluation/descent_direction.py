@@ -9,12 +9,12 @@ from lab.lazy import torch
 from lab.attacks.base import Attack, AttackState
 from lab.attacks.derivative.matcher import match
 from lab.attacks.matching.settings import Matching
-from lab.federated.inputs import each, moved
+from lab.federated.inputs import moved_to, tree_map
 from lab.federated.observation import Observation
 from lab.federated.tensors import Inputs
 
 
-class Downhill:
+class DescentDirection:
     """-dD/dx at a candidate (Geiping et al. 2020, equation 4), without priors and without what an optimiser makes of it.
 
     As ``LayerMatcher`` it sees the observation alone, a copy while an attack runs. Matching by steps of its own (``Steps``) is
@@ -32,6 +32,6 @@ class Downhill:
         if self._distance is None or labels is None:
             return None
         rule = partial(observed.protocol.update, observed.network, differentiable=True)
-        candidate, targets = moved(state.candidate, observed.device), labels.to(observed.device)
+        candidate, targets = moved_to(state.candidate, observed.device), labels.to(observed.device)
         found = match(rule, candidate, targets, self._distance, observed.update)
-        return each(torch.neg, found.input_gradient)
+        return tree_map(torch.neg, found.input_gradient)

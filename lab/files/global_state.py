@@ -4,5 +4,5 @@ from __future__ import annotations
 
 from threading import RLock
 
-ONE_AT_A_TIME = RLock()
+GLOBAL_STATE = RLock()
 """Held meanwhile: of two threads that silence warnings at once, the later one would restore the silence of the other."""

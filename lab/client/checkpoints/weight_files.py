@@ -11,10 +11,10 @@ from typing import Any
 
 from lab.lazy import torch
 
-from lab.client.checkpoints.inert import NUMPYS_OWN, Dictionary, stand_in
+from lab.client.checkpoints.inert_objects import NUMPYS_OWN, Dictionary, stand_in
 from lab.errors import LabError
 from lab.files import arrays
-from lab.files.one_at_a_time import ONE_AT_A_TIME
+from lab.files.global_state import GLOBAL_STATE
 
 MOST_BYTES = 4 * 2**30
 """Of what a packed file unpacks to; a larger file may hold as much as it is long."""
@@ -23,7 +23,7 @@ FILES = "a .safetensors, .pt, .pth or .npz file"
 HOW = "save it by torch.save(network.state_dict(), path)"
 
 
-def opened(path: Path, what: str = "weights") -> Any:
+def load_tensors(path: Path, what: str = "weights") -> Any:
     """What is in the file: tensors by name, in lists or dictionaries, among whatever else its writer kept.
 
     ``what`` is wanted of it, in a word. Raises ``LabError`` for a file that is missing or cannot be read safely.
@@ -108,7 +108,7 @@ def _torchs(path: Path) -> Any:
 
 
 def _with_stand_ins(path: Path, allowed: list[Any]) -> Any:
-    with ONE_AT_A_TIME, torch.serialization.safe_globals(allowed), warnings.catch_warnings():
+    with GLOBAL_STATE, torch.serialization.safe_globals(allowed), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return torch.load(path, "cpu", weights_only=True)
 

@@ -14,7 +14,7 @@ from lab.evaluation.round import RoundWithoutTruth
 from lab.experiments.captured import network_of, seen_of, shape_of
 from lab.experiments.cost.fitting import check_size
 from lab.experiments.experiment import Experiment
-from lab.experiments.recognising import untold
+from lab.experiments.network_inference import undetermined_options
 from lab.experiments.recommended import recommended_for
 from lab.federated.captures import capture_of
 from lab.federated.observation import LabelSource
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Opened:
+class ImportedUpdate:
     """The experiment that a file makes, and what there is to say of it, a sentence each."""
 
     experiment: Experiment
     notes: tuple[str, ...]
 
 
-def opened(data: bytes, file: str, likely: Sequence[Network] = ()) -> Opened:
+def import_update(data: bytes, file: str, likely: Sequence[Network] = ()) -> ImportedUpdate:
     """The attack on an update that ``lab.capture`` wrote; ``file`` is what it is called, ``likely`` whose it may be.
 
     The network is the recipe's, else one of those, else the one of the catalogue whose shapes these are. Labels are inferred.
@@ -55,10 +55,10 @@ def opened(data: bytes, file: str, likely: Sequence[Network] = ()) -> Opened:
     check_size(told)
     network, classes = network_of(capture, likely=likely)
     experiment = replace(told, dataset=Unknown.from_bytes(data, file, classes), network=network)
-    return Opened(replace(experiment, attack=recommended_for(experiment)), (*_recognised(recipe, network), *assumed))
+    return ImportedUpdate(replace(experiment, attack=recommended_for(experiment)), (*_recognised(recipe, network), *assumed))
 
 
-def received(experiment: Experiment, on: torch.device | None = None) -> RoundWithoutTruth:
+def round_of(experiment: Experiment, on: torch.device | None = None) -> RoundWithoutTruth:
     """What the server saw of an update that was opened, as the experiment says that it came about.
 
     Raises ``LabError`` for an experiment that simulates its client, and where its update is not that network's.
@@ -99,6 +99,6 @@ def _recognised(recipe: Recipe, network: Network) -> tuple[str, ...]:
     """What shapes have told, and what they cannot."""
     if recipe.network is not None:
         return ()
-    open_ones = " and ".join(name.replace("_", " ") for name in untold(network))
+    open_ones = " and ".join(name.replace("_", " ") for name in undetermined_options(network))
     more = f" No shape tells its {open_ones}; set what the client had, where that is something else." if open_ones else ""
     return (f"The recipe names no network; these shapes are those of {network.name}.{more}",)

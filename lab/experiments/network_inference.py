@@ -24,16 +24,16 @@ Sizes = Counter[tuple[int, ...]]
 """How many tensors of each shape there are."""
 ROUNDS = 4
 """So many times, at most, each option of a network is chosen anew, the others as they are."""
-FEW = 12
+MOST_TRIED = 12
 """Small whole numbers are tried, and those that the shapes themselves hold."""
 MOST_HELD = 24
-ALIKE = (0, 0)
+NO_DIFFERENCE = (0, 0)
 CONVOLUTION = 4
 """Sides of its weight."""
 NAMED = 3
 
 
-def recognised(
+def infer_network(
     weights: Mapping[str, Tensor], shape: tuple[int, int, int], classes: Iterable[int], first: Iterable[Network] = ()
 ) -> tuple[Network, int]:
     """The network and its number of classes; of those ``first`` one that fits, else the nearest of the whole catalogue.
@@ -43,7 +43,7 @@ def recognised(
     wanted = _trained(weights)
     for count in classes:
         for network in chain(first, _nearest_of_each(wanted, shape, count)):
-            if _strangeness(network, wanted, shape, count) == ALIKE:
+            if _strangeness(network, wanted, shape, count) == NO_DIFFERENCE:
                 return network, count
     listed = ", ".join(" x ".join(map(str, size)) for size in list(wanted)[:NAMED])
     raise LabError(
@@ -54,10 +54,10 @@ def recognised(
 
 def fits(network: Network, weights: Mapping[str, Tensor], shape: tuple[int, int, int], classes: int) -> bool:
     """Whether the network has weights of these shapes, however they are called."""
-    return _strangeness(network, _trained(weights), shape, classes) == ALIKE
+    return _strangeness(network, _trained(weights), shape, classes) == NO_DIFFERENCE
 
 
-def untold(network: Network) -> tuple[str, ...]:
+def undetermined_options(network: Network) -> tuple[str, ...]:
     """Which of its options no shape tells: nonlinearities, paddings and their like."""
     return tuple(field.name for field in fields_of(type(network)) if isinstance(getattr(network, field.name), Enum))
 
@@ -122,7 +122,7 @@ def _values(field: Field, wanted: Sizes) -> Iterable[Any]:
         return ()
     held = sorted({side for size in wanted for side in size})[:MOST_HELD]
     low, high = field.bounds.low, field.bounds.high
-    return sorted(value for value in {*held, *range(1, FEW + 1)} if low <= value <= high)
+    return sorted(value for value in {*held, *range(1, MOST_TRIED + 1)} if low <= value <= high)
 
 
 def _strangeness(network: Network, wanted: Sizes, shape: tuple[int, int, int], classes: int) -> tuple[int, int]:

@@ -29,20 +29,20 @@ def open_regular(path: str | Path, wanted: str, shown: str = "") -> BinaryIO:
     and ``OSError`` as ``open`` does; a name that no file can have is not found.
     """
     try:
-        check_ordinary(os.stat(path).st_mode, wanted, shown or str(path))  # first: opening a device may do something
+        check_regular(os.stat(path).st_mode, wanted, shown or str(path))  # first: opening a device may do something
         descriptor = os.open(path, os.O_RDONLY | _AT_ONCE)
     except ValueError:  # a NUL in the name
         raise FileNotFoundError(path) from None
     file = os.fdopen(descriptor, "rb")
     try:
-        check_ordinary(os.fstat(descriptor).st_mode, wanted, shown or str(path))  # again: it may be another one by now
+        check_regular(os.fstat(descriptor).st_mode, wanted, shown or str(path))  # again: it may be another one by now
     except LabError:
         file.close()
         raise
     return file
 
 
-def check_ordinary(mode: int, wanted: str, shown: str) -> None:
+def check_regular(mode: int, wanted: str, shown: str) -> None:
     """Raise ``LabError``, as ``open_regular`` does, unless the mode (of ``os.stat``) is that of an ordinary file."""
     if not stat.S_ISREG(mode):
         kind = _KINDS.get(stat.S_IFMT(mode), "something else")

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from lab.client.defences.base import Defence
 from lab.client.defending import extended_head
-from lab.federated.causal_transformer import NextWord, WordMean, WordsAtPlaces
-from lab.federated.inputs import made
+from lab.federated.causal_transformer import SentenceLikelihood, TokenEmbedding, WordMean
+from lab.federated.inputs import built
 from lab.federated.networks.base import Network
 from lab.federated.residual_block import Block
 from lab.federated.shapes import output_shape
@@ -37,7 +37,7 @@ KEEPS_INPUT = (
     nn.ELU,
     nn.MaxPool2d,
     SelfAttention,
-    WordsAtPlaces,
+    TokenEmbedding,
     WordMean,
 )
 """Layers whose way back needs what entered them."""
@@ -80,7 +80,7 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Sketch:
+class NetworkProfile:
     """A network's sizes, in numbers; those without ``weights`` are of one picture."""
 
     layers: tuple[Layer, ...]
@@ -108,7 +108,7 @@ class Sketch:
         return max(layer.inputs + layer.outputs for layer in self.layers)
 
 
-def sketch(network: Network, shape: Shape, classes: int, defences: tuple[Defence, ...] = ()) -> Sketch:
+def profile_of(network: Network, shape: Shape, classes: int, defences: tuple[Defence, ...] = ()) -> NetworkProfile:
     """The sketch of a network for inputs of that shape, with what defences put into it.
 
     Raises ``LabError`` for pictures too small for its layers, and where it has no place for a defence.
@@ -117,21 +117,21 @@ def sketch(network: Network, shape: Shape, classes: int, defences: tuple[Defence
 
 
 @lru_cache(maxsize=64)
-def _sketch(network: Network, sizes: tuple[Any, ...], classes: int, defences: tuple[Defence, ...]) -> Sketch:
+def _sketch(network: Network, sizes: tuple[Any, ...], classes: int, defences: tuple[Defence, ...]) -> NetworkProfile:
     """The same, of a shape that can be looked up: sizes, or pairs of a name and sizes."""
     shape: Shape = dict(sizes) if isinstance(sizes[0], tuple) else sizes
     with META:
         body, head = network.modules(shape, classes)
         head = extended_head(defences, head)
-    drawn, entrance = _Drawing(set(head.modules())), network.entrance(shape).to(META)
-    whole = nn.Sequential(entrance, body, nn.Flatten(), head).eval()
+    drawn, input_transform = _Profiler(set(head.modules())), network.input_transform(shape).to(META)
+    whole = nn.Sequential(input_transform, body, nn.Flatten(), head).eval()
     for module in whole.modules():
-        brings_together = module is entrance and isinstance(shape, Mapping)  # which it does itself
+        brings_together = module is input_transform and isinstance(shape, Mapping)  # which it does itself
         if not list(module.children()) and not brings_together:
             module.forward = drawn.of(module)
-    whole(made(shape, lambda own: passing(1, *own)))
+    whole(built(shape, lambda own: shape_tensor(1, *own)))
     tensors = [*whole.parameters(), *whole.buffers()]
-    return Sketch(
+    return NetworkProfile(
         layers=tuple(drawn.layers),
         weights=sum(tensor.numel() for tensor in tensors),
         largest_weight=max(tensor.numel() for tensor in tensors),
@@ -142,14 +142,14 @@ def _sketch(network: Network, sizes: tuple[Any, ...], classes: int, defences: tu
     )
 
 
-class Passing(Tensor):
+class ShapeTensor(Tensor):
     """What passes the layers: a shape without numbers, the pictures first."""
 
     @classmethod
     def __torch_function__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """What stands between layers: sums, and parts side by side; the rest asks for shapes or makes views."""
         if function in SUMS:
-            return passing(*args[0].shape)
+            return shape_tensor(*args[0].shape)
         if function is torch.cat:
             return _side_by_side(*args, **(kwargs or {}))
         return super().__torch_function__(function, types, args, kwargs)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
@@ -158,34 +158,34 @@ class Passing(Tensor):
 SUMS = (Tensor.add, Tensor.add_, Tensor.__add__, Tensor.__iadd__)
 
 
-def _side_by_side(parts: Sequence[Tensor], dim: int = 0) -> Passing:
+def _side_by_side(parts: Sequence[Tensor], dim: int = 0) -> ShapeTensor:
     sizes = list(parts[0].shape)
     sizes[dim] = sum(part.shape[dim] for part in parts)
-    return passing(*sizes)
+    return shape_tensor(*sizes)
 
 
-def passing(*shape: int) -> Passing:
+def shape_tensor(*shape: int) -> ShapeTensor:
     """Something of that shape."""
-    return torch.empty(shape, device=META, dtype=torch.float32).as_subclass(Passing)
+    return torch.empty(shape, device=META, dtype=torch.float32).as_subclass(ShapeTensor)
 
 
 @dataclass
-class _Drawing:
+class _Profiler:
     """What the layers leave behind as a picture passes."""
 
     head: set[nn.Module]
     layers: list[Layer] = field(default_factory=list[Layer])
-    kept: dict[int, Passing] = field(default_factory=dict[int, Passing])
+    kept: dict[int, ShapeTensor] = field(default_factory=dict[int, ShapeTensor])
     """By identity: what two layers keep is kept once."""
     beside: int = 0
     """Numbers kept by one layer alone: places that max-poolings took, of 8 bytes each, and pictures continued by themselves."""
     decided: int = 0
 
-    def of(self, module: nn.Module) -> Callable[[Passing], Passing]:
+    def of(self, module: nn.Module) -> Callable[[ShapeTensor], ShapeTensor]:
         """A ``forward`` for this layer that draws its output."""
 
-        def forward(values: Passing, *_: Passing) -> Passing:
-            result = passing(*output_shape(module, values.shape))
+        def forward(values: ShapeTensor, *_: ShapeTensor) -> ShapeTensor:
+            result = shape_tensor(*output_shape(module, values.shape))
             self.layers.append(_layer(module, values, result, head=module in self.head))
             if isinstance(module, KEEPS_INPUT):
                 self.kept[id(values)] = values
@@ -198,10 +198,10 @@ class _Drawing:
         return forward
 
 
-def _kept_beside(module: nn.Module, values: Passing, result: Passing) -> int:
+def _kept_beside(module: nn.Module, values: ShapeTensor, result: ShapeTensor) -> int:
     if isinstance(module, SelfAttention):
         return 2 * module.heads * values.shape[1] ** 2 + values.numel()
-    if isinstance(module, NextWord):
+    if isinstance(module, SentenceLikelihood):
         return 3 * values.numel()  # the logarithms, and what is wanted, made of two
     if isinstance(module, nn.MaxPool2d):
         return 2 * result.numel()
@@ -211,12 +211,12 @@ def _kept_beside(module: nn.Module, values: Passing, result: Passing) -> int:
     return 0
 
 
-def _layer(module: nn.Module, values: Passing, result: Passing, *, head: bool) -> Layer:
+def _layer(module: nn.Module, values: ShapeTensor, result: ShapeTensor, *, head: bool) -> Layer:
     weighty = isinstance(module, nn.Conv2d | nn.Linear)
     kernel = module.weight.numel() // len(module.weight) if weighty else 0
     if isinstance(module, SelfAttention):
         kernel = 2 * values.shape[1]
-    elif isinstance(module, WordsAtPlaces):
+    elif isinstance(module, TokenEmbedding):
         kernel = len(module.words)
     return Layer(
         inputs=values.numel(),
@@ -229,5 +229,5 @@ def _layer(module: nn.Module, values: Passing, result: Passing, *, head: bool) -
         unfolded=math.prod(result.shape[2:]) * kernel if isinstance(module, nn.Conv2d) else 0,
         head=head and isinstance(module, nn.Linear),
         biased=getattr(module, "bias", None) is not None,
-        words=len(module.words) if isinstance(module, WordsAtPlaces) else 0,
+        words=len(module.words) if isinstance(module, TokenEmbedding) else 0,
     )
