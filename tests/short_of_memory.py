@@ -1,4 +1,4 @@
-"""Prints, for each of many experiments that are given too little memory, what a page would say of it: see test_scarcity.py.
+"""Prints, for each of many experiments with too little memory, what a page would say (test_resource_exhaustion.py).
 
 Copies of one process, since each needs all imports and a limit of its own.
 """

@@ -9,12 +9,12 @@ import socket
 from pathlib import Path
 
 import pytest
-from hostile import FRAME, a_run
+from adversarial_inputs import FRAME, a_run
+from audit_hooks import watched
 from PIL import Image
 from test_session import opened, until
 from typer.testing import CliRunner
 from visiting import free_port
-from watched import watched
 
 from lab import Experiment, LabError, simulate_round
 from lab.cli import app

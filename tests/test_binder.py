@@ -12,7 +12,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from guarded import withstands
+from socket_checks import withstands
 
 from widgets.serving.configuration import EXECUTION, GUARD
 

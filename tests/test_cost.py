@@ -9,8 +9,8 @@ from typing import Annotated
 
 import pytest
 import torch
-from living import Living, size_of
 from of_pictures import of_pictures
+from peak_memory import Living, size_of
 from torch.utils.flop_counter import conv_flop_count
 
 from lab import Experiment, LabError, reconstruct, simulate_round

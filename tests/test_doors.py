@@ -5,13 +5,12 @@ import gc
 import json
 import re
 
-import hostile
 import psutil
 import pytest
-from hostile import a_run, distinct
+from adversarial_inputs import a_run, distinct
+from audit_hooks import watched
 from test_session import opened, until
 from typer.testing import CliRunner
-from watched import watched
 
 from lab import Experiment, LabError
 from lab.attacks.base import Attack

@@ -5,7 +5,7 @@ from statistics import mean
 
 import pytest
 import torch
-from living import Living, size_of
+from peak_memory import Living, size_of
 from rounds import observe, random_batch, smooth_batch
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode

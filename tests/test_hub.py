@@ -17,7 +17,7 @@ import psutil
 import pytest
 import websocket
 import yaml
-from guarded import PROTOCOL, withstands
+from socket_checks import PROTOCOL, withstands
 from visiting import free_port
 
 requests = pytest.importorskip("requests")

@@ -10,7 +10,7 @@ from statistics import NormalDist, fmean
 import networkx as nx
 import pytest
 import torch
-from told import told
+from lesson_values import lesson_values
 
 from lab import Experiment, Verdict, reconstruct, score
 from lab.attacks.closed_form.batch_by_labels import separate_by_labels
@@ -45,34 +45,34 @@ def cosine(one, other):
 
 
 def test_lesson_0_the_secret_is_out_long_before_the_end():
-    likeness = told(0)["likeness"]
+    likeness = lesson_values(0)["likeness"]
     assert likeness[0] < 0.3, "a grey square tells nothing"
     assert next(frame for frame, value in enumerate(likeness) if value >= 0.75) < len(likeness) / 4
     assert likeness[-1] > 0.9
 
 
 def test_lesson_1_far_more_numbers_leave_than_the_picture_has_and_no_more_for_four():
-    lesson = told(1)
+    lesson = lesson_values(1)
     assert lesson["numbers"] > 10 * lesson["pixels"]
     four = attempt(batch_size=4, iterations=1).attacked.observation.update
     assert sum(tensor.numel() for tensor in four.values()) == lesson["numbers"]
 
 
 def test_lesson_1_the_count_grows_with_the_picture_only_where_a_layer_reads_every_place():
-    counts = {client: told(1)["counts"](*client)[2] for client in told(1)["clients"]}
+    counts = {client: lesson_values(1)["counts"](*client)[2] for client in lesson_values(1)["clients"]}
     assert counts["resnet", 32] == counts["resnet", 64]
     assert all(counts[network, 32] < counts[network, 64] for network in ("small_convnet", "lenet"))
 
 
 def test_lesson_2_some_rows_are_mixtures_and_some_are_pure():
-    lesson = told(2)
+    lesson = lesson_values(2)
     likest = [max(float(psnr_db(row[None], secret[None])) for secret in lesson["two"].secret) for row in lesson["rows"]]
     assert sum(each > 60 for each in likest) >= 1
     assert sum(each < 30 for each in likest) >= 1
 
 
 def test_lesson_2_three_pictures_come_apart_and_without_a_bias_the_scale_alone_is_lost():
-    lesson = told(2)
+    lesson = lesson_values(2)
     assert lesson["three"].state.outcome is ClosedFormOutcome.SET_APART
     assert min(each.psnr_db for each in lesson["three"].scores.by_input) > 60
     assert lesson["made"].scores.verdict is READ
@@ -95,7 +95,7 @@ def test_lesson_2_nine_of_ten_classes_come_apart_and_ten_do_not(seed):
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_lesson_3_the_label_is_the_only_negative_entry_and_other_weights_give_the_same_picture(seed):
-    lesson = told(3, SEED=seed)
+    lesson = lesson_values(3, SEED=seed)
     slopes = lesson["attacked"].observation.update["head.0.bias"]
     assert [int(place) for place in (slopes < 0).nonzero()] == lesson["attacked"].batch.labels.tolist()
     assert score(lesson["attacked"], lesson["states"][-1]).verdict is READ
@@ -110,13 +110,13 @@ def test_lesson_3_without_a_bias_the_row_sums_tell_the_label_where_features_are_
 
 
 def test_lesson_4_length_tells_the_training_a_thousandfold():
-    ranges = dict(told(4)["ranges"])
+    ranges = dict(lesson_values(4)["ranges"])
     assert max(ranges["untrained"]) / min(ranges["untrained"]) < 10
     assert max(ranges["trained"]) / min(ranges["trained"]) > 500
 
 
 def test_lesson_4_untrained_both_costs_win_and_trained_the_papers_alone():
-    verdicts = {key: run.scores.verdict for key, run in told(4)["runs"].items()}
+    verdicts = {key: run.scores.verdict for key, run in lesson_values(4)["runs"].items()}
     assert verdicts[False, "euclidean"] is verdicts[False, "cosine"] is verdicts[True, "cosine"] is READ
     assert verdicts[True, "euclidean"] is HIDDEN
 
@@ -132,20 +132,20 @@ def test_lesson_4_the_horse_is_no_lucky_one(picture):
 @pytest.mark.parametrize("seed", [1, 2, 3, 4])
 def test_lesson_4_the_horse_by_other_seeds_than_the_one_shown(seed):
     """The page's own comparison: first by direction, and not by length; each of five seeds with that of the lesson."""
-    lesson = told(4)
+    lesson = lesson_values(4)
     pair = [attempt(trained=True, distance=cost, seed=seed, **lesson["horse"], **lesson["common"]) for cost in lesson["costs"]]
     assert [run.scores.verdict is READ for run in pair] == [False, True]
 
 
 def test_lesson_4_of_the_square_only_balanced_direction_gives_the_cat_away():
-    cats = told(4)["cats"]
+    cats = lesson_values(4)["cats"]
     assert [cost for cost, run in cats.items() if run.scores.verdict is READ] == ["balanced_cosine"]
     gained = {cost: run.scores.likeness for cost, run in cats.items()}
     assert gained["balanced_cosine"] > gained["balanced_euclidean"] + 0.3 > gained["euclidean"] + 0.3
 
 
 def test_lesson_4_training_moves_the_length_into_the_first_convolution():
-    lesson = told(4)
+    lesson = lesson_values(4)
     first, last = "features.0.weight", "head.0.weight"
     share = {(name, t): float(lesson["share"](name, t).rstrip("%")) for name in (first, last) for t in (False, True)}
     assert share[first, True] > 50 > 5 > share[first, False]
@@ -153,7 +153,7 @@ def test_lesson_4_training_moves_the_length_into_the_first_convolution():
 
 
 def test_lesson_4_half_the_gradient_disturbs_length_and_a_tenth_defeats_it_while_direction_hardly_moves():
-    found = {(cost, factor): (likeness, verdict) for cost, factor, likeness, verdict in told(4)["rows"]}
+    found = {(cost, factor): (likeness, verdict) for cost, factor, likeness, verdict in lesson_values(4)["rows"]}
     everything, half, tenth = (found["euclidean", factor] for factor in ("all of it", "half", "a tenth"))
     assert everything[0] > half[0] > tenth[0]
     assert (half[1], tenth[1]) == (READ.value, HIDDEN.value)
@@ -170,7 +170,7 @@ def gains_of(lesson, seed):
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_lesson_5_training_and_depth_cost_most_and_width_gains(seed):
-    lesson = told(5)
+    lesson = lesson_values(5)
     gains = lesson["gains"] if seed == Experiment().seed else gains_of(lesson, seed)
     assert set(sorted(gains, key=gains.__getitem__)[:2]) == {"trained", "deeper (ResNet-8)"}
     assert gains["trained"] < -0.3
@@ -179,14 +179,14 @@ def test_lesson_5_training_and_depth_cost_most_and_width_gains(seed):
 
 
 def test_lesson_5_smoothness_fills_in_what_the_equations_leave_open():
-    runs = {(run["wide"], run["sigmoid"], run["tv"]): run["ssim"] for run in told(5)["runs"]}
+    runs = {(run["wide"], run["sigmoid"], run["tv"]): run["ssim"] for run in lesson_values(5)["runs"]}
     gains = {key: runs[(*key, True)] - runs[(*key, False)] for key in {key[:2] for key in runs}}
     assert abs(gains.pop((True, True))) < 0.01
     assert min(gains.values()) > 0.05
 
 
 def test_lesson_6_steps_hide_nothing_and_sixteen_pictures_do():
-    verdicts = {(E, n, B): seen for E, n, B, *seen in told(6)["rows"]}
+    verdicts = {(E, n, B): seen for E, n, B, *seen in lesson_values(6)["rows"]}
     assert all(all(seen) for setting, seen in verdicts.items() if setting != (1, 16, 16))
     assert not any(verdicts[1, 16, 16])
 
@@ -212,14 +212,14 @@ def test_lesson_6_both_ways_round_find_the_picture():
 
 def shields():
     """What lesson 7 puts up, by the name that it has there."""
-    lesson = told(7)
+    lesson = lesson_values(7)
     return dict(zip(lesson["names"], lesson["shields"], strict=True))
 
 
 @cache
 def met(name, picture):
     """The naive attacker's scores and those of the one who knows; of the lesson's own picture as it shows them."""
-    lesson, shield = told(7), shields()[name]
+    lesson, shield = lesson_values(7), shields()[name]
     if picture == "astronaut":
         return [run.scores for run in lesson["bouts"][shield]]
     given = {"defences": [shield] if shield else [], "picture": picture, "iterations": lesson["ITERATIONS"]}
@@ -230,7 +230,7 @@ PHOTOGRAPHS = ["astronaut", "cat"]
 
 
 def test_lesson_7_the_photograph_shown_is_the_one_whose_other_runs_count():
-    assert torch.equal(told(7)["bouts"][None][0].secret, attempt(picture="astronaut", iterations=1).secret)
+    assert torch.equal(lesson_values(7)["bouts"][None][0].secret, attempt(picture="astronaut", iterations=1).secret)
 
 
 @pytest.mark.parametrize("picture", PHOTOGRAPHS)
@@ -252,7 +252,7 @@ def test_lesson_7_cut_short_hides_nothing_and_clipped_noise_all_of_it(picture):
 
 
 def test_lesson_7_clipped_noise_is_more_noise_than_three_times_the_gradient():
-    bouts, shield = told(7)["bouts"], shields()
+    bouts, shield = lesson_values(7)["bouts"], shields()
     for name in ("DP-SGD", "DP-FedAvg"):
         seen = bouts[shield[name]][1].attacked
         assert flat(seen.observation.update).norm() > 4 * flat(seen.clean_update).norm()
@@ -260,7 +260,7 @@ def test_lesson_7_clipped_noise_is_more_noise_than_three_times_the_gradient():
 
 def test_lesson_7_of_one_number_in_a_hundred_the_one_who_knows_makes_more():
     """Nearer in 16 of 18 runs and recognisable in 9, over seeds 0 to 8 and both photographs; here five of the first."""
-    lesson, shield = told(7), shields()["99 of 100 left out"]
+    lesson, shield = lesson_values(7), shields()["99 of 100 left out"]
     given = {"defences": [shield], "picture": "astronaut", "iterations": lesson["ITERATIONS"]}
     runs = [[attempt(**given, seed=seed, **{"attack.reading": one}).scores for one in (False, True)] for seed in range(3, 8)]
     assert sum(knows.likeness > naive.likeness + 0.02 for naive, knows in runs) >= 4, "it was in all of the five"
@@ -276,7 +276,7 @@ def test_lesson_7_prices_are_those_that_ship_and_cutting_short_is_the_dearest():
 
 
 def test_lesson_7_in_the_good_corner_lie_four_marks_of_clipped_noise_and_no_other():
-    lesson = told(7)
+    lesson = lesson_values(7)
     places = [(point, *lesson["place"](point)) for point in lesson["priced"] if point.defence]
     good = [point for point, accuracy, likeness in places if accuracy > 0.8 and likeness < 0.3]
     assert sorted(point.name for point in good) == ["dp_fedavg", "dp_sgd", "dp_sgd", "dp_sgd"]
@@ -296,12 +296,12 @@ def test_lesson_7_a_mark_is_one_photograph_one_seed_forty_steps():
 
 
 def test_lesson_7_hidden_where_epsilon_promises_nothing_and_failed_where_it_promises_something():
-    marks = {point.defence["multiplier"]: point for point in told(7)["private"]}
+    marks = {point.defence["multiplier"]: point for point in lesson_values(7)["private"]}
     weakest, strongest = marks[min(marks)], marks[max(marks)]
     assert min(marks) == 0.1, "the one that is asked again"
-    assert all(told(7)["place"](point)[1] < 0.3 for point in marks.values()), "nothing is seen from the weakest on"
+    assert all(lesson_values(7)["place"](point)[1] < 0.3 for point in marks.values()), "nothing is seen from the weakest on"
     told_of = [price_of(DPSGD(multiplier=each)).promises[0].epsilon for each in (min(marks), max(marks))]
-    assert told(7)["place"](weakest)[1] < 0.3
+    assert lesson_values(7)["place"](weakest)[1] < 0.3
     assert told_of[0] > 1000 > 3 > told_of[1]
     assert strongest.accuracy < 0.3 < 0.8 < weakest.accuracy
 
@@ -309,7 +309,7 @@ def test_lesson_7_hidden_where_epsilon_promises_nothing_and_failed_where_it_prom
 @pytest.mark.parametrize("picture", ["astronaut", "cat"])
 def test_lesson_7_asked_again_the_noise_fades_by_the_square_root(picture):
     """Half the noise and a quarter of the rounds leave as much, so the answer to *Change one thing* is sixteen."""
-    lesson = told(7)
+    lesson = lesson_values(7)
     assert list(lesson["runs"]) == [1, 16, 64]
     likeness = [run.scores.likeness for run in lesson["runs"].values()]
     assert likeness == sorted(likeness)
@@ -328,7 +328,7 @@ def test_lesson_8_a_grey_square_has_nine_decibels_on_the_duck_and_fifteen_on_the
 
 
 def test_lesson_8_psnr_punishes_a_shift_and_rewards_the_right_colours():
-    rows = told(8)["rows"]
+    rows = lesson_values(8)["rows"]
     moved, smeared = rows[6:9], rows[9:12]
     assert all(shifted[2] < smooth[2] for shifted, smooth in zip(moved, smeared, strict=True))
     assert all(shifted[3] == 150 for shifted in moved), "registered, nothing is left to tell apart"
@@ -336,12 +336,12 @@ def test_lesson_8_psnr_punishes_a_shift_and_rewards_the_right_colours():
 
 
 def test_lesson_9_the_widest_network_leaks_more_than_the_narrowest():
-    psnr = told(9)["psnr"]
+    psnr = lesson_values(9)["psnr"]
     assert fmean(psnr[64]) > fmean(psnr[8])
 
 
 def test_lesson_10_the_narrower_the_token_the_less_of_the_photograph():
-    vits = told(10)["vits"]
+    vits = lesson_values(10)["vits"]
     decibels = [vit.scores.psnr_db for vit in vits.values()]
     assert list(vits) == [128, 64, 32]
     assert decibels == sorted(decibels, reverse=True)
@@ -350,7 +350,7 @@ def test_lesson_10_the_narrower_the_token_the_less_of_the_photograph():
 
 
 def test_lesson_10_the_rows_of_words_are_those_of_their_places_and_all_others_stand_still():
-    lesson = told(10)
+    lesson = lesson_values(10)
     sentence = pieces.encode(lesson["dataset"]["own"][0])
     assert len(set(sentence)) == len(sentence) == 12
     assert sorted(lesson["moved"].tolist()) == sorted(sentence)
@@ -366,7 +366,7 @@ def test_lesson_10_where_the_embedding_is_also_the_last_layer_every_row_moves():
 
 
 def test_lesson_10_words_fit_up_to_rounding_and_the_nearest_other_sticks_out_by_a_good_part_of_itself():
-    lesson = told(10)
+    lesson = lesson_values(10)
     readings = lesson["text"].state.recovered_parts
     assert " ".join(each.what for each in readings) == lesson["dataset"]["own"][0]
     assert max(each.distance for each in readings) < 1e-6 < 0.3 < min(each.runner_up_distance for each in readings)
@@ -375,14 +375,14 @@ def test_lesson_10_words_fit_up_to_rounding_and_the_nearest_other_sticks_out_by_
 
 
 def test_lesson_10_four_sentences_are_read_apart_and_two_photographs_are_not():
-    lesson = told(10)
+    lesson = lesson_values(10)
     assert lesson["four"].scores.exact == attempt(network="transformer", attack="span", batch_size=4, seed=1).scores.exact == 1
     assert lesson["two"].scores.verdict is not READ
     assert lesson["two"].state.outcome is PatchOutcome.SEVERAL_PICTURES
 
 
 def test_lesson_10_it_ends_where_the_directions_are_full_as_exercise_3_has_it():
-    lesson = told(10)
+    lesson = lesson_values(10)
     most, places, width = lesson["longest_safe"], 20, lesson["narrow"]["width"]
     for count, way in lesson["ways"].items():
         assert (way.scores.exact == 1) is (count * places <= most(width)), count
@@ -396,7 +396,7 @@ def test_lesson_10_it_ends_where_the_directions_are_full_as_exercise_3_has_it():
 @pytest.mark.parametrize("count", [6, 7])
 def test_lesson_10_at_width_128_six_sentences_are_read_and_one_more_is_not(count):
     read = attempt(network="transformer", attack="span", batch_size=count).scores.exact == 1
-    assert read is (20 * count <= told(10)["longest_safe"](128))
+    assert read is (20 * count <= lesson_values(10)["longest_safe"](128))
     assert read is (count == 6)
 
 
@@ -408,7 +408,7 @@ def test_lesson_10_layer_norm_takes_one_direction_and_training_gives_it_back(tra
 
 
 def test_lesson_10_the_newest_is_read_where_the_older_is_guessed_at_training_depth_and_local_steps_notwithstanding():
-    lesson = told(10)
+    lesson = lesson_values(10)
     assert lesson["old"].scores.psnr_db + 40 < lesson["new"].scores.psnr_db
     deep = attempt(network={"name": "vision_transformer", "depth": 8}, attack="patch_embedding")
     several = {"name": "fedavg", "local_steps": 5, "batch_size": 1, "learning_rate": 1e-2}
@@ -424,20 +424,22 @@ def test_lesson_10_a_trained_transformer_is_read_as_well():
 
 
 def test_lesson_10_noise_lifts_the_right_words_towards_the_wrong_ones():
-    quiet, *louder = [way.state.recovered_parts[:12] for way in (told(10)["text"], *told(10)["noisy"].values())]
-    for strength, readings in zip(told(10)["noisy"], louder, strict=True):
+    quiet, *louder = [
+        way.state.recovered_parts[:12] for way in (lesson_values(10)["text"], *lesson_values(10)["noisy"].values())
+    ]
+    for strength, readings in zip(lesson_values(10)["noisy"], louder, strict=True):
         farthest = max(each.distance for each in readings)
         assert 0.1 * strength < farthest < strength < min(each.runner_up_distance for each in readings)
         assert farthest > 100 * max(each.distance for each in quiet)
 
 
 def test_lesson_11_the_pooled_vector_is_a_ratio():
-    lesson = told(11)
+    lesson = lesson_values(11)
     torch.testing.assert_close(lesson["read"], lesson["true"], rtol=1e-5, atol=1e-7)
 
 
 def test_lesson_11_vanillin_is_drawn_by_neighbourhoods_that_fit_up_to_rounding():
-    state, scores = told(11)["vanillin"].state, told(11)["vanillin"].scores
+    state, scores = lesson_values(11)["vanillin"].state, lesson_values(11)["vanillin"].scores
     assert scores.isomorphic == 1
     assert state.other is None
     assert (
@@ -447,7 +449,7 @@ def test_lesson_11_vanillin_is_drawn_by_neighbourhoods_that_fit_up_to_rounding()
         < min(each.runner_up_distance for each in state.recovered_parts)
     )
     atoms = sum(int(each.what.rpartition("×")[2]) for each in state.recovered_parts)
-    assert atoms == int(told(11)["vanillin"].secret["atoms"].sum())
+    assert atoms == int(lesson_values(11)["vanillin"].secret["atoms"].sum())
 
 
 def graph_of(line):
@@ -455,7 +457,7 @@ def graph_of(line):
 
 
 def test_lesson_11_naphthalene_and_fulvalene_are_two_molecules_of_one_formula():
-    naphthalene, fulvalene = (graphs_of(graph)[0] for graph in told(11)["twins"])
+    naphthalene, fulvalene = (graphs_of(graph)[0] for graph in lesson_values(11)["twins"])
     assert mapping(naphthalene, graph_of("c1ccc2ccccc2c1")) is not None
     assert mapping(fulvalene, graph_of("C1=CC=CC1=C2C=CC=C2")) is not None
     assert mapping(naphthalene, fulvalene) is None
@@ -472,7 +474,7 @@ def test_lesson_11_naphthalene_and_fulvalene_are_two_molecules_of_one_formula():
 @pytest.mark.parametrize("mean", [True, False], ids=["mean", "sum"])
 @pytest.mark.parametrize("name", ["gcn", "graphsage"])
 def test_lesson_11_the_twins_gradients_are_equal_for_any_weights_and_depth_and_copies_only_where_a_mean_is_taken(name, mean):
-    lesson = told(11)
+    lesson = lesson_values(11)
     gradient, twice = lesson["gradient"], lesson["twice"]
     for seed, layers in ((0, 1), (1, 2), (2, 3)):
         network = {"name": name, "layers": layers, "mean": mean}
@@ -485,15 +487,15 @@ def test_lesson_11_the_twins_gradients_are_equal_for_any_weights_and_depth_and_c
 
 
 def test_lesson_11_the_order_of_the_atoms_is_not_told():
-    graph = told(11)["twins"][0]
+    graph = lesson_values(11)["twins"][0]
     order = torch.randperm(graph["atoms"].shape[1], generator=stream(0, "order"))
     turned = {"atoms": graph["atoms"][:, order], "bonds": graph["bonds"][:, order][:, :, order]}
-    one, other = (told(11)["gradient"](told(11)["network"], each) for each in (graph, turned))
+    one, other = (lesson_values(11)["gradient"](lesson_values(11)["network"], each) for each in (graph, turned))
     assert float((one - other).norm() / one.norm()) < 1e-14
 
 
 def test_lesson_11_three_layers_tell_paracetamol_from_its_twin_of_two_pieces_and_none_tell_naphthalene_from_its_own():
-    lesson = told(11)
+    lesson = lesson_values(11)
     gaps = {key: lesson["twin_off"](*key) for key in lesson["runs"]}
     assert gaps.pop(("paracetamol", 3)) > 1e-3
     assert max(gaps.values()) < 1e-14
@@ -502,26 +504,26 @@ def test_lesson_11_three_layers_tell_paracetamol_from_its_twin_of_two_pieces_and
 
 
 def test_lesson_11_had_fulvalene_been_the_secret_the_server_would_answer_naphthalene_and_tell_of_both():
-    made = told(11)["naphthalene"]
+    made = lesson_values(11)["naphthalene"]
     seen = made.attacked.observation
     network = deepcopy(seen.network).float()
-    fulvalene = {name: part.float() for name, part in told(11)["twins"][1].items()}
+    fulvalene = {name: part.float() for name, part in lesson_values(11)["twins"][1].items()}
     update = seen.protocol.update(network, fulvalene, made.attacked.batch.labels)
     *_, last = reconstruct(made.experiment, replace(seen, network=network, update=update))
     answers = [graphs_of(graph)[0] for graph in (last.candidate, last.other)]
-    twins = [graphs_of(twin)[0] for twin in told(11)["twins"]]
+    twins = [graphs_of(twin)[0] for twin in lesson_values(11)["twins"]]
     assert all(mapping(answer, twin) is not None for answer, twin in zip(answers, twins, strict=True))
 
 
 def test_lesson_11_atom_by_atom_the_right_molecule_scores_worse_than_knowing_nothing():
-    lesson = told(11)
+    lesson = lesson_values(11)
     right, matched = lesson["stepwise"], lesson["matched"]
     assert lesson["atom_by_atom"](right) > right.scores.mean_atoms_mse > right.scores.atoms_mse == 0
     assert (right.scores.isomorphic, right.scores.bonds_auc, matched.scores.isomorphic) == (1, 1, 0)
 
 
 def test_lesson_11_every_twin_shown_comes_second_by_what_the_server_prefers():
-    lesson = told(11)
+    lesson = lesson_values(11)
     for run in (lesson["naphthalene"], lesson["runs"]["paracetamol", 2], lesson["ibuprofen"]):
         assert run.scores.isomorphic == 1
         assert run.state.other is not None
@@ -529,7 +531,7 @@ def test_lesson_11_every_twin_shown_comes_second_by_what_the_server_prefers():
 
 def test_lesson_12_the_game_is_bounded_as_the_table_says_and_the_best_attacker_stays_below():
     """Truth: worlds drawn by chance, and the model solution's epsilon for each noise and number of rounds."""
-    lesson = told(12)
+    lesson = lesson_values(12)
     assert {epsilon: round(limit, 3) for epsilon, limit in lesson["limits"].items()} == {
         epsilon: round(1 / (1 + math.exp(-epsilon)), 3) for epsilon in (0.1, 0.5, 1.0, 2.0, 5.0, 10.0)
     }
@@ -542,10 +544,10 @@ def test_lesson_12_the_game_is_bounded_as_the_table_says_and_the_best_attacker_s
 
 
 def test_lesson_12_gradients_are_a_thousandfold_apart_and_none_is_longer_than_the_bound_once_clipped():
-    trained = told(12)["each"][True]
+    trained = lesson_values(12)["each"][True]
     lengths = trained.norm(dim=1)
     assert float(lengths.max() / lengths.min()) == pytest.approx(1000, rel=0.05)
-    assert float(told(12)["clip_per_example"](trained, 1.0).norm(dim=1).max()) == pytest.approx(1, abs=1e-5)
+    assert float(lesson_values(12)["clip_per_example"](trained, 1.0).norm(dim=1).max()) == pytest.approx(1, abs=1e-5)
 
 
 @pytest.mark.parametrize(("multiplier", "steps"), [(0.1, 30), (0.3, 30), (1.0, 1), (1.0, 30), (3.0, 30), (10.0, 30)])
@@ -555,9 +557,9 @@ def test_lesson_12_epsilon_is_opacus_with_a_simpler_conversion_and_never_promise
     orders = [1 + k / 200 for k in range(1, 20_000)]
     known = rdp.compute_rdp(q=1.0, noise_multiplier=multiplier, steps=steps, orders=orders)
     least = min(r + math.log(1e5) / (order - 1) for r, order in zip(known, orders, strict=True))
-    found = told(12)["epsilon_of"](multiplier, steps, 1e-5)
+    found = lesson_values(12)["epsilon_of"](multiplier, steps, 1e-5)
     assert found == pytest.approx(least, rel=2e-3)
-    assert found == pytest.approx(told(12)["spent"](multiplier, steps), rel=5e-3)
+    assert found == pytest.approx(lesson_values(12)["spent"](multiplier, steps), rel=5e-3)
     sharper = epsilon(Mechanism(multiplier, 1.0, steps), 1e-5)
     assert 0.85 * found <= sharper <= found
     if multiplier >= 1:
@@ -572,7 +574,7 @@ def promise_kept(epsilon, noise):
 
 
 def test_lesson_12_adding_epsilons_is_far_too_careful_and_drawing_a_few_examples_promises_more():
-    lesson = told(12)
+    lesson = lesson_values(12)
     assert lesson["added"][30] > 4 * lesson["together"][30]
     assert lesson["together"][:2] == lesson["added"][:2]
     pytest.importorskip("opacus")
@@ -581,7 +583,7 @@ def test_lesson_12_adding_epsilons_is_far_too_careful_and_drawing_a_few_examples
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_lesson_12_what_no_attack_rebuilds_the_list_gives_away_and_no_more_often_than_the_theorem_says(seed):
-    lesson = told(12, SEED=seed)
+    lesson = lesson_values(12, SEED=seed)
     for seen, share, most in lesson["lists"].values():
         assert seen == HIDDEN.value.lower()
         assert share <= most + 3 * sqrt(most * (1 - most) / 200)
@@ -597,26 +599,26 @@ def test_lesson_12_at_a_multiplier_of_0_3_other_photographs_are_not_rebuilt_eith
 
 def test_lesson_12_whoever_hardly_moves_the_sum_is_named_least():
     """The trained network's shortest gradient, at the noise of *Change one thing*; and the multiplier that it asks for."""
-    rows = told(12)["each"][True]
-    clipped = told(12)["clip_per_example"](rows, 1.0)
+    rows = lesson_values(12)["each"][True]
+    clipped = lesson_values(12)["clip_per_example"](rows, 1.0)
     generator, tries = torch.Generator().manual_seed(3), 150
     right = [0] * 8
     for k in range(8 * tries):
         sent = clipped[k % 8] + 0.3 * torch.randn(clipped[0].shape, generator=generator)
         right[k % 8] += int(torch.cdist(sent[None], clipped).argmin()) == k % 8
     assert right.index(min(right)) == int(rows.norm(dim=1).argmin())
-    hit = told(12)["hit"]
+    hit = lesson_values(12)["hit"]
     assert hit(1 / 8, 21, 1) > 0.135 > hit(1 / 8, 22, 1)
 
 
 def test_lesson_12_the_bill_is_what_ships_and_where_epsilon_says_something_the_training_fails():
-    bill = {price.defence["multiplier"]: price for price in told(12)["private"]}
+    bill = {price.defence["multiplier"]: price for price in lesson_values(12)["private"]}
     assert sorted(bill) == [0.01, 0.03, 0.1, 0.3, 1.0]
     for multiplier, price in bill.items():
         seen, mean = price.promises
         assert (seen.seen, mean.seen) == (EACH, MEAN)
-        for noise, promise in ((multiplier, seen), (told(12)["noise_of_mean"](multiplier, 1.0, 10)[1], mean)):
-            found = told(12)["epsilon_of"](noise, 30, 1e-5)  # of thousands Opacus' least order makes somewhat more
+        for noise, promise in ((multiplier, seen), (lesson_values(12)["noise_of_mean"](multiplier, 1.0, 10)[1], mean)):
+            found = lesson_values(12)["epsilon_of"](noise, 30, 1e-5)  # of thousands Opacus' least order makes somewhat more
             assert 0.85 * found <= promise.epsilon <= (found if found < 1000 else 1.1 * found)
         assert price.accuracy is None or price.accuracy < 0.35 or mean.epsilon > 100
     assert bill[1.0].accuracy is None
@@ -626,14 +628,14 @@ def test_lesson_12_the_bill_is_what_ships_and_where_epsilon_says_something_the_t
 
 
 def test_lesson_12_masks_cancel_in_whole_steps_and_hide_each_number():
-    clear, whole, masked = told(12)["columns"]
+    clear, whole, masked = lesson_values(12)["columns"]
     assert sum(masked) % 2**64 == sum(whole) % 2**64 == int(sum(clear) * 2**32) % 2**64
     assert min(abs(one - other) for one, other in zip(whole, masked, strict=True)) > 2**40
 
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_lesson_12_a_sum_still_shows_shapes_and_dishonestly_it_is_one_update(seed):
-    lesson = told(12, SEED=seed)
+    lesson = lesson_values(12, SEED=seed)
     assert sum(each.likeness >= 0.3 for each in lesson["crowd"].scores.by_input) > 8
     own = lesson["sent"][0]
     assert all(not tensor.any() for update in lesson["sent"][1:] for tensor in update.values())
@@ -643,11 +645,11 @@ def test_lesson_12_a_sum_still_shows_shapes_and_dishonestly_it_is_one_update(see
 
 def test_lesson_12_ten_photographs_of_one_leave_ten_times_the_epsilon_or_more():
     """All ten together move the sum ten times as far, so the noise counts a tenth."""
-    found = told(12)["epsilon_of"]
+    found = lesson_values(12)["epsilon_of"]
     for multiplier in (2.0, 5.0, 30.0):
         assert found(multiplier / 10, 1, 1e-5) >= 10 * found(multiplier, 1, 1e-5)
 
 
 def test_lesson_12_noise_that_is_drawn_again_is_no_noise():
-    assert torch.equal(told(12)["first"], told(12)["second"])
-    assert float(told(12)["noise"].norm()) > 1
+    assert torch.equal(lesson_values(12)["first"], lesson_values(12)["second"])
+    assert float(lesson_values(12)["noise"].norm()) > 1

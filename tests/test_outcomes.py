@@ -8,8 +8,8 @@ from typing import ClassVar
 import pytest
 import torch
 from rounds import as_round, observe, random_batch, smooth_batch
-from test_open_equations import Strided
-from test_unmoved_input import after
+from test_input_after_local_steps import after
+from test_underdetermined import Strided
 
 from lab.attacks.analytic import Analytic
 from lab.attacks.base import Interrupted, Outcome

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import chromium
 import psutil
 import pytest
-from troubled import check_that_a_reload_goes_on, check_that_nothing_seen_is_lost, run, trouble
+from failing_page import check_that_a_reload_goes_on, check_that_nothing_seen_is_lost, run, trouble
 from visiting import Visitor, free_port, kernel_id, primary, serving, wait_for_frames, wait_for_status
 
 pytestmark = pytest.mark.browser

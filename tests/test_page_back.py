@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from clicking import check, settle
+from random_clicks import check, settle
 from visiting import wait_for_frames, wait_for_status
 
 pytestmark = pytest.mark.browser

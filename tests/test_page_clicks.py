@@ -3,11 +3,11 @@
 import os
 
 import pytest
-from clicking import WIDTHS, walk
+from random_clicks import WIDTHS, walk
 
 pytestmark = pytest.mark.browser
 PATHS = int(os.environ.get("CLICK_PATHS", "1"))
-"""A short one for each width takes a quarter of a minute; thirty long ones are asked for by hand, or of ``tests.clicking``."""
+"""A short one for each width takes a quarter of a minute; thirty long ones are run by hand, or by ``tests.random_clicks``."""
 
 
 @pytest.mark.parametrize("seed", range(PATHS))

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from troubled import check_that_a_reload_goes_on, check_that_nothing_seen_is_lost, run, trouble
+from failing_page import check_that_a_reload_goes_on, check_that_nothing_seen_is_lost, run, trouble
 from visiting import (
     Visitor,
     free_port,

@@ -2,7 +2,7 @@
 
 import pytest
 from accessibility import faults_light_and_dark
-from clicking import check
+from random_clicks import check
 from visiting import PHONE, wait_for_status
 
 from lab.course.scenes.base import in_order

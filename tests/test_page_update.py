@@ -7,7 +7,7 @@ import struct
 import pytest
 import torch
 from accessibility import faults
-from test_opened import Foreign
+from test_imported_update import Foreign
 from torch.nn import functional
 from visiting import keep_picture, primary, wait_for_status
 

@@ -4,7 +4,7 @@ from copy import deepcopy
 
 import pytest
 import torch
-from living import Living, size_of
+from peak_memory import Living, size_of
 from rounds import observe, random_batch
 from torch.nn.functional import cross_entropy
 

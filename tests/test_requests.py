@@ -5,7 +5,7 @@ import io
 import json
 
 import pytest
-from hostile import a_run
+from adversarial_inputs import a_run
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 from PIL import Image

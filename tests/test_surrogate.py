@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from living import Living, size_of
+from peak_memory import Living, size_of
 from rounds import as_round, observe, random_batch, smooth_batch
 
 from lab.attacks.gradient_matching import GradientMatching

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import psutil
 import pytest
+from failing_page import check_that_nothing_seen_is_lost, run
 from test_server import ask, processes
-from troubled import check_that_nothing_seen_is_lost, run
 from visiting import Visitor, kernel_process, primary, serving, wait_for_frames, wait_for_status
 
 from benchmarks.crowd import engines

@@ -5,7 +5,7 @@ from functools import cache
 from lessons import LESSONS, read, tagged
 
 
-def told(number, **parameters):
+def lesson_values(number, **parameters):
     """The names that lesson ``number`` leaves behind at full iterations; parameters may be overruled.
 
     A lesson is run once for all who ask for the same, be it by name or because it is the lesson's own.

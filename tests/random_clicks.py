@@ -1,6 +1,6 @@
 """Somebody who clicks at random, seeded: whatever was clicked, form, address and session say the same, and no secret is told.
 
-    python -m tests.clicking --paths 30 --clicks 15
+    python -m tests.random_clicks --paths 30 --clicks 15
 
 walks at the width of a phone, a desk and a wall, each path from a fresh page, and says after which clicks something was wrong.
 """
@@ -208,7 +208,7 @@ def main():
     from playwright.sync_api import sync_playwright
     from visiting import serving
 
-    parser = argparse.ArgumentParser(prog="python -m tests.clicking")
+    parser = argparse.ArgumentParser(prog="python -m tests.random_clicks")
     parser.add_argument("--paths", type=int, default=30)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--clicks", type=int, default=15)

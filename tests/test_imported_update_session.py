@@ -5,7 +5,7 @@ import json
 
 import pytest
 from rounds import smooth_batch
-from test_opened import captured
+from test_imported_update import captured
 from test_session import opened as living
 from test_session import until, until_so
 
