@@ -4,6 +4,7 @@ import inspect
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,14 @@ def test_the_door_is_a_function_whoever_imported_its_module_first():
 
 def test_type_checkers_are_told_that_the_lab_is_typed():
     assert (ROOT / "lab" / "py.typed").is_file()
+
+
+def test_what_researchers_build_on_is_type_checked_strictly():
+    strict = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["pyright"]["strict"]
+    assert {"options", "federated", "modalities", "attacks/base.py", "experiments", "observe.py"} == {
+        path.removeprefix("lab/") for path in strict
+    }
+    assert all((ROOT / path).exists() for path in strict)
 
 
 def test_pdoc_resolves_every_public_name():
