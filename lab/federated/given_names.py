@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from torch import nn
+from lab.lazy import nn
 
 from lab.federated.typed_torch import layers_of
 
