@@ -332,9 +332,9 @@ def _gives_up(*_, **__):
 
 COUNTING = "lab.attacks.graph.integer_counts"
 LESS = {
-    "MOST_WEIGHED": (f"{COUNTING}.nnls", {}),
-    "MOST_PROGRAMMES": (f"{COUNTING}._programme", {f"{COUNTING}.nnls": _gives_up}),
-    "MOST_GLUED": ("lab.attacks.graph.assembly.assemble", {}),
+    "MOST_COUNTED_TYPES": (f"{COUNTING}.nnls", {}),
+    "MOST_INTEGER_PROGRAMMES": (f"{COUNTING}._integer_programme", {f"{COUNTING}.nnls": _gives_up}),
+    "MOST_ASSEMBLED": ("lab.attacks.graph.assembly.assemble", {}),
 }
 
 

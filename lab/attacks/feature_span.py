@@ -119,7 +119,7 @@ class _Reading:
 
     def _candidate(self, entered: Tensor, unknown: Inputs) -> dict[str, Tensor]:
         """Nodes that were found, as often as each is there, then the mean of those for nodes that were not."""
-        features, bonds = self._features(entered), torch.zeros(0)
+        features, bonds = self._features(entered), torch.zeros(0, dtype=entered.dtype)
         if self.body.aggregation.parts > 1:
             times, bonds = self._times_and_bonds(entered)
             where = torch.arange(len(entered)).repeat_interleave(times)

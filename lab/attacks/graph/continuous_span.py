@@ -80,9 +80,10 @@ class ContinuousSpan:
     def _sought(self, found: Tensor, generator: torch.Generator) -> _Place:
         """Where starts end that were drawn around zero."""
         basis = torch.linalg.qr(self.outputs(found).T)[0]
-        entering, kind = self.layer.in_features, {"generator": generator, "dtype": torch.float64}
-        spread = LEAST_SPREAD + (MOST_SPREAD - LEAST_SPREAD) * torch.rand(STARTS, 1, **kind)
-        place = self._place(spread * torch.randn(STARTS, entering, **kind), basis)
+        entering = self.layer.in_features
+        spread = LEAST_SPREAD + (MOST_SPREAD - LEAST_SPREAD) * torch.rand(STARTS, 1, generator=generator, dtype=torch.float64)
+        drawn = torch.randn(STARTS, entering, generator=generator, dtype=torch.float64)
+        place = self._place(spread * drawn, basis)
         damping = torch.full((STARTS, 1, 1), FIRST_DAMPING, dtype=torch.float64)
         for _ in range(STEPS):
             tried = self._place(place.inputs + self._step(place, damping), basis)
