@@ -5,6 +5,7 @@ import gc
 import json
 import re
 
+import adversarial_inputs
 import psutil
 import pytest
 from adversarial_inputs import a_run, distinct
@@ -91,7 +92,7 @@ def on_a_page(check, monkeypatch):
 
 
 def test_links_give_an_experiment_and_sentences(alone):
-    queries = distinct(hostile.links, COUNTS["links"])
+    queries = distinct(adversarial_inputs.links, COUNTS["links"])
     for kind in FOLDERS:
         entries(kind)  # loaded, whichever tests came before
     opening.from_link("network=lenet")()
@@ -144,11 +145,11 @@ def test_messages_of_every_view_are_answered_in_a_sentence_or_ignored(alone, mon
 def some_messages():
     from hypothesis import strategies as some
 
-    return some.tuples(hostile.messages, hostile.buffers)
+    return some.tuples(adversarial_inputs.messages, adversarial_inputs.buffers)
 
 
 def test_whatever_enters_by_the_comm_changes_no_trait_and_shows_no_traceback(alone, monkeypatch, capfd):
-    told = distinct(hostile.comm_messages, COUNTS["comm messages"])
+    told = distinct(adversarial_inputs.comm_messages, COUNTS["comm messages"])
 
     async def check(session, made):
         first, states = session.wanted, {name: view.get_state() for name, view in made.items()}
@@ -166,7 +167,7 @@ def test_whatever_enters_by_the_comm_changes_no_trait_and_shows_no_traceback(alo
 
 
 def test_run_files_are_refused_in_a_sentence(alone):
-    files = distinct(hostile.run_files, COUNTS["run files"])
+    files = distinct(adversarial_inputs.run_files, COUNTS["run files"])
     assert run_file.read(json.dumps(a_run()).encode()).experiment == Experiment()
     taken = 0
     with watched() as touched:
@@ -185,7 +186,7 @@ def test_run_files_are_refused_in_a_sentence(alone):
 
 
 def test_experiment_files_are_refused_in_a_sentence(tmp_path):
-    for data in distinct(hostile.texts_as_json, COUNTS["experiment files"]):
+    for data in distinct(adversarial_inputs.texts_as_json, COUNTS["experiment files"]):
         path = tmp_path / "experiment.json"
         path.write_bytes(data)
         sentence = None
@@ -199,7 +200,7 @@ def test_experiment_files_are_refused_in_a_sentence(tmp_path):
 
 def test_command_lines_are_refused_in_one_line():
     runner = CliRunner()
-    for words in distinct(hostile.command_lines, COUNTS["command lines"]):
+    for words in distinct(adversarial_inputs.command_lines, COUNTS["command lines"]):
         result = runner.invoke(app, ["run", "--network", "mlp:depth=1", "--iterations", "1", *words])
         assert result.exit_code == 2, (words, result.output)
         assert result.stdout == ""
@@ -210,7 +211,7 @@ def test_command_lines_are_refused_in_one_line():
 
 
 def test_uploads_are_refused_in_a_sentence(alone, monkeypatch):
-    files = distinct(hostile.uploads, COUNTS["uploads"])
+    files = distinct(adversarial_inputs.uploads, COUNTS["uploads"])
 
     async def check(session, made):
         first = session.wanted
@@ -225,6 +226,6 @@ def test_uploads_are_refused_in_a_sentence(alone, monkeypatch):
 
 
 def test_entries_as_text_are_refused_in_a_sentence():
-    for text in distinct(hostile.entry_texts, COUNTS["entries as text"]):
+    for text in distinct(adversarial_inputs.entry_texts, COUNTS["entries as text"]):
         for kind in (Network, Dataset, Attack):
             refused(lambda kind=kind, text=text: parse_entry(kind, text))
