@@ -51,7 +51,7 @@ def scoreboard(name: str = "", page: str = PAGE, folder: Path = RESULTS) -> HTML
 def table(study: Study, page: str = PAGE) -> str:
     """One study as an HTML table with a caption and headings that read aloud; cells that were not run are named below it."""
     head = "".join(f'<th scope="col">{escape(heading)}</th>' for heading in HEADINGS)
-    body = "".join(_row(cell, page, study["extra_columns"]) for cell in study["cells"] if cell["runs"])
+    body = "".join(_row(cell, page, study["also_told"]) for cell in study["cells"] if cell["runs"])
     return (
         f'<table class="gradlab-scoreboard"><caption style="text-align:left">{_caption(study)}</caption>'
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{_not_run(study)}"

@@ -156,7 +156,7 @@ def as_json(study: Study, rows: Sequence[Row]) -> str:
         "paper_item": study.paper_item,
         "main": study.main or rows[0].modality.main,
         "axis": _axis(rows[0].modality, study.main),
-        "extra_columns": list(study.extra_columns),
+        "also_told": list(study.extra_columns),
         "mixed": mixtures(rows),
         "cells": [_flat(row) | {"experiments": [_shortly(result) for result in row.results]} for row in rows],
     }
