@@ -10,6 +10,9 @@ WORKERS ?= 3
 BIN := .venv/bin
 READY := .venv/.ready
 
+# Where the environment forbids it, every process of the tests would compile torch's thousand modules anew.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: lab setup test check lint audit course slides browser beside clean
 
 lab: setup
