@@ -389,10 +389,10 @@ def test_weights_are_found_where_they_are_said_to_be_in_the_data_or_among_the_st
 
 
 def test_weights_at_hand(hub):
-    assert checkpoints.at_hand(SmallConvNet())
-    assert not checkpoints.at_hand(SmallConvNet(width=5))
-    assert not checkpoints.at_hand(SmallConvNet(), "nowhere.pth")
-    assert not checkpoints.at_hand(ImageNetResNet())
+    assert checkpoints.available(SmallConvNet())
+    assert not checkpoints.available(SmallConvNet(width=5))
+    assert not checkpoints.available(SmallConvNet(), "nowhere.pth")
+    assert not checkpoints.available(ImageNetResNet())
     hub.mkdir(parents=True)
     (hub / "resnet18-f37072fd.pth").touch()
-    assert checkpoints.at_hand(ImageNetResNet())
+    assert checkpoints.available(ImageNetResNet())

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from lab import Experiment
-from lab.client.checkpoints import at_hand, imagenet
+from lab.client.checkpoints import available, imagenet
 from lab.client.datasets.gallery import Gallery
 from lab.experiments.cost.products import products_per_second
 from lab.experiments.edits import edit
@@ -40,7 +40,7 @@ def test_whatever_the_menu_offers_says_what_it_costs_and_comes_to_before_the_cli
         (clicked((name, not trained)), "trained", trained),
     ):
         after, option = edited(start, ((path, value),)), told(start, path, value)
-        if trained and not at_hand(after.network):
+        if trained and not available(after.network):
             assert (option["failed"], "no trained weights" in option["outcome"]) == ("no weights", True)
             continue
         if (name, trained) in fetched() - menu().keys():

@@ -124,7 +124,7 @@ def test_what_is_there_is_not_fetched_again(bare, tmp_path):
     (tmp_path / "MNIST" / "raw").mkdir(parents=True)
     (tmp_path / "MNIST" / "raw" / "t10k-labels-idx1-ubyte").touch()
     assert fetch("mnist", tmp_path) == f"MNIST is in {tmp_path}."
-    file = imagenet.cached(SqueezeNet())
+    file = imagenet.cache_path(SqueezeNet())
     file.parent.mkdir(parents=True)
     file.touch()
     assert fetch("squeezenet", None) == f"The published weights are in {file}."

@@ -96,7 +96,7 @@ def test_an_attribute_that_is_the_same_everywhere_says_nothing(tmp_path):
 )
 def test_attributes_that_are_none_are_refused_in_a_sentence(tmp_path, told, said):
     with pytest.raises(LabError, match=r"^tu: RINGS\.zip holds") as caught:
-        TU(published(tmp_path, told), attributes=True).check_at_hand(1, 0)
+        TU(published(tmp_path, told), attributes=True).check_available(1, 0)
     assert said in str(caught.value)
     assert str(tmp_path) not in str(caught.value)
 

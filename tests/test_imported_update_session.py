@@ -71,7 +71,7 @@ def test_an_update_is_attacked_with_all_that_the_page_can_do(update):
             session.undo()
             await until(session, "ready")
             assert session.experiment.attack.name != "analytic"
-            assert session.open_run(run_file.written(kept)) == ""
+            assert session.open_run(run_file.to_bytes(kept)) == ""
             await until(session, "finished")
             assert session.frames[-1].verdict == "Explains it"
 

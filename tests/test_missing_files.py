@@ -48,13 +48,13 @@ def nowhere(tmp_path, monkeypatch):
     ids=str,
 )
 def test_no_data_set_is_found_missing_only_once_it_is_read(data, count, size):
-    asked = said_by(lambda: data.check_at_hand(count, size))
+    asked = said_by(lambda: data.check_available(count, size))
     assert said_by(lambda: data.load(count, size, torch.Generator())) == asked
 
 
 def test_what_is_there_is_not_refused(tmp_path):
-    Inline.from_paths([], [], 32).check_at_hand(0, 32)
-    Gallery().check_at_hand(24, 64)
+    Inline.from_paths([], [], 32).check_available(0, 32)
+    Gallery().check_available(24, 64)
 
 
 @pytest.mark.usefixtures("nowhere")
@@ -64,14 +64,14 @@ def test_what_is_there_is_not_refused(tmp_path):
     ids=str,
 )
 def test_no_weights_are_found_missing_only_once_they_are_read(network, path):
-    asked = said_by(lambda: checkpoints.check_at_hand(network, path))
+    asked = said_by(lambda: checkpoints.check_available(network, path))
     assert said_by(lambda: checkpoints.weights(network, path)) == asked
 
 
 def test_shipped_weights_are_at_hand():
     for card in checkpoints.shipped().values():
-        checkpoints.check_at_hand(card.network)
-    checkpoints.check_at_hand(SmallConvNet(), str(checkpoints.FOLDER / "small_convnet.safetensors"))
+        checkpoints.check_available(card.network)
+    checkpoints.check_available(SmallConvNet(), str(checkpoints.FOLDER / "small_convnet.safetensors"))
 
 
 def torchvisions_name(network):
@@ -87,9 +87,9 @@ def test_published_weights_are_looked_for_where_torchvision_keeps_them(network, 
     if variable:
         monkeypatch.setenv(variable, "~/own")
     theirs = models.get_model_weights(torchvisions_name(network)).IMAGENET1K_V1
-    assert str(imagenet.cached(network)) == f"{hub.get_dir()}/checkpoints/{theirs.url.rpartition('/')[2]}"
+    assert str(imagenet.cache_path(network)) == f"{hub.get_dir()}/checkpoints/{theirs.url.rpartition('/')[2]}"
     assert theirs.url == imagenet.address(network)
-    assert f"({theirs.meta['_file_size']:.0f} MB)" in said_by(lambda: imagenet.at_hand(network))
+    assert f"({theirs.meta['_file_size']:.0f} MB)" in said_by(lambda: imagenet.cached_file(network))
 
 
 def test_cifar_is_looked_for_where_torchvision_keeps_it():

@@ -20,7 +20,7 @@ CENTRED = "(name) => document.querySelector(name).scrollIntoView({ block: 'start
 
 
 @pytest.mark.parametrize("width", [320, 390, 820])
-def test_the_cards_stand_in_the_order_of_the_story_and_the_player_is_always_at_hand(visit, width):
+def test_the_cards_stand_in_the_order_of_the_story_and_the_player_is_always_in_reach(visit, width):
     page = visit(width, 844)
     wait_for_status(page, "ready")
     page.evaluate("() => scrollTo(0, document.body.scrollHeight)")  # where nothing floats, all stand in their places

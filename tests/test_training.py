@@ -38,7 +38,7 @@ class Stripes(PublishedSet):
     def class_names(self):
         return tuple("0123456789")
 
-    def at_hand(self):
+    def available(self):
         return True
 
     def length(self, split):

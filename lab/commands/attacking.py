@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab.commands.choosing import Choices, OwnFlags, check_at_hand, choose, stopped_after
+from lab.commands.choosing import Choices, OwnFlags, check_available, choose, stopped_after
 from lab.commands.gc_freeze import frozen_imports
 from lab.commands.interruption import CommandResult
 from lab.commands.privacy_target import PrivacyTarget
@@ -43,7 +43,7 @@ def attack(request: Request) -> CommandResult:
         fetch_for(chosen)
     is_opened = chosen.dataset.name == UNKNOWN
     if not is_opened:
-        check_at_hand(chosen)
+        check_available(chosen)
     if request.out is not None:
         ready_folder(request.out)
     return _attack_opened(request, chosen) if is_opened else _attack_simulated(request, chosen)

@@ -142,11 +142,11 @@ def _check_pictures(choices: Choices, pictures: int, labels: int) -> None:
         raise LabError(f"--batch {batch} does not fit {pictures} pictures given by --image; leave --batch out.")
 
 
-def check_at_hand(experiment: Experiment) -> None:
+def check_available(experiment: Experiment) -> None:
     """Raise ``LabError`` where pictures or weights are not on this machine, before anything is there to compute with."""
-    experiment.dataset.check_at_hand(experiment.batch_size, experiment.size)
+    experiment.dataset.check_available(experiment.batch_size, experiment.size)
     if experiment.trained:
-        checkpoints.check_at_hand(experiment.network, experiment.weights)
+        checkpoints.check_available(experiment.network, experiment.weights)
 
 
 def stopped_after(path: Path) -> int | None:

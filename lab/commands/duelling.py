@@ -38,7 +38,7 @@ def duel(
     if own_file is None:
         return _fought(Duel(**given, pictures=source_of(place)), place, out, _accuracy(prices()))
     own = read(own_file)
-    with own.at_hand():
+    with own.importable():
         given |= {kind: own.source.name for kind, entry in (("defence", own.defence), ("attack", own.attack)) if entry}
         return _entered(own, Duel(**given, pictures=source_of(place)), place, out, federation or Federation())
 

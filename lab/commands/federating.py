@@ -34,7 +34,7 @@ def prepare(given: dict[str, Any], data: Path | None) -> Federation:
     settings = Federation(**changes)
     if data is not None and isinstance(settings.dataset, PublishedSet):
         settings = replace(settings, dataset=replace(settings.dataset, root=str(data)))
-    settings.dataset.check_at_hand(1, 1)
+    settings.dataset.check_available(1, 1)
     return settings
 
 

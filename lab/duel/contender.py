@@ -56,7 +56,7 @@ class Submission:
     attack: type[Attack] | None
 
     @contextmanager
-    def at_hand(self) -> Generator[None]:
+    def importable(self) -> Generator[None]:
         """Inside this context its entries are found by name, and whatever fails is said in a sentence."""
         entries_here, name = filter(None, (self.defence, self.attack)), f"{self.source.name}.py"
         with with_external_entries(*entries_here), on_the_path(Path(self.source.folder)), running(name):
@@ -127,7 +127,7 @@ def measured(source: Source, plain: dict[str, Any], data: str = "") -> Measured:
     """One experiment in which the file's entries take part: a worker's task. Raises ``LabError``, whatever fails."""
     from lab.studies.sweeps.measure import measure
 
-    with submission_of(source).at_hand():
+    with submission_of(source).importable():
         return measure(plain, data)
 
 
@@ -135,7 +135,7 @@ def tried(own: Submission, bouts: tuple[DuelCell, ...]) -> None:
     """One short bout of each experiment's kind before the long ones. Raises ``LabError`` for what would fail in all of them."""
     from lab.experiments.rounds import simulate_round
 
-    with own.at_hand():
+    with own.importable():
         for bout in {bout.strength: bout for bout in bouts[::-1]}.values():
             simulate_round(bout.experiment)
     first = bouts[0].experiment

@@ -31,7 +31,7 @@ class Depth(Study):
         return (*rows, *(self._row(depth, trained=True) for depth in _DEPTHS if self._wanted(depth)))
 
     def _wanted(self, depth: int) -> bool:
-        return not self.small or checkpoints.at_hand(ImageNetResNet(depth=depth))
+        return not self.small or checkpoints.available(ImageNetResNet(depth=depth))
 
     def _row(self, depth: int, *, trained: bool) -> Cell:
         steps = self.steps(100, 24_000)

@@ -86,7 +86,7 @@ class Table1(Study):
     def _cell(
         self, column: _Column, name: str, attack: Attack, paper: PaperNumber | None = None, steps: int | None = None
     ) -> Cell:
-        stand_in = column.trained and not checkpoints.at_hand(column.network)
+        stand_in = column.trained and not checkpoints.available(column.network)
         network = NARROW if stand_in else column.network
         less = "" if not stand_in else "ResNet20-1, whose trained weights are shipped, instead of ResNet20-4"
         taken = getattr(attack, "iterations", 0)

@@ -28,7 +28,7 @@ def export(kind: str, run: PastRun, attacked: Round | RoundWithoutTruth) -> byte
     if run.frames[-1].inputs != IMAGES:
         raise LabError(f"A run on {run.experiment.modality.many} cannot be saved here; gradlab run --out FOLDER keeps one.")
     if kind == "json":
-        return run_file.written(run)
+        return run_file.to_bytes(run)
     if kind == "gif":
         return replay([_batch(frame.image) for frame in run.frames])
     last = run.frames[-1]

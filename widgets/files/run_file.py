@@ -33,7 +33,7 @@ MEASURES = ("psnr_db", "ssim")
 WORDS = ("verdict", "line_up")
 
 
-def written(run: PastRun) -> bytes:
+def to_bytes(run: PastRun) -> bytes:
     """The file. Its ``experiment`` is complete: ``gradlab run --experiment FILE`` repeats the run.
 
     Raises ``LabError`` where an update that was opened makes it larger than one may be that is opened again.

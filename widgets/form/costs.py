@@ -71,7 +71,7 @@ def _near(experiment: Experiment, control: Control) -> list[Any]:
 
 def _prospect(experiment: Experiment, path: str, value: Any, is_near: bool) -> Control:
     """What a choice leads to: its seconds, what came of it on the default input, and in short where it failed."""
-    from lab.client.checkpoints import at_hand
+    from lab.client.checkpoints import available
     from lab.errors import LabError
     from lab.modalities.line_up import Verdict
     from widgets.form.admission import edited
@@ -81,7 +81,7 @@ def _prospect(experiment: Experiment, path: str, value: Any, is_near: bool) -> C
         after = edited(experiment, ((path, value),))
     except LabError:  # which the click is answered by
         return {}
-    if after.trained and not at_hand(after.network, after.weights):
+    if after.trained and not available(after.network, after.weights):
         return {"outcome": "there are no trained weights here", "failed": "no weights"}
     seconds = _seconds(after) if is_near else seconds_here(after)
     told = {"seconds": seconds} if seconds else {}

@@ -103,9 +103,9 @@ def offered(present: Experiment | None) -> tuple[NextStep, ...]:
 
 def _stays(changed: Experiment, present: Experiment) -> bool:
     """Whether it is on inputs of the same kind, and can be had."""
-    from lab.client.checkpoints import at_hand
+    from lab.client.checkpoints import available
 
-    known = not changed.trained or at_hand(changed.network, changed.weights)
+    known = not changed.trained or available(changed.network, changed.weights)
     return known and changed.modality == present.modality
 
 

@@ -102,7 +102,7 @@ def _start(present: Experiment) -> Experiment:
 
     default = Experiment()
     start = Experiment(dataset=present.dataset) if present.modality == default.modality else default
-    start.dataset.check_at_hand(start.batch_size, start.size)
+    start.dataset.check_available(start.batch_size, start.size)
     return start
 
 

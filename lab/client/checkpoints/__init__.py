@@ -61,19 +61,19 @@ def classes(options: Network, path: str = "") -> int:
     return found.classes if found else 10
 
 
-def at_hand(options: Network, path: str = "") -> bool:
+def available(options: Network, path: str = "") -> bool:
     """Whether trained weights can be had without a download: the file, the published ones once fetched, the shipped ones."""
     if path:
         return os.path.isfile(locate_weights(path))
-    return imagenet.cached(options).is_file() if imagenet.published(options) else card(options) is not None
+    return imagenet.cache_path(options).is_file() if imagenet.published(options) else card(options) is not None
 
 
-def check_at_hand(options: Network, path: str = "") -> None:
+def check_available(options: Network, path: str = "") -> None:
     """Raise ``LabError`` where there are no trained weights to read, without reading any."""
     if path:
         check_file(locate_weights(path))
     elif imagenet.published(options):
-        imagenet.at_hand(options)
+        imagenet.cached_file(options)
     elif card(options) is None:
         raise _none_shipped(options)
 
@@ -100,7 +100,7 @@ def weights(options: Network, path: str = "") -> Weights:
         content = leaves(load_tensors(file), file)
         return Weights(content, path, lambda tensors: imagenet.renamed(options, tensors), in_order=keeps_order(file))
     if imagenet.published(options):
-        file = imagenet.at_hand(options)
+        file = imagenet.cached_file(options)
         return Weights(leaves(load_tensors(file), file), "torchvision", lambda tensors: imagenet.renamed(options, tensors))
     name = _shipped_name(options)
     if name is None:

@@ -80,9 +80,9 @@ def published(options: Network) -> bool:
     return _file(options) is not None
 
 
-def at_hand(options: Network) -> Path:
+def cached_file(options: Network) -> Path:
     """The file of the published weights. Raises ``LabError`` where it was not fetched yet: nothing is downloaded unasked."""
-    file = cached(options)
+    file = cache_path(options)
     if not file.is_file():
         raise missing(
             f"The published weights {file.name} are",
@@ -99,7 +99,7 @@ def fetch(options: Network) -> Path:
     The checksum is verified.
     Raises ``LabError`` where that fails.
     """
-    file = cached(options)
+    file = cache_path(options)
     if not file.is_file():
         checksum = file.stem.rpartition("-")[2]
         fetched(
@@ -110,7 +110,7 @@ def fetch(options: Network) -> Path:
     return file
 
 
-def cached(options: Network) -> Path:
+def cache_path(options: Network) -> Path:
     """Where torchvision itself keeps the published weights of a network: in $TORCH_HOME, or in the user's cache."""
     caches = os.environ.get("XDG_CACHE_HOME", "~/.cache")
     home = Path(os.environ.get("TORCH_HOME", os.path.join(caches, "torch"))).expanduser()

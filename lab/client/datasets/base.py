@@ -62,7 +62,7 @@ class Dataset(Entry):
         Raises ``LabError`` where the set cannot be read or holds fewer pictures.
         """
 
-    def check_at_hand(self, count: int, size: int) -> None:
+    def check_available(self, count: int, size: int) -> None:
         """Raise ``LabError`` where it is clear before anything is computed that ``load`` will refuse: a file is not there."""
 
     def others(self, batch_size: int, count: int, size: int, generator: torch.Generator) -> Inputs | None:

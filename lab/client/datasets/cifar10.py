@@ -26,9 +26,9 @@ class CIFAR10(CifarSet):
         """From airplane to truck."""
         return CIFAR10_CLASSES
 
-    def at_hand(self) -> bool:
+    def available(self) -> bool:
         """Whether sheets or torchvision's files are there."""
-        return sheets.present(self.folder) or super().at_hand()
+        return sheets.present(self.folder) or super().available()
 
     def length(self, split: Split) -> int:
         """50,000 or 10,000, or what lies in the folder as sheets (``lab.client.datasets.sheets``)."""

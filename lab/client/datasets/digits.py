@@ -32,13 +32,13 @@ class Digits(PublishedSet):
         """The digits."""
         return tuple("0123456789")
 
-    def at_hand(self) -> bool:
+    def available(self) -> bool:
         """Whether scikit-learn is installed."""
         return find_spec("sklearn") is not None
 
     def fetch(self) -> None:
         """The pictures are in the package. Raises ``LabError`` where it is not installed."""
-        if not self.at_hand():
+        if not self.available():
             raise self.missing()
 
     def missing(self) -> LabError:

@@ -58,14 +58,14 @@ class Drawing(Dataset):
         """From the numbers of the colours, row by row. Raises ``LabError`` for anything else."""
         return cls(encode(cells))
 
-    def check_at_hand(self, count: int, size: int) -> None:
+    def check_available(self, count: int, size: int) -> None:
         """There is one."""
         if count > 1:
             raise LabError(f"drawing: there is one drawing, not {count} pictures; take a batch of 1, or another data set.")
 
     def load(self, count: int, size: int, generator: torch.Generator) -> Batch:
         """The drawing, of other sizes than 32 with each cell as a square."""
-        self.check_at_hand(count, size)
+        self.check_available(count, size)
         cells = torch.tensor(list(decode(self.code)), dtype=torch.long)
         return Batch(painted(cells.view(1, SIDE, SIDE), size), torch.tensor([self.label], dtype=torch.long))
 

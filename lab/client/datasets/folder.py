@@ -51,7 +51,7 @@ class Folder(Dataset):
         notes = [picture.tones.told(file.name) for picture, file in zip(pictures, chosen, strict=True) if picture.tones]
         return Batch(stacked([picture.pixels for picture in pictures]), torch.tensor(labels, dtype=torch.long), tuple(notes))
 
-    def check_at_hand(self, count: int, size: int) -> None:
+    def check_available(self, count: int, size: int) -> None:
         """So many pictures are there."""
         self._chosen(count)
 

@@ -56,14 +56,14 @@ class Gallery(Dataset):
 
     def load(self, count: int, size: int, generator: torch.Generator) -> Batch:
         """``count`` pictures from ``first`` on, going round; the labels are those given, else the nearest CIFAR-10 classes."""
-        self.check_at_hand(count, size)
+        self.check_available(count, size)
         start = NAMES.index(self.first)
         names = [NAMES[(start + step) % len(NAMES)] for step in range(count)]
         own = self.labels or [int(credits()[name]["cifar10_label"]) for name in names]
         labels = [own[place % len(own)] for place in range(count)]
         return Batch(torch.stack([picture(name, size) for name in names]), torch.tensor(labels, dtype=torch.long))
 
-    def check_at_hand(self, count: int, size: int) -> None:
+    def check_available(self, count: int, size: int) -> None:
         """So many pictures ship with the lab."""
         if count > len(NAMES):
             raise LabError(f"The gallery holds {len(NAMES)} pictures, not {count}; take a smaller batch or another data set.")

@@ -34,7 +34,7 @@ class IdxSet(PublishedSet):
         labels, _ = _read(self._file(split, "labels-idx1"), first, count)
         return images[:, None], labels.long()
 
-    def at_hand(self) -> bool:
+    def available(self) -> bool:
         """Whether any of the four files is there."""
         kinds = ("images-idx3", "labels-idx1")
         return any(self._find(split, what) is not None for split in Split for what in kinds)
@@ -43,7 +43,7 @@ class IdxSet(PublishedSet):
         found = self._find(split, what)
         if found is not None:
             return found
-        if not self.at_hand():
+        if not self.available():
             raise self.missing()
         raise LabError(f"{self.name}: {self.folder} lacks the {split.value} {what} file; copy it there, or delete the others.")
 

@@ -64,14 +64,14 @@ class Inline(Dataset):
         """CIFAR-10's names for ten classes, else numbers."""
         return CIFAR10_CLASSES if self.classes == 10 else tuple(f"class {number}" for number in range(self.classes))
 
-    def check_at_hand(self, count: int, size: int) -> None:
+    def check_available(self, count: int, size: int) -> None:
         """So many pictures were given."""
         if count > len(self.pictures):
             raise LabError(f"inline: there are {len(self.pictures)} pictures, not {count}; give more or take a smaller batch.")
 
     def load(self, count: int, size: int, generator: torch.Generator) -> Batch:
         """The first ``count`` pictures; those of another size are scaled. Grey where all of them are."""
-        self.check_at_hand(count, size)
+        self.check_available(count, size)
         named = [(text, f"inline picture {number}") for number, text in enumerate(self.pictures[:count], 1)]
         images = [decode_picture(from_text(text, name), size, name).pixels for text, name in named]
         notes = [tones.told(f"picture {number}") for number, tones in enumerate(self.tones[:count], 1) if tones != Tones()]

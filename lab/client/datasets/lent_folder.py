@@ -40,9 +40,9 @@ class LentFolder(Dataset):
         """As a ``Folder`` does, but nothing that does not lie in it: a link that leads elsewhere is refused."""
         return self._told(lambda folder: folder.load(count, size, generator))
 
-    def check_at_hand(self, count: int, size: int) -> None:
+    def check_available(self, count: int, size: int) -> None:
         """As a ``Folder``."""
-        self._told(lambda folder: folder.check_at_hand(count, size))
+        self._told(lambda folder: folder.check_available(count, size))
 
     def _told(self, ask: Callable[[Folder], T]) -> T:
         """What the folder answers; errors call it by its name, not by its place."""

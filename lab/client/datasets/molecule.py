@@ -59,14 +59,14 @@ class Molecule(Dataset):
         nodes = len(parse(self.line)[0])
         return {"atoms": (nodes, len(ATOMS)), "bonds": (nodes, nodes)}
 
-    def check_at_hand(self, count: int, size: int) -> None:
+    def check_available(self, count: int, size: int) -> None:
         """There is one."""
         if count > 1:
             raise LabError(f"molecule: there is one molecule, not {count} graphs; take a batch of 1, or another data set.")
 
     def load(self, count: int, size: int, generator: torch.Generator) -> Batch:
         """The molecule."""
-        self.check_at_hand(count, size)
+        self.check_available(count, size)
         graph = parse(self.line)
         return Batch(batch_of([graph], len(ATOMS)), torch.tensor([int(has_ring(graph))], dtype=torch.long))
 

@@ -64,14 +64,14 @@ class Molecules(Dataset):
         nodes = max(len(kinds) for kinds, _ in _graphs())
         return {"atoms": (nodes, len(ATOMS)), "bonds": (nodes, nodes)}
 
-    def check_at_hand(self, count: int, size: int) -> None:
+    def check_available(self, count: int, size: int) -> None:
         """So many molecules ship with the lab."""
         if count > len(NAMES):
             raise LabError(f"molecules: there are {len(NAMES)}, not {count}; take a smaller batch or another data set.")
 
     def load(self, count: int, size: int, generator: torch.Generator) -> Batch:
         """So many from ``first`` on, going round, filled up to the largest of them."""
-        self.check_at_hand(count, size)
+        self.check_available(count, size)
         start = NAMES.index(self.first)
         graphs = [_graphs()[(start + step) % len(NAMES)] for step in range(count)]
         labels = [int(has_ring(graph)) for graph in graphs]

@@ -50,7 +50,7 @@ class Npz(Dataset):
         labels = torch.from_numpy(classes.numbers[part].astype(np.int64))
         return Batch(resized(central_square(pixels), size), labels, tuple(filter(None, (pair.note, classes.note, told))))
 
-    def check_at_hand(self, count: int, size: int) -> None:
+    def check_available(self, count: int, size: int) -> None:
         """The file is there and names its arrays."""
         self._found()
 

@@ -52,7 +52,7 @@ class PublishedSet(Dataset):
     """Whether ``fetch`` may download it, and it does not come in a package instead."""
 
     @abstractmethod
-    def at_hand(self) -> bool:
+    def available(self) -> bool:
         """Whether pictures of the set lie in the folder."""
 
     def samples(self, recipe: Recipe) -> Samples:
@@ -63,7 +63,7 @@ class PublishedSet(Dataset):
 
     def fetch(self) -> None:
         """Download the set into the folder by torchvision, unless it is there. Raises ``LabError`` where that fails."""
-        if not self.at_hand():
+        if not self.available():
             fetched(self._download, type(self).__name__, self.folder)
 
     def _download(self) -> None:
@@ -71,9 +71,9 @@ class PublishedSet(Dataset):
 
         getattr(datasets, type(self).__name__)(str(self.folder), download=True)
 
-    def check_at_hand(self, count: int, size: int) -> None:
+    def check_available(self, count: int, size: int) -> None:
         """The set lies in the folder."""
-        if not self.at_hand():
+        if not self.available():
             raise self.missing()
 
     def missing(self) -> LabError:

@@ -38,7 +38,7 @@ class CifarSet(PublishedSet):
         start = first - numbers[0] * self.per_file
         return pixels[start : start + count], labels[start : start + count]
 
-    def at_hand(self) -> bool:
+    def available(self) -> bool:
         """Whether torchvision's folder is there."""
         return os.path.isdir(self.folder / self.base_folder)
 
@@ -49,7 +49,7 @@ class CifarSet(PublishedSet):
 
     def _open(self, split: Split, number: int) -> Any:
         """Torchvision's data set reduced to one of its files, whose checksum it verifies. Raises ``LabError``."""
-        if not self.at_hand():
+        if not self.available():
             raise self.missing()
         whole, train = self._torchvisions(), split is Split.TRAIN
         files = {"train_list": [whole.train_list[number]] if train else [], "test_list": [] if train else whole.test_list}

@@ -60,7 +60,7 @@ class TU(Dataset):
         shape = {"atoms": (nodes, found.kinds), "bonds": (nodes, nodes)}
         return shape | ({"attributes": (nodes, found.tables[0].shape[1])} if found.tables else {})
 
-    def check_at_hand(self, count: int, size: int) -> None:
+    def check_available(self, count: int, size: int) -> None:
         """The file is there, can be read, and holds so many."""
         found = self._read()
         if self.first + count > len(found.graphs):
@@ -71,7 +71,7 @@ class TU(Dataset):
 
     def load(self, count: int, size: int, generator: torch.Generator) -> Batch:
         """So many from ``first`` on, filled up to the largest of them."""
-        self.check_at_hand(count, size)
+        self.check_available(count, size)
         found = self._read()
         part = slice(self.first, self.first + count)
         return Batch(found.batch(range(*part.indices(len(found.graphs)))), torch.tensor(found.labels[part], dtype=torch.long))

@@ -43,7 +43,7 @@ class Unknown(Dataset):
             raise LabError("unknown: there is no update here; open one on the page, or give gradlab run --update FILE.")
         return capture_of(from_text(self.capture, self.file), self.file, MOST_BYTES)
 
-    def check_at_hand(self, count: int, size: int) -> None:
+    def check_available(self, count: int, size: int) -> None:
         """Never: the update alone is there."""
         raise self._not_here()
 

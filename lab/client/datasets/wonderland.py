@@ -75,7 +75,7 @@ class Wonderland(Dataset):
         """Places and pieces."""
         return self.length, len(pieces.vocabulary())
 
-    def check_at_hand(self, count: int, size: int) -> None:
+    def check_available(self, count: int, size: int) -> None:
         """There are so many sentences, one's own and the book's."""
         there = len(_filling(self.length))
         if count > there:
@@ -83,7 +83,7 @@ class Wonderland(Dataset):
 
     def load(self, count: int, size: int, generator: torch.Generator) -> Batch:
         """One's own sentences first, then random ones of the book, those that fill every place where there are some."""
-        self.check_at_hand(count, size)
+        self.check_available(count, size)
         own = [pieces.encode(text) for text in self.own[:count]]
         drawn = _drawn(self.length, count - len(own), generator, without=own)
         kinds = [*map(kind, self.own[:count]), *(_kinds(self.length)[tuple(found)] for found in drawn)]
