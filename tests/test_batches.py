@@ -1,5 +1,7 @@
 """Batches set apart by their labels and carried down through convolutions, against the private pictures' own numbers."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from rounds import as_round, observe, random_batch, smooth_batch
@@ -7,16 +9,20 @@ from tiny import draw
 from torch.nn import functional
 
 from lab.attacks.closed_form.batch_by_labels import MixingEquations, separate_by_labels
+from lab.attacks.closed_form.batch_by_whole_head import separate_by_whole_head
 from lab.attacks.closed_form.inversion import Inversion
 from lab.attacks.closed_form.outcomes import ClosedFormOutcome
 from lab.attacks.recursive import Recursive
 from lab.evaluation.layers import layer_scores
 from lab.evaluation.scoring import score
 from lab.federated.networks.base import Activation
+from lab.federated.networks.flower_net import FlowerNet
 from lab.federated.networks.lenet import LeNet
 from lab.federated.networks.mlp import MLP
 from lab.federated.networks.small_convnet import SmallConvNet
 from lab.federated.observation import LabelSource
+from lab.federated.protocols.fedavg import FedAvg
+from lab.federated.protocols.fedsgd import FedSGD
 from lab.modalities.images.scores import psnr_db
 from lab.modalities.pairing import best_matching
 from lab.randomness import stream
@@ -65,6 +71,38 @@ def test_a_deep_head_is_read_down_to_its_pictures(activation):
     head = Inversion(observed).head
     assert head is not None
     torch.testing.assert_close(head.inputs, observed.network.embed(batch.images), atol=1e-4, rtol=0)
+
+
+SHARED_LABELS = [[1, 1], [4, 9, 0, 2], [3, 1, 1], [6, 1, 3, 1]]
+
+
+@pytest.mark.parametrize("labels", SHARED_LABELS, ids=str)
+@pytest.mark.parametrize("sent", [FedSGD(), FedAvg(local_steps=1, learning_rate=0.1)], ids=["gradient", "change"])
+@pytest.mark.parametrize("network", [FlowerNet(), MLP(depth=3, width=64), MLP(depth=3, width=64, activation=Activation.TANH)])
+def test_a_deep_head_tells_pictures_apart_that_share_a_label(network, sent, labels):
+    """And those of which a change of weights lost the last digits: the layers below the last one have them."""
+    batch = replace(smooth_batch(len(labels)), labels=torch.tensor(labels))
+    observed = observe(network, batch, protocol=sent)
+    head = Inversion(observed).head
+    assert head is not None
+    features = observed.network.embed(batch.images).double()
+    order = torch.cdist(features, head.inputs).argmin(1)
+    assert sorted(order.tolist()) == list(range(len(labels)))
+    assert batch.labels[order].tolist() == labels
+    assert (head.inputs[order] - features).norm() < 1e-3 * features.norm()
+
+
+@pytest.mark.parametrize("spoil", ["noise", "pruning", "another label"])
+def test_what_no_batch_sent_is_not_taken_apart_by_the_whole_head(spoil):
+    batch = replace(smooth_batch(3, 8), labels=torch.tensor([3, 1, 1]))
+    observed = observe(MLP(depth=3, width=16, activation=Activation.TANH), batch)
+    sent = {name: tensor.double() for name, tensor in observed.update.items()}
+    if spoil == "noise":
+        sent = {name: tensor + 1e-3 * tensor.std() * draw(*tensor.shape) for name, tensor in sent.items()}
+    if spoil == "pruning":
+        sent = {name: tensor * (tensor.abs() > tensor.abs().median()) for name, tensor in sent.items()}
+    labels = torch.tensor([3, 1, 1] if spoil != "another label" else [1, 2, 3])
+    assert separate_by_whole_head(observed.network.double().head, sent, labels, observed.loss) is None
 
 
 def test_the_features_of_each_picture_and_their_slopes_are_what_torch_makes():

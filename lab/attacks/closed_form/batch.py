@@ -12,7 +12,10 @@ from lab.lazy import Float
 from lab.attacks.closed_form.activations import POINTWISE, invert
 from lab.attacks.closed_form.batch_by_labels import separate_by_labels
 from lab.attacks.closed_form.batch_by_sparsity import INCONSISTENT_SHARE, disaggregate
+from lab.attacks.closed_form.batch_by_whole_head import separate_by_whole_head
+from lab.attacks.closed_form.head_consistency import head_residual
 from lab.attacks.closed_form.layer_output import FLOAT32_ERROR
+from lab.attacks.closed_form.linear_layers import CONSISTENT_RESIDUAL
 from lab.attacks.closed_form.mismatch import known_labels
 from lab.federated.classifier import Classifier
 from lab.federated.losses.base import Loss
@@ -33,15 +36,36 @@ class HeadInputs:
     """Shape (pictures, inputs)."""
     input_gradients: Float[Tensor, "pictures inputs"]
     """The loss's gradient there, each picture's share, shape (pictures, inputs)."""
+    is_alone: bool = False
+    """Whether all layers of the head together were seen to allow no others, pictures of one label included."""
 
 
 def recover_head_inputs(observation: Observation, gradients: Gradients) -> HeadInputs | None:
-    """The head's inputs set apart, by silent units or by labels; None where they stay mixed."""
+    """The head's inputs set apart, by silent units, by labels or by the whole head; None where they stay mixed."""
     labels = known_labels(observation)
     if labels.is_floating_point():  # of pictures with any number of labels none is set apart by them
         return None
     network, loss = observation.network, observation.loss
-    return _by_inactive_units(network, gradients, labels, loss) or _by_labels(network, gradients, labels, loss)
+    silent = _by_inactive_units(network, gradients, labels, loss)
+    if silent is not None:
+        return silent
+    differ = len(labels.unique()) == len(labels)
+    labelled = _by_labels(network, gradients, labels, loss) if differ else None
+    if labelled is not None and head_residual(observation, labelled.inputs, labels) <= CONSISTENT_RESIDUAL:
+        return labelled
+    together = _by_whole_head(network, gradients, labels, loss) if observation.local_steps == 1 else None
+    if together is not None or differ:
+        return together or labelled
+    return _by_labels(network, gradients, labels, loss)
+
+
+def _by_whole_head(network: Classifier, gradients: Gradients, labels: Labels, loss: Loss) -> HeadInputs | None:
+    separated = separate_by_whole_head(network.head, gradients, labels, loss)
+    if separated is None:
+        return None
+    inputs, output_gradients = separated
+    lowest = next(layer for layer in network.head if isinstance(layer, nn.Linear))
+    return HeadInputs(inputs, output_gradients @ lowest.weight.detach(), is_alone=True)
 
 
 def _by_labels(network: Classifier, gradients: Gradients, labels: Labels, loss: Loss) -> HeadInputs | None:

@@ -7,6 +7,7 @@ from copy import deepcopy
 import torch
 from torch import Tensor, nn
 
+from lab.attacks.closed_form.batch import HeadInputs
 from lab.attacks.closed_form.head_consistency import head_residual
 from lab.attacks.closed_form.inversion import Inversion
 from lab.attacks.closed_form.linear_layers import CONSISTENT_RESIDUAL
@@ -82,18 +83,19 @@ def softened_body(observation: Observation) -> SoftenedBody | None:
     inversion = Inversion(observation)
     if not inversion.shares_anything or not inversion.readings or inversion.unsent or inversion.head is None:
         return None
-    return SoftenedBody(observation, inversion) if _is_certain(inversion, inversion.head.inputs) else None
+    return SoftenedBody(observation, inversion) if _is_certain(inversion, inversion.head) else None
 
 
-def _is_certain(inversion: Inversion, features: Tensor) -> bool:
-    """Whether the features are the client's: known with their length, of different labels, and all that the head sent.
+def _is_certain(inversion: Inversion, head: HeadInputs) -> bool:
+    """Whether the features are the client's: known with their length, and all that the head sent.
 
-    Pictures of one label may be turned into one another, and the head sends the same.
+    By the last layer alone pictures of one label may be turned into one another, and it sends the same.
     """
     observation, labels = inversion.precise, known_labels(inversion.precise).cpu()
     if len(labels) == 1 and inversion.readings[-1].up_to_scale:
         return False
-    return len(labels.unique(dim=0)) == len(labels) and head_residual(observation, features, labels) <= CONSISTENT_RESIDUAL
+    told_apart = head.is_alone or len(labels.unique(dim=0)) == len(labels)
+    return told_apart and head_residual(observation, head.inputs, labels) <= CONSISTENT_RESIDUAL
 
 
 def _share(left: Tensor, whole: Tensor) -> Tensor:
