@@ -76,6 +76,10 @@ if TYPE_CHECKING:
     from lab.evaluation.scoring import score
     from lab.experiments.experiment import Experiment
     from lab.experiments.rounds import attack, reconstruct, simulate_round
+    from lab.federated.fine_tuning.base import FineTuning
+    from lab.federated.fine_tuning.everything import Everything
+    from lab.federated.fine_tuning.last_layers import LastLayers
+    from lab.federated.fine_tuning.low_rank_pairs import LowRankPairs
     from lab.federated.local_optimisers.adam import LocalAdam
     from lab.federated.local_optimisers.base import LocalOptimiser
     from lab.federated.local_optimisers.sgd import LocalSGD
@@ -136,11 +140,13 @@ __all__ = [
     "Distance",
     "Dropout",
     "Euclidean",
+    "Everything",
     "Experiment",
     "FeatureOutcome",
     "FeatureSpan",
     "FedAvg",
     "FedSGD",
+    "FineTuning",
     "FlowerNet",
     "GaussianNoise",
     "GradientMatching",
@@ -154,6 +160,7 @@ __all__ = [
     "LabelReading",
     "LabelReadingOutcome",
     "LabelSource",
+    "LastLayers",
     "LayerCosine",
     "LeNet",
     "LocalAdam",
@@ -161,6 +168,7 @@ __all__ = [
     "LocalSGD",
     "Loss",
     "LowRank",
+    "LowRankPairs",
     "MatchingOutcome",
     "Mixup",
     "MobileNetV3",
@@ -224,6 +232,7 @@ _NOUNS = (
     "lab.attacks.matching.optimisers.base",
     "lab.federated.local_optimisers.base",
     "lab.federated.losses.base",
+    "lab.federated.fine_tuning.base",
     "lab.attacks.label_reading",
     "lab.attacks.feature_span",
     "lab.attacks.neighbourhoods",
@@ -232,7 +241,18 @@ _NOUNS = (
     "lab.findings.diagnosis",
     "lab.federated.number_formats",
 )
-_KINDS = ("attack", "protocol", "loss", "local_optimiser", "distance", "prior", "optimiser", "defence", "network")
+_KINDS = (
+    "attack",
+    "protocol",
+    "loss",
+    "local_optimiser",
+    "fine_tuning",
+    "distance",
+    "prior",
+    "optimiser",
+    "defence",
+    "network",
+)
 """Their entries are public under the names of their classes, also those of files that somebody adds."""
 
 

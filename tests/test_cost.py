@@ -380,6 +380,6 @@ def test_without_limits_nothing_is_estimated():
 def test_the_kinds_that_cost_are_all_tried_above():
     """A new kind of choice would need a test here."""
     assert set(FOLDERS) == {
-        "modality", "network", "dataset", "protocol", "local_optimiser", "loss", "defence",
+        "modality", "network", "dataset", "protocol", "local_optimiser", "fine_tuning", "loss", "defence",
         "attack", "distance", "prior", "optimiser", "finding", "study", "scene",
     }  # fmt: skip

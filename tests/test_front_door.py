@@ -13,7 +13,7 @@ import lab
 from lab.options.catalogue import entries
 
 ROOT = Path(__file__).parent.parent
-KINDS = ("attack", "protocol", "loss", "local_optimiser", "distance", "prior", "optimiser", "defence", "network")
+KINDS = ("attack", "protocol", "loss", "local_optimiser", "fine_tuning", "distance", "prior", "optimiser", "defence", "network")
 
 
 def test_ones_own_model_is_attacked_in_four_lines():

@@ -62,6 +62,7 @@ soft_pooling temperature
 computes_in sends_in float16 bfloat16
 sends_statistics
 transformer span wonderland task next_word sentence
+trains everything last_layers layers low_rank_pairs first_round
 """.split()  # noqa: SIM905  (a list of 80 strings would be a screen)
 """The words that have a code, in the order of their codes. Append only: an old link must keep its meaning."""
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"

@@ -62,7 +62,8 @@ def _simulate(experiment: Experiment, where: torch.device) -> Round:
     check_size(experiment)
     batch = _private_batch(experiment).to(where)
     network, batch = build_network(experiment, batch)
-    network = extended(experiment.defences, network, stream(experiment.seed, "weights of defences")).to(where)
+    network = extended(experiment.defences, network, stream(experiment.seed, "weights of defences"))
+    network = experiment.protocol.trains.prepared(network, stream(experiment.seed, "fine-tuned weights")).to(where)
     _check_labels(batch, network)
     with threads.computing(threads.threads_for(network)):
         clean = experiment.protocol.update(network, batch.inputs, batch.labels)

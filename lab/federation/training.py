@@ -146,6 +146,7 @@ def build(settings: Federation, shards: Shards) -> Classifier:
     try:
         network = settings.network.build(shape, len(settings.dataset.class_names), stream(settings.seed, "weights"))
         network = extended(settings.defences, network, stream(settings.seed, "weights of defences"))
+        network = settings.protocol.trains.prepared(network, stream(settings.seed, "fine-tuned weights"))
         network(shards.test[:1])
     except RuntimeError as error:
         if is_short_of_memory(error):

@@ -27,6 +27,7 @@ FOLDERS = {
     "protocol": "federated.protocols",
     "loss": "federated.losses",
     "local_optimiser": "federated.local_optimisers",
+    "fine_tuning": "federated.fine_tuning",
     "defence": "client.defences",
     "attack": "attacks",
     "distance": "attacks.matching.distances",

@@ -9,6 +9,8 @@ from typing import Annotated, ClassVar
 from lab.lazy import nn
 
 from lab.errors import LabError
+from lab.federated.fine_tuning.base import FineTuning
+from lab.federated.fine_tuning.everything import Everything
 from lab.federated.gradient_rules import GradientRule, PlainGradient
 from lab.federated.gradients import MEAN_CROSS_ENTROPY, LocalSteps
 from lab.federated.losses.base import Loss
@@ -16,6 +18,8 @@ from lab.federated.number_formats import MixedPrecision, NumberFormat
 from lab.federated.tensors import Gradients, Inputs, Targets
 from lab.options.catalogue import Entry
 from lab.options.fields import Help
+
+EVERYTHING = Everything()
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,10 @@ class Protocol(Entry):
     )
     sends_statistics: Annotated[bool, Help("send what batch norms in train mode count, as a state dictionary holds it")] = (
         field(default=False, kw_only=True)
+    )
+
+    trains: Annotated[FineTuning, Help("what of the network the client trains, which is all that it sends")] = field(
+        default=EVERYTHING, kw_only=True
     )
 
     @abstractmethod

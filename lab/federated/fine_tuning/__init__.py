@@ -1,0 +1,1 @@
+"""Ways to fine-tune: what of a network a client trains, one a file."""
