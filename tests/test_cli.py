@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from typing import get_origin
 
 import pytest
 from PIL import Image
@@ -17,7 +18,7 @@ from lab.attacks.matching.priors.total_variation import TotalVariation
 from lab.cli import app
 from lab.commands import listing, running
 from lab.commands.running import Bar
-from lab.errors import TOO_LARGE
+from lab.errors import TOO_LARGE, LabError
 from lab.experiments.experiment import Experiment
 from lab.experiments.failures import FAILURES
 from lab.experiments.presets import PRESETS
@@ -25,6 +26,7 @@ from lab.federated.networks.base import Activation, Network
 from lab.federated.networks.resnet import ResNet
 from lab.federated.protocols.fedsgd import FedSGD
 from lab.options import catalogue
+from lab.options.fields import fields_of, may_be_none
 from lab.options.plain import to_plain
 from lab.options.text import parse_entry
 
@@ -256,6 +258,24 @@ def test_entries_are_parsed_from_their_fields():
     assert nested.optimiser == Adam(step=0.5)
     assert nested.priors == (L2(weight=2.0), TotalVariation())
     assert parse_entry(GradientMatching, "gradient_matching:priors=none") == GradientMatching(priors=())
+
+
+def lists_and_optional_fields():
+    """Of every entry of every catalogue, which may be left out by the word none."""
+    for kind in catalogue.FOLDERS:
+        for name, entry in catalogue.entries(kind).items():
+            for field in fields_of(entry):
+                if may_be_none(field.type) or get_origin(field.type) is tuple:
+                    yield kind, name, field.name
+
+
+def test_what_is_left_empty_is_refused_and_never_taken_for_none():
+    found = list(lists_and_optional_fields())
+    assert ("dataset", "wonderland", "own") in found
+    for kind, name, field in found:
+        for empty in ("", " "):
+            with pytest.raises(LabError, match=f"^{name}: {field} is empty; write .*, or none"):
+                parse_entry(catalogue.find(kind, name), f"{name}:{field}={empty}")
 
 
 def test_a_comma_in_a_path_belongs_to_the_path():

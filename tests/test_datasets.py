@@ -123,7 +123,7 @@ def test_inline_refuses():
     )
     assert "the label -1 is out of range" in refused(lambda: Inline.from_bytes([png], 4, [-1]))
     assert refused(lambda: Inline.from_bytes([png], 4, [1, 2])) == (
-        "inline: 1 pictures have 2 labels; give one label for each."
+        "inline: 1 picture came with 2 labels; give one label for each picture."
     )
     assert refused(lambda: load(own, 2)) == "inline: there are 1 pictures, not 2; give more or take a smaller batch."
     assert "inline: there are 0 pictures, not 1" in refused(lambda: load(Inline()))

@@ -10,11 +10,11 @@ from lab.lazy import Tensor, torch
 
 from lab.attacks.base import Attack, AttackState, Outcome, final_state, uninformed
 from lab.attacks.closed_form.outcomes import ClosedFormOutcome
-from lab.attacks.neighbourhoods import GraphOutcome
+from lab.attacks.graph.outcomes import GraphOutcome
 from lab.federated.inputs import as_mapping, moved_to, tree_map
 from lab.federated.observation import Observation
 from lab.federated.tensors import Inputs
-from lab.options.words import percent
+from lab.options.words import counted, percent
 
 if TYPE_CHECKING:
     from lab.attacks.graph.continuous_span import ContinuousSpan
@@ -54,7 +54,7 @@ class FeatureSpan(Attack):
         yield state
         reading = _Reading.of(observation)
         if isinstance(reading, Outcome):
-            yield final_state(observation, state, reading, f"{observation.batch_size} private graphs.")
+            yield final_state(observation, state, reading, f"{counted(observation.batch_size, 'private graph')}.")
             return
         yield reading.answered(replace(state, iteration=1), generator)
 
@@ -73,29 +73,24 @@ class _Reading:
     @classmethod
     def of(cls, observation: Observation) -> _Reading | Outcome:
         """The reading, or why there is none."""
-        from lab.attacks.closed_form.mismatch import in_double
         from lab.attacks.closed_form.row_span import RowSpan
         from lab.attacks.graph.continuous_span import ContinuousSpan
-        from lab.federated.graph_layers import GraphBody
+        from lab.attacks.graph.graph_observation import GraphObservation
 
-        if observation.batch_size > 1:
-            return GraphOutcome.SEVERAL
-        precision = torch.finfo(next(iter(observation.update.values())).dtype).eps
-        seen = in_double(observation)
-        body, update = seen.network.features, seen.mean_gradient()
-        if not isinstance(body, GraphBody) or isinstance(seen.input_shape, tuple):
-            return GraphOutcome.NO_BODY
+        seen = GraphObservation.of(observation)
+        if isinstance(seen, Outcome):
+            return seen
+        body, gradient = seen.body, seen.update.get("features.layers.1.weight")
         if len(body.layers) < 2:
             return FeatureOutcome.ONE_LAYER
-        if "features.layers.1.weight" not in update:
+        if gradient is None:
             return GraphOutcome.NO_BODY
-        if not update["features.layers.1.weight"].any():
+        if not gradient.any():
             return ClosedFormOutcome.DEAD_UNITS
-        gradient, nodes = update["features.layers.1.weight"], seen.input_shape["atoms"][0]
-        alone = RowSpan.at_precision(gradient[:, : gradient.shape[1] // body.aggregation.parts], nodes, precision)
+        alone = RowSpan.at_precision(gradient[:, : gradient.shape[1] // body.aggregation.parts], seen.nodes, seen.precision)
         layer = body.layers[0]
         assert isinstance(layer, torch.nn.Linear)
-        return cls(seen, body, gradient, ContinuousSpan(layer, body.activation, alone), nodes)
+        return cls(seen.observation, body, gradient, ContinuousSpan(layer, body.activation, alone), seen.nodes)
 
     def answered(self, state: AttackState, generator: torch.Generator) -> AttackState:
         """The features that were found, and the verdict."""

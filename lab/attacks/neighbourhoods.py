@@ -12,12 +12,13 @@ from lab.lazy import Tensor, torch
 
 from lab.attacks.base import Attack, AttackState, Outcome, RecoveredPart, final_state, uninformed
 from lab.attacks.closed_form.outcomes import ClosedFormOutcome
+from lab.attacks.graph.outcomes import GraphOutcome
 from lab.federated.inputs import is_equal, moved_to, tree_map
 from lab.federated.observation import Observation
 from lab.modalities.graphs.building import Graph, batch_of, graphs_of
 from lab.modalities.graphs.comparison import mapping
 from lab.options.fields import Bounds, Help
-from lab.options.words import percent
+from lab.options.words import counted, percent
 
 if TYPE_CHECKING:
     from lab.attacks.graph.budget import Budget
@@ -41,21 +42,6 @@ Where noise is longer than ``EXACT_MISMATCH`` more would pass than what was sent
 """
 
 
-class GraphOutcome(Outcome):
-    """How a graph was read."""
-
-    GRAPH = (
-        "Read off: this graph has the shared gradient. No other that was tried has it, which is no proof that there is none."
-    )
-    TWINS = "Read off as far as can be: another graph has the same gradient, and nobody can tell them apart."
-    NO_COUNTS = "No neighbourhoods explain the gradient: it carries noise, or atoms have more bonds than were tried."
-    TOO_MANY = "More neighbourhoods fit, or more numbers of them, than can be tried."
-    NO_GLUE = "The neighbourhoods are known, but no graph was found that has them all."
-    SEVERAL = "Several graphs share one gradient, which mixes their neighbourhoods."
-    ATTRIBUTES = "Nodes have real-valued attributes, which no list of neighbourhoods holds; take the attack feature_span."
-    NO_BODY = "This network is no graph network of the catalogue with its layers and head sent."
-
-
 @dataclass(frozen=True)
 class Neighbourhoods(Attack):
     """List neighbourhoods, keep those that a gradient allows, count and assemble them (GRAIN: Drencheva et al., ICLR 2025).
@@ -73,11 +59,11 @@ class Neighbourhoods(Attack):
         yield state
         reconstruction = _Reconstruction.of(observation)
         if isinstance(reconstruction, Outcome):
-            yield final_state(observation, state, reconstruction, f"{observation.batch_size} private graphs.")
+            yield final_state(observation, state, reconstruction, f"{counted(observation.batch_size, 'private graph')}.")
             return
         found = reconstruction.found(self.degree)
         if isinstance(found, Outcome):
-            note = f"{reconstruction.told.nodes} atoms, of at most {self.degree} bonds each."
+            note = f"{counted(reconstruction.told.nodes, 'atom')}, of at most {counted(self.degree, 'bond')} each."
             yield final_state(observation, state, found, note)
         else:
             yield from reconstruction.states(state, found)
@@ -99,20 +85,17 @@ class _Reconstruction:
     @classmethod
     def of(cls, observation: Observation) -> _Reconstruction | Outcome:
         """Ready to begin, or why there is none."""
-        from lab.attacks.closed_form.mismatch import EXACT_MISMATCH, in_double
+        from lab.attacks.closed_form.mismatch import EXACT_MISMATCH
         from lab.attacks.graph.bounds import MOST_ASSEMBLED, MOST_COUNTED_TYPES, MOST_INTEGER_PROGRAMMES
         from lab.attacks.graph.budget import Budget
+        from lab.attacks.graph.graph_observation import GraphObservation
         from lab.attacks.graph.neighbourhood_search import NeighbourhoodSearch
         from lab.attacks.graph.observed_sums import ObservedSums
-        from lab.federated.graph_layers import GraphBody
 
-        if observation.batch_size > 1:
-            return GraphOutcome.SEVERAL
-        precision = torch.finfo(next(iter(observation.update.values())).dtype).eps
-        seen = in_double(observation)
-        body, update = seen.network.features, seen.mean_gradient()
-        if not isinstance(body, GraphBody) or isinstance(seen.input_shape, tuple):
-            return GraphOutcome.NO_BODY
+        seen = GraphObservation.of(observation)
+        if isinstance(seen, Outcome):
+            return seen
+        body, update, nodes = seen.body, seen.update, seen.nodes
         if body.attributes:
             return GraphOutcome.ATTRIBUTES
         layers = [f"features.layers.{hop}" for hop in range(len(body.layers))]
@@ -122,14 +105,13 @@ class _Reconstruction:
             return ClosedFormOutcome.DEAD_UNITS
         weight, bias = update["head.0.weight"], update["head.0.bias"]
         pooled = bias @ weight / (bias @ bias).clamp_min(1e-300)
-        back = bias @ seen.network.get_parameter("head.0.weight").detach()
-        nodes = seen.input_shape["atoms"][0]
+        back = bias @ seen.observation.network.get_parameter("head.0.weight").detach()
         gradients = [update[f"{layer}.weight"] for layer in layers]
-        listing = NeighbourhoodSearch.of(body, gradients, nodes, precision)
+        listing = NeighbourhoodSearch.of(body, gradients, nodes, seen.precision)
         told = ObservedSums(body, pooled, back, gradients[-1], update.get(f"{layers[-1]}.bias"), listing.entered[-1], nodes)
-        unexplained = max(PRECISION_FACTOR * precision, NOISE_FACTOR * listing.entered[-1].noise_share)
+        unexplained = max(PRECISION_FACTOR * seen.precision, NOISE_FACTOR * listing.entered[-1].noise_share)
         allowed = (Budget(most) for most in (MOST_COUNTED_TYPES, MOST_INTEGER_PROGRAMMES, MOST_ASSEMBLED))
-        return cls(seen, listing, told, min(unexplained, EXACT_MISMATCH), *allowed)
+        return cls(seen.observation, listing, told, min(unexplained, EXACT_MISMATCH), *allowed)
 
     def found(self, most: int) -> _RecoveredGraphs | GraphOutcome:
         """One graph or two with the shared gradient, or why there is none: the likeliest way first, and all graphs if few."""

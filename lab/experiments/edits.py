@@ -58,7 +58,7 @@ def parse_patch(path: str, text: str) -> Patch:
         return path, _by_its_look(text)
     if inspect.isclass(wanted) and issubclass(wanted, Entry):
         return path, parse_entry(wanted, text)
-    return path, parse_value(wanted, text)
+    return path, parse_value(wanted, text, path)
 
 
 def patch_order(path: str) -> tuple[bool, bool, bool]:

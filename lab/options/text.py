@@ -51,7 +51,7 @@ def _plain(kind: str, name: str, options: str) -> dict[str, Any]:
     fields = {field.name: field.type for field in fields_of(catalogue.find(kind, name))}
     plain: dict[str, Any] = {"name": name}
     for key, value in _assignments(options, f"{kind} {name}"):
-        plain[key] = parse_value(fields.get(key, str), value)
+        plain[key] = parse_value(fields.get(key, str), value, f"{name}: {key}")
     return plain
 
 
@@ -81,12 +81,18 @@ def _split(text: str, separator: str) -> list[str]:
     return pieces if text else []
 
 
-def parse_value(wanted: Any, text: str) -> Any:
-    """Text as the plain data that a field of type ``wanted`` takes; left as it is where it does not fit."""
+def parse_value(wanted: Any, text: str, where: str = "The value") -> Any:
+    """Text as the plain data that a field of type ``wanted`` takes; left as it is where it does not fit.
+
+    Raises ``LabError`` for an empty text where nothing may be chosen: that is said by the word none, not forgotten.
+    """
+    is_list = get_origin(wanted) is tuple
+    if not text and (is_list or may_be_none(wanted)):
+        raise LabError(f"{where} is empty; write {'values joined by +' if is_list else 'a value'}, or none.")
     if may_be_none(wanted):
-        return None if text.lower() in ("none", "") else parse_value(without_none(wanted), text)
-    if get_origin(wanted) is tuple:
-        parts = [] if text.lower() in ("none", "") else _split(text, "+")
+        return None if text.lower() == "none" else parse_value(without_none(wanted), text)
+    if is_list:
+        parts = [] if text.lower() == "none" else _split(text, "+")
         return [parse_value(get_args(wanted)[0], part) for part in parts]
     if inspect.isclass(wanted) and issubclass(wanted, Option):
         return _nested(wanted, text)

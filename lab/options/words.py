@@ -11,3 +11,8 @@ def rounded(number: float, digits: int) -> str:
 def percent(share: float) -> str:
     """A share in words, to two digits."""
     return f"{rounded(100 * share, 2)} %"
+
+
+def counted(count: int, one: str) -> str:
+    """How many there are of something whose plural ends in s: 1 graph, 8 graphs."""
+    return f"{count:,} {one}{'s' * (count != 1)}"

@@ -15,6 +15,7 @@ from lab.errors import LabError, spoken
 from lab.modalities.images.codec import MOST_BYTES, decode_picture, encode_png, from_text, read_bytes, stacked, to_text
 from lab.modalities.images.tones import Tones
 from lab.options.fields import AtMost, Bounds, Help
+from lab.options.words import counted
 
 MOST_LETTERS = 4 * MOST_BYTES // 3 + 4
 """Of one picture in base64."""
@@ -36,7 +37,8 @@ class Inline(Dataset):
     def check(self) -> None:
         """As many labels as pictures, each the number of a class."""
         if len(self.labels) != len(self.pictures):
-            raise LabError(f"inline: {len(self.pictures)} pictures have {len(self.labels)} labels; give one label for each.")
+            pictures, labels = counted(len(self.pictures), "picture"), counted(len(self.labels), "label")
+            raise LabError(f"inline: {pictures} came with {labels}; give one label for each picture.")
         for label in self.labels:
             if not 0 <= label < self.classes:
                 raise LabError(
