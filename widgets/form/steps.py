@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,8 @@ class NextStep:
     note: str
     """What has changed."""
     edits: tuple[Patch, ...]
+    is_answered_by: Callable[[Experiment], bool]
+    """Whether an experiment has already what is asked about, in whatever amount."""
     opens: str = ""
     """The tab that it opens."""
 
@@ -34,6 +37,7 @@ def _several(many: str) -> NextStep:
         f"Would eight {many} hide it?",
         f"Eight {many} now share one gradient: averaging blurs, but does it hide?",
         (("batch_size", 8),),
+        lambda present: present.batch_size > 1,
     )
 
 
@@ -45,6 +49,7 @@ STEPS = (
         "Would a trained network hide it?",
         "The network is now trained, which usually makes it harder to invert.",
         (("trained", True),),
+        lambda present: present.trained,
     ),
     NextStep(
         "steps",
@@ -52,6 +57,7 @@ STEPS = (
         "Would five local steps hide it?",
         "The client now takes five steps by itself and sends only how its weights changed.",
         (("local_steps", 5),),
+        lambda present: present.protocol.sends_change,
     ),
     NextStep(
         "noise",
@@ -59,6 +65,7 @@ STEPS = (
         "Would noise hide it?",
         "The client now adds noise ten times as long as what it hides; how much is set under Advanced.",
         (("defence", "gaussian_noise"), ("defences.0.strength", 10)),
+        lambda present: "gaussian_noise" in {defence.name for defence in present.defences},
     ),
     NextStep(
         "algebra",
@@ -66,6 +73,7 @@ STEPS = (
         "Could it be read without guessing?",
         "A fully connected network needs no guessing: one division gives the picture. See the Algebra tab.",
         (("network", "mlp"), ("attack", "analytic")),
+        lambda present: present.attack.name == "analytic",
         opens="algebra",
     ),
 )
@@ -119,10 +127,12 @@ def _lit(present: Experiment, among: tuple[NextStep, ...]) -> NextStep | None:
 
 
 def after(present: Experiment) -> NextStep:
-    """The step that follows: the first one, or the one after the present one's."""
+    """The step that follows: the first one, or the one after the present one's, that asks about what is not there already."""
     others = offered(present)
     step = _lit(present, others)
-    return others[(others.index(step) + 1) % len(others)] if step else others[0]
+    first = others.index(step) + 1 if step else 0
+    in_turn = [*others[first:], *others[:first]]
+    return next((other for other in in_turn if not other.is_answered_by(present)), in_turn[0])
 
 
 def take(session: Any, step: NextStep) -> str:

@@ -39,7 +39,7 @@ function render({ model, el, film }) {
     why.hidden = mend.hidden = !poor;
     told.textContent = `${short.textContent} ${rest.textContent} ${why.textContent}`.trim();
     next.textContent = film.scene ? "Next scene →" : `${model.get("question")} →`;
-    next.hidden = !film.scene && (!model.get("question") || film.hidden.includes("chips") || Boolean(film.round.unknown));
+    next.hidden = poor || !film.scene && (!model.get("question") || film.hidden.includes("chips") || Boolean(film.round.unknown));
   }
 
   el.append(card);
