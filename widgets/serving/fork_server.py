@@ -34,6 +34,8 @@ KERNEL = (
     *("numpy.random", "torch.fx.experimental._constant_symnode", "torch.nested._internal.nested_tensor", "torch.utils._device"),
 )
 """What others import only once it is used, as every kernel does; the same test names what is missing."""
+LARGE = ("torchvision.models",)
+"""What some networks only need: 87 MiB that each copy would otherwise have for itself, and a second and a half of waiting."""
 NO_PART_OF_THE_PAGE = {
     *(
         "lab.cli",
@@ -64,6 +66,8 @@ def main(descriptor: int) -> None:
 def prepare() -> str:
     """Import all that a page needs; returns why this process cannot be copied, or nothing."""
     os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")  # asks the driver without opening it, which no copy survives
+    # Not found then: a compiler for graphics cards, which no copy uses, and which reports frozen objects as leaked at each end.
+    sys.modules["triton"] = None  # pyright: ignore[reportArgumentType]
     import setproctitle
     import torch
     from PIL import Image
@@ -72,7 +76,7 @@ def prepare() -> str:
     from widgets.run.jobs import load
 
     load()
-    for name in (*KERNEL, *(module for package in PAGE for module in _modules(package))):
+    for name in (*KERNEL, *LARGE, *(module for package in PAGE for module in _modules(package))):
         importlib.import_module(name)
     for kind in FOLDERS.keys() - NOTHING_OF_THE_PAGE:
         entries(kind)  # which are looked for once
