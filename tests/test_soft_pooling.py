@@ -110,3 +110,13 @@ def test_the_net_of_flowers_quick_start_gives_a_picture_away():
     *_, plain = lab.attack(attacked.observation, lab.GradientMatching())
     assert lab.score(last, attacked).verdict is lab.Verdict.RECOGNISABLE
     assert lab.score(plain, attacked).psnr_db + 1 < lab.score(last, attacked).psnr_db
+
+
+@pytest.mark.slow
+def test_two_pictures_come_out_of_one_change_of_weights():
+    """As a client of Flower's quick-start sends it, labels untold."""
+    client = lab.FedAvg(local_steps=1, learning_rate=0.1)
+    experiment = lab.Experiment(network=lab.FlowerNet(), protocol=client, batch_size=2, labels=lab.LabelSource.INFERRED)
+    attacked = lab.simulate_round(experiment)
+    *_, last = lab.attack(attacked.observation, SoftPooling())
+    assert lab.score(last, attacked).verdict is lab.Verdict.RECOGNISABLE

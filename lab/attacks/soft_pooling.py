@@ -24,8 +24,8 @@ FINAL_TEMPERATURE = 0.09
 CONSTANT_STEP_SHARE = 0.6
 """Share of the budget after which steps shrink, to ``FINAL_STEP`` of the first."""
 FINAL_STEP = 0.05
-PRIOR_WEIGHT, FINAL_PRIOR_WEIGHT = 1e-2, 1e-4
-"""What a photograph's likelihood weighs beside the match, at first and at last."""
+PRIOR_WEIGHT = 1e-2
+"""What a photograph's likelihood weighs beside the match."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class SoftPooling(Attack):
     iterations: Annotated[int, Bounds(1, 100_000, log=True), Help("steps of the attack", "steps")] = 1200
     restarts: Annotated[int, Bounds(1, 100), Help("attempts from different starts; the best match wins")] = 1
     temperature: Annotated[float, Bounds(0.01, 10.0, log=True), Help("of the poolings at first, in spreads of their input")] = (
-        0.5
+        1.0
     )
     step: Annotated[float, Bounds(1e-4, 1.0, log=True), Help("of the optimiser at first, in spreads of photographs")] = 0.05
 
@@ -75,9 +75,7 @@ class SoftPooling(Attack):
             with torch.enable_grad():
                 pixels = body.pixels(white)
                 match = body.match(pixels)
-                value = match + PRIOR_WEIGHT * (FINAL_PRIOR_WEIGHT / PRIOR_WEIGHT) ** progress * white.square().mean() * len(
-                    pixels
-                )
+                value = match + PRIOR_WEIGHT * white.square().mean() * len(pixels)
                 (white.grad,) = torch.autograd.grad(value, [white])
             state = AttackState(
                 iteration=restart * self.iterations + iteration,
