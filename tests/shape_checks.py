@@ -7,7 +7,7 @@ from inspect import isclass
 import jaxtyping
 from beartype import BeartypeConf, beartype
 
-FIRST, EVERY = 100, 128
+FIRST, EVERY = 8, 512
 """Of each function a test checks so many first calls, then one of so many: an attack calls its small ones a million times."""
 
 CALLS: Counter = Counter()

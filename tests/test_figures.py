@@ -113,7 +113,7 @@ def test_a_mark_stands_for_each_pair_right_for_more_and_up_for_more():
 
 def test_what_fits_stands_left_of_what_does_not_by_its_powers_of_ten():
     shown = gaps([RecoveredPart("<rabbit>", 1e-6, "hare", 1e-3), RecoveredPart("hole", 0.0, "", math.inf)])
-    assert repr(shown).splitlines()[1:] == ["1\t<rabbit>\t1e-06\t\t0.001\thare", "2\thole\t0e+00\t\tinf\tnone"]
+    assert repr(shown).splitlines()[1:] == ["1\t<rabbit>\t1·10⁻⁶\t\t0.001\thare", "2\thole\t0\t\tinf\tnone"]
     assert "&lt;rabbit&gt;" in shown._repr_html_()
     one, other = ([_across(strip, hue) for hue in (HUES[0], HUES[3])] for strip in drawn(shown))
     assert one == pytest.approx([4 + 192 / 3, 4 + 192 * 2 / 3], abs=1)

@@ -197,12 +197,13 @@ def averaged(n, steps=1, rate=1e-4, **more):
 
 
 def test_lesson_6_neither_patience_nor_a_larger_rate_moves_the_verdict_and_a_rate_of_one_does():
+    """Of ten patient runs (six seeds, four of them from nudged starts) the likeness was .39 to .58, on other machines .61."""
     patient = [averaged(16, iterations=200, seed=seed) for seed in (0, 1)]
-    assert all(scores.verdict is not READ for scores in patient)
-    assert [scores.likeness for scores in patient] == pytest.approx([0.61, 0.54], abs=0.06), "an Intel processor came to .58"
-    large, largest = (averaged(1, 5, rate, iterations=40) for rate in (1e-1, 1.0))
-    assert (large.verdict is READ, largest.verdict is READ) == (True, False)
-    assert (large.likeness, largest.likeness) == pytest.approx((0.88, 0.38), abs=0.03)
+    assert all(scores.verdict is not READ and scores.likeness < 0.7 for scores in patient)
+    for seed in (0, 1):
+        large, largest = (averaged(1, 5, rate, iterations=40, seed=seed) for rate in (1e-1, 1.0))
+        assert (large.verdict is READ, largest.verdict is READ) == (True, False)
+        assert largest.likeness < large.likeness - 0.15
 
 
 def test_lesson_6_both_ways_round_find_the_picture():

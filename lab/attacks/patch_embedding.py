@@ -15,7 +15,7 @@ from lab.attacks.matching.distances.balanced_cosine import BalancedCosine
 from lab.federated.observation import Observation
 from lab.federated.tensors import IMAGES, Images
 from lab.options.fields import Bounds, Help
-from lab.options.words import percent
+from lab.options.words import percent, rounded
 
 if TYPE_CHECKING:
     from lab.attacks.closed_form.mismatch import Fit
@@ -229,7 +229,8 @@ def _verdict(observation: Observation, reading: _SolvedPatches) -> tuple[Outcome
 
 def _note(reading: _SolvedPatches) -> str:
     equations, solution = reading.equations, reading.solution
-    told = f"{solution.determined} of {solution.grid.patches} mixtures of patches are told, condition {solution.condition:.1e}"
+    condition = rounded(solution.condition, 2)
+    told = f"{solution.determined} of {solution.grid.patches} mixtures of patches are told, condition {condition}"
     decay = f"; the weights decayed by {percent(-equations.decayed)}" if equations.decayed else ""
     before = f", and was {percent(reading.before.residual)}" if reading.before else ""
     return f"{told}{decay}; the picture's own update is {percent(reading.own.residual)} off{before}.{reading.own.note}"

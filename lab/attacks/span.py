@@ -17,7 +17,7 @@ from lab.attacks.text.sentence_counts import Sentence, learns_labels, select_sen
 from lab.federated.observation import Observation
 from lab.modalities.text import one_hot, padded
 from lab.options.fields import Help
-from lab.options.words import percent
+from lab.options.words import percent, rounded
 
 ATTENTION_WEIGHT, FEED_FORWARD_WEIGHT = (f"features.blocks.0.{layer}.weight" for layer in ("in_proj", "mlp.0"))
 WORD_EMBEDDING = "features.embedding.words"
@@ -177,8 +177,8 @@ def _verdict(observation: Observation, state: AttackState, best: _CheckedSentenc
         min(each.runner_up_distance for each in state.recovered_parts),
     )
     note = (
-        f"{told} The farthest word that fits is {farthest:.1e} outside the span, the nearest other {nearest:.2g}; "
-        f"the sentences' own update is {percent(best.left)} off."
+        f"{told} The farthest word that fits is {rounded(farthest, 2)} outside the span, the nearest other "
+        f"{rounded(nearest, 2)}; the sentences' own update is {percent(best.left)} off."
     )
     labels = best.labels if learns_labels(observation) else None
     outcome = SpanOutcome.READ if best.left <= EXACT_MISMATCH else SpanOutcome.FITS

@@ -23,6 +23,7 @@ from lab.experiments.rounds import simulate_round
 from lab.federated.inputs import first
 from lab.machine import devices
 from lab.modalities.base import Modality, modality_of
+from lab.options.words import rounded
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ class Bar:
         self.bar.total = state.iterations
         if self.limits.seconds is not None and seconds > 0:
             self.bar.total = min(state.iterations, 1 + int(state.iteration * self.limits.seconds / seconds))
-        self.bar.set_postfix(objective=f"{state.objective:.3g}", refresh=False)
+        self.bar.set_postfix(objective=f"{rounded(state.objective, 3)}", refresh=False)
         self.bar.update(state.iteration - self.bar.n)
 
 
@@ -110,7 +111,7 @@ def summary(finished: Finished, out: Path | None, written: list[str]) -> str:
     if scores.label_accuracy is not None:
         lines.append(f"Labels recovered: {100 * scores.label_accuracy:.0f} %.")
     if scores.max_abs_error is not None:
-        lines.append(f"The largest error of the input read off by algebra is {scores.max_abs_error:.2g}.")
+        lines.append(f"The largest error of the input read off by algebra is {rounded(scores.max_abs_error, 2)}.")
     lines += guarantee_sentences(finished.experiment, finished.delta)
     lines.append(
         f"{finished.iterations} iterations in {finished.seconds:.2f} s ({finished.iterations_per_second:.1f} a second) "

@@ -12,6 +12,7 @@ from lab.federated.inputs import tree_map, zip_map
 from lab.federated.protocols.base import Protocol
 from lab.federated.tensors import Gradients, Inputs, Targets
 from lab.options.fields import Help
+from lab.options.words import rounded
 
 WEIGHTS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)
 """That are tried; the first mixes nothing. By w and by 1 - w two inputs make the same two mixtures."""
@@ -56,7 +57,7 @@ class Mixing(Protocol):
 
     def spoken(self, pictures: int) -> str:
         """How much of the other is in each."""
-        return f"a share of {1 - self.weight:.2g} of the other" if self.weight < 1 else "none of the other"
+        return f"a share of {rounded(1 - self.weight, 2)} of the other" if self.weight < 1 else "none of the other"
 
     @property
     def is_stepwise(self) -> bool:

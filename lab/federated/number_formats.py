@@ -12,6 +12,7 @@ from lab.errors import LabError
 from lab.federated.gradient_rules import PlainGradient
 from lab.federated.gradients import gradient_wrt
 from lab.federated.tensors import Gradients, Inputs
+from lab.options.words import rounded
 
 if TYPE_CHECKING:
     from torch import nn
@@ -44,8 +45,8 @@ class NumberFormat(Enum):
             if not tensor.isfinite().all() and update[name].isfinite().all():
                 most = torch.finfo(self.dtype).max
                 raise LabError(
-                    f"{name} of the update has numbers up to {float(update[name].abs().max()):.3g}, and {self.value} holds "
-                    f"none beyond {most:.6g}; send it in {NumberFormat.BRAIN.value}, or clip it."
+                    f"{name} of the update has numbers up to {rounded(float(update[name].abs().max()), 3)}, and {self.value} "
+                    f"holds none beyond {rounded(most, 6)}; send it in {NumberFormat.BRAIN.value}, or clip it."
                 )
         return found
 

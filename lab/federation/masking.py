@@ -20,6 +20,7 @@ from lab.lazy import Float, Int, Tensor, torch
 from lab.errors import LabError
 from lab.federated.tensors import Gradients
 from lab.federated.updates import flat
+from lab.options.words import rounded
 from lab.randomness import stream
 
 Vector = Int[Tensor, " numbers"]
@@ -107,8 +108,8 @@ def to_fixed_point(update: Gradients, clients: int) -> Vector:
     numbers = in_order(update).double() * UNIT
     if clients * float(numbers.abs().max()) > MOST:
         raise LabError(
-            f"An update holds {float(numbers.abs().max()) / UNIT:.2g}, which is too large for the fixed point of secure "
-            "aggregation; clip it, take less noise, or go without --secure."
+            f"An update holds {rounded(float(numbers.abs().max()) / UNIT, 2)}, which is too large for the fixed point of "
+            "secure aggregation; clip it, take less noise, or go without --secure."
         )
     return numbers.round().to(torch.int64)
 

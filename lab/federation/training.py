@@ -21,6 +21,7 @@ from lab.federation.archive import Archive, CurvePoint, RoundRecord
 from lab.federation.settings import Federation
 from lab.federation.shards import Shards
 from lab.machine import resources, threads
+from lab.options.words import rounded
 from lab.randomness import stream
 
 UNDER_MASKS = 5
@@ -135,8 +136,8 @@ def _check_memory(settings: Federation, network: Classifier) -> None:
     had = resources.memory()
     if wanted > had:
         raise LabError(
-            f"The updates of {settings.per_round} clients and the weights take {wanted / 1e9:.2g} GB, and this machine has "
-            f"{had / 1e9:.2g}; draw fewer clients for a round, or take a narrower network."
+            f"The updates of {settings.per_round} clients and the weights take {rounded(wanted / 1e9, 2)} GB, and this machine "
+            f"has {rounded(had / 1e9, 2)}; draw fewer clients for a round, or take a narrower network."
         )
 
 

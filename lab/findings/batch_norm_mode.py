@@ -11,6 +11,7 @@ from lab.lazy import Tensor, nn, torch
 from lab.federated.typed_torch import layers_of
 from lab.findings.base import Finding, Found
 from lab.findings.case import Case
+from lab.options.words import rounded
 
 TRAIN_MODE_COSINE, EVAL_MODE_COSINE = 0.01, 0.03
 """Cosines of filters and their gradients, root mean square: below the one in train mode, above the other not."""
@@ -33,13 +34,13 @@ class BatchNormMode(Finding):
         if trained and all(stored for stored in filters.values()):
             return self.found(
                 "Batch norm was in train mode at the client: filters and their gradients are at right angles (cosine "
-                f"{angle:.1e}), as only a batch's own statistics make them. Give the model in train mode.",
+                f"{rounded(angle, 2)}), as only a batch's own statistics make them. Give the model in train mode.",
                 angle,
             )
         if angle > EVAL_MODE_COSINE and not any(stored for stored in filters.values()):
             return self.found(
                 "Batch norm used its stored statistics at the client: filters and their gradients are not at right angles "
-                f"(cosine {angle:.1e}). Give the model in eval mode.",
+                f"(cosine {rounded(angle, 2)}). Give the model in eval mode.",
                 angle,
             )
         return None

@@ -8,6 +8,7 @@ from typing import ClassVar
 from lab.federated.update_names import spoken_names
 from lab.findings.base import Finding, Found
 from lab.findings.case import Case
+from lab.options.words import rounded
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,8 @@ class Frozen(Finding):
         share = numbers / sum(weight.numel() for weight in case.weights.values())
         how = "were not sent" if lacking else "came as zeros"
         return self.found(
-            f"Parts of the network were frozen: {spoken_names([*lacking, *zeros])} {how}, {100 * share:.3g} % of all weights. "
-            "Matching takes what is there; closed forms need the layers they read.",
+            f"Parts of the network were frozen: {spoken_names([*lacking, *zeros])} {how}, {rounded(100 * share, 3)} % of all "
+            "weights. Matching takes what is there; closed forms need the layers they read.",
             share,
         )
 

@@ -8,6 +8,7 @@ from typing import ClassVar
 from lab.findings.base import Finding, Found
 from lab.findings.case import Case
 from lab.findings.noise import ABOVE_ROUNDING, LEAST_NOISE, grows_with_numbers, noise_share
+from lab.options.words import rounded
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class HalfPrecision(Finding):
         if share is None or share < max(LEAST_NOISE, ABOVE_ROUNDING * case.rounding) or not grows_with_numbers(case):
             return None
         return self.found(
-            f"The client computed in half precision: the last layer's rows fail to add up to zero by {share:.2g} of the "
-            "update's length, the more the larger they are. Match what is left of it; closed forms are only approximate.",
+            f"The client computed in half precision: the last layer's rows fail to add up to zero by {rounded(share, 2)} of "
+            "the update's length, the more the larger they are. Match what is left of it; closed forms are only approximate.",
             share,
         )

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from lab.findings.base import Finding, Found
 from lab.findings.case import Case
+from lab.options.words import rounded
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Pruned(Finding):
         if not share or case.grid is not None:
             return None
         return self.found(
-            f"The update was pruned: {100 * share:.3g} % of its numbers are zeros, and none is small beside them. Match what "
-            "was sent, as gradient matching does by itself.",
+            f"The update was pruned: {rounded(100 * share, 3)} % of its numbers are zeros, and none is small beside "
+            "them. Match what was sent, as gradient matching does by itself.",
             share,
         )

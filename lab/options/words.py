@@ -1,11 +1,14 @@
-"""Numbers in words."""
+"""Numbers in words: what was measured. What is typed back, as options are, is written as Python reads it."""
 
 from __future__ import annotations
 
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
 
 def rounded(number: float, digits: int) -> str:
-    """A number to so many digits, its thousands apart: 1,760; with an exponent from a million on."""
-    return f"{float(f'{number:.{digits}g}'):,g}"
+    """A number to so many digits, its thousands apart: 1,760; a power of ten from a million on and below 0.0001: 3·10⁻⁷."""
+    mantissa, _, exponent = f"{float(f'{number:.{digits}g}'):,g}".partition("e")
+    return f"{mantissa}·10{str(int(exponent)).translate(SUPERSCRIPTS)}" if exponent else mantissa
 
 
 def percent(share: float) -> str:

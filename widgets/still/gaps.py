@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from lab.options.words import rounded
 from widgets.still.figures import HUES, Figure, embedded, table
 
 if TYPE_CHECKING:
@@ -25,9 +26,9 @@ def gaps(parts: Iterable[RecoveredPart], read: str = "place") -> Figure:
         (
             place,
             each.what,
-            f"{each.distance:.0e}",
+            rounded(each.distance, 1),
             _scale(each.distance, each.runner_up_distance),
-            f"{each.runner_up_distance:.2g}",
+            rounded(each.runner_up_distance, 2),
             each.runner_up or "none",
         )
         for place, each in enumerate(parts, 1)

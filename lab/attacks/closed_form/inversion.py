@@ -33,7 +33,7 @@ from lab.federated.inputs import first
 from lab.federated.observation import LabelSource, Observation
 from lab.federated.singular_values import noise_behind, rank_of
 from lab.federated.tensors import Gradients, Images
-from lab.options.words import percent
+from lab.options.words import percent, rounded
 
 BOX_TOLERANCE = 0.02
 """So far beyond 0 or 1 may rounding carry a pixel."""
@@ -233,7 +233,7 @@ class Inversion:
         else:
             outcome = ClosedFormOutcome.EXACT if detect_dropped(self.observation) is None else ClosedFormOutcome.DROPPED_INPUT
         whose = "pictures'" if several else "picture's"
-        note = f"The {whose} own gradient differs from the shared one by {residual:.1e} of its size."
+        note = f"The {whose} own gradient differs from the shared one by {rounded(residual, 2)} of its size."
         return Obstacle(outcome, f"{note} {self.last.note}".rstrip())
 
     @property

@@ -13,6 +13,7 @@ from lab.attacks.labels.llg import multi_labels, recover_labels
 from lab.federated.inputs import moved_to
 from lab.federated.observation import Observation
 from lab.federated.tensors import Gradients, Inputs, Targets
+from lab.options.words import rounded
 
 EXACT_MISMATCH = 1e-3
 """Relative mismatch ||g(x) - g*|| / ||g*|| up to which the picture explains the shared numbers."""
@@ -41,7 +42,7 @@ class Fit:
     @property
     def note(self) -> str:
         """What is to be said of the length; nothing where it is as told."""
-        return "" if self.factor == 1 else f" It was sent {self.factor:.3g} times as long as the picture's own."
+        return "" if self.factor == 1 else f" It was sent {rounded(self.factor, 3)} times as long as the picture's own."
 
 
 def fitted(made: Gradients, shared: Gradients) -> Fit:

@@ -12,6 +12,7 @@ from lab.errors import LabError
 from lab.federated.inputs import moved_to, uniform
 from lab.federated.observation import LabelSource, Observation
 from lab.federated.tensors import Inputs, Labels, Targets
+from lab.options.words import rounded
 from lab.randomness import stream
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def length_note(factor: float) -> str:
     """What counting repeated labels took the length of the update for; ``factor`` as of ``length_factor``."""
     if factor == 1:
         return "Repeats are counted by the length of the update, which is taken as told."
-    return f"The counts come out whole if the update was sent {1 / factor:.2g} times as long as the batch's own."
+    return f"The counts come out whole if the update was sent {rounded(1 / factor, 2)} times as long as the batch's own."
 
 
 def counting_note(observation: Observation) -> str:

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lab.options.words import rounded
+
 
 def difference(answer: Any, right: Any, tolerance: float, floor: float) -> str:
     """Empty where the answer is right, else how it differs, in one sentence that does not tell the answer."""
@@ -26,7 +28,7 @@ def told(value: Any) -> str:
     if isinstance(value, Tensor) and (value.numel() != 1 or value.is_complex()):
         return f"a tensor of shape {tuple(value.shape)}"
     if isinstance(value, Tensor | float):
-        return f"{float(value):.4g}"
+        return rounded(float(value), 4)
     if isinstance(value, int | str | None) and len(text := repr(value) if not _is_huge(value) else "") in range(1, 80):
         return text
     return f"a {type(value).__name__}"
@@ -69,7 +71,8 @@ def _of_numbers(answer: Any, right: Tensor | float, tolerance: float, floor: flo
     if not wanted.numel():
         return ""
     gap, size = (given - wanted).abs().max(), max(float(wanted.abs().max()), floor)
-    return "" if gap <= tolerance * size else f"The numbers are off by up to {float(gap / size):.2g} of the largest one."
+    off = rounded(float(gap / size), 2)
+    return "" if gap <= tolerance * size else f"The numbers are off by up to {off} of the largest one."
 
 
 def _some(keys: Any, most: int = 4) -> str:

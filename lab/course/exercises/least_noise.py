@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from lab.course.exercises.base import Case, Exercise
+from lab.options.words import rounded
 
 MOST_RUNS = 12
 LOW, HIGH = 1e-4, 10.0
@@ -20,7 +21,7 @@ def cases(generator: torch.Generator) -> Iterator[Case]:
     for decades in (0.4, 2.5, 4.4):
         edge = LOW * 10 ** (decades + 0.3 * float(torch.rand((), generator=generator, dtype=torch.float32)))
         oracle = Oracle(edge)
-        yield Case((oracle, LOW, HIGH), _judge(oracle), f"for a threshold of about {edge:.0e}")
+        yield Case((oracle, LOW, HIGH), _judge(oracle), f"for a threshold of about {rounded(edge, 1)}")
 
 
 class Oracle:
@@ -61,7 +62,7 @@ def _place(answer: float, oracle: Oracle) -> str:
     if all(abs(second - first) < 1e-12 for first, second in zip(oracle.asked, oracle.asked[1:], strict=False)):
         return "the same strength was tried again and again: move an end of the interval after each answer."
     return (
-        f"this hides the picture, but {answer / oracle.edge:.2g} times less would do: over decades halve the ratio, "
+        f"this hides the picture, but {rounded(answer / oracle.edge, 2)} times less would do: over decades halve the ratio, "
         "sqrt(low * high), and keep the half in which the answer changes."
     )
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from lab.course.exercises.base import Case, Exercise, Judge
 from lab.federated.updates import flat
+from lab.options.words import rounded
 
 SIZES = {"weight": (40, 50), "bias": (40,), "head": (10, 40)}
 LENGTHS = {"weight": 3.0, "bias": 2.0, "head": 4.0}
@@ -99,7 +100,9 @@ def _length(noise: dict[str, Tensor], g: dict[str, Tensor], strength: float) -> 
         return "the noise has the standard deviation `strength`; it should be measured by the length of the update."
     if abs(ratio * float(whole.norm()) / sum(float(tensor.norm()) for tensor in g.values()) - 1) < 0.05:
         return "this adds the lengths of the tensors; lengths add as squares: take the norm of all numbers together."
-    return f"the noise is {ratio:.2g} times as long as it should be: its length is strength times ||g||, over all tensors."
+    return (
+        f"the noise is {rounded(ratio, 2)} times as long as it should be: its length is strength times ||g||, over all tensors."
+    )
 
 
 def _evenness(noise: dict[str, Tensor]) -> str:

@@ -7,6 +7,7 @@ from lab.experiments.cost.memory import BYTES
 from lab.experiments.cost.network_profile import profile_of
 from lab.experiments.experiment import Experiment
 from lab.machine import resources
+from lab.options.words import rounded
 
 COPIES = 2
 """Of the weights: they, and an update as large."""
@@ -22,8 +23,8 @@ def check_size(experiment: Experiment) -> None:
     if wanted > had:
         height, width = experiment.sides
         raise LabError(
-            f"With pictures of {height} x {width} pixels this network and its update take {wanted / GB:.2g} GB, and this "
-            f"machine has {had / GB:.2g}; choose smaller pictures, or a narrower network."
+            f"With pictures of {height} x {width} pixels this network and its update take {rounded(wanted / GB, 2)} GB, and "
+            f"this machine has {rounded(had / GB, 2)}; choose smaller pictures, or a narrower network."
         )
 
 
