@@ -144,7 +144,7 @@ def test_large_numbers_have_their_thousands_apart_and_no_exponent():
         "96",
         "1,800",
         "120,000",
-        "2.5e+07",
+        "2.5·10⁷",
     ]
 
 

@@ -114,7 +114,7 @@ def test_a_loss_that_overflows_is_scaled_up_by_less():
 
 def test_what_a_format_cannot_hold_is_told_in_a_sentence():
     update = {"head.weight": torch.tensor([1.0, -1e5])}
-    with pytest.raises(LabError, match=r"numbers up to 1e\+05, and float16 holds none beyond 65504; send it in bfloat16"):
+    with pytest.raises(LabError, match=r"numbers up to 100,000, and float16 holds none beyond 65,504; send it in bfloat16"):
         replace(FedSGD(), sends_in=NumberFormat.HALF).sent(update)
     assert replace(FedSGD(), sends_in=NumberFormat.BRAIN).sent(update)["head.weight"].isfinite().all()
     assert FedSGD().sent(update) is update
