@@ -11,6 +11,7 @@ from widgets.pages.written import MIME
 from widgets.playback.playback import FOLDER as PLAYBACK
 from widgets.serving.messages import checked
 from widgets.views.base import FOLDER as VIEWS
+from widgets.views.base import delivered
 from widgets.views.page import THEME
 
 pytestmark = pytest.mark.browser
@@ -47,8 +48,20 @@ def test_the_page_is_drawn_from_its_own_bytes_and_stands_still(browser, address,
 
 
 def test_scripts_and_styles_of_the_page_are_few():
-    files = [file for folder in (VIEWS, PLAYBACK, TEMPLATE) for kind in ("*.js", "*.css") for file in folder.glob(kind)]
-    assert sum(file.stat().st_size for file in (*files, THEME)) <= MOST_BYTES
+    """All there are, in whatever folder: views and player without the lines that only comment, the template's as they are."""
+    files = [file for folder in (VIEWS, PLAYBACK) for kind in ("*.js", "*.css") for file in folder.rglob(kind)]
+    sent = [delivered(file) for file in (*files, THEME)] + [
+        script(file.name) for file in TEMPLATE.iterdir() if file.suffix in (".js", ".css")
+    ]
+    assert sum(len(text.encode()) for text in sent) <= MOST_BYTES
+
+
+@pytest.mark.parametrize(
+    "file", [file for folder in (VIEWS, PLAYBACK) for file in folder.rglob("*.js")], ids=lambda file: file.name
+)
+def test_a_line_that_is_left_out_is_a_comment(file):
+    """No text runs over several lines, within which a line might look like a comment."""
+    assert all(line.count("`") % 2 == 0 for line in file.read_text(encoding="utf-8").splitlines())
 
 
 def test_an_engine_at_rest_takes_little_memory(visit):

@@ -11,7 +11,7 @@ import traitlets
 
 from widgets.door.messages import Listener, Message
 from widgets.playback import recording
-from widgets.views.base import script
+from widgets.views.base import delivered, script
 
 FOLDER = Path(__file__).parent
 STATE = ("status", "message", "device", "pace_seconds", "iterations", "hidden", "only")
@@ -25,7 +25,7 @@ class Playback(Listener):
     whatever it says comes as a message and is checked here.
     """
 
-    _esm = script() + "".join((FOLDER / name).read_text(encoding="utf-8") for name in ("channel.js", "playback.js"))
+    _esm = script() + "".join(delivered(FOLDER / name) for name in ("channel.js", "playback.js"))
     recording = traitlets.Dict().tag(sync=True)
     round = traitlets.Dict().tag(sync=True)
     state = traitlets.Dict().tag(sync=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,22 +11,28 @@ import anywidget
 from widgets.door.messages import Listener
 
 FOLDER = Path(__file__).parent
-
+COMMENT = re.compile(r"^ *(?://.*|/\*.*\*/)\n", re.MULTILINE)
+"""A line that is a comment and nothing else."""
 
 DRAWS = "export default { render: async (given) => render({ ...given, film: await filmOf(given.model, given.host) }) };\n"
 """How a view's script ends: its ``render`` gets what anywidget gives, and the film."""
+
+
+def delivered(file: Path) -> str:
+    """A script or style sheet as browsers get it: comments are for whoever opens the repository."""
+    return COMMENT.sub("", file.read_text(encoding="utf-8"))
 
 
 def script(*names: str) -> str:
     """The view's own scripts behind the helpers that all use: ``common.js``, ``meanings.js``, and how inputs are drawn."""
     files = [FOLDER / "common.js", FOLDER / "meanings.js", *sorted((FOLDER / "shown").glob("*.js"))]
     own = [FOLDER / f"{name}.js" for name in names]
-    return "\n".join([*(file.read_text(encoding="utf-8") for file in (*files, *own)), *([DRAWS] if own else [])])
+    return "\n".join([*map(delivered, (*files, *own)), *([DRAWS] if own else [])])
 
 
 def style(*names: str) -> str:
     """The style sheets of these views, one after another."""
-    return "\n".join((FOLDER / f"{name}.css").read_text(encoding="utf-8") for name in names)
+    return "\n".join(delivered(FOLDER / f"{name}.css") for name in names)
 
 
 class View(Listener):

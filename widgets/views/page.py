@@ -7,7 +7,7 @@ from pathlib import Path
 import anywidget
 import traitlets
 
-from widgets.views.base import FOLDER, View, script, style
+from widgets.views.base import FOLDER, View, delivered, script, style
 
 THEME = Path(FOLDER.parent / "theme.css")
 
@@ -20,7 +20,7 @@ class Page(View):
     """
 
     _esm = script("page")
-    _css = THEME.read_text(encoding="utf-8") + style("page", "projector")
+    _css = delivered(THEME) + style("page", "projector")
     whole = traitlets.Bool(False).tag(sync=True)
     lessons = traitlets.Bool(False).tag(sync=True)
     guide = anywidget.WidgetTrait().tag(sync=True)
