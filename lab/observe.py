@@ -116,7 +116,7 @@ def observe(
     for name in left_out:
         weights[name].requires_grad_(False)
     named = names_of_parts(own)
-    network, more = as_classifier(own, normalise, probe, shift_blind=protocol.loss.zero_sum)
+    network, more = as_classifier(own, normalise, probe, shift_invariant=protocol.loss.is_shift_invariant)
     called = given_names(network, named)
     now_called = {called[name]: name for name, _ in network.named_parameters()}
     told = counts if protocol.sends_change and len(protocol.steps(count).rows) == 1 else {}

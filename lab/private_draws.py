@@ -17,7 +17,7 @@ BUILT_IN = frozenset([*FILLING, *MAKING, *SAMPLING])
 """Torch's own functions that take a generator; of those written in Python the signature tells."""
 
 
-class DrawingFrom(TorchFunctionMode):
+class UseGenerator(TorchFunctionMode):
     """Within this context, all that this thread draws from torch's global generator comes from one of its own.
 
     The modules of a network draw their weights from the global generator, which all threads share: seeding it for a

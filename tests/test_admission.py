@@ -30,7 +30,7 @@ from lab.files.lent_folders import LENT, lend, lent
 from lab.options.catalogue import entries
 from lab.options.fields import check_value, fields_of
 from widgets import Lab
-from widgets.door.messages import MOST_NAMES, MOST_NUMBERS, Message
+from widgets.door.messages import MAX_NAMES, MAX_NUMBERS, Message
 from widgets.door.quiet import TROUBLE
 from widgets.files import run_file
 from widgets.form import admission
@@ -276,7 +276,7 @@ def png(width, height):
 
 
 def test_pictures_of_a_run_are_counted_all_together_before_any_is_unpacked(monkeypatch):
-    frames = [FRAME | {"png": png(1000, 1000)}] * (run_file.MOST_PIXELS // 10**6 + 1)
+    frames = [FRAME | {"png": png(1000, 1000)}] * (run_file.MAX_PIXELS // 10**6 + 1)
     own = Inline((png(2000, 2000),) * 3, (0,) * 3)
     monkeypatch.setattr(Image.Image, "load", lambda image: pytest.fail("unpacked"))
     assert "too large" in refuses(lambda: run_file.read(json.dumps(a_run(frames=frames)).encode()))
@@ -369,7 +369,7 @@ def test_a_message_gives_only_what_is_of_the_kind_that_is_asked_for():
 
 @pytest.mark.parametrize(
     ("kind", "fits", "most"),
-    [(Message.names, ["x"], MOST_NAMES), (Message.numbers, [0.5], MOST_NUMBERS), (Message.wholes, [1], MOST_NUMBERS)],
+    [(Message.names, ["x"], MAX_NAMES), (Message.numbers, [0.5], MAX_NUMBERS), (Message.wholes, [1], MAX_NUMBERS)],
     ids=["names", "numbers", "wholes"],
 )
 def test_a_message_gives_a_list_only_where_each_of_its_values_is_of_the_kind_and_they_are_not_too_many(kind, fits, most):

@@ -10,7 +10,7 @@ from lab.federated.networks.mlp import MLP
 from widgets.door.sentences import sentence
 from widgets.run import allowance, jobs
 from widgets.run.session import Session
-from widgets.surroundings import MOST_BYTES, MOST_SECONDS
+from widgets.surroundings import MAX_BYTES, MAX_SECONDS
 
 HUGE = Experiment(network=MLP(depth=8, width=4096), image_size=224)
 
@@ -42,7 +42,7 @@ def in_session(story, *arguments, **keywords):
 
 
 def test_what_is_too_large_is_refused_and_the_former_experiment_stays(server):
-    server(**{MOST_BYTES: 200e6})
+    server(**{MAX_BYTES: 200e6})
 
     async def story(session):
         await until(session, "ready")
@@ -58,7 +58,7 @@ def test_what_is_too_large_is_refused_and_the_former_experiment_stays(server):
 
 
 def test_a_page_that_begins_with_too_much_shows_the_default_instead(server):
-    server(**{MOST_BYTES: 200e6})
+    server(**{MAX_BYTES: 200e6})
 
     async def story(session):
         await until(session, "ready")
@@ -69,7 +69,7 @@ def test_a_page_that_begins_with_too_much_shows_the_default_instead(server):
 
 
 def test_a_way_down_that_costs_more_than_the_attack_is_refused(server):
-    server(**{MOST_BYTES: 40e6})
+    server(**{MAX_BYTES: 40e6})
 
     async def story(session):
         await until(session, "ready")
@@ -83,13 +83,13 @@ def test_a_way_down_that_costs_more_than_the_attack_is_refused(server):
 
 
 def test_a_comparison_passes_the_same_gate(server):
-    server(**{MOST_BYTES: 200e6})
+    server(**{MAX_BYTES: 200e6})
     with pytest.raises(LabError, match="allowed here"):
         jobs.simulate(HUGE)
 
 
 def test_a_visit_ends_where_its_seconds_do(server, monkeypatch):
-    server(**{MOST_SECONDS: 10_000})
+    server(**{MAX_SECONDS: 10_000})
     left = [9_000.0]
     monkeypatch.setattr(allowance, "left_s", lambda: left[0])
 
@@ -120,8 +120,8 @@ def test_a_visit_ends_where_its_seconds_do(server, monkeypatch):
 
 @pytest.mark.parametrize("told", ["much", "-1", "0", "nan"])
 def test_a_bound_that_is_no_number_is_said(server, told):
-    server(**{MOST_BYTES: told})
-    with pytest.raises(LabError, match=f"The server says {MOST_BYTES} = '{told}'; it must be a number above 0"):
+    server(**{MAX_BYTES: told})
+    with pytest.raises(LabError, match=f"The server says {MAX_BYTES} = '{told}'; it must be a number above 0"):
         allowance.limits()
 
 

@@ -257,7 +257,7 @@ def test_npz_never_runs_a_pickle(tmp_path):
 
 
 def test_npz_refuses_what_would_unpack_beyond_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr("lab.files.arrays.MOST_BYTES", 1000)
+    monkeypatch.setattr("lab.files.arrays.MAX_BYTES", 1000)
     path = write_npz(tmp_path / "bomb.npz", images=np.zeros((10, 32, 32), np.uint8), labels=np.arange(10))
     assert "takes more than 9.31323e-07 GiB; save less in it." in refused(lambda: load(Npz(path)))
 

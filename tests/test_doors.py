@@ -40,7 +40,7 @@ COUNTS = {
     "uploads": 300,
     "entries as text": 250,
 }
-MOST_GROWTH = 100 * 2**20
+MAX_GROWTH = 100 * 2**20
 """Bytes of memory that stay after all messages: caches of imports, no more."""
 
 
@@ -130,7 +130,7 @@ def test_messages_of_every_view_are_answered_in_a_sentence_or_ignored(alone, mon
             return psutil.Process().memory_info().rss
 
         warm = say_all(told[: len(told) // 4])
-        assert say_all(told[len(told) // 4 :]) - warm < MOST_GROWTH
+        assert say_all(told[len(told) // 4 :]) - warm < MAX_GROWTH
         await until(session, "ready")
         assert session.experiment == session.wanted == first
         assert session.hidden == []
@@ -180,7 +180,7 @@ def test_run_files_are_refused_in_a_sentence(alone):
                 taken += 1
                 assert admission.admitted(past.experiment) is past.experiment
                 is_a_sentence(past.message)
-                assert sum(frame.image.size for frame in past.frames) <= 3 * run_file.MOST_PIXELS
+                assert sum(frame.image.size for frame in past.frames) <= 3 * run_file.MAX_PIXELS
     assert touched == []
     assert taken < len(files) // 3
 

@@ -241,7 +241,7 @@ def test_a_sum_told_as_a_mean_and_a_mean_told_as_a_sum_are_named_under_every_los
     """The reduction is torch's: over pictures and classes, cross entropy's over pictures."""
     summed = replace(loss, reduction=Reduction.SUM)
     clean = replace(scene("small", pictures, FedSGD(loss=loss)), told=told)
-    parts = pictures * (1 if loss.zero_sum else clean.network.classes)
+    parts = pictures * (1 if loss.is_shift_invariant else clean.network.classes)
     for client, server, said in ((summed, loss, "the sum over"), (loss, summed, "the mean over")):
         sent = clean.sent(protocol=FedSGD(loss=client))
         found = lab.diagnose(clean.seen(sent, protocol=FedSGD(loss=server))).findings

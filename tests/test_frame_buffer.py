@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from widgets.run.frame_buffer import FEWEST, MOST_BYTES, MOST_FRAMES, FrameBuffer
+from widgets.run.frame_buffer import FEWEST, MAX_BYTES, MAX_FRAMES, FrameBuffer
 from widgets.run.frames import Frame
 
 
@@ -19,8 +19,8 @@ def test_the_frames_of_a_run_are_bounded_and_evenly_spread(side, count):
         reel.send(Frame(reel.number(), 1, iteration, math.nan, {}, "", "", image, 0.0))
     kept = [frame.iteration for frame in reel.frames]
     assert (kept[0], kept[-1]) == (0, count - 1)
-    assert len(kept) <= MOST_FRAMES
-    assert len(kept) * image.nbytes <= max(MOST_BYTES, FEWEST * image.nbytes)
+    assert len(kept) <= MAX_FRAMES
+    assert len(kept) * image.nbytes <= max(MAX_BYTES, FEWEST * image.nbytes)
     assert len(kept) >= min(count, FEWEST // 2)
     gaps = np.diff(kept)
     assert len(set(gaps[:-1])) <= 1

@@ -28,7 +28,7 @@ from lab.files import data_folder
 from lab.machine import resources, threads
 from lab.modalities.images.codec import decode_picture
 from lab.options.fields import fields_of
-from lab.private_draws import DrawingFrom
+from lab.private_draws import UseGenerator
 from lab.randomness import stream
 
 LARGE, TINY = MLP(width=400), MLP(width=8)
@@ -90,7 +90,7 @@ class Drawn(nn.Module):
 
 def test_every_way_of_drawing_is_caught_and_gives_what_the_global_generator_would():
     before = torch.get_rng_state()
-    with DrawingFrom(torch.Generator().manual_seed(5)):
+    with UseGenerator(torch.Generator().manual_seed(5)):
         own = Drawn().state_dict()
     assert torch.equal(before, torch.get_rng_state())
     with torch.random.fork_rng(devices=[]):

@@ -242,7 +242,7 @@ def test_a_zip_that_nobody_published_is_refused_in_a_sentence(tmp_path, changes)
 
 @pytest.mark.parametrize("end", ["\n", "\r", "\r\n"])
 def test_a_zip_of_more_lines_than_memory_is_for_is_refused(tmp_path, monkeypatch, end):
-    monkeypatch.setattr("lab.client.datasets.tu.MOST_LINES", 8)
+    monkeypatch.setattr("lab.client.datasets.tu.MAX_LINES", 8)
     with pytest.raises(LabError, match=r"more than 8 lines in _A\.txt; take a smaller set"):
         written(tmp_path, GOOD | {"X/X_A.txt": f"1, 2{end}" * 9}).load(1, 0, stream(0, "data"))
 
@@ -332,9 +332,9 @@ def _gives_up(*_, **__):
 
 COUNTING = "lab.attacks.graph.integer_counts"
 LESS = {
-    "MOST_COUNTED_TYPES": (f"{COUNTING}.nnls", {}),
-    "MOST_INTEGER_PROGRAMMES": (f"{COUNTING}._integer_programme", {f"{COUNTING}.nnls": _gives_up}),
-    "MOST_ASSEMBLED": ("lab.attacks.graph.assembly.assemble", {}),
+    "MAX_COUNTED_TYPES": (f"{COUNTING}.nnls", {}),
+    "MAX_INTEGER_PROGRAMMES": (f"{COUNTING}._integer_programme", {f"{COUNTING}.nnls": _gives_up}),
+    "MAX_ASSEMBLED": ("lab.attacks.graph.assembly.assemble", {}),
 }
 
 

@@ -15,7 +15,7 @@ from torch.nn import functional
 from lab import Experiment, LabError
 from lab.attacks.gradient_matching import GradientMatching
 from lab.capture import FORMAT, Recipe, capturing, save
-from lab.client.datasets.unknown import MOST_BYTES, Unknown
+from lab.client.datasets.unknown import MAX_BYTES, Unknown
 from lab.experiments import links
 from lab.experiments.edits import patched
 from lab.experiments.imported_update import import_update, round_of
@@ -256,7 +256,7 @@ HOSTILE = {
     "40 GB in the header": lambda folder, data: header_of(40 * 2**30),
     "a header of 2**63 bytes": lambda folder, data: struct.pack("<Q", 2**63) + data[8:],
     "cut short": lambda folder, data: data[: len(data) // 2],
-    "too large": lambda folder, data: data + b"\0" * MOST_BYTES,
+    "too large": lambda folder, data: data + b"\0" * MAX_BYTES,
     "a spare weight": lambda folder, data: with_tensors(folder, data, lambda t: t.update({"weights/x": torch.ones(3, 3)})),
     "a spare update": lambda folder, data: with_tensors(folder, data, lambda t: t.update({"update/x": torch.ones(3, 3)})),
     "a missing weight": lambda folder, data: with_tensors(folder, data, lambda t: t.pop("weights/head.0.weight")),

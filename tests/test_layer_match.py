@@ -13,7 +13,7 @@ from lab.attacks.closed_form.mismatch import in_double
 from lab.attacks.gradient_matching import GradientMatching
 from lab.attacks.matching.distances.cosine import Cosine
 from lab.evaluation.descent_direction import DescentDirection
-from lab.evaluation.layer_match import MOST_OPENED, SAMPLE_SIZE, SAMPLED_UNITS, LayerMatcher, compare_layers, sample_entries
+from lab.evaluation.layer_match import MAX_OPENED, SAMPLE_SIZE, SAMPLED_UNITS, LayerMatcher, compare_layers, sample_entries
 from lab.federated.networks.lenet import LeNet
 from lab.federated.networks.mlp import MLP
 from lab.federated.protocols.fedavg import FedAvg
@@ -124,4 +124,4 @@ def test_a_layer_that_is_opened_shows_both_updates_in_the_same_places(network):
         assert sheets[name].guess == pytest.approx((own[rows][:, places] / size).flatten().tolist(), abs=1e-4)
     assert not any(match.sheet for match in matcher(state, "none of its layers"))
     ended = matcher(replace(state, outcome=Interrupted.STOPPED), "")
-    assert len([match for match in ended if match.sheet]) == min(MOST_OPENED, len(ended))
+    assert len([match for match in ended if match.sheet]) == min(MAX_OPENED, len(ended))

@@ -123,13 +123,16 @@ def test_a_loss_is_torchs_with_its_two_derivatives(loss):
     torch.testing.assert_close(value, torchs_value(loss, logits, labels))
     torch.testing.assert_close(value, loss.value(logits, one_hot(labels, CLASSES).double()))
     (found,) = torch.autograd.grad(value, logits, create_graph=True)
-    residual, directions = loss.residual(logits, labels), torch.randn(4, CLASSES, dtype=torch.float64, generator=stream(1, "d"))
+    residual, directions = (
+        loss.logit_gradient(logits, labels),
+        torch.randn(4, CLASSES, dtype=torch.float64, generator=stream(1, "d")),
+    )
     torch.testing.assert_close(residual, found)
     moved = [torch.autograd.grad((residual * direction).sum(), logits, retain_graph=True)[0] for direction in directions]
     torch.testing.assert_close(loss.hessian_products(logits, labels, directions), torch.stack(moved, 1))
-    assert bool((residual.sum(1).abs() < 1e-12).all()) is loss.zero_sum
+    assert bool((residual.sum(1).abs() < 1e-12).all()) is loss.is_shift_invariant
     alone = [torch.autograd.grad(torchs_value(loss, logits[k : k + 1], labels[k : k + 1]), logits)[0][k] for k in range(3)]
-    torch.testing.assert_close(loss.per_example_residual(logits, labels), torch.stack(alone))
+    torch.testing.assert_close(loss.per_example_logit_gradient(logits, labels), torch.stack(alone))
     assert loss.length(3) == (1 if loss.reduction is Reduction.MEAN else 3)
 
 
@@ -222,7 +225,7 @@ def test_three_pictures_of_one_label_are_not_claimed_of_a_squared_error(labels):
     weight, inputs = (torch.randn(rows, 7, generator=generator, dtype=torch.float64) for rows in (CLASSES, len(labels)))
     bias, given = torch.randn(CLASSES, generator=generator, dtype=torch.float64), torch.tensor(labels)
     for loss, apart in ((MSE(), labels.count(labels[0]) < 3), (CrossEntropy(), True)):
-        sent = loss.residual(inputs @ weight.T + bias, given)
+        sent = loss.logit_gradient(inputs @ weight.T + bias, given)
         found = separate_by_labels(sent.T @ inputs, sent.sum(0), weight, bias, given, loss)
         assert (found is not None) is apart
         if found is not None:
@@ -381,7 +384,7 @@ def test_a_model_of_ones_own_keeps_its_last_layer_where_the_loss_sees_it(loss):
     observed = lab.observe(model, sent, input_shape=(3, 4, 4), labels=batch.labels, protocol=FedSGD(loss=loss))
     made = observed.protocol.update(observed.network, batch.images, batch.labels)
     assert gap(made, observed.update) < 1e-5
-    assert bool(list(observed.network.head)) is loss.zero_sum
+    assert bool(list(observed.network.head)) is loss.is_shift_invariant
 
 
 @pytest.mark.parametrize("loss", ONCE)

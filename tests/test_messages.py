@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from jupyter_client.session import Session
 from jupyter_server.services.kernels.connection.base import serialize_msg_to_ws_v1
 
-from widgets.serving.messages import CHANNELS, MOST_OFFSETS, BadMessage, checked
+from widgets.serving.messages import CHANNELS, MAX_OFFSETS, BadMessage, checked
 
 HEADER = {"msg_id": "1", "msg_type": "comm_msg", "session": "s", "username": "", "date": "", "version": "5.3"}
 
@@ -45,7 +45,7 @@ def malformed(random):
     body = whole[8 * (1 + count) :]
     yield whole[: random.randrange(len(whole))]
     yield whole + random.randbytes(random.randrange(1, 9))
-    yield written(random.choice([0, 1, 5, MOST_OFFSETS + 1, random.getrandbits(40), random.getrandbits(64) | 2**63]), offsets)
+    yield written(random.choice([0, 1, 5, MAX_OFFSETS + 1, random.getrandbits(40), random.getrandbits(64) | 2**63]), offsets)
     yield written(count, [*offsets[:place], random.getrandbits(64) | 2**40, *offsets[place + 1 :]], body)
     yield written(count, [offsets[0], *reversed(offsets[1:-1]), offsets[-1]], body)
     yield written(count, [*offsets[:place], offsets[place] - 8 * (1 + count), *offsets[place + 1 :]], body)

@@ -12,7 +12,7 @@ from test_drawing import awaited, secret_of
 from test_session import opened, until, until_so
 
 from lab import Experiment, LabError
-from lab.client.datasets.molecule import MOST_ATOMS, MOST_BONDS, Molecule
+from lab.client.datasets.molecule import MAX_ATOMS, MAX_BONDS, Molecule
 from lab.client.datasets.molecules import MOLECULES
 from lab.experiments import links
 from lab.federated.networks.gcn import GCN
@@ -30,9 +30,9 @@ def graph_of(graph):
 @st.composite
 def molecules(draw):
     """Any graph of few atoms with at most four bonds each: in pieces, with rings within rings, or without a bond."""
-    atoms = draw(st.lists(st.integers(0, len(ATOMS) - 1), min_size=1, max_size=MOST_ATOMS))
+    atoms = draw(st.lists(st.integers(0, len(ATOMS) - 1), min_size=1, max_size=MAX_ATOMS))
     wanted = draw(st.lists(st.tuples(st.integers(0, len(atoms) - 1), st.integers(0, len(atoms) - 1)), max_size=60))
-    free, bonds = [MOST_BONDS] * len(atoms), set()
+    free, bonds = [MAX_BONDS] * len(atoms), set()
     for one, other in wanted:
         if one != other and free[one] and free[other] and (min(one, other), max(one, other)) not in bonds:
             bonds.add((min(one, other), max(one, other)))
@@ -67,7 +67,7 @@ def test_the_line_up_is_of_other_molecules_of_as_many_atoms_and_no_more_bonds(gr
     own = graph_of(graph)
     for other in graphs_of(others):
         assert mapping(own, other) is None
-        assert max((degree for _, degree in other.degree), default=0) <= MOST_BONDS
+        assert max((degree for _, degree in other.degree), default=0) <= MAX_BONDS
         least = min(len(graph[1]), len(graph[0]) - 1)
         assert least <= other.number_of_edges() <= len(graph[1]), "as many, or as many as there are atoms free for"
 
@@ -112,7 +112,7 @@ async def test_the_server_reads_a_molecule_while_it_is_drawn_and_then_attacks_it
     kinds, bonds, places = [0, 0, 2, 2], [0, 1, 1, 2, 1, 3], [0.1, 0.9, 0.2, 0.4, 0.5, 0.3, 1.0, 0.0]
     async with opened(opening.from_link(GRAPHS)) as session:
         card = await secret_of(session)
-        assert card.atoms == {"kinds": list(ATOMS), "most": MOST_ATOMS, "bonds": MOST_BONDS}
+        assert card.atoms == {"kinds": list(ATOMS), "most": MAX_ATOMS, "bonds": MAX_BONDS}
         before = session.experiment
         say(card, "sketch", kinds, bonds, places=places)
         await until_so(lambda: getattr(card, "said", None))

@@ -67,7 +67,7 @@ def test_a_client_sends_what_torchs_own_loss_makes_of_answers(loss):
         torch.testing.assert_close(tensor, observed.update[name])
     logits = observed.network(batch.images).detach().requires_grad_()
     (slope,) = torch.autograd.grad(loss.value(logits, batch.labels), logits)
-    torch.testing.assert_close(loss.residual(logits, batch.labels).detach(), slope)
+    torch.testing.assert_close(loss.logit_gradient(logits, batch.labels).detach(), slope)
 
 
 @pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.reduction.value)

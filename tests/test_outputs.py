@@ -185,7 +185,7 @@ def test_every_restart_is_in_the_history_once():
 
 
 def test_kept_frames_are_thinned_evenly(monkeypatch):
-    monkeypatch.setattr(recording, "MOST_FRAMES", 8)
+    monkeypatch.setattr(recording, "MAX_FRAMES", 8)
     experiment, a_round = attacked(iterations=40)
     record = Recording(a_round)
     ended = follow(Driven(reconstruct(experiment, a_round.observation)), record, lambda *_: False, lambda *_: None)

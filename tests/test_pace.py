@@ -11,7 +11,7 @@ from lab import Experiment, simulate_round
 from lab.evaluation.reconstructions import reconstructions
 from lab.experiments.driving import drive
 from widgets.run.frames import pixels
-from widgets.run.pace import MOST_REST_S, PACE_S, Rate, rest_s, seconds_left
+from widgets.run.pace import MAX_REST_S, PACE_S, Rate, rest_s, seconds_left
 
 JUST_SEEN = 2.0
 """Grey levels of 255, the mean over a picture, by which it changes in half a second where somebody sees it change."""
@@ -20,9 +20,9 @@ JUST_SEEN = 2.0
 @given(iterations=st.integers(1, 5000), pace=st.floats(0, 5))
 def test_all_rests_together_are_the_pace(iterations, pace):
     rests = [rest_s(iteration, iterations, pace) for iteration in range(iterations)]
-    assert all(rest <= MOST_REST_S for rest in rests)
+    assert all(rest <= MAX_REST_S for rest in rests)
     assert rests == sorted(rests, reverse=True)
-    if pace * math.log(2) / math.log1p(iterations) <= MOST_REST_S:
+    if pace * math.log(2) / math.log1p(iterations) <= MAX_REST_S:
         assert sum(rests) == pytest.approx(pace)
         half = round(math.sqrt(1 + iterations)) - 1
         assert sum(rests[:half]) == pytest.approx(pace / 2, abs=rests[max(0, half - 1)]), "the square root stands half-way"

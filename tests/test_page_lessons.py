@@ -5,7 +5,7 @@ from accessibility import faults, faults_light_and_dark
 from visiting import PHONE, keep_picture, primary, wait_for_frames, wait_for_status
 
 from lab.options.catalogue import entries
-from widgets.form.contrasts import MOST_SIDES
+from widgets.form.contrasts import MAX_SIDES
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -65,7 +65,7 @@ def test_a_sweep_shows_one_picture_for_each_value(page):
     card = page.locator(".lab-compare-card")
     card.get_by_label("What differs").select_option("distance")
     losses = len(entries("distance"))
-    some = f"The first {MOST_SIDES}" if losses > MOST_SIDES else f"All {losses}"
+    some = f"The first {MAX_SIDES}" if losses > MAX_SIDES else f"All {losses}"
     assert card.get_by_role("button", name=some, exact=True).is_visible()
     card.get_by_label("What differs").select_option("iterations")
     card.get_by_role("button", name="All 5").click()

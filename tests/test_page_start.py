@@ -16,7 +16,7 @@ from widgets.views.page import THEME
 
 pytestmark = pytest.mark.browser
 TEMPLATE = Path(__file__).parent.parent / "widgets" / "template" / "voila" / "templates" / "gradlab"
-MOST_BYTES = 250_000
+MAX_BYTES = 250_000
 """Of all scripts and styles of the page, our own and whatever else it needs."""
 AT_REST = 450 * 2**20
 STILL = 0.01
@@ -53,7 +53,7 @@ def test_scripts_and_styles_of_the_page_are_few():
     sent = [delivered(file) for file in (*files, THEME)] + [
         script(file.name) for file in TEMPLATE.iterdir() if file.suffix in (".js", ".css")
     ]
-    assert sum(len(text.encode()) for text in sent) <= MOST_BYTES
+    assert sum(len(text.encode()) for text in sent) <= MAX_BYTES
 
 
 @pytest.mark.parametrize(

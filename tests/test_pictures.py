@@ -235,7 +235,7 @@ def test_a_heavy_file_is_refused_unread(tmp_path):
         file.truncate(21 * 2**20)
     with pytest.raises(LabError, match=r"heavy\.png has 21 MiB, more than the 20 MiB allowed; give a smaller picture\.$"):
         read_picture(heavy, 32)
-    assert "more than the 20 MiB allowed" in sentence(b"x" * (codec.MOST_BYTES + 2**20))
+    assert "more than the 20 MiB allowed" in sentence(b"x" * (codec.MAX_BYTES + 2**20))
 
 
 def test_unreadable_file(tmp_path, monkeypatch):

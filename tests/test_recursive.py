@@ -25,7 +25,7 @@ from lab.attacks.closed_form.convolution import Convolution
 from lab.attacks.closed_form.layer_equations import LayerEquations
 from lab.attacks.closed_form.linearised import linearise
 from lab.attacks.closed_form.mismatch import mismatch
-from lab.attacks.closed_form.nonnegative import Rounds, nonnegative
+from lab.attacks.closed_form.nonnegative import RestartSchedule, nonnegative
 from lab.attacks.closed_form.outcomes import ClosedFormOutcome
 from lab.attacks.closed_form.pattern_update import update_pattern
 from lab.attacks.closed_form.rank import count
@@ -416,7 +416,7 @@ def test_a_layer_behind_a_relu_is_told_by_fewer_equations_than_unknowns():
     point = equations.at(torch.zeros_like(truth))
     plain = cgls(point.jvp, point.vjp, point.residual, 200).solution
     assert not torch.allclose(plain, truth, atol=1e-2)
-    found = nonnegative(point, Rounds(inner=50, exact=1e-12))
+    found = nonnegative(point, RestartSchedule(inner=50, exact=1e-12))
     torch.testing.assert_close(found.solution, truth, atol=1e-6, rtol=0)
 
 

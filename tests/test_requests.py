@@ -17,7 +17,7 @@ from widgets.form.steps import STEPS
 from widgets.playback.playback import Playback
 from widgets.run import jobs
 from widgets.run.comparison import Comparison
-from widgets.run.requests import MOST_PENDING, MOST_UNDOS, Requests
+from widgets.run.requests import MAX_PENDING, MAX_UNDOS, Requests
 from widgets.run.session import Session
 from widgets.views import guess
 from widgets.views.chips import Chips
@@ -137,9 +137,9 @@ def test_a_comparison_is_of_what_was_asked_for_last(cheap, monkeypatch):
 def test_what_can_be_taken_back_is_bounded():
     requests = Requests()
     requests.begin(Experiment())
-    for seed in range(1, 3 * MOST_UNDOS):
+    for seed in range(1, 3 * MAX_UNDOS):
         assert requests.take(lambda experiment, seed=seed: edit(experiment, "seed", seed))
-    assert len(requests.plan.steps) == MOST_PENDING
+    assert len(requests.plan.steps) == MAX_PENDING
     present = requests.plan.base
     for step in requests.plan.steps:
         present = step(present)
@@ -148,4 +148,4 @@ def test_what_can_be_taken_back_is_bounded():
     back = 0
     while requests.undo():
         back += 1
-    assert back == MOST_UNDOS
+    assert back == MAX_UNDOS

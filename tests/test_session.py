@@ -619,7 +619,7 @@ def test_a_past_run_is_shown_again_with_its_experiment_and_frames():
 
 
 def test_a_run_that_was_cut_short_is_remembered_and_old_ones_are_forgotten(monkeypatch):
-    monkeypatch.setattr(history, "MOST_RUNS", 2)
+    monkeypatch.setattr(history, "MAX_RUNS", 2)
 
     async def story():
         async with opened(QUICK | {"attack": {"name": "gradient_matching", "iterations": 100_000}}) as session:

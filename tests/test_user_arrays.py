@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from lab.cli import app
-from lab.client.datasets.base import CIFAR10_CLASSES, MOST_CLASSES
+from lab.client.datasets.base import CIFAR10_CLASSES, MAX_CLASSES
 from lab.client.datasets.npz import Npz
 from lab.errors import LabError
 
@@ -151,10 +151,10 @@ def test_no_label_asks_for_more_classes_than_there_are_or_a_thousand(tmp_path_fa
 
 
 def test_more_classes_than_are_possible(tmp_path):
-    count = MOST_CLASSES + 1
+    count = MAX_CLASSES + 1
     path = written(tmp_path, images=np.zeros((count, 1, 1), np.uint8), labels=np.arange(count) * 3)
     assert refused(path, first=0) == (
-        f"npz: the array labels of own.npz has {count} different labels; keep the pictures of at most {MOST_CLASSES} classes."
+        f"npz: the array labels of own.npz has {count} different labels; keep the pictures of at most {MAX_CLASSES} classes."
     )
 
 

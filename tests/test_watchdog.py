@@ -38,7 +38,7 @@ def test_whoever_beats_lives_and_the_watchdog_ends_with_it():
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "done\n", "")
 
 
-SILENT = "-" * watchdog.MOST_SILENT_TICKS
+SILENT = "-" * watchdog.MAX_SILENT_TICKS
 
 
 @pytest.mark.parametrize(

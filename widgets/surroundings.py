@@ -6,9 +6,9 @@ import os
 
 LESSONS_HERE = "GRADLAB_LESSONS"
 """Set where the server has the lessons, too: the full page then links to them."""
-MOST_BYTES = "GRADLAB_MOST_BYTES"
+MAX_BYTES = "GRADLAB_MOST_BYTES"
 """The most bytes that an experiment's numbers may take at the same time; the program itself is not among them."""
-MOST_SECONDS = "GRADLAB_MOST_SECONDS"
+MAX_SECONDS = "GRADLAB_MOST_SECONDS"
 """The most processor seconds that a kernel may use, from its start to its end, and that one experiment may cost."""
 
 LOCAL = ("localhost", "127.0.0.1", "::1")

@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from lab.attacks.graph.observed_sums import ObservedSums
     from lab.attacks.graph.one_hop_neighbourhoods import OneHopNeighbourhoods
 
-LEAST_DEGREE = 3
+MIN_DEGREE = 3
 Attempt = tuple[float, bool]
 """How many times what noise explains a neighbourhood may miss, and whether a direction may have been lost."""
 STRICT_ATTEMPTS: tuple[Attempt, ...] = ((3.0, False), (3.0, True))
 LOOSE_ATTEMPTS: tuple[Attempt, ...] = ((30.0, False), (30.0, True), (300.0, False), (3_000.0, False))
 """Smooth layers blur what came back, and then more is lost."""
-MOST_TYPES = 4_000
+MAX_TYPES = 4_000
 """Neighbourhoods, each of which is counted against all others."""
 PRECISION_FACTOR, NOISE_FACTOR = 300.0, 3.0
 """Times the last digit that was sent, and times the noise that its layers show, that a graph may leave unexplained of it.
@@ -86,7 +86,7 @@ class _Reconstruction:
     def of(cls, observation: Observation) -> _Reconstruction | Outcome:
         """Ready to begin, or why there is none."""
         from lab.attacks.closed_form.mismatch import EXACT_MISMATCH
-        from lab.attacks.graph.bounds import MOST_ASSEMBLED, MOST_COUNTED_TYPES, MOST_INTEGER_PROGRAMMES
+        from lab.attacks.graph.bounds import MAX_ASSEMBLED, MAX_COUNTED_TYPES, MAX_INTEGER_PROGRAMMES
         from lab.attacks.graph.budget import Budget
         from lab.attacks.graph.graph_observation import GraphObservation
         from lab.attacks.graph.neighbourhood_search import NeighbourhoodSearch
@@ -110,7 +110,7 @@ class _Reconstruction:
         listing = NeighbourhoodSearch.of(body, gradients, nodes, seen.precision)
         told = ObservedSums(body, pooled, back, gradients[-1], update.get(f"{layers[-1]}.bias"), listing.entered[-1], nodes)
         unexplained = max(PRECISION_FACTOR * seen.precision, NOISE_FACTOR * listing.entered[-1].noise_share)
-        allowed = (Budget(most) for most in (MOST_COUNTED_TYPES, MOST_INTEGER_PROGRAMMES, MOST_ASSEMBLED))
+        allowed = (Budget(most) for most in (MAX_COUNTED_TYPES, MAX_INTEGER_PROGRAMMES, MAX_ASSEMBLED))
         return cls(seen.observation, listing, told, min(unexplained, EXACT_MISMATCH), *allowed)
 
     def found(self, most: int) -> _RecoveredGraphs | GraphOutcome:
@@ -129,7 +129,7 @@ class _Reconstruction:
 
         outcome = GraphOutcome.NO_COUNTS
         try:
-            for degree in range(min(LEAST_DEGREE, most), most + 1):
+            for degree in range(min(MIN_DEGREE, most), most + 1):
                 for types, listed in self.listing.types(degree, near, lost=lost):
                     for counts in self._counts(types):
                         outcome = GraphOutcome.NO_GLUE
@@ -144,7 +144,7 @@ class _Reconstruction:
         from lab.attacks.graph.budget import TooManyError
         from lab.attacks.graph.integer_counts import integer_counts
 
-        if len(types) > MOST_TYPES:
+        if len(types) > MAX_TYPES:
             raise TooManyError
         self.counted.spend(len(types))
         if len(types):

@@ -117,9 +117,9 @@ def _invert(inversion: Inversion, state: AttackState) -> Generator[AttackState, 
 def _correct_drift(observation: Observation, state: AttackState) -> Generator[AttackState, None, AttackState]:
     """The way down again, each time without the drift that the last picture causes, as long as that explains more."""
     from lab.attacks.closed_form.inversion import Inversion, picture_of
-    from lab.attacks.closed_form.local_steps import MOST_ROUNDS, STAGNATION, without_drift
+    from lab.attacks.closed_form.local_steps import MAX_ROUNDS, STAGNATION, without_drift
 
-    for _ in range(MOST_ROUNDS):
+    for _ in range(MAX_ROUNDS):
         if not math.isfinite(state.objective):
             break
         corrected = without_drift(observation, state.images)

@@ -23,7 +23,7 @@ ATTENTION_WEIGHT, FEED_FORWARD_WEIGHT = (f"features.blocks.0.{layer}.weight" for
 WORD_EMBEDDING = "features.embedding.words"
 
 
-MOST_TRIED = 256
+MAX_TRIED = 256
 """Sentences that are held against the shared gradient."""
 
 
@@ -157,7 +157,7 @@ def _best(observation: Observation, likeliest: Sequence[Sentence]) -> _CheckedSe
     best = _tried(observation, likeliest)
     if best.left > EXACT_MISMATCH:
         begun = [text[:length] for text in likeliest[: observation.batch_size] for length in range(len(text) - 1, 0, -1)]
-        other = _tried(observation, list(dict.fromkeys([*likeliest, *begun]))[:MOST_TRIED])
+        other = _tried(observation, list(dict.fromkeys([*likeliest, *begun]))[:MAX_TRIED])
         best = other if other.left < RESCALED_SHARE * best.left else best
     return best
 

@@ -20,7 +20,7 @@ from lab.options.words import percent, rounded
 DEFAULT_DELTA = 1e-5
 WEAK_EPSILON = 10.0
 """From this epsilon on a promise is a number and no protection."""
-MOST_EPSILON = 1e4
+MAX_EPSILON = 1e4
 """The largest that noise is sought for: far above it the search for noise that small would never end."""
 
 
@@ -83,8 +83,8 @@ def check_delta(delta: float) -> None:
 
 def check_epsilon(wanted: float) -> None:
     """Raise ``LabError`` for an epsilon that nobody can promise, or nobody would ask for."""
-    if not 0 < wanted <= MOST_EPSILON:
-        raise LabError(f"epsilon = {wanted:g} is out of range; give a number above 0 and up to {MOST_EPSILON:g}, such as 3.")
+    if not 0 < wanted <= MAX_EPSILON:
+        raise LabError(f"epsilon = {wanted:g} is out of range; give a number above 0 and up to {MAX_EPSILON:g}, such as 3.")
 
 
 def epsilon(mechanism: Mechanism, delta: float) -> float:

@@ -28,9 +28,9 @@ def extended(defences: Sequence[Defence], network: Classifier, generator: torch.
     """
     from lab.federated.classifier import Classifier
     from lab.federated.single_precision import SinglePrecision
-    from lab.private_draws import DrawingFrom
+    from lab.private_draws import UseGenerator
 
-    with SinglePrecision(), DrawingFrom(generator):
+    with SinglePrecision(), UseGenerator(generator):
         head = extended_head(defences, network.head)
     if head is network.head:
         return network

@@ -21,7 +21,7 @@ from lab.options.catalogue import entries, find
 if TYPE_CHECKING:
     from lab.duel.pricing import PricingTask
 
-MOST_SEEDS = 100
+MAX_SEEDS = 100
 
 
 def price(
@@ -31,8 +31,8 @@ def price(
 
     Raises ``LabError`` for wrong input, and where the file, the data or the scheduler cannot be used.
     """
-    if not 1 <= seeds <= MOST_SEEDS:
-        raise LabError(f"--seeds {seeds} is out of range; give a number from 1 to {MOST_SEEDS}.")
+    if not 1 <= seeds <= MAX_SEEDS:
+        raise LabError(f"--seeds {seeds} is out of range; give a number from 1 to {MAX_SEEDS}.")
     chosen = [cast("type[Defence]", find("defence", name)) for name in names or entries("defence")]
     processes = worker_count(workers)
     with frozen_imports():  # what was typed is checked by now, and only a training needs torch

@@ -16,7 +16,7 @@ from lab.federated.tensors import Inputs
 from lab.modalities.base import modality_of
 
 FRAME_BYTES = 64 * 2**20
-MOST_FRAMES = 96
+MAX_FRAMES = 96
 
 
 class Recording:
@@ -30,7 +30,7 @@ class Recording:
         self._modality = modality_of(attacked.observation.modality)
         self._frames: dict[int, Inputs] = {}
         self._stride = 1
-        self._most = max(8, min(MOST_FRAMES, FRAME_BYTES // element_count(attacked.batch.inputs)))
+        self._most = max(8, min(MAX_FRAMES, FRAME_BYTES // element_count(attacked.batch.inputs)))
 
     def add(self, state: AttackState, seconds: float) -> None:
         """Keep a state; one that repeats a place of the history (the closing state does) adds no row."""

@@ -29,7 +29,7 @@ from lab.studies.sweeps.store import Store
 from lab.studies.sweeps.sweep import Step, Task, missing, sweep
 from lab.studies.sweeps.tables import as_csv, as_json, markdown, mixtures
 
-MOST_WORKERS = 256
+MAX_WORKERS = 256
 
 
 @dataclass(frozen=True)
@@ -106,8 +106,8 @@ def measured(
 def worker_count(asked: int | None) -> int:
     """Processes to compute with: as many as asked, else one a core. Raises ``LabError``."""
     workers = usable_cores() if asked is None else asked
-    if not 1 <= workers <= MOST_WORKERS:
-        raise LabError(f"--workers {workers} is out of range; give a number from 1 to {MOST_WORKERS}.")
+    if not 1 <= workers <= MAX_WORKERS:
+        raise LabError(f"--workers {workers} is out of range; give a number from 1 to {MAX_WORKERS}.")
     return workers
 
 

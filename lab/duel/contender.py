@@ -25,7 +25,7 @@ from lab.files.regular import open_regular
 from lab.options.catalogue import Entry, entries, with_external_entries
 from lab.studies.sweeps.store import Measured
 
-MOST_BYTES = 2**20
+MAX_BYTES = 2**20
 HASH_LETTERS = 16
 E = TypeVar("E", bound=Entry)
 HOW = "give a Python file with one subclass of lab.Defence or of lab.Attack, or one of each"
@@ -70,14 +70,14 @@ def read(path: Path) -> Submission:
     """
     try:
         with open_regular(path, f"a Python file; {HOW}") as file:
-            data = file.read(MOST_BYTES + 1)
+            data = file.read(MAX_BYTES + 1)
         text = data.decode("utf-8")
     except UnicodeDecodeError:
         raise LabError(f"The file {path} is not text in UTF-8; {HOW}.") from None
     except OSError as error:
         raise LabError(f"The file {path} cannot be read ({error.strerror or 'there is none'}); {HOW}.") from None
-    if len(data) > MOST_BYTES:
-        raise LabError(f"The file {path} has more than {MOST_BYTES // 2**20} MiB; {HOW}.")
+    if len(data) > MAX_BYTES:
+        raise LabError(f"The file {path} has more than {MAX_BYTES // 2**20} MiB; {HOW}.")
     if path.suffix != ".py" or not path.stem.isidentifier():
         raise LabError(f"The file {path} has no name of letters, digits and underscores before .py; rename it.")
     return submission_of(Source(path.stem, text, str(path.resolve().parent)))

@@ -15,7 +15,7 @@ SAMPLE_SIZE = 48
 """So many numbers stand for a layer where it is drawn."""
 SAMPLED_UNITS = 24
 """So many units, and ``SAMPLE_SIZE`` numbers of each, stand for it where it is opened."""
-MOST_OPENED = 8
+MAX_OPENED = 8
 """So many layers can be opened once an attack is over."""
 
 
@@ -71,7 +71,7 @@ class LayerMatcher:
             observed.network, moved_to(state.candidate, observed.device), labels.to(observed.device)
         )
         found = compare_layers(candidate, observed.update)
-        longest = sorted(found, key=lambda layer: layer.shared_norm)[-MOST_OPENED:]
+        longest = sorted(found, key=lambda layer: layer.shared_norm)[-MAX_OPENED:]
         wanted = {opened} if state.outcome is None else {layer.name for layer in longest}
         own, other = by_layer(candidate), by_layer(observed.update)
         return tuple(

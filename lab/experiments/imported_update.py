@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from lab.lazy import torch
 
-from lab.client.datasets.unknown import MOST_BYTES, Unknown
+from lab.client.datasets.unknown import MAX_BYTES, Unknown
 from lab.errors import LabError
 from lab.evaluation.round import RoundWithoutTruth
 from lab.experiments.captured import network_of, seen_of, shape_of
@@ -43,7 +43,7 @@ def import_update(data: bytes, file: str, likely: Sequence[Network] = ()) -> Imp
     The network is the recipe's, else one of those, else the one of the catalogue whose shapes these are. Labels are inferred.
     Raises ``LabError`` for a file that is none, is too large, or is of no network that the lab has.
     """
-    capture = capture_of(data, file, MOST_BYTES)
+    capture = capture_of(data, file, MAX_BYTES)
     recipe = capture.recipe
     rule, assumed = _rule(recipe)
     told = Experiment(

@@ -24,9 +24,9 @@ Sizes = Counter[tuple[int, ...]]
 """How many tensors of each shape there are."""
 ROUNDS = 4
 """So many times, at most, each option of a network is chosen anew, the others as they are."""
-MOST_TRIED = 12
+MAX_TRIED = 12
 """Small whole numbers are tried, and those that the shapes themselves hold."""
-MOST_HELD = 24
+MAX_HELD = 24
 NO_DIFFERENCE = (0, 0)
 CONVOLUTION = 4
 """Sides of its weight."""
@@ -120,9 +120,9 @@ def _values(field: Field, wanted: Sizes) -> Iterable[Any]:
         return type(field.default)
     if field.type is not int or field.bounds is None:
         return ()
-    held = sorted({side for size in wanted for side in size})[:MOST_HELD]
+    held = sorted({side for size in wanted for side in size})[:MAX_HELD]
     low, high = field.bounds.low, field.bounds.high
-    return sorted(value for value in {*held, *range(1, MOST_TRIED + 1)} if low <= value <= high)
+    return sorted(value for value in {*held, *range(1, MAX_TRIED + 1)} if low <= value <= high)
 
 
 def _strangeness(network: Network, wanted: Sizes, shape: tuple[int, int, int], classes: int) -> tuple[int, int]:

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from lab.capture import Recipe
 
 EXPECTED = "a capture; give the path of the .safetensors file that lab.capture wrote"
-MOST_BYTES = 4 * 2**30
-MOST_HEADER, MOST_TENSORS = 8 * 2**20, 20_000
-LONGEST_TEXT, MOST_LISTED = 300, 16
+MAX_BYTES = 4 * 2**30
+MAX_HEADER, MAX_TENSORS = 8 * 2**20, 20_000
+LONGEST_TEXT, MAX_LISTED = 300, 16
 LONGEST_LOSS = 4000
 """With a weight for each class."""
 
@@ -42,7 +42,7 @@ def is_capture(path: Path) -> bool:
         with regular.open_regular(path, EXPECTED) as file:
             beginning = file.read(8)
             length = int.from_bytes(beginning, "little")
-            return length <= MOST_HEADER and b'"format":"gradlab capture' in file.read(length).replace(b": ", b":")
+            return length <= MAX_HEADER and b'"format":"gradlab capture' in file.read(length).replace(b": ", b":")
     except (OSError, LabError):
         return False
 
@@ -51,14 +51,14 @@ def read(path: Path) -> Capture:
     """The capture in a file. Raises ``LabError`` for a file that is missing, too large, damaged or no capture."""
     try:
         with regular.open_regular(path, EXPECTED) as file:
-            return capture_of(file.read(MOST_BYTES + 1), str(path))
+            return capture_of(file.read(MAX_BYTES + 1), str(path))
     except FileNotFoundError:
         raise LabError(f"There is no capture {path}; give the path of a file that lab.capture wrote.") from None
     except OSError as error:
         raise LabError(f"The capture {path} cannot be read ({error.strerror}); check its permissions.") from None
 
 
-def capture_of(data: bytes, shown: str = "The file", most: int = MOST_BYTES) -> Capture:
+def capture_of(data: bytes, shown: str = "The file", most: int = MAX_BYTES) -> Capture:
     """The same of a file's bytes; ``shown`` is what sentences call it. Raises ``LabError``."""
     from lab.capture import UPDATE, WEIGHTS
 
@@ -80,14 +80,14 @@ def capture_of(data: bytes, shown: str = "The file", most: int = MOST_BYTES) -> 
 def _header(data: bytes, shown: str) -> dict[str, Any]:
     """What the file says of itself, which must be no more than it holds."""
     length = int.from_bytes(data[:8], "little")
-    if len(data) < 10 or not 2 <= length <= min(MOST_HEADER, len(data) - 8):
+    if len(data) < 10 or not 2 <= length <= min(MAX_HEADER, len(data) - 8):
         raise LabError(f"{shown} is no safetensors file, or it was cut short; give one that lab.capture wrote.")
     try:
         header = parsed(data[8 : 8 + length])
     except NotJsonError as error:
         raise LabError(f"{shown} is no safetensors file ({error}); give one that lab.capture wrote.") from None
-    if not is_object(header) or len(header) > MOST_TENSORS:
-        raise LabError(f"{shown} names no tensors, or more than {MOST_TENSORS:,}; give a file that lab.capture wrote.")
+    if not is_object(header) or len(header) > MAX_TENSORS:
+        raise LabError(f"{shown} names no tensors, or more than {MAX_TENSORS:,}; give a file that lab.capture wrote.")
     declared = max((_end(entry) for name, entry in header.items() if name != "__metadata__"), default=0)
     if declared > len(data) - 8 - length:
         raise LabError(
@@ -166,12 +166,12 @@ def _or_none(rule: Callable[[object], bool]) -> Callable[[object], bool]:
 
 
 def _listed(rule: Callable[[object], bool]) -> Callable[[object], bool]:
-    return lambda value: is_list(value) and 0 < len(value) <= MOST_LISTED and all(map(rule, value))
+    return lambda value: is_list(value) and 0 < len(value) <= MAX_LISTED and all(map(rule, value))
 
 
 def _is_settings(value: object) -> bool:
     return (
-        is_object(value) and len(value) <= MOST_LISTED and all(_is_text(key) and _is_number(one) for key, one in value.items())
+        is_object(value) and len(value) <= MAX_LISTED and all(_is_text(key) and _is_number(one) for key, one in value.items())
     )
 
 

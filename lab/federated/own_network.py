@@ -62,21 +62,21 @@ _TRACING = Lock()
 
 
 def as_classifier(
-    model: nn.Module, normalise: Normalise, pictures: Tensor, *, shift_blind: bool = True
+    model: nn.Module, normalise: Normalise, pictures: Tensor, *, shift_invariant: bool = True
 ) -> tuple[Classifier, tuple[str, ...]]:
     """The model as a ``Classifier`` with the model's own parameters, and what there is to say of how it was taken apart.
 
     The model is in eval mode, the caller's to give away, and bears ``pictures``, shape (batch, channels, height, width). A
-    final log-softmax is left out where the client's loss is ``shift_blind``, as cross entropy is, to what all logits share.
+    final log-softmax is left out where the client's loss is ``shift_invariant``, as cross entropy is, to what all logits share.
     """
     with torch.no_grad():
         inputs = normalise(pictures)
         logits = model(inputs)
-        for take_apart, notes in ((partial(_by_trace, shift_blind=shift_blind), ()), (_by_last_layer, (LAST_LAYER,))):
+        for take_apart, notes in ((partial(_by_trace, shift_invariant=shift_invariant), ()), (_by_last_layer, (LAST_LAYER,))):
             parts = _attempted(take_apart, model, inputs)
             if parts is not None:
                 classifier = Classifier(normalise, *parts, classes=logits.shape[1]).eval()
-                if _is_same(_attempted(classifier, pictures), logits, shift_blind=shift_blind):
+                if _is_same(_attempted(classifier, pictures), logits, shift_invariant=shift_invariant):
                     return classifier, notes
     return Classifier(normalise, OpaqueModel(model), nn.Sequential(), classes=logits.shape[1]).eval(), (NO_TENSOR,)
 
@@ -101,18 +101,18 @@ def _attempted(function: Callable[..., Any], *arguments: Any) -> Any:
         return None
 
 
-def _is_same(found: Tensor | None, logits: Tensor, *, shift_blind: bool) -> bool:
+def _is_same(found: Tensor | None, logits: Tensor, *, shift_invariant: bool) -> bool:
     """Whether both mean the same to the client's loss, but for rounding."""
     if found is None or found.shape != logits.shape:
         return False
-    one, other = (found.log_softmax(1), logits.log_softmax(1)) if shift_blind else (found, logits)
+    one, other = (found.log_softmax(1), logits.log_softmax(1)) if shift_invariant else (found, logits)
     return bool((one - other).abs().max() <= LOGIT_TOLERANCE * other.abs().max())
 
 
-def _by_trace(model: nn.Module, inputs: Tensor, *, shift_blind: bool) -> tuple[nn.Module, nn.Sequential] | None:
+def _by_trace(model: nn.Module, inputs: Tensor, *, shift_invariant: bool) -> tuple[nn.Module, nn.Sequential] | None:
     """Body and head of the chain of parts; None where they share weights, which no closed form expects."""
     layers = _each_once(list(_known_layers(_chain(model, inputs), inputs)))
-    if shift_blind and layers and isinstance(layers[-1], nn.LogSoftmax):
+    if shift_invariant and layers and isinstance(layers[-1], nn.LogSoftmax):
         layers = layers[:-1]
     start = len(layers)
     while start and isinstance(layers[start - 1], HEAD_LAYERS):

@@ -13,7 +13,7 @@ from lab.federated.observation import LabelSource
 if TYPE_CHECKING:
     from lab.federated.losses.base import Loss
 
-MOST_PICTURES, MOST_NUMBERS = 10_000, 10**9
+MAX_PICTURES, MAX_NUMBERS = 10_000, 10**9
 """Pictures behind one update, and numbers in all of them: more is a slip."""
 
 
@@ -21,12 +21,12 @@ def checked_batch(batch_size: Any, labels: Tensor | None, shape: tuple[int, int,
     """How many pictures of that shape: as told, else as many as labels, else one."""
     told = 1 if labels is None else len(labels)
     count = told if batch_size is None else batch_size
-    if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= MOST_PICTURES:
-        raise LabError(f"batch_size = {quoted(batch_size)} is not possible; give a whole number from 1 to {MOST_PICTURES:,}.")
+    if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= MAX_PICTURES:
+        raise LabError(f"batch_size = {quoted(batch_size)} is not possible; give a whole number from 1 to {MAX_PICTURES:,}.")
     if labels is not None and count != told:
         raise LabError(f"There are {told} labels for batch_size = {count} pictures; give a label for each, or none.")
-    if math.prod(shape) * count > MOST_NUMBERS:
-        raise LabError(f"{count:,} pictures of the shape {shape} are too many numbers; give at most {MOST_NUMBERS:,}.")
+    if math.prod(shape) * count > MAX_NUMBERS:
+        raise LabError(f"{count:,} pictures of the shape {shape} are too many numbers; give at most {MAX_NUMBERS:,}.")
     return count
 
 

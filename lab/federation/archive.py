@@ -13,7 +13,7 @@ from lab.lazy import Tensor, torch
 from lab.client.defending import Memories
 from lab.errors import LabError
 from lab.federated.tensors import Gradients
-from lab.federation.settings import MOST_DEFENCES, Federation
+from lab.federation.settings import MAX_DEFENCES, Federation
 from lab.files import json_text
 from lab.files.atomic import writing
 from lab.options.plain import from_plain, to_plain
@@ -154,6 +154,6 @@ def _of_weights(tensor: Tensor) -> Tensor:
 
 
 def _in_order(places: Mapping[int, Gradients]) -> Memories:
-    if not all(0 <= place < MOST_DEFENCES for place in places):
+    if not all(0 <= place < MAX_DEFENCES for place in places):
         raise ValueError("more defences than there may be")
     return tuple(places.get(place, {}) for place in range(max(places) + 1))

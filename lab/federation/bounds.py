@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from lab.client.privacy_guarantees import private_training
 from lab.federation.shards import Shards
-from lab.modalities.images.privacy_bounds import CHANCE, MOST_PICTURES, bound_with_prior_db, bound_without_prior_db
+from lab.modalities.images.privacy_bounds import CHANCE, MAX_PICTURES, bound_with_prior_db, bound_without_prior_db
 from lab.options.words import percent
 
 NO_BOUND = "An attack that knows all pictures of the federation is not bounded by so little noise"
@@ -23,7 +23,7 @@ def bounds_told(shards: Shards, client: int, number: int, rounds: int = 1) -> It
     if defence is None:
         return
     steps = rounds * len(shards.settings.protocol.steps(len(batch)).rows)
-    bound = bound_with_prior_db(shards.known(MOST_PICTURES), defence.multiplier, steps)
+    bound = bound_with_prior_db(shards.known(MAX_PICTURES), defence.multiplier, steps)
     told = NO_BOUND if math.isinf(bound) else BOUND.format(bound=bound, chance=percent(CHANCE))
     blind = bound_without_prior_db(batch.images[0], defence.multiplier, steps)
     yield (

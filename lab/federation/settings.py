@@ -22,7 +22,7 @@ from lab.options.catalogue import entries
 from lab.options.fields import AtMost, Bounds, Help, Option
 from lab.randomness import stream
 
-MOST_DEFENCES = 16
+MAX_DEFENCES = 16
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Federation(Option):
     protocol: Annotated[Protocol, Help("what a client sends")] = FedAvg(local_steps=5, batch_size=32, learning_rate=0.3)
     server_rate: Annotated[float, Bounds(1e-4, 100.0, log=True), Help("how far the server goes along the mean update")] = 1.0
     defences: Annotated[
-        tuple[Defence, ...], AtMost(MOST_DEFENCES), Help("what each client does to its update before it leaves")
+        tuple[Defence, ...], AtMost(MAX_DEFENCES), Help("what each client does to its update before it leaves")
     ] = ()
     seed: Annotated[int, Bounds(0, 2**31 - 1), Help("the seed of everything random")] = 0
     secure: Annotated[bool, Help("masks hide each update, and the server sees a round's sum alone")] = False

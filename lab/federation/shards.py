@@ -14,7 +14,7 @@ from lab.federation.settings import Federation
 from lab.federation.split import dirichlet_split
 from lab.randomness import stream
 
-MOST_TESTED = 2000
+MAX_TESTED = 2000
 """Of the test's, for each round waits for them."""
 
 
@@ -35,7 +35,7 @@ class Shards:
         data = settings.dataset
         assert isinstance(data, PublishedSet), "the settings have checked it"
         stored, labels = data.everything(Split.TRAIN)
-        tested, test_labels = data.pixels(Split.TEST, 0, min(MOST_TESTED, data.length(Split.TEST)))
+        tested, test_labels = data.pixels(Split.TEST, 0, min(MAX_TESTED, data.length(Split.TEST)))
         owned = dirichlet_split(labels, settings.clients, settings.concentration, stream(settings.seed, "split"))
         return cls(settings, stored, labels, owned, _floats(tested), test_labels)
 

@@ -15,7 +15,7 @@ from lab.lazy import np
 
 from lab.errors import LabError
 
-MOST_BYTES = 2**30
+MAX_BYTES = 2**30
 """An array may be this large when unpacked."""
 
 
@@ -60,8 +60,8 @@ def _read(opened: Callable[[], Any], packed: int, what: str) -> np.ndarray:
         header = _header(file)
     if header.dtype.hasobject:
         raise LabError(f"{what} is made of Python objects, which are not opened; save plain numbers by numpy.savez.")
-    if max(packed, header.dtype.itemsize * math.prod(header.shape)) > MOST_BYTES:
-        raise LabError(f"{what} takes more than {MOST_BYTES / 2**30:g} GiB; save less in it.")
+    if max(packed, header.dtype.itemsize * math.prod(header.shape)) > MAX_BYTES:
+        raise LabError(f"{what} takes more than {MAX_BYTES / 2**30:g} GiB; save less in it.")
     with opened() as file:
         values = np.lib.format.read_array(file, allow_pickle=False)
     return values.astype(values.dtype.newbyteorder("="), copy=False)

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.error import HTTPError, URLError
 
 from lab.errors import LabError
-from lab.files.global_state import GLOBAL_STATE
+from lab.files.global_state import GLOBAL_STATE_LOCK
 
 
 def missing(what: str, name: str, megabytes: float, otherwise: str) -> LabError:
@@ -28,7 +28,7 @@ def fetched(download: Callable[[], Any], what: str, folder: Path) -> Any:
     """The result of one of torchvision's downloads into ``folder``; every failure becomes one sentence."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with GLOBAL_STATE, redirect_stderr(io.StringIO()), redirect_stdout(io.StringIO()):  # bars and remarks
+        with GLOBAL_STATE_LOCK, redirect_stderr(io.StringIO()), redirect_stdout(io.StringIO()):  # bars and remarks
             return download()
     except (OSError, RuntimeError, EOFError) as error:
         raise LabError(

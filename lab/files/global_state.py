@@ -4,5 +4,5 @@ from __future__ import annotations
 
 from threading import RLock
 
-GLOBAL_STATE = RLock()
+GLOBAL_STATE_LOCK = RLock()
 """Held meanwhile: of two threads that silence warnings at once, the later one would restore the silence of the other."""

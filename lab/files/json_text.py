@@ -9,8 +9,8 @@ from typing import Any
 
 from lab.files.regular import open_regular
 
-MOST_BYTES = 64 * 2**20
-MOST_PARTS = 250_000
+MAX_BYTES = 64 * 2**20
+MAX_PARTS = 250_000
 """Items of lists and members of objects, all together; a long text of commas counts as many."""
 
 
@@ -21,15 +21,15 @@ class NotJsonError(ValueError):
 def read(path: Path, wanted: str) -> Any:
     """What a JSON file says. Raises ``NotJsonError``, and like ``open_regular``."""
     with open_regular(path, wanted) as file:
-        return parsed(file.read(MOST_BYTES + 1))
+        return parsed(file.read(MAX_BYTES + 1))
 
 
 def parsed(data: bytes) -> Any:
     """What JSON in UTF-8 says, with or without a byte-order mark. Raises ``NotJsonError``."""
-    if len(data) > MOST_BYTES:
-        raise NotJsonError(f"it has more than {MOST_BYTES // 2**20} MiB")
-    if sum(data.count(sign) for sign in (b",", b"[", b"{")) > MOST_PARTS:
-        raise NotJsonError(f"it has more than {MOST_PARTS} parts")
+    if len(data) > MAX_BYTES:
+        raise NotJsonError(f"it has more than {MAX_BYTES // 2**20} MiB")
+    if sum(data.count(sign) for sign in (b",", b"[", b"{")) > MAX_PARTS:
+        raise NotJsonError(f"it has more than {MAX_PARTS} parts")
     try:
         return json.loads(data.removeprefix(BOM_UTF8).decode())
     except UnicodeDecodeError:

@@ -92,7 +92,7 @@ class Case:
         return laws_of(self.network, self.gradients_of_others, self.weights)
 
     @cached_property
-    def breach(self) -> Violation | None:
+    def violation(self) -> Violation | None:
         """How the update violates them."""
         return violation(self.laws, self.weights, self.gradient)
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from lab.findings.base import Finding, Found
 from lab.findings.case import Case
-from lab.findings.noise import ABOVE_ROUNDING, LEAST_NOISE, grows_with_numbers, noise_share
+from lab.findings.noise import ABOVE_ROUNDING, MIN_NOISE, grows_with_numbers, noise_share
 from lab.options.words import rounded
 
 
@@ -20,7 +20,7 @@ class HalfPrecision(Finding):
     def look(self, case: Case) -> Found | None:
         """By equations of the last layer that are off in proportion to its numbers; what was sent as computed is quantised."""
         share = noise_share(case)
-        if share is None or share < max(LEAST_NOISE, ABOVE_ROUNDING * case.rounding) or not grows_with_numbers(case):
+        if share is None or share < max(MIN_NOISE, ABOVE_ROUNDING * case.rounding) or not grows_with_numbers(case):
             return None
         return self.found(
             f"The client computed in half precision: the last layer's rows fail to add up to zero by {rounded(share, 2)} of "

@@ -70,7 +70,7 @@ def _of_one_picture(case: Case, shift: float) -> Fit | None:
     if labels is None:  # a change points the other way
         labels = torch.stack([slopes.argmin(), slopes.argmax()])
     labels = labels.cpu()
-    expected = case.seen.loss.per_example_residual(logits.expand(len(labels), -1), labels)
+    expected = case.seen.loss.per_example_logit_gradient(logits.expand(len(labels), -1), labels)
     return min((_projected(slopes, one, shift) for one in expected), key=lambda fit: fit.residual)
 
 
@@ -120,9 +120,9 @@ def _answers(case: Case) -> tuple[Tensor, float] | None:
     logits, loss = torch.cat([case.network(images) for images in case.others]), case.seen.loss
     if loss.is_counted:
         return logits.softmax(1), 1.0
-    if loss.zero_sum:
+    if loss.is_shift_invariant:
         return None
-    without, with_all = (loss.per_example_residual(logits, torch.full_like(logits, answer)) for answer in (0.0, 1.0))
+    without, with_all = (loss.per_example_logit_gradient(logits, torch.full_like(logits, answer)) for answer in (0.0, 1.0))
     unit = without - with_all
     return without / unit, float(unit.mean())
 

@@ -39,7 +39,7 @@ def shift_of_weights(case: Case) -> tuple[float, float] | None:
     least = max(1e-5, ABOVE_ROUNDING * case.rounding)
     if case.is_coarse:
         return None
-    found = case.breach
+    found = case.violation
     if found is not None:
         return (found.shift, found.share) if found.share > least and found.left < DROP * found.share else None
     here, there = fitted(case), refitted(case)

@@ -57,7 +57,7 @@ def _sums(case: Case) -> Iterator[tuple[int, str]]:
     pictures, classes = case.pictures, case.seen.classes
     if pictures > 1:
         yield pictures, f"{pictures} pictures"
-    if not case.seen.loss.zero_sum:
+    if not case.seen.loss.is_shift_invariant:
         yield classes, f"{classes} classes"
         if pictures > 1:
             yield pictures * classes, f"{pictures} pictures and {classes} classes"

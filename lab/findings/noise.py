@@ -13,8 +13,8 @@ from lab.findings.base import Finding, Found
 from lab.findings.case import Case
 from lab.options.words import percent
 
-LEAST_NOISE, ABOVE_ROUNDING = 1e-4, 20.0
-FEWEST, MOST_SPREAD = 3, 2.5
+MIN_NOISE, ABOVE_ROUNDING = 1e-4, 20.0
+FEWEST, MAX_SPREAD = 3, 2.5
 """So many directions tell noise, whose strongest is at most so many times its weakest."""
 COLUMNS, LONGER = 10, 4.0
 """So many columns in each third, and their lengths so far apart, tell whether what was added goes by them."""
@@ -29,7 +29,7 @@ class Noise(Finding):
     def look(self, case: Case) -> Found | None:
         """By equations of the last layer that every gradient of its loss obeys, and noise does not."""
         share = noise_share(case)
-        if share is None or share < max(LEAST_NOISE, ABOVE_ROUNDING * case.rounding) or grows_with_numbers(case):
+        if share is None or share < max(MIN_NOISE, ABOVE_ROUNDING * case.rounding) or grows_with_numbers(case):
             return None
         return self.found(
             f"Noise about {percent(share)} as long as the update was added: {_told_by(case)}. Matching keeps the picture "
@@ -43,7 +43,7 @@ def grows_with_numbers(case: Case) -> bool:
 
     By the columns of the last layer's gradient, one for each feature, the third of the longest beside that of the shortest.
     """
-    if case.last is None or case.is_coarse or not case.seen.loss.zero_sum:
+    if case.last is None or case.is_coarse or not case.seen.loss.is_shift_invariant:
         return False
     weight = case.sent[f"{case.last[0]}.weight"]
     lengths, off = weight.norm(dim=0), weight.sum(0).abs()
@@ -63,7 +63,7 @@ def noise_share(case: Case) -> float | None:
     """
     if case.last is None or case.is_coarse or not case.numbers.any():
         return None
-    deviation = _by_sum(case) if case.seen.loss.zero_sum else _by_rank(case)
+    deviation = _by_sum(case) if case.seen.loss.is_shift_invariant else _by_rank(case)
     return None if deviation is None else deviation * math.sqrt(len(case.numbers)) / float(case.numbers.norm())
 
 
@@ -79,13 +79,13 @@ def _by_rank(case: Case) -> float | None:
     weight = case.sent[f"{case.last[0]}.weight"]
     sizes = torch.linalg.svdvals(weight)
     empty = sizes[case.pictures :]
-    if len(empty) < FEWEST or not float(empty[0]) <= MOST_SPREAD * float(empty[-1]):
+    if len(empty) < FEWEST or not float(empty[0]) <= MAX_SPREAD * float(empty[-1]):
         return None
     return noise_behind(sizes, weight.shape, case.pictures)
 
 
 def _told_by(case: Case) -> str:
-    if case.seen.loss.zero_sum:
+    if case.seen.loss.is_shift_invariant:
         return "the rows of the last layer's gradient, which cross entropy makes add up to zero, do not"
     count = f"{case.pictures} picture{'s' if case.pictures > 1 else ''}"
     return f"the last layer's gradient points every way, and {count} would leave most of them empty"

@@ -8,7 +8,7 @@ from typing import ClassVar
 from lab.findings.base import Finding, Found
 from lab.findings.case import Case
 from lab.findings.later_weights import shift_of_weights
-from lab.findings.noise import LEAST_NOISE, noise_share
+from lab.findings.noise import MIN_NOISE, noise_share
 from lab.options.words import percent
 
 WRONG = 0.05
@@ -22,13 +22,13 @@ class OtherWeights(Finding):
 
     def look(self, case: Case) -> Found | None:
         """By the laws of gradients, which no weights along the update mend."""
-        noise, found = noise_share(case), case.breach
+        noise, found = noise_share(case), case.violation
         if (
             case.seen.local_steps > 1
             or found is None
             or case.is_coarse
             or noise is None
-            or noise > LEAST_NOISE
+            or noise > MIN_NOISE
             or shift_of_weights(case) is not None
         ):
             return None

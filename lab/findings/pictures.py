@@ -12,7 +12,7 @@ from lab.federated.singular_values import rank_of
 from lab.findings.base import Finding, Found
 from lab.findings.case import Case
 from lab.findings.later_weights import ABOVE_ROUNDING
-from lab.findings.noise import LEAST_NOISE, noise_share
+from lab.findings.noise import MIN_NOISE, noise_share
 
 ROUNDING_FACTOR = 5.0
 """Of other pictures each direction is so many times as long as rounding leaves, else this layer tells no number."""
@@ -41,8 +41,8 @@ class Pictures(Finding):
 def pictures_of(case: Case) -> int | None:
     """How many there look to be; None where nothing tells: after local steps, under noise, in narrow layers."""
     noise = noise_share(case)
-    moved = case.breach is not None and case.breach.share > max(1e-5, ABOVE_ROUNDING * case.rounding)
-    if case.is_coarse or case.seen.local_steps > 1 or moved or noise is None or noise > LEAST_NOISE:
+    moved = case.violation is not None and case.violation.share > max(1e-5, ABOVE_ROUNDING * case.rounding)
+    if case.is_coarse or case.seen.local_steps > 1 or moved or noise is None or noise > MIN_NOISE:
         return None
     for name in case.network.linear_layers:
         if f"{name}.weight" in case.sent:
@@ -60,7 +60,7 @@ def _rank(case: Case, name: str, gradient: Mapping[str, Tensor], margin: float =
     """
     weight = gradient[f"{name}.weight"]
     values = torch.linalg.svdvals(weight)
-    shares = case.last is not None and name == case.last[0] and case.seen.loss.zero_sum
+    shares = case.last is not None and name == case.last[0] and case.seen.loss.is_shift_invariant
     most = min(weight.shape) - shares  # a softmax's slopes add up to zero
     count = rank_of(values, margin * max(1e-6, 10 * case.rounding))
     clear = 0 < count < most and float(values[count - 1]) > GAP * float(values[count])

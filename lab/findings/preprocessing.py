@@ -22,7 +22,7 @@ COMMON: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "none: pixels from 0 to 255": ((0.0,), (1 / 255,)),
 }
 """How people bring pixels to a network."""
-MOST_DEVIATION, IMPROVEMENT = 2.8, 0.4
+MAX_DEVIATION, IMPROVEMENT = 2.8, 0.4
 """In deviations of other pictures, how far the first layer must be off, and how much nearer another way must come."""
 
 
@@ -39,7 +39,7 @@ class Preprocessing(Finding):
             return None
         seen = first.features(case.gradient)
         as_told = _distance(seen, [first.features(other) for other in case.gradients_of_others])
-        if as_told < MOST_DEVIATION:
+        if as_told < MAX_DEVIATION:
             return None
         others = {words: _distance(seen, _if(case, first, *how)) for words, how in COMMON.items()}
         words, best = min(others.items(), key=lambda pair: pair[1])

@@ -20,8 +20,8 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 from lab.errors import LabError, quoted, spoken, unknown_name
 from lab.options.data import is_list
 
-MOST_ITEMS = 100
-MOST_LETTERS = 4000
+MAX_ITEMS = 100
+MAX_LETTERS = 4000
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ class Choices:
 class AtMost:
     """How long a list may be, in items, and a text (or each text of a list), in characters."""
 
-    items: int = MOST_ITEMS
-    letters: int = MOST_LETTERS
+    items: int = MAX_ITEMS
+    letters: int = MAX_LETTERS
 
 
 @dataclass(frozen=True)

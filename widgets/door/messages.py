@@ -13,7 +13,7 @@ from widgets.door.quiet import TROUBLE, quietly
 LONGEST_WORD = 200
 LARGEST_WHOLE = 2**53
 """Beyond it a browser's numbers are not whole any more."""
-MOST_NAMES, MOST_NUMBERS = 200, 50_000
+MAX_NAMES, MAX_NUMBERS = 200, 50_000
 """Of one list: more than any view has to say; a molecule of a few too many atoms is still answered in a sentence."""
 
 
@@ -51,16 +51,16 @@ class Message:
 
     def names(self, name: str) -> list[str] | None:
         """A list of texts, each once."""
-        values = self._listed(name, MOST_NAMES, lambda value: isinstance(value, str))
+        values = self._listed(name, MAX_NAMES, lambda value: isinstance(value, str))
         return None if values is None else list(dict.fromkeys(values))
 
     def numbers(self, name: str) -> list[float] | None:
         """A list of numbers."""
-        return self._listed(name, MOST_NUMBERS, lambda value: isinstance(value, float) or _is_whole(value))
+        return self._listed(name, MAX_NUMBERS, lambda value: isinstance(value, float) or _is_whole(value))
 
     def wholes(self, name: str) -> list[int] | None:
         """A list of whole numbers."""
-        return self._listed(name, MOST_NUMBERS, _is_whole)
+        return self._listed(name, MAX_NUMBERS, _is_whole)
 
     def _listed(self, name: str, most: int, fits: Callable[[Any], bool]) -> list[Any] | None:
         """A list of at most so many values, all of which are of the kind."""

@@ -11,10 +11,10 @@ def declared_pixels(data: bytes, formats: Sequence[str]) -> int:
     """Pixels by the header of a file of one of Pillow's ``formats``. Raises ``ValueError`` where there is no such header."""
     from PIL import Image
 
-    from lab.files.global_state import GLOBAL_STATE
+    from lab.files.global_state import GLOBAL_STATE_LOCK
 
     try:
-        with GLOBAL_STATE, warnings.catch_warnings():
+        with GLOBAL_STATE_LOCK, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of bombs and odd metadata; whoever counts decides
             with Image.open(io.BytesIO(data), formats=list(formats)) as image:
                 return image.width * image.height

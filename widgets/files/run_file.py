@@ -16,16 +16,16 @@ from widgets.door.picture_headers import declared_pixels
 from widgets.form.admission import admitted
 from widgets.playback.playback import plain
 from widgets.run.frames import Frame
-from widgets.run.history import MOST_FRAMES, PastRun, spread
+from widgets.run.history import MAX_FRAMES, PastRun, spread
 
 if TYPE_CHECKING:
     from lab import LabError
 
 FORMAT = "inverting-gradients-lab run 1"
-MOST_PIXELS = 32_000_000
+MAX_PIXELS = 32_000_000
 """Of all frames together: sixty with nine pictures of 224 pixels each are 27 million."""
-MOST_ITERATIONS = 10**9
-MOST_BYTES = 24_000_000
+MAX_ITERATIONS = 10**9
+MAX_BYTES = 24_000_000
 """Of a file that is written or opened."""
 EVIDENCE = ("residual", "hidden", "unknowns", "equations", "strangeness", "strangest_real")
 NUMBERS = ("iteration", "objective", "seconds")
@@ -47,14 +47,14 @@ def to_bytes(run: PastRun) -> bytes:
         "frames": frames,
     }
     file = (json.dumps(data, allow_nan=False) + "\n").encode()
-    if len(file) > MOST_BYTES:
+    if len(file) > MAX_BYTES:
         raise _too_large(len(file))
     return file
 
 
 def _most(frame: Frame) -> int:
     """How many frames of this size the file may hold: what ``read`` takes back."""
-    return max(1, min(MOST_FRAMES, MOST_PIXELS // (frame.image.shape[0] * frame.image.shape[1])))
+    return max(1, min(MAX_FRAMES, MAX_PIXELS // (frame.image.shape[0] * frame.image.shape[1])))
 
 
 def read(data: bytes) -> PastRun:
@@ -64,11 +64,11 @@ def read(data: bytes) -> PastRun:
     content = _content(data)
     pngs = [_png(number, frame) for number, frame in enumerate(content["frames"], 1)]
     _check_pixels(pngs)
-    frames = tuple(_frame(*each) for each in zip(range(1, MOST_FRAMES + 1), content["frames"], pngs, strict=False))
+    frames = tuple(_frame(*each) for each in zip(range(1, MAX_FRAMES + 1), content["frames"], pngs, strict=False))
     if len({frame.image.shape for frame in frames}) != 1:
         raise _damaged("its frames differ in size")
     iterations = content.get("iterations")
-    if isinstance(iterations, bool) or not isinstance(iterations, int) or not 0 <= iterations <= MOST_ITERATIONS:
+    if isinstance(iterations, bool) or not isinstance(iterations, int) or not 0 <= iterations <= MAX_ITERATIONS:
         raise _damaged("it does not say how many iterations there were")
     experiment = admitted(Experiment.from_plain(content.get("experiment")))
     return PastRun(0, experiment, frames, _words(content.get("message"), 300), iterations)
@@ -94,8 +94,8 @@ def _content(data: bytes) -> dict[str, Any]:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise _damaged(f"it does not say format = {FORMAT!r}")
     frames = content.get("frames")
-    if not isinstance(frames, list) or not 1 <= len(frames) <= MOST_FRAMES:
-        raise _damaged(f"it holds no frames, or more than {MOST_FRAMES}")
+    if not isinstance(frames, list) or not 1 <= len(frames) <= MAX_FRAMES:
+        raise _damaged(f"it holds no frames, or more than {MAX_FRAMES}")
     return content
 
 
@@ -117,7 +117,7 @@ def _check_pixels(pngs: list[bytes]) -> None:
             total += declared_pixels(png, ["PNG"])
         except ValueError:
             raise _unreadable(number) from None
-        if total > MOST_PIXELS:
+        if total > MAX_PIXELS:
             raise _damaged(f"the pictures of its frames are too large, from frame {number} on")
 
 
@@ -125,7 +125,7 @@ def _frame(number: int, data: dict[str, Any], png: bytes) -> Frame:
     iteration, objective, seconds = (_number(data.get(name), f"{name} of frame {number}") for name in NUMBERS)
     measures = {name: _number(data.get(name), f"{name} of frame {number}") for name in MEASURES}
     verdict, line_up = (_words(data.get(name), 60) for name in WORDS)
-    whole = int(iteration) if abs(iteration) <= MOST_ITERATIONS else 0
+    whole = int(iteration) if abs(iteration) <= MAX_ITERATIONS else 0
     image, numbers = _picture(number, png), _scores(data.get("numbers"))
     return Frame(number, 0, whole, objective, measures, verdict, line_up, image, seconds, numbers)
 
@@ -187,7 +187,7 @@ def _too_large(size: int) -> LabError:
     from lab import LabError
 
     return LabError(
-        f"With the update in it this run takes {size / 1e6:.0f} MB, and {MOST_BYTES / 1e6:.0f} MB can be opened again; save "
+        f"With the update in it this run takes {size / 1e6:.0f} MB, and {MAX_BYTES / 1e6:.0f} MB can be opened again; save "
         "the picture or the replay, and keep the update's own file."
     )
 

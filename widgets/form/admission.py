@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lab.client.datasets.inline import Inline
     from lab.experiments.edits import Patch
 
-MOST_LETTERS, MOST_PIXELS = 16_000_000, 10_000_000
+MAX_LETTERS, MAX_PIXELS = 16_000_000, 10_000_000
 """Of all the pictures inside an experiment: base64, and what is unpacked from it (a hundred of 224 pixels are 5 million)."""
 LONGEST_VALUE = 200
 ON_THE_COMMAND_LINE = "use it by gradlab run, or in Python"
@@ -88,8 +88,8 @@ def _check_dataset(experiment: Experiment) -> None:
 
 def _check_size(own: Inline) -> None:
     """All pictures together, counted before any is unpacked."""
-    if sum(map(len, own.pictures)) > MOST_LETTERS or sum(map(_pixels, own.pictures)) > MOST_PIXELS:
-        raise _refused(f"takes pictures inside an experiment up to {MOST_PIXELS // 10**6} million pixels in all")
+    if sum(map(len, own.pictures)) > MAX_LETTERS or sum(map(_pixels, own.pictures)) > MAX_PIXELS:
+        raise _refused(f"takes pictures inside an experiment up to {MAX_PIXELS // 10**6} million pixels in all")
 
 
 def _pixels(text: str) -> int:

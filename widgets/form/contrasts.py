@@ -9,7 +9,7 @@ from widgets.form.controls import schema
 if TYPE_CHECKING:
     from lab import Experiment
 
-MOST_SIDES = 6
+MAX_SIDES = 6
 SWEEPS: dict[str, tuple[float, ...]] = {
     "tv": (0.0, 0.05, 0.2, 0.6, 1.0),
     "local_steps": (0, 1, 4, 16),
@@ -41,7 +41,7 @@ def _contrast(control: dict[str, Any]) -> Contrast | None:
 def chosen(experiment: Experiment, path: Any, values: Any) -> tuple[Contrast, list[str]] | None:
     """The contrast of that path and the words of those values; None where there is no such thing."""
     contrast = next((each for each in contrasts(experiment) if each["path"] == path), None)
-    if contrast is None or not isinstance(values, list) or not 2 <= len(values) <= MOST_SIDES:
+    if contrast is None or not isinstance(values, list) or not 2 <= len(values) <= MAX_SIDES:
         return None
     labels = [next((o["label"] for o in contrast["options"] if _same(o["value"], value)), None) for value in values]
     return None if None in labels else (contrast, [str(label) for label in labels])

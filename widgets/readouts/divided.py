@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lab import Round
     from lab.evaluation.round import RoundWithoutTruth
 
-MOST_BYTES = 1024
+MAX_BYTES = 1024
 """Of all maps together; they are sent with each update."""
 
 
@@ -58,4 +58,4 @@ def _as_maps(values: Tensor, network: nn.Module) -> dict[str, Any] | None:
     side = math.isqrt(len(values) // convolutions[-1].out_channels)
     if side < 2 or convolutions[-1].out_channels * side**2 != len(values):
         return None
-    return maps_of(values.reshape(-1, side, side), MOST_BYTES)
+    return maps_of(values.reshape(-1, side, side), MAX_BYTES)

@@ -10,8 +10,8 @@ import numpy as np
 if TYPE_CHECKING:
     from torch import Tensor
 
-MOST_CHANNELS = 16
-MOST_PIXELS = 32
+MAX_CHANNELS = 16
+MAX_PIXELS = 32
 """Along a side of a feature map as shown."""
 RUN_BYTES = 150_000
 """Feature maps of one way down, all updates together; each update resends what is there."""
@@ -25,9 +25,9 @@ def most_bytes(planned: int) -> int:
 
 def maps_of(recovered: Tensor, most: int) -> dict[str, Any]:
     """The strongest channels, each of shape (height, width), in ``most`` bytes a layer."""
-    step = math.ceil(max(recovered.shape[1:]) / MOST_PIXELS)
+    step = math.ceil(max(recovered.shape[1:]) / MAX_PIXELS)
     small = recovered[:, ::step, ::step]
-    count = max(1, min(MOST_CHANNELS, len(recovered), most // small[0].numel()))
+    count = max(1, min(MAX_CHANNELS, len(recovered), most // small[0].numel()))
     chosen = small[recovered.square().sum((1, 2)).topk(count).indices.sort().values]
     return _shades(chosen, float(chosen.min()), float(chosen.max()))
 

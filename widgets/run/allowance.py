@@ -7,7 +7,7 @@ import time
 from functools import cache
 from typing import TYPE_CHECKING
 
-from widgets.surroundings import MOST_BYTES, MOST_SECONDS
+from widgets.surroundings import MAX_BYTES, MAX_SECONDS
 
 if TYPE_CHECKING:
     from lab import Experiment
@@ -30,7 +30,7 @@ def limits() -> Limits:
     from lab.experiments.cost.limits import Limits
     from lab.machine.resources import memory
 
-    return Limits(bytes=_bound(MOST_BYTES, memory()), seconds=_bound(MOST_SECONDS, float("inf")))
+    return Limits(bytes=_bound(MAX_BYTES, memory()), seconds=_bound(MAX_SECONDS, float("inf")))
 
 
 def check(experiment: Experiment) -> None:

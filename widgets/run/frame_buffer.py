@@ -8,8 +8,8 @@ from typing import Generic, TypeVar
 
 ACKNOWLEDGE_S = 1.0
 """A frame that no browser has acknowledged after this time is given up, so that a headless run goes on."""
-MOST_FRAMES = 400
-MOST_BYTES = 48 * 2**20
+MAX_FRAMES = 400
+MAX_BYTES = 48 * 2**20
 """Of the pictures of a run, ..."""
 FEWEST = 8
 """... of which so many are kept, however large they are."""
@@ -73,7 +73,7 @@ class FrameBuffer(Generic[State, Shown]):
         is_between = self.frames and (self._sent - 1) % self._stride
         self.frames[-1 if is_between else len(self.frames) :] = [shown]
         self._sent += 1
-        if len(self.frames) > max(FEWEST, min(MOST_FRAMES, MOST_BYTES // self._size(shown))):
+        if len(self.frames) > max(FEWEST, min(MAX_FRAMES, MAX_BYTES // self._size(shown))):
             del self.frames[1:-1:2]
             self._stride *= 2
 

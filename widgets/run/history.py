@@ -13,10 +13,10 @@ from widgets.run.frames import Frame
 if TYPE_CHECKING:
     from lab import Experiment
 
-MOST_RUNS = 16
-MOST_BYTES = 48 * 2**20
+MAX_RUNS = 16
+MAX_BYTES = 48 * 2**20
 """Of pictures, all runs together; the oldest go first."""
-MOST_FRAMES = 60
+MAX_FRAMES = 60
 """Of one run once it is over."""
 THUMBNAIL = 64
 
@@ -50,7 +50,7 @@ class History:
         """Keep a run; those that are too many, or too large together, are forgotten."""
         self._number += 1
         self.runs.append(PastRun(self._number, experiment, spread(frames), message, iterations, ended))
-        while len(self.runs) > MOST_RUNS or (len(self.runs) > 1 and sum(run.size for run in self.runs) > MOST_BYTES):
+        while len(self.runs) > MAX_RUNS or (len(self.runs) > 1 and sum(run.size for run in self.runs) > MAX_BYTES):
             self.runs.pop(0)
 
     def find(self, number: int) -> PastRun | None:
@@ -62,7 +62,7 @@ class History:
         return [_shown(run) for run in self.runs]
 
 
-def spread(frames: list[Frame], most: int = MOST_FRAMES) -> tuple[Frame, ...]:
+def spread(frames: list[Frame], most: int = MAX_FRAMES) -> tuple[Frame, ...]:
     """At most so many of them, evenly spread, with the first and the last; of one alone the last."""
     if len(frames) <= most:
         return tuple(frames)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 WITHIN_PARTS = ("advanced", "camera", "draw", "folder", "upload")
 """What ``hide=`` may name besides a control, a part of the page or a tab: the folded controls."""
-MOST_NOTICES = 4
+MAX_NOTICES = 4
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,8 @@ def from_link(query: str) -> Source:
         link = read(query, admitted)
         unknown = [name for name in link.hidden if not _can_hide(name)]
         notices = [*link.notices, *(f"There is nothing called {quoted(name)} to hide." for name in unknown)]
-        more = f" There are {len(notices) - MOST_NOTICES} more faults." if len(notices) > MOST_NOTICES else ""
-        told = f"In the link: {' '.join(notices[:MOST_NOTICES])}{more} The rest of it is shown." if notices else ""
+        more = f" There are {len(notices) - MAX_NOTICES} more faults." if len(notices) > MAX_NOTICES else ""
+        told = f"In the link: {' '.join(notices[:MAX_NOTICES])}{more} The rest of it is shown." if notices else ""
         return Opening(link.experiment, tuple(name for name in link.hidden if name not in unknown), told)
 
     return opening

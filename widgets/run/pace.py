@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from widgets.run.frames import Post
 
 PACE_S = 6.0
-MOST_REST_S = 0.75
+MAX_REST_S = 0.75
 """The pace never rests longer before a state: an attack of few states is not made to crawl."""
 
 
@@ -20,7 +20,7 @@ def rest_s(iteration: int, iterations: int, pace_s: float) -> float:
     Time goes by the logarithm of the iteration: a guess changes most at the beginning.
     """
     share = math.log1p(1 / (1 + iteration)) / math.log1p(max(1, iterations))
-    return min(MOST_REST_S, pace_s * share)
+    return min(MAX_REST_S, pace_s * share)
 
 
 def seconds_left(iteration: int, iterations: int, pace_s: float, rate: float) -> float | None:

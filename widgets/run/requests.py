@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 Step = Callable[["Experiment"], "Experiment"]
 """One change. Pure, as it may be made again on the worker's thread; raises ``LabError`` where it cannot be made."""
-MOST_UNDOS = 30
-MOST_PENDING = 30
+MAX_UNDOS = 30
+MAX_PENDING = 30
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Requests:
             return False
         self._pending.append((self.wanted, step))
         self.wanted = changed
-        if len(self._pending) > MOST_PENDING:
+        if len(self._pending) > MAX_PENDING:
             (before, first), (_, second), *rest = self._pending
             self._pending = [(before, lambda experiment: second(first(experiment))), *rest]
         return True
@@ -82,7 +82,7 @@ class Requests:
         befores = [before for before, _ in self._pending]
         if kept is not None:
             *befores, self.wanted = [self._base, *kept]
-        self._past = [*self._past, *befores][-MOST_UNDOS:]
+        self._past = [*self._past, *befores][-MAX_UNDOS:]
         self._base, self._pending = self.wanted, []
 
 

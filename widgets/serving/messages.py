@@ -19,10 +19,10 @@ PROTOCOL = "v1.kernel.websocket.jupyter.org"
 CHANNELS = frozenset({"shell", "control", "stdin", "iopub"})
 WORD = 8
 """Bytes of a number."""
-FEWEST_OFFSETS, MOST_OFFSETS = 6, 64
+FEWEST_OFFSETS, MAX_OFFSETS = 6, 64
 """Channel, four parts of JSON and the end; beyond these, buffers."""
-MOST_BYTES_OF_HEADER = 4096
-MOST_BYTES_OF_METADATA = 65_536
+MAX_BYTES_OF_HEADER = 4096
+MAX_BYTES_OF_METADATA = 65_536
 LONGEST_TYPE = 64
 
 
@@ -49,7 +49,7 @@ def checked(data: Any) -> Message:
     if channel not in CHANNELS:
         raise BadMessage("its channel is none of a kernel's")
     header, parent, metadata = (data[start:end] for start, end in list(pairwise(offsets))[1:4])
-    if max(len(header), len(parent)) > MOST_BYTES_OF_HEADER or len(metadata) > MOST_BYTES_OF_METADATA:
+    if max(len(header), len(parent)) > MAX_BYTES_OF_HEADER or len(metadata) > MAX_BYTES_OF_METADATA:
         raise BadMessage("its header is too long")
     return Message(channel, _type(header))
 
@@ -58,7 +58,7 @@ def _offsets(data: Any) -> tuple[int, ...]:
     if not isinstance(data, bytes) or len(data) < WORD:
         raise BadMessage("it is not binary, or too short to be a message")
     (count,) = struct.unpack_from("<Q", data)
-    if not FEWEST_OFFSETS <= count <= MOST_OFFSETS:
+    if not FEWEST_OFFSETS <= count <= MAX_OFFSETS:
         raise BadMessage("it has too few or too many parts")
     start = WORD * (1 + count)
     if len(data) < start:

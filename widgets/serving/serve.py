@@ -23,7 +23,7 @@ from lab.files.lent_folders import LENT, lend
 from widgets.serving.configuration import EXECUTION, LESSONS, PAGE, TEMPLATES
 from widgets.serving.settings import PUBLIC, Settings, read
 from widgets.serving.watchdog import Watchdog
-from widgets.surroundings import LESSONS_HERE, LOCAL, MOST_BYTES, MOST_SECONDS, NAMES, OWN_ADDRESS
+from widgets.surroundings import LESSONS_HERE, LOCAL, MAX_BYTES, MAX_SECONDS, NAMES, OWN_ADDRESS
 
 ROOT = Path(__file__).parent.parent.parent
 NOTEBOOKS = ROOT / "notebooks"
@@ -116,10 +116,10 @@ def _tell_the_engines(told: Settings, *, lessons: bool, public: bool) -> None:
     """By environment variables, which every engine inherits."""
     values = {
         LESSONS_HERE: "1" if lessons else "",
-        MOST_BYTES: str(told.round_bytes or ""),
+        MAX_BYTES: str(told.round_bytes or ""),
         NAMES: "" if told.listen in LOCAL else ",".join(told.hosts),
         OWN_ADDRESS: "" if public else _own_address(),
-        MOST_SECONDS: str(int(SHARE_OF_PROCESSOR * told.engine_cpu_seconds) or ""),
+        MAX_SECONDS: str(int(SHARE_OF_PROCESSOR * told.engine_cpu_seconds) or ""),
     }
     os.environ.update({name: value for name, value in values.items() if value})
 

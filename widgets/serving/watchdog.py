@@ -11,7 +11,7 @@ import sys
 BEAT_S = 1.0
 """How often a server in health says so."""
 TICK_S = 0.5
-MOST_SILENT_TICKS = 20
+MAX_SILENT_TICKS = 20
 """Ten seconds, counted in turns of the watchdog's own: on a machine that stalls, both wait."""
 SENTENCE = "The lab's server has not answered for ten seconds and was ended; start it again.\n"
 
@@ -46,7 +46,7 @@ class Watchdog:
 def watch(hears: int, watched: int) -> None:
     """Until the pipe is closed or silent for too long; silence counts from the first beat."""
     began, silent = False, 0
-    while silent < MOST_SILENT_TICKS:
+    while silent < MAX_SILENT_TICKS:
         if select.select([hears], [], [], TICK_S)[0]:
             if not os.read(hears, 4096):
                 return

@@ -108,6 +108,6 @@ def thumbnails() -> dict[str, dict[str, Any]]:
 
 def _largest_update() -> int:
     """Bytes of a file with an update."""
-    from lab.client.datasets.unknown import MOST_BYTES
+    from lab.client.datasets.unknown import MAX_BYTES
 
-    return MOST_BYTES
+    return MAX_BYTES

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from widgets.run.frames import Places
     from widgets.run.jobs import Read
 
-MOST_CELLS = 1024
+MAX_CELLS = 1024
 TOO_FINE = "This drawing is too fine for a link; draw larger areas in fewer colours, or save the run as JSON."
 
 
@@ -40,7 +40,7 @@ class Secret(ExperimentView):
         if experiment is None:
             return
         from lab.client.datasets.drawing import COLOURS, Drawing
-        from lab.client.datasets.molecule import MOST_ATOMS, MOST_BONDS, Molecule
+        from lab.client.datasets.molecule import MAX_ATOMS, MAX_BONDS, Molecule
         from lab.experiments import links
         from lab.modalities.graphs.line_notation import ATOMS
 
@@ -49,7 +49,7 @@ class Secret(ExperimentView):
         fits = is_drawn and links.read(query).experiment.dataset == experiment.dataset
         with self.hold_trait_notifications():
             self.colours = COLOURS
-            self.atoms = {"kinds": list(ATOMS), "most": MOST_ATOMS, "bonds": MOST_BONDS}
+            self.atoms = {"kinds": list(ATOMS), "most": MAX_ATOMS, "bonds": MAX_BONDS}
             self.query = query if fits else ""
             self.too_fine = TOO_FINE if is_drawn and not fits else ""
 
@@ -100,7 +100,7 @@ class Secret(ExperimentView):
 
 def _made(message: Message) -> Callable[[], Dataset] | None:
     """What makes the input that a message holds, and raises ``LabError`` where it is none; None where it holds nothing."""
-    cells, text = message.file(MOST_CELLS), message.content.get("text")
+    cells, text = message.file(MAX_CELLS), message.content.get("text")
     kinds, ends = message.wholes("kinds"), message.wholes("bonds")
     if message.kind == "write":
         return (lambda: _written(text)) if isinstance(text, str) else None
@@ -113,10 +113,10 @@ def _made(message: Message) -> Callable[[], Dataset] | None:
 
 def _written(text: str) -> Dataset:
     """In as many places as it needs. Raises ``LabError`` for what is no sentence, or too long a one."""
-    from lab.client.datasets.wonderland import MOST_PLACES, PLACES, Wonderland
+    from lab.client.datasets.wonderland import MAX_PLACES, PLACES, Wonderland
     from lab.modalities.text.pieces import encode
 
-    return Wonderland(own=(text,), length=min(MOST_PLACES, max(PLACES, len(encode(text)))))
+    return Wonderland(own=(text,), length=min(MAX_PLACES, max(PLACES, len(encode(text)))))
 
 
 def _drawing(cells: bytes) -> Dataset:

@@ -11,7 +11,7 @@ import traitlets
 from widgets.door.messages import Message
 from widgets.door.sentences import answer
 from widgets.files.exports import KINDS
-from widgets.files.run_file import MOST_BYTES
+from widgets.files.run_file import MAX_BYTES
 from widgets.form.controls import schema
 from widgets.surroundings import LOCAL, NAMES, OWN_ADDRESS
 from widgets.views.base import View, script, style
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 LONGEST_ADDRESS = 1000
 START_FOR_OTHERS = "gradlab serve --listen 0.0.0.0 --host"
-MOST_SEEN = 30
+MAX_SEEN = 30
 """Experiments that the browser's back button leads to as they were."""
 
 
@@ -48,7 +48,7 @@ class Share(View):
         from lab.experiments import links
 
         link = links.write(experiment, self.session.hidden, covered=True)
-        self._seen = dict([*(each for each in self._seen.items() if each[0] != link), (link, experiment)][-MOST_SEEN:])
+        self._seen = dict([*(each for each in self._seen.items() if each[0] != link), (link, experiment)][-MAX_SEEN:])
         with self.hold_trait_notifications():
             self.link = link
             self.left_out = links.left_out(experiment)
@@ -66,7 +66,7 @@ class Share(View):
             self.session.hidden = [*others, *(paths or ())]
         elif message.kind == "save" and message.text("as") in KINDS:
             self._save(message.text("as"))
-        elif message.kind == "open" and (data := message.file(MOST_BYTES)) is not None:
+        elif message.kind == "open" and (data := message.file(MAX_BYTES)) is not None:
             self.send({"type": "opened", "sentence": self.session.open_run(data)})
         elif message.kind == "go" and self.session.wanted is not None:
             self._go(message.text("query", LONGEST_ADDRESS))

@@ -117,7 +117,7 @@ class MixingEquations:
         return self._logit_gradients(mixing @ self.logits)
 
     def _logit_gradients(self, logits: Tensor) -> Tensor:
-        return self.loss.residual(logits, self.labels)
+        return self.loss.logit_gradient(logits, self.labels)
 
     def residual(self, unknowns: Float[Tensor, " unknowns"]) -> Float[Tensor, " equations"]:
         """What is left of the equations, as one vector."""

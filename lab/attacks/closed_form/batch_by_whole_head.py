@@ -103,7 +103,7 @@ class HeadEquations:
                 if name in self.sent:
                     values = values.detach().requires_grad_() if not leaving else values
                     entering[name], leaving[name] = before.detach(), values
-            slopes = torch.stack([self.loss.residual(logits, self.labels) for logits in values.detach()])
+            slopes = torch.stack([self.loss.logit_gradient(logits, self.labels) for logits in values.detach()])
             found = torch.autograd.grad((values * slopes).sum(), list(leaving.values()))
         return {name: (gradient, entering[name]) for name, gradient in zip(leaving, found, strict=True)}
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lab.attacks.closed_form.cgls import cgls
 from lab.attacks.closed_form.layer_equations import LayerEquations, Point
-from lab.attacks.closed_form.nonnegative import FLOAT32_RESIDUAL, Rounds, nonnegative
+from lab.attacks.closed_form.nonnegative import FLOAT32_RESIDUAL, RestartSchedule, nonnegative
 from lab.attacks.closed_form.shapes import FeatureMaps, UnitMask
 
 NOISE_BELOW = 1e-4
@@ -46,7 +46,7 @@ class InputBehindReLU:
     residual: float
 
 
-def solve_behind_relu(equations: LayerEquations, shape: tuple[int, ...], rounds: Rounds) -> InputBehindReLU:
+def solve_behind_relu(equations: LayerEquations, shape: tuple[int, ...], rounds: RestartSchedule) -> InputBehindReLU:
     """Solve one convolution for its input behind a ReLU, and judge each unit."""
     point = equations.at(torch.zeros(shape, dtype=equations.known.values.dtype))
     found = nonnegative(point, rounds)

@@ -13,10 +13,10 @@ from lab.attacks.closed_form.conditioning import whitener
 from lab.attacks.closed_form.convolution import Convolution
 from lab.attacks.closed_form.gauss_newton import Effort, Step, gauss_newton
 from lab.attacks.closed_form.layer_equations import LayerEquations
-from lab.attacks.closed_form.nonnegative import Rounds, nonnegative
+from lab.attacks.closed_form.nonnegative import RestartSchedule, nonnegative
 from lab.attacks.closed_form.shapes import FeatureMaps
 
-FIRST_GUESS = Rounds(inner=20, growth=1.0, most=80)
+FIRST_GUESS = RestartSchedule(inner=20, growth=1.0, most=80)
 ACTIVE_SHARE = 0.5
 """Of the mean active unit: guessed units above this share count as active."""
 FIRST_GUESS_ITERATIONS = 20

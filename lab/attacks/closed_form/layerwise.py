@@ -19,7 +19,7 @@ from lab.attacks.closed_form.gauss_newton import Effort, Step, gauss_newton
 from lab.attacks.closed_form.inactive_units import solve_behind_relu
 from lab.attacks.closed_form.joint import JOINT, PRECISION, first_guess, solve
 from lab.attacks.closed_form.layer_output import FLOAT32_ERROR, LayerOutput, Progress, below_solved
-from lab.attacks.closed_form.nonnegative import Rounds
+from lab.attacks.closed_form.nonnegative import RestartSchedule
 from lab.attacks.closed_form.refinement import Refinement
 from lab.attacks.closed_form.report import LayerRecovery
 from lab.attacks.closed_form.shapes import FeatureMaps, Kernels
@@ -32,7 +32,7 @@ PIECEWISE = Effort(steps=1, inner=800, exact=1e-12, patience=20)
 """One layer under a ReLU: where it converges slowly, the joint solve is far better conditioned."""
 NEAREST = Effort(steps=2, inner=100, exact=1e-6)
 """From a picture that is natural already."""
-NONNEGATIVE = Rounds()
+NONNEGATIVE = RestartSchedule()
 """One layer whose input is a ReLU's output."""
 TRUSTED_ERROR = 3e-3
 """A layer counts as exact where condition x residual, a bound on its relative error, stays below this."""
@@ -40,7 +40,7 @@ INACTIVE_BELOW = 6.0
 """In standard deviations of the noise: of thousands of silent units not one may pass for active."""
 BELOW_ZERO = 3.0
 """So many times the most negative feature, none is taken for active."""
-MOST_UNCERTAIN = 0.3
+MAX_UNCERTAIN = 0.3
 """Share of a layer's units that may be in doubt before the layer above is the better anchor."""
 
 
@@ -105,7 +105,7 @@ class LayerwiseInversion:
         found = solve_behind_relu(equations, self.system.links[top].input_shape, NONNEGATIVE)
         step = Step(equations.at(found.values), found.residual, found.iterations, found.condition)
         self._report(top, top, step)
-        trusted = found.residual <= TRUSTED_ERROR and found.uncertain.double().mean() <= MOST_UNCERTAIN
+        trusted = found.residual <= TRUSTED_ERROR and found.uncertain.double().mean() <= MAX_UNCERTAIN
         return replace(below_solved(top, step, exact=exact and bool(trusted)), error=0.0, uncertain=found.uncertain)
 
     def _solve_jointly(self, bottom: int, top: int, known: KnownOutput, output: LayerOutput) -> LayerOutput:

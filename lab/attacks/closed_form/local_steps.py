@@ -28,7 +28,7 @@ ROUNDING_AMPLIFICATION = 50.0
 """A mismatch up to this many times the rounding of the weights is the best that solving through it gives."""
 STAGNATION = 0.95
 """A round that leaves more than this share of the mismatch is the last."""
-MOST_ROUNDS = 20
+MAX_ROUNDS = 20
 
 
 def without_drift(observation: Observation, images: Images) -> Observation | None:

@@ -21,7 +21,7 @@ FLOAT32_RESIDUAL = 2e-6
 
 
 @dataclass(frozen=True, eq=False)
-class Rounds:
+class RestartSchedule:
     """How long to try."""
 
     inner: int = 15
@@ -46,7 +46,7 @@ class Nonnegative:
     """||A x - b|| / ||b||."""
 
 
-def nonnegative(point: Point, rounds: Rounds) -> Nonnegative:
+def nonnegative(point: Point, rounds: RestartSchedule) -> Nonnegative:
     """Solve the equations of one layer, linearised at zero, over non-negative inputs.
 
     Block pivoting (Portugal, Júdice and Vicente 1994) with conjugate gradients on the free

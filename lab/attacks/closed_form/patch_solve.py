@@ -27,7 +27,7 @@ NEIGHBOUR_DEVIATION, PIXEL_DEVIATION = 0.06, 0.3
 """Deviations, in pixels from 0 to 1, of neighbours from each other and of all from grey: photographs have about these."""
 RANK_TOLERANCE = 1e-12
 """A singular value below this share of the largest is none: double precision tells no more."""
-MOST_ITERATIONS = 300
+MAX_ITERATIONS = 300
 TOLERANCE = 1e-7
 ROUNDING_FLOOR = 1e-13
 """Double precision makes an equation no truer than to this share of the largest number."""
@@ -117,7 +117,7 @@ class _System:
         moved = self.precondition(residual)
         direction, size = moved, float((residual * moved).sum())
         first = max(size, 1e-300)
-        for _ in range(MOST_ITERATIONS):
+        for _ in range(MAX_ITERATIONS):
             if not size > TOLERANCE**2 * first:
                 break
             image = self.apply(direction)

@@ -24,7 +24,7 @@ FLOAT32_ERROR = 1e-6
 """Relative misfit that rounding alone leaves."""
 WHITENING = 1e-3
 """Behind a ReLU fewer equations suffice, and the weakest directions of dz carry mostly rounding."""
-LEAST_WHITENING = 1e-5
+MIN_WHITENING = 1e-5
 EQUATIONS_PER_SPARSE_UNKNOWN = 0.9
 """Behind a ReLU most unknowns are zero: so many equations for each suffice."""
 
@@ -121,7 +121,7 @@ class System:
             output_gradient = layer.vjp(output_gradient)
 
     def _whitening(self, *, alone: bool) -> float:
-        least = WHITENING if self.has_kinks and not alone else LEAST_WHITENING
+        least = WHITENING if self.has_kinks and not alone else MIN_WHITENING
         return min(1.0, max(least, 1e4 * self.noise.relative if self.noisy else 0.0))
 
     def _count(self, index: int, known: KnownOutput) -> Count:

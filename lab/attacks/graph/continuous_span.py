@@ -12,7 +12,7 @@ from lab.attacks.graph.bounds import ROUNDS, STARTS, STEPS
 
 IDLE = 3
 """Rounds without a find after which it ends."""
-LEAST_SPREAD, MOST_SPREAD = 0.3, 1.8
+MIN_SPREAD, MAX_SPREAD = 0.3, 1.8
 """Of the starts around zero; what enters has a spread of about 1."""
 INSIDE = 1e-4
 """What share of an output may lie outside the span."""
@@ -81,7 +81,7 @@ class ContinuousSpan:
         """Where starts end that were drawn around zero."""
         basis = torch.linalg.qr(self.outputs(found).T)[0]
         entering = self.layer.in_features
-        spread = LEAST_SPREAD + (MOST_SPREAD - LEAST_SPREAD) * torch.rand(STARTS, 1, generator=generator, dtype=torch.float64)
+        spread = MIN_SPREAD + (MAX_SPREAD - MIN_SPREAD) * torch.rand(STARTS, 1, generator=generator, dtype=torch.float64)
         drawn = torch.randn(STARTS, entering, generator=generator, dtype=torch.float64)
         place = self._place(spread * drawn, basis)
         damping = torch.full((STARTS, 1, 1), FIRST_DAMPING, dtype=torch.float64)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from lab.attacks.closed_form.row_span import RowSpan
-from lab.attacks.graph.bounds import MOST_TYPES_IN_ALL
+from lab.attacks.graph.bounds import MAX_TYPES_IN_ALL
 from lab.attacks.graph.budget import Budget
 from lab.attacks.graph.neighbourhood_types import Types, consistent, next_hop_types, zero_hop_types
 from lab.attacks.graph.one_hop_neighbourhoods import OneHopNeighbourhoods
@@ -39,7 +39,7 @@ class NeighbourhoodSearch:
         entered = [RowSpan.at_precision(gradient, nodes, precision) for gradient in gradients]
         widths = [gradient.shape[1] // body.aggregation.parts for gradient in gradients]
         alone = [RowSpan.at_precision(g[:, :width], nodes, precision) for g, width in zip(gradients, widths, strict=True)]
-        return cls(body, gradients, entered, alone, Budget(MOST_TYPES_IN_ALL))
+        return cls(body, gradients, entered, alone, Budget(MAX_TYPES_IN_ALL))
 
     def types(self, degree: int, near: float, *, lost: bool) -> Iterator[tuple[Types, OneHopNeighbourhoods]]:
         """Types of the deepest hop, and all of one hop that were looked at; several where something is ``lost``.

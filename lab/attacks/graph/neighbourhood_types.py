@@ -11,7 +11,7 @@ from math import comb, prod
 import torch
 from torch import Tensor
 
-from lab.attacks.graph.bounds import MOST_KEPT_TYPES, MOST_TYPES, TYPES_AT_ONCE
+from lab.attacks.graph.bounds import MAX_KEPT_TYPES, MAX_TYPES, TYPES_AT_ONCE
 from lab.attacks.graph.budget import Budget, TooManyError
 from lab.federated.graph_layers import GraphBody
 
@@ -73,7 +73,7 @@ def next_hop_types(body: GraphBody, hop: int, types: Types, fits: Fits, budget: 
         listed = _entered(body, hop, types.values, degrees, batch, roots)
         found.append(listed.kept(fits(listed)))
         kept += len(found[-1])
-        if kept > MOST_KEPT_TYPES:
+        if kept > MAX_KEPT_TYPES:
             raise TooManyError
     if not found:
         return types.kept(torch.zeros(len(types), dtype=torch.bool))
@@ -93,7 +93,7 @@ def _batches(groups: Iterable[Iterable[Neighbourhood]]) -> Iterator[list[Neighbo
         left = iter(group)
         while batch := list(islice(left, TYPES_AT_ONCE)):
             count += len(batch)
-            if count > MOST_TYPES:
+            if count > MAX_TYPES:
                 raise TooManyError
             yield batch
 
@@ -117,7 +117,7 @@ def _first_hop(types: Types, found: Sequence[Types]) -> Iterator[Iterator[Neighb
             neighbour for part in found for neighbour, seen in zip(part.centre, part.around, strict=True) if centre in seen
         }
         could = [other for other in bound if len(types.around[other]) >= degree or other in seeing]
-        if comb(len(could) + degree - 1, degree) > MOST_TYPES:
+        if comb(len(could) + degree - 1, degree) > MAX_TYPES:
             raise TooManyError
         yield ((centre, chosen) for chosen in combinations_with_replacement(could, degree))
 
@@ -133,7 +133,7 @@ def _next_hop(types: Types) -> Iterator[Iterator[Neighbourhood]]:
     for number, (centre, around) in enumerate(zip(types.centre, types.around, strict=True)):
         by_degree[len(around)].append(number)
         count += prod(comb(len(seen_by[other, centre]) + many - 1, many) for other, many in Counter(around).items())
-        if count > MOST_TYPES:
+        if count > MAX_TYPES:
             raise TooManyError
 
     def ways(number: int) -> Iterator[Neighbourhood]:

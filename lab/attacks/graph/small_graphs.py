@@ -9,11 +9,11 @@ from itertools import islice, product
 import torch
 from torch import Tensor
 
-from lab.attacks.graph.bounds import MOST_GRAPHS, TYPES_AT_ONCE
+from lab.attacks.graph.bounds import MAX_GRAPHS, TYPES_AT_ONCE
 from lab.federated.graph_layers import GraphBody
 from lab.modalities.graphs.building import Graph, batch_of
 
-MOST_NODES = 7
+MAX_NODES = 7
 """Nodes of the graphs of the atlas (Read and Wilson 1998)."""
 
 
@@ -22,7 +22,7 @@ def small_graphs(body: GraphBody, kinds: Sequence[int], nodes: int, pooled: Tens
 
     None where there are too many to be tried.
     """
-    if nodes > MOST_NODES or len(_shapes(nodes)) * len(kinds) ** nodes > MOST_GRAPHS:
+    if nodes > MAX_NODES or len(_shapes(nodes)) * len(kinds) ** nodes > MAX_GRAPHS:
         return
     colourings = [list(chosen) for chosen in product(kinds, repeat=nodes) if set(chosen) == set(kinds)]
     left: Iterator[Graph] = ((chosen, edges) for edges in _shapes(nodes) for chosen in colourings)

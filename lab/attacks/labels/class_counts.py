@@ -13,7 +13,7 @@ def responses(loss: Loss, logits: Float[Tensor, "pictures classes"]) -> Float[Te
     classes, rows = logits.shape[1], list[Tensor]()
     for label in range(classes):
         labels = torch.full((len(logits),), label, dtype=torch.long, device=logits.device)
-        rows.append(loss.per_example_residual(logits, labels).mean(0))
+        rows.append(loss.per_example_logit_gradient(logits, labels).mean(0))
     return torch.stack(rows).cpu().double()
 
 

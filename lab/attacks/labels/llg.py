@@ -91,7 +91,7 @@ def _answers(observation: Observation, logit_gradient: Float[Tensor, " 1"]) -> L
         return label_of_one(logit_gradient)
     logits = _logits_of_noise(observation)
     no, yes = (
-        observation.loss.per_example_residual(logits, torch.full((len(logits),), answer, dtype=torch.long)).mean()
+        observation.loss.per_example_logit_gradient(logits, torch.full((len(logits),), answer, dtype=torch.long)).mean()
         for answer in (0, 1)
     )
     count = round(min(max(pictures * float((no - float(logit_gradient)) / (no - yes)), 0), pictures))

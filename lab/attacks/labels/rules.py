@@ -36,7 +36,7 @@ def ilrg(observation: Observation) -> Labels:
     """
     logits, bias_gradient = _by_class(observation)
     loss, pictures = observation.loss, observation.batch_size
-    rows = loss.per_example_residual(logits, torch.arange(len(logits)))
+    rows = loss.per_example_logit_gradient(logits, torch.arange(len(logits)))
     found = counts(loss, rows, ilrg_factor(observation) * bias_gradient, pictures)
     return as_labels(found, pictures).to(observation.device)
 

@@ -12,7 +12,7 @@ from lab.federated.local_optimisers.base import Memory
 from lab.federated.observation import Observation
 from lab.federated.tensors import Gradients, Inputs, Targets
 
-MOST_WEIGHTS = 5
+MAX_WEIGHTS = 5
 """Of more steps each place stands for several."""
 SOFTNESS = 0.3
 """Share of a tensor's mean gradient below which slopes let sizes through, as in ``SoftSigns``."""
@@ -34,7 +34,7 @@ class SoftStepsSurrogate(Surrogate):
     def __init__(self, client: Observation) -> None:
         super().__init__(client, is_curved=True)
         count = len(self.steps.rows)
-        self.places = min(count, MOST_WEIGHTS)
+        self.places = min(count, MAX_WEIGHTS)
         self.stride = count / self.places
         self.optimiser = self.steps.optimiser.in_strides(self.stride)
         self.bends = list[Gradients]()

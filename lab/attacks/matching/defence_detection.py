@@ -25,11 +25,11 @@ PRUNED_GAP = 0.1
 numbers."""
 GRID_SIZES = 16
 """Of a grid of at most five bits; more of them spoil little."""
-LEAST_RANK = 2
+MIN_RANK = 2
 """What is of rank one by itself, or stands alone, does not tell that its rank was lowered."""
-MOST_NOISE = 10.0
+MAX_NOISE = 10.0
 """Relative noise beside which the gradient's own length is not heard any more."""
-LEAST_NOISE = 0.2
+MIN_NOISE = 0.2
 """Relative noise that changes how to attack."""
 
 
@@ -96,7 +96,7 @@ def detect_defence(observation: Observation) -> Detection:
 
 def _noisy(observation: Observation) -> Detection:
     noise = _noise(observation)
-    return Detection(DetectedDefence.NOISE, noise) if noise >= LEAST_NOISE else Detection(DetectedDefence.PLAIN)
+    return Detection(DetectedDefence.NOISE, noise) if noise >= MIN_NOISE else Detection(DetectedDefence.PLAIN)
 
 
 def _of_one_size(tensor: torch.Tensor) -> bool:
@@ -123,11 +123,11 @@ def _low_rank(observation: Observation) -> int:
     ranks: list[int] = []
     for tensor in observation.update.values():
         usual = _usual_rank(tensor, observation.batch_size)
-        if usual >= LEAST_RANK:
+        if usual >= MIN_RANK:
             ranks.append(rank_of(torch.linalg.svdvals(tensor.detach().cpu().flatten(1)), RANK_TOLERANCE))
             if 2 * ranks[-1] > usual:
                 return 0
-    return max(ranks) if len(ranks) >= LEAST_RANK else 0
+    return max(ranks) if len(ranks) >= MIN_RANK else 0
 
 
 def _usual_rank(tensor: torch.Tensor, pictures: int) -> int:
@@ -154,4 +154,4 @@ def _noise(observation: Observation) -> float:
         whole = math.sqrt(sum(float(tensor.double().square().sum()) for tensor in gradient.values()))
         count = sum(tensor.numel() for tensor in gradient.values())
         found = max(found, level * math.sqrt(count) / whole)
-    return found / math.sqrt(max(1 - found**2, 1 / MOST_NOISE**2))
+    return found / math.sqrt(max(1 - found**2, 1 / MAX_NOISE**2))

@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 
 POSITION_EMBEDDING = "features.embedding.places"
 """What each sentence adds to at once as it enters: its gradient is the mean of theirs."""
-MOST_WORDS = 256
+MAX_WORDS = 256
 """Words that are followed from one place to the next; noise might let more of them fit."""
 CHUNK = 2048
 """Words behind beginnings that are looked at together: what memory is bounded by."""
-MOST_LISTED = 8
+MAX_LISTED = 8
 """Words of one place that are told."""
-PREFIXES_PER_SENTENCE, LEAST_PREFIXES = 3, 12
+PREFIXES_PER_SENTENCE, MIN_PREFIXES = 3, 12
 """Beginnings that are followed for each sentence of the batch, and however small that is."""
 MARGIN = 3.0
 """By how much more may speak against a beginning than against as many as there are sentences."""
 WORDS_WITHOUT_FIT = 8
 """Words that a beginning is followed by where none fits: the gradient tells some directions too faintly to be seen."""
-MOST_MISSED = 2
+MAX_MISSED = 2
 """Places in a row where nothing fits, after which a sentence has ended."""
 
 
@@ -80,7 +80,7 @@ class PrefixSearch:
         """
         spread = self.first.spread(self.block.entering(self.embedding.at(self.words, place)))
         fitting = int(spread.fits.sum())
-        kept = min(fitting or (WORDS_WITHOUT_FIT * self.size if place < self.reached else 0), MOST_WORDS, len(self.words))
+        kept = min(fitting or (WORDS_WITHOUT_FIT * self.size if place < self.reached else 0), MAX_WORDS, len(self.words))
         nearest = torch.where(spread.fits, spread.distance, spread.distance + 1) if fitting else spread.relative_residual
         order = nearest.argsort()
         numbers = self.words[order[: kept + 1].to(self.words.device)].tolist()
@@ -104,8 +104,8 @@ class PrefixSearch:
             ]
         found.sort(key=lambda each: each.log_residual)
         most = found[: self.size][-1].log_residual + MARGIN
-        likely = [each for each in found if each.missed <= MOST_MISSED and each.log_residual <= most]
-        self.open = likely[: max(PREFIXES_PER_SENTENCE * self.size, LEAST_PREFIXES)] or found[: self.size]
+        likely = [each for each in found if each.missed <= MAX_MISSED and each.log_residual <= most]
+        self.open = likely[: max(PREFIXES_PER_SENTENCE * self.size, MIN_PREFIXES)] or found[: self.size]
 
     @no_grad
     def _behind(self, words: Sequence[int]) -> SpanDistances:
@@ -126,7 +126,7 @@ def _reached(observation: Observation) -> int:
 
 def _recovered_part(numbers: Sequence[int], kept: int, distances: Tensor) -> RecoveredPart:
     """The words that fit a place and the nearest that does not, nearest first, all in words for people."""
-    spelt = [pieces.spelt(number) for number in numbers[: min(kept, MOST_LISTED)]]
-    more = f" and {kept - MOST_LISTED} more" if kept > MOST_LISTED else ""
+    spelt = [pieces.spelt(number) for number in numbers[: min(kept, MAX_LISTED)]]
+    more = f" and {kept - MAX_LISTED} more" if kept > MAX_LISTED else ""
     other, off = (pieces.spelt(numbers[kept]), float(distances[kept])) if kept < len(numbers) else ("", float("inf"))
     return RecoveredPart(", ".join(spelt) + more, float(distances[kept - 1]), other, off)

@@ -12,7 +12,7 @@ from lab.client.checkpoints.inert_objects import Array, OpaqueObject
 from lab.client.checkpoints.weight_files import HOW
 from lab.errors import LabError
 
-MOST_NUMBERS = 2**30
+MAX_NUMBERS = 2**30
 """In a tensor of which a file keeps only some."""
 
 Names = tuple[str, ...]
@@ -55,9 +55,9 @@ def _tensor(value: Any) -> Tensor | None:
         return value.tensor()
     if not isinstance(value, Tensor):
         return None
-    if value.layout is not torch.strided and value.numel() > MOST_NUMBERS:
+    if value.layout is not torch.strided and value.numel() > MAX_NUMBERS:
         raise LabError(
-            f"A sparse tensor of the shape {tuple(value.shape)} has more than {MOST_NUMBERS:,} numbers; save a dense one."
+            f"A sparse tensor of the shape {tuple(value.shape)} has more than {MAX_NUMBERS:,} numbers; save a dense one."
         )
     dense = value.dequantize() if value.is_quantized else value
     return (dense.to_dense() if dense.layout is not torch.strided else dense).detach()

@@ -14,9 +14,9 @@ from lab.lazy import torch
 from lab.client.checkpoints.inert_objects import NUMPYS_OWN, Dictionary, stand_in
 from lab.errors import LabError
 from lab.files import arrays
-from lab.files.global_state import GLOBAL_STATE
+from lab.files.global_state import GLOBAL_STATE_LOCK
 
-MOST_BYTES = 4 * 2**30
+MAX_BYTES = 4 * 2**30
 """Of what a packed file unpacks to; a larger file may hold as much as it is long."""
 FILES = "a .safetensors, .pt, .pth or .npz file"
 """What can be read."""
@@ -70,8 +70,8 @@ def _members(path: Path) -> list[str]:
     """What is packed in the file. Raises ``LabError`` where it is far more than the file: PyTorch packs nothing."""
     found = zipfile.ZipFile(path).infolist()
     unpacked = sum(member.file_size for member in found)
-    if unpacked > max(MOST_BYTES, path.stat().st_size):
-        raise LabError(f"{path} unpacks to {unpacked / 2**30:,.1f} GiB; give a file of at most {MOST_BYTES / 2**30:g} GiB.")
+    if unpacked > max(MAX_BYTES, path.stat().st_size):
+        raise LabError(f"{path} unpacks to {unpacked / 2**30:,.1f} GiB; give a file of at most {MAX_BYTES / 2**30:g} GiB.")
     return [member.filename for member in found]
 
 
@@ -108,7 +108,7 @@ def _torchs(path: Path) -> Any:
 
 
 def _with_stand_ins(path: Path, allowed: list[Any]) -> Any:
-    with GLOBAL_STATE, torch.serialization.safe_globals(allowed), warnings.catch_warnings():
+    with GLOBAL_STATE_LOCK, torch.serialization.safe_globals(allowed), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return torch.load(path, "cpu", weights_only=True)
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lab.client.checkpoints.card import Recipe
     from lab.client.samples import Samples
 
-MOST_CLASSES = 22_000
+MAX_CLASSES = 22_000
 """ImageNet has 21,841. The last layer grows with the classes: without a limit, a file could ask for all memory."""
 
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")

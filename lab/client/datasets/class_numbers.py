@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from lab.lazy import np
 
-from lab.client.datasets.base import CIFAR10_CLASSES, MOST_CLASSES
+from lab.client.datasets.base import CIFAR10_CLASSES, MAX_CLASSES
 from lab.errors import LabError
 
-MOST_NUMBERS = 1000
+MAX_NUMBERS = 1000
 """Labels below this are class numbers as they stand, with or without gaps; above it, gaps make identifiers of them."""
 
 
@@ -28,7 +28,7 @@ def understood(labels: np.ndarray, pictures: int, where: str) -> Classes:
     if flat.dtype.kind in "US":
         return _named(np.char.decode(flat, "latin-1") if flat.dtype.kind == "S" else flat, where)
     numbers = _whole(flat, where)
-    if numbers.min() >= 0 and numbers.max() < MOST_NUMBERS:
+    if numbers.min() >= 0 and numbers.max() < MAX_NUMBERS:
         return Classes(numbers.astype(np.int64), _numbered(int(numbers.max()) + 1), note)
     values, places = np.unique(numbers, return_inverse=True)
     _check_count(len(values), where)
@@ -90,8 +90,8 @@ def _shown(names: tuple[str, ...]) -> str:
 
 
 def _check_count(count: int, where: str) -> None:
-    if count > MOST_CLASSES:
-        raise LabError(f"npz: {where} has {count} different labels; keep the pictures of at most {MOST_CLASSES} classes.")
+    if count > MAX_CLASSES:
+        raise LabError(f"npz: {where} has {count} different labels; keep the pictures of at most {MAX_CLASSES} classes.")
 
 
 def _numbered(count: int) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from lab.client.datasets.published import PublishedSet
 from lab.client.datasets.split import Split
 from lab.errors import LabError
 
-MOST_INK = 16
+MAX_INK = 16
 """The files count the dark dots of 4 x 4: a pixel is 0 to 16."""
 TEST_EVERY = 5
 """Every fifth picture is for testing."""
@@ -68,5 +68,5 @@ def _read() -> tuple[Tensor, Tensor]:
     from sklearn.datasets import load_digits
 
     found: Any = load_digits()
-    images = torch.from_numpy(np.rint(found.images * (255 / MOST_INK)).astype(np.uint8))
+    images = torch.from_numpy(np.rint(found.images * (255 / MAX_INK)).astype(np.uint8))
     return images[:, None], torch.from_numpy(found.target).long()

@@ -33,7 +33,7 @@ SMILE = (
     "AgUYxFMWsMS0P2h:0f6k:f1PHg"
 )
 """What stands on the pad of whoever has drawn nothing."""
-MOST_LETTERS = 1200
+MAX_LETTERS = 1200
 """Of a code: noise in all colours takes 600."""
 EXTRA = b"_:"
 """The two signs beside letters and digits: an address takes them as they are, and no shortening of a link touches them."""
@@ -44,7 +44,7 @@ class Drawing(Dataset):
     """A drawing of 32 x 32 pixels in eight colours, made on the page's pad and kept inside the experiment."""
 
     is_shipped: ClassVar[bool] = True
-    code: Annotated[str, AtMost(letters=MOST_LETTERS), Name(), Help("the drawing, as the page's pad writes it into a link")] = (
+    code: Annotated[str, AtMost(letters=MAX_LETTERS), Name(), Help("the drawing, as the page's pad writes it into a link")] = (
         SMILE
     )
     label: Annotated[int, Bounds(0, len(CIFAR10_CLASSES) - 1), Help("the class number that the phone gives it")] = 0

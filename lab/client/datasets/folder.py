@@ -11,7 +11,7 @@ from typing import Annotated
 from lab.lazy import torch
 
 from lab.client.batch import Batch
-from lab.client.datasets.base import CIFAR10_CLASSES, MOST_CLASSES, Dataset
+from lab.client.datasets.base import CIFAR10_CLASSES, MAX_CLASSES, Dataset
 from lab.errors import LabError
 from lab.modalities.images import foreign_formats
 from lab.modalities.images.codec import SUFFIXES, read_picture, stacked
@@ -37,8 +37,8 @@ class Folder(Dataset):
         with one class nothing is learnt and no gradient flows.
         """
         names = sorted({path.parent.name for path in self._files() if path.parent != Path(self.path)})
-        if len(names) > MOST_CLASSES:
-            raise LabError(f"folder: {self.path} has {len(names)} sub-folders; at most {MOST_CLASSES} classes are possible.")
+        if len(names) > MAX_CLASSES:
+            raise LabError(f"folder: {self.path} has {len(names)} sub-folders; at most {MAX_CLASSES} classes are possible.")
         if set(names) <= set(CIFAR10_CLASSES):
             return CIFAR10_CLASSES
         return tuple(names) if len(names) > 1 else (names[0], f"not {names[0]}")

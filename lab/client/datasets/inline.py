@@ -10,14 +10,14 @@ from typing import Annotated
 from lab.lazy import torch
 
 from lab.client.batch import Batch
-from lab.client.datasets.base import CIFAR10_CLASSES, MOST_CLASSES, Dataset
+from lab.client.datasets.base import CIFAR10_CLASSES, MAX_CLASSES, Dataset
 from lab.errors import LabError, spoken
-from lab.modalities.images.codec import MOST_BYTES, decode_picture, encode_png, from_text, read_bytes, stacked, to_text
+from lab.modalities.images.codec import MAX_BYTES, decode_picture, encode_png, from_text, read_bytes, stacked, to_text
 from lab.modalities.images.tones import Tones
 from lab.options.fields import AtMost, Bounds, Help
 from lab.options.words import counted
 
-MOST_LETTERS = 4 * MOST_BYTES // 3 + 4
+MAX_LETTERS = 4 * MAX_BYTES // 3 + 4
 """Of one picture in base64."""
 
 
@@ -26,10 +26,10 @@ class Inline(Dataset):
     """Pictures given by hand, kept inside the experiment as PNG in base64."""
 
     pictures: Annotated[
-        tuple[str, ...], AtMost(100, MOST_LETTERS), Help("pictures, each a PNG or JPEG file as base64 text")
+        tuple[str, ...], AtMost(100, MAX_LETTERS), Help("pictures, each a PNG or JPEG file as base64 text")
     ] = ()
     labels: Annotated[tuple[int, ...], AtMost(100), Help("the class number of each picture")] = ()
-    classes: Annotated[int, Bounds(2, MOST_CLASSES), Help("how many classes there are; the labels count from 0")] = 10
+    classes: Annotated[int, Bounds(2, MAX_CLASSES), Help("how many classes there are; the labels count from 0")] = 10
     tones: Annotated[
         tuple[Tones, ...], AtMost(100), Help("the numbers drawn black and white in each picture; empty: 0 and 255")
     ] = ()

@@ -20,7 +20,7 @@ from lab.modalities.images.codec import SUFFIXES
 from lab.options.fields import AtMost, Bounds, Help, Name
 
 T = TypeVar("T")
-MOST_FILES = 100_000
+MAX_FILES = 100_000
 LONGEST_NAME = 255
 
 
@@ -68,7 +68,7 @@ def _check_inside(root: Path) -> None:
 
 def _pictures(root: Path) -> Iterator[Path]:
     """Whatever has a picture's name in the folder or its sub-folders."""
-    found = list(islice(chain(root.glob("*"), root.glob("*/*")), MOST_FILES + 1))
-    if len(found) > MOST_FILES:
-        raise LabError(f"folder: {root} holds more than {MOST_FILES:,} files; lend a smaller one.")
+    found = list(islice(chain(root.glob("*"), root.glob("*/*")), MAX_FILES + 1))
+    if len(found) > MAX_FILES:
+        raise LabError(f"folder: {root} holds more than {MAX_FILES:,} files; lend a smaller one.")
     return (path for path in found if path.suffix.lower() in SUFFIXES)

@@ -15,10 +15,10 @@ from lab.client.datasets.molecules import RINGS, has_ring
 from lab.errors import LabError
 from lab.federated.tensors import Inputs, Shape
 from lab.modalities.graphs.building import Graph, batch_of
-from lab.modalities.graphs.line_notation import ATOMS, MOST_LETTERS, parse, to_line
+from lab.modalities.graphs.line_notation import ATOMS, MAX_LETTERS, parse, to_line
 from lab.options.fields import AtMost, Help, Name
 
-MOST_ATOMS, MOST_BONDS = 24, 4
+MAX_ATOMS, MAX_BONDS = 24, 4
 """Of a molecule, and of an atom: what the server tries in seconds."""
 ALCOHOL = "CCO"
 
@@ -29,7 +29,7 @@ class Molecule(Dataset):
 
     modality: ClassVar[str] = "graphs"
     is_shipped: ClassVar[bool] = True
-    line: Annotated[str, AtMost(letters=MOST_LETTERS), Name(), Help("its atoms in a line, as in CC(=O)O")] = ALCOHOL
+    line: Annotated[str, AtMost(letters=MAX_LETTERS), Name(), Help("its atoms in a line, as in CC(=O)O")] = ALCOHOL
 
     def check(self) -> None:
         """The line is that of a molecule small enough."""
@@ -38,8 +38,8 @@ class Molecule(Dataset):
     @classmethod
     def of(cls, kinds: Sequence[int], bonds: Sequence[tuple[int, int]]) -> Molecule:
         """From the numbers of the kinds and the pairs that are bound. Raises ``LabError`` for what is no molecule."""
-        if len(kinds) > MOST_ATOMS or not kinds:
-            raise _odd(f"{len(kinds)} atoms were given; give 1 to {MOST_ATOMS}")
+        if len(kinds) > MAX_ATOMS or not kinds:
+            raise _odd(f"{len(kinds)} atoms were given; give 1 to {MAX_ATOMS}")
         if not all(0 <= kind < len(ATOMS) for kind in kinds):
             raise _odd(f"an atom of an unknown kind was given; there are {', '.join(ATOMS)}")
         pairs = [(min(bond), max(bond)) for bond in bonds]
@@ -78,11 +78,11 @@ class Molecule(Dataset):
 
 def _check(graph: Graph) -> None:
     kinds, bonds = graph
-    if len(kinds) > MOST_ATOMS:
-        raise _odd(f"{len(kinds)} atoms were given; give 1 to {MOST_ATOMS}")
+    if len(kinds) > MAX_ATOMS:
+        raise _odd(f"{len(kinds)} atoms were given; give 1 to {MAX_ATOMS}")
     most = max(Counter(end for bond in bonds for end in bond).values(), default=0)
-    if most > MOST_BONDS:
-        raise _odd(f"an atom has {most} bonds; give it at most {MOST_BONDS}")
+    if most > MAX_BONDS:
+        raise _odd(f"an atom has {most} bonds; give it at most {MAX_BONDS}")
 
 
 def _odd(what: str) -> LabError:
@@ -99,7 +99,7 @@ def _another(own: Graph, generator: torch.Generator) -> Graph:
     mixed = [kinds[place] for place in torch.randperm(len(kinds), generator=generator).tolist()]
     mixed[0] = (mixed[0] + 1 + drawn(len(ATOMS) - 1)) % len(ATOMS)
     bound: set[tuple[int, int]] = set()
-    free = [MOST_BONDS] * len(kinds)
+    free = [MAX_BONDS] * len(kinds)
     for other in range(1, min(len(kinds), len(bonds) + 1)):
         partners = [one for one in range(other) if free[one]]
         _bind(bound, free, partners[drawn(len(partners))], other)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from lab.lazy import Tensor, torch
 
 from lab.client.batch import Batch
-from lab.client.datasets.base import MOST_CLASSES, Dataset
+from lab.client.datasets.base import MAX_CLASSES, Dataset
 from lab.errors import LabError
 from lab.federated.tensors import Inputs, Shape
 from lab.files import data_folder
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
 FOLDERS = ("", "tu_graphs")
 """Of the folder of data, where a file is looked for that is not found by its path."""
-MOST_BYTES = 64_000_000
+MAX_BYTES = 64_000_000
 """Of one text file, unpacked."""
-MOST_LINES = 2_000_000
+MAX_LINES = 2_000_000
 """Of one text file: each becomes a list, forty times as large as its text."""
-MOST_NODES, MOST_KINDS = 1_000, 200
+MAX_NODES, MAX_KINDS = 1_000, 200
 """Of one graph; its bonds are a matrix."""
-MOST_ATTRIBUTES, MOST_NUMBERS = 100, 8_000_000
+MAX_ATTRIBUTES, MAX_NUMBERS = 100, 8_000_000
 """Of a node, and of all nodes together."""
 PARTS = ("graph_indicator", "graph_labels", "node_labels", "A")
 
@@ -145,9 +145,9 @@ def _read(path: str, changed: int, attributes: bool) -> _Found:
         raise _odd(name, f"{len(labels)} labels of graphs, and its nodes belong to others; number graphs from 1 without a gap")
     alphabet = {kind: place for place, kind in enumerate(sorted(set(kinds)))}
     classes = sorted(set(labels))
-    if len(alphabet) > MOST_KINDS or len(classes) > MOST_CLASSES:
+    if len(alphabet) > MAX_KINDS or len(classes) > MAX_CLASSES:
         raise _odd(
-            name, f"{len(alphabet)} kinds of nodes and {len(classes)} classes; at most {MOST_KINDS} and {MOST_CLASSES} will do"
+            name, f"{len(alphabet)} kinds of nodes and {len(classes)} classes; at most {MAX_KINDS} and {MAX_CLASSES} will do"
         )
     place: list[int] = []
     members: list[list[int]] = [[] for _ in labels]
@@ -155,8 +155,8 @@ def _read(path: str, changed: int, attributes: bool) -> _Found:
         place.append(len(members[graph - 1]))
         members[graph - 1].append(alphabet[kinds[node]])
     largest = max(map(len, members))
-    if largest > MOST_NODES:
-        raise _odd(name, f"a graph of {largest} nodes; at most {MOST_NODES} will do")
+    if largest > MAX_NODES:
+        raise _odd(name, f"a graph of {largest} nodes; at most {MAX_NODES} will do")
     edges: list[set[tuple[int, int]]] = [set() for _ in labels]
     for line in _whole(texts, "A", name, columns=2):
         one, other = line[0] - 1, line[1] - 1
@@ -174,8 +174,8 @@ def _tables(texts: dict[str, str], owner: list[int], graphs: int, name: str) -> 
         raise _odd(name, "no file that ends in _node_attributes.txt; leave attributes out")
     text = texts["node_attributes"].strip()
     columns = text.partition("\n")[0].count(",") + 1
-    if columns > MOST_ATTRIBUTES or columns * len(owner) > MOST_NUMBERS:
-        raise _odd(name, f"{columns} attributes of {len(owner)} nodes; at most {MOST_ATTRIBUTES} of a node will do")
+    if columns > MAX_ATTRIBUTES or columns * len(owner) > MAX_NUMBERS:
+        raise _odd(name, f"{columns} attributes of {len(owner)} nodes; at most {MAX_ATTRIBUTES} of a node will do")
     words = text.replace("\n", ",").split(",", columns * len(owner))
     if len(words) != columns * len(owner) or text.count("\n") != len(owner) - 1:
         raise _odd(name, f"{text.count(chr(10)) + 1} lines of attributes for {len(owner)} nodes, or lines of unequal length")
@@ -204,10 +204,10 @@ def _texts(path: str, name: str, wanted: Sequence[str]) -> dict[str, str]:
                     continue
                 if ".." in member.filename.split("/") or member.filename.startswith("/"):
                     raise _odd(name, "a path that leads out of it; take the file as published")
-                if part in texts or member.file_size > MOST_BYTES:
-                    raise _odd(name, f"two files of {part}, or one above {MOST_BYTES // 10**6} MB; take the file as published")
+                if part in texts or member.file_size > MAX_BYTES:
+                    raise _odd(name, f"two files of {part}, or one above {MAX_BYTES // 10**6} MB; take the file as published")
                 with archive.open(member) as stream:
-                    texts[part] = stream.read(MOST_BYTES).decode("ascii")
+                    texts[part] = stream.read(MAX_BYTES).decode("ascii")
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError):
         raise LabError(f"tu: {name} cannot be read as a zip of text files; take the file as published.") from None
     lacking = [part for part in ("A", "graph_indicator", "graph_labels") if part not in texts]
@@ -220,8 +220,8 @@ def _whole(texts: dict[str, str], part: str, name: str, columns: int = 1) -> lis
     """The lines of a file as whole numbers."""
     lines: list[list[int]] = []
     for line in io.StringIO(texts[part], newline=None):
-        if len(lines) == MOST_LINES:
-            raise _odd(name, f"more than {MOST_LINES:,} lines in _{part}.txt; take a smaller set")
+        if len(lines) == MAX_LINES:
+            raise _odd(name, f"more than {MAX_LINES:,} lines in _{part}.txt; take a smaller set")
         words = line.split(",", columns)  # no further: one line may be as long as the file
         if not line.strip():
             continue

@@ -8,24 +8,24 @@ from typing import Annotated
 from lab.lazy import torch
 
 from lab.client.batch import Batch
-from lab.client.datasets.base import MOST_CLASSES, Dataset
+from lab.client.datasets.base import MAX_CLASSES, Dataset
 from lab.errors import LabError
 from lab.federated.captures import Capture, capture_of
 from lab.modalities.images.codec import from_text, to_text
 from lab.options.fields import AtMost, Bounds, Help, Name
 
-MOST_BYTES = 24 * 10**6
+MAX_BYTES = 24 * 10**6
 """Of a capture that travels inside an experiment: three million weights, and the update of each."""
-MOST_LETTERS = 4 * MOST_BYTES // 3 + 4
+MAX_LETTERS = 4 * MAX_BYTES // 3 + 4
 
 
 @dataclass(frozen=True)
 class Unknown(Dataset):
     """The pictures behind an update that somebody sent, kept inside the experiment as the capture's file in base64."""
 
-    capture: Annotated[str, AtMost(letters=MOST_LETTERS), Help("a file that lab.capture wrote, as base64 text")] = ""
+    capture: Annotated[str, AtMost(letters=MAX_LETTERS), Help("a file that lab.capture wrote, as base64 text")] = ""
     file: Annotated[str, AtMost(letters=80), Name(), Help("what the file is called")] = "the file"
-    classes: Annotated[int, Bounds(1, MOST_CLASSES), Help("how many classes the network tells apart")] = 10
+    classes: Annotated[int, Bounds(1, MAX_CLASSES), Help("how many classes the network tells apart")] = 10
 
     @classmethod
     def from_bytes(cls, data: bytes, file: str, classes: int) -> Unknown:
@@ -41,7 +41,7 @@ class Unknown(Dataset):
         """The capture. Raises ``LabError`` for text that is none."""
         if not self.capture:
             raise LabError("unknown: there is no update here; open one on the page, or give gradlab run --update FILE.")
-        return capture_of(from_text(self.capture, self.file), self.file, MOST_BYTES)
+        return capture_of(from_text(self.capture, self.file), self.file, MAX_BYTES)
 
     def check_available(self, count: int, size: int) -> None:
         """Never: the update alone is there."""

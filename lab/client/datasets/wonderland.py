@@ -30,7 +30,7 @@ MARKS = {"?": 1, "!": 2}
 
 FILE = Path(__file__).parent / "texts" / "wonderland.json"
 
-PLACES, MOST_PLACES = 20, 64
+PLACES, MAX_PLACES = 20, 64
 """For word pieces: as many as there are where nobody says otherwise, and at most."""
 
 
@@ -47,12 +47,10 @@ class Wonderland(Dataset):
     modality: ClassVar[str] = "text"
     is_shipped: ClassVar[bool] = True
     is_trainable: ClassVar[bool] = True
-    length: Annotated[int, Bounds(1, MOST_PLACES), Help("places for word pieces; longer sentences of the book are cut")] = (
-        PLACES
-    )
+    length: Annotated[int, Bounds(1, MAX_PLACES), Help("places for word pieces; longer sentences of the book are cut")] = PLACES
     own: Annotated[
         tuple[str, ...],
-        AtMost(100, pieces.MOST_LETTERS),
+        AtMost(100, pieces.MAX_LETTERS),
         Help("your own sentences, before the book's; empty: the book's alone"),
     ] = ()
 
@@ -63,7 +61,7 @@ class Wonderland(Dataset):
             if count > self.length:
                 raise LabError(
                     f"wonderland: a sentence has {count} word pieces, more than its length of {self.length} places; give a "
-                    f"shorter one, or a greater length (at most {MOST_PLACES})."
+                    f"shorter one, or a greater length (at most {MAX_PLACES})."
                 )
 
     @property

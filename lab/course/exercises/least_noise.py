@@ -10,7 +10,7 @@ import torch
 from lab.course.exercises.base import Case, Exercise
 from lab.options.words import rounded
 
-MOST_RUNS = 12
+MAX_RUNS = 12
 LOW, HIGH = 1e-4, 10.0
 NEAR = 1.2
 """The answer may be so many times the least strength that hides the picture."""
@@ -45,8 +45,8 @@ def _judge(oracle: Oracle) -> Callable[[Any], str]:
         runs = len(oracle.asked)
         if not isinstance(answer, int | float) or isinstance(answer, bool):
             return "give one strength, a number."
-        if runs > MOST_RUNS:
-            return f"{runs} runs were asked for; each is a whole attack. Halve the interval each time: {MOST_RUNS} will do."
+        if runs > MAX_RUNS:
+            return f"{runs} runs were asked for; each is a whole attack. Halve the interval each time: {MAX_RUNS} will do."
         if runs == 0:
             return "nothing was tried: call `recognisable(strength)` and look at its answer."
         return _place(float(answer), oracle)
@@ -69,7 +69,7 @@ def _place(answer: float, oracle: Oracle) -> str:
 
 EXERCISE = Exercise(
     lesson=7,
-    task=f"least_noise(recognisable, low, high): the least strength that hides, within 20 %, in at most {MOST_RUNS} runs",
+    task=f"least_noise(recognisable, low, high): the least strength that hides, within 20 %, in at most {MAX_RUNS} runs",
     praise="Bisection over decades: a dozen runs instead of a hundred, and an answer on the safe side.",
     cases=cases,
 )

@@ -22,8 +22,8 @@ from lab.experiments.rounds import reconstruct, simulate_round
 from lab.modalities.line_up import Verdict
 from lab.options.plain import from_plain
 
-MOST_TRIES = 3
-MOST_ITERATIONS = 400
+MAX_TRIES = 3
+MAX_ITERATIONS = 400
 BASE = Experiment(dataset=Gallery(first="cat"), trained=True, attack=GradientMatching(distance=Euclidean(), start=Start.NOISE))
 """The cat on the trained network, attacked with the wrong cost."""
 
@@ -36,8 +36,8 @@ def cases(generator: torch.Generator) -> Iterator[Case]:
 def _judge(answer: Any) -> str:
     if not isinstance(answer, list | tuple) or not answer or not all(isinstance(one, dict) for one in answer):
         return "give a list of tries, each a dictionary of options of the attack, such as [{'iterations': 100}]."
-    if len(answer) > MOST_TRIES:
-        return f"these are {len(answer)} tries; you have {MOST_TRIES}. Say first why each should help."
+    if len(answer) > MAX_TRIES:
+        return f"these are {len(answer)} tries; you have {MAX_TRIES}. Say first why each should help."
     attacked = simulate_round(BASE)
     tried = [(one, _attempt(attacked, one)) for one in answer]
     return "" if any(fault == "" for _, fault in tried) else _hint(*tried[-1])
@@ -46,8 +46,8 @@ def _judge(answer: Any) -> str:
 def _attempt(attacked: Round, options: dict[str, Any]) -> str:
     """Empty where the picture is recognisable, else how near it came. Raises ``LabError`` for wrong options."""
     attack = from_plain(Attack, {"name": "gradient_matching"} | BASE.to_plain()["attack"] | options)
-    if not isinstance(attack, Matching) or attack.iterations * attack.restarts > MOST_ITERATIONS:
-        raise LabError(f"Iterations times restarts may be {MOST_ITERATIONS} in all; here it is not patience that is missing.")
+    if not isinstance(attack, Matching) or attack.iterations * attack.restarts > MAX_ITERATIONS:
+        raise LabError(f"Iterations times restarts may be {MAX_ITERATIONS} in all; here it is not patience that is missing.")
     *_, last = reconstruct(replace(BASE, attack=attack), attacked.observation)
     found = score(attacked, last)
     return "" if found.verdict is Verdict.RECOGNISABLE else f"likeness {found.likeness:.2f}"
@@ -61,7 +61,7 @@ def _hint(options: dict[str, Any], fault: str) -> str:
     if name == "balanced_euclidean":
         return f"not yet ({fault}): the layers are balanced now, but you still compare lengths. Which cost does neither?"
     if name == "balanced_cosine":
-        return f"nearly ({fault}): this cost weighs layers fairly, but the steps ran out; {MOST_ITERATIONS} are allowed."
+        return f"nearly ({fault}): this cost weighs layers fairly, but the steps ran out; {MAX_ITERATIONS} are allowed."
     return (
         f"still hidden ({fault}): {name} lets the loudest layer drown the others, or the smoothing is off. What weighs layers?"
     )

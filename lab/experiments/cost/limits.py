@@ -26,7 +26,7 @@ SMALLER = (
 """What may be made smaller, by the paths of edits, in the order in which it is proposed."""
 USUAL_SIDES = (32, 64, 224)
 """Sides that are proposed, of all that are possible: those of the pictures that people have."""
-MOST_PROPOSALS = 3
+MAX_PROPOSALS = 3
 GB = 1e9
 
 
@@ -65,7 +65,7 @@ class Limits:
         found = proposals(experiment, lambda other: self.allow(cost(other)))
         if not found:
             return "Nothing near it would fit; undo the change, or take a smaller network."
-        return f"It would fit with {' or '.join(found[:MOST_PROPOSALS])}."
+        return f"It would fit with {' or '.join(found[:MAX_PROPOSALS])}."
 
 
 def proposals(experiment: Experiment, fits: Callable[[Experiment], bool]) -> list[str]:

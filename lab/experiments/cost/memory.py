@@ -16,10 +16,10 @@ from lab.attacks.closed_form.layerwise import SMOOTH
 from lab.attacks.closed_form.spatial.feature_inversion import HISTORY
 from lab.attacks.feature_span import FeatureSpan
 from lab.attacks.gradient_matching import GradientMatching
-from lab.attacks.graph.bounds import MOST_KEPT_TYPES, STARTS, TYPES_AT_ONCE
+from lab.attacks.graph.bounds import MAX_KEPT_TYPES, STARTS, TYPES_AT_ONCE
 from lab.attacks.head_start import HeadStart
 from lab.attacks.label_reading import LabelReading
-from lab.attacks.matching.adaptive_steps import MOST_WEIGHTS
+from lab.attacks.matching.adaptive_steps import MAX_WEIGHTS
 from lab.attacks.matching.distances.base import Distance
 from lab.attacks.matching.optimisers.lbfgs import LBFGS
 from lab.attacks.matching.settings import Derivative, Matching, Steps
@@ -197,7 +197,7 @@ def _(attack: GradientMatching, sizes: Sizes) -> int:
 
 def _soft_steps(attack: Matching, sizes: Sizes) -> int:
     """At each place its weights, their gradient and each direction in one graph, and what bends the way."""
-    places = min(sizes.steps, MOST_WEIGHTS)
+    places = min(sizes.steps, MAX_WEIGHTS)
     return places * (SOFT_STEP * sizes.drawn.weights + 3 * sizes.kept(sizes.pictures)) + 4 * sizes.drawn.weights
 
 
@@ -275,7 +275,7 @@ def _spans(layer: Layer, sentences: int) -> int:
 def _(attack: Neighbourhoods, sizes: Sizes) -> int:
     """Of neighbourhoods looked at, and of those kept and joined, what enters and leaves a layer, in double precision."""
     widest = max((layer.inputs + layer.outputs) // layer.channels for layer in sizes.drawn.layers if layer.channels)
-    return 2 * (TYPES_AT_ONCE + 2 * MOST_KEPT_TYPES) * widest + 4 * sizes.drawn.weights
+    return 2 * (TYPES_AT_ONCE + 2 * MAX_KEPT_TYPES) * widest + 4 * sizes.drawn.weights
 
 
 @_attack.register

@@ -11,10 +11,10 @@ from lab.attacks.analytic import Analytic
 from lab.attacks.base import Attack
 from lab.attacks.feature_span import FeatureSpan
 from lab.attacks.gradient_matching import GradientMatching
-from lab.attacks.graph.bounds import MOST_TYPES, ROUNDS, STARTS, STEPS
+from lab.attacks.graph.bounds import MAX_TYPES, ROUNDS, STARTS, STEPS
 from lab.attacks.head_start import HeadStart
 from lab.attacks.label_reading import LabelReading
-from lab.attacks.matching.adaptive_steps import MOST_WEIGHTS
+from lab.attacks.matching.adaptive_steps import MAX_WEIGHTS
 from lab.attacks.matching.local_steps import CORRECTIONS, STEPS_PER_ITERATION
 from lab.attacks.matching.optimisers.lbfgs import LBFGS
 from lab.attacks.matching.protocol_inference import TRIAL_STEPS
@@ -109,7 +109,7 @@ def _(attack: GradientMatching, sizes: Sizes) -> int:
         corrections = attack.restarts * min(CORRECTIONS, attack.iterations * STEPS_PER_ITERATION // sizes.steps)
         correction = round_products(sizes) + _passes(STEP, sizes, sizes.pictures)
         fast = frozen and sizes.optimiser.is_linear
-        places = 1 if sizes.optimiser.is_linear else min(sizes.steps, MOST_WEIGHTS)
+        places = 1 if sizes.optimiser.is_linear else min(sizes.steps, MAX_WEIGHTS)
         return looks * places * _passes(FROZEN if fast else EXACT, sizes, sizes.pictures) + corrections * correction
     frozen = frozen and sizes.optimiser.is_plain
     each = EXACT if not frozen else FROZEN if sizes.steps == 1 else FROZEN_AMONG_SEVERAL
@@ -153,7 +153,7 @@ def _(attack: Span, sizes: Sizes) -> int:
 @_attack.register
 def _(attack: Neighbourhoods, sizes: Sizes) -> int:
     """Every neighbourhood that may be listed passes its layer."""
-    return MOST_TYPES * sum(layer.weights for layer in sizes.drawn.layers)
+    return MAX_TYPES * sum(layer.weights for layer in sizes.drawn.layers)
 
 
 @_attack.register

@@ -28,7 +28,7 @@ class Loss(Entry):
     """Base of all losses. Where a mean over the pictures is divided by the classes, too, their sum is over both."""
 
     kind: ClassVar[str] = "loss"
-    zero_sum: ClassVar[bool] = False
+    is_shift_invariant: ClassVar[bool] = False
     """Whether each picture's dL/dlogits sum to zero over the classes: the loss is blind to what all logits share."""
 
     takes_one_logit: ClassVar[bool] = False
@@ -44,7 +44,7 @@ class Loss(Entry):
         """L of a batch, a number that is twice differentiable in logits and in targets that are no class numbers."""
 
     @abstractmethod
-    def residual(self, logits: Logits, targets: Targets) -> Logits:
+    def logit_gradient(self, logits: Logits, targets: Targets) -> Logits:
         """The derivative dL/dlogits of a batch's loss."""
 
     @abstractmethod
@@ -53,10 +53,10 @@ class Loss(Entry):
     ) -> Float[Tensor, "batch directions classes"]:
         """The loss's second derivative: by how much each picture's dL/dlogits move with its logits along each direction."""
 
-    def per_example_residual(self, logits: Logits, targets: Targets) -> Logits:
+    def per_example_logit_gradient(self, logits: Logits, targets: Targets) -> Logits:
         """The derivative dL/dlogits of each picture as if it were the whole batch."""
         pictures = (slice(place, place + 1) for place in range(len(logits)))
-        return torch.cat([self.residual(logits[one], targets[one]) for one in pictures])
+        return torch.cat([self.logit_gradient(logits[one], targets[one]) for one in pictures])
 
     @property
     def label_has_lowest_gradient(self) -> bool:

@@ -22,7 +22,7 @@ class BCEWithLogits(Loss):
         """The mean, or sum, over pictures and classes of each answer's binary cross entropy."""
         return functional.binary_cross_entropy_with_logits(logits, one_hot(logits, targets), reduction=self.reduction.value)
 
-    def residual(self, logits: Logits, targets: Targets) -> Logits:
+    def logit_gradient(self, logits: Logits, targets: Targets) -> Logits:
         """Sigmoid - y: below zero where the answer is yes, and nowhere else."""
         return (logits.sigmoid() - one_hot(logits, targets)) / self._count(logits)
 

@@ -13,18 +13,18 @@ from lab.federated.losses.base import Logits, Loss, Reduction, one_hot
 from lab.federated.tensors import Targets
 from lab.options.fields import AtMost, Bounds, Help
 
-MOST_CLASSES = 1000
+MAX_CLASSES = 1000
 
 
 @dataclass(frozen=True)
 class CrossEntropy(Loss):
     """-log of the probability that a softmax gives the label (``torch.nn.CrossEntropyLoss``)."""
 
-    zero_sum: ClassVar[bool] = True
+    is_shift_invariant: ClassVar[bool] = True
 
     label_smoothing: Annotated[float, Bounds(0.0, 0.99), Help("share of a label that is spread over all classes")] = 0.0
     class_weights: Annotated[
-        tuple[float, ...], AtMost(MOST_CLASSES), Help("how much a picture of each class counts; empty: all alike")
+        tuple[float, ...], AtMost(MAX_CLASSES), Help("how much a picture of each class counts; empty: all alike")
     ] = ()
 
     def check(self) -> None:
@@ -38,7 +38,7 @@ class CrossEntropy(Loss):
             return functional.cross_entropy(logits, targets, reduction=self.reduction.value)
         return -(self._weighed(logits, targets) * logits.log_softmax(1)).sum() / self._count(logits, targets)
 
-    def residual(self, logits: Logits, targets: Targets) -> Logits:
+    def logit_gradient(self, logits: Logits, targets: Targets) -> Logits:
         """P sum_c t_c - t, with targets t that are smoothed and weighed; p - y of the plain one."""
         weighed = self._weighed(logits, targets)
         return (logits.softmax(1) * weighed.sum(1, keepdim=True) - weighed) / self._count(logits, targets)

@@ -18,7 +18,7 @@ class MSE(Loss):
         """The mean, or sum, over pictures and classes of the squared error."""
         return functional.mse_loss(logits, one_hot(logits, targets), reduction=self.reduction.value)
 
-    def residual(self, logits: Logits, targets: Targets) -> Logits:
+    def logit_gradient(self, logits: Logits, targets: Targets) -> Logits:
         """2 (z - y)."""
         return self._factor(logits) * (logits - one_hot(logits, targets))
 

@@ -53,7 +53,7 @@ class Padding(Enum):
     CIRCULAR = "circular"
 
 
-MOST_GROUPS = 8
+MAX_GROUPS = 8
 NORM_HELP = "batch norm by stored statistics (eval) or the batch's own (train); group, instance or layer norm in its place"
 
 
@@ -71,7 +71,7 @@ class BatchNorm(Enum):
         if self is BatchNorm.INSTANCE:
             return nn.InstanceNorm2d(channels, affine=True)
         if self in (BatchNorm.GROUP, BatchNorm.LAYER):
-            return nn.GroupNorm(1 if self is BatchNorm.LAYER else gcd(channels, MOST_GROUPS), channels)
+            return nn.GroupNorm(1 if self is BatchNorm.LAYER else gcd(channels, MAX_GROUPS), channels)
         return nn.BatchNorm2d(channels, track_running_stats=self is BatchNorm.EVAL)
 
 
@@ -109,10 +109,10 @@ class Network(Entry):
         """An untrained network in eval mode, for inputs of that shape: (channels, height, width) of pictures."""
         from lab.federated.classifier import Classifier
         from lab.federated.single_precision import SinglePrecision
-        from lab.private_draws import DrawingFrom
+        from lab.private_draws import UseGenerator
 
         seed = int(torch.randint(2**31, (), generator=generator))
-        with SinglePrecision(), DrawingFrom(torch.Generator().manual_seed(seed)):
+        with SinglePrecision(), UseGenerator(torch.Generator().manual_seed(seed)):
             body, head = self.modules(shape, classes)
             return Classifier(self.input_transform(shape), body, head, classes).eval()
 

@@ -11,7 +11,7 @@ from lab.lazy import Float, Int, Tensor, np
 
 Place = tuple[float, float]
 Edges = tuple[tuple[int, int], ...]
-MOST_NODES = 80
+MAX_NODES = 80
 """A larger graph is laid on a circle: bonds as springs would take seconds."""
 BETWEEN_PIECES = 2
 """Bonds that two atoms stand apart which no bonds join, beyond the farthest that some do."""
@@ -44,7 +44,7 @@ def edges_of(bonds: Float[Tensor, "nodes nodes"]) -> Edges:
 
 
 def _is_drawn(bonds: Tensor) -> bool:
-    return len(bonds) <= MOST_NODES and bool(((bonds == 0) | (bonds == 1)).all()) and bool(bonds.any())
+    return len(bonds) <= MAX_NODES and bool(((bonds == 0) | (bonds == 1)).all()) and bool(bonds.any())
 
 
 def _circle(nodes: int) -> list[Place]:

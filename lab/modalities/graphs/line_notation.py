@@ -9,7 +9,7 @@ from lab.modalities.graphs.building import Graph
 
 ATOMS = ("C", "N", "O", "S", "F", "Cl", "Br")
 _TOKEN = re.compile(r"Cl|Br|[CNOSFcnos]|[()=#.]|\d|%\d\d")
-MOST_LETTERS = 400
+MAX_LETTERS = 400
 
 
 def names_of(kinds: int) -> tuple[str, ...]:
@@ -22,7 +22,7 @@ def parse(line: str) -> Graph:
 
     Raises ``LabError`` for what is no such line.
     """
-    tokens = _TOKEN.findall(line) if len(line) <= MOST_LETTERS else []
+    tokens = _TOKEN.findall(line) if len(line) <= MAX_LETTERS else []
     if not tokens or "".join(tokens) != line:
         raise LabError(
             f"{quoted(line)} is no line of atoms; use {', '.join(ATOMS)}, brackets, = and # and digits, as in CC(=O)O, and "

@@ -20,16 +20,16 @@ from lab.lazy import Float, Tensor, functional, np, torch
 
 from lab.errors import LabError
 from lab.federated.tensors import Images
-from lab.files.global_state import GLOBAL_STATE
+from lab.files.global_state import GLOBAL_STATE_LOCK
 from lab.files.regular import open_regular
 from lab.modalities.images.foreign_formats import foreign
-from lab.modalities.images.tones import LEAST_SPAN, Tones, tones_between, tones_of
+from lab.modalities.images.tones import MIN_SPAN, Tones, tones_between, tones_of
 
 Picture = Float[Tensor, "channel side side"]
 Squares = Float[Tensor, "batch channel side side"]
 
-MOST_BYTES = 20 * 2**20
-MOST_PIXELS = 50_000_000
+MAX_BYTES = 20 * 2**20
+MAX_PIXELS = 50_000_000
 _AVIF = ("AVIF",) if features.check("avif") else ()
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", *_AVIF)
 """Formats that are opened; others (EPS among them, which starts a program) never are."""
@@ -80,8 +80,8 @@ def read_bytes(path: Path) -> bytes:
 
 def _bounded(file: BinaryIO, what: str) -> bytes:
     """All that a file holds; no more than one byte too much is read."""
-    data = file.read(MOST_BYTES + 1)
-    if len(data) > MOST_BYTES:
+    data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
         raise _too_heavy(what, max(len(data), os.fstat(file.fileno()).st_size))
     return data
 
@@ -90,7 +90,7 @@ def decode_picture(data: bytes, size: int, what: str = "the upload") -> Decoded:
     """As ``read_picture``, from the content of a file; ``what`` names it in errors."""
     if not data:
         raise LabError(f"{what} is empty (0 bytes); {_ADVICE}.")
-    if len(data) > MOST_BYTES:
+    if len(data) > MAX_BYTES:
         raise _too_heavy(what, len(data))
     image, tones = _decoded(data, size, what)
     return Decoded(to_tensor(image.resize((size, size), Image.Resampling.LANCZOS)), tones)
@@ -152,10 +152,10 @@ def to_tensor(image: Image.Image) -> Tensor:
 def _decoded(data: bytes, size: int, what: str) -> tuple[Image.Image, Tones | None]:
     """The central square, upright, in L or RGB, up to 4 times too wide. The declared size is checked before decoding."""
     try:
-        with GLOBAL_STATE, warnings.catch_warnings():
+        with GLOBAL_STATE_LOCK, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of bombs and odd metadata; the limit below decides
             image = Image.open(io.BytesIO(data), formats=FORMATS)
-            if image.width * image.height > MOST_PIXELS:
+            if image.width * image.height > MAX_PIXELS:
                 raise _too_large(what, f"{image.width} x {image.height} pixels")
             if _deep_colours(image):
                 _check_colours(image, what)
@@ -179,7 +179,7 @@ def _deep_colours(image: Image.Image) -> bool:
 def _check_colours(image: Image.Image, what: str) -> None:
     """Colours that fill their 16 bits lose nothing to the eye; those that use the lower bits only would turn out black."""
     lowest, highest = zip(*_extrema(image.convert("RGB")), strict=True)
-    if 0 < max(highest) - min(lowest) <= 255 * LEAST_SPAN or max(highest) == 0:
+    if 0 < max(highest) - min(lowest) <= 255 * MIN_SPAN or max(highest) == 0:
         raise LabError(
             f"{what} has colours of 16 bits that fill less than a quarter of that range, of which nothing would be seen; "
             "save it with 8 bits a channel, scaled to the full range."
@@ -230,11 +230,11 @@ def _plain(image: Image.Image, tones: Tones | None) -> Image.Image:
 
 
 def _too_heavy(what: str, size: int) -> LabError:
-    return LabError(f"{what} has {size / 2**20:.0f} MiB, more than the {MOST_BYTES // 2**20} MiB allowed; {_SMALLER}.")
+    return LabError(f"{what} has {size / 2**20:.0f} MiB, more than the {MAX_BYTES // 2**20} MiB allowed; {_SMALLER}.")
 
 
 def _too_large(what: str, how_large: str) -> LabError:
-    return LabError(f"{what} has {how_large}, more than the {MOST_PIXELS // 10**6} million allowed; {_SMALLER}.")
+    return LabError(f"{what} has {how_large}, more than the {MAX_PIXELS // 10**6} million allowed; {_SMALLER}.")
 
 
 def central_square(images: Images) -> Squares:

@@ -11,10 +11,10 @@ from lab.errors import LabError
 from lab.federated.tensors import Inputs, Shape
 from lab.options.fields import AtMost, Bounds, Help, Option
 
-LEAST_SIDE, MOST_SIDE = 8, 512
+MIN_SIDE, MAX_SIDE = 8, 512
 """Pixels: a smaller picture shows nothing."""
-MOST_CHANNELS = 4
-LEAST_STD = 1e-3
+MAX_CHANNELS = 4
+MIN_STD = 1e-3
 PICTURE, COLOURS = 3, 3
 """Sides of a picture's tensor, and its channels where nothing tells them."""
 
@@ -23,11 +23,11 @@ PICTURE, COLOURS = 3, 3
 class PictureFormat(Option):
     """The form of the private pictures; of inputs that are none it says nothing."""
 
-    image_size: Annotated[int, Bounds(0, MOST_SIDE), Help("pixels a side; 0 takes what the network was made for")] = 0
-    image_width: Annotated[int, Bounds(0, MOST_SIDE), Help("pixels from left to right; 0 makes pictures square")] = 0
-    channels: Annotated[int, Bounds(0, MOST_CHANNELS), Help("numbers of a pixel; 0 takes as many as the data set has")] = 0
-    mean: Annotated[tuple[float, ...], AtMost(MOST_CHANNELS), Help("taken off each channel; empty: the network's own")] = ()
-    std: Annotated[tuple[float, ...], AtMost(MOST_CHANNELS), Help("each channel is divided by it; empty: the network's")] = ()
+    image_size: Annotated[int, Bounds(0, MAX_SIDE), Help("pixels a side; 0 takes what the network was made for")] = 0
+    image_width: Annotated[int, Bounds(0, MAX_SIDE), Help("pixels from left to right; 0 makes pictures square")] = 0
+    channels: Annotated[int, Bounds(0, MAX_CHANNELS), Help("numbers of a pixel; 0 takes as many as the data set has")] = 0
+    mean: Annotated[tuple[float, ...], AtMost(MAX_CHANNELS), Help("taken off each channel; empty: the network's own")] = ()
+    std: Annotated[tuple[float, ...], AtMost(MAX_CHANNELS), Help("each channel is divided by it; empty: the network's")] = ()
 
     def sides_of(self, usual: int) -> tuple[int, int]:
         """Height and width; where nothing is said, those of a square of the ``usual`` side."""
@@ -52,15 +52,15 @@ class PictureFormat(Option):
     def check_format(self) -> None:
         """Raise ``LabError`` for sides that show nothing, and for statistics that are none."""
         for name, side in (("image_size", self.image_size), ("image_width", self.image_width)):
-            if 0 < side < LEAST_SIDE:
-                raise LabError(f"{name} = {side} is too small for a picture; choose 0, or {LEAST_SIDE} to {MOST_SIDE} pixels.")
+            if 0 < side < MIN_SIDE:
+                raise LabError(f"{name} = {side} is too small for a picture; choose 0, or {MIN_SIDE} to {MAX_SIDE} pixels.")
         mean, std = self.mean, self.std
         if mean and std and len(mean) != len(std):
             raise LabError(f"mean = {[*mean]} and std = {[*std]} do not belong together; give one of each for a channel.")
         if not all(map(isfinite, mean)):
             raise LabError(f"mean = {[*mean]} is no mean; give finite numbers.")
-        if not all(LEAST_STD <= deviation < inf for deviation in std):
-            raise LabError(f"std = {[*std]} is no deviation: channels are divided by it; give numbers from {LEAST_STD} on.")
+        if not all(MIN_STD <= deviation < inf for deviation in std):
+            raise LabError(f"std = {[*std]} is no deviation: channels are divided by it; give numbers from {MIN_STD} on.")
 
 
 def said_of(shape: tuple[int, int, int], mean: tuple[float, ...], std: tuple[float, ...]) -> dict[str, Any]:

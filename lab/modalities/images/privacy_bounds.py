@@ -23,7 +23,7 @@ from lab.federated.tensors import Suspects
 NORMAL = NormalDist()
 CHANCE = 0.05
 """With which a picture may come out better than the bound with a prior says."""
-MOST_PICTURES = 2000
+MAX_PICTURES = 2000
 """Of a prior; its distances are a square matrix."""
 AMBIGUOUS_DB = 20 * math.log10(2)
 """Two pictures that one guess hits at t dB are within twice the distance of each other: t less so much."""
@@ -44,7 +44,7 @@ def bound_with_prior_db(pictures: Suspects, multiplier: float, steps: int, chanc
     Infinite where even a single one of them may be found so often. Any guess's hits lie within a ball, so that kappa is at
     most the share of the pictures around one of them within twice the radius.
     """
-    between = _psnr_db(pictures[:MOST_PICTURES])
+    between = _psnr_db(pictures[:MAX_PICTURES])
     count = len(between)
     allowed = next((hits for hits in range(count, 0, -1) if hit(hits / count, multiplier, steps) <= chance), 0)
     if not allowed:

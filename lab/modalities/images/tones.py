@@ -23,7 +23,7 @@ WIDE = ((0, 255), (0, 65535))
 NOT_WORTH_SAYING = (("u1", (0, 255)), ("u2", (0, 65535)), ("f", (0, 1)))
 """What every reader expects."""
 
-LEAST_SPAN = 0.25
+MIN_SPAN = 0.25
 """A custom holds where the numbers span more than this share of it: 12 or 14 bits do not fill 16."""
 
 
@@ -60,7 +60,7 @@ def tones_between(low: float, high: float, kind: np.dtype) -> tuple[Tones, bool]
     letters = "f" if kind.kind == "f" else f"{kind.kind}{kind.itemsize}"
     customs = CONVENTIONS.get(letters, WIDE)
     holding = [(black, white) for black, white in customs if black <= low and high <= white]
-    filled = [(black, white) for black, white in holding if high - low > LEAST_SPAN * (white - black)]
+    filled = [(black, white) for black, white in holding if high - low > MIN_SPAN * (white - black)]
     black, white = (filled or (holding if low == high else []) or [_apart(low, high)])[0]
     return Tones(float(black), float(white)), (letters, (black, white)) not in NOT_WORTH_SAYING
 

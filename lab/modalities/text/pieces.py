@@ -19,7 +19,7 @@ WORDS = re.compile(r"[^\W\d_]+|\d|\S")
 PRINTED = {"'": "‘’‚‛′ʼ", '"': "“”„‟″«»", "-": "‐‑‒–—―−"}
 """What telephones and printers make of the marks that one types."""
 TYPED = str.maketrans({made: typed for typed, signs in PRINTED.items() for made in signs})
-MOST_LETTERS = 2000
+MAX_LETTERS = 2000
 """Of a sentence: more than any place in the lab holds."""
 
 
@@ -50,9 +50,9 @@ def encode(sentence: str) -> list[int]:
 
     Raises ``LabError`` for a sentence that is empty, endless, or has a sign that no piece writes.
     """
-    if len(sentence) > MOST_LETTERS:
+    if len(sentence) > MAX_LETTERS:
         raise LabError(
-            f"The sentence has {len(sentence):,} letters, more than the {MOST_LETTERS:,} allowed; give a shorter one."
+            f"The sentence has {len(sentence):,} letters, more than the {MAX_LETTERS:,} allowed; give a shorter one."
         )
     words = WORDS.findall(typed(sentence))
     if not words:

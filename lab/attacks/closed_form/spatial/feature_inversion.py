@@ -29,7 +29,7 @@ PRECISION = torch.float32
 """Features from float32 gradients carry no more digits, and half the bytes are twice as fast."""
 CHUNK = 25
 """Iterations between two looks."""
-MOST_CHUNKS = 60
+MAX_CHUNKS = 60
 PATIENCE = 4
 """The residual must fall to ``SUFFICIENT_DECREASE`` of what it was so many looks ago."""
 SUFFICIENT_DECREASE = 0.8
@@ -146,7 +146,7 @@ def _refined(features: KnownFeatures, picture: Tensor) -> Generator[Tensor, None
     stepper = QuasiNewtonStepper([picture], 1.0, HISTORY, features.metric(tuple(picture.shape)))
     objective = _Objective(features, picture)
     residuals = [math.inf] * PATIENCE
-    for _ in range(MOST_CHUNKS):
+    for _ in range(MAX_CHUNKS):
         _run_chunk(stepper, objective)
         residuals.append(objective() ** 0.5)
         if not math.isfinite(residuals[-1]):

@@ -18,7 +18,7 @@ from lab.attacks.closed_form.convolution import Convolution
 from lab.attacks.closed_form.rank import numerical_rank
 from lab.attacks.closed_form.shapes import Kernels
 
-MOST_ITERATIONS = 3000
+MAX_ITERATIONS = 3000
 CONVERGED = 1e-10
 """Share of its first gradient at which the search for the one mixture ends: float32 gradients carry no more digits."""
 
@@ -49,7 +49,7 @@ def factorise_positions(
     def adjoint(violations: Rows) -> Tensor:
         return consistent.violation(violations[0]).T @ rows.T
 
-    seen = cgls(forward, adjoint, forward(guess), MOST_ITERATIONS, tolerance=CONVERGED)
+    seen = cgls(forward, adjoint, forward(guess), MAX_ITERATIONS, tolerance=CONVERGED)
     output_gradients = torch.zeros(len(gradient), reached.numel(), dtype=gradient.dtype)
     output_gradients[:, reached.flatten()] = (left[:, :count] * sizes[:count]) @ torch.linalg.pinv(guess - seen.solution)
     return output_gradients.unflatten(1, tuple(reached.shape))

@@ -29,7 +29,7 @@ ACTIVE_THRESHOLD = 0.5
 """Between a silent unit's share of its gradient, 0, and an active one's, 1."""
 MIN_REDUNDANCY = 1e-6
 """A channel whose equations the others leave less room than this share tells nothing that could be wrong."""
-MOST_ROUNDS = 3
+MAX_ROUNDS = 3
 MIN_CHANNEL_SHARE = 0.03
 """A channel's residual is compared with its own gradient, and at least with this share of the mean channel's."""
 
@@ -96,7 +96,7 @@ def robust_least_squares(branches: Sequence[Branch]) -> Solution:
     """The input that all of these branches see."""
     equations, tries = _Equations(branches), 1
     wrong = equations.wrong_channels()
-    while any(channels.any() for channels in wrong) and tries < MOST_ROUNDS:
+    while any(channels.any() for channels in wrong) and tries < MAX_ROUNDS:
         values = equations.solved_without(wrong).values
         branches = [branch.reestimated(values, those) for branch, those in zip(branches, wrong, strict=True)]
         equations, tries = _Equations(branches), tries + 1
