@@ -46,6 +46,8 @@ TINY = 1e-12
 DIFFERENCE = 1e-7
 """Relative, of the mixings between which a derivative is taken."""
 
+Mixing = Float[Tensor, "pictures pictures"]
+
 
 @dataclass(frozen=True, eq=False)
 class SentLayer:
@@ -58,11 +60,12 @@ class SentLayer:
     right: Float[Tensor, "pictures inputs_and_one"]
     """V^T, orthonormal."""
 
-    def unexplained(self, gradients: Tensor, entering: Tensor) -> Float[Tensor, "mixings numbers"]:
+    def unexplained(
+        self, gradients: Float[Tensor, "mixings pictures outputs"], entering: Float[Tensor, "mixings pictures inputs"]
+    ) -> Float[Tensor, "mixings numbers"]:
         """What sum_i d_i [a_i, 1] leaves of it, seen through U and through V, as a share of its size.
 
-        Both are zero only where the whole is: neither side has a higher rank. ``gradients`` are d, shape (mixings, pictures,
-        outputs), ``entering`` a, shape (mixings, pictures, inputs).
+        Both are zero only where the whole is: neither side has a higher rank. ``gradients`` are d, ``entering`` a.
         """
         rows = torch.cat([entering, torch.ones_like(entering[..., :1])], -1)
         through_left = (gradients @ self.left).mT @ rows - self.sizes[:, None] * self.right
@@ -78,18 +81,18 @@ class HeadEquations:
         self.lowest = next(iter(sent.values()))
         self.basis = self.lowest.sizes[:, None] * self.lowest.right
 
-    def residual(self, mixings: Tensor) -> Float[Tensor, "mixings numbers"]:
-        """0 at the client's own C, of several at once, shape (mixings, pictures, pictures)."""
+    def residual(self, mixings: Float[Tensor, "mixings pictures pictures"]) -> Float[Tensor, "mixings numbers"]:
+        """0 at the client's own C, of several at once."""
         made, ones = self._made(mixings), mixings @ self.basis[:, -1] - 1
         return torch.cat([*[self.sent[name].unexplained(*both) for name, both in made.items()], ones], 1)
 
-    def derivative(self, mixing: Tensor) -> Float[Tensor, "numbers mixing"]:
+    def derivative(self, mixing: Mixing) -> Float[Tensor, "numbers mixing"]:
         """Of the residual by C, by differences: so few unknowns cost one pass, and forward derivatives load for seconds."""
         moves = DIFFERENCE * float(mixing.norm()) * torch.eye(mixing.numel(), dtype=mixing.dtype, device=mixing.device)
         here, *there = self.residual(mixing + torch.cat([torch.zeros_like(moves[:1]), moves]).view(-1, *mixing.shape))
         return (torch.stack(there) - here).T / moves[0, 0]
 
-    def separated(self, mixing: Tensor) -> tuple[Float[Tensor, "pictures inputs"], Float[Tensor, "pictures outputs"]]:
+    def separated(self, mixing: Mixing) -> tuple[Float[Tensor, "pictures inputs"], Float[Tensor, "pictures outputs"]]:
         """F, and d of the lowest layer."""
         gradients, entering = next(iter(self._made(mixing[None]).values()))
         return entering[0], gradients[0]
@@ -107,7 +110,7 @@ class HeadEquations:
             found = torch.autograd.grad((values * slopes).sum(), list(leaving.values()))
         return {name: (gradient, entering[name]) for name, gradient in zip(leaving, found, strict=True)}
 
-    def anew(self, generator: torch.Generator) -> Tensor:
+    def anew(self, generator: torch.Generator) -> Mixing:
         """A mixing to begin with.
 
         A unit that one picture alone moved tells its input by a ratio (Proposition 3.1). Of units drawn by how far they were
@@ -118,15 +121,15 @@ class HeadEquations:
         _, gradients = self.separated(self.lowest.left[units] / moved[units, None])
         return self._with_ones(torch.linalg.pinv(self.lowest.left.T @ gradients.T))
 
-    def near(self, mixing: Tensor, distance: float, generator: torch.Generator) -> Tensor:
+    def near(self, mixing: Mixing, distance: float, generator: torch.Generator) -> Mixing:
         """Another one so far away, relatively, with a one beside each input."""
         drawn = torch.randn(mixing.shape, generator=generator, dtype=mixing.dtype)
         return self._with_ones(mixing * (1 + distance * drawn))
 
-    def _with_ones(self, mixing: Tensor) -> Tensor:
+    def _with_ones(self, mixing: Mixing) -> Mixing:
         return mixing / (mixing @ self.basis[:, -1:])
 
-    def solve(self, mixing: Tensor) -> tuple[Tensor, float]:
+    def solve(self, mixing: Mixing) -> tuple[Mixing, float]:
         """Levenberg and Marquardt's way down from a mixing: where it ends, and the residual's square there."""
         damping, residual = DAMPING, self.residual(mixing[None])[0]
         for _ in range(STEPS):
@@ -145,7 +148,7 @@ class HeadEquations:
                 break
         return mixing, float(residual.square().sum())
 
-    def is_isolated(self, mixing: Tensor) -> bool:
+    def is_isolated(self, mixing: Mixing) -> bool:
         """Whether nothing near it solves the equations, too."""
         sizes = torch.linalg.svdvals(self.derivative(mixing))
         return bool(sizes[-1] > ISOLATED * sizes[0])
