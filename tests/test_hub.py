@@ -18,7 +18,7 @@ import pytest
 import websocket
 import yaml
 from socket_checks import PROTOCOL, withstands
-from visiting import free_port
+from visiting import free_port, words_of
 
 requests = pytest.importorskip("requests")
 pytest.importorskip("jupyterhub", reason="JupyterHub is not installed: pip install .[hub]")
@@ -216,7 +216,7 @@ def test_nobody_passes_anothers_doors(hub, three, by):
 
 def own_port(hub, whose):
     """Where someone's server listens behind the proxy."""
-    servers = [process.environ() for process in family(hub.process) if "jupyterhub.singleuser" in process.cmdline()]
+    servers = [process.environ() for process in family(hub.process) if "jupyterhub.singleuser" in words_of(process)]
     return next(told["JUPYTERHUB_SERVICE_URL"] for told in servers if told["JUPYTERHUB_USER"] == whose.name).rstrip("/")
 
 

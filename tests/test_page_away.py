@@ -13,7 +13,7 @@ import chromium
 import psutil
 import pytest
 from failing_page import check_that_a_reload_goes_on, check_that_nothing_seen_is_lost, run, trouble
-from visiting import Visitor, free_port, kernel_id, primary, serving, wait_for_frames, wait_for_status
+from visiting import Visitor, free_port, kernel_id, primary, serving, wait_for_frames, wait_for_status, words_of
 
 pytestmark = pytest.mark.browser
 SHORT = """
@@ -156,10 +156,11 @@ def own(browser):
 def processes_since(before, kind):
     """A browser's processes; "renderer" are those that run pages."""
     started = set(psutil.Process().children(recursive=True)) - before
+    words = {process: words_of(process) for process in started}
     return [
         process
         for process in started
-        if "chrom" in process.name() and f"--type={kind}" in " ".join([*process.cmdline(), "--type="])
+        if "chrom" in "".join(words[process][:1]) and f"--type={kind}" in " ".join([*words[process], "--type="])
     ]
 
 

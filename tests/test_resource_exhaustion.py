@@ -10,7 +10,7 @@ import psutil
 import pytest
 from failing_page import check_that_nothing_seen_is_lost, run
 from test_server import ask, processes
-from visiting import Visitor, kernel_process, primary, serving, wait_for_frames, wait_for_status
+from visiting import Visitor, kernel_process, primary, serving, wait_for_frames, wait_for_status, words_of
 
 from benchmarks.crowd import engines
 from benchmarks.visitor import Visitor as Bare
@@ -27,7 +27,7 @@ HERE = Path(__file__).parent
 def server_among(before):
     """The server that was started since."""
     started = [process for process in processes() if process.pid not in before]
-    return next(process for process in started if "widgets.serving" in process.cmdline() and "--port" in process.cmdline())
+    return next(process for process in started if {"widgets.serving", "--port"} <= set(words_of(process)))
 
 
 def test_a_full_disk_is_a_sentence_loses_no_engine_and_is_forgotten_once_there_is_room():

@@ -21,7 +21,7 @@ import websockets
 from jupyter_server.services.kernels.connection.base import deserialize_msg_from_ws_v1
 from test_messages import HEADER, malformed, message
 from traitlets.config import Config
-from visiting import serving
+from visiting import serving, words_of
 from voila.execute import VoilaExecutor
 from voila.tornado.kernel_websocket_handler import VoilaKernelWebsocketHandler
 from websockets.sync.client import connect
@@ -283,7 +283,7 @@ def told(story, *arguments):
 def test_a_dead_engine_stays_dead_and_its_page_is_told(address):
     async def killed(guests):
         visitor = await guests.arrive(address)
-        process = next(p for p in processes() if visitor.kernel in " ".join(p.cmdline()))
+        process = next(p for p in processes() if visitor.kernel in " ".join(words_of(p)))
         process.kill()
         with pytest.raises(websockets.exceptions.ConnectionClosed) as closed:
             await visitor.until(lambda: False)
@@ -300,7 +300,7 @@ def processes():
 
 
 def kernels():
-    return [child for child in processes() if "gradlab kernel" in " ".join(child.cmdline())]
+    return [child for child in processes() if "gradlab kernel" in " ".join(words_of(child))]
 
 
 def test_a_whole_visit_and_a_polite_end(address):
@@ -428,9 +428,7 @@ def test_however_the_server_ends_nothing_of_it_is_left(how):
             await visitor.until(lambda: False)
 
     with serving("-m", "widgets.serving", "--no-browser", "--port") as address:
-        server = next(
-            p for p in processes() if p.pid not in before and "widgets.serving" in p.cmdline() and "--port" in p.cmdline()
-        )
+        server = next(p for p in processes() if p.pid not in before and {"widgets.serving", "--port"} <= set(words_of(p)))
         family = [server, *server.children(recursive=True)]
         told(visiting, address, server)
         _, alive = psutil.wait_procs(family, timeout=60)

@@ -4,7 +4,7 @@ import signal
 import socket
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import chromium
@@ -176,6 +176,13 @@ def wait_for_iteration(page, iteration):
 
 def kernel_id(page):
     return page.evaluate("JSON.parse(document.getElementById('jupyter-config-data').textContent).kernelId")
+
+
+def words_of(process):
+    """The command that a process runs; none where it has ended since it was listed."""
+    with suppress(psutil.NoSuchProcess):
+        return process.cmdline()
+    return []
 
 
 def kernel_process(page):
