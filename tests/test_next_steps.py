@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 import pytest
-from test_likely_causes import drawn
+from test_likely_causes import possible
 
-from lab import Experiment, LabError
+from lab import Experiment
 from lab.client.defences.gaussian_noise import GaussianNoise
 from lab.experiments.edits import patched
 from widgets.form import steps
@@ -31,9 +31,8 @@ def asked_in_turn(present):
 
 @pytest.mark.parametrize("seed", range(0, 400, 2))
 def test_no_question_is_about_what_was_there_already(seed):
-    try:
-        present = drawn(seed)
-    except LabError:
+    present = possible(seed)
+    if present is None:
         return
     step = steps.after(present)
     assert not HAS[step.key](present) or all(has(present) for has in HAS.values())

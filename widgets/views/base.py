@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ DRAWS = "export default { render: async (given) => render({ ...given, film: awai
 """How a view's script ends: its ``render`` gets what anywidget gives, and the film."""
 
 
+@cache
 def delivered(file: Path) -> str:
     """A script or style sheet as browsers get it: comments are for whoever opens the repository."""
     return COMMENT.sub("", file.read_text(encoding="utf-8"))

@@ -162,8 +162,10 @@ def separate_by_whole_head(
     ``gradients`` are the client's, in double precision, by the network's names. None, too, where a layer of the head sent
     less than weights and bias, or something that is of no batch of so many pictures, noise say.
     """
+    if len(labels) > MAX_PICTURES:
+        return None
     sent = _sent_layers(head, gradients, len(labels))
-    if sent is None or len(labels) > MAX_PICTURES:
+    if sent is None:
         return None
     equations = HeadEquations(head, sent, labels, loss)
     generator = torch.Generator().manual_seed(0)
